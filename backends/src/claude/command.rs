@@ -1,0 +1,203 @@
+//! The command line, the environment and the files of one turn.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reveille_sandbox::{Access, Command};
+use uuid::Uuid;
+
+use super::locate::Probe;
+use super::options::ClaudeOptions;
+use crate::turn::{Dirs, PromptMode, Session, SystemPrompt, TurnRequest};
+
+/// Marks every process of one daemon.
+pub(super) const INSTANCE_MARKER: &str = "REVEILLE_INSTANCE";
+/// Marks every process of one turn.
+pub(super) const TURN_MARKER: &str = "REVEILLE_TURN";
+const BASH_LIMIT: &str = "BASH_MAX_TIMEOUT_MS";
+/// The CLI's own limit for a Bash call that asks for none.
+const BASH_DEFAULT_MS: u128 = 120_000;
+
+fn prompt_file(dirs: &Dirs) -> PathBuf {
+    dirs.ctl.join("system-prompt.txt")
+}
+
+fn mcp_file(dirs: &Dirs) -> PathBuf {
+    dirs.ctl.join("mcp.json")
+}
+
+pub(super) fn config_dir(dirs: &Dirs) -> PathBuf {
+    dirs.home.join(".claude")
+}
+
+/// The longest time that one Bash call may take: the definition's own variable wins.
+pub(super) fn tool_limit(options: &ClaudeOptions, turn: &TurnRequest) -> Duration {
+    let own = turn.env.get(BASH_LIMIT).and_then(|ms| ms.parse().ok()); // silent-ok: the CLI passes over it as well.
+    own.map_or(options.tool_limit, Duration::from_millis)
+}
+
+/// What the child may reach.
+pub(super) fn access(dirs: &Dirs) -> Access {
+    Access {
+        writable: vec![dirs.cwd.clone(), dirs.home.clone(), dirs.tmp.clone()],
+        readable: vec![dirs.ctl.clone()],
+    }
+}
+
+/// Writes what the CLI will read. A prompt file of an earlier turn goes when there is no prompt now; an `mcp.json` that the
+/// daemon wrote stays.
+pub(super) fn write_files(dirs: &Dirs, prompt: Option<&SystemPrompt>) -> io::Result<()> {
+    remove_if_there(&prompt_file(dirs))?;
+    if let Some(prompt) = prompt {
+        write_private(&prompt_file(dirs), prompt.text.as_bytes())?;
+    }
+    write_if_absent(&mcp_file(dirs), br#"{"mcpServers":{}}"#)?;
+    let config = config_dir(dirs);
+    fs::create_dir_all(&config)?;
+    // The CLI deletes transcripts after 30 days, and with them what a conversation knows. 36 500 days are a century.
+    write_if_absent(&config.join("settings.json"), br#"{"cleanupPeriodDays":36500}"#)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn write_if_absent(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match write_private(path, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
+/// A new file, so that a planted link is never followed.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(bytes)
+}
+
+/// The CLI's command for one attempt.
+pub(super) fn build(options: &ClaudeOptions, turn: &TurnRequest, session: Session, probe: &Probe) -> Command {
+    let mut args = options.prefix_args.clone();
+    args.extend(arguments(turn, session, options.skip_permissions, probe));
+    Command {
+        program: options.program.clone(),
+        args,
+        env: environment(options, turn, rustix::process::geteuid().is_root()),
+        cwd: turn.dirs.cwd.clone(),
+    }
+}
+
+/// None of these is remembered by a session, so each turn gives them all. The text for the model is never among them.
+fn arguments(turn: &TurnRequest, session: Session, skip_permissions: bool, probe: &Probe) -> Vec<OsString> {
+    let with_path = |option: &str, path: PathBuf| {
+        let mut arg = OsString::from(option);
+        arg.push(path);
+        arg
+    };
+    let mut args: Vec<OsString> = [
+        "-p",
+        "--input-format=stream-json",
+        "--output-format=stream-json",
+        "--verbose",
+        "--include-partial-messages",
+        // A project's own hooks and servers would run unasked.
+        "--setting-sources=user",
+        "--strict-mcp-config",
+    ]
+    .map(OsString::from)
+    .into();
+    args.push(with_path("--mcp-config=", mcp_file(&turn.dirs)));
+    args.push(match session {
+        Session::New(id) => format!("--session-id={id}").into(),
+        Session::Resume(id) => format!("--resume={id}").into(),
+    });
+    if let Some(prompt) = &turn.system_prompt {
+        let option = match prompt.mode {
+            PromptMode::Append => "--append-system-prompt-file=",
+            PromptMode::Replace => "--system-prompt-file=",
+        };
+        args.push(with_path(option, prompt_file(&turn.dirs)));
+    }
+    if probe.supports_prompt_snapshot {
+        args.extend(["--system-prompt-snapshot", "off"].map(OsString::from));
+    }
+    if let Some(model) = turn.model.as_deref().map(str::trim).filter(|model| !model.is_empty()) {
+        args.push(format!("--model={model}").into());
+    }
+    args.extend(turn.max_turns.map(|turns| format!("--max-turns={turns}").into()));
+    args.extend(
+        turn.budget_usd
+            .map(|budget| format!("--max-budget-usd={budget}").into()),
+    );
+    if skip_permissions {
+        args.push("--dangerously-skip-permissions".into());
+    }
+    args
+}
+
+/// Later entries win over earlier ones. `CLAUDE_CODE_SUBPROCESS_ENV_SCRUB` is left out on purpose: it forces the permission
+/// mode back to `default`, makes Bash refuse to run where bubblewrap or socat is missing, and leaves `.env` and `package.json`
+/// files in the working directory (seen with 2.1.197).
+fn environment(options: &ClaudeOptions, turn: &TurnRequest, root: bool) -> Vec<(OsString, OsString)> {
+    let tool_ms = options.tool_limit.as_millis();
+    let mut env = options.base_env.clone();
+    let mut set = |name: &str, value: OsString| {
+        env.retain(|(known, _)| known != name);
+        env.push((name.into(), value));
+    };
+    set("TERM", "dumb".into());
+    set("CLAUDE_CONFIG_DIR", config_dir(&turn.dirs).into());
+    set("CLAUDE_CODE_TMPDIR", turn.dirs.tmp.clone().into());
+    set("TMPDIR", turn.dirs.tmp.clone().into());
+    for name in [
+        "DISABLE_AUTOUPDATER",
+        "DISABLE_TELEMETRY",
+        "DISABLE_ERROR_REPORTING",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        // A task that outlives its turn would start turns that nobody asked for.
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+        "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS",
+    ] {
+        set(name, "1".into());
+    }
+    set("CLAUDE_CODE_MAX_RETRIES", options.max_retries.to_string().into());
+    set("API_TIMEOUT_MS", options.api_timeout.as_millis().to_string().into());
+    set(BASH_LIMIT, tool_ms.to_string().into());
+    set(
+        "BASH_DEFAULT_TIMEOUT_MS",
+        tool_ms.min(BASH_DEFAULT_MS).to_string().into(),
+    );
+    if root && options.skip_permissions {
+        // As root the CLI skips permissions only when it is told that it runs in a sandbox.
+        set("IS_SANDBOX", "1".into());
+    }
+    for (name, value) in &turn.env {
+        set(name, value.into());
+    }
+    set(INSTANCE_MARKER, options.instance.clone().into());
+    set(TURN_MARKER, turn.turn.to_string().into());
+    env
+}
+
+/// Whether the CLI has stored something of the session. It names the directory after the working directory, by rules of its
+/// own, so all are looked through.
+pub(super) fn transcript_exists(dirs: &Dirs, session: Uuid) -> bool {
+    let Ok(projects) = fs::read_dir(config_dir(dirs).join("projects")) else {
+        return false; // silent-ok: the CLI makes the directory with its first session.
+    };
+    let name = format!("{session}.jsonl");
+    projects
+        .flatten()
+        .any(|project| fs::metadata(project.path().join(&name)).is_ok_and(|meta| meta.len() > 0))
+}

@@ -1,0 +1,286 @@
+//! One process from spawn to death: when to speak, when to close, and the stop ladder.
+//!
+//! The ladder: control request `interrupt`, then a closed stdin with SIGINT, then SIGKILL for the group and every descendant.
+//! Never SIGTERM: it ends the CLI without a result and leaves its tools running.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::child::{Happening, Process};
+use super::lines::{LINE_LIMIT, Line};
+use super::stream::{Signal, Stream};
+use super::verdict::{Ending, Finished};
+use crate::turn::{Event, FailureCode, Observer, TurnRequest};
+
+const INITIALIZE: &str = "reveille-initialize";
+const INTERRUPT: &str = "reveille-interrupt";
+
+/// From a result to the line that says that nothing more comes (measured: a millisecond).
+const SETTLE: Duration = Duration::from_secs(1);
+/// From a closed stdin to the exit (measured: 60 ms, and up to 5 s when it waits for a background shell).
+const EXIT: Duration = Duration::from_secs(6);
+/// From `interrupt`, SIGINT, or a closed stdin that is to end the turn, to its effect (measured: 2 to 164 ms).
+const RUNG: Duration = Duration::from_secs(2);
+/// From SIGKILL to the exit.
+const DEATH: Duration = Duration::from_secs(5);
+/// For lines that are still in the pipe when the process has ended, should a descendant hold it open.
+const DRAIN: Duration = Duration::from_secs(1);
+/// Added to the limit of a tool, for the CLI's own way of ending it.
+const TOOL_GRACE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waiting for the answer to `initialize`.
+    Starting,
+    /// The prompt was given.
+    Running,
+    /// A result was read.
+    Settling,
+    /// Stdin is closed.
+    Closing,
+    /// `interrupt` was sent.
+    Interrupting,
+    /// SIGINT was sent.
+    Signalled,
+    /// SIGKILL was sent.
+    Killed,
+}
+
+/// What a drive needs besides the process.
+pub(super) struct Journey<'a> {
+    pub(super) turn: &'a TurnRequest,
+    pub(super) session: Uuid,
+    pub(super) tool_limit: Duration,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) stop: &'a CancellationToken,
+}
+
+struct Drive<'a> {
+    journey: Journey<'a>,
+    process: Process,
+    stream: Stream,
+    phase: Phase,
+    /// When `phase` has taken too long; unused while starting and running, which have clocks of their own.
+    until: Instant,
+    spawned: Instant,
+    heard: Instant,
+    ending: Option<Ending>,
+    /// Whether more lines can come.
+    reading: bool,
+    /// Whether the exit was not collected yet.
+    waiting: bool,
+    exit: Option<ExitStatus>,
+}
+
+/// Runs a process to its end. When this returns, nothing of it is alive.
+pub(super) async fn drive(process: Process, journey: Journey<'_>) -> Finished {
+    let now = Instant::now();
+    let mut drive = Drive {
+        journey,
+        process,
+        stream: Stream::default(),
+        phase: Phase::Starting,
+        until: now,
+        spawned: now,
+        heard: now,
+        ending: None,
+        reading: true,
+        waiting: true,
+        exit: None,
+    };
+    drive.control(INITIALIZE, "initialize");
+    drive.follow().await;
+    let (stderr, report) = drive.process.finish().await;
+    if !report.left.is_empty() || report.problem.is_some() {
+        tracing::warn!(turn = %drive.journey.turn.turn, ?report, "processes of a turn may be left");
+    } else if !report.killed.is_empty() {
+        tracing::info!(turn = %drive.journey.turn.turn, killed = ?report.killed, "ended processes that a turn left behind");
+    }
+    Finished {
+        stream: drive.stream,
+        exit: drive.exit,
+        ending: drive.ending,
+        stderr,
+    }
+}
+
+impl Drive<'_> {
+    async fn follow(&mut self) {
+        let stop = self.journey.stop.clone();
+        while self.reading || self.waiting {
+            // Lines go before clocks below, which a flood of them must not hold up for ever.
+            if Instant::now() >= self.hard_limit() && self.too_late() {
+                return;
+            }
+            let stoppable = matches!(self.phase, Phase::Starting | Phase::Running);
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if stoppable => self.end(Ending::Stop),
+                happening = self.process.next(self.reading, self.waiting) => match happening {
+                    Happening::Line(line) => self.hear(line).await,
+                    Happening::Exit(exit) => self.exited(exit),
+                },
+                () = tokio::time::sleep_until(deadline) => {
+                    if self.too_late() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The clock that no output can put off.
+    fn hard_limit(&self) -> Instant {
+        match self.phase {
+            Phase::Starting | Phase::Running => self.spawned + self.journey.turn.timeouts.wall,
+            _ => self.until,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let soft = match self.phase {
+            Phase::Starting => self.spawned + self.journey.turn.timeouts.start,
+            Phase::Running => self.heard + self.patience(),
+            _ => self.until,
+        };
+        soft.min(self.hard_limit())
+    }
+
+    /// How long a silence may be.
+    fn patience(&self) -> Duration {
+        let idle = self.journey.turn.timeouts.idle;
+        if self.stream.tool_runs() {
+            idle.max(self.journey.tool_limit + TOOL_GRACE)
+        } else {
+            idle
+        }
+    }
+
+    /// The clock of the phase ran out. True when nothing more can be done.
+    fn too_late(&mut self) -> bool {
+        if !self.waiting {
+            return true;
+        }
+        let wall = self.spawned.elapsed() >= self.journey.turn.timeouts.wall;
+        match self.phase {
+            Phase::Starting | Phase::Running if wall => self.end(Ending::Clock(FailureCode::WallTimeout)),
+            Phase::Starting => self.end(Ending::Clock(FailureCode::StartTimeout)),
+            Phase::Running => self.end(Ending::Clock(FailureCode::IdleTimeout)),
+            Phase::Settling => self.close(EXIT),
+            Phase::Interrupting | Phase::Closing => {
+                self.process.close_stdin();
+                self.process.interrupt();
+                self.enter(Phase::Signalled, RUNG);
+            }
+            Phase::Signalled => {
+                self.process.kill();
+                self.enter(Phase::Killed, DEATH);
+            }
+            Phase::Killed => return true,
+        }
+        false
+    }
+
+    fn enter(&mut self, phase: Phase, limit: Duration) {
+        self.phase = phase;
+        self.until = Instant::now() + limit;
+    }
+
+    /// Steps on the ladder.
+    fn end(&mut self, ending: Ending) {
+        self.ending = Some(ending);
+        if self.phase == Phase::Running {
+            self.control(INTERRUPT, "interrupt");
+            self.enter(Phase::Interrupting, RUNG);
+        } else {
+            // No prompt was given: a closed stdin is all that it takes.
+            self.close(RUNG);
+        }
+    }
+
+    fn close(&mut self, limit: Duration) {
+        self.process.close_stdin();
+        self.enter(Phase::Closing, limit);
+    }
+
+    async fn hear(&mut self, line: std::io::Result<Option<Line>>) {
+        self.heard = Instant::now();
+        match line {
+            Ok(Some(Line::Whole(line))) => {
+                let observer = self.journey.observer;
+                let signal = self.stream.line(&line, &mut |event| observer.event(event));
+                self.heed(signal).await;
+            }
+            Ok(Some(Line::TooLong)) => {
+                self.stream.spoke = true;
+                let text = format!("A line of output over {} MiB was left out.", LINE_LIMIT / 1024 / 1024);
+                self.journey.observer.event(Event::Notice { text });
+            }
+            Ok(None) => self.silent(),
+            Err(error) => {
+                self.ending
+                    .get_or_insert(Ending::Broken(format!("its output cannot be read: {error}")));
+                self.silent();
+            }
+        }
+    }
+
+    /// Its output has ended, so it should end too.
+    fn silent(&mut self) {
+        self.reading = false;
+        if matches!(self.phase, Phase::Starting | Phase::Running | Phase::Settling) {
+            self.close(RUNG);
+        }
+    }
+
+    async fn heed(&mut self, signal: Signal) {
+        match (signal, self.phase) {
+            (Signal::Answer(id), Phase::Starting) if id == INITIALIZE => self.give_prompt().await,
+            (Signal::Result, Phase::Starting | Phase::Running) => self.enter(Phase::Settling, SETTLE),
+            (Signal::Result, Phase::Interrupting) => self.close(RUNG),
+            (Signal::Idle, Phase::Settling) => self.close(EXIT),
+            _ => {}
+        }
+    }
+
+    async fn give_prompt(&mut self) {
+        if let Err(reason) = self.journey.observer.before_prompt(self.journey.session).await {
+            return self.end(Ending::Storage(reason));
+        }
+        let prompt = &self.journey.turn.prompt;
+        // A leading slash would make it a command of the CLI, which never reaches the model.
+        let content = if prompt.starts_with('/') {
+            format!(" {prompt}")
+        } else {
+            prompt.clone()
+        };
+        // A fresh id: the CLI passes over a message whose id is already in the transcript.
+        let line = json!({"type": "user", "message": {"role": "user", "content": content}, "uuid": Uuid::new_v4()});
+        self.process.send(line.to_string());
+        self.phase = Phase::Running;
+        self.heard = Instant::now();
+    }
+
+    fn control(&self, id: &str, subtype: &str) {
+        let line = json!({"type": "control_request", "request_id": id, "request": {"subtype": subtype}});
+        self.process.send(line.to_string());
+    }
+
+    fn exited(&mut self, exit: std::io::Result<ExitStatus>) {
+        self.waiting = false;
+        match exit {
+            Ok(status) => self.exit = Some(status),
+            Err(error) => {
+                self.ending
+                    .get_or_insert(Ending::Broken(format!("its exit cannot be collected: {error}")));
+            }
+        }
+        self.enter(Phase::Killed, DRAIN);
+    }
+}

@@ -1,0 +1,238 @@
+//! Turns by Claude Code: one `claude -p` process each.
+
+#[cfg(test)]
+mod captures;
+mod child;
+mod command;
+mod content;
+mod drive;
+mod failure;
+mod lines;
+mod locate;
+mod options;
+mod stream;
+mod verdict;
+
+use std::io;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use locate::{Probe, ProbeError, find_program, probe};
+pub use options::{ClaudeOptions, base_env};
+
+use crate::turn::{Backend, Dirs, Event, Failure, FailureCode, Observer, Session, TurnOutcome, TurnRequest, Verdict};
+use child::Process;
+use drive::{Journey, drive};
+use failure::Redactor;
+use locate::ProbeCache;
+use verdict::{Finished, not_started, says_session_is_taken, says_session_is_unknown, verdict};
+
+/// Runs turns with the Claude Code CLI.
+pub struct ClaudeBackend {
+    options: ClaudeOptions,
+    probes: ProbeCache,
+}
+
+impl ClaudeBackend {
+    /// A backend; starts nothing.
+    #[must_use]
+    pub fn new(options: ClaudeOptions) -> Self {
+        Self {
+            options,
+            probes: ProbeCache::default(),
+        }
+    }
+
+    /// What the program says about itself, asked once per state of its file.
+    ///
+    /// # Errors
+    /// As [`probe()`].
+    pub async fn probe(&self) -> Result<Probe, ProbeError> {
+        self.probes.get(&self.options.program, &self.options.prefix_args).await
+    }
+
+    async fn probe_for_turn(&self) -> Result<Probe, Failure> {
+        match self.probe().await {
+            Ok(probe) => Ok(probe),
+            Err(error @ ProbeError::Start { .. }) if !self.options.program.exists() => {
+                Err(not_started(FailureCode::ProgramMissing, &error.to_string()))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Claude Code does not say what it is; it is started all the same");
+                Ok(Probe::default())
+            }
+        }
+    }
+
+    /// One process. An error says why there was none.
+    async fn attempt(
+        &self,
+        turn: &TurnRequest,
+        session: Session,
+        probe: &Probe,
+        observer: &dyn Observer,
+        stop: &CancellationToken,
+    ) -> Result<Finished, Failure> {
+        let (dirs, prompt) = (turn.dirs.clone(), turn.system_prompt.clone());
+        tokio::task::spawn_blocking(move || command::write_files(&dirs, prompt.as_ref()))
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            .map_err(|error| not_started(FailureCode::Storage, &format!("a file for the CLI: {error}")))?;
+        let command = command::build(&self.options, turn, session, probe);
+        let command = self
+            .options
+            .sandbox
+            .confine(command, &command::access(&turn.dirs))
+            .map_err(|error| not_started(FailureCode::Sandbox, &error.to_string()))?;
+        let program = command.program.clone();
+        let process = Process::spawn(command, (command::TURN_MARKER, &turn.turn.to_string())).map_err(|error| {
+            let code = if program.exists() {
+                FailureCode::SpawnFailed
+            } else {
+                FailureCode::ProgramMissing
+            };
+            not_started(code, &format!("{}: {error}", program.display()))
+        })?;
+        let tool_limit = command::tool_limit(&self.options, turn);
+        Ok(drive(
+            process,
+            Journey {
+                turn,
+                session: session.id(),
+                tool_limit,
+                observer,
+                stop,
+            },
+        )
+        .await)
+    }
+
+    /// Attempts until one of them is not about the session. `None` when the turn was stopped before there was any.
+    async fn run_healed(
+        &self,
+        turn: &TurnRequest,
+        observer: &dyn Observer,
+        stop: &CancellationToken,
+        outcome: &mut TurnOutcome,
+    ) -> Result<Option<Finished>, Failure> {
+        if turn.prompt.trim().is_empty() {
+            return Err(not_started(FailureCode::BlankMessage, "the prompt is blank"));
+        }
+        let probe = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(None),
+            probe = self.probe_for_turn() => probe?,
+        };
+        let mut session = turn.session;
+        let mut replaced = false;
+        while !stop.is_cancelled() {
+            let end = self.attempt(turn, session, &probe, observer, stop).await?;
+            account(outcome, &end);
+            let stored = command::transcript_exists(&turn.dirs, session.id());
+            match heal(session, &end, stored).filter(|_| !replaced) {
+                None => return Ok(Some(end)),
+                Some(next) => session = next,
+            }
+            if matches!(session, Session::New(_)) {
+                replaced = true;
+                observer.event(Event::Notice {
+                    text: LOST_SESSION.to_owned(),
+                });
+            }
+        }
+        Ok(None)
+    }
+
+    fn redactor(&self, turn: &TurnRequest) -> Redactor {
+        let base = self
+            .options
+            .base_env
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        Redactor::new(base.chain(turn.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))))
+    }
+}
+
+#[async_trait]
+impl Backend for ClaudeBackend {
+    async fn run(&self, turn: TurnRequest, observer: &dyn Observer, stop: CancellationToken) -> TurnOutcome {
+        let mut outcome = nothing_yet();
+        let redactor = self.redactor(&turn);
+        match self.run_healed(&turn, observer, &stop, &mut outcome).await {
+            Ok(Some(end)) => conclude(&mut outcome, &turn.dirs, &end, observer, &redactor),
+            Ok(None) => outcome.verdict = Verdict::Stopped,
+            Err(failure) => {
+                let detail = redactor.clean(&failure.detail);
+                outcome.verdict = Verdict::Failed(Failure { detail, ..failure });
+            }
+        }
+        outcome
+    }
+
+    fn session_exists(&self, dirs: &Dirs, session: Uuid) -> bool {
+        command::transcript_exists(dirs, session)
+    }
+}
+
+const LOST_SESSION: &str = "The earlier conversation could not be found, so a new one was begun: \
+    the agent does not know what was said before.";
+const UNSAVED_SESSION: &str = "Claude Code did not save this conversation, so the next message begins a new one. \
+    Check the free space of the disk.";
+
+/// The outcome of a turn in which nothing has happened.
+fn nothing_yet() -> TurnOutcome {
+    TurnOutcome {
+        verdict: Verdict::Stopped,
+        session: None,
+        usage: crate::turn::Usage::default(),
+        cost_usd: 0.0,
+        models: Vec::new(),
+        tools_ran: false,
+        partial: String::new(),
+    }
+}
+
+fn account(outcome: &mut TurnOutcome, end: &Finished) {
+    let stream = &end.stream;
+    outcome.usage.input_tokens += stream.usage.input_tokens;
+    outcome.usage.output_tokens += stream.usage.output_tokens;
+    outcome.usage.cache_read_tokens += stream.usage.cache_read_tokens;
+    outcome.usage.cache_write_tokens += stream.usage.cache_write_tokens;
+    outcome.cost_usd += stream.cost_usd;
+    outcome.models.extend(stream.models.iter().cloned());
+    outcome.models.sort();
+    outcome.models.dedup();
+    outcome.tools_ran |= stream.tools_ran;
+}
+
+/// The session to try next, when the process ended because of its session and nothing else. `stored` tells whether the CLI
+/// has stored something of it.
+fn heal(session: Session, end: &Finished, stored: bool) -> Option<Session> {
+    if end.ending.is_some() || end.stream.session.is_some() {
+        return None;
+    }
+    match session {
+        Session::Resume(_) if !stored || says_session_is_unknown(end) => Some(Session::New(Uuid::new_v4())),
+        // Its id is taken: an earlier attempt got further than was known.
+        Session::New(id) if !end.stream.spoke && (stored || says_session_is_taken(end)) => Some(Session::Resume(id)),
+        _ => None,
+    }
+}
+
+fn conclude(outcome: &mut TurnOutcome, dirs: &Dirs, end: &Finished, observer: &dyn Observer, redactor: &Redactor) {
+    outcome.verdict = verdict(end, redactor);
+    if !matches!(outcome.verdict, Verdict::Ok { .. }) {
+        outcome.partial = end.stream.text();
+    }
+    outcome.session = end.stream.session.filter(|session| {
+        let stored = command::transcript_exists(dirs, *session);
+        if !stored {
+            observer.event(Event::Notice {
+                text: UNSAVED_SESSION.to_owned(),
+            });
+        }
+        stored
+    });
+}

@@ -1,0 +1,173 @@
+//! From what was read to how the turn ended.
+
+use std::process::ExitStatus;
+
+use super::failure::{Redactor, cut, failure};
+use super::stream::{ResultLine, Stream};
+use crate::turn::{Failure, FailureCode, Verdict};
+
+/// Most bytes of stderr in the operator's detail.
+const STDERR_SHARE: usize = 1024;
+
+/// Why the runner ended a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The token was cancelled.
+    Stop,
+    /// A clock ran out.
+    Clock(FailureCode),
+    /// The observer could not write down that the prompt is about to be given.
+    Storage(String),
+    /// The pipe of the CLI could not be read.
+    Broken(String),
+}
+
+/// All that is known of one process.
+pub(super) struct Finished {
+    pub(super) stream: Stream,
+    pub(super) exit: Option<ExitStatus>,
+    pub(super) ending: Option<Ending>,
+    pub(super) stderr: String,
+}
+
+/// How the turn ended. An answer that was complete before the stop took hold counts.
+pub(super) fn verdict(end: &Finished, redactor: &Redactor) -> Verdict {
+    let stream = &end.stream;
+    if stream.result.as_ref().is_some_and(ResultLine::is_success) {
+        return Verdict::Ok { reply: stream.text() };
+    }
+    let detail = redactor.clean(&detail(end));
+    let said = stream
+        .result
+        .as_ref()
+        .and_then(|result| result.text.as_deref())
+        .map(|text| redactor.clean(text));
+    let code = match (&end.ending, &stream.result) {
+        (Some(Ending::Stop), _) => return Verdict::Stopped,
+        (Some(Ending::Clock(code)), _) => *code,
+        (Some(Ending::Storage(_)), _) => FailureCode::Storage,
+        (Some(Ending::Broken(_)), None) => FailureCode::Crashed,
+        (_, Some(result)) => classify(stream, result),
+        (None, None) if refused_arguments(end) => FailureCode::BadArguments,
+        (None, None) => FailureCode::Crashed,
+    };
+    Verdict::Failed(failure(code, said.as_deref(), &detail))
+}
+
+/// A wrong option ends the CLI with one line on stderr, before it says anything.
+fn refused_arguments(end: &Finished) -> bool {
+    !end.stream.spoke && end.exit.and_then(|exit| exit.code()) == Some(1) && !end.stderr.trim().is_empty()
+}
+
+/// The structured fields decide; texts change with every version.
+fn classify(stream: &Stream, result: &ResultLine) -> FailureCode {
+    let terminal = result.terminal_reason.as_deref().unwrap_or_default();
+    match (result.subtype.as_str(), terminal) {
+        ("error_max_turns", _) | (_, "max_turns") => return FailureCode::MaxTurns,
+        ("error_max_budget_usd", _) => return FailureCode::Budget,
+        (_, "prompt_too_long" | "blocking_limit" | "rapid_refill_breaker") => return FailureCode::PromptTooLong,
+        (_, "image_error") => return FailureCode::InvalidRequest,
+        // Somebody else interrupted it.
+        _ if result.is_aborted() => return FailureCode::Crashed,
+        _ if result.stop_reason.as_deref() == Some("refusal") => return FailureCode::Refused,
+        _ => {}
+    }
+    let last_retry = stream.retry.as_ref();
+    match stream.error.as_deref() {
+        Some("authentication_failed") => FailureCode::Authentication,
+        Some("billing_error" | "oauth_org_not_allowed") => FailureCode::Billing,
+        Some("rate_limit") => FailureCode::RateLimited,
+        Some("overloaded") => FailureCode::Overloaded,
+        Some("model_not_found") => FailureCode::ModelNotFound,
+        Some("invalid_request") => FailureCode::InvalidRequest,
+        // After the third 529 the result has no status.
+        Some("server_error") => match result.status.or_else(|| last_retry.and_then(|(status, _)| *status)) {
+            Some(529) => FailureCode::Overloaded,
+            _ => FailureCode::ApiUnavailable,
+        },
+        _ => result.status.map_or(FailureCode::Unknown, by_status),
+    }
+}
+
+fn by_status(status: u16) -> FailureCode {
+    match status {
+        401 | 403 => FailureCode::Authentication,
+        402 => FailureCode::Billing,
+        404 => FailureCode::ModelNotFound,
+        429 => FailureCode::RateLimited,
+        529 => FailureCode::Overloaded,
+        408 | 500..=599 => FailureCode::ApiUnavailable,
+        400..=499 => FailureCode::InvalidRequest,
+        _ => FailureCode::Unknown,
+    }
+}
+
+/// The CLI's own words, for the operator.
+fn detail(end: &Finished) -> String {
+    let mut parts = Vec::new();
+    if let Some(Ending::Storage(reason) | Ending::Broken(reason)) = &end.ending {
+        parts.push(reason.clone());
+    }
+    match &end.stream.result {
+        Some(result) => parts.push(format!(
+            "result: subtype={} is_error={} terminal_reason={} status={} error={} text={:?} errors={:?}",
+            result.subtype,
+            result.is_error,
+            result.terminal_reason.as_deref().unwrap_or("-"),
+            result
+                .status
+                .map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            end.stream.error.as_deref().unwrap_or("-"),
+            cut(result.text.as_deref().unwrap_or_default(), 400),
+            result
+                .errors
+                .iter()
+                .map(|error| cut(error, 200))
+                .take(3)
+                .collect::<Vec<_>>(),
+        )),
+        None => parts.push("no result".to_owned()),
+    }
+    parts.push(
+        end.exit
+            .map_or_else(|| "still running".to_owned(), |exit| exit.to_string()),
+    );
+    let stderr = end.stderr.trim();
+    if !stderr.is_empty() {
+        let from = stderr.ceil_char_boundary(stderr.len().saturating_sub(STDERR_SHARE));
+        parts.push(format!("stderr: {}", &stderr[from..]));
+    }
+    parts.join("; ")
+}
+
+/// A failure before any process ran.
+pub(super) fn not_started(code: FailureCode, detail: &str) -> Failure {
+    failure(code, None, detail)
+}
+
+/// What the CLI says when it does not know a session. The wording has changed before, so this is only one of two signs; the
+/// other is that the transcript is missing.
+pub(super) fn says_session_is_unknown(end: &Finished) -> bool {
+    let says = |text: &str| {
+        let text = text.to_lowercase();
+        [
+            "no conversation found",
+            "session not found",
+            "no session found",
+            "no session with",
+        ]
+        .iter()
+        .any(|words| text.contains(words))
+    };
+    says(&end.stderr)
+        || end
+            .stream
+            .result
+            .as_ref()
+            .is_some_and(|result| result.errors.iter().any(|error| says(error)))
+}
+
+/// What the CLI says when a new session has an id that was used before. The other sign is that the transcript is there.
+pub(super) fn says_session_is_taken(end: &Finished) -> bool {
+    end.stderr.to_lowercase().contains("already in use")
+}

@@ -1,0 +1,15 @@
+//! How one turn is run. Owns the child process of a turn from spawn to the death of its last descendant, and the reading
+//! of what it says. Must never know of notes, queues or HTTP.
+#![forbid(unsafe_code)]
+
+mod claude;
+mod process;
+pub mod stand_in;
+mod turn;
+
+pub use claude::{ClaudeBackend, ClaudeOptions, Probe, ProbeError, base_env, find_program, probe};
+pub use process::{SweepReport, sweep};
+pub use turn::{
+    Backend, Dirs, Event, Failure, FailureCode, Observer, PromptMode, Remedy, Session, SystemPrompt, Timeouts,
+    TurnOutcome, TurnRequest, Usage, Verdict,
+};

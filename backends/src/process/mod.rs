@@ -1,0 +1,46 @@
+//! Finding and ending the processes of a turn. Tools run in sessions of their own and survive the death of the CLI, so a
+//! process group is not enough: what finds them all is a variable that each of them has inherited.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::Hunt;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use other::Hunt;
+
+/// What a [`sweep`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SweepReport {
+    /// Ids of the processes that were killed, ascending.
+    pub killed: Vec<i32>,
+    /// Ids of the processes that were still alive after five seconds, ascending. They sleep in the kernel, or belong to
+    /// another user.
+    pub left: Vec<i32>,
+    /// Why the search could not be made, a sentence for the log. The lists may then be incomplete.
+    pub problem: Option<String>,
+}
+
+/// Kills every process that has `marker_key=value` in its environment, and returns when none is left or after about five
+/// seconds. This process and its ancestors are spared.
+///
+/// On Linux the environment is read from `/proc`. On other systems there is no such list that an ordinary program may read:
+/// nothing is killed, and [`SweepReport::problem`] says so. There only the process group of a turn is ended with it.
+pub async fn sweep(marker_key: &str, value: &str) -> SweepReport {
+    Hunt::new(marker_key, value).finish().await
+}
+
+impl Hunt {
+    /// Kills all that can be found, again and again, until a search finds nothing.
+    pub(crate) async fn finish(self) -> SweepReport {
+        match tokio::task::spawn_blocking(move || self.run()).await {
+            Ok(report) => report,
+            Err(error) => SweepReport {
+                problem: Some(format!("the search was cut off: {error}")),
+                ..SweepReport::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The runner against real processes: the stand-in, small scripts, and the CLI itself where `REVEILLE_TEST_CLAUDE` names it.
+
+// `cfg(test)` tells Clippy that helpers outside of test functions are tests as well.
+#[cfg(test)]
+mod ending;
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
+mod healing;
+#[cfg(test)]
+mod output;
+#[cfg(test)]
+mod real_cli;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod sweeping;
+#[cfg(test)]
+mod verdicts;

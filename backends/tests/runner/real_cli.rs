@@ -1,0 +1,67 @@
+//! The CLI itself, as far as it needs no account. Set `REVEILLE_TEST_CLAUDE` to its path to run these.
+
+use pretty_assertions::assert_eq;
+use reveille_backends::{FailureCode, Session, SystemPrompt};
+use uuid::Uuid;
+
+use crate::support::{Bench, code, is_init, notices};
+
+fn bench() -> Option<Bench> {
+    let program = std::env::var_os("REVEILLE_TEST_CLAUDE");
+    if program.is_none() {
+        println!("skipped: REVEILLE_TEST_CLAUDE names no program");
+    }
+    program.map(|program| Bench::with_program(program.into()))
+}
+
+#[tokio::test]
+async fn without_credentials_the_operator_is_asked() {
+    let Some(bench) = bench() else { return };
+    let session = Uuid::new_v4();
+    let mut turn = bench.turn("/hello", Session::New(session));
+    turn.system_prompt = Some(SystemPrompt {
+        text: "Be kind.".into(),
+        mode: reveille_backends::PromptMode::Append,
+    });
+    turn.max_turns = Some(3);
+    turn.budget_usd = Some(0.25);
+    turn.model = Some("sonnet".into());
+    let (outcome, events) = bench.run(turn).await;
+    assert_eq!(code(&outcome), FailureCode::Authentication, "{outcome:?}");
+    assert_eq!(
+        (outcome.session, outcome.partial.as_str(), outcome.cost_usd),
+        (Some(session), "", 0.0)
+    );
+    assert_eq!(events.iter().filter(|event| is_init(event)).count(), 1);
+    assert_eq!(notices(&events), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn an_unknown_session_is_replaced() {
+    let Some(bench) = bench() else { return };
+    let dead = Uuid::new_v4();
+    let (outcome, events) = bench.run(bench.turn("hi", Session::Resume(dead))).await;
+    assert_eq!(code(&outcome), FailureCode::Authentication, "{outcome:?}");
+    assert!(outcome.session.is_some_and(|session| session != dead));
+    assert_eq!(notices(&events).len(), 1, "{events:?}");
+}
+
+#[tokio::test]
+async fn a_taken_id_is_resumed() {
+    let Some(bench) = bench() else { return };
+    let session = bench.say("one").await.0.session.unwrap();
+    let (outcome, events) = bench.run(bench.turn("two", Session::New(session))).await;
+    assert_eq!(
+        (code(&outcome), outcome.session),
+        (FailureCode::Authentication, Some(session))
+    );
+    assert_eq!(notices(&events), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn a_bad_option_is_the_operators_matter() {
+    let Some(bench) = bench() else { return };
+    std::fs::write(bench.dirs().ctl.join("mcp.json"), "no json").unwrap();
+    let (outcome, _) = bench.say("hi").await;
+    assert_eq!(code(&outcome), FailureCode::BadArguments, "{outcome:?}");
+}

@@ -1,0 +1,201 @@
+//! The daemon's HTTP interface from the command line.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+
+use super::CliError;
+use crate::state_dir::read_daemon_file;
+
+/// Longest wait for an answer that is no stream.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A daemon, and the right to ask it.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+/// One server-sent event.
+#[derive(Debug)]
+pub(crate) struct ServerEvent {
+    /// Its `event:` line.
+    pub(crate) name: String,
+    /// Its `data:` line as JSON; null when it is none.
+    pub(crate) data: Value,
+}
+
+/// A stream of server-sent events.
+pub(crate) struct Events {
+    response: Response,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// The daemon at `url`, `REVEILLE_URL`, or the one that announced itself in the state directory.
+    pub(crate) fn find(url: Option<&str>, state_dir: &Path) -> Result<Self, CliError> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let base = url.map(str::to_owned).or_else(|| variable("REVEILLE_URL"));
+        let base = base
+            .or_else(|| read_daemon_file(state_dir).map(|daemon| daemon.url))
+            .ok_or_else(|| {
+                CliError::Unreachable(format!(
+                    "no daemon runs for the state directory {}; start it with `reveille serve`",
+                    state_dir.display()
+                ))
+            })?;
+        let token = match variable("REVEILLE_TOKEN") {
+            Some(token) => token,
+            None => std::fs::read_to_string(state_dir.join("token")).map_err(|error| {
+                let file = state_dir.join("token");
+                CliError::Failed(format!(
+                    "the admin token {} cannot be read: {error}; set REVEILLE_TOKEN",
+                    file.display()
+                ))
+            })?,
+        };
+        Self::new(&base, token.trim())
+    }
+
+    /// For a known daemon.
+    pub(crate) fn new(base: &str, token: &str) -> Result<Self, CliError> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(5))
+            .build()
+            .map_err(|error| CliError::Failed(format!("no HTTP client: {error}")))?;
+        Ok(Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
+        })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+        let why = if error.is_timeout() {
+            "it does not answer"
+        } else {
+            "nothing listens there"
+        };
+        CliError::Unreachable(format!(
+            "the daemon at {} cannot be reached: {why}; start it with `reveille serve`",
+            self.base
+        ))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body: Value = response.json().await.unwrap_or(Value::Null); // silent-ok: the status alone is told then
+        let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+        let message = match (text("message"), text("next_step")) {
+            (message, _) if message.is_empty() => format!("the daemon answered {status} {}", text("error")),
+            (message, next) if next.is_empty() => message,
+            (message, next) => format!("{message} {next}"),
+        };
+        Err(CliError::Refused {
+            message: super::output::safe(&message),
+        })
+    }
+
+    async fn value(&self, request: RequestBuilder) -> Result<Value, CliError> {
+        let response = self.send(request.timeout(PATIENCE)).await?;
+        response
+            .json()
+            .await
+            .map_err(|error| CliError::Failed(format!("the daemon's answer cannot be read: {error}")))
+    }
+
+    /// `GET` as JSON.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, CliError> {
+        self.value(self.request(Method::GET, path)).await
+    }
+
+    /// `POST` of JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.value(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// `PATCH` of JSON.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.value(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    /// `DELETE`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, CliError> {
+        self.value(self.request(Method::DELETE, path)).await
+    }
+
+    /// Live events of a channel from now on.
+    pub(crate) async fn events(&self, channel: &str) -> Result<Events, CliError> {
+        let path = format!("/api/channels/{}/turn-events", segment(channel));
+        let response = self.send(self.request(Method::GET, &path)).await?;
+        Ok(Events {
+            response,
+            buffer: Vec::new(),
+        })
+    }
+}
+
+/// A text as one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+impl Events {
+    /// The next event; `None` when the daemon ended the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<ServerEvent>, CliError> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                if let Some(event) = parse(&String::from_utf8_lossy(&block)) {
+                    return Ok(Some(event));
+                }
+                continue;
+            }
+            match self.response.chunk().await {
+                Ok(Some(bytes)) => self.buffer.extend_from_slice(&bytes),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    return Err(CliError::Unreachable(format!(
+                        "the daemon's live events broke off: {error}"
+                    )));
+                }
+            }
+        }
+    }
+}
+
+/// One block of lines; `None` for a comment.
+fn parse(block: &str) -> Option<ServerEvent> {
+    let field = |name: &str| {
+        block
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    };
+    let name = field("event")?.to_owned();
+    let data = field("data")
+        .and_then(|data| serde_json::from_str(data).ok())
+        .unwrap_or(Value::Null);
+    Some(ServerEvent { name, data })
+}

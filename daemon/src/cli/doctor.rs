@@ -1,0 +1,200 @@
+//! `reveille doctor`
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+use reveille_sandbox::{Sandbox as _, Unconfined};
+use serde::Serialize;
+
+use super::output::{self, out};
+use super::{CliError, Global};
+use crate::claude::{Claude, SignIn};
+use crate::config::Config;
+use crate::state_dir::{private_dir, read_daemon_file};
+
+/// Check everything that the daemon needs.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    Ok,
+    Warning,
+    Error,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    check: &'static str,
+    level: Level,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+fn check(check: &'static str, level: Level, detail: impl Into<String>, mend: Option<&str>) -> Check {
+    Check {
+        check,
+        level,
+        detail: detail.into(),
+        mend: mend.map(str::to_owned),
+    }
+}
+
+impl Doctor {
+    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        let state_dir = global.state_dir();
+        let mut checks = Vec::new();
+        let config = match global.config() {
+            Ok(config) => {
+                checks.push(check("configuration", Level::Ok, "readable", None));
+                config
+            }
+            Err(error) => {
+                let mend = Some("correct that key; the other checks use the defaults");
+                checks.push(check("configuration", Level::Error, error.to_string(), mend));
+                Config::default()
+            }
+        };
+        checks.push(state_dir_check(&state_dir));
+        checks.push(address_check(&config, &state_dir).await);
+        checks.extend(claude_checks(&config).await);
+        let sandbox = Unconfined.summary();
+        let mend = Some("run only agents and messages that you trust, as a user who has nothing to lose");
+        checks.push(check("sandbox", Level::Warning, sandbox.detail, mend));
+        checks.push(match reveille_web_ui::missing() {
+            None => check("web page", Level::Ok, "built in", None),
+            Some(why) => check(
+                "web page",
+                Level::Warning,
+                why,
+                Some("install node 20 or newer with npm and build again"),
+            ),
+        });
+        self.print(&checks);
+        match checks.iter().filter(|check| check.level == Level::Error).count() {
+            0 => Ok(()),
+            errors => Err(CliError::Failed(format!("{errors} of {} checks failed", checks.len()))),
+        }
+    }
+
+    fn print(&self, checks: &[Check]) {
+        if self.json {
+            output::json(&serde_json::json!({ "checks": checks }));
+            return;
+        }
+        for check in checks {
+            let mark = match check.level {
+                Level::Ok => "ok     ",
+                Level::Warning => "warning",
+                Level::Error => "ERROR  ",
+            };
+            out!("{mark}  {}: {}", check.check, output::safe(&check.detail));
+            if let Some(mend) = check.mend.as_ref().filter(|_| check.level != Level::Ok) {
+                out!("         {mend}");
+            }
+        }
+    }
+}
+
+fn state_dir_check(path: &Path) -> Check {
+    let name = "state directory";
+    let tried = private_dir(path).and_then(|()| tempfile::tempfile_in(path).map(drop));
+    match tried {
+        Ok(()) => check(name, Level::Ok, format!("{} is writable", path.display()), None),
+        Err(error) => {
+            let detail = format!("{} is not writable: {error}", path.display());
+            check(
+                name,
+                Level::Error,
+                detail,
+                Some("mend its permissions, or choose another one with --state-dir"),
+            )
+        }
+    }
+}
+
+async fn address_check(config: &Config, state_dir: &Path) -> Check {
+    let (name, address) = ("address", config.server.bind);
+    let Err(error) = TcpListener::bind(address) else {
+        return check(name, Level::Ok, format!("{address} is free"), None);
+    };
+    if let Some(daemon) = read_daemon_file(state_dir)
+        && daemon.url == format!("http://{address}")
+        && health(&daemon.url).await
+    {
+        return check(
+            name,
+            Level::Ok,
+            format!("{address} is served by this daemon (process {})", daemon.pid),
+            None,
+        );
+    }
+    let mend = Some("stop the other program, or choose another port with `serve --bind` or `[server] bind`");
+    check(name, Level::Error, format!("{address} cannot be used: {error}"), mend)
+}
+
+async fn health(url: &str) -> bool {
+    let request = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(std::time::Duration::from_secs(3))
+        .build();
+    match request {
+        Ok(http) => http
+            .get(format!("{url}/health"))
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success()),
+        Err(_) => false,
+    }
+}
+
+async fn claude_checks(config: &Config) -> Vec<Check> {
+    let claude = Claude::new(
+        config.claude.clone(),
+        Arc::new(Unconfined),
+        "doctor".into(),
+        std::env::vars_os(),
+    );
+    let Some(program) = claude.program() else {
+        let detail = format!("{:?} is not in PATH", config.claude.program);
+        let mend = Some("npm install -g @anthropic-ai/claude-code, or set `[claude] program` to its path");
+        return vec![check("claude", Level::Error, detail, mend)];
+    };
+    let found = match claude.probe().await {
+        Some(Ok(probe)) => check(
+            "claude",
+            Level::Ok,
+            format!("{} at {}", probe.version, program.display()),
+            None,
+        ),
+        Some(Err(error)) => check(
+            "claude",
+            Level::Error,
+            error.to_string(),
+            Some("run that program by hand, and reinstall it if it fails"),
+        ),
+        None => check("claude", Level::Error, "it has just gone", None),
+    };
+    let signed_in = match claude.sign_in() {
+        SignIn::NotNeeded => check("sign-in", Level::Ok, "the stand-in needs none", None),
+        SignIn::Configured(name) => check("sign-in", Level::Ok, format!("{name} from the configuration"), None),
+        SignIn::Environment(name) => check("sign-in", Level::Ok, format!("{name} from the environment"), None),
+        SignIn::Login(file) => check("sign-in", Level::Ok, format!("the login in {}", file.display()), None),
+        SignIn::Unknown => {
+            let mend = Some(
+                "run `claude` and sign in, or `claude setup-token` and set CLAUDE_CODE_OAUTH_TOKEN under [claude.env]",
+            );
+            check("sign-in", Level::Error, "no login and no key were found", mend)
+        }
+    };
+    vec![found, signed_in]
+}

@@ -1,0 +1,222 @@
+//! The command line. Every command but `serve`, `demo` and `doctor` is a client of the daemon's HTTP interface.
+
+mod agent;
+mod client;
+mod demo;
+mod doctor;
+mod note;
+mod output;
+mod send;
+mod serve;
+mod show;
+mod thread;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use client::Client;
+use output::out;
+
+use crate::config::{Config, ConfigError};
+use crate::state_dir;
+
+/// Why a command ended without success. The exit codes are documented in `reveille --help`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The turn failed, or the command could not do its work.
+    #[error("{0}")]
+    Failed(String),
+    /// The daemon cannot be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The daemon refused.
+    #[error("{message}")]
+    Refused {
+        /// What it said, with the next step.
+        message: String,
+    },
+    /// The command was used wrongly.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl CliError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+            Self::Refused { .. } => 4,
+        }
+    }
+}
+
+impl From<anyhow::Error> for CliError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(format!("{error:#}"))
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (or the turn failed), 2 wrong usage, 3 daemon not reachable, 4 refused by the daemon.";
+
+/// Write a note; an agent wakes, does the work with Claude Code, and answers with a note.
+#[derive(Debug, Parser)]
+#[command(name = "reveille", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+struct Global {
+    /// Directory for everything that outlives the daemon [default: $REVEILLE_STATE_DIR, else ~/.local/state/reveille]
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Configuration file [default: $REVEILLE_CONFIG, else ~/.config/reveille/reveille.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address of the daemon [default: $REVEILLE_URL, else the one that runs in the state directory]
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+}
+
+impl Global {
+    fn state_dir(&self) -> PathBuf {
+        state_dir::locate(self.state_dir.as_deref(), |name| std::env::var(name).ok())
+    }
+
+    fn config(&self) -> Result<Config, ConfigError> {
+        let set = |name: &str| {
+            std::env::var(name)
+                .ok()
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let asked = self.config.clone().or_else(|| set("REVEILLE_CONFIG"));
+        let usual = || {
+            let base = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))?;
+            Some(base.join("reveille").join("reveille.toml"))
+        };
+        let required = asked.is_some();
+        Config::load(asked.or_else(usual).as_deref(), required, utf8_environment())
+    }
+
+    fn client(&self) -> Result<Client, CliError> {
+        Client::find(self.url.as_deref(), &self.state_dir())
+    }
+}
+
+/// The environment, without variables that are no text: none of ours can be among them.
+fn utf8_environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon; prints one line with its address
+    #[command(after_help = "Example: reveille serve --bind 127.0.0.1:0")]
+    Serve(serve::Serve),
+    /// Show it working: a scratch daemon, two agents, a hand-over between them
+    #[command(after_help = "Example: reveille demo --once")]
+    Demo(demo::Demo),
+    /// Agents: list, show, make, remove
+    #[command(
+        subcommand,
+        after_help = "Example: reveille agent new scribe --prompt 'You keep the minutes.'"
+    )]
+    Agent(agent::Agent),
+    /// Send a message to an agent
+    #[command(
+        after_help = "Example: reveille send scribe 'What did we decide?' --wait\nWith --wait the turn is shown on stderr and the reply on stdout."
+    )]
+    Send(send::Send),
+    /// Watch turns live
+    #[command(after_help = "Example: reveille watch scribe")]
+    Watch(watch::Watch),
+    /// Conversations
+    #[command(subcommand, after_help = "Example: reveille thread show scribe")]
+    Thread(thread::Thread),
+    /// Turns: show, stop
+    #[command(subcommand, after_help = "Example: reveille turn stop 0199a7c0-…")]
+    Turn(thread::Turn),
+    /// Notes of the vault
+    #[command(
+        subcommand,
+        after_help = "Example: reveille note put Agents/scribe --tag agent/definition --meta name=scribe 'You keep the minutes.'"
+    )]
+    Note(note::Note),
+    /// Check everything that the daemon needs, and say how to mend it
+    #[command(after_help = "Example: reveille doctor --json")]
+    Doctor(doctor::Doctor),
+    /// Print a link that signs a browser in, once
+    #[command(after_help = "Example: xdg-open \"$(reveille open)\"")]
+    Open,
+    /// Print a completion script for a shell
+    #[command(after_help = "Example: reveille completions bash > ~/.local/share/bash-completion/completions/reveille")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command of the command line.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("no runtime: {error}"));
+            return ExitCode::from(1);
+        }
+    };
+    let result = runtime.block_on(run(cli));
+    // A blocked read of stdin must not keep the process alive.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), CliError> {
+    let global = cli.global;
+    match cli.command {
+        Command::Serve(serve) => serve.run(&global).await,
+        Command::Demo(demo) => demo.run(&global).await,
+        Command::Agent(agent) => agent.run(&global.client()?).await,
+        Command::Send(send) => send.run(&global.client()?).await,
+        Command::Watch(watch) => watch.run(&global.client()?).await,
+        Command::Thread(thread) => thread.run(&global.client()?).await,
+        Command::Turn(turn) => turn.run(&global.client()?).await,
+        Command::Note(note) => note.run(&global.client()?).await,
+        Command::Doctor(doctor) => doctor.run(&global).await,
+        Command::Open => {
+            let link = global
+                .client()?
+                .post("/api/sign-in-links", &serde_json::json!({}))
+                .await?;
+            out!("{}", link["url"].as_str().unwrap_or_default());
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "reveille", &mut script);
+            out!("{}", String::from_utf8_lossy(&script));
+            Ok(())
+        }
+    }
+}

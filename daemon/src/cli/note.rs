@@ -1,0 +1,199 @@
+//! `reveille note …`
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::CliError;
+use super::agent::{pair, text_or_stdin};
+use super::client::{Client, segment};
+use super::output::{self, one_line, out, safe, table};
+
+/// Notes of the vault.
+#[derive(Debug, Subcommand)]
+pub(super) enum Note {
+    /// Write a note at a path: make it, or change the one that is there
+    Put {
+        /// Where
+        path: String,
+        /// The text; `-` reads it from stdin
+        #[arg(default_value = "-", hide_default_value = true)]
+        text: String,
+        /// A tag; may be given several times
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// Metadata; may be given several times
+        #[arg(long = "meta", value_name = "KEY=VALUE")]
+        metadata: Vec<String>,
+        /// The vault
+        #[arg(long, default_value = "default")]
+        vault: String,
+    },
+    /// Print a note
+    Get {
+        /// Its path or identity
+        note: String,
+        /// The vault
+        #[arg(long, default_value = "default")]
+        vault: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List notes, newest first
+    List {
+        /// Only with one of these tags
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// Most notes
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// The vault
+        #[arg(long, default_value = "default")]
+        vault: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a note for good
+    Rm {
+        /// Its path or identity
+        note: String,
+        /// The vault
+        #[arg(long, default_value = "default")]
+        vault: String,
+    },
+}
+
+fn address(vault: &str, note: &str) -> String {
+    format!("/vault/{}/api/notes/{}", segment(vault), segment(note))
+}
+
+impl Note {
+    pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
+        match self {
+            Self::Put {
+                path,
+                text,
+                tags,
+                metadata,
+                vault,
+            } => {
+                let metadata: serde_json::Map<_, _> =
+                    metadata.iter().map(|text| pair(text)).collect::<Result<_, _>>()?;
+                put(
+                    client,
+                    &vault,
+                    &path,
+                    &text_or_stdin(text)?,
+                    &tags,
+                    Value::Object(metadata),
+                )
+                .await
+            }
+            Self::Get { note, vault, json } => {
+                let note = client.get(&address(&vault, &note)).await?;
+                if json {
+                    output::json(&note);
+                    return Ok(());
+                }
+                for key in ["id", "path", "createdAt", "updatedAt"] {
+                    out!("{key:10} {}", note[key].as_str().unwrap_or("-"));
+                }
+                let tags: Vec<&str> = note["tags"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                out!("{:10} {}", "tags", tags.join(", "));
+                for (key, value) in note["metadata"].as_object().into_iter().flatten() {
+                    out!("{key:10} {}", value.as_str().map_or_else(|| value.to_string(), safe));
+                }
+                out!("\n{}", safe(note["content"].as_str().unwrap_or_default()));
+                Ok(())
+            }
+            Self::List {
+                tags,
+                limit,
+                vault,
+                json,
+            } => {
+                let tag = tags.iter().map(|tag| segment(tag)).collect::<Vec<_>>().join(",");
+                let tag = if tag.is_empty() { tag } else { format!("&tag={tag}") };
+                let notes = client
+                    .get(&format!(
+                        "/vault/{}/api/notes?sort=desc&limit={limit}{tag}",
+                        segment(&vault)
+                    ))
+                    .await?;
+                if json {
+                    output::json(&notes);
+                    return Ok(());
+                }
+                let text = |value: &Value| safe(value.as_str().unwrap_or("-"));
+                let rows: Vec<Vec<String>> = notes
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|note| {
+                        let preview = one_line(note["preview"].as_str().unwrap_or_default(), 60);
+                        vec![
+                            text(&note["updatedAt"]),
+                            text(&note["path"]),
+                            text(&note["id"]),
+                            preview,
+                        ]
+                    })
+                    .collect();
+                table(&["UPDATED", "PATH", "ID", "TEXT"], &rows);
+                Ok(())
+            }
+            Self::Rm { note, vault } => {
+                client.delete(&address(&vault, &note)).await?;
+                out!("removed {note}");
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn put(
+    client: &Client,
+    vault: &str,
+    path: &str,
+    text: &str,
+    tags: &[String],
+    metadata: Value,
+) -> Result<(), CliError> {
+    let body = json!({
+        "path": path,
+        "content": text,
+        "tags": tags,
+        "metadata": metadata,
+        "if_missing": "create",
+        "force": true,
+    });
+    let mut note = client.patch(&address(vault, path), &body).await?;
+    // On a note that was there already, the list of tags is not taken: they are added.
+    let missing: Vec<&String> = tags
+        .iter()
+        .filter(|tag| {
+            !note["tags"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|has| has == tag.trim_start_matches('#'))
+        })
+        .collect();
+    if !missing.is_empty() {
+        let id = note["id"].as_str().unwrap_or_default().to_owned();
+        note = client
+            .patch(
+                &address(vault, &id),
+                &json!({ "tags": { "add": missing }, "force": true }),
+            )
+            .await?;
+    }
+    out!("{}", note["id"].as_str().unwrap_or_default());
+    Ok(())
+}

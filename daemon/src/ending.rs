@@ -1,0 +1,373 @@
+//! How a turn ended, as the queue, the vault and the watchers are told.
+
+use jiff::Timestamp;
+use reveille_backends::{Failure, Remedy, TurnOutcome, Usage, Verdict};
+use reveille_queue::{SessionUpdate, Spend, State, ThreadKey};
+use reveille_vault::NoteId;
+use reveille_vault::agent::{Callback, Inbound, Outbound, OutboundKind, ThreadRecord, ThreadStatus, slug};
+use sha2::{Digest as _, Sha256};
+
+use crate::effects::{Effect, derived};
+use crate::inbox::shown;
+use crate::live::Milestone;
+use crate::record::{FailureRecord, TurnRecord};
+use crate::turn::Run;
+
+/// Hand-overs in a row after which the requester is no longer woken: ends a circle of agents.
+const DEPTH_MAX: u32 = 8;
+/// Characters of the reason in a failure note.
+const REASON_CHARS: usize = 240;
+
+/// The end of a turn.
+pub(crate) struct Ending {
+    /// Terminal state.
+    pub(crate) state: State,
+    /// What is kept.
+    pub(crate) record: TurnRecord,
+    /// The conversation's session from now on.
+    pub(crate) session: SessionUpdate,
+    /// What it took.
+    pub(crate) spend: Spend,
+    /// For the operator's log.
+    pub(crate) detail: String,
+    at: Timestamp,
+}
+
+/// Billionths of a US dollar. Negative and non-finite costs count as none.
+fn nano_usd(usd: f64) -> u64 {
+    let nano = (usd * 1e9).round();
+    // The bounds keep the conversion exact: 2^53 billionths are nine million dollars.
+    if nano.is_finite() && (0.0..9e15).contains(&nano) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above")]
+        return nano as u64;
+    }
+    0
+}
+
+impl Ending {
+    fn new(state: State) -> Self {
+        Self {
+            state,
+            record: TurnRecord::default(),
+            session: SessionUpdate::Keep,
+            spend: Spend::default(),
+            detail: String::new(),
+            at: Timestamp::now(),
+        }
+    }
+
+    /// It failed before there was a child.
+    pub(crate) fn without_child(failure: Failure) -> Self {
+        let mut ending = Self::new(State::Error);
+        ending.record.failure = Some(FailureRecord::from(&failure));
+        ending.detail = failure.detail;
+        ending
+    }
+
+    /// It was cut off for good. `session`: the one to go on with, and its directory.
+    pub(crate) fn interrupted(session: Option<(uuid::Uuid, String)>) -> Self {
+        let mut ending = Self::new(State::Interrupted);
+        ending.record.failure = Some(FailureRecord {
+            code: "interrupted".into(),
+            message: "The turn was cut off by a restart of the daemon and is not repeated by itself.".into(),
+            next_step: "Look at what was done, then send the message again if you still want it.".into(),
+            remedy: Remedy::Retry,
+        });
+        if let Some((id, cwd)) = session {
+            ending.session = SessionUpdate::Set(id, cwd);
+        }
+        ending
+    }
+
+    /// As the backend told it. `cwd` is what the session is bound to.
+    pub(crate) fn of(outcome: TurnOutcome, cwd: &str, notices: Vec<String>) -> Self {
+        let mut ending = match outcome.verdict {
+            Verdict::Ok { reply } => {
+                let mut ending = Self::new(State::Ok);
+                ending.record.reply = Some(reply);
+                ending
+            }
+            Verdict::Failed(failure) => Self::without_child(failure),
+            Verdict::Stopped => Self::new(State::Cancelled),
+        };
+        if let Some(id) = outcome.session {
+            ending.session = SessionUpdate::Set(id, cwd.to_owned());
+            ending.record.session = Some(id.to_string());
+        }
+        let Usage {
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+        } = outcome.usage;
+        ending.spend = Spend {
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+            nano_usd: nano_usd(outcome.cost_usd),
+        };
+        ending.record.models = outcome.models;
+        ending.record.notices = notices;
+        ending
+    }
+
+    /// US dollars.
+    pub(crate) fn cost_usd(&self) -> f64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "for display; the exact number is kept in billionths"
+        )]
+        let nano = self.spend.nano_usd as f64;
+        nano / 1e9
+    }
+
+    /// The last event of the turn.
+    pub(crate) fn milestone(&self, delivered: bool) -> Milestone {
+        match (self.state, &self.record.failure) {
+            (State::Cancelled, _) => Milestone::Stopped {},
+            (_, Some(failure)) => Milestone::Error {
+                error: failure.message.clone(),
+                code: failure.code.clone(),
+                next_step: failure.next_step.clone(),
+            },
+            _ => Milestone::Done {
+                reply: self.record.reply.clone().unwrap_or_default(),
+                usage: Usage {
+                    input_tokens: self.spend.input_tokens,
+                    output_tokens: self.spend.output_tokens,
+                    cache_read_tokens: self.spend.cache_read_tokens,
+                    cache_write_tokens: self.spend.cache_write_tokens,
+                },
+                cost_usd: self.cost_usd(),
+                note: self.record.note.clone().filter(|_| delivered),
+                undelivered: !delivered,
+            },
+        }
+    }
+}
+
+/// Where the thread note of a conversation is made. People may move it: it is found by its identity.
+fn thread_path(agent: &str, thread: &ThreadKey, conversation: uuid::Uuid) -> String {
+    let leaf = match thread {
+        ThreadKey::Main => agent.to_owned(),
+        ThreadKey::Single(_) => conversation.to_string(),
+        ThreadKey::Subject(subject) => {
+            let safe = shown(&slug(subject), 80).replace('…', "");
+            if safe == *subject {
+                format!("{agent}--{safe}")
+            } else {
+                // Different subjects may look alike once they are safe: the hash tells them apart.
+                let hash = Sha256::digest(subject.as_bytes());
+                format!(
+                    "{agent}--{safe}-{:02x}{:02x}{:02x}{:02x}",
+                    hash[0], hash[1], hash[2], hash[3]
+                )
+            }
+        }
+    };
+    format!("Threads/{agent}/{leaf}")
+}
+
+impl Run<'_> {
+    fn thread(&self) -> ThreadRecord {
+        let (definition, conversation) = (self.definition(), &self.claim().conversation);
+        let spend = conversation.spend;
+        ThreadRecord {
+            id: NoteId::new(conversation.id.to_string()).unwrap_or_else(|_| NoteId::generate()), // a UUID is a valid id
+            path: thread_path(&definition.name, &conversation.lane.thread, conversation.id),
+            agent: definition.name.clone(),
+            mode: definition.mode.as_str().to_owned(),
+            definition: definition.note.to_string(),
+            turn: self.claim().lease.turn.to_string(),
+            status: ThreadStatus::Working,
+            started_at: conversation.started_at.unwrap_or(self.started_at()),
+            last_turn_at: None,
+            turn_count: conversation.turns,
+            session: None,
+            model: None,
+            status_detail: String::new(),
+            tokens: [
+                spend.input_tokens,
+                spend.output_tokens,
+                spend.cache_read_tokens,
+                spend.cache_write_tokens,
+            ],
+            nano_usd: spend.nano_usd,
+        }
+    }
+
+    fn vault(&self) -> String {
+        self.claim().message.vault.clone()
+    }
+
+    /// The thread note while the turn runs.
+    pub(crate) fn thread_working(&self) -> Effect {
+        Effect::Thread {
+            vault: self.vault(),
+            record: self.thread(),
+        }
+    }
+
+    fn thread_ended(&self, ending: &Ending) -> ThreadRecord {
+        let total = self.claim().conversation.spend.plus(ending.spend);
+        let detail = ending
+            .record
+            .failure
+            .as_ref()
+            .map(|failure| format!("{}: {}", failure.code, failure.message));
+        let details: Vec<String> = detail
+            .into_iter()
+            .chain(ending.record.notices.iter().cloned())
+            .collect();
+        ThreadRecord {
+            status: match ending.state {
+                State::Ok => ThreadStatus::Ok,
+                State::Cancelled => ThreadStatus::Cancelled,
+                State::Interrupted => ThreadStatus::Interrupted,
+                _ => ThreadStatus::Error,
+            },
+            last_turn_at: Some(ending.at),
+            turn_count: self.claim().conversation.turns + 1,
+            session: ending.record.session.clone(),
+            model: ending.record.models.first().cloned(),
+            status_detail: details.join(" · "),
+            tokens: [
+                total.input_tokens,
+                total.output_tokens,
+                total.cache_read_tokens,
+                total.cache_write_tokens,
+            ],
+            nano_usd: total.nano_usd,
+            ..self.thread()
+        }
+    }
+
+    fn outbound(&self, ending: &Ending) -> Option<Outbound> {
+        let (text, kind) = match (&ending.record.failure, &ending.record.reply) {
+            (Some(failure), _) => {
+                let reason = shown(&failure.message, REASON_CHARS);
+                (
+                    format!("⚠️ I could not finish this turn: {reason}\n\n{}", failure.next_step),
+                    OutboundKind::Failure,
+                )
+            }
+            (None, Some(reply)) if !reply.is_empty() => (reply.clone(), OutboundKind::Reply),
+            _ => return None,
+        };
+        let turn = self.claim().lease.turn;
+        Some(Outbound {
+            id: derived(turn, "outbound"),
+            agent: self.definition().name.clone(),
+            text,
+            kind,
+            code: ending.record.failure.as_ref().map(|failure| failure.code.clone()),
+            in_reply_to: self.claim().message.note.clone(),
+            turn: turn.to_string(),
+            thread: self.claim().conversation.id.to_string(),
+            at: ending.at,
+        })
+    }
+
+    /// The word to the agent that asked, if one did and is there.
+    fn callback(&self, ending: &Ending, reply: Option<&Outbound>) -> Result<Option<Effect>, String> {
+        let Some(requester) = &self.message().reply_to else {
+            return Ok(None);
+        };
+        let depth = self.message().delegation_depth;
+        if depth >= DEPTH_MAX {
+            return Err(format!(
+                "{requester} was not told: the chain of hand-overs has reached its limit of {DEPTH_MAX}"
+            ));
+        }
+        if !self.knows(requester) {
+            return Err(format!("{requester} was not told: there is no agent of that name"));
+        }
+        let (name, status) = (&self.definition().name, ending.state.as_str());
+        let how = match ending.state {
+            State::Ok => "finished (ok)".to_owned(),
+            State::Error => "finished with an error".to_owned(),
+            other => format!("did not finish ({})", other.as_str()),
+        };
+        let message = Inbound {
+            agent: requester.clone(),
+            text: format!("[callback] {name} {how}. The metadata of this note links its thread and its reply."),
+            sender: format!("callback:{name}"),
+            subject: None,
+            reply_to: None,
+            correlation_id: self.message().correlation_id.clone(),
+            delegation_depth: depth + 1,
+            callback: Some(Callback {
+                status: status.to_owned(),
+                source_channel: name.clone(),
+                source_thread: Some(self.claim().conversation.id.to_string()),
+                source_message: reply
+                    .filter(|note| note.kind == OutboundKind::Reply)
+                    .map(|note| note.id.to_string()),
+            }),
+        };
+        let id = derived(self.claim().lease.turn, "callback");
+        Ok(Some(Effect::Callback {
+            vault: self.vault(),
+            id,
+            at: ending.at,
+            message,
+        }))
+    }
+
+    /// Everything that must happen now, in order: the thread, the reply, the word to the requester.
+    pub(crate) fn effects(&self, ending: &mut Ending) -> Vec<Effect> {
+        let outbound = self.outbound(ending);
+        ending.record.note = outbound.as_ref().map(|note| note.id.to_string());
+        let callback = self.callback(ending, outbound.as_ref()).unwrap_or_else(|notice| {
+            tracing::warn!(notice);
+            ending.record.notices.push(notice);
+            None
+        });
+        let vault = self.vault();
+        let mut effects = vec![Effect::Thread {
+            vault: vault.clone(),
+            record: self.thread_ended(ending),
+        }];
+        effects.extend(outbound.map(|note| Effect::Outbound { vault, note }));
+        effects.extend(callback);
+        effects
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_kept_in_billionths() {
+        for (usd, expected) in [
+            (0.1, 100_000_000),
+            (0.0, 0),
+            (-1.0, 0),
+            (f64::NAN, 0),
+            (12.000_000_001, 12_000_000_001),
+        ] {
+            assert_eq!(nano_usd(usd), expected);
+        }
+    }
+
+    #[test]
+    fn thread_paths_do_not_collide() {
+        let id = uuid::Uuid::from_u128(1);
+        let path = |thread: ThreadKey| thread_path("eng", &thread, id);
+        let subject = |text: &str| path(ThreadKey::Subject(text.into()));
+        assert_eq!(path(ThreadKey::Main), "Threads/eng/eng");
+        assert_eq!(subject("launch-plan"), "Threads/eng/eng--launch-plan");
+        let alike = [
+            subject("a b"),
+            subject("a/b"),
+            subject("a-b"),
+            subject("../../etc/passwd"),
+            subject("a.b"),
+        ];
+        let unique: std::collections::BTreeSet<_> = alike.iter().collect();
+        assert_eq!(unique.len(), alike.len(), "{alike:?}");
+        assert!(alike.iter().all(|path| path.matches('/').count() == 2), "{alike:?}");
+    }
+}

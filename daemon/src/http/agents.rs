@@ -1,0 +1,224 @@
+//! Agents: what the definitions amount to, and writing definitions.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use reveille_queue::Overview;
+use reveille_vault::agent::{Definition, tag};
+use reveille_vault::{Key, Metadata, NewNote, Note, NoteId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Api;
+use super::error::{ApiError, Body};
+use super::turns::usd;
+use crate::inbox::shown;
+use crate::registry::Listed;
+use crate::worker::LiveTurn;
+
+/// Characters of the role that a list shows.
+const PREVIEW_CHARS: usize = 200;
+
+/// What the queue and the workers say, by channel.
+struct Activity {
+    overviews: HashMap<String, Overview>,
+    live: HashMap<String, Vec<(uuid::Uuid, LiveTurn)>>,
+}
+
+async fn activity(api: &Api) -> Result<Activity, ApiError> {
+    let overviews = api.queue.overview().await?;
+    let mut live: HashMap<String, Vec<_>> = HashMap::new();
+    for (turn, running) in api.workers.live() {
+        live.entry(running.lane.channel.to_string())
+            .or_default()
+            .push((turn, running));
+    }
+    live.values_mut().for_each(|turns| turns.sort_by_key(|(turn, _)| *turn));
+    Ok(Activity {
+        overviews: overviews
+            .into_iter()
+            .map(|one| (one.channel.to_string(), one))
+            .collect(),
+        live,
+    })
+}
+
+fn view(listed: &Listed, activity: &Activity) -> Value {
+    let mut view = json!({
+        "name": listed.name,
+        "vault": listed.vault,
+        "note_id": listed.note,
+        "status": "error",
+        "waiting": 0,
+        "cost_usd": 0.0,
+        "prompt_preview": "",
+    });
+    if let Some(definition) = &listed.definition {
+        view["prompt_preview"] = shown(definition.prompt.as_deref().unwrap_or_default(), PREVIEW_CHARS).into();
+        view["mode"] = definition.mode.as_str().into();
+        if let Some(model) = &definition.model {
+            view["model"] = model.as_str().into();
+        }
+    }
+    if listed.stamp.status != "enabled" {
+        view["status_detail"] = listed.stamp.detail.as_str().into();
+        return view;
+    }
+    view["status"] = "idle".into();
+    if let Some(overview) = activity.overviews.get(&listed.name) {
+        view["waiting"] = overview.waiting.into();
+        view["cost_usd"] = usd(overview.spend).into();
+        view["turns"] = overview.turns.into();
+        if overview.waiting > 0 {
+            view["status"] = "queued".into();
+        }
+        if let Some((turn, outcome, ended_at)) = &overview.last {
+            view["last_turn"] = json!({ "turn": turn, "outcome": outcome, "ended_at": ended_at });
+        }
+    }
+    if let Some((turn, live)) = activity.live.get(&listed.name).and_then(|turns| turns.first()) {
+        view["status"] = "working".into();
+        view["running"] = json!({ "turn": turn, "since_at": live.since, "message": live.note });
+    }
+    view
+}
+
+/// `GET /api/agents`
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    let activity = activity(&api).await?;
+    let listed = api.registry.list();
+    let agents: Vec<Value> = listed.iter().map(|one| view(one, &activity)).collect();
+    let mut waiting: Vec<_> = activity
+        .overviews
+        .values()
+        .filter(|overview| overview.waiting > 0 && api.registry.get(overview.channel.as_str()).is_none())
+        .map(|overview| json!({ "channel": overview.channel, "messages": overview.waiting }))
+        .collect();
+    waiting.sort_by_key(ToString::to_string);
+    Ok(Json(json!({ "agents": agents, "waiting": waiting })))
+}
+
+fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
+    let mut named: Vec<Listed> = api
+        .registry
+        .list()
+        .into_iter()
+        .filter(|listed| listed.name == name)
+        .collect();
+    // The holder of the name before others that only claim it.
+    named.sort_by_key(|listed| listed.stamp.status != "enabled");
+    named.into_iter().next().ok_or_else(|| ApiError::unknown_agent(name))
+}
+
+/// `GET /api/agents/{name}`
+pub(super) async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+    let listed = find(&api, &name)?;
+    let mut view = view(&listed, &activity(&api).await?);
+    if let Some(definition) = &listed.definition {
+        view["prompt"] = definition.prompt.as_deref().into();
+        view["path"] = definition.path.as_deref().into();
+        view["settings"] = settings(&api, definition);
+    }
+    Ok(Json(view))
+}
+
+/// What counts for the next turn, and where each value comes from.
+fn settings(api: &Api, definition: &Definition) -> Value {
+    let config = api.claude.config();
+    let from = |own: bool| if own { "definition" } else { "configuration" };
+    let idle = definition.timeout_idle.unwrap_or(config.timeout_idle.0);
+    let wall = definition.timeout_wall.unwrap_or(config.timeout_wall.0);
+    json!({
+        "model": { "value": definition.model.as_ref().or(config.model.as_ref()), "from": from(definition.model.is_some()) },
+        "timeout_idle_s": { "value": idle.as_secs(), "from": from(definition.timeout_idle.is_some()) },
+        "timeout_wall_s": { "value": wall.as_secs(), "from": from(definition.timeout_wall.is_some()) },
+        "workspace": { "value": definition.workspace, "from": if definition.workspace.is_some() { "definition" } else { "default" } },
+        "max_turns": { "value": definition.max_turns, "from": if definition.max_turns.is_some() { "definition" } else { "default" } },
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAgent {
+    name: String,
+    #[serde(default)]
+    prompt: String,
+    model: Option<String>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// `POST /api/agents`: checked before anything is written.
+pub(super) async fn create(
+    State(api): State<Api>,
+    Body(agent): Body<NewAgent>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let mut metadata = agent.metadata;
+    metadata.insert("name".into(), agent.name.trim().into());
+    if let Some(model) = agent.model.filter(|model| !model.trim().is_empty()) {
+        metadata.insert("model".into(), model.trim().into());
+    }
+    let id = NoteId::generate();
+    let draft = Note {
+        id: id.clone(),
+        path: Some(format!("Agents/{}", agent.name.trim())),
+        content: agent.prompt,
+        tags: vec![tag::DEFINITION.into()],
+        metadata,
+        created_at: jiff::Timestamp::now(),
+        updated_at: jiff::Timestamp::now(),
+    };
+    let definition = Definition::parse(&draft).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_definition", problems.join("; "))
+            .then("Nothing was written. Correct it and send it again.")
+    })?;
+    let name = definition.name;
+    if api.registry.get(&name).is_some() {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "agent_exists",
+            format!("There is an agent {name:?} already."),
+        )
+        .then("Choose another name, or edit the definition note of that agent."));
+    }
+    let vault = &api.default_vault;
+    let new = NewNote {
+        id: Some(id),
+        path: draft.path,
+        content: draft.content,
+        tags: draft.tags,
+        metadata: draft.metadata,
+        created_at: None,
+    };
+    let note = vault.create(new).await?;
+    // The feed will find nothing new; the answer already knows the agent.
+    api.registry.apply(vault, &note.id, Some(&note));
+    api.workers.wake_channel(&name);
+    Ok((
+        StatusCode::CREATED,
+        Json(view(&find(&api, &name)?, &activity(&api).await?)),
+    ))
+}
+
+/// `DELETE /api/agents/{name}`: removes the definition note. What is in line waits for an agent of that name.
+pub(super) async fn remove(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+    let listed = find(&api, &name)?;
+    let vault = api
+        .vaults
+        .get(&listed.vault)
+        .ok_or_else(|| ApiError::unknown_agent(&name))?;
+    vault.delete(&Key::Id(listed.note.clone())).await?;
+    let effect = api.registry.apply(vault, &listed.note, None);
+    effect.woken.iter().for_each(|name| api.workers.wake_channel(name));
+    let waiting = api
+        .queue
+        .overview()
+        .await?
+        .into_iter()
+        .find(|one| one.channel.as_str() == name)
+        .map_or(0, |one| one.waiting);
+    Ok(Json(json!({ "removed": true, "waiting": waiting })))
+}

@@ -1,0 +1,312 @@
+//! Who may ask. One admin token from the state directory; browsers sign in once by a link and then carry a cookie.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{HeaderMap, Method, StatusCode, header};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::time::Instant;
+
+use super::error::ApiError;
+use crate::state_dir::secret;
+
+/// How long a sign-in link works.
+const LINK_LIFE: Duration = Duration::from_secs(10 * 60);
+/// Open sign-in links at once; the oldest goes first.
+const LINKS_MAX: usize = 32;
+
+type Digest = [u8; 32];
+
+fn digest(text: &str) -> Digest {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// The keeper of the door. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Auth {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    token: Digest,
+    key: Digest,
+    cookie: String,
+    session: Duration,
+    hosts: Vec<String>,
+    /// Digest of a code and the end of its life.
+    links: Mutex<HashMap<Digest, Instant>>,
+}
+
+impl Auth {
+    /// For one admin token. Cookies are not kept apart by port, so their name carries it.
+    pub(crate) fn new(token: &str, bound: SocketAddr, session: Duration, hosts: Vec<String>) -> Self {
+        let inner = Inner {
+            token: digest(token),
+            key: digest(&format!("reveille cookie key\n{token}")),
+            cookie: format!("reveille_{}", bound.port()),
+            session,
+            hosts,
+            links: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A fresh one-time code for a sign-in link.
+    pub(crate) fn link_code(&self) -> String {
+        let code = secret();
+        let mut links = self.inner.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        links.retain(|_, until| *until > now);
+        if links.len() >= LINKS_MAX
+            && let Some(oldest) = links.iter().min_by_key(|(_, until)| **until).map(|(code, _)| *code)
+        {
+            links.remove(&oldest);
+        }
+        links.insert(digest(&code), now + LINK_LIFE);
+        code
+    }
+
+    /// The cookie for a code, which is used up by it.
+    pub(crate) fn sign_in(&self, code: &str) -> Option<String> {
+        let mut links = self.inner.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = links.remove(&digest(code))?;
+        (until > Instant::now()).then(|| {
+            let seconds = self.inner.session.as_secs();
+            let ends = Timestamp::now()
+                .as_second()
+                .saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
+            let value = format!("{ends}.{}", self.seal(ends));
+            format!(
+                "{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict",
+                self.inner.cookie
+            )
+        })
+    }
+
+    /// The header that ends a session.
+    pub(crate) fn sign_out(&self) -> String {
+        format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", self.inner.cookie)
+    }
+
+    fn mac(&self, ends: i64) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.inner.key).ok()?; // silent-ok: every key length is valid
+        mac.update(&ends.to_be_bytes());
+        Some(mac)
+    }
+
+    fn seal(&self, ends: i64) -> String {
+        self.mac(ends)
+            .map_or_else(String::new, |mac| hex(&mac.finalize().into_bytes()))
+    }
+
+    fn holds_token(&self, headers: &HeaderMap) -> bool {
+        let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+            return false;
+        };
+        let Some((scheme, token)) = value.split_once(' ') else {
+            return false;
+        };
+        scheme.eq_ignore_ascii_case("bearer") && bool::from(digest(token.trim()).ct_eq(&self.inner.token))
+    }
+
+    fn holds_cookie(&self, headers: &HeaderMap) -> bool {
+        let cookies = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let mut pairs = cookies
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='));
+        let Some((_, value)) = pairs.find(|(name, _)| *name == self.inner.cookie) else {
+            return false;
+        };
+        let Some((ends, seal)) = value.split_once('.') else {
+            return false;
+        };
+        let Ok(ends) = ends.parse::<i64>() else { return false };
+        ends > Timestamp::now().as_second() && bool::from(self.seal(ends).as_bytes().ct_eq(seal.as_bytes()))
+    }
+
+    /// Whether the request names a host that is ours. A foreign name that leads to loopback is an attack (DNS rebinding);
+    /// an IP address cannot be one.
+    fn host_is_ours(&self, headers: &HeaderMap) -> bool {
+        let Some(host) = headers.get(header::HOST).and_then(|value| value.to_str().ok()) else {
+            return false;
+        };
+        let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+            if port.bytes().all(|c| c.is_ascii_digit()) {
+                name
+            } else {
+                host
+            }
+        });
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        name.eq_ignore_ascii_case("localhost")
+            || bare.parse::<IpAddr>().is_ok()
+            || self.inner.hosts.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Whether a browser sent the request from a page of ours. Only browsers send cookies, and all of them say where from.
+fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text("sec-fetch-site"), text("origin"), text("host")) {
+        (Some(site), _, _) => site == "same-origin",
+        (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
+        _ => false,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Refuses requests under a foreign host name, before anything else.
+pub(crate) async fn check_host(State(auth): State<Auth>, request: Request, next: Next) -> Response {
+    if auth.host_is_ours(request.headers()) {
+        return next.run(request).await;
+    }
+    ApiError::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        "unknown_host",
+        "This daemon does not answer under that host name.",
+    )
+    .then("Use http://127.0.0.1, or add the name to `[server] hosts`.")
+    .into_response()
+}
+
+/// Lets a request pass that carries the admin token, or the cookie of a browser that signed in.
+pub(crate) async fn check_caller(State(auth): State<Auth>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if auth.holds_token(headers) {
+        return next.run(request).await;
+    }
+    if auth.holds_cookie(headers) {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        if reads || same_origin(headers) {
+            return next.run(request).await;
+        }
+        return ApiError::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "The request came from another site.",
+        )
+        .into_response();
+    }
+    let mut refusal = ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "This needs the admin token or a signed-in browser.")
+        .then("Run `reveille open` for a sign-in link; programs send `Authorization: Bearer` with the token from the state directory.")
+        .into_response();
+    refusal
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth() -> Auth {
+        Auth::new(
+            "secret",
+            SocketAddr::from(([127, 0, 0, 1], 7)),
+            Duration::from_secs(60),
+            vec!["box.lan".into()],
+        )
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn a_code_signs_in_once_and_the_cookie_holds() {
+        let auth = auth();
+        let code = auth.link_code();
+        let cookie = auth.sign_in(&code).unwrap();
+        assert_eq!(auth.sign_in(&code), None);
+        let pair = cookie.split(';').next().unwrap();
+        assert!(auth.holds_cookie(&headers(&[("cookie", &format!("other=1; {pair}"))])));
+        let forged = pair.replace("reveille_7=", "reveille_7=9");
+        assert!(!auth.holds_cookie(&headers(&[("cookie", &forged)])));
+        let elsewhere = Auth::new(
+            "another",
+            SocketAddr::from(([127, 0, 0, 1], 7)),
+            Duration::from_secs(60),
+            vec![],
+        );
+        assert!(!elsewhere.holds_cookie(&headers(&[("cookie", pair)])));
+    }
+
+    #[test]
+    fn an_expired_cookie_is_refused() {
+        let auth = auth();
+        let ends = Timestamp::now().as_second() - 1;
+        let cookie = format!("reveille_7={ends}.{}", auth.seal(ends));
+        assert!(!auth.holds_cookie(&headers(&[("cookie", &cookie)])));
+    }
+
+    #[test]
+    fn the_token_is_compared_whole() {
+        for (value, expected) in [
+            ("Bearer secret", true),
+            ("bearer secret", true),
+            ("Bearer secre", false),
+            ("Bearer ", false),
+            ("secret", false),
+        ] {
+            assert_eq!(
+                auth().holds_token(&headers(&[("authorization", value)])),
+                expected,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_our_hosts_are_served() {
+        for (host, expected) in [
+            ("127.0.0.1:1941", true),
+            ("localhost", true),
+            ("[::1]:1941", true),
+            ("192.168.1.4:80", true),
+            ("box.lan:1941", true),
+            ("evil.example", false),
+            ("localhost.evil.example:1941", false),
+        ] {
+            assert_eq!(auth().host_is_ours(&headers(&[("host", host)])), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn writes_with_a_cookie_need_our_own_page() {
+        for (pairs, expected) in [
+            (&[("sec-fetch-site", "same-origin")][..], true),
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "http://h:1"),
+                    ("host", "h:1"),
+                ][..],
+                false,
+            ),
+            (&[("origin", "http://h:1"), ("host", "h:1")][..], true),
+            (&[("origin", "http://h:2"), ("host", "h:1")][..], false),
+            (&[("origin", "null"), ("host", "h:1")][..], false),
+            (&[("host", "h:1")][..], false),
+        ] {
+            assert_eq!(same_origin(&headers(pairs)), expected, "{pairs:?}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Channels: sending to an agent, and what was said.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query as Parameters, State};
+use http::{HeaderMap, StatusCode};
+use reveille_queue::ChannelName;
+use reveille_transports::{Incoming, Intake as _, Refusal};
+use reveille_vault::agent::{Outbound, tag};
+use reveille_vault::note::millis;
+use reveille_vault::{Note, Query, Vault};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Api;
+use super::error::{ApiError, Body};
+use super::turns::usd;
+
+/// Messages of a transcript unless asked otherwise, and at most.
+const MESSAGES: u32 = 200;
+const MESSAGES_MAX: u32 = 1000;
+
+#[derive(Deserialize)]
+pub(super) struct Send {
+    text: String,
+    sender: Option<String>,
+    subject: Option<String>,
+    thread: Option<String>,
+    reply_to: Option<String>,
+    correlation_id: Option<String>,
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::UnknownAgent { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_agent", message)
+                .then("Nothing was sent. Make the agent with `reveille agent new`, or correct the name."),
+            Refusal::Blank => {
+                Self::new(StatusCode::BAD_REQUEST, "blank_text", message).then("Write what you want done.")
+            }
+            Refusal::Invalid(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_message", message),
+            Refusal::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
+                .then("Nothing was stored. Try again, and see `reveille doctor`."),
+        }
+    }
+}
+
+/// `POST /api/channels/{channel}/send`
+pub(super) async fn send(
+    State(api): State<Api>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+    Body(send): Body<Send>,
+) -> Result<Json<Value>, ApiError> {
+    let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let key = match headers.get("idempotency-key") {
+        None => None,
+        Some(value) => Some(
+            value
+                .to_str()
+                .map_err(|_| Refusal::Invalid("the Idempotency-Key is no plain text".into()))?,
+        ),
+    };
+    let reply_to = some(send.reply_to);
+    if let Some(requester) = reply_to.as_ref().filter(|name| api.registry.get(name).is_none()) {
+        let message = format!("reply_to names {requester:?}, but there is no such agent");
+        return Err(
+            ApiError::new(StatusCode::NOT_FOUND, "unknown_agent", message).then("Nothing was sent. Correct the name.")
+        );
+    }
+    let incoming = Incoming {
+        agent: channel,
+        text: send.text,
+        sender: some(send.sender).unwrap_or_else(|| "operator".into()),
+        subject: some(send.subject).or_else(|| some(send.thread)),
+        reply_to,
+        correlation_id: some(send.correlation_id),
+        idempotency_key: key.map(str::to_owned),
+    };
+    let taken = api.inbox.take(incoming).await?;
+    Ok(Json(
+        json!({ "ok": true, "id": taken.note, "vault": taken.vault, "turn": taken.turn }),
+    ))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Limit {
+    limit: Option<u32>,
+}
+
+fn channel_name(text: &str) -> Result<ChannelName, ApiError> {
+    text.parse().map_err(|_| ApiError::unknown_agent(text))
+}
+
+/// The vault of an agent; that of an agent which is gone is the default one.
+fn vault_of(api: &Api, channel: &str) -> std::sync::Arc<dyn Vault> {
+    api.registry
+        .get(channel)
+        .map_or_else(|| std::sync::Arc::clone(&api.default_vault), |agent| agent.vault)
+}
+
+/// `GET /api/channels/{channel}/messages`
+pub(super) async fn messages(
+    State(api): State<Api>,
+    Path(channel): Path<String>,
+    limit: Result<Parameters<Limit>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let name = channel_name(&channel)?;
+    let Parameters(Limit { limit }) =
+        limit.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
+    let limit = limit.unwrap_or(MESSAGES).clamp(1, MESSAGES_MAX);
+    let query = Query {
+        tags: vec![tag::MESSAGE.into(), tag::INBOUND.into(), tag::OUTBOUND.into()],
+        metadata: vec![("agent".into(), channel.clone())],
+        descending: true,
+        limit: Some(limit),
+        ..Query::default()
+    };
+    let mut notes = vault_of(&api, &channel).query(&query).await?.notes;
+    if notes.is_empty() && api.registry.get(&channel).is_none() && api.queue.conversations(&name).await?.is_empty() {
+        return Err(ApiError::unknown_agent(&channel));
+    }
+    notes.reverse();
+    let mut turns = HashMap::new();
+    for turn in api
+        .queue
+        .settled(&name, limit)
+        .await?
+        .into_iter()
+        .chain(api.queue.open_turns(&name).await?)
+    {
+        turns.insert(turn.message.note.clone(), (turn.id, turn.state));
+    }
+    let messages: Vec<Value> = notes.iter().map(|note| message(note, &turns)).collect();
+    Ok(Json(json!({ "messages": messages })))
+}
+
+fn message(note: &Note, turns: &HashMap<String, (uuid::Uuid, reveille_queue::State)>) -> Value {
+    let outbound = Outbound::is(note);
+    let at = note.text("ts").unwrap_or_else(|| millis::format(note.created_at));
+    let mut view = json!({
+        "id": note.id,
+        "text": note.content,
+        "direction": if outbound { "outbound" } else { "inbound" },
+        "sender": note.text("sender").unwrap_or_default(),
+        "at": at,
+    });
+    for key in ["in_reply_to", "turn", "kind", "code", "subject", "reply_to"] {
+        if let Some(text) = note.text(key) {
+            view[key] = text.into();
+        }
+    }
+    if !outbound && let Some((turn, state)) = turns.get(note.id.as_str()) {
+        view["turn"] = json!(turn);
+        view["state"] = json!(state);
+    }
+    view
+}
+
+/// `GET /api/channels/{channel}/threads`
+pub(super) async fn threads(State(api): State<Api>, Path(channel): Path<String>) -> Result<Json<Value>, ApiError> {
+    let conversations = api.queue.conversations(&channel_name(&channel)?).await?;
+    if conversations.is_empty() && api.registry.get(&channel).is_none() {
+        return Err(ApiError::unknown_agent(&channel));
+    }
+    let threads: Vec<Value> = conversations
+        .iter()
+        .map(|one| {
+            json!({
+                "thread": one.id,
+                "key": one.lane.thread,
+                "turns": one.turns,
+                "session": one.session.as_ref().map(|(id, _)| id),
+                "started_at": one.started_at,
+                "cost_usd": usd(one.spend),
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "threads": threads })))
+}

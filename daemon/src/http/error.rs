@@ -1,0 +1,127 @@
+//! The one shape of errors: `{"error": code, "message": …, "next_step": …}`.
+
+use axum::Json;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use reveille_queue::QueueError;
+use reveille_vault::VaultError;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// An error as the client sees it.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) next_step: Option<&'static str>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            next_step: None,
+        }
+    }
+
+    pub(crate) fn then(mut self, next_step: &'static str) -> Self {
+        self.next_step = Some(next_step);
+        self
+    }
+
+    pub(crate) fn unknown_agent(name: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown_agent",
+            format!("There is no agent {name:?}."),
+        )
+        .then("List the agents with `reveille agent list`, or make one with `reveille agent new`.")
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut body = json!({ "error": self.code, "message": self.message });
+        if let Some(next_step) = self.next_step {
+            body["next_step"] = next_step.into();
+        }
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+        }
+        response
+    }
+}
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", error.to_string())
+            .then("Nothing was changed. See `reveille doctor`, then try again.")
+    }
+}
+
+impl From<VaultError> for ApiError {
+    fn from(error: VaultError) -> Self {
+        let (status, code) = match &error {
+            VaultError::NotFound { .. } => (StatusCode::NOT_FOUND, "unknown_note"),
+            VaultError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
+            VaultError::PathTaken { .. } => (StatusCode::CONFLICT, "path_conflict"),
+            VaultError::IdTaken { .. } => (StatusCode::CONFLICT, "id_conflict"),
+            VaultError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable"),
+            _ => (StatusCode::BAD_REQUEST, "invalid_note"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+/// A JSON body, read whatever its content type says, with errors in our shape.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| too_large(&rejection))?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            let code = if error.is_data() {
+                "invalid_body"
+            } else {
+                "invalid_json"
+            };
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                code,
+                format!("The body cannot be read: {error}."),
+            )
+            .then("Send one JSON object as documented.")
+        })
+    }
+}
+
+pub(crate) fn too_large(rejection: &BytesRejection) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "The body is larger than this daemon takes.",
+        )
+        .then("Make it shorter, or raise `[server] max_body` in the configuration.")
+    } else {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "unreadable_body",
+            "The body did not arrive whole.",
+        )
+        .then("Send it again.")
+    }
+}

@@ -1,0 +1,101 @@
+//! The HTTP surface: routes, who may use them, and the page.
+
+mod agents;
+mod auth;
+mod channels;
+mod error;
+mod events;
+mod health;
+mod page;
+mod serve;
+pub(crate) mod session;
+mod turns;
+mod vault_api;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use http::StatusCode;
+use reveille_queue::Queue;
+use reveille_sandbox::Summary;
+use reveille_vault::Vault;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use auth::Auth;
+use error::ApiError;
+pub(crate) use serve::serve;
+
+use crate::claude::Claude;
+use crate::inbox::Inbox;
+use crate::live::Hub;
+use crate::registry::Registry;
+use crate::worker::Workers;
+
+/// What the handlers need. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) auth: Auth,
+    pub(crate) vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>,
+    pub(crate) default_vault: Arc<dyn Vault>,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) registry: Registry,
+    pub(crate) inbox: Inbox,
+    pub(crate) workers: Workers,
+    pub(crate) hub: Hub,
+    pub(crate) claude: Arc<Claude>,
+    pub(crate) sandbox: Arc<Summary>,
+    pub(crate) url: Arc<str>,
+    pub(crate) max_body: usize,
+    pub(crate) drain: CancellationToken,
+}
+
+async fn not_found() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This address does not take that method.",
+    )
+}
+
+/// All routes.
+pub(crate) fn router(api: Api) -> Router {
+    let guarded = Router::new()
+        .route("/api/sign-in-links", post(session::make_link))
+        .route("/api/agents", get(agents::list).post(agents::create))
+        .route("/api/agents/{name}", get(agents::show).delete(agents::remove))
+        .route("/api/channels/{channel}/send", post(channels::send))
+        .route("/api/channels/{channel}/messages", get(channels::messages))
+        .route("/api/channels/{channel}/threads", get(channels::threads))
+        .route("/api/channels/{channel}/turn-events", get(events::turn_events))
+        .route("/api/turns/{turn}", get(turns::show))
+        .route("/api/turns/{turn}/stop", post(turns::stop))
+        .route("/api/session", get(session::show).delete(session::sign_out))
+        .with_state(api.clone())
+        .method_not_allowed_fallback(wrong_method)
+        .merge(vault_api::router(Arc::clone(&api.vaults)))
+        .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller));
+    let max_body = api.max_body;
+    let auth = api.auth.clone();
+    let open = Router::new()
+        .route("/api/session", post(session::sign_in))
+        .route("/health", get(health::health))
+        .route("/", get(page::index))
+        .route("/favicon.svg", get(page::asset))
+        .route("/assets/{*file}", get(page::asset))
+        .with_state(api);
+    Router::new()
+        .merge(guarded)
+        .merge(open)
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(from_fn_with_state(auth, auth::check_host))
+}

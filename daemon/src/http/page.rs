@@ -1,0 +1,53 @@
+//! The page and its files.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use reveille_web_ui::{Asset, CONTENT_SECURITY_POLICY};
+
+/// `GET /`
+pub(super) async fn index(headers: HeaderMap) -> Response {
+    answer(reveille_web_ui::index(), &headers)
+}
+
+/// `GET /assets/…`
+pub(super) async fn asset(uri: Uri, headers: HeaderMap) -> Response {
+    match reveille_web_ui::asset(uri.path()) {
+        Some(asset) => answer(asset, &headers),
+        None => status(StatusCode::NOT_FOUND),
+    }
+}
+
+fn status(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn answer(asset: Asset, headers: &HeaderMap) -> Response {
+    let text = |name: HeaderName| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let asset = asset.accepting(text(header::ACCEPT_ENCODING));
+    let mut response = match asset.matches(text(header::IF_NONE_MATCH)) {
+        true => status(StatusCode::NOT_MODIFIED),
+        false => Response::new(Body::from(asset.bytes)),
+    };
+    let mut put = |name: HeaderName, value: &'static str| {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    };
+    put(header::CONTENT_TYPE, asset.content_type);
+    put(header::VARY, "Accept-Encoding");
+    put(header::ETAG, asset.etag);
+    put(header::CACHE_CONTROL, asset.cache_control());
+    put(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    put(header::REFERRER_POLICY, "no-referrer");
+    if let Some(encoding) = asset.encoding {
+        put(header::CONTENT_ENCODING, encoding);
+    }
+    response
+}

@@ -1,0 +1,106 @@
+//! Turns: how they stand, and stopping them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use reveille_queue::{Spend, Turn};
+use reveille_vault::agent::Inbound;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Api;
+use super::error::ApiError;
+use crate::record::TurnRecord;
+
+/// US dollars of a sum kept in billionths.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "for display; the exact number is kept in billionths"
+)]
+pub(super) fn usd(spend: Spend) -> f64 {
+    spend.nano_usd as f64 / 1e9
+}
+
+fn usage(spend: Spend) -> Value {
+    json!({
+        "input_tokens": spend.input_tokens,
+        "output_tokens": spend.output_tokens,
+        "cache_read_tokens": spend.cache_read_tokens,
+        "cache_write_tokens": spend.cache_write_tokens,
+    })
+}
+
+/// A turn as JSON.
+pub(super) fn view(turn: &Turn) -> Result<Value, ApiError> {
+    let unreadable = |error: serde_json::Error| {
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unreadable_turn",
+            format!("The stored turn is unreadable: {error}."),
+        )
+    };
+    let message: Inbound = serde_json::from_value(turn.message.body.clone()).map_err(unreadable)?;
+    let record: TurnRecord = match &turn.record {
+        Some(record) => serde_json::from_value(record.clone()).map_err(unreadable)?,
+        None => TurnRecord::default(),
+    };
+    let mut view = json!({
+        "turn": turn.id,
+        "channel": turn.message.lane.channel,
+        "thread": turn.conversation,
+        "vault": turn.message.vault,
+        "message": turn.message.note,
+        "text": message.text,
+        "sender": message.sender,
+        "state": turn.state,
+        "interruptions": turn.interruptions,
+        "accepted_at": turn.accepted_at,
+        "claimed_at": turn.claimed_at,
+        "settled_at": turn.settled_at,
+        "usage": usage(turn.spend),
+        "cost_usd": usd(turn.spend),
+        "session": record.session,
+        "models": record.models,
+        "notices": record.notices,
+        "note": record.note,
+    });
+    if let Some(reply) = record.reply {
+        view["reply"] = reply.into();
+    }
+    if let Some(failure) = record.failure {
+        view["error"] = json!(failure);
+    }
+    Ok(view)
+}
+
+fn unknown(turn: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "unknown_turn",
+        format!("There is no turn {turn:?}."),
+    )
+}
+
+async fn find(api: &Api, turn: &str) -> Result<Turn, ApiError> {
+    let id: Uuid = turn.parse().map_err(|_| unknown(turn))?;
+    api.queue.turn(id).await?.ok_or_else(|| unknown(turn))
+}
+
+/// `GET /api/turns/{turn}`
+pub(super) async fn show(State(api): State<Api>, Path(turn): Path<String>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(view(&find(&api, &turn).await?)?))
+}
+
+/// `POST /api/turns/{turn}/stop`
+pub(super) async fn stop(State(api): State<Api>, Path(turn): Path<String>) -> Result<Json<Value>, ApiError> {
+    let found = find(&api, &turn).await?;
+    if api.workers.stop(found.id) {
+        return Ok(Json(json!({ "stopping": true })));
+    }
+    let state = found.state.as_str();
+    Err(ApiError::new(
+        StatusCode::CONFLICT,
+        "not_running",
+        format!("The turn does not run; it is {state}."),
+    ))
+}

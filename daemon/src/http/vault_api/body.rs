@@ -1,0 +1,321 @@
+//! Request bodies: JSON objects whose fields are taken one by one, so that an error names the field.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use reveille_vault::note::{millis, normalise_path};
+use reveille_vault::{ContentChange, Metadata, NewNote, NoteId, Patch, Precondition};
+use serde_json::{Map, Value};
+
+use super::answer::Failure;
+
+/// Most notes in one batch (R-VAPI-20).
+const BATCH: usize = 500;
+
+/// What `POST /api/notes` asks for.
+#[derive(Debug)]
+pub(super) enum Create {
+    One(NewNote),
+    Batch(Vec<NewNote>),
+}
+
+impl Create {
+    pub(super) fn parse(body: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
+        let mut object = Object::parse(body)?;
+        let create = match object.take("notes") {
+            None => Self::One(new_note(object)?),
+            Some(Value::Array(items)) if items.len() > BATCH => {
+                return Err(Failure::BatchTooLarge {
+                    count: items.len(),
+                    limit: BATCH,
+                });
+            }
+            Some(Value::Array(items)) => {
+                let notes = items
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, item)| new_note(Object::of(item, format!("notes[{index}]"))?));
+                Self::Batch(notes.collect::<Result<_, Failure>>()?)
+            }
+            Some(_) => return Err(Failure::invalid("notes", "notes must be an array of objects")),
+        };
+        create.not_empty()?;
+        Ok(create)
+    }
+
+    /// The vault checks the same, but cannot say which note of a batch it is.
+    fn not_empty(&self) -> Result<(), Failure> {
+        let notes = match self {
+            Self::One(note) => std::slice::from_ref(note),
+            Self::Batch(notes) => notes,
+        };
+        let empty =
+            |note: &NewNote| note.content.trim().is_empty() && note.path.as_deref().and_then(normalise_path).is_none();
+        notes
+            .iter()
+            .position(empty)
+            .map_or(Ok(()), |item| Err(Failure::EmptyNote { item }))
+    }
+}
+
+fn new_note(mut object: Object) -> Result<NewNote, Failure> {
+    object.refuse_links()?;
+    let id = object
+        .text("id")?
+        .map(|id| NoteId::new(id).map_err(|error| object.invalid("id", error.to_string())));
+    Ok(NewNote {
+        id: id.transpose()?,
+        path: object.text("path")?,
+        content: object.text("content")?.unwrap_or_default(),
+        tags: object.texts("tags")?.unwrap_or_default(),
+        metadata: object.object("metadata")?.unwrap_or_default(),
+        created_at: object.created_at()?,
+    })
+}
+
+/// What `PATCH /api/notes/{idOrPath}` asks for.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) patch: Patch,
+    /// `None`: the body has no precondition although it needs one.
+    pub(super) precondition: Option<Precondition>,
+    /// `if_missing: "create"`: the tags of the new note.
+    pub(super) create_with_tags: Option<Vec<String>>,
+}
+
+impl Change {
+    pub(super) fn parse(body: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
+        let mut object = Object::parse(body)?;
+        object.refuse_links()?;
+        let create = match object.take("if_missing") {
+            None => false,
+            Some(Value::String(how)) if how == "create" => true,
+            Some(_) => return Err(Failure::invalid("if_missing", "if_missing must be \"create\"")),
+        };
+        let asked = precondition(&mut object)?;
+        let path = match object.fields.remove("path") {
+            None => None,
+            Some(Value::Null) => Some(None),
+            Some(Value::String(path)) => Some(Some(path)),
+            Some(_) => return Err(Failure::invalid("path", "path must be text, or null to take it away")),
+        };
+        let tags = Tags::of(&mut object, create)?;
+        let patch = Patch {
+            content: content_change(&mut object)?,
+            path,
+            metadata: object.object("metadata")?.unwrap_or_default(),
+            remove_metadata: Vec::new(),
+            add_tags: tags.add,
+            remove_tags: tags.remove,
+            created_at: object.created_at()?,
+        };
+        let only_extends = matches!(patch.content, ContentChange::Extend { .. })
+            && patch
+                == (Patch {
+                    content: patch.content.clone(),
+                    ..Patch::default()
+                });
+        let precondition = asked.or(only_extends.then_some(Precondition::Force));
+        Ok(Self {
+            patch,
+            precondition,
+            create_with_tags: create.then_some(tags.new),
+        })
+    }
+}
+
+/// `if_updated_at` wins over `force`: who names the state that they saw does not want to overwrite another one.
+fn precondition(object: &mut Object) -> Result<Option<Precondition>, Failure> {
+    let force = match object.take("force") {
+        None => false,
+        Some(Value::Bool(force)) => force,
+        Some(_) => return Err(Failure::invalid("force", "force must be true or false")),
+    };
+    Ok(object
+        .time("if_updated_at")?
+        .map(Precondition::UpdatedAt)
+        .or(force.then_some(Precondition::Force)))
+}
+
+#[derive(Debug, Default)]
+struct Tags {
+    add: Vec<String>,
+    remove: Vec<String>,
+    /// Of a note that is created because it is missing.
+    new: Vec<String>,
+}
+
+impl Tags {
+    fn of(object: &mut Object, create: bool) -> Result<Self, Failure> {
+        match object.take("tags") {
+            None => Ok(Self::default()),
+            Some(tags @ Value::Array(_)) if create => Ok(Self {
+                new: texts(tags).ok_or_else(|| object.no_texts("tags"))?,
+                ..Self::default()
+            }),
+            Some(Value::Object(fields)) => {
+                let mut fields = Object {
+                    fields,
+                    place: "tags".into(),
+                };
+                let add = fields.texts("add")?.unwrap_or_default();
+                Ok(Self {
+                    new: add.clone(),
+                    add,
+                    remove: fields.texts("remove")?.unwrap_or_default(),
+                })
+            }
+            Some(_) => Err(Failure::invalid(
+                "tags",
+                "in a PATCH, tags must be an object: {\"add\": [..], \"remove\": [..]}",
+            )),
+        }
+    }
+}
+
+fn content_change(object: &mut Object) -> Result<ContentChange, Failure> {
+    let content = object.text("content")?;
+    let (prepend, append) = (object.text("prepend")?, object.text("append")?);
+    let edit = object.take("content_edit").map(edit).transpose()?;
+    let extend = (prepend.is_some() || append.is_some()).then(|| ContentChange::Extend {
+        prepend: prepend.unwrap_or_default(),
+        append: append.unwrap_or_default(),
+    });
+    let mut changes = [content.map(ContentChange::Replace), extend, edit]
+        .into_iter()
+        .flatten();
+    match (changes.next(), changes.next()) {
+        (None, _) => Ok(ContentChange::Keep),
+        (Some(change), None) => Ok(change),
+        (Some(_), Some(_)) => Err(Failure::MutuallyExclusive),
+    }
+}
+
+fn edit(value: Value) -> Result<ContentChange, Failure> {
+    let Value::Object(mut fields) = value else {
+        return Err(Failure::BadEdit);
+    };
+    match (fields.remove("old_text"), fields.remove("new_text")) {
+        (Some(Value::String(old)), Some(Value::String(new))) if !old.is_empty() => Ok(ContentChange::Edit { old, new }),
+        _ => Err(Failure::BadEdit),
+    }
+}
+
+/// A JSON object of the body. Null counts as absent; keys that nobody takes are ignored (R-VAPI-22).
+struct Object {
+    fields: Map<String, Value>,
+    /// Where it stands in the body; empty for the body itself.
+    place: String,
+}
+
+impl Object {
+    fn parse(body: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
+        let body = body.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLarge,
+            _ => Failure::Invalid {
+                field: None,
+                message: format!("the body could not be read ({error})"),
+            },
+        })?;
+        if body.trim_ascii().is_empty() {
+            return Err(Failure::Invalid {
+                field: None,
+                message: "the body is empty; send a JSON object".into(),
+            });
+        }
+        let value = serde_json::from_slice(&body).map_err(|error| Failure::Invalid {
+            field: None,
+            message: format!("the body is not JSON ({error})"),
+        })?;
+        Self::of(value, String::new())
+    }
+
+    fn of(value: Value, place: String) -> Result<Self, Failure> {
+        match value {
+            Value::Object(fields) => Ok(Self { fields, place }),
+            _ if place.is_empty() => Err(Failure::Invalid {
+                field: None,
+                message: "the body must be a JSON object".into(),
+            }),
+            _ => Err(Failure::invalid(place.clone(), format!("{place} must be an object"))),
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.fields.remove(key).filter(|value| !value.is_null())
+    }
+
+    fn invalid(&self, key: &str, rule: impl AsRef<str>) -> Failure {
+        let field = if self.place.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.place)
+        };
+        let message = format!("{field}: {}", rule.as_ref());
+        Failure::invalid(field, message)
+    }
+
+    fn no_texts(&self, key: &str) -> Failure {
+        self.invalid(key, "must be an array of texts")
+    }
+
+    fn text(&mut self, key: &str) -> Result<Option<String>, Failure> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.invalid(key, "must be text")),
+        }
+    }
+
+    fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, Failure> {
+        self.take(key)
+            .map(|value| texts(value).ok_or_else(|| self.no_texts(key)))
+            .transpose()
+    }
+
+    fn object(&mut self, key: &str) -> Result<Option<Metadata>, Failure> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(fields)),
+            Some(_) => Err(self.invalid(key, "must be an object")),
+        }
+    }
+
+    fn time(&mut self, key: &str) -> Result<Option<Timestamp>, Failure> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        let parsed = millis::parse(&text);
+        parsed
+            .map(Some)
+            .map_err(|_| self.invalid(key, "must be a time like 2026-07-02T10:00:00.000Z"))
+    }
+
+    fn created_at(&mut self) -> Result<Option<Timestamp>, Failure> {
+        let snake = self.time("created_at")?;
+        Ok(self.time("createdAt")?.or(snake))
+    }
+
+    /// Links are not stored yet; to drop them without a word would lose them.
+    fn refuse_links(&mut self) -> Result<(), Failure> {
+        match self.take("links") {
+            None => Ok(()),
+            Some(Value::Array(links)) if links.is_empty() => Ok(()),
+            Some(Value::Object(links)) if links.values().all(|list| list.as_array().is_some_and(Vec::is_empty)) => {
+                Ok(())
+            }
+            Some(_) => Err(Failure::Unsupported {
+                parameter: "links".into(),
+                message: "this vault does not store links yet; leave links out. Nothing was written".into(),
+            }),
+        }
+    }
+}
+
+fn texts(value: Value) -> Option<Vec<String>> {
+    let Value::Array(items) = value else { return None };
+    let text = |item| match item {
+        Value::String(text) => Some(text),
+        _ => None,
+    };
+    items.into_iter().map(text).collect()
+}

@@ -1,0 +1,131 @@
+//! Query parameters of reads.
+
+use axum::http::Uri;
+use reveille_vault::Query;
+
+use super::answer::{Failure, Fields, Form};
+
+/// Notes in a listing that names no limit (R-VAPI-31).
+const DEFAULT_LIMIT: u32 = 50;
+
+/// Most notes in one answer. Larger limits get so many and a cursor for the rest.
+const MOST: u32 = 10_000;
+
+/// Known to other vaults, not to this one yet. To ignore a filter would answer notes that were not asked for.
+const UNSUPPORTED: &[&str] = &[
+    "search",
+    "order_by",
+    "date_from",
+    "date_to",
+    "date_field",
+    "has_tags",
+    "has_links",
+    "format",
+    "metadata",
+    "near",
+];
+
+/// The same, but only when they are switched on.
+const UNSUPPORTED_SWITCHES: &[&str] = &["include_links", "include_attachments", "expand_links"];
+
+/// The parameters of one request, decoded.
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Reads them, and refuses those that are not supported.
+    pub(super) fn of(uri: &Uri) -> Result<Self, Failure> {
+        let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let parameters = Self(pairs.into_owned().collect());
+        for (name, value) in &parameters.0 {
+            let bare = name.split('[').next().unwrap_or_default();
+            let on = UNSUPPORTED_SWITCHES.contains(&bare) && parameters.switch(bare, false)?;
+            if on || (UNSUPPORTED.contains(&bare) && !value.is_empty()) {
+                let message = match bare {
+                    "metadata" => "write meta.<key>=<value> instead".to_owned(),
+                    _ => format!("this vault does not support {bare} yet; leave it out"),
+                };
+                return Err(Failure::Unsupported {
+                    parameter: name.clone(),
+                    message,
+                });
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// The first value that is not empty.
+    pub(super) fn first(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// A comma list; repeated parameters add to it.
+    fn list(&self, names: &[&str]) -> Vec<String> {
+        let values = self
+            .0
+            .iter()
+            .filter(|(key, _)| names.contains(&key.as_str()))
+            .map(|(_, value)| value);
+        let items = values.flat_map(|value| value.split(',')).map(str::trim);
+        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn switch(&self, name: &str, default: bool) -> Result<bool, Failure> {
+        match self.first(name) {
+            None => Ok(default),
+            Some("true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(_) => Err(Failure::invalid(name, format!("{name} must be true or false"))),
+        }
+    }
+
+    /// Which parts of the notes are asked for. `content`: whether the body is there unless asked otherwise.
+    pub(super) fn form(&self, content: bool) -> Result<Form, Failure> {
+        let metadata = match self.first("include_metadata") {
+            None | Some("true" | "1") => Fields::All,
+            Some("false" | "0") => Fields::None,
+            Some(_) => Fields::Only(self.list(&["include_metadata"])),
+        };
+        Ok(Form {
+            content: self.switch("include_content", content)?,
+            metadata,
+        })
+    }
+
+    pub(super) fn query(&self) -> Query {
+        let filters = self
+            .0
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix("meta.")?, value)));
+        Query {
+            tags: self.list(&["tag"]),
+            // Whatever is not `any` means `all`, as clients of other vaults know it (R-VAPI-31).
+            all_tags: self.first("tag_match").is_some_and(|how| how != "any"),
+            exclude_tags: self.list(&["exclude_tag", "exclude_tags"]),
+            path: self.first("path").map(str::to_owned),
+            path_prefix: self.first("path_prefix").map(str::to_owned),
+            metadata: filters.map(|(key, value)| (key.to_owned(), value.clone())).collect(),
+            descending: self.first("sort") == Some("desc"),
+            limit: Some(self.limit()),
+            offset: self
+                .number("offset")
+                .map_or(0, |offset| u32::try_from(offset.max(0)).unwrap_or(u32::MAX)),
+            after: self.first("cursor").map(str::to_owned),
+        }
+    }
+
+    /// Negative: all. No number: the default (R-VAPI-31).
+    fn limit(&self) -> u32 {
+        match self.number("limit") {
+            None => DEFAULT_LIMIT,
+            Some(limit) => u32::try_from(limit).unwrap_or(MOST).min(MOST),
+        }
+    }
+
+    fn number(&self, name: &str) -> Option<i64> {
+        // silent-ok: the contract reads what is no number as absent
+        self.first(name)?.parse().ok()
+    }
+}

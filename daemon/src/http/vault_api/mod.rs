@@ -1,0 +1,88 @@
+//! The notes API of a vault, as Parachute's vault has it: `/vault/{name}` and `/vault/{name}/api/...`.
+//!
+//! Keys are camelCase and errors carry `error`, `error_type` and `message`, because that is the contract of this API. Bad
+//! input answers 4xx and names the field; what is not supported yet is refused instead of being ignored.
+//! Authentication and the limit of body sizes are layers around this router.
+
+mod answer;
+mod body;
+mod listing;
+mod notes;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::routing::{any, get};
+use reveille_vault::Vault;
+use serde_json::json;
+
+use self::answer::Failure;
+
+/// The vaults by name.
+pub(crate) type Vaults = Arc<BTreeMap<String, Arc<dyn Vault>>>;
+
+/// All routes below `/vault/`. It sets no fallback, so that it can be merged into any router.
+pub(crate) fn router(vaults: Vaults) -> Router {
+    Router::new()
+        .route("/vault/{name}", get(about))
+        .route("/vault/{name}/api/health", get(health))
+        .route("/vault/{name}/api/notes", get(notes::list).post(notes::create))
+        // A path of a note is one encoded segment by contract; raw slashes are understood as well.
+        .route(
+            "/vault/{name}/api/notes/{*key}",
+            get(notes::show).patch(notes::patch).delete(notes::delete),
+        )
+        .route("/vault/{name}/{*rest}", any(unknown_route))
+        .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
+        .with_state(vaults)
+}
+
+async fn about(Target { vault, .. }: Target) -> Response {
+    answer::ok(&json!({ "name": vault.name() }))
+}
+
+/// Reads from the vault: a vault that cannot be read is not healthy.
+async fn health(Target { vault, .. }: Target) -> Result<Response, Failure> {
+    vault.changes(u64::MAX, 1).await?;
+    Ok(answer::ok(&json!({ "status": "ok", "vault": vault.name() })))
+}
+
+async fn unknown_route(_: Target) -> Failure {
+    Failure::UnknownRoute
+}
+
+/// What the path of the request names.
+struct Target {
+    vault: Arc<dyn Vault>,
+    /// Id or path of a note, decoded.
+    key: String,
+}
+
+impl FromRequestParts<Vaults> for Target {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, vaults: &Vaults) -> Result<Self, Failure> {
+        let params = RawPathParams::from_request_parts(parts, vaults).await;
+        let params = params.map_err(|error| Failure::invalid("path", format!("the URL is not UTF-8 ({error})")))?;
+        let param = |wanted: &str| {
+            params
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .map(|(_, value)| value.to_owned())
+        };
+        let name = param("name").unwrap_or_default();
+        let Some(vault) = vaults.get(&name).cloned() else {
+            return Err(Failure::UnknownVault { name });
+        };
+        Ok(Self {
+            vault,
+            key: param("key").unwrap_or_default(),
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! The door of the queue: inbound notes become durable turns. Both the feed and the HTTP door go through here.
+
+use std::sync::Arc;
+
+use reveille_queue::{Accepted, ChannelName, FeedCursor, Lane, Message, Queue, QueueError, ThreadKey};
+use reveille_vault::agent::{Inbound, Mode};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::live::{Happening, Hub, Milestone, Subject};
+use crate::registry::Registry;
+use crate::worker::Workers;
+
+/// Characters of a message that the live view shows.
+const SHOWN_CHARS: usize = 2000;
+
+/// Handle. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    /// Where messages become durable.
+    pub(crate) queue: Arc<dyn Queue>,
+    /// Who there is.
+    pub(crate) registry: Registry,
+    /// Who watches.
+    pub(crate) hub: Hub,
+    /// Who works.
+    pub(crate) workers: Workers,
+}
+
+/// A message with its note.
+pub(crate) struct Arrival {
+    /// The vault of the note.
+    pub(crate) vault: String,
+    /// The note.
+    pub(crate) note: String,
+    /// What it says.
+    pub(crate) message: Inbound,
+}
+
+/// Cuts a text for display, with `…` where something is missing.
+#[must_use]
+pub(crate) fn shown(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+impl Inbox {
+    /// The conversation that a message belongs to.
+    fn lane(&self, channel: ChannelName, note: &str, message: &Inbound) -> Lane {
+        let mode = self
+            .registry
+            .get(channel.as_str())
+            .map_or(Mode::SingleThreaded, |agent| agent.definition.mode);
+        let thread = match (&message.subject, mode) {
+            (Some(subject), _) => ThreadKey::Subject(subject.clone()),
+            (None, Mode::SingleThreaded) => ThreadKey::Main,
+            (None, Mode::MultiThreaded) => ThreadKey::Single(note.to_owned()),
+        };
+        Lane { channel, thread }
+    }
+
+    /// Accepts messages and moves the feed's cursor, durably, then wakes the workers. Messages accepted before are found
+    /// again, not accepted twice. Answers in the given order.
+    ///
+    /// # Errors
+    /// [`QueueError`]; then nothing is stored, the cursor included.
+    pub(crate) async fn accept(
+        &self,
+        arrivals: Vec<Arrival>,
+        cursor: Option<FeedCursor>,
+    ) -> Result<Vec<Accepted>, QueueError> {
+        let mut messages = Vec::with_capacity(arrivals.len());
+        for arrival in &arrivals {
+            let channel: ChannelName = arrival.message.agent.parse().map_err(|error| QueueError::Corrupt {
+                reason: format!("the message {} was routed to no channel: {error}", arrival.note),
+            })?;
+            messages.push(Message {
+                lane: self.lane(channel, &arrival.note, &arrival.message),
+                vault: arrival.vault.clone(),
+                note: arrival.note.clone(),
+                body: json!(arrival.message),
+            });
+        }
+        let lanes: Vec<Lane> = messages.iter().map(|message| message.lane.clone()).collect();
+        let accepted = self.queue.accept(messages, cursor).await?;
+        for ((arrival, lane), answer) in arrivals.iter().zip(&lanes).zip(&accepted) {
+            if answer.fresh {
+                self.announce(arrival, lane, answer.turn).await;
+                self.workers.wake(lane);
+            }
+        }
+        Ok(accepted)
+    }
+
+    async fn announce(&self, arrival: &Arrival, lane: &Lane, turn: Uuid) {
+        let open = match self.queue.open_turns(&lane.channel).await {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::warn!(%error, channel = %lane.channel, "could not count the messages in line");
+                Vec::new()
+            }
+        };
+        let mine: Vec<_> = open.iter().filter(|other| other.message.lane == *lane).collect();
+        let position = mine.iter().position(|other| other.id == turn).unwrap_or(mine.len());
+        let thread = mine
+            .iter()
+            .find(|other| other.id == turn)
+            .map_or(Uuid::nil(), |own| own.conversation);
+        let subject = Subject {
+            channel: lane.channel.to_string(),
+            turn,
+            thread,
+            message: arrival.note.clone(),
+        };
+        let queued = Milestone::Queued {
+            position,
+            text: shown(&arrival.message.text, SHOWN_CHARS),
+            sender: arrival.message.sender.clone(),
+        };
+        self.hub.tell(&subject, &Happening::About(queued));
+    }
+}

@@ -1,0 +1,74 @@
+//! Messages from outside the vault become inbound notes.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use reveille_transports::{Incoming, Intake, Refusal, Taken};
+use reveille_vault::agent::Inbound;
+use reveille_vault::{NoteId, VaultError};
+use uuid::Uuid;
+
+use crate::crash;
+use crate::inbox::{Arrival, Inbox};
+
+/// Namespace of notes that are named by their sender's idempotency key.
+const NAMESPACE: Uuid = Uuid::from_u128(0x2b1f_9a64_7c3d_4e55_8d0e_6f20_9b7c_4d02);
+
+#[async_trait]
+impl Intake for Inbox {
+    async fn take(&self, message: Incoming) -> Result<Taken, Refusal> {
+        if message.text.trim().is_empty() {
+            return Err(Refusal::Blank);
+        }
+        let Some(agent) = self.registry.get(&message.agent) else {
+            return Err(Refusal::UnknownAgent {
+                agent: message.agent,
+                agents: self.registry.names(),
+            });
+        };
+        let id = match &message.idempotency_key {
+            Some(key) => {
+                let name = format!("{}\n{key}", message.agent);
+                NoteId::new(Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string())
+                    .map_err(|error| Refusal::Invalid(error.to_string()))?
+            }
+            None => NoteId::generate(),
+        };
+        let inbound = Inbound {
+            agent: message.agent,
+            text: message.text,
+            sender: message.sender,
+            subject: message.subject,
+            reply_to: message.reply_to,
+            correlation_id: message.correlation_id,
+            delegation_depth: 0,
+            callback: None,
+        };
+        let vault = agent.vault.name().to_owned();
+        match agent.vault.create(inbound.render(id.clone(), Timestamp::now())).await {
+            // The same key again is the same message.
+            Ok(_) | Err(VaultError::IdTaken { .. }) => {}
+            Err(error @ VaultError::Unavailable { .. }) => return Err(Refusal::Unavailable(error.to_string())),
+            Err(error) => return Err(Refusal::Invalid(error.to_string())),
+        }
+        crash::point("intake.created");
+        // The feed would take it too; going straight saves its wake-up and tells the turn.
+        let arrival = Arrival {
+            vault: vault.clone(),
+            note: id.to_string(),
+            message: inbound,
+        };
+        let turn = match self.accept(vec![arrival], None).await {
+            Ok(accepted) => accepted.first().map(|accepted| accepted.turn.to_string()),
+            Err(error) => {
+                tracing::warn!(%error, note = %id, "the message is stored; the queue takes it when it can");
+                None
+            }
+        };
+        crash::point("intake.accepted");
+        Ok(Taken {
+            vault,
+            note: id.to_string(),
+            turn,
+        })
+    }
+}

@@ -1,0 +1,367 @@
+//! Live events: what happens in a channel, told to whoever watches, with numbers so that a watcher can come back.
+//!
+//! A frame is serialised once and shared by all watchers. A slow watcher never holds anybody up: it is told to reload.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use reveille_backends::{Event, Usage};
+use serde::Serialize;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// Settled frames that a channel keeps for watchers that come back.
+const RING_FRAMES: usize = 512;
+/// Frames of a running turn that a late watcher gets; beyond it the oldest are left out.
+const TURN_FRAMES: usize = 4096;
+/// Frames that a watcher may lag behind before it has to reload.
+const LAG_FRAMES: usize = 1024;
+
+/// What a turn is about; part of every event.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Subject {
+    /// The channel.
+    pub(crate) channel: String,
+    /// The turn.
+    pub(crate) turn: Uuid,
+    /// The conversation.
+    pub(crate) thread: Uuid,
+    /// The inbound note.
+    pub(crate) message: String,
+}
+
+/// Something to tell.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Happening {
+    /// From the running turn.
+    Turn(Event),
+    /// About the turn.
+    About(Milestone),
+}
+
+/// Steps of a turn that the daemon itself makes. Exactly one of `done`, `error`, `stopped` ends a turn.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Milestone {
+    /// The message has been accepted.
+    Queued {
+        /// Messages before it in its conversation.
+        position: usize,
+        /// The message's text, cut at 2 000 characters.
+        text: String,
+        /// Who wrote it.
+        sender: String,
+    },
+    /// A worker has taken it.
+    Started {
+        /// From 1; more after an interruption.
+        attempt: u32,
+    },
+    /// It ended with an answer.
+    Done {
+        /// The answer.
+        reply: String,
+        /// Tokens.
+        usage: Usage,
+        /// US dollars.
+        cost_usd: f64,
+        /// The outbound note; absent when the reply is empty or not delivered yet.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        /// The reply is kept, but the vault has not taken it yet.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        undelivered: bool,
+    },
+    /// It ended without one.
+    Error {
+        /// What happened.
+        error: String,
+        /// Stable code.
+        code: String,
+        /// What to do.
+        next_step: String,
+    },
+    /// A person stopped it.
+    Stopped {},
+}
+
+impl Happening {
+    fn is_delta(&self) -> bool {
+        matches!(self, Self::Turn(Event::TextDelta { .. }))
+    }
+
+    /// Whether a replay no longer needs the pieces before it.
+    fn completes_deltas(&self) -> bool {
+        matches!(self, Self::Turn(Event::Text { parent: None, .. }))
+    }
+
+    fn ends_turn(&self) -> bool {
+        matches!(
+            self,
+            Self::About(Milestone::Done { .. } | Milestone::Error { .. } | Milestone::Stopped {})
+        )
+    }
+}
+
+/// One event, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Its number in the channel.
+    pub(crate) seq: u64,
+    /// The whole SSE frame.
+    pub(crate) bytes: Bytes,
+    delta: bool,
+}
+
+/// What a new watcher gets.
+pub(crate) struct Watch {
+    /// To be sent first.
+    pub(crate) replay: Vec<Arc<Frame>>,
+    /// What the watcher missed is gone; it must reload the messages.
+    pub(crate) resync: bool,
+    /// Everything after.
+    pub(crate) receiver: broadcast::Receiver<Arc<Frame>>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    seq: u64,
+    #[serde(flatten)]
+    subject: &'a Subject,
+    at: Timestamp,
+    #[serde(flatten)]
+    happening: &'a Happening,
+}
+
+struct Channel {
+    next_seq: u64,
+    /// The newest frames of ended turns and of the running ones.
+    ring: VecDeque<Arc<Frame>>,
+    /// Frames of turns that have not ended, pieces already completed left out.
+    running: HashMap<Uuid, VecDeque<Arc<Frame>>>,
+    sender: broadcast::Sender<Arc<Frame>>,
+}
+
+impl Channel {
+    fn new() -> Self {
+        Self {
+            next_seq: 1,
+            ring: VecDeque::new(),
+            running: HashMap::new(),
+            sender: broadcast::channel(LAG_FRAMES).0,
+        }
+    }
+}
+
+/// All channels. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Hub {
+    boot: Arc<str>,
+    channels: Arc<Mutex<HashMap<String, Channel>>>,
+}
+
+impl Hub {
+    /// `boot` names this run of the daemon: numbers of an earlier one mean nothing.
+    #[must_use]
+    pub(crate) fn new(boot: &str) -> Self {
+        Self {
+            boot: boot.into(),
+            channels: Arc::default(),
+        }
+    }
+
+    /// Tells it to all watchers of the channel.
+    pub(crate) fn tell(&self, subject: &Subject, happening: &Happening) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let channel = channels.entry(subject.channel.clone()).or_insert_with(Channel::new);
+        let seq = channel.next_seq;
+        let body = Body {
+            seq,
+            subject,
+            at: Timestamp::now(),
+            happening,
+        };
+        let text = match serde_json::to_string(&body) {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(%error, "a live event could not be serialised");
+                return;
+            }
+        };
+        channel.next_seq += 1;
+        let bytes = Bytes::from(format!("id: {}-{seq}\nevent: turn\ndata: {text}\n\n", self.boot));
+        let frame = Arc::new(Frame {
+            seq,
+            bytes,
+            delta: happening.is_delta(),
+        });
+        channel.ring.push_back(Arc::clone(&frame));
+        if channel.ring.len() > RING_FRAMES {
+            channel.ring.pop_front();
+        }
+        if happening.ends_turn() {
+            channel.running.remove(&subject.turn);
+        } else if !matches!(happening, Happening::About(Milestone::Queued { .. })) {
+            let frames = channel.running.entry(subject.turn).or_default();
+            if happening.completes_deltas() {
+                frames.retain(|frame| !frame.delta);
+            }
+            frames.push_back(Arc::clone(&frame));
+            if frames.len() > TURN_FRAMES {
+                frames.pop_front();
+            }
+        }
+        // silent-ok: nobody watches.
+        let _ = channel.sender.send(frame);
+    }
+
+    /// Forgets what a turn told that is put back in line: it will start again.
+    pub(crate) fn forget(&self, channel: &str, turn: Uuid) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get_mut(channel) {
+            channel.running.remove(&turn);
+        }
+    }
+
+    /// Begins to watch a channel. `last` is the id of the last frame that the watcher saw.
+    #[must_use]
+    pub(crate) fn watch(&self, channel: &str, last: Option<&str>) -> Watch {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let channel = channels.entry(channel.to_owned()).or_insert_with(Channel::new);
+        let receiver = channel.sender.subscribe();
+        let seen = last.map(|id| id.rsplit_once('-').filter(|(boot, _)| *boot == &*self.boot));
+        match seen {
+            // A new watcher sees the running turns from their start.
+            None => Watch {
+                replay: running(channel, 0),
+                resync: false,
+                receiver,
+            },
+            // It saw another run of the daemon.
+            Some(None) => Watch {
+                replay: running(channel, 0),
+                resync: true,
+                receiver,
+            },
+            Some(Some((_, seq))) => {
+                let seq: u64 = seq.parse().unwrap_or(0);
+                let oldest = channel.ring.front().map_or(channel.next_seq, |frame| frame.seq);
+                if seq + 1 >= oldest && seq < channel.next_seq {
+                    let replay = channel.ring.iter().filter(|frame| frame.seq > seq).cloned().collect();
+                    Watch {
+                        replay,
+                        resync: false,
+                        receiver,
+                    }
+                } else {
+                    Watch {
+                        replay: running(channel, 0),
+                        resync: true,
+                        receiver,
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn running(channel: &Channel, after: u64) -> Vec<Arc<Frame>> {
+    let mut frames: Vec<_> = channel
+        .running
+        .values()
+        .flatten()
+        .filter(|frame| frame.seq > after)
+        .cloned()
+        .collect();
+    frames.sort_by_key(|frame| frame.seq);
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn subject(turn: u128) -> Subject {
+        Subject {
+            channel: "eng".into(),
+            turn: Uuid::from_u128(turn),
+            thread: Uuid::nil(),
+            message: "n".into(),
+        }
+    }
+
+    fn delta(text: &str) -> Happening {
+        Happening::Turn(Event::TextDelta { text: text.into() })
+    }
+
+    fn text(text: &str) -> Happening {
+        Happening::Turn(Event::Text {
+            text: text.into(),
+            parent: None,
+        })
+    }
+
+    fn seqs(frames: &[Arc<Frame>]) -> Vec<u64> {
+        frames.iter().map(|frame| frame.seq).collect()
+    }
+
+    #[test]
+    fn a_frame_names_its_turn_and_number() {
+        let hub = Hub::new("b");
+        let mut watch = hub.watch("eng", None);
+        hub.tell(&subject(7), &text("hi"));
+        let frame = watch.receiver.try_recv().unwrap();
+        let sent = String::from_utf8(frame.bytes.to_vec()).unwrap();
+        let data: serde_json::Value = serde_json::from_str(sent.split("data: ").nth(1).unwrap().trim()).unwrap();
+        assert!(
+            sent.starts_with("id: b-1\nevent: turn\ndata: {\"seq\":1,\"channel\":\"eng\","),
+            "{sent}"
+        );
+        assert_eq!(
+            (&data["kind"], &data["text"], &data["message"]),
+            (&"text".into(), &"hi".into(), &"n".into())
+        );
+    }
+
+    #[test]
+    fn a_late_watcher_gets_the_running_turn_without_settled_pieces() {
+        let hub = Hub::new("b");
+        hub.tell(&subject(1), &text("old"));
+        hub.tell(&subject(1), &Happening::About(Milestone::Stopped {}));
+        for happening in [delta("a"), delta("b"), text("ab"), delta("c")] {
+            hub.tell(&subject(2), &happening);
+        }
+        let watch = hub.watch("eng", None);
+        assert_eq!((seqs(&watch.replay), watch.resync), (vec![5, 6], false));
+    }
+
+    #[test]
+    fn a_watcher_that_comes_back_gets_exactly_what_it_missed() {
+        let hub = Hub::new("b");
+        for n in 0..10 {
+            hub.tell(&subject(1), &delta(&n.to_string()));
+        }
+        let watch = hub.watch("eng", Some("b-7"));
+        assert_eq!((seqs(&watch.replay), watch.resync), (vec![8, 9, 10], false));
+        let watch = hub.watch("eng", Some("b-10"));
+        assert_eq!((seqs(&watch.replay), watch.resync), (vec![], false));
+    }
+
+    #[test]
+    fn a_watcher_that_missed_too_much_is_told_to_reload() {
+        let hub = Hub::new("b");
+        for n in 0..(RING_FRAMES + 5) {
+            hub.tell(&subject(1), &delta(&n.to_string()));
+        }
+        hub.tell(&subject(1), &Happening::About(Milestone::Stopped {}));
+        for last in ["b-2", "other-400", "b-99999", "nonsense"] {
+            let watch = hub.watch("eng", Some(last));
+            assert_eq!((seqs(&watch.replay), watch.resync), (vec![], true), "{last}");
+        }
+    }
+}

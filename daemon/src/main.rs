@@ -1,0 +1,41 @@
+//! `reveille`: write a note; an agent wakes, does the work with Claude Code, and answers with a note.
+//!
+//! This crate is the daemon and its command line. It owns the road of a message from the vault's change log to the reply,
+//! the HTTP surface and the configuration. It must never confine, spawn or parse a child itself, nor keep a message in
+//! memory only.
+#![forbid(unsafe_code)]
+
+mod claude;
+mod cli;
+mod config;
+mod crash;
+mod effects;
+mod ending;
+mod feed;
+mod http;
+mod inbox;
+mod intake;
+mod live;
+mod outbox;
+mod prompt;
+mod record;
+mod registry;
+mod service;
+mod state_dir;
+mod turn;
+mod worker;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let _program = args.next();
+    // The double must start as fast as it can: before anything of the daemon is set up.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|command| command == claude::STAND_IN_COMMAND)
+    {
+        return reveille_backends::stand_in::main(args.skip(1));
+    }
+    cli::main()
+}

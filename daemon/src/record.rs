@@ -1,0 +1,61 @@
+//! What the queue keeps of a settled turn.
+
+use reveille_backends::{Failure, FailureCode, Remedy};
+use serde::{Deserialize, Serialize};
+
+/// A failure as people and programs see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FailureRecord {
+    /// Stable code.
+    pub(crate) code: String,
+    /// What happened.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) next_step: String,
+    /// Whether trying again can help.
+    pub(crate) remedy: Remedy,
+}
+
+impl From<&Failure> for FailureRecord {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: code(failure.code),
+            message: failure.message.clone(),
+            next_step: failure.next_step.clone(),
+            remedy: failure.remedy,
+        }
+    }
+}
+
+/// The code as text, such as `idle_timeout`.
+#[must_use]
+pub(crate) fn code(code: FailureCode) -> String {
+    match serde_json::to_value(code) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => "unknown".into(),
+    }
+}
+
+/// The record.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct TurnRecord {
+    /// The answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reply: Option<String>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<FailureRecord>,
+    /// The session that it ran in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
+    /// The models that it used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) models: Vec<String>,
+    /// The outbound note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
+    /// What a person should know, such as a lost session.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notices: Vec<String>,
+}

@@ -1,0 +1,291 @@
+//! The daemon: all parts put together. `Options -> build() -> Service::run(drain)`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use reveille_backends::{Backend, sweep};
+use reveille_queue::{self as queue, Queue};
+use reveille_sandbox::{Sandbox, Unconfined};
+use reveille_vault::{EmbeddedVault, Vault};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::claude::Claude;
+use crate::config::{Config, SandboxMode};
+use crate::feed::Feed;
+use crate::http::{self, Api, Auth, session::sign_in_url};
+use crate::inbox::Inbox;
+use crate::live::Hub;
+use crate::outbox::Outbox;
+use crate::registry::Registry;
+use crate::state_dir::{DaemonFile, StateDir};
+use crate::worker::{Context, Workers};
+
+/// What a daemon is built from.
+pub(crate) struct Options {
+    /// Everything that outlives the process.
+    pub(crate) state_dir: PathBuf,
+    /// Settings.
+    pub(crate) config: Config,
+    /// The daemon's own environment.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+}
+
+/// A daemon that is ready to serve.
+pub(crate) struct Service {
+    state: StateDir,
+    listener: TcpListener,
+    address: SocketAddr,
+    config: Config,
+    queue: Arc<dyn Queue>,
+    vault: Arc<EmbeddedVault>,
+    feed: Feed,
+    outbox: Outbox,
+    workers: Workers,
+    api: Api,
+    /// Ends the HTTP side; later than the work.
+    closing: CancellationToken,
+    /// Ends the feed and new claims.
+    drain: CancellationToken,
+    /// Ends the outbox; after the last turn.
+    delivered: CancellationToken,
+}
+
+impl Options {
+    /// Takes the state directory, binds the address and opens the storage. Nothing is started.
+    ///
+    /// # Errors
+    /// What stands in the way, with the mend.
+    pub(crate) async fn build(self) -> anyhow::Result<Service> {
+        let Self {
+            state_dir,
+            config,
+            environment,
+        } = self;
+        let state = StateDir::take(&state_dir)?;
+        let listener = TcpListener::bind(config.server.bind)
+            .await
+            .map_err(|error| cannot_bind(config.server.bind, &error))?;
+        let address = listener.local_addr().context("the bound address is unknown")?;
+
+        let vault = EmbeddedVault::open(
+            &config.vault.name,
+            &state.path().join("vaults").join(format!("{}.db", config.vault.name)),
+        )?;
+        let default_vault: Arc<dyn Vault> = vault.clone();
+        let vaults = Arc::new(BTreeMap::from([(
+            config.vault.name.clone(),
+            Arc::clone(&default_vault),
+        )]));
+        let mut queue_options = queue::Options::new(state.path().join("queue.db"));
+        queue_options.lease = config.queue.lease.0;
+        let queue: Arc<dyn Queue> = Arc::new(queue_options.open()?);
+
+        let sandbox: Arc<dyn Sandbox> = match config.sandbox.mode {
+            SandboxMode::Auto | SandboxMode::None => Arc::new(Unconfined),
+        };
+        let summary = sandbox.summary();
+        let claude = Arc::new(Claude::new(
+            config.claude.clone(),
+            sandbox,
+            state.instance().to_owned(),
+            environment,
+        ));
+        let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
+        let registry = Registry::default();
+        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
+        let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(&vaults));
+        let backend: Arc<dyn Backend> = claude.clone();
+        let context = Context {
+            queue: Arc::clone(&queue),
+            registry: registry.clone(),
+            hub: hub.clone(),
+            outbox: outbox.clone(),
+            backend,
+            claude: config.claude.clone(),
+            conversations: state.path().join("conversations"),
+            lease: config.queue.lease.0,
+        };
+        let workers = Workers::new(context, config.limits.live_turns, drain.clone());
+        let inbox = Inbox {
+            queue: Arc::clone(&queue),
+            registry: registry.clone(),
+            hub: hub.clone(),
+            workers: workers.clone(),
+        };
+        let feed = Feed::open(Arc::clone(&default_vault), inbox.clone())
+            .await
+            .context("the definitions cannot be read")?;
+        let url = format!("http://{address}");
+        let auth = Auth::new(
+            state.token(),
+            address,
+            config.auth.session.0,
+            config.server.hosts.clone(),
+        );
+        let api = Api {
+            auth,
+            vaults,
+            default_vault,
+            queue: Arc::clone(&queue),
+            registry,
+            inbox,
+            workers: workers.clone(),
+            hub,
+            claude,
+            sandbox: Arc::new(summary),
+            url: url.into(),
+            max_body: config.server.max_body,
+            drain: closing.clone(),
+        };
+        let delivered = CancellationToken::new();
+        Ok(Service {
+            state,
+            listener,
+            address,
+            config,
+            queue,
+            vault,
+            feed,
+            outbox,
+            workers,
+            api,
+            closing,
+            drain,
+            delivered,
+        })
+    }
+}
+
+fn cannot_bind(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "the address {address} is in use; another daemon may run there (`reveille doctor`), or take a free port with --bind {}:0",
+            address.ip()
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("the address {address} may not be used by this user; choose a port above 1023 with --bind")
+        }
+        _ => anyhow::anyhow!("the address {address} cannot be used: {error}; choose another one with --bind"),
+    }
+}
+
+impl Service {
+    /// Where it serves.
+    #[must_use]
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The admin token.
+    #[must_use]
+    pub(crate) fn token(&self) -> &str {
+        self.state.token()
+    }
+
+    /// An address that signs a browser in, once.
+    #[must_use]
+    pub(crate) fn sign_in_url(&self) -> String {
+        sign_in_url(&self.url(), &self.api.auth.link_code())
+    }
+
+    /// Serves and works until `stop`; `hurry` then cuts short what still runs.
+    ///
+    /// # Errors
+    /// The storage failed before the work began.
+    pub(crate) async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> anyhow::Result<()> {
+        let daemon = DaemonFile {
+            url: self.url(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: Timestamp::now(),
+        };
+        let tasks = TaskTracker::new();
+        let max_connections = self.config.server.max_connections;
+        tasks.spawn(http::serve(
+            self.listener,
+            http::router(self.api.clone()),
+            max_connections,
+            self.closing.clone(),
+        ));
+        self.state.announce(&daemon)?;
+        warn_unconfined(&self.api);
+
+        // What a crash has left: its processes end before anything is claimed again.
+        let swept = sweep("REVEILLE_INSTANCE", self.state.instance()).await;
+        if !swept.killed.is_empty() || !swept.left.is_empty() {
+            tracing::warn!(killed = ?swept.killed, left = ?swept.left, problem = swept.problem, "processes of an earlier run were ended");
+        }
+        anyhow::ensure!(
+            swept.left.is_empty(),
+            "processes of an earlier run cannot be ended: {:?}; end them by hand, then start again",
+            swept.left
+        );
+        let recovery = self.queue.recover().await?;
+        if recovery != queue::Recovery::default() {
+            tracing::info!(
+                requeued = recovery.requeued,
+                interrupted = recovery.interrupted,
+                "turns of an earlier run are back in line"
+            );
+        }
+        let outbox = tokio::spawn(self.outbox.run(self.delivered.clone()));
+        let feed = tokio::spawn(self.feed.run(self.drain.clone()));
+        self.workers.wake_all().await;
+
+        stop.cancelled().await;
+        tracing::info!(
+            "stopping: no new turns; running ones have {:?} to end",
+            self.config.server.drain.0
+        );
+        self.drain.cancel();
+        self.workers.finish(self.config.server.drain.0, hurry).await;
+        // Replies of the last turns still go out.
+        settle_outbox(&*self.queue).await;
+        self.delivered.cancel();
+        for task in [outbox, feed] {
+            task.await.context("a part of the daemon failed")?;
+        }
+        self.closing.cancel();
+        tasks.close();
+        tasks.wait().await;
+        self.vault.close().await;
+        self.state.withdraw();
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn warn_unconfined(api: &Api) {
+    if !api.sandbox.confined {
+        tracing::warn!(sandbox = api.sandbox.mode, "{}", api.sandbox.detail);
+    }
+}
+
+/// Waits until nothing is due in the outbox, for a moment at most: what is left goes out at the next start.
+async fn settle_outbox(queue: &dyn Queue) {
+    let empty = async {
+        let mut changed = queue.watch();
+        loop {
+            match queue.due(Timestamp::now(), 1).await {
+                Ok(due) if due.is_empty() => return,
+                Ok(_) => {}
+                Err(error) => return tracing::warn!(%error, "the outbox cannot be read"),
+            }
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(2), empty).await.is_err() {
+        tracing::warn!("some replies are not delivered yet; they go out at the next start");
+    }
+}

@@ -1,0 +1,265 @@
+//! The state directory: everything that outlives the process, with one owner at a time.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why a state directory cannot be used, with the mend.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateDirError {
+    /// It cannot be made or written.
+    #[error(
+        "the state directory {path} cannot be used: {source}; choose another one with --state-dir or mend its permissions"
+    )]
+    Unusable {
+        /// The directory or a file in it.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another daemon works in it.
+    #[error(
+        "another reveille daemon{holder} works in {path}; stop that one, or choose another directory with --state-dir"
+    )]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+        /// Its process, when known.
+        holder: String,
+    },
+}
+
+/// What a running daemon tells about itself in `daemon.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DaemonFile {
+    /// Where it serves.
+    pub(crate) url: String,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Its version.
+    pub(crate) version: String,
+    /// Since when.
+    pub(crate) started_at: Timestamp,
+}
+
+/// Finds the state directory: the option, then `REVEILLE_STATE_DIR`, `PARACHUTE_AGENT_STATE_DIR`, the XDG state
+/// directory, and `~/.local/state/reveille`.
+#[must_use]
+pub(crate) fn locate(option: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> PathBuf {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let chosen = option
+        .map(Path::to_owned)
+        .or_else(|| set("REVEILLE_STATE_DIR"))
+        .or_else(|| set("PARACHUTE_AGENT_STATE_DIR"))
+        .or_else(|| set("XDG_STATE_HOME").map(|dir| dir.join("reveille")))
+        .unwrap_or_else(|| {
+            set("HOME")
+                .unwrap_or_else(|| PathBuf::from("/"))
+                .join(".local/state/reveille")
+        });
+    std::path::absolute(&chosen).unwrap_or(chosen)
+}
+
+/// Makes a directory with mode 0700, parents included.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a file with mode 0600 so that a reader sees the old or the new content, never a part.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(dir)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(dir)?.sync_all()
+}
+
+/// 256 random bits as text.
+#[must_use]
+pub(crate) fn secret() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+/// A state directory that this process owns until it ends.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+    instance: String,
+    token: String,
+    /// Holds the lock.
+    _lock: File,
+}
+
+impl StateDir {
+    /// Takes the directory: makes it, locks it, and makes the admin token and the instance's name when they are not there.
+    ///
+    /// # Errors
+    /// [`StateDirError`].
+    pub(crate) fn take(path: &Path) -> Result<Self, StateDirError> {
+        let unusable = |at: &Path| {
+            let at = at.to_owned();
+            move |source| StateDirError::Unusable { path: at, source }
+        };
+        private_dir(path).map_err(unusable(path))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable(path))?;
+        let lock_path = path.join("lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(unusable(&lock_path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let holder = read_daemon_file(path).map_or(String::new(), |daemon| {
+                    format!(" (process {}, {})", daemon.pid, daemon.url)
+                });
+                return Err(StateDirError::Taken {
+                    path: path.to_owned(),
+                    holder,
+                });
+            }
+            Err(errno) => return Err(unusable(&lock_path)(errno.into())),
+        }
+        private_dir(&path.join("conversations")).map_err(unusable(path))?;
+        private_dir(&path.join("vaults")).map_err(unusable(path))?;
+        let token = stored(&path.join("token"), secret).map_err(unusable(&path.join("token")))?;
+        let instance =
+            stored(&path.join("instance"), || Uuid::new_v4().to_string()).map_err(unusable(&path.join("instance")))?;
+        Ok(Self {
+            path: path.to_owned(),
+            instance,
+            token,
+            _lock: lock,
+        })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Marks the children of this state directory's daemons, whichever process runs them.
+    #[must_use]
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The admin token.
+    #[must_use]
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Tells where this daemon serves.
+    ///
+    /// # Errors
+    /// [`StateDirError::Unusable`].
+    pub(crate) fn announce(&self, daemon: &DaemonFile) -> Result<(), StateDirError> {
+        let path = self.path.join("daemon.json");
+        let text = serde_json::to_vec_pretty(daemon).unwrap_or_default(); // silent-ok: four plain fields always serialise
+        write_private(&path, &text).map_err(|source| StateDirError::Unusable { path, source })
+    }
+
+    /// Takes the announcement back.
+    pub(crate) fn withdraw(&self) {
+        if let Err(error) = fs::remove_file(self.path.join("daemon.json")) {
+            tracing::debug!(%error, "daemon.json was gone already");
+        }
+    }
+}
+
+/// The content of a one-line file, made when it is not there.
+fn stored(path: &Path, make: impl FnOnce() -> String) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+        Ok(_) => fresh(path, make()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fresh(path, make()),
+        Err(error) => Err(error),
+    }
+}
+
+fn fresh(path: &Path, text: String) -> io::Result<String> {
+    write_private(path, format!("{text}\n").as_bytes())?;
+    Ok(text)
+}
+
+/// The announcement in a state directory, if there is a readable one. The daemon may be gone all the same.
+#[must_use]
+pub(crate) fn read_daemon_file(path: &Path) -> Option<DaemonFile> {
+    let text = fs::read(path.join("daemon.json")).ok()?; // silent-ok: no announcement is the answer `None`
+    serde_json::from_slice(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_is_found_in_the_documented_order() {
+        let all = [
+            ("REVEILLE_STATE_DIR", "/a"),
+            ("PARACHUTE_AGENT_STATE_DIR", "/b"),
+            ("XDG_STATE_HOME", "/c"),
+            ("HOME", "/d"),
+        ];
+        let find = |from: usize, option: Option<&str>| {
+            let variables = &all[from..];
+            let variable = |name: &str| variables.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned());
+            locate(option.map(Path::new), variable).display().to_string()
+        };
+        assert_eq!(find(0, Some("/o")), "/o");
+        assert_eq!(find(0, None), "/a");
+        assert_eq!(find(1, None), "/b");
+        assert_eq!(find(2, None), "/c/reveille");
+        assert_eq!(find(3, None), "/d/.local/state/reveille");
+    }
+
+    #[test]
+    fn a_directory_has_one_owner_and_keeps_its_secrets() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let first = StateDir::take(&path).unwrap();
+        let taken = StateDir::take(&path).unwrap_err().to_string();
+        assert!(taken.contains("another reveille daemon"), "{taken}");
+        let (token, instance) = (first.token().to_owned(), first.instance().to_owned());
+        drop(first);
+        let again = StateDir::take(&path).unwrap();
+        assert_eq!((again.token(), again.instance()), (token.as_str(), instance.as_str()));
+        let mode = |name: &str| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (mode(""), mode("token"), mode("instance"), mode("lock")),
+            (0o700, 0o600, 0o600, 0o600)
+        );
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = StateDir::take(&file.join("state")).unwrap_err().to_string();
+        assert!(
+            error.contains("cannot be used") && error.contains("--state-dir"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! The workers: one task per conversation that has something to do, none for the others.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reveille_backends::Backend;
+use reveille_queue::{Lane, Queue};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::config::Claude;
+use crate::live::Hub;
+use crate::outbox::Outbox;
+use crate::registry::Registry;
+use crate::turn;
+
+/// Pause after the queue could not be asked.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What every turn needs.
+pub(crate) struct Context {
+    /// The journal.
+    pub(crate) queue: Arc<dyn Queue>,
+    /// Who there is.
+    pub(crate) registry: Registry,
+    /// Who watches.
+    pub(crate) hub: Hub,
+    /// What is left to do afterwards.
+    pub(crate) outbox: Outbox,
+    /// How turns are run.
+    pub(crate) backend: Arc<dyn Backend>,
+    /// Settings of the CLI.
+    pub(crate) claude: Claude,
+    /// Where conversations have their directories.
+    pub(crate) conversations: PathBuf,
+    /// How long a claim holds.
+    pub(crate) lease: Duration,
+}
+
+/// A turn that runs now.
+#[derive(Clone)]
+pub(crate) struct LiveTurn {
+    /// Its lane.
+    pub(crate) lane: Lane,
+    /// The inbound note.
+    pub(crate) note: String,
+    /// Since when.
+    pub(crate) since: Timestamp,
+    /// Ends it because a person wants that.
+    pub(crate) stop: CancellationToken,
+}
+
+struct Shared {
+    context: Context,
+    permits: Arc<Semaphore>,
+    /// Lanes with a task. True: something came while the task was looking.
+    lanes: Mutex<HashMap<Lane, bool>>,
+    live: Mutex<HashMap<Uuid, LiveTurn>>,
+    tasks: TaskTracker,
+    /// No new claims.
+    drain: CancellationToken,
+    /// Running turns end now and go back in line.
+    abandon: CancellationToken,
+}
+
+/// Handle. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Workers {
+    shared: Arc<Shared>,
+}
+
+impl Workers {
+    /// No task runs yet. `drain` stops new claims.
+    #[must_use]
+    pub(crate) fn new(context: Context, live_turns: usize, drain: CancellationToken) -> Self {
+        let shared = Shared {
+            context,
+            permits: Arc::new(Semaphore::new(live_turns)),
+            lanes: Mutex::default(),
+            live: Mutex::default(),
+            tasks: TaskTracker::new(),
+            drain,
+            abandon: CancellationToken::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Something may wait in a lane.
+    pub(crate) fn wake(&self, lane: &Lane) {
+        if self.shared.drain.is_cancelled() {
+            return;
+        }
+        let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(again) = lanes.get_mut(lane) {
+            *again = true;
+            return;
+        }
+        lanes.insert(lane.clone(), false);
+        let (workers, lane) = (self.clone(), lane.clone());
+        self.shared.tasks.spawn(async move { workers.serve(lane).await });
+    }
+
+    /// An agent came or changed: its lanes may run.
+    pub(crate) fn wake_channel(&self, channel: &str) {
+        let (workers, channel) = (self.clone(), channel.to_owned());
+        self.shared
+            .tasks
+            .spawn(async move { workers.wake_lanes(|lane| lane.channel.as_str() == channel).await });
+    }
+
+    /// Looks for everything that waits. To be called at start, after recovery.
+    pub(crate) async fn wake_all(&self) {
+        self.wake_lanes(|_| true).await;
+    }
+
+    async fn wake_lanes(&self, wanted: impl Fn(&Lane) -> bool) {
+        loop {
+            match self.shared.context.queue.lanes().await {
+                Ok(lanes) => {
+                    lanes
+                        .iter()
+                        .filter(|lane| wanted(lane))
+                        .for_each(|lane| self.wake(lane));
+                    return;
+                }
+                Err(error) => tracing::error!(%error, "the queue cannot be read; trying again"),
+            }
+            tokio::select! {
+                () = self.shared.drain.cancelled() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+
+    /// Turns that run now.
+    #[must_use]
+    pub(crate) fn live(&self) -> HashMap<Uuid, LiveTurn> {
+        self.shared.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stops a running turn; false when it does not run.
+    #[must_use]
+    pub(crate) fn stop(&self, turn: Uuid) -> bool {
+        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.get(&turn).map(|live| live.stop.cancel()).is_some()
+    }
+
+    /// Waits for the running turns, but only for `patience`; then ends them and puts them back in line. `hurry` cuts the
+    /// patience short. To be called after `drain` was cancelled.
+    pub(crate) async fn finish(&self, patience: Duration, hurry: CancellationToken) {
+        self.shared.tasks.close();
+        tokio::select! {
+            () = self.shared.tasks.wait() => return,
+            () = tokio::time::sleep(patience) => {}
+            () = hurry.cancelled() => {}
+        }
+        tracing::warn!(turns = self.live().len(), "running turns are ended and go back in line");
+        self.shared.abandon.cancel();
+        self.shared.tasks.wait().await;
+    }
+
+    async fn serve(self, lane: Lane) {
+        loop {
+            let permit = tokio::select! {
+                () = self.shared.drain.cancelled() => break,
+                permit = Arc::clone(&self.shared.permits).acquire_owned() => permit,
+            };
+            let Ok(_permit) = permit else { break };
+            // Looked up for every turn: an edited definition counts from the next turn on.
+            let Some(agent) = self.shared.context.registry.get(lane.channel.as_str()) else {
+                if self.is_last(&lane) {
+                    return;
+                }
+                continue;
+            };
+            match self.shared.context.queue.claim(&lane).await {
+                Ok(Some(claim)) => {
+                    let turn = claim.lease.turn;
+                    let live = LiveTurn {
+                        lane: lane.clone(),
+                        note: claim.message.note.clone(),
+                        since: Timestamp::now(),
+                        stop: CancellationToken::new(),
+                    };
+                    self.shared
+                        .live
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(turn, live.clone());
+                    turn::run(&self.shared.context, &agent, claim, &live.stop, &self.shared.abandon).await;
+                    self.shared
+                        .live
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&turn);
+                }
+                Ok(None) => {
+                    if self.is_last(&lane) {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, channel = %lane.channel, "no claim; trying again");
+                    tokio::select! {
+                        () = self.shared.drain.cancelled() => break,
+                        () = tokio::time::sleep(PAUSE) => {}
+                    }
+                }
+            }
+        }
+        self.shared
+            .lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&lane);
+    }
+
+    /// Whether the lane's task may end: nothing came since it looked. Decided under the same lock that `wake` takes.
+    fn is_last(&self, lane: &Lane) -> bool {
+        let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        match lanes.get_mut(lane) {
+            Some(again) if *again => {
+                *again = false;
+                false
+            }
+            _ => {
+                lanes.remove(lane);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The durable FIFO of turns. Owns a message from the moment it is accepted until its turn is settled and every effect of
+//! the turn is delivered: inbox, claims with an epoch, turn journal, conversations with their sessions, outbox, and the
+//! cursors of the feeds that fill it. Must never know what a note, a model or a process is: bodies are opaque JSON.
+#![forbid(unsafe_code)]
+
+mod model;
+mod queue;
+mod sqlite;
+
+pub use model::{
+    Accepted, ChannelName, Claim, Conversation, Effect, EffectState, FeedCursor, InvalidName, Lane, Lease, Message,
+    NewEffect, Overview, Recovery, SessionUpdate, Settlement, Spend, State, ThreadKey, Turn,
+};
+pub use queue::{LeaseError, Queue, QueueError};
+pub use sqlite::{Options, SqliteQueue};

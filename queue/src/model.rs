@@ -1,0 +1,400 @@
+//! The words of the queue.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A name that breaks its rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no channel name: 1 to 64 letters, digits, `_` and `-`")]
+pub struct InvalidName {
+    /// The offending text.
+    pub text: String,
+}
+
+/// Name of a channel: the address of an agent's queue. 1 to 64 characters of `A-Z a-z 0-9 _ -`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChannelName(String);
+
+impl ChannelName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ChannelName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let good = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
+        if (1..=64).contains(&text.len()) && text.bytes().all(good) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName {
+                text: text.chars().take(80).collect(),
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for ChannelName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<ChannelName> for String {
+    fn from(name: ChannelName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which conversation of a channel. Two keys are the same conversation exactly when they are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "key", rename_all = "snake_case")]
+pub enum ThreadKey {
+    /// The one main conversation.
+    Main,
+    /// One conversation per subject.
+    Subject(String),
+    /// A conversation of a single message, named by that message.
+    Single(String),
+}
+
+impl ThreadKey {
+    /// One line of text that names the key: the kind, then the key with its line ends and backslashes escaped. No two keys
+    /// share it.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        match self {
+            Self::Main => "main".into(),
+            Self::Subject(subject) => format!("subject:{}", escape(subject)),
+            Self::Single(message) => format!("single:{}", escape(message)),
+        }
+    }
+
+    /// The inverse of [`ThreadKey::encode`]; `None` for anything else.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None if text == "main" => Some(Self::Main),
+            Some(("subject", subject)) => unescape(subject).map(Self::Subject),
+            Some(("single", message)) => unescape(message).map(Self::Single),
+            _ => None,
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', r"\\").replace('\n', r"\n").replace('\r', r"\r")
+}
+
+fn unescape(text: &str) -> Option<String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        plain.push(match c {
+            '\n' | '\r' => return None,
+            '\\' => match rest.next()? {
+                '\\' => '\\',
+                'n' => '\n',
+                'r' => '\r',
+                _ => return None,
+            },
+            other => other,
+        });
+    }
+    Some(plain)
+}
+
+/// A strictly serial line of turns: one conversation of one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lane {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The conversation in it.
+    pub thread: ThreadKey,
+}
+
+/// A message to be accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Where it goes.
+    pub lane: Lane,
+    /// The vault that holds its note.
+    pub vault: String,
+    /// Its note. Together with `vault` the key of idempotence: a second acceptance finds the first.
+    pub note: String,
+    /// All that the turn needs of the note, as it was when accepted.
+    pub body: Value,
+}
+
+/// Position in a feed, stored with what it brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedCursor {
+    /// Name of the feed.
+    pub feed: String,
+    /// Everything up to here has been accepted.
+    pub at: u64,
+}
+
+/// Answer to an acceptance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The turn that answers the message.
+    pub turn: Uuid,
+    /// False when the message had been accepted before.
+    pub fresh: bool,
+}
+
+/// Where a turn stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Accepted, in line.
+    Waiting,
+    /// Claimed by a worker.
+    Working,
+    /// Ended with an answer.
+    Ok,
+    /// Ended without one.
+    Error,
+    /// Ended by a person.
+    Cancelled,
+    /// Ended because it was cut off twice.
+    Interrupted,
+}
+
+impl State {
+    /// The word that is stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Working => "working",
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether nothing follows it.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Working)
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Waiting,
+            Self::Working,
+            Self::Ok,
+            Self::Error,
+            Self::Cancelled,
+            Self::Interrupted,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+    }
+}
+
+/// Proof of a claim: only the newest epoch of a turn may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The turn.
+    pub turn: Uuid,
+    /// Grows with every claim of the turn.
+    pub epoch: u64,
+}
+
+/// Tokens and cost of a turn or a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spend {
+    /// Input tokens, cache not counted.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// Tokens read from the prompt cache.
+    pub cache_read_tokens: u64,
+    /// Tokens written to the prompt cache.
+    pub cache_write_tokens: u64,
+    /// Billionths of a US dollar: sums stay exact.
+    pub nano_usd: u64,
+}
+
+impl Spend {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cache_read_tokens: self.cache_read_tokens.saturating_add(other.cache_read_tokens),
+            cache_write_tokens: self.cache_write_tokens.saturating_add(other.cache_write_tokens),
+            nano_usd: self.nano_usd.saturating_add(other.nano_usd),
+        }
+    }
+}
+
+/// A conversation: what outlives a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// Names its private directory; never changes.
+    pub id: Uuid,
+    /// Which one it is.
+    pub lane: Lane,
+    /// The established session and the directory that it is bound to.
+    pub session: Option<(Uuid, String)>,
+    /// Settled turns.
+    pub turns: u64,
+    /// Start of its first turn.
+    pub started_at: Option<Timestamp>,
+    /// Sum over its turns.
+    pub spend: Spend,
+}
+
+/// A turn that a worker may run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// To be shown with every later write.
+    pub lease: Lease,
+    /// The message.
+    pub message: Message,
+    /// Its conversation as it stands before this turn.
+    pub conversation: Conversation,
+    /// How often the turn was begun and then cut off.
+    pub interruptions: u32,
+    /// The session of the attempt that was cut off.
+    pub begun_session: Option<Uuid>,
+    /// When the message was accepted.
+    pub accepted_at: Timestamp,
+}
+
+/// What a turn does to the session of its conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionUpdate {
+    /// Nothing.
+    Keep,
+    /// This one is established, bound to this directory.
+    Set(Uuid, String),
+    /// The next turn begins a new one.
+    Clear,
+}
+
+/// The end of a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// A terminal state.
+    pub state: State,
+    /// What is kept of the turn: reply, error, model.
+    pub record: Value,
+    /// The session.
+    pub session: SessionUpdate,
+    /// What it took.
+    pub spend: Spend,
+}
+
+/// Something that must happen because a turn has ended: a row of the outbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEffect {
+    /// Where it goes. Effects of one target are delivered in the order in which they were written.
+    pub target: String,
+    /// What to do there; repeating it must do no harm.
+    pub body: Value,
+}
+
+/// How far an effect is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectState {
+    /// To be delivered.
+    Pending,
+    /// Refused for good by its target; kept for a person.
+    Parked,
+}
+
+/// A row of the outbox that is not delivered yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effect {
+    /// Its number; order of writing.
+    pub id: u64,
+    /// The turn that it belongs to.
+    pub turn: Uuid,
+    /// Where it goes.
+    pub target: String,
+    /// What to do there.
+    pub body: Value,
+    /// How far it is.
+    pub state: EffectState,
+    /// Tries so far.
+    pub attempts: u32,
+    /// Not before this time.
+    pub due_at: Timestamp,
+    /// What the last try said.
+    pub last_error: Option<String>,
+}
+
+/// One turn as a listing shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Its identity.
+    pub id: Uuid,
+    /// The message that it answers.
+    pub message: Message,
+    /// Its conversation.
+    pub conversation: Uuid,
+    /// Where it stands.
+    pub state: State,
+    /// How often it was begun and then cut off.
+    pub interruptions: u32,
+    /// When the message was accepted.
+    pub accepted_at: Timestamp,
+    /// When it was last claimed.
+    pub claimed_at: Option<Timestamp>,
+    /// When it ended.
+    pub settled_at: Option<Timestamp>,
+    /// What was kept of it.
+    pub record: Option<Value>,
+    /// What it took.
+    pub spend: Spend,
+}
+
+/// What a start found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Claimed, but the prompt had not been given: back in line as if nothing had been.
+    pub requeued: u64,
+    /// Begun and cut off: back in line with one more interruption.
+    pub interrupted: u64,
+}
+
+/// A channel at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Turns in line.
+    pub waiting: u64,
+    /// Settled turns of all its conversations.
+    pub turns: u64,
+    /// The turn that was settled last: how, and when.
+    pub last: Option<(Uuid, State, Timestamp)>,
+    /// Sum over its conversations.
+    pub spend: Spend,
+}

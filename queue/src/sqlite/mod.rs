@@ -1,0 +1,412 @@
+//! The queue in one SQLite file: one writer with group commit, one reading connection.
+
+#[cfg(test)]
+mod growth;
+mod outbox;
+mod rows;
+mod schema;
+mod writer;
+mod writes;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::model::{
+    Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview,
+    Recovery, Settlement, Turn,
+};
+use crate::queue::{LeaseError, Queue, QueueError};
+use writer::Writer;
+
+/// How a job of the storage went wrong.
+#[derive(Debug, Clone, thiserror::Error)]
+enum Fault {
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Corrupt(String),
+    #[error("the claim on turn {0} is no longer held")]
+    Stale(Uuid),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let mend = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => "the disk is full; free some space, nothing else is needed",
+            // A quota says EFBIG or EDQUOT, which SQLite calls an I/O error.
+            Some(ErrorCode::SystemIoFailure) => "the disk refused; check its health, its free space and the quotas",
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                "queue.db cannot be written; check the permissions of the state directory"
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds queue.db",
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                return Self::Corrupt(format!("queue.db is damaged ({error}); restore it from a backup"));
+            }
+            Some(ErrorCode::TooBig) => return Self::Refused(error.to_string()),
+            _ => return Self::Unavailable(error.to_string()),
+        };
+        Self::Unavailable(format!("{mend} ({error})"))
+    }
+}
+
+impl From<Fault> for QueueError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unavailable(reason) => Self::Unavailable { reason },
+            Fault::Refused(reason) => Self::Refused { reason },
+            Fault::Corrupt(reason) => Self::Corrupt { reason },
+            Fault::Stale(_) => Self::Corrupt {
+                reason: fault.to_string(),
+            },
+        }
+    }
+}
+
+impl From<Fault> for LeaseError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Stale(turn) => Self::Stale { turn },
+            other => Self::Queue(other.into()),
+        }
+    }
+}
+
+/// How to open a [`SqliteQueue`].
+#[derive(Clone)]
+pub struct Options {
+    /// The file; made when it is not there, with mode 0600.
+    pub path: PathBuf,
+    /// How long a claim holds without a heartbeat.
+    pub lease: Duration,
+    /// The time.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// New identities, in order of creation.
+    pub ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+impl Options {
+    /// A lease of one minute, the system's clock, UUIDs of version 7.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            lease: Duration::from_secs(60),
+            clock: Arc::new(Timestamp::now),
+            ids: Arc::new(Uuid::now_v7),
+        }
+    }
+
+    /// Opens the queue. Reads no rows: its cost does not grow with the history.
+    ///
+    /// # Errors
+    /// [`QueueError`] when the file cannot be opened, was written by a newer version, or is damaged.
+    pub fn open(self) -> Result<SqliteQueue, QueueError> {
+        let connection = connect(&self.path, false)?;
+        schema::migrate(&connection)?;
+        let reader = connect(&self.path, true)?;
+        Ok(self.over(connection, reader)?)
+    }
+
+    fn over(self, connection: Connection, reader: Connection) -> Result<SqliteQueue, Fault> {
+        let (version, watched) = watch::channel(0);
+        let writer = Writer::spawn(connection, move || version.send_modify(|version| *version += 1))?;
+        Ok(SqliteQueue {
+            options: self,
+            writer,
+            reader: Arc::new(Mutex::new(reader)),
+            watched,
+        })
+    }
+}
+
+fn connect(path: &Path, read_only: bool) -> Result<Connection, Fault> {
+    if !read_only {
+        private_file(path)
+            .map_err(|error| Fault::Unavailable(format!("{} cannot be opened: {error}", path.display())))?;
+    }
+    let flags = match read_only {
+        true => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        false => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(48);
+    if !read_only {
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    }
+    // 1 MiB each: the open turns are few, the history is hardly read.
+    connection.execute_batch("PRAGMA cache_size = -1024;")?;
+    Ok(connection)
+}
+
+#[cfg(unix)]
+fn private_file(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+}
+
+#[cfg(not(unix))]
+fn private_file(path: &Path) -> std::io::Result<()> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map(drop)
+}
+
+fn found_any(found: &Recovery) -> bool {
+    *found != Recovery::default()
+}
+
+/// The queue in one SQLite file.
+pub struct SqliteQueue {
+    options: Options,
+    writer: Writer,
+    reader: Arc<Mutex<Connection>>,
+    watched: watch::Receiver<u64>,
+}
+
+impl SqliteQueue {
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let reader = Arc::clone(&self.reader);
+        let run = move || work(&reader.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(run).await;
+        Ok(joined.map_err(|error| Fault::Unavailable(format!("a read of the queue did not end: {error}")))??)
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.options.clock)()
+    }
+
+    fn lease_until(&self, now: Timestamp) -> Timestamp {
+        let lease = SignedDuration::try_from(self.options.lease).unwrap_or(SignedDuration::from_mins(1));
+        now.saturating_add(lease).unwrap_or(now)
+    }
+
+    /// Turns with their conversation, picked by a condition on `t`.
+    async fn turns(
+        &self,
+        rest: &'static str,
+        parameters: Vec<rusqlite::types::Value>,
+    ) -> Result<Vec<Turn>, QueueError> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {} FROM turns t JOIN conversations c ON c.id = t.conversation {rest}",
+                rows::TURN
+            );
+            rows::collect(connection, &sql, rusqlite::params_from_iter(parameters), rows::turn)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Queue for SqliteQueue {
+    async fn accept(&self, messages: Vec<Message>, cursor: Option<FeedCursor>) -> Result<Vec<Accepted>, QueueError> {
+        let (now, ids) = (self.now(), Arc::clone(&self.options.ids));
+        let write = move |connection: &Connection| writes::accept(connection, &messages, cursor.as_ref(), now, &*ids);
+        let fresh = |answers: &Vec<Accepted>| answers.iter().any(|answer| answer.fresh);
+        Ok(self.writer.write(write, fresh).await?)
+    }
+
+    async fn cursor(&self, feed: &str) -> Result<u64, QueueError> {
+        let feed = feed.to_owned();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT at FROM cursors WHERE feed = ?")?;
+            Ok(statement.query_row([feed], |row| row.get(0)).optional()?.unwrap_or(0))
+        })
+        .await
+    }
+
+    async fn claim(&self, lane: &Lane) -> Result<Option<Claim>, QueueError> {
+        let (lane, now) = (lane.clone(), self.now());
+        let until = self.lease_until(now);
+        Ok(self
+            .writer
+            .write(
+                move |connection| writes::claim(connection, &lane, now, until),
+                |_| false,
+            )
+            .await?)
+    }
+
+    async fn heartbeat(&self, lease: Lease) -> Result<(), LeaseError> {
+        let until = self.lease_until(self.now());
+        Ok(self
+            .writer
+            .write(
+                move |connection| writes::heartbeat(connection, lease, until),
+                |()| false,
+            )
+            .await?)
+    }
+
+    async fn begin(&self, lease: Lease, session: Uuid) -> Result<(), LeaseError> {
+        Ok(self
+            .writer
+            .write(move |connection| writes::begin(connection, lease, session), |()| false)
+            .await?)
+    }
+
+    async fn unbegin(&self, lease: Lease) -> Result<(), LeaseError> {
+        Ok(self
+            .writer
+            .write(move |connection| writes::unbegin(connection, lease), |()| false)
+            .await?)
+    }
+
+    async fn release(&self, lease: Lease) -> Result<(), LeaseError> {
+        Ok(self
+            .writer
+            .write(move |connection| writes::release(connection, lease), |()| true)
+            .await?)
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement, effects: Vec<NewEffect>) -> Result<(), LeaseError> {
+        let now = self.now();
+        let write = move |connection: &Connection| writes::settle(connection, lease, &settlement, &effects, now);
+        Ok(self.writer.write(write, |()| true).await?)
+    }
+
+    async fn recover(&self) -> Result<Recovery, QueueError> {
+        Ok(self
+            .writer
+            .write(|connection| writes::requeue(connection, None), found_any)
+            .await?)
+    }
+
+    async fn expire(&self, now: Timestamp) -> Result<Recovery, QueueError> {
+        Ok(self
+            .writer
+            .write(move |connection| writes::requeue(connection, Some(now)), found_any)
+            .await?)
+    }
+
+    async fn lanes(&self) -> Result<Vec<Lane>, QueueError> {
+        self.read(|connection| {
+            let sql = "SELECT c.channel, c.thread FROM (SELECT conversation, min(seq) AS oldest FROM turns \
+                       WHERE state = 'waiting' GROUP BY channel, conversation) AS line \
+                       CROSS JOIN conversations c ON c.id = line.conversation ORDER BY line.oldest";
+            rows::collect(connection, sql, [], |row| {
+                rows::lane(row.get(0)?, &row.get::<_, String>(1)?)
+            })
+        })
+        .await
+    }
+
+    async fn open_turns(&self, channel: &ChannelName) -> Result<Vec<Turn>, QueueError> {
+        let rest = "WHERE t.channel = ? AND (t.state = 'waiting' OR t.state = 'working') \
+                    ORDER BY t.state = 'working' DESC, t.seq";
+        self.turns(rest, vec![channel.as_str().to_owned().into()]).await
+    }
+
+    async fn depths(&self) -> Result<Vec<(ChannelName, u64)>, QueueError> {
+        self.read(|connection| {
+            let sql = "SELECT channel, count(*) FROM turns WHERE state = 'waiting' GROUP BY channel";
+            rows::collect(connection, sql, [], |row| {
+                Ok((rows::lane(row.get(0)?, "main")?.channel, row.get(1)?))
+            })
+        })
+        .await
+    }
+
+    async fn overview(&self) -> Result<Vec<Overview>, QueueError> {
+        let sql = "SELECT k.channel, \
+                   (SELECT count(*) FROM turns w WHERE w.channel = k.channel AND w.state = 'waiting'), \
+                   k.turns, l.id, l.state, l.settled_at, k.i, k.o, k.r, k.w, k.n \
+                   FROM (SELECT channel, sum(turns) AS turns, sum(input_tokens) AS i, sum(output_tokens) AS o, \
+                         sum(cache_read_tokens) AS r, sum(cache_write_tokens) AS w, sum(nano_usd) AS n \
+                         FROM conversations GROUP BY channel) k \
+                   LEFT JOIN turns l ON l.seq = (SELECT seq FROM turns s WHERE s.channel = k.channel \
+                         AND s.settled_at IS NOT NULL ORDER BY s.settled_at DESC, s.seq DESC LIMIT 1) \
+                   ORDER BY k.channel";
+        self.read(move |connection| rows::collect(connection, sql, [], rows::overview))
+            .await
+    }
+
+    async fn turn(&self, id: Uuid) -> Result<Option<Turn>, QueueError> {
+        Ok(self
+            .turns("WHERE t.id = ?", vec![id.as_bytes().to_vec().into()])
+            .await?
+            .into_iter()
+            .next())
+    }
+
+    async fn turn_of(&self, vault: &str, note: &str) -> Result<Option<Turn>, QueueError> {
+        let parameters = vec![vault.to_owned().into(), note.to_owned().into()];
+        Ok(self
+            .turns("WHERE t.vault = ? AND t.note = ?", parameters)
+            .await?
+            .into_iter()
+            .next())
+    }
+
+    async fn settled(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Turn>, QueueError> {
+        let rest = "WHERE t.channel = ? AND t.settled_at IS NOT NULL ORDER BY t.settled_at DESC, t.seq DESC LIMIT ?";
+        self.turns(rest, vec![channel.as_str().to_owned().into(), i64::from(limit).into()])
+            .await
+    }
+
+    async fn conversations(&self, channel: &ChannelName) -> Result<Vec<Conversation>, QueueError> {
+        let channel = channel.clone();
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {} FROM conversations WHERE channel = ? ORDER BY seq",
+                rows::CONVERSATION
+            );
+            rows::collect(connection, &sql, [channel.as_str()], rows::conversation)
+        })
+        .await
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Effect>, QueueError> {
+        self.read(move |connection| outbox::due(connection, now, limit)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, QueueError> {
+        self.read(outbox::next_due).await
+    }
+
+    async fn delivered(&self, effects: Vec<u64>) -> Result<(), QueueError> {
+        let write = move |connection: &Connection| outbox::delivered(connection, &effects);
+        self.writer.write(write, |gone| *gone > 0).await?;
+        Ok(())
+    }
+
+    async fn undelivered(&self, effect: u64, error: &str, due_at: Option<Timestamp>) -> Result<(), QueueError> {
+        let error = error.to_owned();
+        let write = move |connection: &Connection| outbox::undelivered(connection, effect, &error, due_at);
+        self.writer.write(write, |changed| *changed > 0).await?;
+        Ok(())
+    }
+
+    async fn outbox(&self, limit: u32) -> Result<Vec<Effect>, QueueError> {
+        self.read(move |connection| {
+            let sql = format!("SELECT {} FROM outbox ORDER BY id LIMIT ?", rows::EFFECT);
+            rows::collect(connection, &sql, [limit], rows::effect)
+        })
+        .await
+    }
+
+    fn watch(&self) -> watch::Receiver<u64> {
+        self.watched.clone()
+    }
+}

@@ -1,0 +1,166 @@
+//! Between rows and the words of the queue.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Deserialize as _;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Fault;
+use crate::model::{Conversation, Effect, EffectState, Lane, Message, Overview, Spend, State, ThreadKey, Turn};
+
+/// Columns of a turn with its conversation, in the order that [`turn`] reads.
+pub(super) const TURN: &str = "t.id, t.conversation, t.channel, c.thread, t.vault, t.note, t.body, t.state, t.interruptions, \
+     t.accepted_at, t.claimed_at, t.settled_at, t.record, t.input_tokens, t.output_tokens, t.cache_read_tokens, \
+     t.cache_write_tokens, t.nano_usd";
+/// Columns of a conversation, in the order that [`conversation`] reads.
+pub(super) const CONVERSATION: &str = "id, channel, thread, session, session_cwd, turns, started_at, input_tokens, \
+     output_tokens, cache_read_tokens, cache_write_tokens, nano_usd";
+/// Columns of an effect, in the order that [`effect`] reads.
+pub(super) const EFFECT: &str = "id, turn, target, body, parked, attempts, due_at, last_error";
+/// Where `due_at` is in [`EFFECT`].
+pub(super) const EFFECT_DUE_AT: usize = 6;
+/// Deepest nesting of a stored body. Twice what `serde_json` reads by default, so that whatever came in as JSON can be wrapped
+/// and still be stored; small enough to be read back on a thread's stack.
+const DEPTH_MAX: usize = 256;
+
+pub(super) fn time(ms: i64) -> Result<Timestamp, Fault> {
+    Timestamp::from_millisecond(ms).map_err(|error| Fault::Corrupt(format!("a time: {error}")))
+}
+
+pub(super) fn lane(channel: String, thread: &str) -> Result<Lane, Fault> {
+    let channel = channel
+        .try_into()
+        .map_err(|error: crate::InvalidName| Fault::Corrupt(error.to_string()))?;
+    let thread = ThreadKey::decode(thread).ok_or_else(|| Fault::Corrupt(format!("the thread key {thread:?}")))?;
+    Ok(Lane { channel, thread })
+}
+
+/// A body as it is stored; refused when it could not be read back.
+pub(super) fn text(body: &Value) -> Result<String, Fault> {
+    if deeper_than(body, DEPTH_MAX) {
+        return Err(Fault::Refused(format!(
+            "a body is nested deeper than {DEPTH_MAX} levels"
+        )));
+    }
+    Ok(body.to_string())
+}
+
+fn deeper_than(body: &Value, levels: usize) -> bool {
+    let below = |inner: &Value| levels == 0 || deeper_than(inner, levels - 1);
+    match body {
+        Value::Array(items) => items.iter().any(below),
+        Value::Object(fields) => fields.values().any(below),
+        _ => false,
+    }
+}
+
+fn json(text: &str) -> Result<Value, Fault> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // Bounded when it was written.
+    reader.disable_recursion_limit();
+    let body = Value::deserialize(&mut reader).and_then(|body| reader.end().map(|()| body));
+    body.map_err(|error| Fault::Corrupt(format!("a stored body: {error}")))
+}
+
+fn spend(row: &Row<'_>, first: usize) -> rusqlite::Result<Spend> {
+    Ok(Spend {
+        input_tokens: row.get(first)?,
+        output_tokens: row.get(first + 1)?,
+        cache_read_tokens: row.get(first + 2)?,
+        cache_write_tokens: row.get(first + 3)?,
+        nano_usd: row.get(first + 4)?,
+    })
+}
+
+pub(super) fn turn(row: &Row<'_>) -> Result<Turn, Fault> {
+    let record: Option<String> = row.get(12)?;
+    Ok(Turn {
+        id: row.get(0)?,
+        conversation: row.get(1)?,
+        message: Message {
+            lane: lane(row.get(2)?, &row.get::<_, String>(3)?)?,
+            vault: row.get(4)?,
+            note: row.get(5)?,
+            body: json(&row.get::<_, String>(6)?)?,
+        },
+        state: state(&row.get::<_, String>(7)?)?,
+        interruptions: row.get(8)?,
+        accepted_at: time(row.get(9)?)?,
+        claimed_at: row.get::<_, Option<i64>>(10)?.map(time).transpose()?,
+        settled_at: row.get::<_, Option<i64>>(11)?.map(time).transpose()?,
+        record: record.as_deref().map(json).transpose()?,
+        spend: spend(row, 13)?,
+    })
+}
+
+pub(super) fn conversation(row: &Row<'_>) -> Result<Conversation, Fault> {
+    let session: Option<Uuid> = row.get(3)?;
+    let cwd: Option<String> = row.get(4)?;
+    Ok(Conversation {
+        id: row.get(0)?,
+        lane: lane(row.get(1)?, &row.get::<_, String>(2)?)?,
+        session: session.zip(cwd),
+        turns: row.get(5)?,
+        started_at: row.get::<_, Option<i64>>(6)?.map(time).transpose()?,
+        spend: spend(row, 7)?,
+    })
+}
+
+pub(super) fn overview(row: &Row<'_>) -> Result<Overview, Fault> {
+    let last: Option<Uuid> = row.get(3)?;
+    let last = match last {
+        Some(id) => Some((id, state(&row.get::<_, String>(4)?)?, time(row.get(5)?)?)),
+        None => None,
+    };
+    Ok(Overview {
+        channel: lane(row.get(0)?, "main")?.channel,
+        waiting: row.get(1)?,
+        turns: row.get(2)?,
+        last,
+        spend: spend(row, 6)?,
+    })
+}
+
+fn state(text: &str) -> Result<State, Fault> {
+    State::parse(text).ok_or_else(|| Fault::Corrupt(format!("the state {text:?}")))
+}
+
+pub(super) fn effect(row: &Row<'_>) -> Result<Effect, Fault> {
+    Ok(Effect {
+        id: row.get(0)?,
+        turn: row.get(1)?,
+        target: row.get(2)?,
+        body: json(&row.get::<_, String>(3)?)?,
+        state: if row.get(4)? {
+            EffectState::Parked
+        } else {
+            EffectState::Pending
+        },
+        attempts: row.get(5)?,
+        due_at: time(row.get(EFFECT_DUE_AT)?)?,
+        last_error: row.get(7)?,
+    })
+}
+
+/// The turn that a message was accepted as.
+pub(super) fn accepted_turn(connection: &Connection, vault: &str, note: &str) -> Result<Option<Uuid>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT id FROM turns WHERE vault = ? AND note = ?")?;
+    Ok(statement.query_row(params![vault, note], |row| row.get(0)).optional()?)
+}
+
+/// All rows of a query, each through `read`.
+pub(super) fn collect<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(parameters)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}

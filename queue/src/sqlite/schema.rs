@@ -1,0 +1,88 @@
+//! The tables, and their migrations.
+
+use rusqlite::Connection;
+
+use super::Fault;
+
+/// `MIGRATIONS[n]` leads from `user_version` n to n + 1. Never edit one that was released; append.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE conversations (
+    seq                INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of creation, whatever the clock does
+    id                 BLOB NOT NULL UNIQUE,
+    channel            TEXT NOT NULL,
+    thread             TEXT NOT NULL,             -- ThreadKey::encode
+    session            BLOB,
+    session_cwd        TEXT,
+    turns              INTEGER NOT NULL DEFAULT 0,
+    started_at         INTEGER,                   -- all times: milliseconds since 1970 UTC
+    input_tokens       INTEGER NOT NULL DEFAULT 0,
+    output_tokens      INTEGER NOT NULL DEFAULT 0,
+    cache_read_tokens  INTEGER NOT NULL DEFAULT 0,
+    cache_write_tokens INTEGER NOT NULL DEFAULT 0,
+    nano_usd           INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (channel, thread)
+);
+CREATE TABLE turns (
+    seq                INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of acceptance
+    id                 BLOB NOT NULL UNIQUE,
+    conversation       BLOB NOT NULL REFERENCES conversations (id),
+    channel            TEXT NOT NULL,
+    vault              TEXT NOT NULL,
+    note               TEXT NOT NULL,
+    body               TEXT NOT NULL,
+    state              TEXT NOT NULL,
+    epoch              INTEGER NOT NULL DEFAULT 0,
+    lease_until        INTEGER,
+    interruptions      INTEGER NOT NULL DEFAULT 0,
+    begun_session      BLOB,                                -- of the present claim, once it gives the prompt
+    cut_session        BLOB,                                -- of the last attempt that was cut off
+    accepted_at        INTEGER NOT NULL,
+    claimed_at         INTEGER,
+    settled_at         INTEGER,
+    record             TEXT,
+    input_tokens       INTEGER NOT NULL DEFAULT 0,
+    output_tokens      INTEGER NOT NULL DEFAULT 0,
+    cache_read_tokens  INTEGER NOT NULL DEFAULT 0,
+    cache_write_tokens INTEGER NOT NULL DEFAULT 0,
+    nano_usd           INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (vault, note)
+);
+-- Open turns only: work per claim grows neither with the settled history nor with the line.
+CREATE INDEX turns_waiting ON turns (channel, conversation, seq) WHERE state = 'waiting';
+-- Unique: a lane has one worker, whatever the code does.
+CREATE UNIQUE INDEX turns_working ON turns (channel, conversation) WHERE state = 'working';
+CREATE INDEX turns_settled ON turns (channel, settled_at) WHERE settled_at IS NOT NULL;
+CREATE TABLE outbox (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    turn       BLOB NOT NULL,
+    target     TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    parked     INTEGER NOT NULL DEFAULT 0,
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    due_at     INTEGER NOT NULL,
+    last_error TEXT
+);
+CREATE INDEX outbox_pending ON outbox (target, id) WHERE parked = 0;
+CREATE TABLE cursors (
+    feed TEXT PRIMARY KEY,
+    at   INTEGER NOT NULL
+) WITHOUT ROWID;
+"];
+
+/// Brings the file to the present version.
+pub(super) fn migrate(connection: &Connection) -> Result<(), Fault> {
+    let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version > MIGRATIONS.len() {
+        return Err(Fault::Unavailable(format!(
+            "queue.db was written by a newer Reveille (layout {version}, this one knows up to {}); start that version again",
+            MIGRATIONS.len()
+        )));
+    }
+    for (from, script) in MIGRATIONS.iter().enumerate().skip(version) {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {script} PRAGMA user_version = {}; COMMIT",
+            from + 1
+        ))?;
+    }
+    Ok(())
+}

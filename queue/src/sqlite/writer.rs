@@ -1,0 +1,141 @@
+//! One thread that writes, with group commit: what waits while a commit is being synced goes into the next one together.
+
+use std::sync::mpsc;
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::Fault;
+
+/// Most jobs of one commit: bounds the time that the first of them waits.
+const GROUP_MAX: usize = 512;
+
+/// One asker's work in a group.
+trait Job: Send {
+    /// Does the work on the open transaction; an error undoes this job alone.
+    fn run(&mut self, connection: &Connection) -> Result<(), Fault>;
+    /// Whether what it did makes work for somebody.
+    fn wakes(&self) -> bool;
+    /// Tells the asker, once the commit is known.
+    fn answer(self: Box<Self>, outcome: Result<(), Fault>);
+}
+
+struct Task<T, W> {
+    work: Option<W>,
+    wakes: fn(&T) -> bool,
+    result: Option<Result<T, Fault>>,
+    asker: oneshot::Sender<Result<T, Fault>>,
+}
+
+impl<T, W> Job for Task<T, W>
+where
+    T: Send,
+    W: FnOnce(&Connection) -> Result<T, Fault> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> Result<(), Fault> {
+        self.result = self.work.take().map(|work| work(connection));
+        match &self.result {
+            Some(Err(fault)) => Err(fault.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn wakes(&self) -> bool {
+        matches!(&self.result, Some(Ok(value)) if (self.wakes)(value))
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), Fault>) {
+        let result = match (self.result, outcome) {
+            (Some(result), Ok(())) | (Some(result @ Err(_)), Err(_)) => result,
+            (_, Err(fault)) => Err(fault),
+            (None, Ok(())) => Err(Fault::Unavailable("the queue's writer did not run the request".into())),
+        };
+        // silent-ok: the asker went away; the write stands or fell all the same.
+        let _ = self.asker.send(result);
+    }
+}
+
+/// Handle of the writer thread, which ends when the last handle is dropped.
+#[derive(Clone)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Writer {
+    /// Starts the thread. `wake` is called after each commit that makes work, before the askers are answered.
+    pub(super) fn spawn(connection: Connection, wake: impl Fn() + Send + 'static) -> Result<Self, Fault> {
+        let (jobs, inbox) = mpsc::channel::<Box<dyn Job>>();
+        let serve = move || {
+            while let Ok(first) = inbox.recv() {
+                let mut group: Vec<_> = std::iter::once(first)
+                    .chain(inbox.try_iter().take(GROUP_MAX - 1))
+                    .collect();
+                let outcome = commit(&connection, &mut group);
+                if outcome.is_ok() && group.iter().any(|job| job.wakes()) {
+                    wake();
+                }
+                for job in group {
+                    job.answer(outcome.clone());
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("queue-writer".into())
+            .spawn(serve)
+            .map_err(|error| Fault::Unavailable(format!("no thread for the queue's writer: {error}")))?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs `work` inside a transaction and returns when it is on disk. `wakes` tells of its result whether it makes work.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        wakes: fn(&T) -> bool,
+    ) -> Result<T, Fault> {
+        let (asker, answer) = oneshot::channel();
+        let gone = || Fault::Unavailable("the queue's writer has ended".into());
+        self.jobs
+            .send(Box::new(Task {
+                work: Some(work),
+                wakes,
+                result: None,
+                asker,
+            }))
+            .map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// One transaction for the group. A job that fails is undone alone; a commit that fails undoes them all.
+fn commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+    undo(connection)?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let ran = group.iter_mut().try_for_each(|job| run(connection, job.as_mut()));
+    let outcome = ran.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    if outcome.is_err() {
+        undo(connection)?;
+    }
+    outcome
+}
+
+/// One job, inside a savepoint. An error is one of the whole transaction.
+fn run(connection: &Connection, job: &mut dyn Job) -> Result<(), Fault> {
+    connection.execute_batch("SAVEPOINT job")?;
+    let Err(fault) = job.run(connection) else {
+        return Ok(connection.execute_batch("RELEASE job")?);
+    };
+    // A full disk makes SQLite undo the transaction by itself: then the others failed for the same reason.
+    if connection.is_autocommit() {
+        return Err(fault);
+    }
+    Ok(connection.execute_batch("ROLLBACK TO job; RELEASE job")?)
+}
+
+/// Ends a transaction that is still open, also one that could not be undone when it failed.
+fn undo(connection: &Connection) -> Result<(), Fault> {
+    if !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    Ok(())
+}

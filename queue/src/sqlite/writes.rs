@@ -1,0 +1,268 @@
+//! What the writer does inside its transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::{Fault, rows};
+use crate::model::{Accepted, Claim, FeedCursor, Lane, Lease, Message, NewEffect, Recovery, SessionUpdate, Settlement};
+
+/// The conversation of a lane, made when there is none.
+fn conversation_of(connection: &Connection, lane: &Lane, fresh: impl FnOnce() -> Uuid) -> Result<Uuid, Fault> {
+    let thread = lane.thread.encode();
+    let mut find = connection.prepare_cached("SELECT id FROM conversations WHERE channel = ? AND thread = ?")?;
+    let found = find
+        .query_row(params![lane.channel.as_str(), thread], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    let id = fresh();
+    connection
+        .prepare_cached("INSERT INTO conversations (id, channel, thread) VALUES (?, ?, ?)")?
+        .execute(params![id, lane.channel.as_str(), thread])?;
+    Ok(id)
+}
+
+pub(super) fn accept(
+    connection: &Connection,
+    messages: &[Message],
+    cursor: Option<&FeedCursor>,
+    now: Timestamp,
+    ids: &dyn Fn() -> Uuid,
+) -> Result<Vec<Accepted>, Fault> {
+    let mut answers = Vec::with_capacity(messages.len());
+    for message in messages {
+        if let Some(turn) = rows::accepted_turn(connection, &message.vault, &message.note)? {
+            answers.push(Accepted { turn, fresh: false });
+            continue;
+        }
+        let conversation = conversation_of(connection, &message.lane, ids)?;
+        let turn = ids();
+        connection
+            .prepare_cached(
+                "INSERT INTO turns (id, conversation, channel, vault, note, body, state, accepted_at) \
+                 VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?)",
+            )?
+            .execute(params![
+                turn,
+                conversation,
+                message.lane.channel.as_str(),
+                message.vault,
+                message.note,
+                rows::text(&message.body)?,
+                now.as_millisecond()
+            ])?;
+        answers.push(Accepted { turn, fresh: true });
+    }
+    if let Some(cursor) = cursor {
+        let at = i64::try_from(cursor.at).map_err(|_| {
+            Fault::Refused(format!(
+                "the cursor {} of the feed {:?} is out of range",
+                cursor.at, cursor.feed
+            ))
+        })?;
+        connection
+            .prepare_cached(
+                "INSERT INTO cursors (feed, at) VALUES (?, ?) \
+                 ON CONFLICT (feed) DO UPDATE SET at = excluded.at WHERE excluded.at > at",
+            )?
+            .execute(params![cursor.feed, at])?;
+    }
+    Ok(answers)
+}
+
+pub(super) fn claim(
+    connection: &Connection,
+    lane: &Lane,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<Option<Claim>, Fault> {
+    let sql = format!(
+        "SELECT {} FROM conversations WHERE channel = ? AND thread = ?",
+        rows::CONVERSATION
+    );
+    let found = rows::collect(
+        connection,
+        &sql,
+        params![lane.channel.as_str(), lane.thread.encode()],
+        rows::conversation,
+    )?;
+    let Some(conversation) = found.into_iter().next() else {
+        return Ok(None);
+    };
+    let line = params![lane.channel.as_str(), conversation.id];
+    let busy = connection
+        .prepare_cached("SELECT 1 FROM turns WHERE channel = ? AND conversation = ? AND state = 'working'")?
+        .exists(line)?;
+    let head: Option<Uuid> = connection
+        .prepare_cached(
+            "SELECT id FROM turns WHERE channel = ? AND conversation = ? AND state = 'waiting' ORDER BY seq LIMIT 1",
+        )?
+        .query_row(line, |row| row.get(0))
+        .optional()?;
+    let Some(turn) = head.filter(|_| !busy) else {
+        return Ok(None);
+    };
+    connection
+        .prepare_cached(
+            "UPDATE turns SET state = 'working', epoch = epoch + 1, claimed_at = ?, lease_until = ? WHERE id = ?",
+        )?
+        .execute(params![now.as_millisecond(), lease_until.as_millisecond(), turn])?;
+    let sql = format!(
+        "SELECT {}, t.epoch, t.cut_session FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.id = ?",
+        rows::TURN
+    );
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((
+            rows::turn(row)?,
+            row.get::<_, u64>(18)?,
+            row.get::<_, Option<Uuid>>(19)?,
+        ))
+    };
+    let claimed = rows::collect(connection, &sql, [turn], read)?;
+    Ok(claimed.into_iter().next().map(|(row, epoch, begun_session)| Claim {
+        lease: Lease { turn, epoch },
+        message: row.message,
+        conversation,
+        interruptions: row.interruptions,
+        begun_session,
+        accepted_at: row.accepted_at,
+    }))
+}
+
+/// Runs an `UPDATE turns SET …` under a lease; nobody else may have claimed or settled the turn.
+fn under(connection: &Connection, lease: Lease, set: &str, values: impl rusqlite::Params) -> Result<(), Fault> {
+    let held = i64::try_from(lease.epoch).ok().map(|epoch| {
+        connection
+            .prepare_cached("SELECT 1 FROM turns WHERE id = ? AND epoch = ? AND state = 'working'")?
+            .exists(params![lease.turn, epoch])
+    });
+    if !held.transpose()?.unwrap_or(false) {
+        return Err(Fault::Stale(lease.turn));
+    }
+    connection
+        .prepare_cached(&format!("UPDATE turns SET {set} WHERE id = ?1"))?
+        .execute(values)?;
+    Ok(())
+}
+
+pub(super) fn heartbeat(connection: &Connection, lease: Lease, lease_until: Timestamp) -> Result<(), Fault> {
+    under(
+        connection,
+        lease,
+        "lease_until = ?2",
+        params![lease.turn, lease_until.as_millisecond()],
+    )
+}
+
+pub(super) fn begin(connection: &Connection, lease: Lease, session: Uuid) -> Result<(), Fault> {
+    under(connection, lease, "begun_session = ?2", params![lease.turn, session])
+}
+
+pub(super) fn unbegin(connection: &Connection, lease: Lease) -> Result<(), Fault> {
+    under(
+        connection,
+        lease,
+        "begun_session = NULL, \
+         interruptions = iif(begun_session IS NULL, max(interruptions - 1, 0), interruptions), \
+         cut_session = iif(begun_session IS NULL, NULL, cut_session)",
+        params![lease.turn],
+    )
+}
+
+const REQUEUE: &str = "state = 'waiting', lease_until = NULL, interruptions = interruptions + (begun_session IS NOT NULL), \
+     cut_session = coalesce(begun_session, cut_session), begun_session = NULL";
+
+pub(super) fn release(connection: &Connection, lease: Lease) -> Result<(), Fault> {
+    under(connection, lease, REQUEUE, params![lease.turn])
+}
+
+/// Puts all claimed turns back, or those whose lease ran out before a time.
+pub(super) fn requeue(connection: &Connection, expired_before: Option<Timestamp>) -> Result<Recovery, Fault> {
+    let until = expired_before.map_or(i64::MAX, Timestamp::as_millisecond);
+    let all = expired_before.is_none();
+    let interrupted = connection
+        .prepare_cached(
+            "SELECT count(*) FROM turns WHERE state = 'working' AND begun_session IS NOT NULL AND (?1 OR lease_until < ?2)",
+        )?
+        .query_row(params![all, until], |row| row.get::<_, u64>(0))?;
+    let requeued = connection
+        .prepare_cached(&format!(
+            "UPDATE turns SET {REQUEUE} WHERE state = 'working' AND (?1 OR lease_until < ?2)"
+        ))?
+        .execute(params![all, until])?;
+    Ok(Recovery {
+        requeued: (requeued as u64).saturating_sub(interrupted),
+        interrupted,
+    })
+}
+
+/// SQLite counts to 2^63 - 1 and turns to floats beyond: amounts, and their sums, end there, as [`crate::Spend::plus`] does.
+fn amount(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+pub(super) fn settle(
+    connection: &Connection,
+    lease: Lease,
+    settlement: &Settlement,
+    effects: &[NewEffect],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if !settlement.state.is_terminal() {
+        let state = settlement.state.as_str();
+        return Err(Fault::Refused(format!("a turn cannot end as {state:?}")));
+    }
+    let spend = settlement.spend;
+    let now = now.as_millisecond();
+    under(
+        connection,
+        lease,
+        "state = ?2, settled_at = ?3, record = ?4, lease_until = NULL, begun_session = NULL, input_tokens = ?5, output_tokens = ?6, \
+         cache_read_tokens = ?7, cache_write_tokens = ?8, nano_usd = ?9",
+        params![
+            lease.turn,
+            settlement.state.as_str(),
+            now,
+            rows::text(&settlement.record)?,
+            amount(spend.input_tokens),
+            amount(spend.output_tokens),
+            amount(spend.cache_read_tokens),
+            amount(spend.cache_write_tokens),
+            amount(spend.nano_usd)
+        ],
+    )?;
+    connection
+        .prepare_cached(
+            "UPDATE conversations AS c SET turns = turns + 1, started_at = coalesce(started_at, t.claimed_at), \
+             input_tokens = min(c.input_tokens + t.input_tokens, ?2), \
+             output_tokens = min(c.output_tokens + t.output_tokens, ?2), \
+             cache_read_tokens = min(c.cache_read_tokens + t.cache_read_tokens, ?2), \
+             cache_write_tokens = min(c.cache_write_tokens + t.cache_write_tokens, ?2), \
+             nano_usd = min(c.nano_usd + t.nano_usd, ?2) \
+             FROM (SELECT * FROM turns WHERE id = ?1) AS t WHERE c.id = t.conversation",
+        )?
+        .execute(params![lease.turn, i64::MAX])?;
+    match &settlement.session {
+        SessionUpdate::Keep => {}
+        SessionUpdate::Set(session, cwd) => set_session(connection, lease.turn, Some((*session, cwd)))?,
+        SessionUpdate::Clear => set_session(connection, lease.turn, None)?,
+    }
+    for effect in effects {
+        connection
+            .prepare_cached("INSERT INTO outbox (turn, target, body, due_at) VALUES (?, ?, ?, ?)")?
+            .execute(params![lease.turn, effect.target, rows::text(&effect.body)?, now])?;
+    }
+    Ok(())
+}
+
+fn set_session(connection: &Connection, turn: Uuid, session: Option<(Uuid, &String)>) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "UPDATE conversations SET session = ?2, session_cwd = ?3 \
+             WHERE id = (SELECT conversation FROM turns WHERE id = ?1)",
+        )?
+        .execute(params![turn, session.map(|(id, _)| id), session.map(|(_, cwd)| cwd)])?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! What every kind of queue must do. Each test is generic over the kind; [`contract!`] runs all of them on one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod acceptance;
+mod interruptions;
+mod leases;
+mod names;
+mod order;
+mod outbox;
+mod settlement;
+mod views;
+mod watch;
+
+/// Makes a test of each listed function. One that is forgotten here is dead code, and a warning says so.
+macro_rules! tests {
+    ($factory:ty; $($module:ident { $($test:ident)+ })+) => {
+        $(mod $module {
+            $(#[tokio::test]
+            async fn $test() {
+                let storage = <$factory as crate::support::Factory>::new();
+                crate::$module::$test(&storage).await;
+            })+
+        })+
+    };
+}
+
+/// The contract, for one kind of queue.
+macro_rules! contract {
+    ($kind:ident: $factory:ty) => {
+        mod $kind {
+            tests! { $factory;
+                acceptance {
+                    an_accepted_turn_waits
+                    a_message_is_accepted_once
+                    a_message_stays_accepted_after_its_turn_and_after_a_restart
+                    a_known_message_stays_in_its_first_lane
+                    vault_and_note_are_the_key_together
+                    answers_come_in_the_given_order
+                    a_cursor_moves_with_its_messages
+                    a_cursor_never_moves_back
+                    nothing_is_a_fine_batch
+                    hostile_bodies_come_back_unchanged
+                    hostile_texts_come_back_unchanged
+                    numbers_keep_every_digit
+                    deep_bodies_come_back_or_are_refused
+                    a_cursor_that_cannot_be_stored_is_refused
+                }
+                order {
+                    a_lane_is_first_in_first_out
+                    a_clock_that_goes_back_changes_no_order
+                    a_lane_has_one_worker
+                    lanes_do_not_wait_for_each_other
+                    threads_of_a_channel_are_lanes
+                    a_released_turn_keeps_its_place
+                    lanes_are_listed_by_their_oldest
+                    an_unknown_lane_has_nothing
+                }
+                leases {
+                    a_claim_tells_everything
+                    a_second_claim_fences_the_first
+                    a_released_lease_is_stale
+                    a_settled_lease_is_stale
+                    a_lease_that_was_never_given_is_stale
+                    a_stale_write_changes_nothing
+                    a_lease_ends_without_heartbeats
+                    a_heartbeat_holds_the_claim
+                    epochs_grow_over_restarts
+                }
+                interruptions {
+                    a_turn_that_had_not_begun_is_not_interrupted
+                    a_turn_that_had_begun_is_interrupted
+                    a_second_cut_before_the_prompt_is_no_interruption
+                    interruptions_add_up
+                    the_last_session_of_an_attempt_is_kept
+                    a_begin_can_be_taken_back
+                    a_begin_of_a_former_attempt_can_be_taken_back
+                    taking_back_the_second_begin_leaves_the_first_interruption
+                    two_begins_can_be_taken_back_one_after_the_other
+                    recovery_counts_what_it_finds
+                    recovery_leaves_settled_and_waiting_turns_alone
+                    expiry_counts_like_recovery
+                }
+                settlement {
+                    everything_is_written_together
+                    each_terminal_state_ends_a_turn
+                    a_turn_cannot_end_in_a_state_that_goes_on
+                    absurd_amounts_do_no_harm
+                    a_session_is_kept_set_and_cleared
+                    sums_are_exact
+                    conversations_do_not_mix
+                    a_settled_turn_survives_a_restart
+                }
+                outbox {
+                    an_effect_starts_pending_and_due
+                    effects_keep_the_order_of_writing
+                    the_limit_takes_the_oldest
+                    a_failed_effect_holds_its_target_back
+                    the_next_due_is_one_that_can_be_delivered
+                    a_failed_try_is_noted
+                    a_parked_effect_is_never_due_and_kept
+                    delivery_is_idempotent
+                    an_unknown_number_is_no_effect
+                    a_delivered_effect_cannot_fail
+                    the_outbox_survives_a_restart
+                }
+                views {
+                    open_turns_come_working_first
+                    depths_count_turns_in_line
+                    settled_turns_come_newest_first
+                    a_turn_is_found_by_its_message
+                    conversations_come_oldest_first
+                }
+                watch {
+                    writes_that_make_work_wake
+                    every_watcher_wakes
+                    looking_for_work_wakes_nobody
+                }
+            }
+        }
+    };
+}
+
+contract!(sqlite: crate::support::Sqlite);

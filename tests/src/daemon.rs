@@ -1,0 +1,413 @@
+//! Drives the compiled daemon: a private state directory, real processes, real sockets, and nothing left behind.
+
+mod api;
+mod binary;
+mod events;
+mod processes;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use url::Url;
+use uuid::Uuid;
+
+pub use self::api::{Message, Reply, Sent, State, Turn};
+pub(crate) use self::binary::workspace_target;
+pub use self::events::{Event, EventStream};
+pub use self::processes::{end, processes_with};
+pub use self::tables::{StateTables, rows};
+use crate::{MessagesApi, claude, eventually};
+
+/// For a start, a stop or a turn on a machine that is busy with other tests.
+pub const LIMIT: Duration = Duration::from_secs(30);
+/// Lines of the log that a failure shows.
+const TAIL: usize = 60;
+/// Environment variable of every child of a daemon that a test started; the value is the daemon's own.
+const MARKER: &str = "REVEILLE_TEST_RUN";
+
+/// What runs the turns.
+#[derive(Debug, Clone, Default)]
+enum Backend {
+    /// The daemon's own default.
+    #[default]
+    Unset,
+    StandIn,
+    /// The real CLI with the Messages API at this URL.
+    Claude(String),
+}
+
+/// Settings of a [`Daemon`] before its first start.
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    backend: Backend,
+    env: BTreeMap<String, OsString>,
+    fail_point: Option<String>,
+}
+
+impl Builder {
+    /// Turns are run by the stand-in that is built into the binary.
+    #[must_use]
+    pub fn stand_in(mut self) -> Self {
+        self.backend = Backend::StandIn;
+        self
+    }
+
+    /// Turns are run by the real CLI, which talks to `api`.
+    #[must_use]
+    pub fn real_claude(mut self, api: &MessagesApi) -> Self {
+        self.backend = Backend::Claude(api.url().to_owned());
+        self
+    }
+
+    /// One more variable of the daemon's environment, such as `REVEILLE_LIMITS__LIVE_TURNS`.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The first start kills itself at that point: see [`Daemon::fail_point`].
+    #[must_use]
+    pub fn fail_point(mut self, name: &str, nth: u32) -> Self {
+        self.fail_point = Some(format!("{name}:{nth}"));
+        self
+    }
+
+    /// Starts a daemon with an empty state directory and waits until it is healthy.
+    ///
+    /// # Errors
+    /// With the tail of its log when it ends or is not healthy within [`LIMIT`].
+    pub async fn start(self) -> Result<Daemon> {
+        // Unix sockets allow 107 bytes for their path: keep it short.
+        let dir = tempfile::Builder::new().prefix("rv").tempdir()?;
+        std::fs::create_dir(dir.path().join("home"))?;
+        let run = Uuid::new_v4().to_string();
+        let info = Info {
+            url: Url::parse("http://127.0.0.1:0")?,
+            pid: 0,
+            version: String::new(),
+        };
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let mut daemon = Daemon {
+            settings: self,
+            dir,
+            run,
+            child: None,
+            info,
+            token: String::new(),
+            http,
+        };
+        daemon.start().await?;
+        Ok(daemon)
+    }
+}
+
+/// What the daemon writes to `daemon.json`.
+#[derive(Debug, Clone, Deserialize)]
+struct Info {
+    url: Url,
+    pid: u32,
+    version: String,
+}
+
+/// A daemon under test. When it is dropped, it and all its children are killed, the state directory is removed, and the
+/// tail of its log is printed if the test is panicking.
+#[derive(Debug)]
+pub struct Daemon {
+    settings: Builder,
+    dir: TempDir,
+    run: String,
+    child: Option<Child>,
+    info: Info,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Daemon {
+    /// Settings of a new daemon.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where it listens. The port changes with each start.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.info.url
+    }
+
+    /// The process that runs now or ran last.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.info.pid
+    }
+
+    /// As written to `daemon.json`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.info.version
+    }
+
+    /// The admin token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Its state directory.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("s")
+    }
+
+    /// Processes that it started, directly or not, and that run now.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn children(&self) -> Result<Vec<u32>> {
+        processes_with(MARKER, &self.run)
+    }
+
+    /// Starts it on the same state directory as before. It must not run.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub async fn start(&mut self) -> Result<()> {
+        ensure!(self.child.is_none(), "the daemon runs already");
+        let program = binary::reveille().await?;
+        let mut command = self.command(&program)?;
+        command
+            .args(["serve", "--bind", "127.0.0.1:0", "--state-dir"])
+            .arg(self.state_dir());
+        if let Some(point) = self.settings.fail_point.take() {
+            command.env("REVEILLE_FAIL_POINT", point);
+        }
+        let log = self.open_log()?;
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true);
+        let child = command
+            .spawn()
+            .with_context(|| format!("start {}", program.display()))?;
+        let pid = child.id().context("a child that runs has a pid")?;
+        self.child = Some(child);
+        let ready = eventually("the daemon is healthy", LIMIT, async || self.ready(pid).await).await;
+        let (info, token) = ready.with_context(|| self.log_tail())?;
+        (self.info, self.token) = (info, token);
+        Ok(())
+    }
+
+    /// Kills it with SIGKILL at a named point of its work, the `nth` time it gets there, after the next start. Debug
+    /// builds only. Wait for it with [`Daemon::wait_killed`].
+    pub fn fail_point(&mut self, name: &str, nth: u32) {
+        self.settings.fail_point = Some(format!("{name}:{nth}"));
+    }
+
+    /// Changes a variable of the environment for the next start.
+    pub fn set_env(&mut self, name: &str, value: impl Into<OsString>) {
+        self.settings.env.insert(name.to_owned(), value.into());
+    }
+
+    /// Kills it with SIGKILL, as a crash or a power cut does.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn kill9(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("the daemon does not run")?;
+        child.kill().await?;
+        Ok(())
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    ///
+    /// # Errors
+    /// When it does not run or has not ended after [`LIMIT`].
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.wait_exit(LIMIT).await
+    }
+
+    /// Stops it if it runs, and starts it on the same state directory.
+    ///
+    /// # Errors
+    /// When the stop is not clean, and as [`Builder::start`].
+    pub async fn restart(&mut self) -> Result<()> {
+        if self.child.is_some() {
+            let status = self.stop().await?;
+            ensure!(
+                status.success(),
+                "the daemon ended with {status} on SIGTERM\n{}",
+                self.log_tail()
+            );
+        }
+        self.start().await
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self
+            .child
+            .as_ref()
+            .and_then(Child::id)
+            .context("the daemon does not run")?;
+        let pid = Pid::from_raw(i32::try_from(pid)?).context("pid 0")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it does not run or has not ended after `limit`.
+    pub async fn wait_exit(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let child = self.child.as_mut().context("the daemon does not run")?;
+        let Ok(status) = tokio::time::timeout(limit, child.wait()).await else {
+            bail!("the daemon has not ended after {limit:?}\n{}", self.log_tail());
+        };
+        self.child = None;
+        Ok(status?)
+    }
+
+    /// Waits until its fail point has killed it.
+    ///
+    /// # Errors
+    /// When it ends in another way or has not ended after [`LIMIT`].
+    pub async fn wait_killed(&mut self) -> Result<()> {
+        let status = self.wait_exit(LIMIT).await?;
+        ensure!(
+            status.signal() == Some(Signal::KILL.as_raw()),
+            "the daemon ended with {status}\n{}",
+            self.log_tail()
+        );
+        Ok(())
+    }
+
+    /// All that it wrote to stdout and stderr, over all starts.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&std::fs::read(self.log_path())?).into_owned())
+    }
+
+    /// A command of the command-line client, such as `["send", "eng", "hello"]`, with the same environment and state.
+    ///
+    /// # Errors
+    /// When the binary or the CLI of the turns is missing.
+    pub async fn cli<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Command> {
+        let mut command = self.command(&binary::reveille().await?)?;
+        command
+            .args(args)
+            .env("REVEILLE_STATE_DIR", self.state_dir())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// A read-only look at its databases, also while it runs.
+    ///
+    /// # Errors
+    /// When a file is missing or is no database.
+    pub fn state_tables(&self) -> Result<StateTables> {
+        StateTables::open(&self.state_dir())
+    }
+
+    /// The program with nothing of the test's own environment but `PATH`.
+    fn command(&self, program: &Path) -> Result<Command> {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(self.dir.path());
+        command
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path().join("home"));
+        command
+            .env("LANG", "C.UTF-8")
+            .env("TERM", "dumb")
+            .env("RUST_BACKTRACE", "1");
+        command
+            .env("REVEILLE_SANDBOX__MODE", "none")
+            .env(format!("REVEILLE_CLAUDE__ENV__{MARKER}"), &self.run);
+        match &self.settings.backend {
+            Backend::Unset => {}
+            Backend::StandIn => {
+                command.env("REVEILLE_CLAUDE__PROGRAM", "stand-in");
+            }
+            Backend::Claude(url) => {
+                command.env("REVEILLE_CLAUDE__PROGRAM", claude::program()?);
+                command.env("REVEILLE_CLAUDE__ENV__ANTHROPIC_BASE_URL", url);
+                command.env("REVEILLE_CLAUDE__ENV__ANTHROPIC_API_KEY", "dummy");
+            }
+        }
+        command.envs(&self.settings.env);
+        Ok(command)
+    }
+
+    /// What the daemon wrote about itself, once it answers; an error if it has ended.
+    async fn ready(&mut self, pid: u32) -> Result<Option<(Info, String)>> {
+        if let Some(status) = self.child.as_mut().context("the daemon does not run")?.try_wait()? {
+            self.child = None;
+            bail!("the daemon ended with {status} at its start");
+        }
+        let Ok(written) = std::fs::read(self.state_dir().join("daemon.json")) else {
+            return Ok(None);
+        };
+        let info: Info = serde_json::from_slice(&written).context("daemon.json is written whole or not at all")?;
+        if info.pid != pid {
+            return Ok(None);
+        }
+        let health = self.http.get(info.url.join("/health")?).send().await;
+        if !health.is_ok_and(|health| health.status().is_success()) {
+            return Ok(None);
+        }
+        let token = std::fs::read_to_string(self.state_dir().join("token")).context("read the admin token")?;
+        Ok(Some((info, token.trim().to_owned())))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    fn open_log(&self) -> Result<File> {
+        Ok(OpenOptions::new().create(true).append(true).open(self.log_path())?)
+    }
+
+    fn log_tail(&self) -> String {
+        match self.log() {
+            Ok(log) => {
+                let lines: Vec<_> = log.lines().collect();
+                let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+                format!("--- the daemon's log, last {TAIL} lines ---\n{tail}\n---")
+            }
+            Err(error) => format!("the daemon's log cannot be read: {error}"),
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "a failed test shows what the daemon said")]
+            {
+                eprintln!("{}", self.log_tail());
+            }
+        }
+        if let Some(child) = &mut self.child {
+            let _ = child.start_kill(); // silent-ok: it has ended by itself
+        }
+        end(MARKER, &self.run);
+    }
+}

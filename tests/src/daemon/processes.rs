@@ -1,0 +1,81 @@
+use std::path::Path;
+
+use anyhow::Result;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Rounds of [`end`]: a process that is being killed may have forked before it died.
+const ROUNDS: usize = 100;
+
+/// The processes that have `name=value` in their environment, by `/proc/*/environ`. Processes that cannot be read (those
+/// of others) and zombies are left out.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn processes_with(name: &str, value: &str) -> Result<Vec<u32>> {
+    let wanted = format!("{name}={value}");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let Some(pid) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else {
+            continue;
+        };
+        if holds(&path, wanted.as_bytes()) {
+            found.push(pid);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Kills the processes that carry a marker; for clean-up, so it tells nothing.
+pub fn end(name: &str, value: &str) {
+    for _ in 0..ROUNDS {
+        let found = processes_with(name, value).unwrap_or_default(); // silent-ok: without /proc there is nothing to find
+        if found.is_empty() {
+            return;
+        }
+        for pid in found
+            .into_iter()
+            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+        {
+            let _ = kill_process(pid, Signal::KILL); // silent-ok: it has ended by itself
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn holds(process: &Path, wanted: &[u8]) -> bool {
+    // silent-ok: the process ended meanwhile, or belongs to somebody else
+    std::fs::read(process.join("environ"))
+        .is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|entry| entry == wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Command;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn finds_and_ends_only_the_marked() {
+        let value = uuid::Uuid::new_v4().to_string();
+        let sleep = |value: &str| {
+            Command::new("sleep")
+                .arg("600")
+                .env("REVEILLE_MARK", value)
+                .spawn()
+                .expect("sleep")
+        };
+        let (mut marked, mut other) = (sleep(&value), sleep(&format!("{value}0")));
+        assert_eq!(processes_with("REVEILLE_MARK", &value).expect("/proc"), [marked.id()]);
+        end("REVEILLE_MARK", &value);
+        assert_eq!(marked.wait().expect("wait").signal(), Some(9));
+        assert!(processes_with("REVEILLE_MARK", &value).expect("/proc").is_empty());
+        assert!(other.try_wait().expect("wait").is_none());
+        other.kill().expect("kill");
+        other.wait().expect("wait");
+    }
+}

@@ -1,0 +1,13 @@
+//! Peers and tools for the end-to-end tests, which drive the compiled binary from outside. Owns the double of Anthropic's
+//! Messages API and the harness of the daemon. Must never depend on a crate of the workspace: what a test knows of the
+//! daemon is what a user can know of it.
+#![forbid(unsafe_code)]
+
+pub mod claude;
+pub mod daemon;
+pub mod messages_api;
+mod wait;
+
+pub use daemon::Daemon;
+pub use messages_api::MessagesApi;
+pub use wait::eventually;

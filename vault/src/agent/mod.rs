@@ -1,0 +1,37 @@
+//! The notes that mean something to agents: typed views that are parsed from notes and rendered to notes.
+
+mod definition;
+mod message;
+mod thread;
+
+pub use definition::{BackendKind, Definition, Mode, OnInterrupt, Problem, PromptMode};
+pub use message::{Callback, Inbound, Outbound, OutboundKind, RouteError};
+pub use thread::{ThreadRecord, ThreadStatus};
+
+/// Tags of the agents' notes, bare.
+pub mod tag {
+    /// An agent.
+    pub const DEFINITION: &str = "agent/definition";
+    /// Parent tag of every message.
+    pub const MESSAGE: &str = "agent/message";
+    /// A message to an agent: it wakes the agent.
+    pub const INBOUND: &str = "agent/message/inbound";
+    /// An agent's answer.
+    pub const OUTBOUND: &str = "agent/message/outbound";
+    /// The record of a conversation.
+    pub const THREAD: &str = "agent/thread";
+}
+
+/// Text made safe as one segment of a path: every character outside `A-Z a-z 0-9 _ -` becomes `-`.
+#[must_use]
+pub fn slug(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect()
+}

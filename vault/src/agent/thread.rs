@@ -1,0 +1,158 @@
+//! `agent/thread` notes: the record of a conversation. The daemon writes metadata only; the body belongs to people.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::tag;
+use crate::note::{Metadata, NoteId, millis};
+use crate::store::{NewNote, Patch};
+
+/// How the newest turn of a thread stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThreadStatus {
+    /// It runs.
+    Working,
+    /// It ended with an answer.
+    Ok,
+    /// It ended without one.
+    Error,
+    /// It was stopped by a person.
+    Cancelled,
+    /// It was cut off twice.
+    Interrupted,
+}
+
+impl ThreadStatus {
+    /// The word in metadata.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Working => "working",
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The state of a thread after a step of a turn. All numbers are totals, so writing it twice is writing it once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThreadRecord {
+    /// Identity of the note when it has to be made.
+    pub id: NoteId,
+    /// Where it is.
+    pub path: String,
+    /// The agent.
+    pub agent: String,
+    /// `single-threaded` or `multi-threaded`.
+    pub mode: String,
+    /// The definition's note.
+    pub definition: String,
+    /// The newest turn.
+    pub turn: String,
+    /// How it stands.
+    pub status: ThreadStatus,
+    /// Start of the first turn.
+    pub started_at: Timestamp,
+    /// End of the newest ended turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_turn_at: Option<Timestamp>,
+    /// Ended turns.
+    pub turn_count: u64,
+    /// The established session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The model that was really used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What a person should know of the newest turn: an error, a lost session.
+    #[serde(default)]
+    pub status_detail: String,
+    /// Totals over the conversation: input, output, cache read, cache write.
+    pub tokens: [u64; 4],
+    /// Total cost in billionths of a US dollar.
+    pub nano_usd: u64,
+}
+
+/// US dollars with up to nine decimals, without trailing zeros: `0.3`, `12`, `0.000000001`.
+fn dollars(nano_usd: u64) -> String {
+    let text = format!("{}.{:09}", nano_usd / 1_000_000_000, nano_usd % 1_000_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+impl ThreadRecord {
+    fn metadata(&self) -> Metadata {
+        let mut metadata = Metadata::new();
+        let mut put = |key: &str, value: String| metadata.insert(key.to_owned(), Value::String(value));
+        put("agent", self.agent.clone());
+        put("mode", self.mode.clone());
+        put("definition", self.definition.clone());
+        put("turn", self.turn.clone());
+        put("status", self.status.as_str().to_owned());
+        put("status_detail", self.status_detail.clone());
+        put("started_at", millis::format(self.started_at));
+        put("turn_count", self.turn_count.to_string());
+        if let Some(at) = self.last_turn_at {
+            put("last_turn_at", millis::format(at));
+        }
+        if let Some(session) = &self.session {
+            put("session", session.clone());
+        }
+        if let Some(model) = &self.model {
+            put("last_model", model.clone());
+        }
+        let names = [
+            "input_tokens",
+            "output_tokens",
+            "cache_read_tokens",
+            "cache_write_tokens",
+        ];
+        for (name, count) in names.into_iter().zip(self.tokens).filter(|(_, count)| *count > 0) {
+            put(name, count.to_string());
+        }
+        if self.nano_usd > 0 {
+            put("total_cost_usd", dollars(self.nano_usd));
+        }
+        metadata
+    }
+
+    /// As a change of the note, and as the note to make when there is none.
+    #[must_use]
+    pub fn render(&self) -> (Patch, NewNote) {
+        let metadata = self.metadata();
+        let patch = Patch {
+            metadata: metadata.clone(),
+            add_tags: vec![tag::THREAD.into()],
+            ..Patch::default()
+        };
+        let note = NewNote {
+            id: Some(self.id.clone()),
+            path: Some(self.path.clone()),
+            content: String::new(),
+            tags: vec![tag::THREAD.into()],
+            metadata,
+            created_at: Some(self.started_at),
+        };
+        (patch, note)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_exact_and_short() {
+        for (nano, expected) in [
+            (300_000_000, "0.3"),
+            (12_000_000_000, "12"),
+            (1, "0.000000001"),
+            (0, "0"),
+        ] {
+            assert_eq!(dollars(nano), expected);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! From what SQLite says to what a person can act on.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+use crate::store::VaultError;
+
+/// Why a piece of work inside the vault failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The request breaks a rule; the vault is fine.
+    Refused(VaultError),
+    /// SQLite could not do it.
+    Storage(rusqlite::Error),
+    /// The file cannot be used as it is; says why.
+    Unusable(String),
+}
+
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl Fault {
+    /// A row holds what this program never writes.
+    pub(super) fn damaged(what: &str, error: impl std::fmt::Display) -> Self {
+        Self::Unusable(format!(
+            "a stored {what} cannot be read ({error}); the file is damaged, restore it from a backup"
+        ))
+    }
+}
+
+/// Which vault and which file an error is about.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) vault: String,
+    pub(super) file: PathBuf,
+}
+
+impl Place {
+    /// The error that callers see.
+    pub(super) fn error(&self, fault: Fault) -> VaultError {
+        match fault {
+            Fault::Refused(error) => error,
+            Fault::Storage(error) => self.unavailable(self.explain(&error)),
+            Fault::Unusable(reason) => self.unavailable(reason),
+        }
+    }
+
+    /// [`VaultError::Unavailable`] of this vault.
+    pub(super) fn unavailable(&self, reason: impl Into<String>) -> VaultError {
+        VaultError::Unavailable {
+            vault: self.vault.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The vault has been closed, or its writer is gone.
+    pub(super) fn closed(&self) -> VaultError {
+        self.unavailable("it has been closed; start the daemon again")
+    }
+
+    fn explain(&self, error: &rusqlite::Error) -> String {
+        let file = self.file.display();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => {
+                format!(
+                    "the disk is full or {file} has reached its size limit; nothing was written: free some space and try again"
+                )
+            }
+            Some(ErrorCode::SystemIoFailure) => {
+                format!("{file} could not be read or written ({error}); check the disk and try again")
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                format!("{file} cannot be written ({error}); check the permissions of the file and of its directory")
+            }
+            Some(ErrorCode::CannotOpen) => {
+                format!("{file} cannot be opened ({error}); check that its directory exists and may be written")
+            }
+            Some(ErrorCode::NotADatabase) => {
+                format!("{file} is no vault; it was left as it is: move it away or restore it from a backup")
+            }
+            Some(ErrorCode::DatabaseCorrupt) => {
+                format!("{file} is damaged ({error}); it was left as it is: restore it from a backup")
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+                format!("{file} is locked by another process; end that process and try again")
+            }
+            Some(ErrorCode::OutOfMemory) => "the system is out of memory; nothing was written".to_owned(),
+            Some(ErrorCode::TooBig) => "the note is too large to be stored (1 GB); nothing was written".to_owned(),
+            _ => format!("{file}: {error}"),
+        }
+    }
+}

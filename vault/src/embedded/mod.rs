@@ -1,0 +1,172 @@
+//! The embedded vault: one SQLite file, one thread that writes (group commit), a few connections that read.
+//!
+//! Every write and its row of the change log are one transaction, synced to the disk before the caller is answered. Cursors
+//! are given in the order of commits, because only one thread gives them.
+
+mod fault;
+mod listing;
+mod read;
+mod readers;
+mod rules;
+mod schema;
+mod write;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use self::fault::{Fault, Place};
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::note::{Note, NoteId};
+use crate::store::{Change, Cursor, Key, NewNote, Page, Patch, Precondition, Query, Vault, VaultError};
+
+/// Tells the time. Tests give one that stands still.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How a vault is opened. `default()` is right outside of tests.
+#[derive(Clone)]
+pub struct Options {
+    /// Source of `created_at` and `updated_at`. Default: the system clock.
+    pub clock: Clock,
+    /// Largest size of the file, in pages of 4 KiB. Default: SQLite's (about 16 TiB). At the limit writes fail like on a
+    /// full disk, with [`VaultError::Unavailable`].
+    pub max_pages: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(Timestamp::now),
+            max_pages: None,
+        }
+    }
+}
+
+/// A vault in one SQLite file.
+///
+/// Reads and writes need a Tokio runtime; opening does not. Dropping the vault ends its thread after what was accepted has
+/// been written; [`EmbeddedVault::close`] also waits for it.
+pub struct EmbeddedVault {
+    place: Arc<Place>,
+    clock: Clock,
+    readers: Readers,
+    writer: Writer,
+    newest: watch::Receiver<Cursor>,
+}
+
+impl EmbeddedVault {
+    /// Opens the vault in the file at `path`. The file (0600) and its directory (0700) are made when they are missing, and
+    /// an older schema is brought up to date. Takes a few milliseconds, however many notes there are; blocks for as long.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`]: the file cannot be made, is damaged, belongs to another program, or was written by a
+    /// newer version of this one. It is left as it was.
+    pub fn open(name: &str, path: &Path) -> Result<Arc<Self>, VaultError> {
+        Self::open_with(name, path, Options::default())
+    }
+
+    /// As [`EmbeddedVault::open`], with options.
+    ///
+    /// # Errors
+    /// As [`EmbeddedVault::open`].
+    pub fn open_with(name: &str, path: &Path, options: Options) -> Result<Arc<Self>, VaultError> {
+        let place = Arc::new(Place {
+            vault: name.to_owned(),
+            file: path.to_owned(),
+        });
+        let opened = schema::open_writer(path).and_then(|conn| {
+            if let Some(pages) = options.max_pages {
+                schema::limit_pages(&conn, pages)?;
+            }
+            let newest = read::newest_cursor(&conn)?;
+            Ok((conn, newest))
+        });
+        let (conn, newest) = opened.map_err(|fault| place.error(fault))?;
+        let (sender, receiver) = watch::channel(newest);
+        let writer = Writer::start(conn, Arc::clone(&place), sender)?;
+        let readers = Readers::new(Arc::clone(&place));
+        Ok(Arc::new(Self {
+            place,
+            clock: options.clock,
+            readers,
+            writer,
+            newest: receiver,
+        }))
+    }
+
+    /// Finishes what was accepted, then closes the file. Everything asked later answers [`VaultError::Unavailable`].
+    pub async fn close(&self) {
+        // The writer closes last: the last connection folds the log file into the database.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Changes [`Options::max_pages`] of the open vault. A limit below the present size stops growth and cuts nothing.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub async fn set_max_pages(&self, pages: u32) -> Result<(), VaultError> {
+        self.writer.run(move |conn| schema::limit_pages(conn, pages)).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection, Timestamp) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let clock = Arc::clone(&self.clock);
+        self.writer.run(move |conn| work(conn, clock())).await
+    }
+}
+
+#[async_trait]
+impl Vault for EmbeddedVault {
+    fn name(&self) -> &str {
+        &self.place.vault
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {
+        let key = key.clone();
+        self.readers
+            .run(move |conn| Ok(read::find(conn, &key)?.map(|stored| stored.note)))
+            .await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, VaultError> {
+        let query = query.clone();
+        self.readers.run(move |conn| listing::page(conn, &query)).await
+    }
+
+    async fn create_all(&self, notes: Vec<NewNote>) -> Result<Vec<Note>, VaultError> {
+        self.write(move |conn, now| write::create_all(conn, notes, now)).await
+    }
+
+    async fn patch(&self, key: &Key, patch: Patch, precondition: Precondition) -> Result<Note, VaultError> {
+        let key = key.clone();
+        self.write(move |conn, now| write::patch(conn, &key, patch, precondition, now))
+            .await
+    }
+
+    async fn upsert(&self, path: &str, patch: Patch, create: NewNote) -> Result<(Note, bool), VaultError> {
+        let path = path.to_owned();
+        self.write(move |conn, now| write::upsert(conn, &path, patch, create, now))
+            .await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<NoteId, VaultError> {
+        let key = key.clone();
+        self.write(move |conn, _now| write::delete(conn, &key)).await
+    }
+
+    async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError> {
+        self.readers.run(move |conn| read::changes(conn, since, limit)).await
+    }
+
+    fn watch(&self) -> watch::Receiver<Cursor> {
+        self.newest.clone()
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading single notes and the change log.
+
+use jiff::Timestamp;
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::fault::Fault;
+use crate::note::{Note, NoteId};
+use crate::store::{Change, ChangeKind, Cursor, Key};
+
+/// A note with its place in the order of insertion.
+pub(super) struct Stored {
+    pub(super) seq: i64,
+    pub(super) note: Note,
+}
+
+/// The columns that [`stored`] reads, in its order.
+macro_rules! columns {
+    () => {
+        "n.seq, n.id, n.path, n.created_at, n.updated_at, n.tags, n.metadata, n.content"
+    };
+}
+
+/// One note by its key.
+pub(super) fn find(conn: &Connection, key: &Key) -> Result<Option<Stored>, Fault> {
+    match key {
+        Key::Id(id) => by_id(conn, id.as_str()),
+        Key::Path(path) => by_path(conn, path),
+        Key::IdOrPath(text) => match by_id(conn, text)? {
+            Some(found) => Ok(Some(found)),
+            None => by_path(conn, text),
+        },
+    }
+}
+
+/// One note by its place in the order of insertion.
+pub(super) fn by_seq(conn: &Connection, seq: i64) -> Result<Option<Stored>, Fault> {
+    one(
+        conn,
+        concat!("SELECT ", columns!(), " FROM notes n WHERE n.seq = ?1"),
+        [seq],
+    )
+}
+
+fn by_id(conn: &Connection, id: &str) -> Result<Option<Stored>, Fault> {
+    one(
+        conn,
+        concat!("SELECT ", columns!(), " FROM notes n WHERE n.id = ?1"),
+        [id],
+    )
+}
+
+fn by_path(conn: &Connection, path: &str) -> Result<Option<Stored>, Fault> {
+    one(
+        conn,
+        concat!("SELECT ", columns!(), " FROM notes n WHERE n.path = ?1"),
+        [path],
+    )
+}
+
+fn one(conn: &Connection, sql: &str, params: impl Params) -> Result<Option<Stored>, Fault> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(|row| stored(row, 0)).transpose()
+}
+
+fn stored(row: &Row<'_>, first: usize) -> Result<Stored, Fault> {
+    let text = |offset: usize| row.get_ref(first + offset)?.as_str().map_err(rusqlite::Error::from);
+    let note = Note {
+        id: NoteId::new(column::<String>(row, first + 1)?).map_err(|error| Fault::damaged("note id", error))?,
+        path: column(row, first + 2)?,
+        created_at: time(column(row, first + 3)?)?,
+        updated_at: time(column(row, first + 4)?)?,
+        tags: serde_json::from_str(text(5)?).map_err(|error| Fault::damaged("list of tags", error))?,
+        metadata: serde_json::from_str(text(6)?).map_err(|error| Fault::damaged("metadata object", error))?,
+        content: column(row, first + 7)?,
+    };
+    Ok(Stored {
+        seq: column(row, first)?,
+        note,
+    })
+}
+
+fn column<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, Fault> {
+    Ok(row.get(index)?)
+}
+
+fn time(ms: i64) -> Result<Timestamp, Fault> {
+    Timestamp::from_millisecond(ms).map_err(|error| Fault::damaged("time", error))
+}
+
+/// Up to `limit` rows of the change log after `since`, each with the note as it is now.
+pub(super) fn changes(conn: &Connection, since: Cursor, limit: u32) -> Result<Vec<Change>, Fault> {
+    const SQL: &str = concat!(
+        "SELECT c.cursor, c.note_id, c.kind, ",
+        columns!(),
+        " FROM changes c LEFT JOIN notes n ON n.id = c.note_id WHERE c.cursor > ?1 ORDER BY c.cursor LIMIT ?2"
+    );
+    let since = i64::try_from(since).unwrap_or(i64::MAX);
+    let mut statement = conn.prepare_cached(SQL)?;
+    let mut rows = statement.query(params![since, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq: Option<i64> = column(row, 3)?;
+        found.push(Change {
+            cursor: cursor(column(row, 0)?)?,
+            id: NoteId::new(column::<String>(row, 1)?).map_err(|error| Fault::damaged("note id", error))?,
+            kind: kind(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
+            note: seq.map(|_| stored(row, 3)).transpose()?.map(|stored| stored.note),
+        });
+    }
+    Ok(found)
+}
+
+/// The newest cursor that was ever given; 0 before the first change.
+pub(super) fn newest_cursor(conn: &Connection) -> Result<Cursor, Fault> {
+    let mut statement = conn.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")?;
+    let newest: Option<i64> = statement.query_row([], |row| row.get(0)).optional()?;
+    cursor(newest.unwrap_or(0))
+}
+
+fn cursor(value: i64) -> Result<Cursor, Fault> {
+    Cursor::try_from(value).map_err(|error| Fault::damaged("cursor", error))
+}
+
+/// The stored form of a [`ChangeKind`].
+pub(super) fn kind_text(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Created => "created",
+        ChangeKind::Updated => "updated",
+        ChangeKind::Deleted => "deleted",
+    }
+}
+
+fn kind(text: &str) -> Result<ChangeKind, Fault> {
+    match text {
+        "created" => Ok(ChangeKind::Created),
+        "updated" => Ok(ChangeKind::Updated),
+        "deleted" => Ok(ChangeKind::Deleted),
+        other => Err(Fault::damaged("kind of change", other)),
+    }
+}

@@ -1,0 +1,79 @@
+//! A few read-only connections, opened when first needed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::fault::{Fault, Place};
+use super::schema;
+use crate::store::VaultError;
+
+/// Most reads at one time. More would cost memory without being faster on the small machines that this runs on.
+const CONNECTIONS: u32 = 3;
+
+/// Runs reads on threads that may block.
+pub(super) struct Readers {
+    place: Arc<Place>,
+    permits: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Readers {
+    pub(super) fn new(place: Arc<Place>) -> Self {
+        Self {
+            place,
+            permits: Arc::new(Semaphore::new(CONNECTIONS as usize)),
+            idle: Arc::default(),
+        }
+    }
+
+    /// Runs `work` on a connection that no other work uses.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        // The only error there is: the semaphore has been closed.
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| self.place.closed())?;
+        let (place, idle) = (Arc::clone(&self.place), Arc::clone(&self.idle));
+        let task = tokio::task::spawn_blocking(move || {
+            let pooled = lock(&idle).pop();
+            let outcome = match pooled.map_or_else(|| schema::open_reader(&place.file), Ok) {
+                Ok(conn) => {
+                    let outcome = work(&conn);
+                    // After a storage error a fresh connection is the better start.
+                    if !matches!(outcome, Err(Fault::Storage(_))) {
+                        lock(&idle).push(conn);
+                    }
+                    outcome
+                }
+                Err(fault) => Err(fault),
+            };
+            // The connection is back before the next reader may look for one.
+            drop(permit);
+            outcome.map_err(|fault| place.error(fault))
+        });
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(self.place.unavailable(format!("a read was given up ({error})"))),
+        }
+    }
+
+    /// Waits for the running reads, refuses new ones, closes the connections.
+    pub(super) async fn close(&self) {
+        // silent-ok: it fails only when the vault has been closed before
+        if let Ok(all) = self.permits.acquire_many(CONNECTIONS).await {
+            self.permits.close();
+            drop(all);
+        }
+        lock(&self.idle).clear();
+    }
+}
+
+/// A panic while the list was locked cannot have left it half-changed.
+fn lock(idle: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,207 @@
+//! The database file: how it is made, opened and brought up to date.
+
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::fault::Fault;
+
+/// Marks the file as a vault of this program ("Rvlt"), so that another program's database is never migrated.
+const APPLICATION_ID: i32 = 0x5276_6c74;
+
+/// Step `n` leads from schema version `n` to `n + 1`. Steps are only ever added.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_notes.sql")];
+
+/// How long a connection waits for another process that holds the file, a backup for instance.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Page cache of the writer, in KiB. SQLite's default is 2 MiB for each connection.
+const WRITER_CACHE_KIB: i32 = 512;
+
+/// Page cache of each reader, in KiB.
+const READER_CACHE_KIB: i32 = 256;
+
+/// Prepared statements that each connection keeps.
+const STATEMENTS: usize = 32;
+
+/// The log file is cut back to this many bytes after a checkpoint, so that one large batch does not keep the space.
+const WAL_LIMIT_BYTES: i32 = 8 * 1024 * 1024;
+
+/// Opens the file for writing; makes it and brings its schema up to date when needed.
+pub(super) fn open_writer(file: &Path) -> Result<Connection, Fault> {
+    make_private(file).map_err(|error| {
+        Fault::Unusable(format!(
+            "{} cannot be made or opened ({error}); check its directory",
+            file.display()
+        ))
+    })?;
+    let mut conn = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    configure(&conn, WRITER_CACHE_KIB)?;
+    check_version(&conn, file)?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "journal_size_limit", WAL_LIMIT_BYTES)?;
+    migrate(&mut conn)?;
+    Ok(conn)
+}
+
+/// Opens the file for reading. The writer has made it.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, Fault> {
+    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    configure(&conn, READER_CACHE_KIB)?;
+    Ok(conn)
+}
+
+/// Sets the largest size of the file, in pages.
+pub(super) fn limit_pages(conn: &Connection, pages: u32) -> Result<(), Fault> {
+    conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
+        row.get::<_, i64>(0)
+    })?;
+    Ok(())
+}
+
+fn configure(conn: &Connection, cache_kib: i32) -> Result<(), Fault> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A negative size is in KiB.
+    conn.pragma_update(None, "cache_size", -cache_kib)?;
+    Ok(())
+}
+
+/// Notes are private: the directory 0700 when it is made here, the file 0600 always. SQLite gives its `-wal` and `-shm`
+/// files the permissions of the database.
+fn make_private(file: &Path) -> io::Result<()> {
+    if let Some(dir) = file.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    }
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file)?;
+    if opened.metadata()?.permissions().mode() & 0o777 != 0o600 {
+        opened.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// Refuses, before anything is written, a file of another program and one of a newer version.
+fn check_version(conn: &Connection, file: &Path) -> Result<(), Fault> {
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version = version(conn)?;
+    if application != APPLICATION_ID {
+        let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if application == 0 && version == 0 && tables == 0 {
+            return Ok(());
+        }
+        return Err(Fault::Unusable(format!(
+            "{} is a database of another program; it was left as it is: choose another file for the vault",
+            file.display()
+        )));
+    }
+    if version > MIGRATIONS.len() {
+        return Err(Fault::Unusable(format!(
+            "{} has schema version {version}, this program knows versions up to {}; it was left as it is: use the newer \
+             program that wrote it, or restore a backup made before the upgrade",
+            file.display(),
+            MIGRATIONS.len()
+        )));
+    }
+    Ok(())
+}
+
+fn migrate(conn: &mut Connection) -> Result<(), Fault> {
+    if version(conn)? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again under the lock: another process may have been faster.
+    for (done, step) in MIGRATIONS.iter().enumerate().skip(version(&tx)?) {
+        tx.execute_batch(step)?;
+        tx.pragma_update(None, "user_version", i64::try_from(done + 1).unwrap_or(i64::MAX))?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.commit()?;
+    Ok(())
+}
+
+fn version(conn: &Connection) -> Result<usize, Fault> {
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    usize::try_from(version).map_err(|error| Fault::damaged("schema version", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn refusal(file: &Path) -> String {
+        match open_writer(file).unwrap_err() {
+            Fault::Unusable(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_new_file_gets_the_newest_schema_and_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("new/vault.db");
+        let conn = open_writer(&file).unwrap();
+        assert_eq!(version(&conn).unwrap(), MIGRATIONS.len());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir.path().join("new")), mode(&file)), (0o700, 0o600));
+        assert_eq!(mode(&dir.path().join("new/vault.db-wal")), 0o600);
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_made_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("vault.db");
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        drop(open_writer(&file).unwrap());
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("vault.db");
+        open_writer(&file)
+            .unwrap()
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
+        let before = std::fs::read(&file).unwrap();
+        let reason = refusal(&file);
+        assert!(
+            reason.contains("schema version 99") && reason.contains("up to 1"),
+            "{reason}"
+        );
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+
+    #[test]
+    fn another_program_s_database_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("other.db");
+        Connection::open(&file)
+            .unwrap()
+            .execute_batch("CREATE TABLE theirs (x)")
+            .unwrap();
+        let before = std::fs::read(&file).unwrap();
+        let reason = refusal(&file);
+        assert!(reason.contains("another program"), "{reason}");
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+}

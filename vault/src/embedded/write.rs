@@ -1,0 +1,174 @@
+//! The writes, each inside a savepoint of the writer's transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::fault::Fault;
+use super::read::{self, Stored};
+use super::rules;
+use crate::note::{Note, NoteId};
+use crate::store::{ChangeKind, Key, NewNote, Patch, Precondition, VaultError};
+
+/// Writes new notes. The caller's savepoint makes it all or none.
+pub(super) fn create_all(conn: &Connection, new: Vec<NewNote>, now: Timestamp) -> Result<Vec<Note>, Fault> {
+    new.into_iter()
+        .map(|new| insert(conn, rules::created(new, now)?))
+        .collect()
+}
+
+/// Changes one note.
+pub(super) fn patch(
+    conn: &Connection,
+    key: &Key,
+    patch: Patch,
+    precondition: Precondition,
+    now: Timestamp,
+) -> Result<Note, Fault> {
+    let found = read::find(conn, key)?.ok_or_else(|| not_found(key))?;
+    update(conn, found, patch, precondition, now)
+}
+
+/// Changes the note at `path`, or creates it there. The flag says whether it was created.
+pub(super) fn upsert(
+    conn: &Connection,
+    path: &str,
+    patch: Patch,
+    create: NewNote,
+    now: Timestamp,
+) -> Result<(Note, bool), Fault> {
+    let path = rules::checked_path(path)?.ok_or_else(|| VaultError::Invalid("the path is blank".into()))?;
+    let key = Key::Path(path.clone());
+    match read::find(conn, &key)? {
+        Some(found) => Ok((update(conn, found, patch, Precondition::Force, now)?, false)),
+        None => Ok((
+            insert(
+                conn,
+                rules::created(
+                    NewNote {
+                        path: Some(path),
+                        ..create
+                    },
+                    now,
+                )?,
+            )?,
+            true,
+        )),
+    }
+}
+
+/// Removes one note.
+pub(super) fn delete(conn: &Connection, key: &Key) -> Result<NoteId, Fault> {
+    let Stored { seq, note } = read::find(conn, key)?.ok_or_else(|| not_found(key))?;
+    conn.prepare_cached("DELETE FROM notes WHERE seq = ?1")?
+        .execute([seq])?;
+    log(conn, &note.id, ChangeKind::Deleted)?;
+    Ok(note.id)
+}
+
+fn insert(conn: &Connection, note: Note) -> Result<Note, Fault> {
+    if read::find(conn, &Key::Id(note.id.clone()))?.is_some() {
+        return Err(VaultError::IdTaken { id: note.id }.into());
+    }
+    path_is_free(conn, &note)?;
+    const SQL: &str = "INSERT INTO notes (id, path, created_at, updated_at, agent, tags, metadata, content) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let row = Row::of(&note);
+    conn.prepare_cached(SQL)?.execute(params![
+        note.id.as_str(),
+        note.path,
+        row.created_at,
+        row.updated_at,
+        row.agent,
+        row.tags,
+        row.metadata,
+        note.content
+    ])?;
+    index_tags(conn, conn.last_insert_rowid(), &note)?;
+    log(conn, &note.id, ChangeKind::Created)?;
+    Ok(note)
+}
+
+fn update(
+    conn: &Connection,
+    found: Stored,
+    patch: Patch,
+    precondition: Precondition,
+    now: Timestamp,
+) -> Result<Note, Fault> {
+    let Stored { seq, note: before } = found;
+    let Some(note) = rules::patched(&before, patch, precondition, now)? else {
+        return Ok(before);
+    };
+    if note.path != before.path {
+        path_is_free(conn, &note)?;
+    }
+    const SQL: &str = "UPDATE notes SET path = ?2, created_at = ?3, updated_at = ?4, agent = ?5, tags = ?6, metadata = ?7, \
+                       content = ?8 WHERE seq = ?1";
+    let (row, old) = (Row::of(&note), Row::of(&before));
+    conn.prepare_cached(SQL)?.execute(params![
+        seq,
+        note.path,
+        row.created_at,
+        row.updated_at,
+        row.agent,
+        row.tags,
+        row.metadata,
+        note.content
+    ])?;
+    if (&row.tags, row.created_at, &row.agent) != (&old.tags, old.created_at, &old.agent) {
+        conn.prepare_cached("DELETE FROM note_tags WHERE note = ?1")?
+            .execute([seq])?;
+        index_tags(conn, seq, &note)?;
+    }
+    log(conn, &note.id, ChangeKind::Updated)?;
+    Ok(note)
+}
+
+/// The columns whose stored form differs from the note's.
+struct Row {
+    created_at: i64,
+    updated_at: i64,
+    agent: Option<String>,
+    tags: String,
+    metadata: String,
+}
+
+impl Row {
+    fn of(note: &Note) -> Self {
+        Self {
+            created_at: note.created_at.as_millisecond(),
+            updated_at: note.updated_at.as_millisecond(),
+            agent: note.metadata.get("agent").and_then(rules::comparable).map(Into::into),
+            tags: serde_json::Value::from(note.tags.clone()).to_string(),
+            metadata: serde_json::Value::from(note.metadata.clone()).to_string(),
+        }
+    }
+}
+
+fn index_tags(conn: &Connection, seq: i64, note: &Note) -> Result<(), Fault> {
+    const SQL: &str = "INSERT INTO note_tags (tag, created_at, note, agent) \
+                       SELECT ?1, created_at, seq, agent FROM notes WHERE seq = ?2";
+    let mut statement = conn.prepare_cached(SQL)?;
+    for tag in &note.tags {
+        statement.execute(params![tag, seq])?;
+    }
+    Ok(())
+}
+
+fn path_is_free(conn: &Connection, note: &Note) -> Result<(), Fault> {
+    let Some(path) = &note.path else { return Ok(()) };
+    match read::find(conn, &Key::Path(path.clone()))? {
+        Some(_) => Err(VaultError::PathTaken { path: path.clone() }.into()),
+        None => Ok(()),
+    }
+}
+
+fn log(conn: &Connection, id: &NoteId, kind: ChangeKind) -> Result<(), Fault> {
+    let mut statement = conn.prepare_cached("INSERT INTO changes (note_id, kind) VALUES (?1, ?2)")?;
+    statement.execute([id.as_str(), read::kind_text(kind)])?;
+    Ok(())
+}
+
+fn not_found(key: &Key) -> VaultError {
+    VaultError::NotFound { key: key.to_string() }
+}

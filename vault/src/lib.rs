@@ -1,0 +1,14 @@
+//! Notes: the model, the [`Vault`] trait, its embedded kind on SQLite, and the typed `agent/*` notes that are parsed from
+//! and rendered to notes. Owns the notes and their change log. Must never know of queues, processes or HTTP.
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod embedded;
+pub mod note;
+mod store;
+
+pub use embedded::EmbeddedVault;
+pub use note::{Metadata, Note, NoteId};
+pub use store::{
+    Change, ChangeKind, ContentChange, Cursor, Key, NewNote, Page, Patch, Precondition, Query, Vault, VaultError,
+};

@@ -1,0 +1,278 @@
+//! The contract that every kind of vault keeps.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::note::{Metadata, Note, NoteId};
+
+/// Position in a vault's change log. Starts at 0; grows by one or more with each change; never reused.
+pub type Cursor = u64;
+
+/// How a note is addressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// By identity only.
+    Id(NoteId),
+    /// By exact path only.
+    Path(String),
+    /// As in a URL: the identity first, then the exact path.
+    IdOrPath(String),
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Path(text) | Self::IdOrPath(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A note to be created.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewNote {
+    /// Chosen by the writer, or made by the vault.
+    pub id: Option<NoteId>,
+    /// Normalised on write.
+    pub path: Option<String>,
+    /// The body. A note needs a body that is not blank, or a path.
+    pub content: String,
+    /// A leading `#` is cut off, duplicates are dropped.
+    pub tags: Vec<String>,
+    /// Free JSON object.
+    pub metadata: Metadata,
+    /// Now, when absent.
+    pub created_at: Option<Timestamp>,
+}
+
+/// What a patch does to the body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ContentChange {
+    /// Left alone.
+    #[default]
+    Keep,
+    /// Replaced.
+    Replace(String),
+    /// Text put in front (after a leading `---` front-matter block) and behind, without separators.
+    Extend {
+        /// In front.
+        prepend: String,
+        /// Behind.
+        append: String,
+    },
+    /// The one place where `old` stands becomes `new`.
+    Edit {
+        /// Must occur exactly once.
+        old: String,
+        /// Its replacement.
+        new: String,
+    },
+}
+
+/// A change of one note. `default()` changes nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Patch {
+    /// The body.
+    pub content: ContentChange,
+    /// `Some(None)` takes the path away, `Some(Some(p))` renames.
+    pub path: Option<Option<String>>,
+    /// Merged key by key at the top level; a null value is stored as null.
+    pub metadata: Metadata,
+    /// Keys to take away, after the merge.
+    pub remove_metadata: Vec<String>,
+    /// Tags to add.
+    pub add_tags: Vec<String>,
+    /// Tags to take away.
+    pub remove_tags: Vec<String>,
+    /// New time of creation.
+    pub created_at: Option<Timestamp>,
+}
+
+/// What must hold for a patch to be applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// None (`force`).
+    Force,
+    /// The note's `updated_at` is still this.
+    UpdatedAt(Timestamp),
+}
+
+/// Which notes to list. `default()`: all of them, oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Query {
+    /// Any of these tags (all of them with `all_tags`); empty: every note.
+    pub tags: Vec<String>,
+    /// Every tag of `tags` must be there.
+    pub all_tags: bool,
+    /// None of these.
+    pub exclude_tags: Vec<String>,
+    /// Equal, without regard to ASCII case.
+    pub path: Option<String>,
+    /// Literal prefix, without regard to ASCII case.
+    pub path_prefix: Option<String>,
+    /// Metadata keys that must have exactly this text, number or boolean.
+    pub metadata: Vec<(String, String)>,
+    /// Newest first; oldest first otherwise. Order: time of creation, then order of insertion.
+    pub descending: bool,
+    /// Most notes to answer. `None`: all.
+    pub limit: Option<u32>,
+    /// Notes to pass over.
+    pub offset: u32,
+    /// Continue after this cursor of an earlier [`Page`].
+    pub after: Option<String>,
+}
+
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// In the asked order.
+    pub notes: Vec<Note>,
+    /// For [`Query::after`]; absent on the last page.
+    pub next: Option<String>,
+}
+
+/// What happened to a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It was written for the first time.
+    Created,
+    /// Anything of it changed.
+    Updated,
+    /// It is gone.
+    Deleted,
+}
+
+/// One row of the change log. The note is as it is *now*: two changes of one note may show the same state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Position of the row.
+    pub cursor: Cursor,
+    /// The note.
+    pub id: NoteId,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// Present state; `None` when it has been deleted since.
+    pub note: Option<Note>,
+}
+
+/// A vault could not do what was asked. The message is for a person and holds no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// No note under that key.
+    #[error("no note {key:?}")]
+    NotFound {
+        /// The key as asked.
+        key: String,
+    },
+    /// The note has changed since it was read.
+    #[error("note {id} has changed since it was read (now {current})")]
+    Conflict {
+        /// The note.
+        id: NoteId,
+        /// Its path.
+        path: Option<String>,
+        /// Its present `updated_at`.
+        current: Timestamp,
+        /// The asked one.
+        expected: Timestamp,
+    },
+    /// Another note has that path.
+    #[error("a note with the path {path:?} exists already")]
+    PathTaken {
+        /// The normalised path.
+        path: String,
+    },
+    /// Another note has that identity.
+    #[error("a note with the id {id:?} exists already")]
+    IdTaken {
+        /// The identity.
+        id: NoteId,
+    },
+    /// The note would have neither a body nor a path.
+    #[error("a note needs text or a path")]
+    Empty,
+    /// `ContentChange::Edit::old` is not in the body.
+    #[error("the text to replace does not occur in the note")]
+    EditNotFound,
+    /// `ContentChange::Edit::old` stands in several places.
+    #[error("the text to replace occurs {count} times in the note; make it longer so that it occurs once")]
+    EditAmbiguous {
+        /// How often it occurs.
+        count: usize,
+    },
+    /// Something in the request breaks a rule.
+    #[error("{0}")]
+    Invalid(String),
+    /// The vault cannot be used now (disk full, file gone, peer down). Asking again later may help.
+    #[error("the vault {vault:?} is not usable now: {reason}")]
+    Unavailable {
+        /// Name of the vault.
+        vault: String,
+        /// What its storage said.
+        reason: String,
+    },
+}
+
+/// A place where notes live. All writes are durable when they return.
+#[async_trait]
+pub trait Vault: Send + Sync + 'static {
+    /// Name of the vault, as in `/vault/<name>`.
+    fn name(&self) -> &str;
+
+    /// One note, or `None`.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError>;
+
+    /// A listing.
+    ///
+    /// # Errors
+    /// [`VaultError::Invalid`] for a bad cursor, [`VaultError::Unavailable`].
+    async fn query(&self, query: &Query) -> Result<Page, VaultError>;
+
+    /// Writes new notes, all or none.
+    ///
+    /// # Errors
+    /// [`VaultError::PathTaken`], [`VaultError::IdTaken`], [`VaultError::Empty`], [`VaultError::Invalid`],
+    /// [`VaultError::Unavailable`].
+    async fn create_all(&self, notes: Vec<NewNote>) -> Result<Vec<Note>, VaultError>;
+
+    /// Writes one new note. Errors as [`Vault::create_all`].
+    async fn create(&self, note: NewNote) -> Result<Note, VaultError> {
+        let mut notes = self.create_all(vec![note]).await?;
+        notes.pop().ok_or_else(|| VaultError::Unavailable {
+            vault: self.name().to_owned(),
+            reason: "the vault answered no note".into(),
+        })
+    }
+
+    /// Changes one note. A patch that changes nothing writes nothing and answers the note as it is.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], [`VaultError::Conflict`], [`VaultError::PathTaken`], [`VaultError::Empty`],
+    /// [`VaultError::EditNotFound`], [`VaultError::EditAmbiguous`], [`VaultError::Invalid`], [`VaultError::Unavailable`].
+    async fn patch(&self, key: &Key, patch: Patch, precondition: Precondition) -> Result<Note, VaultError>;
+
+    /// Changes the note at `path`, or creates it there with `create`. The flag says whether it was created.
+    ///
+    /// # Errors
+    /// As [`Vault::patch`] and [`Vault::create_all`].
+    async fn upsert(&self, path: &str, patch: Patch, create: NewNote) -> Result<(Note, bool), VaultError>;
+
+    /// Removes a note for good.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], [`VaultError::Unavailable`].
+    async fn delete(&self, key: &Key) -> Result<NoteId, VaultError>;
+
+    /// Up to `limit` rows of the change log after `since`, oldest first.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError>;
+
+    /// The newest cursor. A change of the value is a hint to ask for [`Vault::changes`]; the log is the truth.
+    fn watch(&self) -> watch::Receiver<Cursor>;
+}

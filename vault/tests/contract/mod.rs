@@ -1,0 +1,148 @@
+//! What every kind of vault must do. `vault_contract!(factory)` makes one test of each case; `factory` is an async function
+//! that answers a [`Subject`] with an empty vault.
+
+pub(crate) mod changes;
+pub(crate) mod listing;
+pub(crate) mod notes;
+pub(crate) mod patches;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reveille_vault::{ContentChange, Key, Metadata, NewNote, Note, NoteId, Patch, Vault, VaultError};
+use serde_json::{Value, json};
+
+/// Longest time that a test waits for something that must happen.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A vault under test.
+pub(crate) struct Subject {
+    pub(crate) vault: Arc<dyn Vault>,
+    /// Lives as long as the test: the directory of the files, a server.
+    pub(crate) _keep: Box<dyn Any + Send>,
+}
+
+macro_rules! cases {
+    ($($module:ident { $($case:ident)* })*) => {
+        macro_rules! vault_contract {
+            ($factory:path) => {
+                $($(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $case() {
+                        let subject: $crate::contract::Subject = $factory().await;
+                        $crate::contract::$module::$case(subject.vault.clone()).await;
+                    }
+                )*)*
+            };
+        }
+        pub(crate) use vault_contract;
+    };
+}
+
+cases! {
+    notes {
+        a_created_note_reads_back
+        an_absent_note_is_none
+        an_id_goes_before_a_path
+        paths_are_case_sensitive
+        an_id_or_a_path_is_given_once
+        a_batch_is_all_or_none
+        a_note_needs_text_or_a_path
+        tags_and_paths_that_cannot_be_asked_for_are_refused
+        any_text_survives
+        a_deleted_note_is_gone_and_frees_its_path
+    }
+    patches {
+        content_is_replaced_extended_and_edited
+        an_edit_must_match_once
+        metadata_is_merged_and_removed
+        tags_are_added_and_removed
+        paths_are_renamed_and_removed
+        a_note_cannot_be_emptied
+        a_patch_that_changes_nothing_writes_nothing
+        every_change_moves_updated_at
+        a_stale_precondition_is_a_conflict
+        an_absent_note_cannot_be_patched
+        of_many_writers_with_one_precondition_one_wins
+        concurrent_patches_lose_nothing
+        an_upsert_creates_then_changes
+        concurrent_upserts_create_once
+    }
+    listing {
+        every_filter_agrees_with_a_plain_scan
+        pages_follow_each_other_without_gap_or_repeat
+        pages_are_stable_while_notes_come_and_go
+        paths_are_compared_literally_without_case
+        metadata_is_compared_as_text
+        notes_of_one_instant_keep_their_order
+        a_listing_follows_changes_of_its_keys
+        a_bad_query_is_refused
+    }
+    changes {
+        the_log_names_every_change_in_order
+        a_refused_write_leaves_no_trace
+        the_watch_tells_the_newest_cursor
+        a_tail_sees_every_change_once_while_many_write
+    }
+}
+
+pub(crate) fn id(text: &str) -> NoteId {
+    NoteId::new(text).unwrap()
+}
+
+pub(crate) fn at_id(text: &str) -> Key {
+    Key::Id(id(text))
+}
+
+pub(crate) fn metadata(value: Value) -> Metadata {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("no object: {other}"),
+    }
+}
+
+/// A new note with a chosen id and that id as its text.
+pub(crate) fn note(text: &str) -> NewNote {
+    NewNote {
+        id: Some(id(text)),
+        content: text.to_owned(),
+        ..NewNote::default()
+    }
+}
+
+/// A time given in milliseconds.
+pub(crate) fn ms(value: i64) -> Timestamp {
+    Timestamp::from_millisecond(value).unwrap()
+}
+
+pub(crate) fn append(text: &str) -> Patch {
+    Patch {
+        content: ContentChange::Extend {
+            prepend: String::new(),
+            append: text.to_owned(),
+        },
+        ..Patch::default()
+    }
+}
+
+pub(crate) fn set(key: &str, value: &str) -> Patch {
+    Patch {
+        metadata: metadata(json!({ key: value })),
+        ..Patch::default()
+    }
+}
+
+pub(crate) async fn get(vault: &dyn Vault, text: &str) -> Note {
+    vault.get(&at_id(text)).await.unwrap().unwrap()
+}
+
+/// The error as text: [`VaultError`] has no equality.
+pub(crate) fn refused<T: std::fmt::Debug>(outcome: Result<T, VaultError>) -> String {
+    format!("{:?}", outcome.unwrap_err())
+}
+
+pub(crate) fn ids(notes: &[Note]) -> Vec<&str> {
+    notes.iter().map(|note| note.id.as_str()).collect()
+}

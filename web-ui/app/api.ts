@@ -1,0 +1,150 @@
+/** The daemon's HTTP API, as this page uses it. Paths are relative to the page, so that any mount path works. */
+
+export interface Agent {
+  name: string;
+  status: "idle" | "working" | "queued" | "error";
+  status_detail?: string | null;
+  model?: string | null;
+  /** Messages that wait behind the running turn. */
+  waiting: number;
+  running?: { turn: string; since_at: string; message: string } | null;
+  last_turn?: { turn: string; outcome: string; ended_at: string } | null;
+  cost_usd: number;
+  prompt_preview: string;
+}
+
+/** A channel that holds messages but has no agent to answer them. */
+export interface Orphan {
+  channel: string;
+  messages: number;
+}
+
+export type TurnState = "waiting" | "working" | "ok" | "error" | "cancelled" | "interrupted";
+
+export interface Message {
+  id: string;
+  text: string;
+  direction: "inbound" | "outbound";
+  sender?: string | null;
+  at: string;
+  in_reply_to?: string | null;
+  turn?: string | null;
+  kind?: string | null;
+  /** Inbound messages only. */
+  state?: TurnState | null;
+}
+
+export interface Health {
+  status: "ok" | "degraded";
+  version: string;
+  sandbox: { mode: string; confined: boolean; detail?: string | null };
+  dependencies: { ok: boolean; missing: string[] };
+}
+
+export interface Usage {
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+}
+
+interface EventBase {
+  seq: number;
+  channel: string;
+  turn: string;
+  thread?: string | null;
+  /** Id of the inbound note that the turn answers. */
+  message: string;
+  at: string;
+}
+
+/** What happens in a turn. `parent` is the id of the tool call whose sub-agent did it. */
+export type TurnEvent = EventBase &
+  (
+    | { kind: "queued"; position: number; text: string; sender?: string | null }
+    | { kind: "started"; attempt: number }
+    | { kind: "init"; session: string; model?: string | null; version?: string | null }
+    | { kind: "text_delta"; text: string }
+    | { kind: "text"; text: string; parent?: string | null }
+    | { kind: "thinking"; text: string; parent?: string | null }
+    | { kind: "tool"; id: string; tool: string; input?: string | null; parent?: string | null }
+    | {
+        kind: "tool_result";
+        id: string;
+        tool?: string | null;
+        ok?: boolean | null;
+        preview?: string | null;
+        parent?: string | null;
+      }
+    | { kind: "retry"; attempt: number; max: number; delay_ms: number; status?: number | null; error: string }
+    | { kind: "notice"; text: string }
+    | { kind: "done"; reply: string; usage?: Usage | null; cost_usd?: number | null; note?: string | null }
+    | { kind: "error"; error: string; code: string; next_step?: string | null; undelivered?: unknown }
+    | { kind: "stopped" }
+  );
+
+/** A refusal of the server (`status` is its HTTP status), or no answer at all (`status` 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly nextStep?: string,
+  ) {
+    super(message);
+  }
+}
+
+const UNREACHABLE = "The daemon did not answer.";
+
+/** URL of an API path below the page. */
+export function url(path: string): string {
+  return new URL(path, document.baseURI).href;
+}
+
+async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(url(path), {
+      method,
+      credentials: "same-origin",
+      cache: "no-store",
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+    });
+  } catch {
+    throw new ApiError(0, "unreachable", UNREACHABLE, "Check that `reveille serve` runs.");
+  }
+  const answer: unknown = await response.json().catch(() => null);
+  if (response.ok) {
+    if (answer === null) throw new ApiError(response.status, "bad_answer", "The daemon's answer was cut off or not JSON.");
+    return answer as T;
+  }
+  const failure = (answer ?? {}) as { error?: string; message?: string; next_step?: string };
+  throw new ApiError(
+    response.status,
+    failure.error ?? "unknown",
+    failure.message ?? `The daemon answered with status ${response.status}.`,
+    failure.next_step,
+  );
+}
+
+const segment = encodeURIComponent;
+
+export const api = {
+  health: () => request<Health>("GET", "health"),
+  session: () => request<{ signed_in: true }>("GET", "api/session"),
+  signIn: (code: string) => request<unknown>("POST", "api/session", { code }),
+  signOut: () => request<unknown>("DELETE", "api/session"),
+  agents: () => request<{ agents: Agent[]; waiting: Orphan[] }>("GET", "api/agents"),
+  createAgent: (agent: { name: string; prompt: string; model?: string }) =>
+    request<Agent>("POST", "api/agents", agent),
+  messages: (channel: string) =>
+    request<{ messages: Message[] }>("GET", `api/channels/${segment(channel)}/messages?limit=200`),
+  send: (channel: string, text: string) =>
+    request<{ ok: true; id: string; turn: string | null }>("POST", `api/channels/${segment(channel)}/send`, { text }),
+  stop: (turn: string) => request<{ stopping: true }>("POST", `api/turns/${segment(turn)}/stop`),
+  /** The live turns of a channel, for an EventSource. */
+  turnEvents: (channel: string) => url(`api/channels/${segment(channel)}/turn-events`),
+};

@@ -1,0 +1,31 @@
+import { connection } from "../conversation";
+import { agents, health, listError, selected } from "../store";
+
+/** What holds for the whole page: the connection, and the state of the daemon. */
+export function Banners() {
+  const lost = agents.value !== undefined && (listError.value?.status === 0 || (selected.value && connection.value === "reconnecting"));
+  const restarting = selected.value && connection.value === "restarting";
+  const { sandbox, dependencies } = health.value ?? {};
+  return (
+    <div class="banners">
+      <div role="status">
+        {restarting || lost ? (
+          <p class="banner warn">
+            {restarting ? "The daemon is stopping or restarting." : "The connection to the daemon is lost."} Trying again; nothing that
+            was sent is lost.
+          </p>
+        ) : null}
+      </div>
+      {dependencies && !dependencies.ok ? (
+        <p class="banner warn">
+          Missing on this machine: {dependencies.missing.join(", ")}. Run <code>reveille doctor</code> to see what to do.
+        </p>
+      ) : null}
+      {sandbox && !sandbox.confined ? (
+        <p class="banner" title={sandbox.detail ?? undefined}>
+          <strong>Agents are not confined.</strong> Their tools can do here whatever your user account can do.
+        </p>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,52 @@
+import type { TurnState } from "../api";
+import { send, sending } from "../conversation";
+import { fullTime, time } from "../format";
+import type { Row } from "../fold/rows";
+import { now } from "../store";
+import { Text } from "./Text";
+
+const STATES: Partial<Record<TurnState, { label: string; tone: string }>> = {
+  waiting: { label: "Waiting", tone: "waiting" },
+  working: { label: "Working", tone: "waiting" },
+  error: { label: "Failed", tone: "bad" },
+  cancelled: { label: "Stopped", tone: "quiet" },
+  interrupted: { label: "Interrupted: the daemon was stopped while it worked on this", tone: "bad" },
+};
+
+export function MessageRow({ row, agent }: { row: Extract<Row, { kind: "message" }>; agent: string }) {
+  const { message } = row;
+  const own = message.direction === "inbound";
+  const state = row.state ? STATES[row.state] : undefined;
+  const failed = message.kind === "failure";
+  const sender = own ? message.sender || "You" : agent;
+  const again = own && (row.state === "error" || row.state === "interrupted" || row.state === "cancelled");
+  return (
+    <article class={`row ${own ? "inbound" : "outbound"} ${failed ? "failure" : ""}`} aria-label={`${sender}, ${time(message.at, now.value)}`}>
+      <header class="by">
+        <bdi class="who">{sender}</bdi>
+        <time dateTime={message.at} title={fullTime(message.at)}>
+          {time(message.at, now.value)}
+        </time>
+      </header>
+      <div class="bubble">
+        {failed ? <p class="failure-title">This turn failed</p> : null}
+        <Text text={message.text} />
+      </div>
+      {state ? (
+        <p class={`state ${state.tone}`}>
+          {state.label}
+          {again ? <SendAgain agent={agent} text={message.text} /> : null}
+        </p>
+      ) : null}
+    </article>
+  );
+}
+
+/** Hands the same text in once more, as a new message. */
+export function SendAgain({ agent, text }: { agent: string; text: string }) {
+  return (
+    <button type="button" class="link" disabled={sending.value !== undefined} onClick={() => void send(agent, text)}>
+      Send again
+    </button>
+  );
+}

@@ -1,0 +1,104 @@
+import type { Agent } from "../api";
+import { between, cost, elapsed, plural } from "../format";
+import { hashOf } from "../route";
+import { agents, health, listError, now, orphans, selected, signOut } from "../store";
+import { Wordmark } from "./Wordmark";
+
+export function Sidebar() {
+  return (
+    <nav class="sidebar" aria-label="Agents">
+      <header>
+        <a class="home" href={hashOf({ view: "home" })}>
+          <Wordmark />
+        </a>
+        <a class="button small" href={hashOf({ view: "new" })}>
+          New agent
+        </a>
+      </header>
+      <div class="lists">
+        <ul class="agents">
+          {agents.value?.map((agent) => (
+            <AgentItem key={agent.name} agent={agent} />
+          ))}
+        </ul>
+        {agents.value?.length === 0 ? <p class="quiet pad">No agents yet.</p> : null}
+        <Orphans />
+        {listError.value && listError.value.status !== 0 && agents.value ? (
+          <p class="note bad" role="alert">
+            The list could not be refreshed: {listError.value.message}
+          </p>
+        ) : null}
+      </div>
+      <footer>
+        <span class="quiet">{health.value ? `Version ${health.value.version}` : ""}</span>
+        <button type="button" class="link" onClick={() => void signOut()}>
+          Sign out
+        </button>
+      </footer>
+    </nav>
+  );
+}
+
+function AgentItem({ agent }: { agent: Agent }) {
+  return (
+    <li>
+      <a
+        class="item"
+        href={hashOf({ view: "agent", name: agent.name })}
+        aria-current={selected.value === agent.name ? "page" : undefined}
+      >
+        <span class={`dot ${agent.status}`} aria-hidden="true" />
+        <span class="item-text">
+          <bdi class="item-name">{agent.name}</bdi>
+          <span class="item-detail">
+            <Status agent={agent} />
+          </span>
+        </span>
+        {agent.cost_usd > 0 ? <span class="item-cost" title="Cost of all its turns">{cost(agent.cost_usd)}</span> : null}
+      </a>
+    </li>
+  );
+}
+
+/** What the agent does now, in words. */
+export function Status({ agent }: { agent: Agent }) {
+  const waiting = agent.waiting > 0 ? `, ${agent.waiting} waiting` : "";
+  switch (agent.status) {
+    case "working": {
+      const time = agent.running ? ` for ${elapsed(between(agent.running.since_at, now.value))}` : "";
+      return <>{`Working${time}${waiting}`}</>;
+    }
+    case "queued":
+      return <>{`${plural(agent.waiting, "message")} waiting`}</>;
+    case "error":
+      return <span class="bad-text">{agent.status_detail || "The last turn failed"}{waiting}</span>;
+    default:
+      return <>{agent.prompt_preview ? `Idle · ${agent.prompt_preview}` : "Idle"}</>;
+  }
+}
+
+function Orphans() {
+  if (orphans.value.length === 0) return null;
+  return (
+    <section aria-labelledby="orphans">
+      <h2 id="orphans">Waiting for an agent</h2>
+      <ul class="agents">
+        {orphans.value.map(({ channel, messages }) => (
+          <li key={channel}>
+            <a
+              class="item"
+              href={hashOf({ view: "agent", name: channel })}
+              aria-current={selected.value === channel ? "page" : undefined}
+            >
+              <span class="dot queued" aria-hidden="true" />
+              <span class="item-text">
+                <bdi class="item-name">{channel}</bdi>
+                <span class="item-detail">{plural(messages, "message")}, no agent of this name</span>
+              </span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

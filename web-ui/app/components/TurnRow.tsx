@@ -1,0 +1,87 @@
+import { isStopping, messages } from "../conversation";
+import { between, cost, count, duration, elapsed } from "../format";
+import { isEnded, type Turn } from "../fold/live";
+import type { Row } from "../fold/rows";
+import { now } from "../store";
+import { SendAgain } from "./MessageRow";
+import { Steps } from "./Steps";
+import { Sentence, Text } from "./Text";
+
+/** A turn that the page watched: its steps, and how it ended. */
+export function TurnRow({ row, agent, connected }: { row: Extract<Row, { kind: "turn" }>; agent: string; connected: boolean }) {
+  const { turn } = row;
+  const ended = isEnded(turn);
+  return (
+    <article class={`row outbound turn ${ended ? "" : "running"}`} aria-label={`${agent}, ${ended ? "ended" : "working"}`} aria-busy={!ended}>
+      <header class="by">
+        <bdi class="who">{agent}</bdi>
+        {turn.model ? <span>{turn.model}</span> : null}
+      </header>
+      <div class="bubble">
+        <Steps steps={row.steps} running={!ended} />
+        {row.reply === undefined ? null : <Text text={row.reply} />}
+        {ended ? null : <Working turn={turn} connected={connected} />}
+        <Failed turn={turn} agent={agent} />
+      </div>
+      {ended ? <Ending turn={turn} agent={agent} /> : null}
+    </article>
+  );
+}
+
+function Working({ turn, connected }: { turn: Turn; connected: boolean }) {
+  const what = isStopping(turn.id) ? "Stopping…" : connected ? "Working" : "Working when last heard of";
+  return (
+    <p class="working">
+      <span class="pulse" aria-hidden="true" />
+      {what}
+      <span class="quiet">{elapsed(between(turn.startedAt, now.value))}</span>
+    </p>
+  );
+}
+
+function Failed({ turn, agent }: { turn: Turn; agent: string }) {
+  const { failure } = turn;
+  if (!failure) return null;
+  return (
+    <section class="failure-card" aria-label="Failure">
+      <p class="failure-title">{failure.undelivered ? "The reply could not be written down" : "This turn failed"}</p>
+      <p>
+        <Sentence text={failure.message} />
+      </p>
+      {failure.undelivered ? <p>The reply is kept, and is delivered as soon as that is possible.</p> : null}
+      {failure.nextStep ? (
+        <p>
+          <strong>What to do:</strong> <Sentence text={failure.nextStep} />
+        </p>
+      ) : null}
+      <p class="failure-foot">
+        <code>{failure.code}</code>
+        {failure.undelivered ? null : <Again turn={turn} agent={agent} />}
+      </p>
+    </section>
+  );
+}
+
+function Again({ turn, agent }: { turn: Turn; agent: string }) {
+  const text = messages.value?.find((message) => message.id === turn.message)?.text ?? turn.inbound?.text;
+  return text === undefined ? null : <SendAgain agent={agent} text={text} />;
+}
+
+function Ending({ turn, agent }: { turn: Turn; agent: string }) {
+  const { usage } = turn;
+  const facts = [
+    turn.startedAt && turn.endedAt ? duration(between(turn.startedAt, turn.endedAt)) : undefined,
+    turn.costUsd === undefined ? undefined : cost(turn.costUsd),
+    usage ? `${count(usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens)} tokens in, ${count(usage.output_tokens)} out` : undefined,
+  ].filter((fact) => fact !== undefined);
+  const detail = usage
+    ? `New input ${usage.input_tokens}, read from cache ${usage.cache_read_tokens}, written to cache ${usage.cache_write_tokens}, output ${usage.output_tokens}`
+    : undefined;
+  const cut = turn.state === "cancelled" ? "Stopped" : turn.state === "interrupted" ? "Interrupted" : undefined;
+  return (
+    <p class="state quiet" title={detail}>
+      {[cut, ...facts].filter(Boolean).join(" · ")}
+      {cut ? <Again turn={turn} agent={agent} /> : null}
+    </p>
+  );
+}

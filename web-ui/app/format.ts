@@ -1,0 +1,93 @@
+/** Numbers, times and tool inputs as short text for people. */
+
+export function duration(ms: number): string {
+  if (ms < 50) return "< 0.1 s";
+  const seconds = ms / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${pad(Math.floor(seconds % 60))} s`;
+  return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
+}
+
+/** As {@link duration}, in whole seconds: for a clock that ticks. */
+export function elapsed(ms: number): string {
+  return ms < 10_000 ? `${Math.floor(Math.max(0, ms) / 1000)} s` : duration(ms);
+}
+
+const pad = (value: number): string => String(value).padStart(2, "0");
+
+/** Time between two RFC 3339 instants, in milliseconds; 0 when either is no time. */
+export function between(from: string | undefined, to: string | number): number {
+  const ms = new Date(to).getTime() - new Date(from ?? "").getTime();
+  return Number.isFinite(ms) ? Math.max(0, ms) : 0;
+}
+
+export function cost(usd: number): string {
+  if (usd === 0) return "$0";
+  return usd < 0.1 ? `$${usd.toFixed(4)}` : `$${usd.toFixed(2)}`;
+}
+
+export function count(value: number): string {
+  return value < 10_000 ? String(value) : `${(value / 1000).toFixed(value < 100_000 ? 1 : 0)}k`;
+}
+
+export function plural(value: number, noun: string): string {
+  return `${value} ${noun}${value === 1 ? "" : "s"}`;
+}
+
+/** `14:05` today, else with its date. */
+export function time(at: string, now: number): string {
+  const date = new Date(at);
+  if (Number.isNaN(date.getTime())) return "";
+  const clock = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const today = new Date(now).toDateString() === date.toDateString();
+  return today ? clock : `${date.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" })}, ${clock}`;
+}
+
+export function fullTime(at: string): string {
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? "" : date.toLocaleString();
+}
+
+/** The fields of a tool's input that tell best what it does, best first. */
+const TELLING = ["description", "command", "file_path", "path", "pattern", "query", "url", "prompt", "name"];
+
+/** One line on what a tool call does, from its input (JSON text); empty when the input tells nothing. */
+export function toolHint(input: string | undefined): string {
+  const value = parse(input);
+  if (typeof value !== "object" || value === null) return "";
+  const fields = value as Record<string, unknown>;
+  const key = TELLING.find((name) => typeof fields[name] === "string");
+  const line = key ? String(fields[key]).trim().split("\n", 1)[0] ?? "" : "";
+  return line.length > 120 ? `${line.slice(0, 119)}…` : line;
+}
+
+/** A tool's input for reading: indented when it is JSON, else as it is. */
+export function pretty(input: string): string {
+  const value = parse(input);
+  return value === undefined ? input : JSON.stringify(value, null, 2);
+}
+
+function parse(json: string | undefined): unknown {
+  if (!json) return undefined;
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Cuts a text into pieces of at most `size`, at a line's or a word's end where there is one. */
+export function pieces(text: string, size: number): string[] {
+  const parts: string[] = [];
+  for (let at = 0; at < text.length; ) {
+    const part = text.slice(at, at + size);
+    const rest = at + part.length < text.length;
+    const end = rest ? Math.max(part.lastIndexOf("\n"), 0) || Math.max(part.lastIndexOf(" "), 0) : 0;
+    const taken = end > 0 ? part.slice(0, end + 1) : part;
+    parts.push(taken.endsWith("\n") ? taken.slice(0, -1) : taken);
+    at += taken.length;
+  }
+  return parts;
+}

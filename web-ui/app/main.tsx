@@ -1,0 +1,14 @@
+import { render } from "preact";
+import { App } from "./components/App";
+import { startConversations } from "./conversation";
+import { start } from "./store";
+import "./styles/base.css";
+import "./styles/layout.css";
+import "./styles/conversation.css";
+
+const root = document.getElementById("app");
+if (root) {
+  startConversations();
+  render(<App />, root);
+  void start();
+}

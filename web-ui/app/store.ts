@@ -1,0 +1,168 @@
+/** What the page knows, as signals, and the actions that change it. Components read and call; they keep no copies. */
+import { batch, computed, signal } from "@preact/signals";
+import { type Agent, api, ApiError, type Health, type Orphan } from "./api";
+import { hashOf, parseRoute, type Route, signInCode } from "./route";
+
+export const session = signal<"unknown" | "in" | "out">("unknown");
+/** Why the last sign-in failed. */
+export const signInError = signal<ApiError | undefined>(undefined);
+/** A code that could not be handed in yet. */
+export const unusedCode = signal("");
+export const health = signal<Health | undefined>(undefined);
+/** `undefined` until first loaded. */
+export const agents = signal<readonly Agent[] | undefined>(undefined);
+export const orphans = signal<readonly Orphan[]>([]);
+/** Why the list could not be refreshed; the list last seen stays. */
+export const listError = signal<ApiError | undefined>(undefined);
+export const route = signal<Route>({ view: "home" });
+/** Ticks each second while the page is visible, for elapsed times. */
+export const now = signal(Date.now());
+
+export const selected = computed(() => {
+  const at = route.value;
+  return at.view === "agent" ? at.name : undefined;
+});
+export const selectedAgent = computed(() => agents.value?.find((agent) => agent.name === selected.value));
+
+const LIST_EVERY_MS = 4_000;
+
+/** Turns any thrown value into an error that can be shown; a 401 also shows the sign-in page. */
+export function failure(error: unknown): ApiError {
+  if (!(error instanceof ApiError)) return new ApiError(0, "page", String(error), "Reload the page.");
+  if (error.status === 401) session.value = "out";
+  return error;
+}
+
+export function go(to: Route): void {
+  location.hash = hashOf(to);
+}
+
+/** Reads the URL. A sign-in code in it is used up and taken out of the address bar and the history at once. */
+async function followHash(): Promise<void> {
+  const code = location.hash.startsWith("#sign-in=") ? signInCode(location.hash) : undefined;
+  if (code === undefined) {
+    route.value = parseRoute(location.hash);
+    return;
+  }
+  history.replaceState(null, "", location.pathname + location.search);
+  route.value = { view: "home" };
+  await signIn(code);
+}
+
+export async function signIn(code: string): Promise<void> {
+  try {
+    await api.signIn(code);
+    await enter();
+  } catch (error) {
+    const shown = failure(error);
+    // A link that was used twice is no reason to leave a session that holds.
+    if (shown.status === 401 && (await checkSession())) {
+      await enter();
+      return;
+    }
+    batch(() => {
+      session.value = "out";
+      signInError.value = shown;
+      // Nobody answered, so the code is not used up.
+      unusedCode.value = shown.status === 0 ? code : "";
+    });
+  }
+}
+
+async function enter(): Promise<void> {
+  batch(() => {
+    session.value = "in";
+    signInError.value = undefined;
+  });
+  await Promise.all([refreshAgents(), refreshHealth()]);
+}
+
+/** Asks whether the session holds. When nobody answers, it is taken to hold, and the list says what is wrong. */
+async function checkSession(): Promise<boolean> {
+  try {
+    await api.session();
+    return true;
+  } catch (error) {
+    return failure(error).status !== 401;
+  }
+}
+
+export async function signOut(): Promise<void> {
+  try {
+    await api.signOut();
+    session.value = "out";
+  } catch (error) {
+    listError.value = failure(error);
+  }
+}
+
+let refreshing: Promise<void> | undefined;
+let refreshAgain = false;
+
+/** Reloads the list; calls during a reload share one more. */
+export async function refreshAgents(): Promise<void> {
+  if (refreshing) {
+    refreshAgain = true;
+    return refreshing;
+  }
+  refreshing = loadAgents();
+  await refreshing;
+  refreshing = undefined;
+  if (refreshAgain) {
+    refreshAgain = false;
+    await refreshAgents();
+  }
+}
+
+async function loadAgents(): Promise<void> {
+  try {
+    const list = await api.agents();
+    const recovered = listError.value !== undefined;
+    batch(() => {
+      agents.value = list.agents;
+      orphans.value = list.waiting;
+      listError.value = undefined;
+    });
+    if (recovered) await refreshHealth();
+  } catch (error) {
+    listError.value = failure(error);
+  }
+}
+
+async function refreshHealth(): Promise<void> {
+  try {
+    health.value = await api.health();
+  } catch (error) {
+    listError.value = failure(error);
+  }
+}
+
+/** Creates an agent and opens its conversation. Throws an {@link ApiError} for the form to show. */
+export async function createAgent(name: string, prompt: string): Promise<void> {
+  try {
+    const agent = await api.createAgent({ name, prompt });
+    await refreshAgents();
+    go({ view: "agent", name: agent.name });
+  } catch (error) {
+    throw failure(error);
+  }
+}
+
+/** Starts the page: session, routes, the clock and the polling while visible. */
+export async function start(): Promise<void> {
+  addEventListener("hashchange", () => void followHash());
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden || session.value !== "in") return;
+    void refreshAgents();
+    void refreshHealth();
+  });
+  setInterval(() => {
+    if (!document.hidden) now.value = Date.now();
+  }, 1_000);
+  setInterval(() => {
+    if (!document.hidden && session.value === "in") void refreshAgents();
+  }, LIST_EVERY_MS);
+  await followHash();
+  if (session.value !== "unknown") return;
+  if (await checkSession()) await enter();
+}

@@ -1,0 +1,110 @@
+/** One live connection to a channel's turn events, which mends itself. */
+import type { TurnEvent } from "./api";
+import { bootOf } from "./fold/live";
+
+export type Connection = "connecting" | "open" | "reconnecting" | "restarting";
+
+export interface StreamHandlers {
+  event(boot: string, event: TurnEvent): void;
+  /** Connected, for the first time or again: what was missed is to be loaded. */
+  opened(): void;
+  /** The gap cannot be replayed: the picture of running turns is void, they are replayed from their start. */
+  resync(): void;
+  connection(state: Connection): void;
+  /** The server refused the stream, rather than being away: the caller finds out why (signed out, no such agent). */
+  refused(): void;
+}
+
+/** The daemon pings every 15 s; two missed pings and a bit is a dead connection. */
+const SILENCE_MS = 40_000;
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 15_000;
+/** A resync so soon after the last reopening would go round in circles. */
+const RESYNC_PAUSE_MS = 5_000;
+
+/** Opens the stream; returns the function that closes it for good. */
+export function openStream(url: string, handlers: StreamHandlers): () => void {
+  let source: EventSource | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let retry = FIRST_RETRY_MS;
+  let heardAt = Date.now();
+  let openedAnewAt = -Infinity;
+
+  const connect = (): void => {
+    source?.close();
+    clearTimeout(timer);
+    timer = undefined;
+    heardAt = openedAnewAt = Date.now();
+    const current = new EventSource(url);
+    source = current;
+    const on = (name: string, act: (event: MessageEvent<string>) => void): void => {
+      current.addEventListener(name, (event) => {
+        if (source !== current) return;
+        heardAt = Date.now();
+        act(event as MessageEvent<string>);
+      });
+    };
+    on("open", () => {
+      retry = FIRST_RETRY_MS;
+      handlers.connection("open");
+      handlers.opened();
+    });
+    on("turn", (message) => {
+      const event = parseEvent(message.data);
+      if (event) handlers.event(bootOf(message.lastEventId), event);
+    });
+    on("ping", () => {});
+    on("resync", resync);
+    on("shutdown", () => handlers.connection("restarting"));
+    current.addEventListener("error", () => {
+      if (source !== current) return;
+      handlers.connection("reconnecting");
+      // In the other state the browser itself tries again, and tells the server the last event it saw.
+      if (current.readyState === EventSource.CLOSED) {
+        handlers.refused();
+        later();
+      }
+    });
+  };
+
+  const later = (): void => {
+    source?.close();
+    clearTimeout(timer);
+    timer = setTimeout(connect, retry);
+    retry = Math.min(retry * 2, LAST_RETRY_MS);
+  };
+
+  const resync = (): void => {
+    const soon = Date.now() - openedAnewAt < RESYNC_PAUSE_MS;
+    if (soon) {
+      handlers.opened();
+      return;
+    }
+    handlers.resync();
+    connect();
+  };
+
+  const watchdog = setInterval(() => {
+    if (timer !== undefined || Date.now() - heardAt < SILENCE_MS) return;
+    handlers.connection("reconnecting");
+    connect();
+  }, 5_000);
+
+  handlers.connection("connecting");
+  connect();
+  return () => {
+    source?.close();
+    source = undefined;
+    clearTimeout(timer);
+    clearInterval(watchdog);
+  };
+}
+
+function parseEvent(data: string): TurnEvent | undefined {
+  try {
+    return JSON.parse(data) as TurnEvent;
+  } catch {
+    console.error("an event of the daemon was not JSON and is left out", data.slice(0, 200));
+    return undefined;
+  }
+}

@@ -1,0 +1,54 @@
+/** A real browser, and a page that reports what must never happen. */
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+
+const SHOTS = fileURLToPath(new URL("../../target/ui/", import.meta.url));
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+}
+
+export interface Watched {
+  page: Page;
+  /** Script errors (a second live EventSource is made one), refusals by the content security policy, and requests to other hosts. */
+  faults: string[];
+  close(): Promise<void>;
+}
+
+export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-GB", ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  const faults: string[] = [];
+  await page.addInitScript(oneStream);
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("console", (message) => {
+    if (/Content.Security.Policy|Trusted ?Type|TrustedHTML/i.test(message.text())) faults.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (!["127.0.0.1", "localhost", "[::1]"].includes(new URL(request.url()).hostname)) faults.push(`request to ${request.url()}`);
+  });
+  return { page, faults, close: () => context.close() };
+}
+
+/** Runs in the page. The server cannot tell: it hears of a closed stream only later. */
+function oneStream(): void {
+  let last: EventSource | undefined;
+  window.EventSource = class extends EventSource {
+    constructor(url: string | URL) {
+      const doubled = last !== undefined && last.readyState !== EventSource.CLOSED;
+      super(url);
+      last = this;
+      if (doubled) throw new Error("a second live EventSource");
+    }
+  };
+}
+
+export async function shoot(page: Page, name: string): Promise<void> {
+  mkdirSync(SHOTS, { recursive: true });
+  await page.screenshot({ path: `${SHOTS}${name}.png` });
+}

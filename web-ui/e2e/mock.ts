@@ -1,0 +1,240 @@
+/** A double of the daemon: the page's API over real HTTP and SSE, with turns that the test scripts event by event. */
+import { readFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Agent, Message, TurnEvent } from "../app/api";
+
+const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
+const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+
+export type Body = TurnEvent extends infer E ? (E extends TurnEvent ? Omit<E, "seq" | "channel" | "turn" | "message" | "at"> : never) : never;
+type Reply = [status: number, body: unknown, headers?: Record<string, string>];
+
+/** The policy that the crate tells the daemon to send. */
+function policy(): string {
+  const source = readFileSync(new URL("../src/lib.rs", import.meta.url), "utf8");
+  const value = /CONTENT_SECURITY_POLICY: &str = "([^"]+)"/.exec(source)?.[1];
+  if (!value) throw new Error("no CONTENT_SECURITY_POLICY in src/lib.rs");
+  return value.replace(/\\\n\s*/g, "");
+}
+
+const refuse = (status: number, error: string, message: string, next_step?: string): Reply => [status, { error, message, next_step }];
+
+export class MockDaemon {
+  agents: Agent[] = [];
+  messages = new Map<string, Message[]>();
+  codes = new Set(["first-code"]);
+  confined = true;
+  /** Answers each message by itself with this script; off when undefined. */
+  answer: ((text: string) => Body[]) | undefined;
+  /** The next send is refused with this. */
+  refusal: Reply | undefined;
+  stops: string[] = [];
+  sends: string[] = [];
+  /** Live event streams. */
+  open = 0;
+
+  private boot = "boot-1";
+  private seq = 0;
+  private log: { id: string; event: TurnEvent }[] = [];
+  private streams = new Map<ServerResponse, string>();
+  private server: Server | undefined;
+  private port = 0;
+  private sessions = new Set<string>();
+  private readonly csp = policy();
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/`;
+  }
+
+  get signInLink(): string {
+    return `${this.url}#sign-in=${[...this.codes][0]}`;
+  }
+
+  async start(): Promise<void> {
+    const server = createServer((request, response) => void this.serve(request, response));
+    this.server = server;
+    await new Promise<void>((resolve) => server.listen(this.port, "127.0.0.1", resolve));
+    this.port = (server.address() as { port: number }).port;
+  }
+
+  /** Goes away at once, with all its connections; what is durable stays. */
+  async stop(): Promise<void> {
+    const { server } = this;
+    if (!server) return;
+    this.server = undefined;
+    this.streams.clear();
+    this.open = 0;
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  }
+
+  /** Comes back as another run, which knows no events of the last one. */
+  async restart(): Promise<void> {
+    this.boot = `boot-${Number(this.boot.slice(5)) + 1}`;
+    this.seq = 0;
+    this.log = [];
+    await this.start();
+  }
+
+  dropStreams(): void {
+    for (const stream of this.streams.keys()) stream.destroy();
+  }
+
+  signOutAll(): void {
+    this.sessions.clear();
+  }
+
+  addAgent(name: string, more: Partial<Agent> = {}): Agent {
+    const agent: Agent = { name, status: "idle", waiting: 0, cost_usd: 0, prompt_preview: "", ...more };
+    this.agents.push(agent);
+    this.messages.set(name, this.messages.get(name) ?? []);
+    return agent;
+  }
+
+  addMessage(channel: string, message: Partial<Message> & { text: string }): Message {
+    const list = this.messages.get(channel) ?? [];
+    const whole: Message = { id: `${channel}-m${list.length + 1}`, direction: "inbound", sender: "ann", at: new Date().toISOString(), ...message };
+    this.messages.set(channel, [...list, whole]);
+    return whole;
+  }
+
+  /** Writes events of the turn that answers `message`. */
+  emit(channel: string, message: Message, bodies: readonly Body[]): void {
+    for (const body of bodies) {
+      const event = { ...body, seq: ++this.seq, channel, turn: `turn-${message.id}`, message: message.id, at: new Date().toISOString() } as TurnEvent;
+      this.apply(channel, message, event);
+      this.log.push({ id: `${this.boot}-${event.seq}`, event });
+      this.toStreams(channel, `id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
+    }
+  }
+
+  control(channel: string, name: string): void {
+    this.toStreams(channel, `event: ${name}\ndata: {"reason":"test"}\n\n`);
+  }
+
+  private toStreams(channel: string, text: string): void {
+    for (const [stream, of] of this.streams) if (of === channel) stream.write(text);
+  }
+
+  /** What the daemon records of an event. */
+  private apply(channel: string, message: Message, event: TurnEvent): void {
+    const agent = this.agents.find((candidate) => candidate.name === channel);
+    message.turn = event.turn;
+    if (event.kind === "started" && agent) {
+      message.state = "working";
+      Object.assign(agent, { status: "working", running: { turn: event.turn, since_at: event.at, message: message.id } });
+    }
+    const outcome = { done: "ok", error: "error", stopped: "cancelled" } as const;
+    if (event.kind !== "done" && event.kind !== "error" && event.kind !== "stopped") return;
+    message.state = outcome[event.kind];
+    if (agent) {
+      agent.status = event.kind === "error" ? "error" : "idle";
+      agent.status_detail = event.kind === "error" ? event.error : null;
+      agent.running = null;
+      if (event.kind === "done") agent.cost_usd += event.cost_usd ?? 0;
+    }
+    const note = { direction: "outbound", sender: channel, in_reply_to: message.id, turn: event.turn } as const;
+    if (event.kind === "done") this.addMessage(channel, { ...note, text: event.reply });
+    if (event.kind === "error") this.addMessage(channel, { ...note, kind: "failure", text: event.error });
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname } = new URL(request.url ?? "/", this.url);
+    const method = request.method ?? "GET";
+    if (method === "GET" && !pathname.startsWith("/api/") && pathname !== "/health") return this.file(pathname, response);
+    const events = /^\/api\/channels\/([^/]+)\/turn-events$/.exec(pathname);
+    if (events?.[1] && this.signedIn(request)) return this.stream(decodeURIComponent(events[1]), request, response);
+    let text = "";
+    for await (const chunk of request) text += chunk;
+    const [status, body, headers] = this.answerTo(method, pathname, text ? JSON.parse(text) : {}, request);
+    response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
+  }
+
+  private file(pathname: string, response: ServerResponse): void {
+    const path = normalize(pathname === "/" ? "/index.html" : pathname);
+    try {
+      const bytes = readFileSync(join(DIST, path));
+      response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream", "content-security-policy": this.csp });
+      response.end(bytes);
+    } catch {
+      response.writeHead(404).end();
+    }
+  }
+
+  private signedIn(request: IncomingMessage): boolean {
+    const cookie = /session=([\w-]+)/.exec(request.headers.cookie ?? "")?.[1];
+    return cookie !== undefined && this.sessions.has(cookie);
+  }
+
+  private stream(channel: string, request: IncomingMessage, response: ServerResponse): void {
+    response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" }).write(": connected\n\nretry: 200\n\n");
+    this.streams.set(response, channel);
+    this.open++;
+    response.on("close", () => {
+      if (this.streams.delete(response)) this.open--;
+    });
+    const last = request.headers["last-event-id"];
+    const seen = this.log.findIndex(({ id }) => id === last);
+    if (last !== undefined && seen < 0) response.write('event: resync\ndata: {"reason":"unknown_event"}\n\n');
+    const running = this.agents.find((agent) => agent.name === channel)?.running?.turn;
+    const replayed = this.log.filter(({ event }, index) => event.channel === channel && (seen >= 0 ? index > seen : event.turn === running));
+    for (const { id, event } of replayed) response.write(`id: ${id}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
+  }
+
+  private answerTo(method: string, path: string, body: Record<string, string>, request: IncomingMessage): Reply {
+    if (path === "/health") {
+      const sandbox = { mode: "none", confined: this.confined, detail: "no sandbox in this build" };
+      return [200, { status: "ok", version: "0.1.0", agents: this.agents.length, sandbox, dependencies: { ok: true, missing: [] } }];
+    }
+    if (method === "POST" && path === "/api/session") {
+      if (!this.codes.delete(body.code ?? "")) return refuse(401, "bad_code", "This sign-in code is not known: it may have been used, or be too old.", "Run `reveille open` for a fresh one.");
+      const session = `s${this.sessions.size + 1}-${Date.now()}`;
+      this.sessions.add(session);
+      return [200, { signed_in: true }, { "set-cookie": `session=${session}; HttpOnly; SameSite=Strict; Path=/` }];
+    }
+    if (!this.signedIn(request)) return refuse(401, "unauthorized", "You are not signed in.", "Run `reveille open`.");
+    if (path === "/api/session") {
+      if (method === "DELETE") this.sessions.clear();
+      return [200, { signed_in: true }];
+    }
+    if (path === "/api/agents") return method === "POST" ? this.create(body) : [200, this.list()];
+    const channel = /^\/api\/channels\/([^/]+)\/(messages|send)$/.exec(path);
+    if (channel?.[1]) {
+      const name = decodeURIComponent(channel[1]);
+      return channel[2] === "send" ? this.send(name, body.text ?? "") : [200, { messages: this.messages.get(name) ?? [] }];
+    }
+    const stop = /^\/api\/turns\/([^/]+)\/stop$/.exec(path);
+    if (stop?.[1]) {
+      this.stops.push(decodeURIComponent(stop[1]));
+      return [200, { stopping: true }];
+    }
+    return refuse(404, "unknown_path", "There is nothing here.");
+  }
+
+  private list(): unknown {
+    const orphans = [...this.messages].filter(([name]) => !this.agents.some((agent) => agent.name === name));
+    return { agents: this.agents, waiting: orphans.map(([channel, messages]) => ({ channel, messages: messages.length })) };
+  }
+
+  private create({ name = "", prompt = "" }: Record<string, string>): Reply {
+    if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) return refuse(400, "invalid_definition", `"${name}" is no agent name.`, "Use small letters, digits and hyphens.");
+    if (this.agents.some((agent) => agent.name === name)) return refuse(409, "agent_exists", `An agent named "${name}" exists already.`, "Choose another name.");
+    return [201, this.addAgent(name, { prompt_preview: prompt.slice(0, 80) })];
+  }
+
+  private send(channel: string, text: string): Reply {
+    const { refusal } = this;
+    this.refusal = undefined;
+    if (refusal) return refusal;
+    this.sends.push(text);
+    const message = this.addMessage(channel, { text, state: "waiting", sender: "web" });
+    this.emit(channel, message, [{ kind: "queued", position: 1, text, sender: "web" }]);
+    const { answer } = this;
+    if (answer) setImmediate(() => this.emit(channel, message, answer(text)));
+    return [200, { ok: true, id: message.id, turn: message.turn ?? null }];
+  }
+}

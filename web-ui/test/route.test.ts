@@ -1,0 +1,28 @@
+import { describe, expect, it } from "vitest";
+import { hashOf, parseRoute, signInCode } from "../app/route";
+
+describe("routes", () => {
+  it("come back from the URL, whatever the name", () => {
+    for (const name of ["eng", "a b", "50%", "x/y", "#?&", "עזר", ".."]) {
+      expect(parseRoute(hashOf({ view: "agent", name }))).toEqual({ view: "agent", name });
+      expect(parseRoute(hashOf({ view: "new", name }))).toEqual({ view: "new", name });
+    }
+    expect(parseRoute(hashOf({ view: "new" }))).toEqual({ view: "new" });
+  });
+
+  it("fall back to home", () => {
+    for (const hash of ["", "#", "#/", "#/agent", "#/agent/", "#/unknown/x"]) expect(parseRoute(hash)).toEqual({ view: "home" });
+    expect(parseRoute("#/agent/%E0%A4%A")).toEqual({ view: "agent", name: "%E0%A4%A" });
+  });
+});
+
+describe("signInCode", () => {
+  it("is found in a link, a fragment or alone", () => {
+    for (const text of ["http://127.0.0.1:1941/#sign-in=aB-3_x", "#sign-in=aB-3_x", "  aB-3_x\n", "open http://h/#sign-in=aB-3_x now"])
+      expect(signInCode(text)).toBe("aB-3_x");
+  });
+
+  it("is not seen in other text", () => {
+    for (const text of ["", "http://127.0.0.1:1941/", "not a code", "#sign-in="]) expect(signInCode(text)).toBeUndefined();
+  });
+});

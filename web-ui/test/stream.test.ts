@@ -1,0 +1,131 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { openStream } from "../app/stream";
+
+/** The browser's EventSource, driven by the test. */
+class Source extends EventTarget {
+  static readonly CONNECTING = 0;
+  static readonly OPEN = 1;
+  static readonly CLOSED = 2;
+  static all: Source[] = [];
+  readyState = Source.CONNECTING;
+  constructor(readonly url: string) {
+    super();
+    Source.all.push(this);
+  }
+  close(): void {
+    this.readyState = Source.CLOSED;
+  }
+  open(): void {
+    this.readyState = Source.OPEN;
+    this.dispatchEvent(new Event("open"));
+  }
+  emit(name: string, data: unknown = {}, lastEventId = ""): void {
+    this.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data), lastEventId }));
+  }
+  fail(readyState: number): void {
+    this.readyState = readyState;
+    this.dispatchEvent(new Event("error"));
+  }
+}
+
+let log: string[];
+let close: () => void;
+const latest = (): Source => Source.all.at(-1) as Source;
+const alive = (): number => Source.all.filter((source) => source.readyState !== Source.CLOSED).length;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("EventSource", Source);
+  Source.all = [];
+  log = [];
+  close = openStream("/events", {
+    event: (boot, event) => log.push(`event ${boot} ${event.seq}`),
+    opened: () => log.push("opened"),
+    resync: () => log.push("resync"),
+    connection: (state) => log.push(state),
+    refused: () => log.push("refused"),
+  });
+});
+
+afterEach(() => {
+  close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+describe("openStream", () => {
+  it("hands on events with the run that numbered them", () => {
+    latest().open();
+    latest().emit("turn", { seq: 7 }, "boot-a-7");
+    expect(log).toEqual(["connecting", "open", "opened", "event boot-a 7"]);
+  });
+
+  it("leaves a dropped connection to the browser, and reloads when it is back", () => {
+    latest().open();
+    latest().fail(Source.CONNECTING);
+    latest().open();
+    expect(log).toEqual(["connecting", "open", "opened", "reconnecting", "open", "opened"]);
+    expect(Source.all).toHaveLength(1);
+  });
+
+  it("tries again by itself, ever more slowly, when the server refuses", () => {
+    for (const wait of [1_000, 2_000, 4_000, 8_000, 15_000, 15_000]) {
+      const tried = Source.all.length;
+      latest().fail(Source.CLOSED);
+      vi.advanceTimersByTime(wait - 1);
+      expect(Source.all).toHaveLength(tried);
+      vi.advanceTimersByTime(1);
+      expect(Source.all).toHaveLength(tried + 1);
+    }
+    expect(alive()).toBe(1);
+    expect(log.filter((entry) => entry === "refused")).toHaveLength(6);
+  });
+
+  it("replaces a connection that went silent, but not one that pings", () => {
+    latest().open();
+    for (let n = 0; n < 10; n++) {
+      vi.advanceTimersByTime(15_000);
+      latest().emit("ping");
+    }
+    expect(Source.all).toHaveLength(1);
+    vi.advanceTimersByTime(46_000);
+    expect([Source.all.length, alive(), log.at(-1)]).toEqual([2, 1, "reconnecting"]);
+  });
+
+  it("opens anew on resync, so that the running turn is replayed", () => {
+    latest().open();
+    vi.advanceTimersByTime(10_000);
+    const old = latest();
+    old.emit("resync", { reason: "gap" });
+    expect(log.at(-1)).toBe("resync");
+    expect([Source.all.length, alive()]).toEqual([2, 1]);
+    old.emit("turn", { seq: 1 }, "b-1");
+    expect(log.at(-1)).toBe("resync");
+  });
+
+  it("does not go round in circles when each connection begins with a resync", () => {
+    latest().open();
+    latest().emit("resync", { reason: "gap" });
+    expect(Source.all).toHaveLength(1);
+    expect(log.at(-1)).toBe("opened");
+  });
+
+  it("tells of a shutdown, and stays closed once closed", () => {
+    latest().open();
+    latest().emit("shutdown");
+    expect(log.at(-1)).toBe("restarting");
+    close();
+    const told = log.length;
+    latest().open();
+    vi.advanceTimersByTime(120_000);
+    expect([log.length, alive(), Source.all.length]).toEqual([told, 1, 1]);
+  });
+
+  it("leaves out an event that is not JSON, and says so", () => {
+    const complaint = vi.spyOn(console, "error").mockImplementation(() => {});
+    latest().open();
+    latest().dispatchEvent(new MessageEvent("turn", { data: "{" }));
+    latest().emit("turn", { seq: 1 }, "b-1");
+    expect([log.at(-1), complaint.mock.calls.length]).toEqual(["event b 1", 1]);
+  });
+});

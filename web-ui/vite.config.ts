@@ -1,0 +1,40 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+
+/** Writes `NAME.br` and `NAME.gz` next to each built file, for the crate to embed and serve as they are. */
+function precompress(): Plugin {
+  let outDir = "";
+  return {
+    name: "precompress",
+    apply: "build",
+    configResolved(config) {
+      outDir = resolve(config.root, config.build.outDir);
+    },
+    closeBundle() {
+      for (const entry of readdirSync(outDir, { recursive: true, withFileTypes: true })) {
+        if (!entry.isFile()) continue;
+        const path = join(entry.parentPath, entry.name);
+        const bytes = readFileSync(path);
+        writeFileSync(`${path}.br`, brotliCompressSync(bytes));
+        writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  // Relative, so that the page works below any mount path.
+  base: "./",
+  plugins: [precompress()],
+  build: {
+    target: "es2022",
+    // A data: URL would not pass the page's content security policy.
+    assetsInlineLimit: 0,
+    modulePreload: false,
+    // Not `dist/`: a `dist/` here is a ready-built page that the crate embeds without node.
+    outDir: "../target/ui/dist",
+    emptyOutDir: true,
+  },
+});

@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    environment: "jsdom",
+    environmentOptions: { jsdom: { url: "http://127.0.0.1:1941/" } },
+    include: ["test/**/*.test.ts"],
+    restoreMocks: true,
+  },
+});
