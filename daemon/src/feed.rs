@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_queue::{FeedCursor, QueueError};
+use reveille_queue::{FeedCursor, QueueError, State};
 use reveille_vault::agent::{Inbound, tag};
-use reveille_vault::{Change, Cursor, Key, Note, NoteId, Patch, Precondition, Query, Vault, VaultError};
-use serde_json::Value;
+use reveille_vault::{Change, Cursor, Note, NoteId, Query, Vault, VaultError};
 use tokio_util::sync::CancellationToken;
 
 use crate::crash;
-use crate::inbox::{Arrival, Inbox};
+use crate::inbox::{Arrival, Inbox, WAITING};
 use crate::registry::Effect;
+use crate::stamp;
 
 /// Changes taken at once.
 const BATCH: u32 = 256;
@@ -28,6 +28,10 @@ pub(crate) struct Feed {
     at: Cursor,
     /// Everything up to here is dealt with, durably.
     saved: Cursor,
+    /// Definitions that do not say what became of them.
+    restamp: Vec<NoteId>,
+    /// Agents that came or changed. Kept over a failed step: the registry tells a change once.
+    woken: Vec<String>,
 }
 
 /// Neither side is lost: the batch is read again.
@@ -54,11 +58,19 @@ impl Feed {
         for note in &notes {
             inbox.registry.apply(&vault, &note.id, Some(note));
         }
+        // A crash between a change and its stamp, or a definition that another version judged otherwise.
+        let stale = |note: &&Note| {
+            let stamp = inbox.registry.stamp(vault.name(), &note.id);
+            stamp.is_some_and(|stamp| !stamp::says(note, stamp.status, &stamp.detail))
+        };
+        let restamp = notes.iter().filter(stale).map(|note| note.id.clone()).collect();
         Ok(Self {
             vault,
             inbox,
             at,
             saved: at,
+            restamp,
+            woken: Vec::new(),
         })
     }
 
@@ -66,19 +78,9 @@ impl Feed {
     pub(crate) async fn run(mut self, drain: CancellationToken) {
         let mut wake = self.vault.watch();
         let mut pause = Duration::ZERO;
-        // Definitions whose stamp was lost by a crash between the change and the stamp.
-        let vault = self.vault.name().to_owned();
-        let stale = self
-            .inbox
-            .registry
-            .list()
-            .into_iter()
-            .filter(|listed| listed.vault == vault)
-            .map(|listed| listed.note);
-        let mut restamp: Vec<NoteId> = stale.collect();
         loop {
             wake.borrow_and_update();
-            match self.step(&mut restamp).await {
+            match self.step().await {
                 Ok(0) => {
                     pause = Duration::ZERO;
                     tokio::select! {
@@ -111,45 +113,37 @@ impl Feed {
         }
     }
 
-    /// Takes one batch; answers how many changes it held.
-    async fn step(&mut self, restamp: &mut Vec<NoteId>) -> Result<usize, Trouble> {
+    /// Takes one batch; answers how many changes it held. What is written on notes is written before the cursor moves, so
+    /// that a crash repeats it; nothing of it does harm twice.
+    async fn step(&mut self) -> Result<usize, Trouble> {
         let changes = self.vault.changes(self.at, BATCH).await?;
         let mut arrivals = Vec::new();
-        let mut unroutable = Vec::new();
-        let mut woken = Vec::new();
         for change in &changes {
-            let Effect {
-                woken: names,
-                restamp: notes,
-            } = self.define(change);
-            woken.extend(names);
-            restamp.extend(notes);
+            let effect = self.define(change);
+            self.woken.extend(effect.woken);
+            self.restamp.extend(effect.restamp);
             let Some(note) = change.note.as_ref().filter(|note| Inbound::wakes(note)) else {
                 continue;
             };
             match Inbound::parse(note) {
-                Ok(message) => {
-                    arrivals.push(Arrival {
-                        vault: self.vault.name().to_owned(),
-                        note: note.id.to_string(),
-                        message,
-                    });
-                }
-                Err(error) => unroutable.push((note.clone(), error.to_string())),
+                Ok(message) => arrivals.push(Arrival {
+                    vault: self.vault.name().to_owned(),
+                    note: note.id.to_string(),
+                    message,
+                }),
+                Err(error) => stamp::show(&*self.vault, note, "error", &error.to_string()).await?,
             }
         }
         crash::point("feed.read");
         if let Some(last) = changes.last() {
+            self.mark_orphans(&arrivals).await?;
             self.accept(arrivals, last.cursor).await?;
         }
         crash::point("feed.accepted");
-        for (note, detail) in unroutable {
-            self.show(&note, "error", &detail).await?;
+        for name in std::mem::take(&mut self.woken) {
+            self.inbox.adopt(&name).await;
         }
-        for name in woken {
-            self.inbox.workers.wake_channel(&name);
-        }
-        self.restamp(restamp).await?;
+        self.write_stamps().await?;
         Ok(changes.len())
     }
 
@@ -157,25 +151,38 @@ impl Feed {
         self.inbox.registry.apply(&self.vault, &change.id, change.note.as_ref())
     }
 
+    /// Writes on messages for agents that are not there that they wait.
+    async fn mark_orphans(&self, arrivals: &[Arrival]) -> Result<(), Trouble> {
+        for arrival in arrivals {
+            let agent = &arrival.message.agent;
+            if self.inbox.registry.get(agent).is_some() {
+                continue;
+            }
+            let turn = self.inbox.queue.turn_of(&arrival.vault, &arrival.note).await?;
+            if turn.is_some_and(|turn| turn.state != State::Waiting) {
+                continue;
+            }
+            tracing::warn!(
+                note = arrival.note,
+                agent,
+                "a message waits for an agent that is not defined"
+            );
+            let detail = format!("waits: there is no agent {agent:?} yet; define it, or delete this note");
+            if let Ok(id) = NoteId::new(arrival.note.as_str()) {
+                stamp::show_by_id(&*self.vault, &id, WAITING, &detail).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn accept(&mut self, arrivals: Vec<Arrival>, last: Cursor) -> Result<(), Trouble> {
-        let must_save = !arrivals.is_empty() || last - self.saved >= UNSAVED_MAX;
-        if must_save {
-            let orphans: Vec<(String, String)> = arrivals
-                .iter()
-                .filter(|arrival| self.inbox.registry.get(&arrival.message.agent).is_none())
-                .map(|arrival| (arrival.note.clone(), arrival.message.agent.clone()))
-                .collect();
+        if !arrivals.is_empty() || last - self.saved >= UNSAVED_MAX {
             let cursor = FeedCursor {
                 feed: self.vault.name().to_owned(),
                 at: last,
             };
             let accepted = self.inbox.accept(arrivals, Some(cursor)).await?;
             self.saved = last;
-            for (note, agent) in orphans {
-                tracing::warn!(note, agent, "a message waits for an agent that is not defined");
-                let detail = format!("waits: there is no agent {agent:?} yet; define it, or delete this note");
-                self.show_by_id(&note, "waiting", &detail).await?;
-            }
             tracing::debug!(count = accepted.len(), cursor = last, "messages accepted");
         }
         self.at = last;
@@ -183,45 +190,13 @@ impl Feed {
     }
 
     /// Writes on each definition note what became of it, where that is not what the note says already.
-    async fn restamp(&self, notes: &mut Vec<NoteId>) -> Result<(), Trouble> {
-        while let Some(id) = notes.last().cloned() {
+    async fn write_stamps(&mut self) -> Result<(), Trouble> {
+        while let Some(id) = self.restamp.last().cloned() {
             if let Some(stamp) = self.inbox.registry.stamp(self.vault.name(), &id) {
-                self.show_by_id(id.as_str(), stamp.status, &stamp.detail).await?;
+                stamp::show_by_id(&*self.vault, &id, stamp.status, &stamp.detail).await?;
             }
-            notes.pop();
+            self.restamp.pop();
         }
         Ok(())
-    }
-
-    async fn show_by_id(&self, id: &str, status: &str, detail: &str) -> Result<(), Trouble> {
-        let Ok(id) = NoteId::new(id) else { return Ok(()) };
-        match self.vault.get(&Key::Id(id)).await? {
-            Some(note) => self.show(&note, status, detail).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn show(&self, note: &Note, status: &str, detail: &str) -> Result<(), Trouble> {
-        let says = |key: &str| note.metadata.get(key).and_then(Value::as_str).unwrap_or_default();
-        if says("status") == status && says("status_detail") == detail {
-            return Ok(());
-        }
-        let metadata = [("status", status), ("status_detail", detail)];
-        let metadata = metadata
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), Value::String(value.to_owned())))
-            .collect();
-        let patch = Patch {
-            metadata,
-            ..Patch::default()
-        };
-        match self
-            .vault
-            .patch(&Key::Id(note.id.clone()), patch, Precondition::Force)
-            .await
-        {
-            Ok(_) | Err(VaultError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 }

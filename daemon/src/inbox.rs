@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use reveille_queue::{Accepted, ChannelName, FeedCursor, Lane, Message, Queue, QueueError, ThreadKey};
 use reveille_vault::agent::{Inbound, Mode};
+use reveille_vault::{Key, NoteId};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::registry::Registry;
+use crate::stamp;
 use crate::worker::Workers;
 
+/// Status on the note of a message whose agent is not there.
+pub(crate) const WAITING: &str = "waiting";
 /// Characters of a message that the live view shows.
 const SHOWN_CHARS: usize = 2000;
 
@@ -92,6 +96,30 @@ impl Inbox {
             }
         }
         Ok(accepted)
+    }
+
+    /// An agent came or changed: its lanes may run, and messages that waited for it no longer say so.
+    pub(crate) async fn adopt(&self, name: &str) {
+        if let Err(error) = self.clear_waiting(name).await {
+            tracing::warn!(%error, name, "some messages still say that they wait for their agent");
+        }
+        self.workers.wake_channel(name);
+    }
+
+    async fn clear_waiting(&self, name: &str) -> anyhow::Result<()> {
+        let (Some(agent), Ok(channel)) = (self.registry.get(name), name.parse::<ChannelName>()) else {
+            return Ok(());
+        };
+        for turn in self.queue.open_turns(&channel).await? {
+            let Ok(id) = NoteId::new(turn.message.note.as_str()) else {
+                continue;
+            };
+            let note = agent.vault.get(&Key::Id(id)).await?;
+            if let Some(note) = note.filter(|note| note.text("status").as_deref() == Some(WAITING)) {
+                stamp::show(&*agent.vault, &note, "", "").await?;
+            }
+        }
+        Ok(())
     }
 
     async fn announce(&self, arrival: &Arrival, lane: &Lane, turn: Uuid) {

@@ -21,6 +21,7 @@ mod prompt;
 mod record;
 mod registry;
 mod service;
+mod stamp;
 mod state_dir;
 mod turn;
 mod worker;

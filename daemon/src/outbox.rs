@@ -61,6 +61,14 @@ impl Outbox {
         told
     }
 
+    /// The turn is not settled after all.
+    pub(crate) fn forget(&self, turn: Uuid) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&turn);
+    }
+
     fn tell(&self, turn: Uuid, delivered: bool) {
         if let Some(tell) = self
             .waiting

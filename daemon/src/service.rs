@@ -239,7 +239,7 @@ impl Service {
         }
         let outbox = tokio::spawn(self.outbox.run(self.delivered.clone()));
         let feed = tokio::spawn(self.feed.run(self.drain.clone()));
-        self.workers.wake_all().await;
+        self.workers.open().await;
 
         stop.cancelled().await;
         tracing::info!(

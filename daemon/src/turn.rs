@@ -37,6 +37,8 @@ pub(crate) struct Run<'a> {
     agent: &'a Agent,
     claim: &'a Claim,
     message: Inbound,
+    /// Why the stored message cannot be read.
+    unreadable: Option<String>,
     subject: Subject,
     started_at: Timestamp,
 }
@@ -84,20 +86,17 @@ pub(crate) async fn run(
         thread: claim.conversation.id,
         message: claim.message.note.clone(),
     };
-    let message = match serde_json::from_value::<Inbound>(claim.message.body.clone()) {
-        Ok(message) => message,
-        Err(error) => {
-            // Written by another version: keep the message, tell why it stands.
-            let _entered = span.enter();
-            tracing::error!(%error, "the stored message cannot be read by this version");
-            return;
-        }
+    let channel = subject.channel.clone();
+    let (message, unreadable) = match serde_json::from_value::<Inbound>(claim.message.body.clone()) {
+        Ok(message) => (message, None),
+        Err(error) => (Inbound::blank(channel), Some(error.to_string())),
     };
     let run = Run {
         context,
         agent,
         claim: &claim,
         message,
+        unreadable,
         subject,
         started_at: Timestamp::now(),
     };
@@ -113,7 +112,7 @@ impl Run<'_> {
             Ok(plan) => {
                 let plan = match self.judge_interruption(plan).await {
                     Ok(plan) => plan,
-                    Err(ending) => return self.settle(ending).await,
+                    Err(ending) => return self.settle(ending, abandon).await,
                 };
                 match self.work(plan, stop, abandon).await {
                     Some(ending) => ending,
@@ -122,7 +121,7 @@ impl Run<'_> {
             }
             Err(failure) => Ending::without_child(failure),
         };
-        self.settle(outcome).await;
+        self.settle(outcome, abandon).await;
     }
 
     fn tell(&self, milestone: Milestone) {
@@ -131,6 +130,15 @@ impl Run<'_> {
 
     /// Directories and the session. A failure here ends the turn without a child.
     async fn prepare(&self) -> Result<Plan, Failure> {
+        if let Some(error) = &self.unreadable {
+            return Err(Failure {
+                code: FailureCode::Storage,
+                message: "The stored message cannot be read by this version of the daemon.".into(),
+                next_step: "Send it again; the original is still in the vault.".into(),
+                remedy: Remedy::Permanent,
+                detail: error.clone(),
+            });
+        }
         if self.message.text.trim().is_empty() {
             return Err(Failure {
                 code: FailureCode::BlankMessage,
@@ -303,7 +311,12 @@ impl Run<'_> {
             prompt: prompt::compose(&self.message, &circumstances),
             session: plan.session,
             dirs: plan.dirs.clone(),
-            model: definition.model.clone().or_else(|| claude.model.clone()),
+            // Never left to the CLI: a resumed session would take the transcript's model, with a smaller window.
+            model: definition
+                .model
+                .clone()
+                .or_else(|| claude.model.clone())
+                .or_else(|| Some("default".into())),
             system_prompt,
             max_turns: definition.max_turns,
             budget_usd: definition.budget_turn_usd,
@@ -341,7 +354,7 @@ impl Run<'_> {
     }
 
     /// Writes down how the turn ended, until the storage takes it, and tells it once the vault has it.
-    async fn settle(&self, mut ending: Ending) {
+    async fn settle(&self, mut ending: Ending, abandon: &CancellationToken) {
         let turn = self.claim.lease.turn;
         let effects = self.effects(&mut ending);
         let rows: Vec<_> = effects
@@ -366,11 +379,18 @@ impl Run<'_> {
                 Ok(()) => break,
                 Err(LeaseError::Stale { .. }) => {
                     tracing::error!("the claim was lost; the result of this attempt is dropped");
+                    self.context.outbox.forget(turn);
                     return self.context.hub.forget(&self.subject.channel, turn);
                 }
                 Err(error) => {
                     tracing::error!(%error, ?pause, "the turn's end is not on disk yet; trying again");
-                    tokio::time::sleep(pause).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = abandon.cancelled() => {
+                            tracing::error!("stopping without the turn's end on disk; the next start resumes the turn");
+                            return self.context.outbox.forget(turn);
+                        }
+                    }
                     pause = (pause * 2).min(SETTLE_PAUSE_MAX);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ struct Shared {
     lanes: Mutex<HashMap<Lane, bool>>,
     live: Mutex<HashMap<Uuid, LiveTurn>>,
     tasks: TaskTracker,
+    /// False until what an earlier run has left is dealt with: before that nothing may be claimed.
+    open: AtomicBool,
     /// No new claims.
     drain: CancellationToken,
     /// Running turns end now and go back in line.
@@ -75,7 +78,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// No task runs yet. `drain` stops new claims.
+    /// Nothing is claimed before [`Workers::open`]. `drain` stops new claims.
     #[must_use]
     pub(crate) fn new(context: Context, live_turns: usize, drain: CancellationToken) -> Self {
         let shared = Shared {
@@ -84,6 +87,7 @@ impl Workers {
             lanes: Mutex::default(),
             live: Mutex::default(),
             tasks: TaskTracker::new(),
+            open: AtomicBool::new(false),
             drain,
             abandon: CancellationToken::new(),
         };
@@ -94,7 +98,7 @@ impl Workers {
 
     /// Something may wait in a lane.
     pub(crate) fn wake(&self, lane: &Lane) {
-        if self.shared.drain.is_cancelled() {
+        if self.shared.drain.is_cancelled() || !self.shared.open.load(Ordering::Acquire) {
             return;
         }
         let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,8 +119,10 @@ impl Workers {
             .spawn(async move { workers.wake_lanes(|lane| lane.channel.as_str() == channel).await });
     }
 
-    /// Looks for everything that waits. To be called at start, after recovery.
-    pub(crate) async fn wake_all(&self) {
+    /// Begins to claim, with everything that waits. To be called once, after the processes of an earlier run have ended
+    /// and its claims are back in line. Wakes before that are not lost: this looks for itself.
+    pub(crate) async fn open(&self) {
+        self.shared.open.store(true, Ordering::Release);
         self.wake_lanes(|_| true).await;
     }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pretty_assertions::assert_eq;
-use reveille_queue::{FeedCursor, Lane, Options, Queue, Settlement, Spend, SqliteQueue, State};
+use reveille_queue::{FeedCursor, Lane, Options, Queue, Settlement, Spend, SqliteQueue, State, Turn};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -239,7 +239,18 @@ async fn inspect(path: &Path, answered: &Answered) {
         turns.push((note, turn));
     }
     assert_eq!(queue.turn_of("home", &(cursor + 1).to_string()).await.unwrap(), None);
+    for (note, turn) in &turns {
+        let cut = answered.begun.contains(note) && turn.state == State::Waiting;
+        assert!(
+            !cut || turn.interruptions > 0,
+            "the attempt at note {note} was forgotten"
+        );
+    }
+    inspect_outbox(&queue, &turns, answered).await;
+    inspect_lanes(&queue, &turns).await;
+}
 
+async fn inspect_outbox(queue: &SqliteQueue, turns: &[(u64, Turn)], answered: &Answered) {
     // A turn and its effects are one write: two for each settled turn, less what was delivered.
     let outbox = queue.outbox(u32::MAX).await.unwrap();
     let ended = turns.iter().filter(|(_, turn)| turn.state == State::Ok).count() as u64;
@@ -255,7 +266,9 @@ async fn inspect(path: &Path, answered: &Answered) {
         let (_, turn) = turns.iter().find(|(_, turn)| turn.id == effect.turn).unwrap();
         assert_eq!((turn.state, &effect.body), (State::Ok, &json!(turn.message.note)));
     }
+}
 
+async fn inspect_lanes(queue: &SqliteQueue, turns: &[(u64, Turn)]) {
     for lane in lanes() {
         let of_lane = || turns.iter().filter(|(_, turn)| turn.message.lane == lane);
         // In order: no turn waits before one that has ended.
@@ -274,13 +287,6 @@ async fn inspect(path: &Path, answered: &Answered) {
             .clone()
             .fold(Spend::default(), |sum, (note, _)| sum.plus(spend(&note.to_string())));
         assert_eq!((conversation.turns, conversation.spend), (settled.count() as u64, sum));
-    }
-    for (note, turn) in &turns {
-        let cut = answered.begun.contains(note) && turn.state == State::Waiting;
-        assert!(
-            !cut || turn.interruptions > 0,
-            "the attempt at note {note} was forgotten"
-        );
     }
 }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use pretty_assertions::assert_eq;
 use reveille_queue::{
-    FeedCursor, LeaseError, Message, Options, Queue, QueueError, Recovery, SessionUpdate, Settlement, Spend, State,
+    FeedCursor, Lane, LeaseError, Message, Options, Queue, QueueError, Recovery, SessionUpdate, Settlement, Spend,
+    SqliteQueue, State,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
@@ -96,22 +97,8 @@ fn assert_clear(error: &QueueError) {
     assert!(reason.contains("disk") && reason.contains("space"), "{reason}");
 }
 
-/// Not a test by itself: the process that the tests below start.
-#[tokio::test]
-async fn child() {
-    let Some(directory) = std::env::var_os(STORAGE).map(PathBuf::from) else {
-        return;
-    };
-    let limit = Limit::of(&std::env::var(KIND).unwrap(), &directory);
-    let path = directory.join("queue.db");
-    let queue = Options::new(&path).open().unwrap();
-    let echo = lane("echo");
-    queue.accept(vec![message(&echo, "first")], None).await.unwrap();
-    let held = claim(&queue, &echo).await;
-    queue.begin(held.lease, Uuid::from_u128(1)).await.unwrap();
-
-    limit.fill();
-    // Large messages until one does not fit, then small ones, so that not a page is left.
+/// Large messages until one does not fit, then small ones, so that not a page is left. Says how many of each were taken.
+async fn fill_up(queue: &SqliteQueue, echo: &Lane) -> (usize, usize) {
     let mut accepted = 0;
     let refused = loop {
         match queue
@@ -129,7 +116,7 @@ async fn child() {
         let body = json!("x".repeat(SMALL));
         let message = Message {
             body,
-            ..message(&echo, &format!("small{number}"))
+            ..message(echo, &format!("small{number}"))
         };
         queue.accept(vec![message], None).await
     };
@@ -137,6 +124,35 @@ async fn child() {
         small += 1;
         assert!(small < 10_000, "the disk never got full");
     }
+    (accepted, small)
+}
+
+/// A group of writes that fails as a whole tells each of them why.
+async fn fail_together(queue: &SqliteQueue) {
+    let group = (0..40).map(|number| queue.accept(vec![large(5000 + number)], None));
+    for (number, answer) in futures_util::future::join_all(group).await.into_iter().enumerate() {
+        assert_clear(&answer.unwrap_err());
+        let note = format!("large{}", 5000 + number);
+        assert_eq!(queue.turn_of("home", &note).await.unwrap(), None);
+    }
+}
+
+/// Not a test by itself: the process that the tests below start.
+#[tokio::test]
+async fn child() {
+    let Some(directory) = std::env::var_os(STORAGE).map(PathBuf::from) else {
+        return;
+    };
+    let limit = Limit::of(&std::env::var(KIND).unwrap(), &directory);
+    let path = directory.join("queue.db");
+    let queue = Options::new(&path).open().unwrap();
+    let echo = lane("echo");
+    queue.accept(vec![message(&echo, "first")], None).await.unwrap();
+    let held = claim(&queue, &echo).await;
+    queue.begin(held.lease, Uuid::from_u128(1)).await.unwrap();
+
+    limit.fill();
+    let (accepted, small) = fill_up(&queue, &echo).await;
 
     let settlement = Settlement {
         record: Value::from("y".repeat(LARGE)),
@@ -167,14 +183,7 @@ async fn child() {
         queue.open_turns(&echo.channel).await.unwrap().len(),
         1 + accepted + small
     );
-
-    // A group of writes that fails as a whole tells each of them why.
-    let group = (0..40).map(|number| queue.accept(vec![large(5000 + number)], None));
-    for (number, answer) in futures_util::future::join_all(group).await.into_iter().enumerate() {
-        assert_clear(&answer.unwrap_err());
-        let note = format!("large{}", 5000 + number);
-        assert_eq!(queue.turn_of("home", &note).await.unwrap(), None);
-    }
+    fail_together(&queue).await;
 
     limit.free();
     queue.heartbeat(held.lease).await.unwrap();

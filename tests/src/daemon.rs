@@ -2,6 +2,8 @@
 
 mod api;
 mod binary;
+mod command;
+mod door;
 mod events;
 mod processes;
 mod tables;
@@ -24,6 +26,8 @@ use uuid::Uuid;
 
 pub use self::api::{Message, Reply, Sent, State, Turn};
 pub(crate) use self::binary::workspace_target;
+pub use self::command::{Ran, run};
+pub use self::door::Answer;
 pub use self::events::{Event, EventStream};
 pub use self::processes::{end, processes_with};
 pub use self::tables::{StateTables, rows};

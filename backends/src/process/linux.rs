@@ -45,13 +45,8 @@ impl Hunt {
     /// lives: afterwards its children belong to another parent.
     pub(crate) fn note_descendants(&mut self, root: i32) -> io::Result<()> {
         let table = scan()?;
-        let roots = table
-            .iter()
-            .filter(|entry| entry.pid == root)
-            .map(|entry| entry.pid)
-            .collect();
         self.known.extend(
-            with_descendants(&table, roots)
+            with_descendants(&table, vec![root])
                 .into_iter()
                 .map(|entry| (entry.pid, entry.started)),
         );

@@ -59,6 +59,19 @@ async fn the_command_line() {
 }
 
 #[tokio::test]
+async fn a_version_that_records_the_system_prompt_is_told_not_to() {
+    let mut bench = Bench::with_script("");
+    let script = bench.dir.path().join("newer");
+    let head = "case \"$1\" in --version) echo 2.1.316; exit;; --help) echo ' --system-prompt-snapshot'; exit;; esac";
+    fs::write(&script, format!("{head}\n{SHOW}")).unwrap();
+    bench.options.prefix_args = vec![script.into()];
+    bench.say("hi").await;
+    let args = shown(&bench).0;
+    let at = args.iter().position(|arg| arg == "--system-prompt-snapshot");
+    assert_eq!(at.and_then(|at| args.get(at + 1)).map(String::as_str), Some("off"));
+}
+
+#[tokio::test]
 async fn the_environment_is_made_from_nothing() {
     let mut bench = Bench::with_script(SHOW);
     bench.options.base_env = [

@@ -196,7 +196,7 @@ pub(super) async fn create(
     let note = vault.create(new).await?;
     // The feed will find nothing new; the answer already knows the agent.
     api.registry.apply(vault, &note.id, Some(&note));
-    api.workers.wake_channel(&name);
+    api.inbox.adopt(&name).await;
     Ok((
         StatusCode::CREATED,
         Json(view(&find(&api, &name)?, &activity(&api).await?)),

@@ -15,8 +15,8 @@ use super::{Options, SqliteQueue, connect, schema};
 use crate::model::{FeedCursor, Lane, Message, NewEffect, SessionUpdate, Settlement, Spend, State, ThreadKey};
 use crate::queue::Queue;
 
-/// Tables that hold, or keep a trace of, what is over. Listings of what is asked for may walk `outbox` in order.
-const HISTORY: [&str; 5] = ["turns", "t", "conversations", "c", "cursors"];
+/// Tables, and their names in statements, that no call may walk through.
+const HISTORY: [&str; 6] = ["turns", "t", "conversations", "c", "cursors", "outbox"];
 
 /// Every statement that ran, with the steps that the virtual machine took for it in all its runs.
 #[derive(Clone, Default)]
@@ -82,18 +82,36 @@ fn message(lane: &Lane, note: &str) -> Message {
     }
 }
 
-/// One of everything, with a name, the statements that it ran and their steps.
-async fn one_of_everything(queue: &SqliteQueue, seen: &Seen) -> Vec<(&'static str, BTreeMap<String, u64>)> {
-    let lane = |thread| Lane {
-        channel: "echo".parse().unwrap(),
-        thread,
-    };
-    let (main, aside) = (lane(ThreadKey::Main), lane(ThreadKey::Subject("aside".into())));
-    let session = Uuid::from_u128(1);
-    let mut ran = Vec::new();
-    let mut note = |name| ran.push((name, seen.take()));
-    seen.take();
+/// The statements that a call ran, with their steps.
+type Ran = Vec<(&'static str, BTreeMap<String, u64>)>;
 
+fn aside() -> Lane {
+    Lane {
+        thread: ThreadKey::Subject("aside".into()),
+        ..main()
+    }
+}
+
+fn main() -> Lane {
+    Lane {
+        channel: "echo".parse().unwrap(),
+        thread: ThreadKey::Main,
+    }
+}
+
+/// One of everything.
+async fn one_of_everything(queue: &SqliteQueue, seen: &Seen) -> Ran {
+    let mut ran = Ran::new();
+    line_up(queue, seen, &mut ran).await;
+    end(queue, seen, &mut ran).await;
+    ran
+}
+
+/// Up to a turn that is back in line.
+async fn line_up(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
+    let mut note = |name| ran.push((name, seen.take()));
+    let (main, aside) = (main(), aside());
+    seen.take();
     let cursor = Some(FeedCursor {
         feed: "home".into(),
         at: 1,
@@ -113,7 +131,7 @@ async fn one_of_everything(queue: &SqliteQueue, seen: &Seen) -> Vec<(&'static st
     assert_eq!(queue.claim(&main).await.unwrap(), None);
     note("claim of a busy lane");
     queue.heartbeat(lease).await.unwrap();
-    queue.begin(lease, session).await.unwrap();
+    queue.begin(lease, Uuid::nil()).await.unwrap();
     queue.unbegin(lease).await.unwrap();
     note("heartbeat, begin, unbegin");
     assert_eq!(queue.open_turns(&main.channel).await.unwrap().len(), 3);
@@ -130,12 +148,17 @@ async fn one_of_everything(queue: &SqliteQueue, seen: &Seen) -> Vec<(&'static st
     note("expire");
     queue.recover().await.unwrap();
     note("recover");
+}
 
+/// The end of that turn, and its effects.
+async fn end(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
+    let mut note = |name| ran.push((name, seen.take()));
+    let main = main();
     let lease = queue.claim(&main).await.unwrap().unwrap().lease;
     let settlement = Settlement {
         state: State::Ok,
         record: json!(1),
-        session: SessionUpdate::Set(session, "/".into()),
+        session: SessionUpdate::Set(Uuid::nil(), "/".into()),
         spend: Spend::default(),
     };
     let effects = ["a", "b", "a"].map(|target| NewEffect {
@@ -163,7 +186,6 @@ async fn one_of_everything(queue: &SqliteQueue, seen: &Seen) -> Vec<(&'static st
         .await
         .unwrap();
     note("undelivered, delivered");
-    ran
 }
 
 #[tokio::test]

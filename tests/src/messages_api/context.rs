@@ -64,6 +64,8 @@ struct Metadata {
 pub(super) struct Context {
     /// The CLI's session id.
     pub(super) session: Option<String>,
+    /// The texts of the system prompt.
+    pub(super) system: String,
     /// Entries of `messages`.
     pub(super) messages: usize,
     /// Texts that a user (or the CLI in the user's name) wrote, without reminders and tool results.
@@ -91,6 +93,7 @@ impl Body {
         }
         let mut context = Context {
             session: self.session(headers),
+            system: texts(&self.system),
             messages: messages.len(),
             ..Context::default()
         };
@@ -209,15 +212,15 @@ impl Context {
             }
             BlockRef::ToolResult(_, content) => {
                 self.rounds += 1;
-                self.tool_result = Some(result_text(content));
+                self.tool_result = Some(texts(content));
             }
             BlockRef::ToolUse(_) | BlockRef::Other => {}
         }
     }
 }
 
-/// The text of a tool result: a string, or the texts among its blocks.
-fn result_text(content: &Value) -> String {
+/// The text of a tool result or a system prompt: a string, or the texts among its blocks.
+fn texts(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(blocks) => {
@@ -274,6 +277,7 @@ mod tests {
         ]));
         let expected = Context {
             session: None,
+            system: String::new(),
             messages: 6,
             user_messages: 2,
             prompt: "new prompt".to_owned(),

@@ -12,6 +12,8 @@ pub struct Request {
     pub session: Option<String>,
     /// As asked for.
     pub model: String,
+    /// The texts of the system prompt, one paragraph each.
+    pub system: String,
     /// Whether events were asked for.
     pub stream: bool,
     /// Entries of `messages`: grows with the conversation, tool rounds included.
@@ -64,6 +66,7 @@ impl Record {
         requests.push(Request {
             session: context.session.clone(),
             model: model.to_owned(),
+            system: context.system.clone(),
             stream,
             messages: context.messages,
             user_messages: context.user_messages,

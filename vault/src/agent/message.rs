@@ -62,6 +62,21 @@ pub struct Callback {
 }
 
 impl Inbound {
+    /// A message without text and sender.
+    #[must_use]
+    pub fn blank(agent: String) -> Self {
+        Self {
+            agent,
+            text: String::new(),
+            sender: String::new(),
+            subject: None,
+            reply_to: None,
+            correlation_id: None,
+            delegation_depth: 0,
+            callback: None,
+        }
+    }
+
     /// Whether a note wakes an agent: it carries the inbound tag and is no answer of an agent.
     #[must_use]
     pub fn wakes(note: &Note) -> bool {

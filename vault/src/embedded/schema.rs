@@ -165,6 +165,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_committed_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writer(&dir.path().join("vault.db")).unwrap();
+        let pragma = |name: &str| -> String {
+            let sql = format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}");
+            conn.query_row(&sql, [], |row| row.get(0)).unwrap()
+        };
+        // Synchronous 2 is FULL: a commit survives a loss of power.
+        let values = ["journal_mode", "synchronous", "foreign_keys"].map(pragma);
+        assert_eq!(values, ["wal", "2", "1"]);
+    }
+
+    #[test]
     fn a_file_that_others_may_read_is_made_private() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("vault.db");

@@ -27,7 +27,7 @@ export function SignIn() {
         This page is open only to whoever can run Reveille's commands here. In a terminal on the machine where it runs, type
       </p>
       <pre>reveille open</pre>
-      <p>It opens this page with a fresh link, which works once. You can also paste that link here:</p>
+      <p>It prints a link that signs a browser in, once. Follow it, or paste it here:</p>
       <form onSubmit={submit}>
         <label for="code">Sign-in link or code</label>
         <div class="inline">

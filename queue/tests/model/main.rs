@@ -1,6 +1,9 @@
 //! Random histories against a model that fits on a page: same answers, same order, same states, same sums.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod reference;
+mod step;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -9,169 +12,15 @@ use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 use reveille_queue::{
-    Accepted, EffectState, FeedCursor, Lane, Lease, LeaseError, Message, NewEffect, Queue, Recovery, SessionUpdate,
-    Settlement, Spend, SqliteQueue, State,
+    Accepted, EffectState, FeedCursor, Lane, Lease, Message, Queue, SessionUpdate, Settlement, Spend, SqliteQueue,
+    State,
 };
 use serde_json::json;
 use uuid::Uuid;
 
+use reference::{Model, Pending, Turn};
+use step::{Step, history};
 use support::{Factory, LEASE, Sqlite, after, effect, lane, message, subject};
-
-/// One step of a history. Numbers choose among what there is.
-#[derive(Debug, Clone)]
-enum Step {
-    Accept {
-        notes: Vec<(usize, u8)>,
-        cursor: u64,
-    },
-    Claim(usize),
-    Heartbeat(usize),
-    Begin {
-        lease: usize,
-        session: u8,
-    },
-    Unbegin(usize),
-    Release(usize),
-    Settle {
-        lease: usize,
-        state: usize,
-        session: u8,
-        unit: u64,
-        targets: Vec<u8>,
-    },
-    Recover,
-    Expire,
-    Reopen,
-    Pass(i64),
-    Deliver(Vec<usize>),
-    Fail {
-        effect: usize,
-        delay: Option<i64>,
-    },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let at = 0..64_usize;
-    let notes = prop::collection::vec((0..4_usize, 0..40_u8), 0..4);
-    let targets = prop::collection::vec(0..3_u8, 0..4);
-    prop_oneof![
-        5 => (notes, 0..50_u64).prop_map(|(notes, cursor)| Step::Accept { notes, cursor }),
-        8 => (0..4_usize).prop_map(Step::Claim),
-        1 => at.clone().prop_map(Step::Heartbeat),
-        4 => (at.clone(), 0..5_u8).prop_map(|(lease, session)| Step::Begin { lease, session }),
-        2 => at.clone().prop_map(Step::Unbegin),
-        3 => at.clone().prop_map(Step::Release),
-        6 => (at.clone(), 0..4_usize, 0..5_u8, 0..1_000_000_007_u64, targets)
-            .prop_map(|(lease, state, session, unit, targets)| Step::Settle { lease, state, session, unit, targets }),
-        1 => Just(Step::Recover),
-        1 => Just(Step::Expire),
-        1 => Just(Step::Reopen),
-        3 => (-40..80_i64).prop_map(Step::Pass),
-        2 => prop::collection::vec(at.clone(), 0..3).prop_map(Step::Deliver),
-        3 => (at, prop::option::of(-10..100_i64)).prop_map(|(effect, delay)| Step::Fail { effect, delay }),
-    ]
-}
-
-struct Turn {
-    id: Uuid,
-    message: Message,
-    state: State,
-    epoch: u64,
-    lease_until: Timestamp,
-    begun: Option<Uuid>,
-    /// The sessions of the attempts that were cut off; what was taken back is gone.
-    cut: u32,
-    cut_session: Option<Uuid>,
-    spend: Spend,
-}
-
-struct Pending {
-    id: u64,
-    turn: Uuid,
-    new: NewEffect,
-    due_at: Timestamp,
-    attempts: u32,
-    parked: bool,
-}
-
-/// All that a queue has to remember.
-#[derive(Default)]
-struct Model {
-    turns: Vec<Turn>,
-    sessions: BTreeMap<Lane, Option<(Uuid, String)>>,
-    cursor: u64,
-    effects: Vec<Pending>,
-    leases: Vec<Lease>,
-}
-
-impl Model {
-    fn holder(&mut self, lease: Lease) -> Result<&mut Turn, LeaseError> {
-        let held = |turn: &&mut Turn| (turn.id, turn.epoch, turn.state) == (lease.turn, lease.epoch, State::Working);
-        let stale = LeaseError::Stale { turn: lease.turn };
-        self.turns.iter_mut().find(held).ok_or(stale)
-    }
-
-    /// The chosen lease: mostly one of the newest, sometimes any that was ever given.
-    fn lease(&self, number: usize) -> Option<Lease> {
-        let among = if number < 56 {
-            self.leases.len().min(3)
-        } else {
-            self.leases.len()
-        };
-        self.leases.iter().rev().nth(number.checked_rem(among)?).copied()
-    }
-
-    fn requeue(&mut self, gone: impl Fn(&Turn) -> bool) -> Recovery {
-        let mut found = Recovery::default();
-        for turn in &mut self.turns {
-            if turn.state == State::Working && gone(turn) {
-                match turn.begun {
-                    Some(_) => found.interrupted += 1,
-                    None => found.requeued += 1,
-                }
-                turn.back_in_line();
-            }
-        }
-        found
-    }
-
-    fn in_line(&self, lane: &Lane, state: State) -> impl Iterator<Item = &Turn> {
-        self.turns
-            .iter()
-            .filter(move |turn| turn.message.lane == *lane && turn.state == state)
-    }
-
-    fn due(&self, now: Timestamp) -> Vec<u64> {
-        let mut held = Vec::new();
-        let mut due = Vec::new();
-        for effect in self.effects.iter().filter(|effect| !effect.parked) {
-            if effect.due_at > now {
-                held.push(&effect.new.target);
-            } else if !held.contains(&&effect.new.target) {
-                due.push(effect.id);
-            }
-        }
-        due
-    }
-
-    fn next_due(&self) -> Option<Timestamp> {
-        let mut heads = BTreeMap::new();
-        for effect in self.effects.iter().filter(|effect| !effect.parked) {
-            heads.entry(&effect.new.target).or_insert(effect.due_at);
-        }
-        heads.into_values().min()
-    }
-}
-
-impl Turn {
-    fn back_in_line(&mut self) {
-        self.state = State::Waiting;
-        if let Some(session) = self.begun.take() {
-            self.cut += 1;
-            self.cut_session = Some(session);
-        }
-    }
-}
 
 /// The real queue and the model, side by side.
 struct Pair {
@@ -506,13 +355,13 @@ impl Pair {
 proptest! {
     // Some seconds of histories; `PROPTEST_CASES` may ask for more.
     #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 48 },
+        cases: if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 24 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
 
     #[test]
-    fn a_queue_does_what_the_model_does(steps in prop::collection::vec(step(), 1..60)) {
+    fn a_queue_does_what_the_model_does(steps in history()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut pair = Pair::new();

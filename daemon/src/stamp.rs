@@ -1,0 +1,43 @@
+//! What the daemon writes on people's notes: `status` and `status_detail`, and only when they say something else.
+
+use reveille_vault::{Key, Note, NoteId, Patch, Precondition, Vault, VaultError};
+use serde_json::Value;
+
+/// Whether a note says this already. A key that is not there says nothing, which is the same as blank.
+pub(crate) fn says(note: &Note, status: &str, detail: &str) -> bool {
+    let text = |key: &str| note.metadata.get(key).and_then(Value::as_str).unwrap_or_default();
+    text("status") == status && text("status_detail") == detail
+}
+
+/// Makes a note say it. A note that is gone needs nothing.
+///
+/// # Errors
+/// The vault cannot be used now.
+pub(crate) async fn show(vault: &dyn Vault, note: &Note, status: &str, detail: &str) -> Result<(), VaultError> {
+    if says(note, status, detail) {
+        return Ok(());
+    }
+    let metadata = [("status", status), ("status_detail", detail)]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), Value::String(value.to_owned())))
+        .collect();
+    let patch = Patch {
+        metadata,
+        ..Patch::default()
+    };
+    match vault.patch(&Key::Id(note.id.clone()), patch, Precondition::Force).await {
+        Ok(_) | Err(VaultError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same for a note that has to be read first.
+///
+/// # Errors
+/// The vault cannot be used now.
+pub(crate) async fn show_by_id(vault: &dyn Vault, id: &NoteId, status: &str, detail: &str) -> Result<(), VaultError> {
+    match vault.get(&Key::Id(id.clone())).await? {
+        Some(note) => show(vault, &note, status, detail).await,
+        None => Ok(()),
+    }
+}
