@@ -394,8 +394,17 @@ fn parse(table: &Table, origin: &str) -> Result<Config, ConfigError> {
         .try_into()
         .map_err(|error: toml::de::Error| ConfigError::Wrong {
             origin: origin.to_owned(),
-            message: with_nearest(error.message()),
+            message: explain(&error),
         })
+}
+
+/// The message with the place: only the error's long form names the key.
+fn explain(error: &toml::de::Error) -> String {
+    let (text, message) = (error.to_string(), with_nearest(error.message()));
+    match text.lines().find_map(|line| line.strip_prefix("in ")) {
+        Some(place) => format!("{place}: {message}"),
+        None => message,
+    }
 }
 
 /// Adds "did you mean" to serde's "unknown field `x`, expected one of `a`, `b`".

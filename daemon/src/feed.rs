@@ -17,6 +17,8 @@ use crate::stamp;
 const BATCH: u32 = 256;
 /// Changes without a message after which the cursor is stored all the same: bounds what a start reads again.
 const UNSAVED_MAX: u64 = 1024;
+/// Status on the note of a message that names no agent.
+const UNROUTABLE: &str = "error";
 /// Longest pause after a failure of the vault or the queue.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
@@ -126,12 +128,18 @@ impl Feed {
                 continue;
             };
             match Inbound::parse(note) {
-                Ok(message) => arrivals.push(Arrival {
-                    vault: self.vault.name().to_owned(),
-                    note: note.id.to_string(),
-                    message,
-                }),
-                Err(error) => stamp::show(&*self.vault, note, "error", &error.to_string()).await?,
+                Ok(message) => {
+                    // Our word on a note that a person has mended. On a callback `status` is the outcome that it reports.
+                    if message.callback.is_none() && note.text("status").as_deref() == Some(UNROUTABLE) {
+                        stamp::show(&*self.vault, note, "", "").await?;
+                    }
+                    arrivals.push(Arrival {
+                        vault: self.vault.name().to_owned(),
+                        note: note.id.to_string(),
+                        message,
+                    });
+                }
+                Err(error) => stamp::show(&*self.vault, note, UNROUTABLE, &error.to_string()).await?,
             }
         }
         crash::point("feed.read");
@@ -170,6 +178,10 @@ impl Feed {
             let detail = format!("waits: there is no agent {agent:?} yet; define it, or delete this note");
             if let Ok(id) = NoteId::new(arrival.note.as_str()) {
                 stamp::show_by_id(&*self.vault, &id, WAITING, &detail).await?;
+                if self.inbox.registry.get(agent).is_some() {
+                    // It came meanwhile.
+                    stamp::show_by_id(&*self.vault, &id, "", "").await?;
+                }
             }
         }
         Ok(())

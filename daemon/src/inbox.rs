@@ -77,7 +77,7 @@ impl Inbox {
     ) -> Result<Vec<Accepted>, QueueError> {
         let mut messages = Vec::with_capacity(arrivals.len());
         for arrival in &arrivals {
-            let channel: ChannelName = arrival.message.agent.parse().map_err(|error| QueueError::Corrupt {
+            let channel: ChannelName = arrival.message.agent.parse().map_err(|error| QueueError::Refused {
                 reason: format!("the message {} was routed to no channel: {error}", arrival.note),
             })?;
             messages.push(Message {
@@ -123,19 +123,14 @@ impl Inbox {
     }
 
     async fn announce(&self, arrival: &Arrival, lane: &Lane, turn: Uuid) {
-        let open = match self.queue.open_turns(&lane.channel).await {
-            Ok(open) => open,
+        let place = match self.queue.place(turn).await {
+            Ok(place) => place,
             Err(error) => {
-                tracing::warn!(%error, channel = %lane.channel, "could not count the messages in line");
-                Vec::new()
+                tracing::warn!(%error, channel = %lane.channel, "the place in line is unknown");
+                None
             }
         };
-        let mine: Vec<_> = open.iter().filter(|other| other.message.lane == *lane).collect();
-        let position = mine.iter().position(|other| other.id == turn).unwrap_or(mine.len());
-        let thread = mine
-            .iter()
-            .find(|other| other.id == turn)
-            .map_or(Uuid::nil(), |own| own.conversation);
+        let (thread, position) = place.map_or((Uuid::nil(), 0), |place| (place.conversation, place.ahead));
         let subject = Subject {
             channel: lane.channel.to_string(),
             turn,

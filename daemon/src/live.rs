@@ -49,7 +49,7 @@ pub(crate) enum Milestone {
     /// The message has been accepted.
     Queued {
         /// Messages before it in its conversation.
-        position: usize,
+        position: u64,
         /// The message's text, cut at 2 000 characters.
         text: String,
         /// Who wrote it.

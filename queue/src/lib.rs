@@ -9,7 +9,7 @@ mod sqlite;
 
 pub use model::{
     Accepted, ChannelName, Claim, Conversation, Effect, EffectState, FeedCursor, InvalidName, Lane, Lease, Message,
-    NewEffect, Overview, Recovery, SessionUpdate, Settlement, Spend, State, ThreadKey, Turn,
+    NewEffect, Overview, Place, Recovery, SessionUpdate, Settlement, Spend, State, ThreadKey, Turn,
 };
 pub use queue::{LeaseError, Queue, QueueError};
 pub use sqlite::{Options, SqliteQueue};

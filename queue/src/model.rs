@@ -384,6 +384,15 @@ pub struct Recovery {
     pub interrupted: u64,
 }
 
+/// Where an open turn stands in line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its conversation.
+    pub conversation: Uuid,
+    /// Turns of its lane before it, the one being worked on included; counted up to 1 000.
+    pub ahead: u64,
+}
+
 /// A channel at a glance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {

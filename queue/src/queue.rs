@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview,
+    Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview, Place,
     Recovery, Settlement, Turn,
 };
 
@@ -131,6 +131,12 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// [`QueueError`].
     async fn depths(&self) -> Result<Vec<(ChannelName, u64)>, QueueError>;
+
+    /// Where a turn stands in line; `None` when it is settled or unknown.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn place(&self, turn: Uuid) -> Result<Option<Place>, QueueError>;
 
     /// Every channel that ever had a message, by name.
     ///

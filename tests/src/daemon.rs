@@ -5,6 +5,7 @@ mod binary;
 mod command;
 mod door;
 mod events;
+mod journal;
 mod processes;
 mod tables;
 
@@ -29,6 +30,7 @@ pub(crate) use self::binary::workspace_target;
 pub use self::command::{Ran, run};
 pub use self::door::Answer;
 pub use self::events::{Event, EventStream};
+pub use self::journal::{Journal, JournalConversation, JournalNote, JournalTurn, Spend};
 pub use self::processes::{end, processes_with};
 pub use self::tables::{StateTables, rows};
 use crate::{MessagesApi, claude, eventually};
@@ -78,13 +80,6 @@ impl Builder {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.insert(name.to_owned(), value.into());
-        self
-    }
-
-    /// The first start kills itself at that point: see [`Daemon::fail_point`].
-    #[must_use]
-    pub fn fail_point(mut self, name: &str, nth: u32) -> Self {
-        self.fail_point = Some(format!("{name}:{nth}"));
         self
     }
 
@@ -175,6 +170,12 @@ impl Daemon {
         self.dir.path().join("s")
     }
 
+    /// A directory for files of the test, which goes with the daemon. Its path needs no quotes in a shell.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
     /// Processes that it started, directly or not, and that run now.
     ///
     /// # Errors
@@ -188,6 +189,41 @@ impl Daemon {
     /// # Errors
     /// As [`Builder::start`].
     pub async fn start(&mut self) -> Result<()> {
+        let pid = self.spawn().await?;
+        let ready = eventually("the daemon is healthy", LIMIT, async || {
+            if let Some(status) = self.ended()? {
+                self.child = None;
+                bail!("the daemon ended with {status} at its start");
+            }
+            self.ready(pid).await
+        });
+        let ready = ready.await;
+        (self.info, self.token) = ready.with_context(|| self.log_tail())?;
+        Ok(())
+    }
+
+    /// Starts it so that it kills itself at a named point of its work, the `nth` time it gets there; that may be before it
+    /// serves. Debug builds only. Wait for it with [`Daemon::wait_killed`].
+    ///
+    /// # Errors
+    /// When it is not healthy within [`LIMIT`] and has not ended by that SIGKILL.
+    pub async fn start_doomed(&mut self, name: &str, nth: u32) -> Result<()> {
+        self.settings.fail_point = Some(format!("{name}:{nth}"));
+        let pid = self.spawn().await?;
+        let ready = eventually("the daemon is healthy", LIMIT, async || {
+            match self.ended()? {
+                Some(status) if was_killed(status) => Ok(Some(None)),
+                Some(status) => bail!("the daemon ended with {status} at its start"),
+                None => Ok(self.ready(pid).await?.map(Some)),
+            }
+        });
+        if let Some(ready) = ready.await.with_context(|| self.log_tail())? {
+            (self.info, self.token) = ready;
+        }
+        Ok(())
+    }
+
+    async fn spawn(&mut self) -> Result<u32> {
         ensure!(self.child.is_none(), "the daemon runs already");
         let program = binary::reveille().await?;
         let mut command = self.command(&program)?;
@@ -208,16 +244,7 @@ impl Daemon {
             .with_context(|| format!("start {}", program.display()))?;
         let pid = child.id().context("a child that runs has a pid")?;
         self.child = Some(child);
-        let ready = eventually("the daemon is healthy", LIMIT, async || self.ready(pid).await).await;
-        let (info, token) = ready.with_context(|| self.log_tail())?;
-        (self.info, self.token) = (info, token);
-        Ok(())
-    }
-
-    /// Kills it with SIGKILL at a named point of its work, the `nth` time it gets there, after the next start. Debug
-    /// builds only. Wait for it with [`Daemon::wait_killed`].
-    pub fn fail_point(&mut self, name: &str, nth: u32) {
-        self.settings.fail_point = Some(format!("{name}:{nth}"));
+        Ok(pid)
     }
 
     /// Changes a variable of the environment for the next start.
@@ -294,7 +321,7 @@ impl Daemon {
     pub async fn wait_killed(&mut self) -> Result<()> {
         let status = self.wait_exit(LIMIT).await?;
         ensure!(
-            status.signal() == Some(Signal::KILL.as_raw()),
+            was_killed(status),
             "the daemon ended with {status}\n{}",
             self.log_tail()
         );
@@ -360,12 +387,12 @@ impl Daemon {
         Ok(command)
     }
 
-    /// What the daemon wrote about itself, once it answers; an error if it has ended.
-    async fn ready(&mut self, pid: u32) -> Result<Option<(Info, String)>> {
-        if let Some(status) = self.child.as_mut().context("the daemon does not run")?.try_wait()? {
-            self.child = None;
-            bail!("the daemon ended with {status} at its start");
-        }
+    fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.as_mut().context("the daemon does not run")?.try_wait()?)
+    }
+
+    /// What the daemon wrote about itself, once it answers.
+    async fn ready(&self, pid: u32) -> Result<Option<(Info, String)>> {
         let Ok(written) = std::fs::read(self.state_dir().join("daemon.json")) else {
             return Ok(None);
         };
@@ -399,6 +426,10 @@ impl Daemon {
             Err(error) => format!("the daemon's log cannot be read: {error}"),
         }
     }
+}
+
+fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw())
 }
 
 impl Drop for Daemon {

@@ -188,7 +188,12 @@ impl<'a> Play<'a> {
     }
 
     fn friendly(&self) -> String {
-        let quoted: String = self.prompt.split_whitespace().collect::<Vec<_>>().join(" ");
+        // What the daemon says before the message is no part of what a person wrote.
+        let message = match self.prompt.split_once("\n\n") {
+            Some((line, message)) if line.starts_with("[Run context") => message,
+            _ => self.prompt.as_str(),
+        };
+        let quoted: String = message.split_whitespace().collect::<Vec<_>>().join(" ");
         let short: String = quoted.chars().take(QUOTED).collect();
         let dots = if short.len() < quoted.len() { "…" } else { "" };
         let count = self.transcript.messages;

@@ -63,6 +63,9 @@ impl IntoResponse for ApiError {
 
 impl From<QueueError> for ApiError {
     fn from(error: QueueError) -> Self {
+        if let QueueError::Refused { .. } = error {
+            return Self::new(StatusCode::BAD_REQUEST, "invalid_message", error.to_string());
+        }
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", error.to_string())
             .then("Nothing was changed. See `reveille doctor`, then try again.")
     }

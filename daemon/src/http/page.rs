@@ -1,7 +1,7 @@
 //! The page and its files.
 
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use reveille_web_ui::{Asset, CONTENT_SECURITY_POLICY};
 
@@ -14,7 +14,7 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
 pub(super) async fn asset(uri: Uri, headers: HeaderMap) -> Response {
     match reveille_web_ui::asset(uri.path()) {
         Some(asset) => answer(asset, &headers),
-        None => status(StatusCode::NOT_FOUND),
+        None => super::not_found().await.into_response(),
     }
 }
 

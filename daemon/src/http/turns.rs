@@ -94,7 +94,8 @@ pub(super) async fn show(State(api): State<Api>, Path(turn): Path<String>) -> Re
 /// `POST /api/turns/{turn}/stop`
 pub(super) async fn stop(State(api): State<Api>, Path(turn): Path<String>) -> Result<Json<Value>, ApiError> {
     let found = find(&api, &turn).await?;
-    if api.workers.stop(found.id) {
+    // A settled turn is still at work for a moment, until the vault has its reply: too late to stop it.
+    if !found.state.is_terminal() && api.workers.stop(found.id) {
         return Ok(Json(json!({ "stopping": true })));
     }
     let state = found.state.as_str();

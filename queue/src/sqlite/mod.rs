@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview,
+    Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview, Place,
     Recovery, Settlement, Turn,
 };
 use crate::queue::{LeaseError, Queue, QueueError};
@@ -326,6 +326,10 @@ impl Queue for SqliteQueue {
             })
         })
         .await
+    }
+
+    async fn place(&self, turn: Uuid) -> Result<Option<Place>, QueueError> {
+        self.read(move |connection| rows::place(connection, turn)).await
     }
 
     async fn overview(&self) -> Result<Vec<Overview>, QueueError> {

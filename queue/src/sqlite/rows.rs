@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Fault;
-use crate::model::{Conversation, Effect, EffectState, Lane, Message, Overview, Spend, State, ThreadKey, Turn};
+use crate::model::{Conversation, Effect, EffectState, Lane, Message, Overview, Place, Spend, State, ThreadKey, Turn};
 
 /// Columns of a turn with its conversation, in the order that [`turn`] reads.
 pub(super) const TURN: &str = "t.id, t.conversation, t.channel, c.thread, t.vault, t.note, t.body, t.state, t.interruptions, \
@@ -163,4 +163,23 @@ pub(super) fn collect<T>(
         found.push(read(row)?);
     }
     Ok(found)
+}
+
+/// Where an open turn stands in line. Bounded: a long line is not counted to its end.
+pub(super) fn place(connection: &Connection, turn: Uuid) -> Result<Option<Place>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT t.conversation, iif(t.state = 'working', 0, \
+         (SELECT count(*) FROM turns w WHERE w.channel = t.channel AND w.conversation = t.conversation \
+          AND w.state = 'working') \
+         + (SELECT count(*) FROM (SELECT 1 FROM turns w WHERE w.channel = t.channel AND w.conversation = t.conversation \
+            AND w.state = 'waiting' AND w.seq < t.seq LIMIT 999))) \
+         FROM turns t WHERE t.id = ? AND t.state IN ('waiting', 'working')",
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(Place {
+            conversation: row.get(0)?,
+            ahead: row.get(1)?,
+        })
+    };
+    Ok(statement.query_row([turn], read).optional()?)
 }

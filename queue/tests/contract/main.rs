@@ -107,6 +107,7 @@ macro_rules! contract {
                     the_outbox_survives_a_restart
                 }
                 views {
+                    a_place_counts_what_is_before_it
                     open_turns_come_working_first
                     depths_count_turns_in_line
                     settled_turns_come_newest_first

@@ -38,6 +38,22 @@ pub(crate) async fn open_turns_come_working_first<F: Factory>(storage: &F) {
     assert_eq!(notes(&open().await), ["2", "3", "4", "5"]);
 }
 
+pub(crate) async fn a_place_counts_what_is_before_it<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let (main, aside) = (lane("a"), subject("a", "aside"));
+    let turns = accept(&queue, &main, &["1", "2", "3"]).await;
+    let other = accept(&queue, &aside, &["4"]).await;
+    let ahead = async |turn: Uuid| queue.place(turn).await.unwrap().map(|place| place.ahead);
+    assert_eq!([ahead(turns[0]).await, ahead(turns[2]).await, ahead(other[0]).await], [Some(0), Some(2), Some(0)]);
+    let conversation = queue.turn(turns[0]).await.unwrap().unwrap().conversation;
+    assert_eq!(queue.place(turns[2]).await.unwrap().map(|place| place.conversation), Some(conversation));
+
+    let lease = claim(&queue, &main).await.lease;
+    assert_eq!([ahead(turns[0]).await, ahead(turns[2]).await], [Some(0), Some(2)]);
+    queue.settle(lease, done(), Vec::new()).await.unwrap();
+    assert_eq!([ahead(turns[0]).await, ahead(turns[2]).await, ahead(Uuid::nil()).await], [None, Some(1), None]);
+}
+
 pub(crate) async fn depths_count_turns_in_line<F: Factory>(storage: &F) {
     let queue = storage.open();
     let (a, aside, b) = (lane("a"), subject("a", "aside"), lane("b"));

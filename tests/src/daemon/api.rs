@@ -158,6 +158,50 @@ impl Daemon {
             .ok()
     }
 
+    /// Sends a message as a careful client does: with a key under which it may be sent again. `None` when no answer came,
+    /// as from a daemon that died.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    pub async fn send_keyed(&self, agent: &str, key: &str, body: &Value) -> Result<Option<Sent>> {
+        let request = self.http.post(self.at(&["api", "channels", agent, "send"])?);
+        match self.attempt(request.header("idempotency-key", key).json(body)).await {
+            Some(reply) => reply.ok().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes a message to an agent as a note of the vault `default`, in one place for each key. Answers the id of the note,
+    /// `None` when no answer came.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    pub async fn put_message(&self, agent: &str, key: &str, message: &Value) -> Result<Option<String>> {
+        let path = format!("letters/{key}");
+        let metadata = json!({"agent": agent, "sender": message["sender"]});
+        let note = json!({
+            "content": message["text"], "tags": ["agent/message", "agent/message/inbound"], "metadata": metadata,
+            "if_missing": "create", "force": true
+        });
+        let request = self
+            .http
+            .patch(self.at(&["vault", "default", "api", "notes", &path])?);
+        let Some(reply) = self.attempt(request.json(&note)).await else {
+            return Ok(None);
+        };
+        let note: Value = reply.ok()?;
+        Ok(Some(note["id"].as_str().context("a note has an id")?.to_owned()))
+    }
+
+    /// `None` when no whole answer came.
+    async fn attempt(&self, request: reqwest::RequestBuilder) -> Option<Reply> {
+        // silent-ok: for a client the daemon has died, which the caller expects
+        let response = request.bearer_auth(&self.token).send().await.ok()?;
+        let status = response.status().as_u16();
+        let body = response.json().await.ok()?; // silent-ok: as above
+        Some(Reply { status, body })
+    }
+
     /// The messages of an agent's channel, the oldest first.
     ///
     /// # Errors

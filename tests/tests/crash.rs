@@ -1,0 +1,293 @@
+//! The daemon dies at every point of its work. No message is lost, none is answered twice, nothing is left behind.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use pretty_assertions::assert_eq;
+use reveille_tests::daemon::{Daemon, Journal, LIMIT, Sent, State};
+use reveille_tests::eventually;
+use serde_json::{Value, json};
+
+/// All messages of a load, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+const AGENTS: [&str; 3] = ["ann", "ben", "cleo"];
+
+/// What one sender has yet to send to one agent. A letter without an answer is sent again, under the same key.
+struct Sender {
+    agent: &'static str,
+    letters: VecDeque<Letter>,
+    /// Notes of the letters that were taken.
+    taken: BTreeSet<String>,
+}
+
+struct Letter {
+    key: String,
+    body: Value,
+    /// Written as a note of the vault instead of posted to the agent.
+    as_note: bool,
+}
+
+impl Sender {
+    fn new(agent: &'static str) -> Self {
+        Self {
+            agent,
+            letters: VecDeque::new(),
+            taken: BTreeSet::new(),
+        }
+    }
+
+    fn write(&mut self, key: &str, text: &str, as_note: bool) -> &mut Self {
+        let (key, body) = (key.to_owned(), json!({"text": text, "sender": "tester"}));
+        self.letters.push_back(Letter { key, body, as_note });
+        self
+    }
+
+    /// Sends until all letters are taken or no answer comes any more.
+    async fn send(&mut self, daemon: &Daemon) -> Result<()> {
+        while let Some(letter) = self.letters.front() {
+            let taken = if letter.as_note {
+                daemon.put_message(self.agent, &letter.key, &letter.body).await?
+            } else {
+                let sent = daemon.send_keyed(self.agent, &letter.key, &letter.body).await?;
+                sent.map(|sent| sent.id)
+            };
+            let Some(note) = taken else { return Ok(()) };
+            self.taken.insert(note);
+            self.letters.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// All senders at once.
+async fn send_all(daemon: &Daemon, senders: &mut [Sender; 3]) -> Result<()> {
+    let [a, b, c] = senders;
+    tokio::try_join!(a.send(daemon), b.send(daemon), c.send(daemon))?;
+    Ok(())
+}
+
+async fn daemon_with_agents() -> Result<Daemon> {
+    let daemon = Daemon::builder().stand_in().start().await?;
+    for agent in AGENTS {
+        daemon.create_agent(agent, "You help.").await?;
+    }
+    Ok(daemon)
+}
+
+/// A text whose turn takes its time and finds out whether another turn of the same agent runs beside it.
+fn alone(dir: &Path, agent: &str, name: &str) -> String {
+    let (lock, alarm) = (dir.join(format!("{agent}.lock")), dir.join("overlaps"));
+    let (lock, alarm) = (lock.display(), alarm.display());
+    // 75 is what flock says when the lock is taken; a command that was killed says something else.
+    let exec = format!("flock -n -E 75 {lock} sleep 0.03; test $? != 75 || echo {agent} {name} >> {alarm}");
+    format!("[[exec {exec}]] [[slow 3x5ms]] [[reply {agent} {name}]]")
+}
+
+fn overlaps(daemon: &Daemon) -> String {
+    std::fs::read_to_string(daemon.scratch().join("overlaps")).unwrap_or_default()
+}
+
+/// Three messages for each of three agents, one of them with a requester, one of each three written as a note.
+fn load(daemon: &Daemon) -> [Sender; 3] {
+    AGENTS.map(|agent| {
+        let mut sender = Sender::new(agent);
+        for (name, as_note) in [("first", false), ("second", true), ("third", false)] {
+            sender.write(&format!("{agent}-{name}"), &alone(&daemon.scratch(), agent, name), as_note);
+        }
+        if agent == "ann" {
+            sender.letters[0].body["reply_to"] = "ben".into();
+        }
+        sender
+    })
+}
+
+/// Everything that must be so at the end, whatever happened before.
+async fn assert_whole(daemon: &mut Daemon, senders: &[Sender; 3], journal: &Journal) -> Result<()> {
+    assert_eq!(journal.violations(), Vec::<String>::new());
+    let notes: BTreeSet<_> = journal.turns.iter().map(|turn| turn.note.clone()).collect();
+    for sender in senders {
+        assert_eq!(sender.taken.difference(&notes).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+    assert_eq!(overlaps(daemon), "");
+    let status = daemon.stop().await?;
+    ensure!(status.success(), "the daemon ended with {status} on SIGTERM");
+    assert_eq!(daemon.children()?, Vec::<u32>::new());
+    // What a stop writes is not another answer.
+    assert_eq!(daemon.journal()?, *journal);
+    Ok(())
+}
+
+/// Dies at a point of its work, then is started again.
+async fn dies_at(point: &str, nth: u32) -> Result<()> {
+    let mut daemon = daemon_with_agents().await?;
+    daemon.stop().await?;
+    let mut senders = load(&daemon);
+    daemon.start_doomed(point, nth).await?;
+    send_all(&daemon, &mut senders).await?;
+    daemon.wait_killed().await?;
+
+    daemon.start().await?;
+    send_all(&daemon, &mut senders).await?;
+    let journal = daemon.wait_quiet(PATIENCE).await?;
+    let states: Vec<_> = journal
+        .turns
+        .iter()
+        .map(|turn| (turn.state.as_str(), turn.interruptions <= 1))
+        .collect();
+    // Nine messages and one callback. One interruption is mended.
+    assert_eq!(states, [("ok", true); 10], "{:#?}", journal.turns);
+    assert_whole(&mut daemon, &senders, &journal).await
+}
+
+macro_rules! dies_at {
+    ($($name:ident: $point:literal,)+) => {
+        /// Where the daemon can be made to die, each with a test below.
+        const POINTS: &[&str] = &[$($point),+];
+        $(
+            #[tokio::test]
+            async fn $name() -> Result<()> {
+                for nth in [1, 2] {
+                    dies_at($point, nth).await.with_context(|| format!("dying at {}:{nth}", $point))?;
+                }
+                Ok(())
+            }
+        )+
+    };
+}
+
+dies_at! {
+    dies_with_changes_read: "feed.read",
+    dies_with_changes_accepted: "feed.accepted",
+    dies_with_a_message_written: "intake.created",
+    dies_with_a_message_accepted: "intake.accepted",
+    dies_with_a_turn_claimed: "turn.claimed",
+    dies_with_a_child_started: "turn.spawned",
+    dies_with_the_prompt_about_to_be_given: "turn.begun",
+    dies_with_the_prompt_taken: "turn.init",
+    dies_in_the_middle_of_an_answer: "turn.text",
+    dies_with_a_child_ended: "turn.ran",
+    dies_with_a_turn_settled: "turn.settled",
+    dies_with_an_effect_written: "outbox.written",
+    dies_with_effects_delivered: "outbox.delivered",
+}
+
+#[test]
+fn every_point_has_its_test() -> Result<()> {
+    fn points(dir: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+        for entry in std::fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                points(&path, found)?;
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = std::fs::read_to_string(&path)?;
+                let named = source.split("crash::point(\"").skip(1);
+                found.extend(named.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            }
+        }
+        Ok(())
+    }
+    let mut found = BTreeSet::new();
+    points(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../daemon/src"), &mut found)?;
+    assert_eq!(found, POINTS.iter().map(|&point| point.to_owned()).collect());
+    Ok(())
+}
+
+/// Pseudo-random numbers (splitmix64), the same for a seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn millis(&mut self, below: u64) -> Duration {
+        Duration::from_millis(self.next() % below)
+    }
+}
+
+/// `REVEILLE_TEST_SEED` repeats a run, as far as the machine's own timing allows.
+#[tokio::test]
+async fn survives_kills_at_random_moments() -> Result<()> {
+    let seed = match std::env::var("REVEILLE_TEST_SEED") {
+        Ok(seed) => seed.parse().context("REVEILLE_TEST_SEED is a number")?,
+        Err(_) => u64::from(std::process::id()),
+    };
+    println!("REVEILLE_TEST_SEED={seed}");
+    let mut random = Random(seed);
+    let mut daemon = daemon_with_agents().await?;
+    let mut senders = AGENTS.map(Sender::new);
+    for round in 0..6 {
+        for sender in &mut senders {
+            for name in ["a", "b", "c"] {
+                let (agent, name) = (sender.agent, format!("{round}{name}"));
+                let text = alone(&daemon.scratch(), agent, &name);
+                sender.write(&format!("{agent}-{name}"), &text, random.next().is_multiple_of(3));
+            }
+        }
+        senders[0].letters[0].body["reply_to"] = "ben".into();
+        // Not a wait for something: the moment itself is what is tested.
+        let moment = random.millis(600);
+        let kill = async {
+            tokio::time::sleep(moment).await;
+            daemon.signal(rustix::process::Signal::KILL)
+        };
+        let (sent, killed) = tokio::join!(send_all(&daemon, &mut senders), kill);
+        sent.and(killed).with_context(|| format!("round {round}, seed {seed}"))?;
+        daemon.wait_killed().await?;
+        daemon.start().await?;
+    }
+    send_all(&daemon, &mut senders).await?;
+    let journal = daemon.wait_quiet(PATIENCE).await.with_context(|| format!("seed {seed}"))?;
+    assert_whole(&mut daemon, &senders, &journal).await
+}
+
+/// The door may open before the daemon has cleaned up after its crash; the clean-up must not hit what is new.
+#[tokio::test]
+async fn a_message_that_comes_during_recovery_is_not_hurt() -> Result<()> {
+    let mut daemon = daemon_with_agents().await?;
+    let mut events = daemon.events("ann").await?;
+    // Many processes to be ended make the clean-up long.
+    let crowd = "for n in $(seq 150); do sleep 600 & done; test -e cut || { touch cut; sleep 600; }; kill $(jobs -p)";
+    let cut = daemon.send("ann", &format!("[[exec {crowd}]] [[reply ann]]")).await?;
+    events.until(|event| event.kind() == "tool").await?;
+    eventually("the crowd is there", LIMIT, async || Ok((daemon.children()?.len() > 150).then_some(()))).await?;
+    daemon.kill9().await?;
+
+    let knock = early_messages(daemon.state_dir(), daemon.pid(), daemon.token().to_owned());
+    let (started, early) = tokio::join!(daemon.start(), knock);
+    started?;
+    let mut ends = Vec::new();
+    for (agent, sent) in early?.iter().chain([&("ann", cut)]) {
+        let turn = daemon.wait_turn(agent, sent).await?;
+        ends.push((*agent, turn.state, turn.more["interruptions"].as_u64()));
+    }
+    let ok = State::Ok;
+    println!("{}", daemon.log()?);
+    assert_eq!(ends, [("ben", ok, Some(0)), ("cleo", ok, Some(0)), ("ann", ok, Some(1))]);
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    assert_whole(&mut daemon, &AGENTS.map(Sender::new), &journal).await
+}
+
+/// Messages that are sent in the moment in which a new daemon says where it is.
+async fn early_messages(state_dir: PathBuf, old: u32, token: String) -> Result<Vec<(&'static str, Sent)>> {
+    let url = eventually("the daemon says where it is", LIMIT, async || {
+        let written = std::fs::read(state_dir.join("daemon.json"))?;
+        let info: Value = serde_json::from_slice(&written)?;
+        Ok((info["pid"] != old).then(|| info["url"].as_str().unwrap_or_default().to_owned()))
+    });
+    let (url, client) = (url.await?, reqwest::Client::builder().no_proxy().build()?);
+    let mut sent = Vec::new();
+    for agent in ["ben", "cleo"] {
+        let request = client.post(format!("{url}/api/channels/{agent}/send")).bearer_auth(&token);
+        let text = "[[exec sleep 0.3]] [[reply early]]";
+        let answer = request.json(&json!({"text": text})).send().await?.error_for_status()?;
+        sent.push((agent, answer.json().await?));
+    }
+    Ok(sent)
+}
