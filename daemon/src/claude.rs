@@ -7,16 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use reveille_backends::{
     Backend, ClaudeBackend, ClaudeOptions, Dirs, Failure, FailureCode, Observer, Probe, ProbeError, Remedy,
     TurnOutcome, TurnRequest, Usage, Verdict, base_env, find_program,
 };
 use reveille_sandbox::Sandbox;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config;
-use crate::state_dir::private_dir;
+use crate::state_dir::{private_dir, write_private};
 
 /// The program name that means the built-in double.
 pub(crate) const STAND_IN: &str = "stand-in";
@@ -173,9 +175,8 @@ impl Claude {
         Some(backend)
     }
 
-    /// Gives the child its credential: a variable, or the user's login by a link, so that a refreshed login counts for both.
-    fn lend_credential(&self, turn: &mut TurnRequest) -> std::io::Result<()> {
-        let link = turn.dirs.home.join(".claude").join(LOGIN_FILE);
+    /// Gives the child its credential: a variable, or the user's login without the means to renew it.
+    fn lend_credential(&self, turn: &mut TurnRequest) -> Result<(), Failure> {
         match self.sign_in() {
             SignIn::Environment(name) => {
                 if let Some(value) = self.environment.get(OsStr::new(name)).and_then(|value| value.to_str()) {
@@ -183,13 +184,46 @@ impl Claude {
                 }
                 Ok(())
             }
-            SignIn::Login(file) if std::fs::symlink_metadata(&link).is_err() => {
-                private_dir(&turn.dirs.home.join(".claude"))?;
-                std::os::unix::fs::symlink(file, link)
+            SignIn::Login(file) => {
+                let unreadable = |error: std::io::Error| login_failure("cannot be read", &error.to_string());
+                let text = std::fs::read_to_string(&file).map_err(unreadable)?;
+                let lent = lent_login(&text, Timestamp::now())?;
+                let dir = turn.dirs.home.join(".claude");
+                private_dir(&dir)
+                    .and_then(|()| write_private(&dir.join(LOGIN_FILE), lent.as_bytes()))
+                    .map_err(|error| login_failure("could not be lent to the conversation", &error.to_string()))
             }
-            SignIn::Login(_) | SignIn::Configured(_) | SignIn::NotNeeded | SignIn::Unknown => Ok(()),
+            SignIn::Configured(_) | SignIn::NotNeeded | SignIn::Unknown => Ok(()),
         }
     }
+}
+
+fn login_failure(what: &str, detail: &str) -> Failure {
+    Failure {
+        code: FailureCode::Authentication,
+        message: format!("The login of Claude Code on this machine {what}."),
+        next_step: "Run `claude` once by hand, or set a long-lived token: `claude setup-token`, then \
+                    CLAUDE_CODE_OAUTH_TOKEN under [claude.env]. Then send the message again."
+            .into(),
+        remedy: Remedy::Operator,
+        detail: detail.to_owned(),
+    }
+}
+
+/// The user's login for a conversation. The refresh token stays behind: it can be used once, so a child that renewed the
+/// login in its own directory would sign the user out.
+fn lent_login(text: &str, now: Timestamp) -> Result<String, Failure> {
+    let mut login: Value =
+        serde_json::from_str(text).map_err(|_| login_failure("cannot be read", "the file is no JSON"))?;
+    let Some(oauth) = login.get_mut("claudeAiOauth").and_then(Value::as_object_mut) else {
+        return Err(login_failure("has ended", "the file holds no login"));
+    };
+    oauth.remove("refreshToken");
+    let ends = oauth.get("expiresAt").and_then(Value::as_i64);
+    if ends.is_some_and(|ends| ends <= now.as_millisecond()) {
+        return Err(login_failure("has expired", "its access token is too old"));
+    }
+    Ok(login.to_string())
 }
 
 fn failed(failure: Failure) -> TurnOutcome {
@@ -218,8 +252,8 @@ impl Backend for Claude {
                 detail: "not found in PATH".into(),
             });
         };
-        if let Err(error) = self.lend_credential(&mut turn) {
-            tracing::warn!(%error, "the login could not be lent to the conversation");
+        if let Err(failure) = self.lend_credential(&mut turn) {
+            return failed(failure);
         }
         backend.run(turn, observer, stop).await
     }
@@ -236,5 +270,49 @@ impl Backend for Claude {
             Arc::new(ClaudeBackend::new(options))
         };
         self.backend().unwrap_or_else(nowhere).session_exists(dirs, session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: &str = "2026-01-01T00:00:00Z";
+
+    fn lend(login: &Value) -> Result<Value, (FailureCode, String)> {
+        let lent = lent_login(&login.to_string(), NOW.parse().unwrap());
+        lent.map(|text| serde_json::from_str(&text).unwrap())
+            .map_err(|failure| (failure.code, failure.message))
+    }
+
+    #[test]
+    fn a_login_is_lent_without_the_means_to_renew_it() {
+        let ends = NOW.parse::<Timestamp>().unwrap().as_millisecond() + 60_000;
+        let login =
+            json!({"claudeAiOauth": {"accessToken": "a", "refreshToken": "r", "expiresAt": ends, "scopes": ["x"]}});
+        let expected = json!({"claudeAiOauth": {"accessToken": "a", "expiresAt": ends, "scopes": ["x"]}});
+        assert_eq!(lend(&login), Ok(expected));
+    }
+
+    #[test]
+    fn a_login_that_cannot_work_says_so() {
+        let ended = NOW.parse::<Timestamp>().unwrap().as_millisecond();
+        for (login, what) in [
+            (
+                json!({"claudeAiOauth": {"accessToken": "a", "expiresAt": ended}}),
+                "has expired",
+            ),
+            (json!({}), "has ended"),
+        ] {
+            let message = format!("The login of Claude Code on this machine {what}.");
+            assert_eq!(lend(&login), Err((FailureCode::Authentication, message)));
+        }
+        assert_eq!(
+            lent_login("{", NOW.parse().unwrap()).unwrap_err().code,
+            FailureCode::Authentication
+        );
     }
 }

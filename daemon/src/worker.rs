@@ -175,6 +175,8 @@ impl Workers {
     async fn serve(self, lane: Lane) {
         loop {
             let permit = tokio::select! {
+                // A permit may be there as well; a stop goes first.
+                biased;
                 () = self.shared.drain.cancelled() => break,
                 permit = Arc::clone(&self.shared.permits).acquire_owned() => permit,
             };

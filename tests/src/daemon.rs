@@ -36,7 +36,7 @@ pub use self::tables::{StateTables, rows};
 use crate::{MessagesApi, claude, eventually};
 
 /// For a start, a stop or a turn on a machine that is busy with other tests.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(60);
 /// Lines of the log that a failure shows.
 const TAIL: usize = 60;
 /// Environment variable of every child of a daemon that a test started; the value is the daemon's own.

@@ -268,7 +268,6 @@ async fn a_message_that_comes_during_recovery_is_not_hurt() -> Result<()> {
         ends.push((*agent, turn.state, turn.more["interruptions"].as_u64()));
     }
     let ok = State::Ok;
-    println!("{}", daemon.log()?);
     assert_eq!(ends, [("ben", ok, Some(0)), ("cleo", ok, Some(0)), ("ann", ok, Some(1))]);
     let journal = daemon.wait_quiet(LIMIT).await?;
     assert_whole(&mut daemon, &AGENTS.map(Sender::new), &journal).await

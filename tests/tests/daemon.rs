@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use http::Method;
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{Daemon, State};
+use reveille_tests::daemon::{Daemon, LIMIT, State};
 use reveille_tests::messages_api::{MessagesApi, overlaps};
 use serde_json::json;
 
@@ -73,15 +73,10 @@ async fn a_killed_daemon_leaves_no_message_and_no_process_behind() -> Result<()>
     events.until(|event| event.kind() == "started").await?;
     daemon.kill9().await?;
     daemon.start().await?;
-    let turn = daemon.wait_turn("eng", &sent).await?;
-    assert!(turn.state.is_terminal());
-    let replies = daemon
-        .messages("eng")
-        .await?
-        .into_iter()
-        .filter(|message| message.direction == "outbound")
-        .count();
-    assert_eq!(replies, 1);
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    let ends: Vec<_> = journal.turns.iter().map(|turn| (turn.note.as_str(), turn.state.as_str())).collect();
+    assert_eq!(ends, [(sent.id.as_str(), "ok")]);
+    assert_eq!(journal.violations(), Vec::<String>::new());
     assert!(daemon.stop().await?.success());
     assert_eq!(daemon.children()?, Vec::<u32>::new());
     Ok(())

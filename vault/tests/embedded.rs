@@ -269,7 +269,8 @@ async fn a_closed_vault_says_so() {
     let vault = open(&file);
     vault.create(note("a")).await.unwrap();
     vault.get(&at_id("a")).await.unwrap();
-    tokio::join!(vault.close(), vault.close());
+    vault.close().await;
+    vault.close().await;
     assert!(unavailable(vault.get(&at_id("a")).await).contains("closed"));
     assert!(unavailable(vault.create(note("b")).await).contains("closed"));
     // The log file was folded into the database.

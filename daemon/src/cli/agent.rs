@@ -14,12 +14,14 @@ use super::output::{self, one_line, out, safe, table};
 #[derive(Debug, Subcommand)]
 pub(super) enum Agent {
     /// All agents, and what each does now
+    #[command(after_help = "Example: reveille agent list")]
     List {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// One agent: its role, its settings and where they come from
+    #[command(after_help = "Example: reveille agent show scribe")]
     Show {
         /// Name of the agent
         name: String,
@@ -28,6 +30,7 @@ pub(super) enum Agent {
         json: bool,
     },
     /// Make an agent by writing its definition note
+    #[command(after_help = "Example: reveille agent new scribe --prompt 'You keep the minutes.' --model sonnet --set timeout_wall=10m")]
     New {
         /// 1 to 64 letters, digits, `_` and `-`
         name: String,
@@ -45,6 +48,7 @@ pub(super) enum Agent {
         settings: Vec<String>,
     },
     /// Remove an agent by deleting its definition note; its threads and messages stay
+    #[command(after_help = "Example: reveille agent rm scribe")]
     Rm {
         /// Name of the agent
         name: String,

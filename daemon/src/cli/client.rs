@@ -1,6 +1,6 @@
 //! The daemon's HTTP interface from the command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+    /// Where it announced itself: after a restart it may serve at another address.
+    announced: Option<PathBuf>,
     token: String,
 }
 
@@ -39,8 +41,9 @@ impl Client {
     /// The daemon at `url`, `REVEILLE_URL`, or the one that announced itself in the state directory.
     pub(crate) fn find(url: Option<&str>, state_dir: &Path) -> Result<Self, CliError> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let base = url.map(str::to_owned).or_else(|| variable("REVEILLE_URL"));
-        let base = base
+        let named = url.map(str::to_owned).or_else(|| variable("REVEILLE_URL"));
+        let announced = named.is_none().then(|| state_dir.to_owned());
+        let base = named
             .or_else(|| read_daemon_file(state_dir).map(|daemon| daemon.url))
             .ok_or_else(|| {
                 CliError::Unreachable(format!(
@@ -58,7 +61,10 @@ impl Client {
                 ))
             })?,
         };
-        Self::new(&base, token.trim())
+        Ok(Self {
+            announced,
+            ..Self::new(&base, token.trim())?
+        })
     }
 
     /// For a known daemon.
@@ -71,13 +77,16 @@ impl Client {
         Ok(Self {
             http,
             base: base.trim_end_matches('/').to_owned(),
+            announced: None,
             token: token.to_owned(),
         })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let now = self.announced.as_deref().and_then(read_daemon_file);
+        let base = now.map_or_else(|| self.base.clone(), |daemon| daemon.url);
         self.http
-            .request(method, format!("{}{path}", self.base))
+            .request(method, format!("{base}{path}"))
             .bearer_auth(&self.token)
     }
 

@@ -12,6 +12,7 @@ use super::output::{self, one_line, out, safe, table};
 #[derive(Debug, Subcommand)]
 pub(super) enum Note {
     /// Write a note at a path: make it, or change the one that is there
+    #[command(after_help = "Example: reveille note put Ideas/one 'Write less.' --tag idea --meta due=friday")]
     Put {
         /// Where
         path: String,
@@ -29,6 +30,7 @@ pub(super) enum Note {
         vault: String,
     },
     /// Print a note
+    #[command(after_help = "Example: reveille note get Ideas/one")]
     Get {
         /// Its path or identity
         note: String,
@@ -40,6 +42,7 @@ pub(super) enum Note {
         json: bool,
     },
     /// List notes, newest first
+    #[command(after_help = "Example: reveille note list --tag idea --limit 10")]
     List {
         /// Only with one of these tags
         #[arg(long = "tag", value_name = "TAG")]
@@ -55,6 +58,7 @@ pub(super) enum Note {
         json: bool,
     },
     /// Remove a note for good
+    #[command(after_help = "Example: reveille note rm Ideas/one")]
     Rm {
         /// Its path or identity
         note: String,

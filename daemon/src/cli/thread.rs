@@ -11,6 +11,7 @@ use super::output::{self, out, safe, table};
 #[derive(Debug, Subcommand)]
 pub(super) enum Thread {
     /// Conversations of an agent
+    #[command(after_help = "Example: reveille thread list scribe")]
     List {
         /// Name of the agent
         agent: String,
@@ -19,6 +20,7 @@ pub(super) enum Thread {
         json: bool,
     },
     /// What was said to an agent and what it answered, with the cost
+    #[command(after_help = "Example: reveille thread show scribe --limit 10")]
     Show {
         /// Name of the agent
         agent: String,
@@ -35,11 +37,13 @@ pub(super) enum Thread {
 #[derive(Debug, Subcommand)]
 pub(super) enum Turn {
     /// How a turn stands
+    #[command(after_help = "Example: reveille turn show 0199a7c0-…")]
     Show {
         /// Its identity
         turn: String,
     },
     /// Stop a running turn
+    #[command(after_help = "Example: reveille turn stop 0199a7c0-…")]
     Stop {
         /// Its identity
         turn: String,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use reveille_queue::Overview;
 use reveille_vault::agent::{Definition, tag};
@@ -12,10 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::error::{ApiError, Body};
+use super::error::{ApiError, Body, Segment};
 use super::turns::usd;
 use crate::inbox::shown;
 use crate::registry::Listed;
+use crate::stamp;
 use crate::worker::LiveTurn;
 
 /// Characters of the role that a list shows.
@@ -113,7 +114,7 @@ fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
 }
 
 /// `GET /api/agents/{name}`
-pub(super) async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Value>, ApiError> {
     let listed = find(&api, &name)?;
     let mut view = view(&listed, &activity(&api).await?);
     if let Some(definition) = &listed.definition {
@@ -204,15 +205,23 @@ pub(super) async fn create(
 }
 
 /// `DELETE /api/agents/{name}`: removes the definition note. What is in line waits for an agent of that name.
-pub(super) async fn remove(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Value>, ApiError> {
     let listed = find(&api, &name)?;
     let vault = api
         .vaults
         .get(&listed.vault)
         .ok_or_else(|| ApiError::unknown_agent(&name))?;
     vault.delete(&Key::Id(listed.note.clone())).await?;
+    // The feed will find nothing new, so what follows from it is done here: another definition may now hold the name.
     let effect = api.registry.apply(vault, &listed.note, None);
-    effect.woken.iter().for_each(|name| api.workers.wake_channel(name));
+    for id in &effect.restamp {
+        if let Some(stamp) = api.registry.stamp(vault.name(), id) {
+            stamp::show_by_id(&**vault, id, stamp.status, &stamp.detail).await?;
+        }
+    }
+    for name in &effect.woken {
+        api.inbox.adopt(name).await;
+    }
     let waiting = api
         .queue
         .overview()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query as Parameters, State};
+use axum::extract::{Query as Parameters, State};
 use http::{HeaderMap, StatusCode};
 use reveille_queue::ChannelName;
 use reveille_transports::{Incoming, Intake as _, Refusal};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::error::{ApiError, Body};
+use super::error::{ApiError, Body, Segment};
 use super::turns::usd;
 
 /// Messages of a transcript unless asked otherwise, and at most.
@@ -51,7 +51,7 @@ impl From<Refusal> for ApiError {
 /// `POST /api/channels/{channel}/send`
 pub(super) async fn send(
     State(api): State<Api>,
-    Path(channel): Path<String>,
+    Segment(channel): Segment,
     headers: HeaderMap,
     Body(send): Body<Send>,
 ) -> Result<Json<Value>, ApiError> {
@@ -105,7 +105,7 @@ fn vault_of(api: &Api, channel: &str) -> std::sync::Arc<dyn Vault> {
 /// `GET /api/channels/{channel}/messages`
 pub(super) async fn messages(
     State(api): State<Api>,
-    Path(channel): Path<String>,
+    Segment(channel): Segment,
     limit: Result<Parameters<Limit>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let name = channel_name(&channel)?;
@@ -161,7 +161,7 @@ fn message(note: &Note, turns: &HashMap<String, (uuid::Uuid, reveille_queue::Sta
 }
 
 /// `GET /api/channels/{channel}/threads`
-pub(super) async fn threads(State(api): State<Api>, Path(channel): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn threads(State(api): State<Api>, Segment(channel): Segment) -> Result<Json<Value>, ApiError> {
     let conversations = api.queue.conversations(&channel_name(&channel)?).await?;
     if conversations.is_empty() && api.registry.get(&channel).is_none() {
         return Err(ApiError::unknown_agent(&channel));

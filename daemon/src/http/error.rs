@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
+use http::request::Parts;
 use reveille_queue::QueueError;
 use reveille_vault::VaultError;
 use serde::de::DeserializeOwned;
@@ -108,6 +109,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             )
             .then("Send one JSON object as documented.")
         })
+    }
+}
+
+/// The variable part of an address, with errors in our shape.
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(segment) = Path::from_request_parts(parts, state).await.map_err(|rejection| {
+            let message = format!("The address cannot be read: {}.", rejection.body_text());
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_address", message)
+        })?;
+        Ok(Self(segment))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
@@ -16,6 +16,7 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
+use super::error::Segment;
 use crate::live::Frame;
 
 /// A data heartbeat keeps proxies and clients from giving up on a quiet stream.
@@ -62,7 +63,7 @@ impl Reader {
 }
 
 /// `GET /api/channels/{channel}/turn-events`
-pub(super) async fn turn_events(State(api): State<Api>, Path(channel): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn turn_events(State(api): State<Api>, Segment(channel): Segment, headers: HeaderMap) -> Response {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let watch = api.hub.watch(&channel, last);
     let mut first = VecDeque::from([CONNECTED]);

@@ -1,7 +1,7 @@
 //! Turns: how they stand, and stopping them.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use reveille_queue::{Spend, Turn};
 use reveille_vault::agent::Inbound;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, Segment};
 use crate::record::TurnRecord;
 
 /// US dollars of a sum kept in billionths.
@@ -87,12 +87,12 @@ async fn find(api: &Api, turn: &str) -> Result<Turn, ApiError> {
 }
 
 /// `GET /api/turns/{turn}`
-pub(super) async fn show(State(api): State<Api>, Path(turn): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn show(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Value>, ApiError> {
     Ok(Json(view(&find(&api, &turn).await?)?))
 }
 
 /// `POST /api/turns/{turn}/stop`
-pub(super) async fn stop(State(api): State<Api>, Path(turn): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn stop(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Value>, ApiError> {
     let found = find(&api, &turn).await?;
     // A settled turn is still at work for a moment, until the vault has its reply: too late to stop it.
     if !found.state.is_terminal() && api.workers.stop(found.id) {

@@ -183,7 +183,11 @@ async fn a_message_for_an_agent_to_be_waits_for_it() -> Result<()> {
     let sent = message_note(&daemon, "Inbox/early", "[[reply at last]]", &ghost).await?;
     let note = until_status(&daemon, "Inbox/early", "waiting").await?;
     assert!(meta(&note, "status_detail").contains("ghost"), "{note}");
-    assert_eq!(waiting(&daemon).await?, json!([{ "channel": "ghost", "messages": 1 }]));
+    eventually("the message is seen to wait", LIMIT, async || {
+        let waiting = waiting(&daemon).await?;
+        Ok((waiting == json!([{ "channel": "ghost", "messages": 1 }])).then_some(()))
+    })
+    .await?;
     let listed = daemon.run(["agent", "list"]).await?;
     assert!(listed.stdout.contains("1 messages wait for ghost"), "{}", listed.stdout);
     feed_comes_round(&daemon, "eng", 1).await?;

@@ -242,6 +242,30 @@ pub(crate) async fn pages_are_stable_while_notes_come_and_go(vault: Arc<dyn Vaul
         .await
         .unwrap();
     assert_eq!((ids(&rest.notes), rest.next), (vec!["older", "n2", "n0"], None));
+
+    // The last note goes after its page was read, and another of the same instant comes.
+    let query = Query {
+        limit: Some(1),
+        ..tagged(&["last"])
+    };
+    let last = |name: &str, time: i64| NewNote {
+        tags: texts(&["last"]),
+        ..new(name, time)
+    };
+    vault.create_all(vec![last("z", 20), last("y", 10)]).await.unwrap();
+    let first = vault.query(&query).await.unwrap();
+    assert_eq!(ids(&first.notes), ["y"]);
+    vault.delete(&at_id("y")).await.unwrap();
+    vault.create(last("x", 10)).await.unwrap();
+    let rest = vault
+        .query(&Query {
+            limit: None,
+            after: first.next,
+            ..query
+        })
+        .await
+        .unwrap();
+    assert_eq!(ids(&rest.notes), ["x", "z"]);
 }
 
 pub(crate) async fn paths_are_compared_literally_without_case(vault: Arc<dyn Vault>) {
@@ -252,6 +276,7 @@ pub(crate) async fn paths_are_compared_literally_without_case(vault: Arc<dyn Vau
         ("d", "50%/x"),
         ("e", "50/x"),
         ("f", "Ünï/x"),
+        ("g", "_z"),
     ] {
         vault
             .create(NewNote {
@@ -268,7 +293,7 @@ pub(crate) async fn paths_are_compared_literally_without_case(vault: Arc<dyn Vau
         ("50%", vec!["d"]),
         ("Ü", vec!["f"]),
         ("ü", vec![]),
-        ("", vec!["a", "b", "c", "d", "e", "f"]),
+        ("", vec!["a", "b", "c", "d", "e", "f", "g"]),
         ("@", vec![]),
     ] {
         let query = Query {

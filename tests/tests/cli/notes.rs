@@ -1,0 +1,77 @@
+//! `note`.
+
+use anyhow::{Context as _, Result};
+use pretty_assertions::assert_eq;
+use reveille_tests::daemon::run;
+use serde_json::json;
+
+use super::{json_out, out, told, with_eng};
+
+#[tokio::test]
+async fn notes_are_put_read_listed_and_removed() -> Result<()> {
+    let daemon = with_eng().await?;
+    let put = ["note", "put", "Ideas/one thing", "Write less.", "--tag", "idea", "--tag", "#now", "--meta", "due=friday"];
+    let id = out(&daemon, &put).await?.trim_end().to_owned();
+    let expected = |note: &serde_json::Value, content: &str| {
+        json!({
+            "id": id, "path": "Ideas/one thing", "content": content, "tags": ["idea", "now"],
+            "metadata": { "due": "friday" }, "createdAt": note["createdAt"], "updatedAt": note["updatedAt"],
+        })
+    };
+    let note = json_out(&daemon, &["note", "get", "Ideas/one thing", "--json"]).await?;
+    assert_eq!(note, expected(&note, "Write less."));
+    assert_eq!(json_out(&daemon, &["note", "get", &id, "--json"]).await?, note);
+    let shown = out(&daemon, &["note", "get", &id]).await?;
+    for part in [id.as_str(), "Ideas/one thing", "idea, now", "friday", "\nWrite less.\n"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+
+    // Again: the same note, with what is new.
+    let put = daemon.cli(["note", "put", "Ideas/one thing", "--tag", "later"]).await?;
+    let again = run(put, "Write even less.").await?;
+    assert_eq!(told(&again), (0, format!("{id}\n").as_str()), "{}", again.stderr);
+    let note = json_out(&daemon, &["note", "get", &id, "--json"]).await?;
+    assert_eq!((&note["content"], &note["tags"]), (&json!("Write even less."), &json!(["idea", "later", "now"])));
+
+    out(&daemon, &["note", "put", "Ideas/two", "x", "--tag", "idea"]).await?;
+    let listed = json_out(&daemon, &["note", "list", "--tag", "idea", "--json"]).await?;
+    let paths: Vec<_> = listed.as_array().into_iter().flatten().map(|note| &note["path"]).collect();
+    assert_eq!(paths, ["Ideas/two", "Ideas/one thing"]);
+    let listed = out(&daemon, &["note", "list", "--tag", "idea", "--limit", "1"]).await?;
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(listed.contains("Ideas/two"), "{listed}");
+
+    assert_eq!(out(&daemon, &["note", "rm", "Ideas/two"]).await?, "removed Ideas/two\n");
+    for args in [
+        &["note", "get", "Ideas/two"][..],
+        &["note", "rm", "Ideas/two"],
+        &["note", "get", "x", "--vault", "elsewhere"],
+    ] {
+        let ran = daemon.run(args).await?;
+        assert_eq!(told(&ran), (4, ""), "{args:?} {}", ran.stderr);
+    }
+    let ran = daemon.run(["note", "put", "x", "text", "--meta", "nothing"]).await?;
+    assert_eq!(told(&ran), (2, ""), "{}", ran.stderr);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_and_its_message_can_be_written_as_notes() -> Result<()> {
+    let daemon = with_eng().await?;
+    let definition = ["note", "put", "Agents/scribe", "--tag", "agent/definition", "--meta", "name=scribe", "You write."];
+    out(&daemon, &definition).await?;
+    let message = [
+        "note", "put", "Inbox/1", "--tag", "agent/message", "--tag", "agent/message/inbound", "--meta", "agent=scribe",
+        "[[reply written]]",
+    ];
+    let id = out(&daemon, &message).await?.trim_end().to_owned();
+    let sent = reveille_tests::daemon::Sent { id, turn: None };
+    reveille_tests::eventually("scribe is known", reveille_tests::daemon::LIMIT, async || {
+        let agents = daemon.agents().await?;
+        Ok(agents.into_iter().find(|agent| agent["name"] == "scribe"))
+    })
+    .await
+    .context("the definition was not taken")?;
+    assert_eq!(daemon.wait_turn("scribe", &sent).await?.reply.as_deref(), Some("written"));
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! The page in real Chromium against the compiled daemon.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use reveille_tests::daemon::Daemon;
+use serde_json::json;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn a_person_signs_in_and_talks_to_an_agent() {
+    let daemon = Daemon::builder().stand_in().start().await.unwrap();
+    let reply = daemon.request(http::Method::POST, &["api", "sign-in-links"], Some(&json!({}))).await.unwrap();
+    let link = reply.body["url"].as_str().unwrap().to_owned();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web-ui");
+    assert!(page.join("node_modules").is_dir(), "the page's packages are missing: run tests/run once");
+    let output = Command::new("npm")
+        .args(["run", "e2e", "--", "daemon"])
+        .current_dir(page)
+        .env("REVEILLE_E2E_URL", link)
+        .env("REVEILLE_E2E_STAND_IN", "1")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&text), daemon.log().unwrap());
+}
