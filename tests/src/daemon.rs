@@ -210,12 +210,10 @@ impl Daemon {
     pub async fn start_doomed(&mut self, name: &str, nth: u32) -> Result<()> {
         self.settings.fail_point = Some(format!("{name}:{nth}"));
         let pid = self.spawn().await?;
-        let ready = eventually("the daemon is healthy", LIMIT, async || {
-            match self.ended()? {
-                Some(status) if was_killed(status) => Ok(Some(None)),
-                Some(status) => bail!("the daemon ended with {status} at its start"),
-                None => Ok(self.ready(pid).await?.map(Some)),
-            }
+        let ready = eventually("the daemon is healthy", LIMIT, async || match self.ended()? {
+            Some(status) if was_killed(status) => Ok(Some(None)),
+            Some(status) => bail!("the daemon ended with {status} at its start"),
+            None => Ok(self.ready(pid).await?.map(Some)),
         });
         if let Some(ready) = ready.await.with_context(|| self.log_tail())? {
             (self.info, self.token) = ready;

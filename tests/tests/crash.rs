@@ -76,13 +76,16 @@ async fn daemon_with_agents() -> Result<Daemon> {
     Ok(daemon)
 }
 
-/// A text whose turn takes its time and finds out whether another turn of the same agent runs beside it.
+/// A text whose turn finds out whether anything of another turn of the same agent still lives, and itself leaves a process
+/// behind that outlives the child unless somebody ends it.
 fn alone(dir: &Path, agent: &str, name: &str) -> String {
     let (lock, alarm) = (dir.join(format!("{agent}.lock")), dir.join("overlaps"));
     let (lock, alarm) = (lock.display(), alarm.display());
-    // 75 is what flock says when the lock is taken; a command that was killed says something else.
-    let exec = format!("flock -n -E 75 {lock} sleep 0.03; test $? != 75 || echo {agent} {name} >> {alarm}");
-    format!("[[exec {exec}]] [[slow 3x5ms]] [[reply {agent} {name}]]")
+    // The lock is held as long as one process has the file open. 75 is what flock says when it is taken.
+    let exec = format!(
+        "exec 9>{lock}; flock -n -E 75 9; test $? != 75 || echo {agent} {name} >> {alarm}; setsid -f sleep 600"
+    );
+    format!("[[exec {exec}]] [[slow 5x10ms]] [[reply {agent} {name}]]")
 }
 
 fn overlaps(daemon: &Daemon) -> String {
@@ -94,7 +97,11 @@ fn load(daemon: &Daemon) -> [Sender; 3] {
     AGENTS.map(|agent| {
         let mut sender = Sender::new(agent);
         for (name, as_note) in [("first", false), ("second", true), ("third", false)] {
-            sender.write(&format!("{agent}-{name}"), &alone(&daemon.scratch(), agent, name), as_note);
+            sender.write(
+                &format!("{agent}-{name}"),
+                &alone(&daemon.scratch(), agent, name),
+                as_note,
+            );
         }
         if agent == "ann" {
             sender.letters[0].body["reply_to"] = "ben".into();
@@ -108,7 +115,10 @@ async fn assert_whole(daemon: &mut Daemon, senders: &[Sender; 3], journal: &Jour
     assert_eq!(journal.violations(), Vec::<String>::new());
     let notes: BTreeSet<_> = journal.turns.iter().map(|turn| turn.note.clone()).collect();
     for sender in senders {
-        assert_eq!(sender.taken.difference(&notes).collect::<Vec<_>>(), Vec::<&String>::new());
+        assert_eq!(
+            sender.taken.difference(&notes).collect::<Vec<_>>(),
+            Vec::<&String>::new()
+        );
     }
     assert_eq!(overlaps(daemon), "");
     let status = daemon.stop().await?;
@@ -238,12 +248,16 @@ async fn survives_kills_at_random_moments() -> Result<()> {
             daemon.signal(rustix::process::Signal::KILL)
         };
         let (sent, killed) = tokio::join!(send_all(&daemon, &mut senders), kill);
-        sent.and(killed).with_context(|| format!("round {round}, seed {seed}"))?;
+        sent.and(killed)
+            .with_context(|| format!("round {round}, seed {seed}"))?;
         daemon.wait_killed().await?;
         daemon.start().await?;
     }
     send_all(&daemon, &mut senders).await?;
-    let journal = daemon.wait_quiet(PATIENCE).await.with_context(|| format!("seed {seed}"))?;
+    let journal = daemon
+        .wait_quiet(PATIENCE)
+        .await
+        .with_context(|| format!("seed {seed}"))?;
     assert_whole(&mut daemon, &senders, &journal).await
 }
 
@@ -253,10 +267,13 @@ async fn a_message_that_comes_during_recovery_is_not_hurt() -> Result<()> {
     let mut daemon = daemon_with_agents().await?;
     let mut events = daemon.events("ann").await?;
     // Many processes to be ended make the clean-up long.
-    let crowd = "for n in $(seq 150); do sleep 600 & done; test -e cut || { touch cut; sleep 600; }; kill $(jobs -p)";
+    let crowd = "test -e cut || { touch cut; for n in $(seq 150); do setsid -f sleep 600; done; sleep 600; }";
     let cut = daemon.send("ann", &format!("[[exec {crowd}]] [[reply ann]]")).await?;
     events.until(|event| event.kind() == "tool").await?;
-    eventually("the crowd is there", LIMIT, async || Ok((daemon.children()?.len() > 150).then_some(()))).await?;
+    eventually("the crowd is there", LIMIT, async || {
+        Ok((daemon.children()?.len() > 150).then_some(()))
+    })
+    .await?;
     daemon.kill9().await?;
 
     let knock = early_messages(daemon.state_dir(), daemon.pid(), daemon.token().to_owned());
@@ -268,7 +285,10 @@ async fn a_message_that_comes_during_recovery_is_not_hurt() -> Result<()> {
         ends.push((*agent, turn.state, turn.more["interruptions"].as_u64()));
     }
     let ok = State::Ok;
-    assert_eq!(ends, [("ben", ok, Some(0)), ("cleo", ok, Some(0)), ("ann", ok, Some(1))]);
+    assert_eq!(
+        ends,
+        [("ben", ok, Some(0)), ("cleo", ok, Some(0)), ("ann", ok, Some(1))]
+    );
     let journal = daemon.wait_quiet(LIMIT).await?;
     assert_whole(&mut daemon, &AGENTS.map(Sender::new), &journal).await
 }
@@ -283,7 +303,9 @@ async fn early_messages(state_dir: PathBuf, old: u32, token: String) -> Result<V
     let (url, client) = (url.await?, reqwest::Client::builder().no_proxy().build()?);
     let mut sent = Vec::new();
     for agent in ["ben", "cleo"] {
-        let request = client.post(format!("{url}/api/channels/{agent}/send")).bearer_auth(&token);
+        let request = client
+            .post(format!("{url}/api/channels/{agent}/send"))
+            .bearer_auth(&token);
         let text = "[[exec sleep 0.3]] [[reply early]]";
         let answer = request.json(&json!({"text": text})).send().await?.error_for_status()?;
         sent.push((agent, answer.json().await?));

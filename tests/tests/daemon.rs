@@ -74,7 +74,11 @@ async fn a_killed_daemon_leaves_no_message_and_no_process_behind() -> Result<()>
     daemon.kill9().await?;
     daemon.start().await?;
     let journal = daemon.wait_quiet(LIMIT).await?;
-    let ends: Vec<_> = journal.turns.iter().map(|turn| (turn.note.as_str(), turn.state.as_str())).collect();
+    let ends: Vec<_> = journal
+        .turns
+        .iter()
+        .map(|turn| (turn.note.as_str(), turn.state.as_str()))
+        .collect();
     assert_eq!(ends, [(sent.id.as_str(), "ok")]);
     assert_eq!(journal.violations(), Vec::<String>::new());
     assert!(daemon.stop().await?.success());

@@ -40,9 +40,15 @@ fn with_drain(drain: Duration) -> Builder {
 async fn define(daemon: &Daemon, name: &str, metadata: &Value) -> Result<()> {
     let mut metadata = metadata.clone();
     metadata["name"] = name.into();
-    daemon.note_put(&format!("Agents/{name}"), "You help.", &["agent/definition"], &metadata).await?;
+    daemon
+        .note_put(&format!("Agents/{name}"), "You help.", &["agent/definition"], &metadata)
+        .await?;
     eventually("the agent is there", LIMIT, async || {
-        let found = daemon.agents().await?.iter().any(|agent| agent["name"] == name && agent["status"] == "idle");
+        let found = daemon
+            .agents()
+            .await?
+            .iter()
+            .any(|agent| agent["name"] == name && agent["status"] == "idle");
         Ok(found.then_some(()))
     })
     .await
@@ -54,11 +60,17 @@ async fn until_tool_runs(events: &mut EventStream, sent: &Sent) -> Result<u64> {
         .until(|event| event.kind() == "tool" && event.data["message"] == sent.id.as_str())
         .await?;
     let attempts = seen.iter().filter(|event| event.kind() == "started");
-    Ok(attempts.filter_map(|event| event.data["attempt"].as_u64()).next_back().unwrap_or_default())
+    Ok(attempts
+        .filter_map(|event| event.data["attempt"].as_u64())
+        .next_back()
+        .unwrap_or_default())
 }
 
 async fn until_hung(daemon: &Daemon) -> Result<()> {
-    eventually("the tool hangs", LIMIT, async || Ok(hung(daemon).exists().then_some(()))).await
+    eventually("the tool hangs", LIMIT, async || {
+        Ok(hung(daemon).exists().then_some(()))
+    })
+    .await
 }
 
 /// Answers of an agent, once there are `count`: text and kind.
@@ -89,12 +101,24 @@ async fn a_stop_puts_a_running_turn_back_in_line() -> Result<()> {
     let states: Vec<_> = daemon.journal()?.turns.into_iter().map(|turn| turn.state).collect();
     assert_eq!(states, ["waiting", "waiting"]);
     let last = events.until(|event| event.event == "shutdown").await?;
-    assert!(!last.iter().any(reveille_tests::daemon::Event::is_terminal), "{last:#?}");
+    assert!(
+        !last.iter().any(reveille_tests::daemon::Event::is_terminal),
+        "{last:#?}"
+    );
 
     daemon.start().await?;
     let first = daemon.wait_turn("eng", &first).await?;
-    assert_eq!((first.state, first.more["interruptions"].as_u64()), (State::Ok, Some(1)));
-    assert!(first.reply.as_ref().is_some_and(|reply| reply.ends_with("done at last")), "{first:?}");
+    assert_eq!(
+        (first.state, first.more["interruptions"].as_u64()),
+        (State::Ok, Some(1))
+    );
+    assert!(
+        first
+            .reply
+            .as_ref()
+            .is_some_and(|reply| reply.ends_with("done at last")),
+        "{first:?}"
+    );
     let second = daemon.wait_turn("eng", &second).await?;
     assert_eq!((second.state, second.reply.as_deref()), (State::Ok, Some("after that")));
     assert_eq!(second.more["session"], first.more["session"]);
@@ -159,15 +183,27 @@ async fn a_turn_that_is_cut_off_twice_is_given_up() -> Result<()> {
     }
     let turn = daemon.wait_turn("eng", &sent).await?;
     let failure = turn.error.unwrap_or_default();
-    assert_eq!((turn.state, failure["code"].as_str()), (State::Interrupted, Some("interrupted")));
-    assert!(failure["next_step"].as_str().is_some_and(|text| text.contains("again")), "{failure}");
+    assert_eq!(
+        (turn.state, failure["code"].as_str()),
+        (State::Interrupted, Some("interrupted"))
+    );
+    assert!(
+        failure["next_step"].as_str().is_some_and(|text| text.contains("again")),
+        "{failure}"
+    );
 
     assert_eq!(daemon.wait_turn("eng", &next).await?.state, State::Ok);
     let answers = answers(&daemon, "eng", 2).await?;
-    let shown: Vec<_> = answers.iter().map(|note| (note.kind.as_deref(), note.in_reply_to.as_deref())).collect();
+    let shown: Vec<_> = answers
+        .iter()
+        .map(|note| (note.kind.as_deref(), note.in_reply_to.as_deref()))
+        .collect();
     assert_eq!(
         shown,
-        [(Some("failure"), Some(sent.id.as_str())), (None, Some(next.id.as_str()))]
+        [
+            (Some("failure"), Some(sent.id.as_str())),
+            (None, Some(next.id.as_str()))
+        ]
     );
     let journal = daemon.wait_quiet(LIMIT).await?;
     assert_eq!(journal.violations(), Vec::<String>::new());
@@ -192,7 +228,10 @@ async fn an_agent_may_ask_not_to_be_continued() -> Result<()> {
     let turn = daemon.wait_turn("eng", &sent).await?;
     assert_eq!((turn.state, turn.reply), (State::Interrupted, None));
     let answers = answers(&daemon, "eng", 1).await?;
-    assert_eq!((answers[0].kind.as_deref(), answers[0].in_reply_to.as_deref()), (Some("failure"), Some(sent.id.as_str())));
+    assert_eq!(
+        (answers[0].kind.as_deref(), answers[0].in_reply_to.as_deref()),
+        (Some("failure"), Some(sent.id.as_str()))
+    );
 
     // The session goes on all the same: the agent knows of the turn that was cut off.
     let next = daemon.send("eng", "And now?").await?;
@@ -229,11 +268,17 @@ async fn a_person_stops_a_turn_and_the_next_one_runs() -> Result<()> {
         let mut events = daemon.events("eng").await?;
         let sent = daemon.send("eng", text).await?;
         let next = daemon.send("eng", "[[reply next]]").await?;
-        events.until(|event| event.kind() == "init" && event.data["message"] == sent.id.as_str()).await?;
+        events
+            .until(|event| event.kind() == "init" && event.data["message"] == sent.id.as_str())
+            .await?;
         let turn = sent.turn.clone().unwrap();
         daemon.stop_turn(&turn).await?;
         let seen = events.until_end(&turn).await?;
-        assert_eq!(seen.last().map(reveille_tests::daemon::Event::kind), Some("stopped"), "{text}");
+        assert_eq!(
+            seen.last().map(reveille_tests::daemon::Event::kind),
+            Some("stopped"),
+            "{text}"
+        );
         assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Cancelled, "{text}");
         assert_eq!(daemon.wait_turn("eng", &next).await?.state, State::Ok, "{text}");
     }

@@ -56,13 +56,29 @@ async fn events_are_numbered_and_a_turn_ends_once() -> Result<()> {
         let turn = daemon.wait_turn("eng", &sent).await?.turn;
         let of_turn = events.until_end(&turn).await?;
         let kinds: Vec<&str> = of_turn.iter().map(Event::kind).collect();
-        for kind in ["queued", "started", "init", "thinking", "tool", "tool_result", "retry", "text_delta", "text", "done"] {
+        for kind in [
+            "queued",
+            "started",
+            "init",
+            "thinking",
+            "tool",
+            "tool_result",
+            "retry",
+            "text_delta",
+            "text",
+            "done",
+        ] {
             assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
         }
         assert_eq!(of_turn.iter().filter(|event| event.is_terminal()).count(), 1);
         for event in &of_turn {
             assert_eq!(
-                (event.event.as_str(), &event.data["channel"], &event.data["turn"], &event.data["message"]),
+                (
+                    event.event.as_str(),
+                    &event.data["channel"],
+                    &event.data["turn"],
+                    &event.data["message"]
+                ),
                 ("turn", &json!("eng"), &json!(turn), &json!(sent.id))
             );
         }
@@ -86,7 +102,9 @@ async fn a_watcher_comes_back_at_any_point_without_gap_or_double() -> Result<()>
     let begun = events.until(tool).await?;
     // While the turn runs ...
     for (at, event) in begun.iter().enumerate() {
-        let mut again = daemon.events_after("eng", event.id.as_deref().context("an id")?).await?;
+        let mut again = daemon
+            .events_after("eng", event.id.as_deref().context("an id")?)
+            .await?;
         let rest = &begun[at + 1..];
         for expected in rest {
             assert_eq!(&again.next().await?, expected, "after {at}");
@@ -101,7 +119,9 @@ async fn a_watcher_comes_back_at_any_point_without_gap_or_double() -> Result<()>
     // ... and after it.
     let all = [begun, rest].concat();
     for (at, event) in all.iter().enumerate().rev().skip(1) {
-        let mut again = daemon.events_after("eng", event.id.as_deref().context("an id")?).await?;
+        let mut again = daemon
+            .events_after("eng", event.id.as_deref().context("an id")?)
+            .await?;
         assert_eq!(again.until_end(&turn).await?, all[at + 1..], "after {at}");
     }
     Ok(())
@@ -117,7 +137,9 @@ async fn a_late_watcher_sees_the_turn_that_runs() -> Result<()> {
 
     let gate = Gate::new(&daemon, "gate");
     let sent = daemon.send("eng", &format!("{RICH} {}", gate.directive())).await?;
-    let begun = events.until(|event| event.kind() == "tool" && event.data["tool"] == "Bash").await?;
+    let begun = events
+        .until(|event| event.kind() == "tool" && event.data["tool"] == "Bash")
+        .await?;
     let mut late = daemon.events("eng").await?;
     // All of it but the place in line, which is over, and the pieces of texts that are there whole.
     let expected: Vec<Event> = begun
@@ -172,6 +194,27 @@ async fn after_a_restart_a_watcher_is_told_to_read_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_watcher_that_missed_too_much_is_told_to_read_again() -> Result<()> {
+    let daemon = with_eng().await?;
+    let mut events = daemon.events("eng").await?;
+    let sent = daemon.send("eng", "[[slow 1000x0ms]]").await?;
+    let turn = daemon.wait_turn("eng", &sent).await?.turn;
+    let seen = events.until_end(&turn).await?;
+    let id = |at: usize| seen[at].id.as_deref().context("an id");
+    let mut far = daemon.events_after("eng", id(0)?).await?;
+    assert_eq!(far.next().await?.event, "resync");
+    let near = seen.len() - 100;
+    let mut close = daemon.events_after("eng", id(near)?).await?;
+    assert_eq!(close.until_end(&turn).await?, seen[near + 1..]);
+    // Both go on with what comes.
+    let next = daemon.send("eng", "[[reply next]]").await?;
+    for stream in [&mut far, &mut close] {
+        assert_eq!(stream.next().await?.data["message"], json!(next.id));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn twenty_watchers_see_the_same() -> Result<()> {
     let daemon = with_eng().await?;
     let mut watchers = Vec::new();
@@ -221,12 +264,18 @@ async fn read_until(stream: &mut TcpStream, wanted: &str) -> Result<String> {
             let count = stream.read(&mut piece).await?;
             seen.extend_from_slice(&piece[..count]);
             let from = seen.len().saturating_sub(count + wanted.len());
-            if count == 0 || seen[from..].windows(wanted.len()).any(|window| window == wanted.as_bytes()) {
+            if count == 0
+                || seen[from..]
+                    .windows(wanted.len())
+                    .any(|window| window == wanted.as_bytes())
+            {
                 return anyhow::Ok(());
             }
         }
     };
-    tokio::time::timeout(LIMIT, read).await.with_context(|| format!("no {wanted:?}"))??;
+    tokio::time::timeout(LIMIT, read)
+        .await
+        .with_context(|| format!("no {wanted:?}"))??;
     Ok(String::from_utf8_lossy(&seen).into_owned())
 }
 
@@ -242,14 +291,20 @@ async fn a_watcher_that_does_not_read_holds_nobody_up() -> Result<()> {
     });
     // Far more than the buffers on the way hold, and then more events than a watcher may lag behind.
     let big = "[[bigline 2mb]] ".repeat(6);
-    let sent = daemon.send("eng", &format!("{big} [[slow 1500x0ms]] [[reply the end]]")).await?;
+    let sent = daemon
+        .send("eng", &format!("{big} [[slow 1500x0ms]] [[reply the end]]"))
+        .await?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     assert_eq!(turn.state, State::Ok, "{:?}", turn.error);
     let last = watching.await??.context("an end")?;
     assert_eq!(last.data["turn"], json!(turn.turn));
     // It is told that it missed something, and goes on with what is new.
     let seen = read_until(&mut slow, "event: resync").await?;
-    assert!(seen.contains("event: resync"), "the slow watcher was not told, after {} bytes", seen.len());
+    assert!(
+        seen.contains("event: resync"),
+        "the slow watcher was not told, after {} bytes",
+        seen.len()
+    );
     let sent = daemon.send("eng", "[[reply news]]").await?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     let end = format!("\"turn\":\"{}\"", turn.turn);
@@ -263,7 +318,10 @@ async fn a_quiet_stream_gives_signs_of_life_and_says_goodbye() -> Result<()> {
     let mut stream = lazy(&daemon).await?;
     // Every 15 s.
     let seen = read_until(&mut stream, "event: ping").await?;
-    assert!(seen.contains(": connected\n\n") && seen.contains("event: ping"), "{seen}");
+    assert!(
+        seen.contains(": connected\n\n") && seen.contains("event: ping"),
+        "{seen}"
+    );
     daemon.signal(Signal::TERM)?;
     let seen = read_until(&mut stream, "event: shutdown").await?;
     assert!(seen.contains("event: shutdown\ndata: {}\n\n"), "{seen}");

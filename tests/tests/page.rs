@@ -12,10 +12,16 @@ use tokio::process::Command;
 #[tokio::test]
 async fn a_person_signs_in_and_talks_to_an_agent() {
     let daemon = Daemon::builder().stand_in().start().await.unwrap();
-    let reply = daemon.request(http::Method::POST, &["api", "sign-in-links"], Some(&json!({}))).await.unwrap();
+    let reply = daemon
+        .request(http::Method::POST, &["api", "sign-in-links"], Some(&json!({})))
+        .await
+        .unwrap();
     let link = reply.body["url"].as_str().unwrap().to_owned();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web-ui");
-    assert!(page.join("node_modules").is_dir(), "the page's packages are missing: run tests/run once");
+    assert!(
+        page.join("node_modules").is_dir(),
+        "the page's packages are missing: run tests/run once"
+    );
     let output = Command::new("npm")
         .args(["run", "e2e", "--", "daemon"])
         .current_dir(page)
@@ -26,5 +32,10 @@ async fn a_person_signs_in_and_talks_to_an_agent() {
         .await
         .unwrap();
     let text = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&text), daemon.log().unwrap());
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&text),
+        daemon.log().unwrap()
+    );
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{Daemon, Event, LIMIT, Sent, State, Turn};
-use reveille_tests::messages_api::{MessagesApi, Request, overlaps};
 use reveille_tests::eventually;
+use reveille_tests::messages_api::{MessagesApi, Request, overlaps};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -45,7 +45,9 @@ impl House {
     async fn define(&self, prompt: &str, metadata: &Value) -> Result<()> {
         let agents = self.daemon.agents().await?;
         let note = agents[0]["note_id"].as_str().context("an agent has a note")?;
-        self.daemon.note_put(note, prompt, &["agent/definition"], metadata).await?;
+        self.daemon
+            .note_put(note, prompt, &["agent/definition"], metadata)
+            .await?;
         eventually("the definition counts", LIMIT, async || {
             let agents = self.daemon.agents().await?;
             let agent = agents.first().context("the agent is there")?;
@@ -80,13 +82,20 @@ fn kinds(events: &[Event]) -> Vec<&str> {
 }
 
 fn of_kind<'a>(events: &'a [Event], kind: &str) -> Vec<&'a Value> {
-    events.iter().filter(|event| event.kind() == kind).map(|event| &event.data).collect()
+    events
+        .iter()
+        .filter(|event| event.kind() == kind)
+        .map(|event| &event.data)
+        .collect()
 }
 
 /// The requests of the conversation itself, in order: what was asked and how many texts of the user were in the context.
 fn asked(requests: &[Request]) -> Vec<(&str, usize)> {
     let text = |request: &Request| request.prompt.rfind("\n\n").map_or(0, |line| line + 2);
-    requests.iter().map(|request| (&request.prompt[text(request)..], request.user_messages)).collect()
+    requests
+        .iter()
+        .map(|request| (&request.prompt[text(request)..], request.user_messages))
+        .collect()
 }
 
 #[tokio::test]
@@ -96,11 +105,20 @@ async fn the_second_message_goes_on_with_the_session() -> Result<()> {
     let second = house.turn("second").await?;
     for (count, turn) in [(1, &first), (2, &second)] {
         let reply = turn.reply.as_deref().unwrap_or_default();
-        assert!(reply.starts_with(&format!("context: {count} user messages.")), "{reply}");
+        assert!(
+            reply.starts_with(&format!("context: {count} user messages.")),
+            "{reply}"
+        );
     }
     let sessions = [&first, &second].map(|turn| turn.more["session"].as_str());
     let requests = house.api.requests();
-    assert_eq!(requests.iter().map(|request| request.session.as_deref()).collect::<Vec<_>>(), sessions);
+    assert_eq!(
+        requests
+            .iter()
+            .map(|request| request.session.as_deref())
+            .collect::<Vec<_>>(),
+        sessions
+    );
     assert_eq!(sessions[0], sessions[1]);
     assert_eq!(asked(&requests), [("first", 1), ("second", 2)]);
     assert!(first.cost_usd > 0.0 && second.cost_usd > 0.0);
@@ -134,12 +152,25 @@ async fn fifty_messages_over_five_channels() -> Result<()> {
     assert_eq!(overlaps(&requests), []);
     for agent in AGENTS {
         let turns: Vec<_> = journal.turns.iter().filter(|turn| turn.channel == agent).collect();
-        let ends: Vec<_> = turns.iter().map(|turn| (turn.state.as_str(), turn.record["reply"].as_str())).collect();
+        let ends: Vec<_> = turns
+            .iter()
+            .map(|turn| (turn.state.as_str(), turn.record["reply"].as_str()))
+            .collect();
         let replies: Vec<_> = (1..=EACH).map(|number| format!("{agent} {number}")).collect();
-        assert_eq!(ends, replies.iter().map(|reply| ("ok", Some(reply.as_str()))).collect::<Vec<_>>());
+        assert_eq!(
+            ends,
+            replies
+                .iter()
+                .map(|reply| ("ok", Some(reply.as_str())))
+                .collect::<Vec<_>>()
+        );
 
         let session = turns[0].record["session"].as_str();
-        let own: Vec<_> = requests.iter().filter(|request| request.session.as_deref() == session).cloned().collect();
+        let own: Vec<_> = requests
+            .iter()
+            .filter(|request| request.session.as_deref() == session)
+            .cloned()
+            .collect();
         let expected: Vec<_> = (1..=EACH).map(|number| (text(agent, number), number)).collect();
         let expected: Vec<_> = expected.iter().map(|(text, number)| (text.as_str(), *number)).collect();
         assert_eq!(asked(&own), expected);
@@ -153,14 +184,28 @@ async fn fifty_messages_over_five_channels() -> Result<()> {
 async fn a_tool_call_is_shown_while_it_happens() -> Result<()> {
     let house = House::build().await?;
     let seen = house.watch(r#"[[tool Bash {"command":"echo $((6*7))"}]]"#).await?;
-    let [tool] = of_kind(&seen, "tool")[..] else { panic!("{:?}", kinds(&seen)) };
-    let [result] = of_kind(&seen, "tool_result")[..] else { panic!("{:?}", kinds(&seen)) };
+    let [tool] = of_kind(&seen, "tool")[..] else {
+        panic!("{:?}", kinds(&seen))
+    };
+    let [result] = of_kind(&seen, "tool_result")[..] else {
+        panic!("{:?}", kinds(&seen))
+    };
     assert_eq!(tool["tool"], "Bash");
     let input: Value = serde_json::from_str(tool["input"].as_str().context("the input is JSON as text")?)?;
     assert_eq!(input["command"], "echo $((6*7))");
-    assert_eq!((&result["id"], &result["ok"], &result["preview"]), (&tool["id"], &json!(true), &json!("42")));
-    let [done] = of_kind(&seen, "done")[..] else { panic!("{:?}", kinds(&seen)) };
-    assert!(done["reply"].as_str().is_some_and(|reply| reply.contains("The tool said: 42")), "{done}");
+    assert_eq!(
+        (&result["id"], &result["ok"], &result["preview"]),
+        (&tool["id"], &json!(true), &json!("42"))
+    );
+    let [done] = of_kind(&seen, "done")[..] else {
+        panic!("{:?}", kinds(&seen))
+    };
+    assert!(
+        done["reply"]
+            .as_str()
+            .is_some_and(|reply| reply.contains("The tool said: 42")),
+        "{done}"
+    );
     Ok(())
 }
 
@@ -168,7 +213,9 @@ async fn a_tool_call_is_shown_while_it_happens() -> Result<()> {
 async fn an_overloaded_api_is_tried_again() -> Result<()> {
     let house = House::build().await?;
     let seen = house.watch("[[error 529 x1]] [[reply up again]]").await?;
-    let [retry] = of_kind(&seen, "retry")[..] else { panic!("{:?}", kinds(&seen)) };
+    let [retry] = of_kind(&seen, "retry")[..] else {
+        panic!("{:?}", kinds(&seen))
+    };
     assert_eq!((&retry["attempt"], &retry["status"]), (&json!(1), &json!(529)));
     assert_eq!(seen.last().map(|event| &event.data["reply"]), Some(&json!("up again")));
     assert_eq!(house.api.requests().len(), 2);
@@ -179,7 +226,9 @@ async fn an_overloaded_api_is_tried_again() -> Result<()> {
 async fn a_refused_credential_is_told_at_once() -> Result<()> {
     let house = House::build().await?;
     let seen = house.watch("[[error 401]]").await?;
-    let [error] = of_kind(&seen, "error")[..] else { panic!("{:?}", kinds(&seen)) };
+    let [error] = of_kind(&seen, "error")[..] else {
+        panic!("{:?}", kinds(&seen))
+    };
     assert_eq!(error["code"], "authentication");
     let next_step = error["next_step"].as_str().unwrap_or_default();
     assert!(!next_step.is_empty(), "{error}");
@@ -200,11 +249,19 @@ async fn a_stop_ends_a_turn_that_waits_for_the_api() -> Result<()> {
     let house = House::build().await?;
     for (count, hang) in [(1, "[[hang]]"), (2, "[[hang nobytes]]")] {
         let sent = house.daemon.send("eng", hang).await?;
-        eventually("the API is asked", LIMIT, async || Ok((house.api.requests().len() == count).then_some(()))).await?;
+        eventually("the API is asked", LIMIT, async || {
+            Ok((house.api.requests().len() == count).then_some(()))
+        })
+        .await?;
         house.stop(&sent).await?;
     }
     assert_eq!(house.turn("[[reply well]]").await?.reply.as_deref(), Some("well"));
-    let sessions: Vec<_> = house.api.requests().into_iter().map(|request| request.session).collect();
+    let sessions: Vec<_> = house
+        .api
+        .requests()
+        .into_iter()
+        .map(|request| request.session)
+        .collect();
     assert_eq!(sessions.iter().filter(|&session| *session == sessions[0]).count(), 3);
     Ok(())
 }
@@ -213,7 +270,10 @@ async fn a_stop_ends_a_turn_that_waits_for_the_api() -> Result<()> {
 async fn a_stop_ends_a_tool_and_all_that_it_started() -> Result<()> {
     let house = House::build().await?;
     let mark = house.daemon.scratch().join("runs");
-    let command = format!("setsid sleep 600 & (trap '' TERM INT; sleep 600) & touch {}; sleep 600", mark.display());
+    let command = format!(
+        "setsid sleep 600 & (trap '' TERM INT; sleep 600) & touch {}; sleep 600",
+        mark.display()
+    );
     let text = format!("[[tool Bash {}]]", json!({"command": command}));
     let sent = house.daemon.send("eng", &text).await?;
     eventually("the tool runs", LIMIT, async || Ok(mark.exists().then_some(()))).await?;
@@ -228,7 +288,9 @@ async fn a_silent_turn_is_ended_after_the_limit_of_its_definition() -> Result<()
     let house = House::build().await?;
     house.define("You are patient.", &json!({"timeout_idle": "2s"})).await?;
     let seen = house.watch("[[hang]]").await?;
-    let [error] = of_kind(&seen, "error")[..] else { panic!("{:?}", kinds(&seen)) };
+    let [error] = of_kind(&seen, "error")[..] else {
+        panic!("{:?}", kinds(&seen))
+    };
     assert_eq!(error["code"], "idle_timeout");
     assert_eq!(house.daemon.children()?, Vec::<u32>::new());
     let journal = house.daemon.wait_quiet(LIMIT).await?;
@@ -239,7 +301,10 @@ async fn a_silent_turn_is_ended_after_the_limit_of_its_definition() -> Result<()
 #[tokio::test]
 async fn a_message_that_looks_like_a_command_reaches_the_model() -> Result<()> {
     let house = House::build().await?;
-    assert_eq!(house.turn("/help [[reply helped]]").await?.reply.as_deref(), Some("helped"));
+    assert_eq!(
+        house.turn("/help [[reply helped]]").await?.reply.as_deref(),
+        Some("helped")
+    );
     assert_eq!(asked(&house.api.requests()), [("/help [[reply helped]]", 1)]);
     Ok(())
 }
@@ -247,7 +312,9 @@ async fn a_message_that_looks_like_a_command_reaches_the_model() -> Result<()> {
 #[tokio::test]
 async fn an_edited_definition_counts_from_the_next_turn_on() -> Result<()> {
     let house = House::build().await?;
-    house.define("You are ALPHA.", &json!({"model": "claude-sonnet-5"})).await?;
+    house
+        .define("You are ALPHA.", &json!({"model": "claude-sonnet-5"}))
+        .await?;
     let mark = house.daemon.scratch().join("go");
     let text = format!(
         "[[tool Bash {}]]",
@@ -255,8 +322,13 @@ async fn an_edited_definition_counts_from_the_next_turn_on() -> Result<()> {
     );
     let first = house.daemon.send("eng", &text).await?;
     let second = house.daemon.send("eng", "[[reply second]]").await?;
-    eventually("the first turn runs", LIMIT, async || Ok((!house.api.requests().is_empty()).then_some(()))).await?;
-    house.define("You are BETA.", &json!({"model": "claude-opus-4-8"})).await?;
+    eventually("the first turn runs", LIMIT, async || {
+        Ok((!house.api.requests().is_empty()).then_some(()))
+    })
+    .await?;
+    house
+        .define("You are BETA.", &json!({"model": "claude-opus-4-8"}))
+        .await?;
     std::fs::write(mark, "")?;
     for sent in [&first, &second] {
         assert_eq!(house.daemon.wait_turn("eng", sent).await?.state, State::Ok);
@@ -271,7 +343,11 @@ async fn an_edited_definition_counts_from_the_next_turn_on() -> Result<()> {
         })
         .collect();
     let (alpha, beta) = ([true, false], [false, true]);
-    let expected = [("claude-sonnet-5", alpha), ("claude-sonnet-5", alpha), ("claude-opus-4-8", beta)];
+    let expected = [
+        ("claude-sonnet-5", alpha),
+        ("claude-sonnet-5", alpha),
+        ("claude-opus-4-8", beta),
+    ];
     assert_eq!(seen, expected.map(|(model, roles)| (model.to_owned(), roles)));
     Ok(())
 }

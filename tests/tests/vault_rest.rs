@@ -24,8 +24,14 @@ impl Client {
     }
 
     async fn answer(&self, method: &str, target: &str, body: &Value) -> Result<Answer> {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        self.0.ask_in(method, &format!("{NOTES}{target}"), body.as_bytes()).await
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.0
+            .ask_in(method, &format!("{NOTES}{target}"), body.as_bytes())
+            .await
     }
 
     async fn get(&self, target: &str) -> Result<(u16, Value)> {
@@ -68,7 +74,10 @@ async fn notes_are_made_read_and_removed() -> Result<()> {
     for target in [format!("/{id}"), "/Inbox%2Ffirst%20note".into(), format!("?id={id}")] {
         assert_eq!(client.get(&target).await?, (200, expected.clone()), "{target}");
     }
-    let lean = client.get(&format!("/{id}?include_content=false&include_metadata=false")).await?.1;
+    let lean = client
+        .get(&format!("/{id}?include_content=false&include_metadata=false"))
+        .await?
+        .1;
     assert_eq!(
         lean,
         json!({
@@ -79,21 +88,47 @@ async fn notes_are_made_read_and_removed() -> Result<()> {
 
     // POST never overwrites, and takes nothing that is empty; a batch is one or nothing.
     let (status, told) = client.send("POST", "", &new).await?;
-    assert_eq!((status, text(&told, "error_type"), text(&told, "path")), (409, "path_conflict", "Inbox/first note"));
-    let (status, told) = client.send("POST", "", &json!({ "notes": [{ "content": "x" }, { "content": " " }] })).await?;
-    assert_eq!((status, text(&told, "error_type"), &told["item_index"]), (400, "empty_note", &json!(1)));
+    assert_eq!(
+        (status, text(&told, "error_type"), text(&told, "path")),
+        (409, "path_conflict", "Inbox/first note")
+    );
+    let (status, told) = client
+        .send(
+            "POST",
+            "",
+            &json!({ "notes": [{ "content": "x" }, { "content": " " }] }),
+        )
+        .await?;
+    assert_eq!(
+        (status, text(&told, "error_type"), &told["item_index"]),
+        (400, "empty_note", &json!(1))
+    );
     let many: Vec<Value> = (0..501).map(|n| json!({ "path": format!("many/{n}") })).collect();
     let (status, told) = client.send("POST", "", &json!({ "notes": many })).await?;
-    assert_eq!((status, text(&told, "error_type"), &told["limit"]), (413, "batch_too_large", &json!(500)));
+    assert_eq!(
+        (status, text(&told, "error_type"), &told["limit"]),
+        (413, "batch_too_large", &json!(500))
+    );
     let (status, made) = client.send("POST", "", &json!({ "notes": many[..500] })).await?;
     assert_eq!((status, made.as_array().map(Vec::len)), (201, Some(500)));
-    assert_eq!(client.send("POST", "", &json!({ "notes": [] })).await?, (201, json!([])));
+    assert_eq!(
+        client.send("POST", "", &json!({ "notes": [] })).await?,
+        (201, json!([]))
+    );
 
     let gone = client.send("DELETE", &format!("/{id}"), &Value::Null).await?;
     assert_eq!(gone, (200, json!({ "deleted": true, "id": id })));
-    for (method, target) in [("DELETE", format!("/{id}")), ("GET", format!("/{id}")), ("GET", format!("?id={id}"))] {
+    for (method, target) in [
+        ("DELETE", format!("/{id}")),
+        ("GET", format!("/{id}")),
+        ("GET", format!("?id={id}")),
+    ] {
         let (status, told) = client.send(method, &target, &Value::Null).await?;
-        assert_eq!((status, text(&told, "error_type")), (404, "not_found"), "{method} {target}");
+        assert_eq!(
+            (status, text(&told, "error_type")),
+            (404, "not_found"),
+            "{method} {target}"
+        );
     }
     Ok(())
 }
@@ -102,7 +137,9 @@ async fn notes_are_made_read_and_removed() -> Result<()> {
 #[tokio::test]
 async fn changes_need_to_know_what_they_change() -> Result<()> {
     let client = Client::start().await?;
-    let (_, made) = client.send("POST", "", &json!({ "path": "p/one", "content": "v1", "tags": ["x"] })).await?;
+    let (_, made) = client
+        .send("POST", "", &json!({ "path": "p/one", "content": "v1", "tags": ["x"] }))
+        .await?;
     let target = format!("/{}", text(&made, "id"));
     let (status, told) = client.send("PATCH", &target, &json!({ "content": "v2" })).await?;
     assert_eq!(
@@ -110,17 +147,28 @@ async fn changes_need_to_know_what_they_change() -> Result<()> {
         (428, "precondition_required", &made["id"], &made["path"])
     );
     let seen = text(&made, "updatedAt");
-    let (status, second) = client.send("PATCH", &target, &json!({ "content": "v2", "if_updated_at": seen })).await?;
+    let (status, second) = client
+        .send("PATCH", &target, &json!({ "content": "v2", "if_updated_at": seen }))
+        .await?;
     assert_eq!((status, text(&second, "content")), (200, "v2"));
     assert!(text(&second, "updatedAt") > seen, "{second}");
-    let (status, told) = client.send("PATCH", &target, &json!({ "content": "v3", "if_updated_at": seen })).await?;
+    let (status, told) = client
+        .send("PATCH", &target, &json!({ "content": "v3", "if_updated_at": seen }))
+        .await?;
     assert_eq!(
-        (status, text(&told, "error_type"), text(&told, "your_updated_at"), &told["current_updated_at"]),
+        (
+            status,
+            text(&told, "error_type"),
+            text(&told, "your_updated_at"),
+            &told["current_updated_at"]
+        ),
         (409, "conflict", seen, &second["updatedAt"])
     );
 
     // No precondition for what only adds text.
-    let (status, note) = client.send("PATCH", &target, &json!({ "append": " end", "prepend": "start " })).await?;
+    let (status, note) = client
+        .send("PATCH", &target, &json!({ "append": " end", "prepend": "start " }))
+        .await?;
     assert_eq!((status, text(&note, "content")), (200, "start v2 end"));
     let change = json!({
         "content_edit": { "old_text": "v2", "new_text": "v4" }, "path": "p/two", "metadata": { "k": "v", "z": null },
@@ -133,9 +181,21 @@ async fn changes_need_to_know_what_they_change() -> Result<()> {
     });
     assert_eq!((status, &note), (200, &expected));
     for (change, status, kind) in [
-        (json!({ "content": "a", "append": "b", "force": true }), 400, "mutually_exclusive"),
-        (json!({ "content_edit": { "old_text": "nowhere", "new_text": "" }, "force": true }), 422, "unprocessable_content"),
-        (json!({ "content_edit": { "old_text": "t", "new_text": "" }, "force": true }), 409, "ambiguous"),
+        (
+            json!({ "content": "a", "append": "b", "force": true }),
+            400,
+            "mutually_exclusive",
+        ),
+        (
+            json!({ "content_edit": { "old_text": "nowhere", "new_text": "" }, "force": true }),
+            422,
+            "unprocessable_content",
+        ),
+        (
+            json!({ "content_edit": { "old_text": "t", "new_text": "" }, "force": true }),
+            409,
+            "ambiguous",
+        ),
         (json!({ "content_edit": "t", "force": true }), 400, "bad_request"),
         (json!({ "path": null, "content": "", "force": true }), 400, "empty_note"),
         (json!({ "if_updated_at": "yesterday" }), 400, "invalid_request"),
@@ -145,7 +205,9 @@ async fn changes_need_to_know_what_they_change() -> Result<()> {
     }
     assert_eq!(client.get(&target).await?, (200, expected.clone()));
     // Nothing new is no change.
-    let (status, same) = client.send("PATCH", &target, &json!({ "metadata": { "k": "v" }, "force": true })).await?;
+    let (status, same) = client
+        .send("PATCH", &target, &json!({ "metadata": { "k": "v" }, "force": true }))
+        .await?;
     assert_eq!((status, same), (200, expected));
     Ok(())
 }
@@ -162,10 +224,18 @@ async fn a_note_is_made_or_changed_by_its_path() -> Result<()> {
     };
     let (status, made) = client.send("PATCH", "/Threads%2Feng%2Feng", &body("working")).await?;
     assert!([200, 201].contains(&status), "{status}");
-    assert_eq!((&made["content"], &made["tags"]), (&json!(""), &json!(["agent/thread"])));
-    client.send("PATCH", "/Threads%2Feng%2Feng", &json!({ "append": "kept" })).await?;
+    assert_eq!(
+        (&made["content"], &made["tags"]),
+        (&json!(""), &json!(["agent/thread"]))
+    );
+    client
+        .send("PATCH", "/Threads%2Feng%2Feng", &json!({ "append": "kept" }))
+        .await?;
     let (status, again) = client.send("PATCH", "/Threads%2Feng%2Feng", &body("ok")).await?;
-    assert_eq!((status, &again["id"], &again["content"]), (200, &made["id"], &json!("kept")));
+    assert_eq!(
+        (status, &again["id"], &again["content"]),
+        (200, &made["id"], &json!("kept"))
+    );
     assert_eq!(again["metadata"], json!({ "status": "ok" }));
     Ok(())
 }
@@ -210,8 +280,16 @@ async fn notes_are_listed() -> Result<()> {
     loop {
         let page = client.answer("GET", &query, &Value::Null).await?;
         let notes = page.json()?;
-        paths.extend(notes.as_array().into_iter().flatten().map(|note| text(note, "path").to_owned()));
-        let Some(next) = page.header("x-next-cursor") else { break };
+        paths.extend(
+            notes
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|note| text(note, "path").to_owned()),
+        );
+        let Some(next) = page.header("x-next-cursor") else {
+            break;
+        };
         query = format!("?limit=3&cursor={next}");
     }
     assert_eq!(paths, ["q/1", "q/2", "q/3", "Other/4"]);
@@ -224,11 +302,18 @@ async fn the_door_stands_before_the_vault_and_the_daemon_behind_it() -> Result<(
     let client = Client::start().await?;
     let daemon = &client.0;
     for target in ["/vault/default", "/vault/default/api/health", NOTES] {
-        assert_eq!(daemon.ask("GET", target, &[], b"").await?.refusal()?, (401, "unauthorized".into()), "{target}");
+        assert_eq!(
+            daemon.ask("GET", target, &[], b"").await?.refusal()?,
+            (401, "unauthorized".into()),
+            "{target}"
+        );
         assert_eq!(daemon.ask_in("GET", target, b"").await?.status, 200, "{target}");
     }
     let unknown = daemon.ask_in("GET", "/vault/elsewhere/api/notes", b"").await?;
-    assert_eq!((unknown.status, text(&unknown.json()?, "error_type")), (404, "vault_not_found"));
+    assert_eq!(
+        (unknown.status, text(&unknown.json()?, "error_type")),
+        (404, "vault_not_found")
+    );
 
     let notes = json!({ "notes": [
         { "path": "Agents/eng", "content": "You build.", "tags": ["#agent/definition"], "metadata": { "name": "eng" } },
@@ -247,7 +332,10 @@ async fn the_door_stands_before_the_vault_and_the_daemon_behind_it() -> Result<(
         ("built", message)
     );
     let shown = daemon.messages("eng").await?;
-    let states: Vec<_> = shown.iter().map(|message| (message.direction.as_str(), message.state)).collect();
+    let states: Vec<_> = shown
+        .iter()
+        .map(|message| (message.direction.as_str(), message.state))
+        .collect();
     assert_eq!(states, [("inbound", Some(State::Ok)), ("outbound", None)]);
     Ok(())
 }

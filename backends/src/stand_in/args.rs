@@ -186,7 +186,10 @@ fn check(given: Given) -> Result<Settings, String> {
     };
     Ok(Settings {
         start,
-        model: given.model.unwrap_or_else(|| "claude-stand-in".to_owned()),
+        model: given
+            .model
+            .filter(|model| model != "default")
+            .unwrap_or_else(|| "claude-stand-in".to_owned()),
         partial: given.partial,
         max_turns: given.max_turns,
     })

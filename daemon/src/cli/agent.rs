@@ -30,7 +30,9 @@ pub(super) enum Agent {
         json: bool,
     },
     /// Make an agent by writing its definition note
-    #[command(after_help = "Example: reveille agent new scribe --prompt 'You keep the minutes.' --model sonnet --set timeout_wall=10m")]
+    #[command(
+        after_help = "Example: reveille agent new scribe --prompt 'You keep the minutes.' --model sonnet --set timeout_wall=10m"
+    )]
     New {
         /// 1 to 64 letters, digits, `_` and `-`
         name: String,

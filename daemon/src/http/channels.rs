@@ -1,16 +1,16 @@
 //! Channels: sending to an agent, and what was said.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use http::{HeaderMap, StatusCode};
-use reveille_queue::ChannelName;
+use reveille_queue::{ChannelName, Turn};
 use reveille_transports::{Incoming, Intake as _, Refusal};
 use reveille_vault::agent::{Outbound, tag};
 use reveille_vault::note::millis;
-use reveille_vault::{Note, Query, Vault};
+use reveille_vault::{Key, Note, NoteId, Query, Vault};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -119,7 +119,8 @@ pub(super) async fn messages(
         limit: Some(limit),
         ..Query::default()
     };
-    let mut notes = vault_of(&api, &channel).query(&query).await?.notes;
+    let vault = vault_of(&api, &channel);
+    let mut notes = vault.query(&query).await?.notes;
     if notes.is_empty() && api.registry.get(&channel).is_none() && api.queue.conversations(&name).await?.is_empty() {
         return Err(ApiError::unknown_agent(&channel));
     }
@@ -132,13 +133,41 @@ pub(super) async fn messages(
         .into_iter()
         .chain(api.queue.open_turns(&name).await?)
     {
-        turns.insert(turn.message.note.clone(), (turn.id, turn.state));
+        turns.insert(turn.message.note.clone(), turn);
     }
+    add_by_turn(&mut notes, &turns, &*vault, limit as usize).await?;
     let messages: Vec<Value> = notes.iter().map(|note| message(note, &turns)).collect();
     Ok(Json(json!({ "messages": messages })))
 }
 
-fn message(note: &Note, turns: &HashMap<String, (uuid::Uuid, reveille_queue::State)>) -> Value {
+/// Adds the messages that name the agent by the older key `channel`: the query does not find them, but their turns are known.
+async fn add_by_turn(
+    notes: &mut Vec<Note>,
+    turns: &HashMap<String, Turn>,
+    vault: &dyn Vault,
+    limit: usize,
+) -> Result<(), ApiError> {
+    let found: HashSet<String> = notes.iter().map(|note| note.id.to_string()).collect();
+    // A full page says nothing about what is older than it.
+    let since = notes
+        .first()
+        .filter(|_| notes.len() >= limit)
+        .map(|note| note.created_at);
+    let missing = turns
+        .values()
+        .filter(|turn| !found.contains(&turn.message.note) && since.is_none_or(|since| turn.accepted_at >= since));
+    for turn in missing {
+        let Ok(id) = NoteId::new(turn.message.note.as_str()) else {
+            continue;
+        };
+        notes.extend(vault.get(&Key::Id(id)).await?);
+    }
+    notes.sort_by_key(|note| note.created_at);
+    notes.drain(..notes.len().saturating_sub(limit));
+    Ok(())
+}
+
+fn message(note: &Note, turns: &HashMap<String, Turn>) -> Value {
     let outbound = Outbound::is(note);
     let at = note.text("ts").unwrap_or_else(|| millis::format(note.created_at));
     let mut view = json!({
@@ -153,9 +182,9 @@ fn message(note: &Note, turns: &HashMap<String, (uuid::Uuid, reveille_queue::Sta
             view[key] = text.into();
         }
     }
-    if !outbound && let Some((turn, state)) = turns.get(note.id.as_str()) {
-        view["turn"] = json!(turn);
-        view["state"] = json!(state);
+    if !outbound && let Some(turn) = turns.get(note.id.as_str()) {
+        view["turn"] = json!(turn.id);
+        view["state"] = json!(turn.state);
     }
     view
 }

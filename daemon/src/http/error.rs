@@ -23,10 +23,15 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // The next step follows it: a sentence has to end.
+        if !message.ends_with(['.', '!', '?']) {
+            message.push('.');
+        }
         Self {
             status,
             code,
-            message: message.into(),
+            message,
             next_step: None,
         }
     }

@@ -6,6 +6,7 @@ mod channels;
 mod error;
 mod events;
 mod health;
+mod leftover;
 mod page;
 mod serve;
 pub(crate) mod session;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use http::StatusCode;
 use reveille_queue::Queue;
@@ -98,4 +99,5 @@ pub(crate) fn router(api: Api) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(auth, auth::check_host))
+        .layer(from_fn(leftover::drain))
 }

@@ -30,7 +30,12 @@ impl Figure {
     fn at(&self, share: f64) -> f64 {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index"
+        )]
         let index = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
         sorted.get(index).copied().unwrap_or(f64::NAN)
     }
@@ -74,8 +79,17 @@ async fn start(state: &Path) -> Result<(Daemon, Duration)> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .with_context(|| format!("{} does not start; build it with `cargo build --release -p reveille`", binary().display()))?;
-    let mut daemon = Daemon { child, url: format!("http://{address}"), token: String::new() };
+        .with_context(|| {
+            format!(
+                "{} does not start; build it with `cargo build --release -p reveille`",
+                binary().display()
+            )
+        })?;
+    let mut daemon = Daemon {
+        child,
+        url: format!("http://{address}"),
+        token: String::new(),
+    };
     let request = format!("GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     loop {
         // A bare socket: a client library's own start must not count.
@@ -87,7 +101,10 @@ async fn start(state: &Path) -> Result<(Daemon, Duration)> {
                 break;
             }
         }
-        ensure!(begin.elapsed() < PATIENCE, "the daemon is not healthy after {PATIENCE:?}");
+        ensure!(
+            begin.elapsed() < PATIENCE,
+            "the daemon is not healthy after {PATIENCE:?}"
+        );
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
     let took = begin.elapsed();
@@ -97,7 +114,10 @@ async fn start(state: &Path) -> Result<(Daemon, Duration)> {
 
 impl Daemon {
     async fn post(&self, http: &reqwest::Client, path: &str, body: &Value) -> Result<Value> {
-        let request = http.post(format!("{}{path}", self.url)).bearer_auth(&self.token).json(body);
+        let request = http
+            .post(format!("{}{path}", self.url))
+            .bearer_auth(&self.token)
+            .json(body);
         Ok(request.send().await?.error_for_status()?.json().await?)
     }
 
@@ -109,7 +129,10 @@ impl Daemon {
     /// Resident memory in MiB.
     fn rss(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("no VmRSS")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
     }
@@ -136,8 +159,16 @@ fn floor() -> Result<Vec<Figure>> {
         sync.push(ms(begin.elapsed()));
     }
     Ok(vec![
-        Figure { name: "floor: spawn and wait for /bin/true", unit: "ms", values: spawn },
-        Figure { name: "floor: 4 KiB write and fdatasync", unit: "ms", values: sync },
+        Figure {
+            name: "floor: spawn and wait for /bin/true",
+            unit: "ms",
+            values: spawn,
+        },
+        Figure {
+            name: "floor: 4 KiB write and fdatasync",
+            unit: "ms",
+            values: sync,
+        },
     ])
 }
 
@@ -149,12 +180,19 @@ async fn define(daemon: &Daemon, http: &reqwest::Client, agents: usize) -> Resul
         })
         .collect();
     for part in notes.chunks(500) {
-        daemon.post(http, "/vault/default/api/notes", &json!({ "notes": part })).await?;
+        daemon
+            .post(http, "/vault/default/api/notes", &json!({ "notes": part }))
+            .await?;
     }
     let begin = Instant::now();
     loop {
         let listed = daemon.get(http, "/api/agents").await?;
-        let stamped = daemon.get(http, "/vault/default/api/notes?tag=agent/definition&limit=10000&include_metadata=true").await?;
+        let stamped = daemon
+            .get(
+                http,
+                "/vault/default/api/notes?tag=agent/definition&limit=10000&include_metadata=true",
+            )
+            .await?;
         let enabled = |note: &&Value| note["metadata"]["status"] == "enabled";
         let done = stamped.as_array().into_iter().flatten().filter(enabled).count();
         if listed["agents"].as_array().is_some_and(|list| list.len() == agents) && done == agents {
@@ -183,7 +221,13 @@ async fn measure(agents: usize) -> Result<Vec<Figure>> {
     let (mut accept, mut turn) = (Vec::new(), Vec::new());
     for n in 0..RUNS * 4 {
         let begin = Instant::now();
-        let sent = daemon.post(&http, "/api/channels/a0/send", &json!({ "text": format!("[[reply {n}]]") })).await?;
+        let sent = daemon
+            .post(
+                &http,
+                "/api/channels/a0/send",
+                &json!({ "text": format!("[[reply {n}]]") }),
+            )
+            .await?;
         accept.push(ms(begin.elapsed()));
         let id = sent["turn"].as_str().context("no turn")?.to_owned();
         let state = loop {
@@ -198,10 +242,26 @@ async fn measure(agents: usize) -> Result<Vec<Figure>> {
         turn.push(ms(begin.elapsed()));
     }
     Ok(vec![
-        Figure { name: "start to /health", unit: "ms", values: health },
-        Figure { name: "memory, idle", unit: "MiB", values: memory },
-        Figure { name: "send: accepted durably", unit: "ms", values: accept },
-        Figure { name: "send to settled, stand-in child", unit: "ms", values: turn },
+        Figure {
+            name: "start to /health",
+            unit: "ms",
+            values: health,
+        },
+        Figure {
+            name: "memory, idle",
+            unit: "MiB",
+            values: memory,
+        },
+        Figure {
+            name: "send: accepted durably",
+            unit: "ms",
+            values: accept,
+        },
+        Figure {
+            name: "send to settled, stand-in child",
+            unit: "ms",
+            values: turn,
+        },
     ])
 }
 
@@ -222,7 +282,14 @@ async fn main() -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{agents} agents, {RUNS} runs\n{:45} {:>9} {:>9}", "", "p50", "p95")?;
     for figure in &figures {
-        writeln!(out, "{:45} {:9.2} {:9.2} {}", figure.name, figure.at(0.5), figure.at(0.95), figure.unit)?;
+        writeln!(
+            out,
+            "{:45} {:9.2} {:9.2} {}",
+            figure.name,
+            figure.at(0.5),
+            figure.at(0.95),
+            figure.unit
+        )?;
     }
     let json: Vec<Value> = figures
         .iter()

@@ -183,9 +183,7 @@ impl Daemon {
             "content": message["text"], "tags": ["agent/message", "agent/message/inbound"], "metadata": metadata,
             "if_missing": "create", "force": true
         });
-        let request = self
-            .http
-            .patch(self.at(&["vault", "default", "api", "notes", &path])?);
+        let request = self.http.patch(self.at(&["vault", "default", "api", "notes", &path])?);
         let Some(reply) = self.attempt(request.json(&note)).await else {
             return Ok(None);
         };

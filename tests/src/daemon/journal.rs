@@ -158,7 +158,12 @@ impl Journal {
     /// Whether there is nothing left to do: every message has a turn that has ended, and everything is delivered.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        let settled: BTreeSet<_> = self.turns.iter().filter(|turn| turn.is_settled()).map(|turn| turn.note.as_str()).collect();
+        let settled: BTreeSet<_> = self
+            .turns
+            .iter()
+            .filter(|turn| turn.is_settled())
+            .map(|turn| turn.note.as_str())
+            .collect();
         self.outbox == 0
             && settled.len() == self.turns.len()
             && self.inbound().all(|note| settled.contains(note.id.as_str()))
@@ -274,9 +279,7 @@ impl Journal {
                 }
             }
             if (conversation.turns, conversation.spend) != (count, sum) {
-                found.push(format!(
-                    "{conversation:?} but its turns are {count} and took {sum:?}"
-                ));
+                found.push(format!("{conversation:?} but its turns are {count} and took {sum:?}"));
             }
             let last = self.turns_of(conversation.id).last().map(|turn| turn.state.clone());
             let id = conversation.id.to_string();
@@ -322,12 +325,16 @@ impl Daemon {
     /// When something is after `limit`.
     pub async fn wait_quiet(&self, limit: Duration) -> Result<Journal> {
         let mut last = None;
-        let quiet = eventually("all messages have ended and all answers are delivered", limit, async || {
-            let journal = self.journal()?;
-            let quiet = journal.is_quiet();
-            let kept = last.insert(journal);
-            Ok(quiet.then(|| kept.clone()))
-        });
+        let quiet = eventually(
+            "all messages have ended and all answers are delivered",
+            limit,
+            async || {
+                let journal = self.journal()?;
+                let quiet = journal.is_quiet();
+                let kept = last.insert(journal);
+                Ok(quiet.then(|| kept.clone()))
+            },
+        );
         let quiet = quiet.await;
         quiet.with_context(|| {
             let problems = last.map(|journal| journal.violations());

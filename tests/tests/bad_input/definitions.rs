@@ -94,7 +94,10 @@ async fn a_wrong_definition_says_so_once_and_is_mended_by_an_edit() -> Result<()
     let mended = until_status(&daemon, "Agents/bad", "enabled").await?;
     assert_eq!(meta(&mended, "status_detail"), "");
     let sent = daemon.send("good-one", "[[reply mended]]").await?;
-    assert_eq!(daemon.wait_turn("good-one", &sent).await?.reply.as_deref(), Some("mended"));
+    assert_eq!(
+        daemon.wait_turn("good-one", &sent).await?.reply.as_deref(),
+        Some("mended")
+    );
     feed_comes_round(&daemon, "eng", 2).await?;
     let later = daemon.note("Agents/bad").await?.context("the note is there")?;
     assert_eq!((later, changes_of(&daemon, &mended)?), (mended, 4));
@@ -108,7 +111,12 @@ async fn an_idle_daemon_writes_nothing() -> Result<()> {
     let definition = definition.as_str().context("an agent has a note")?.to_owned();
     until_status(&daemon, &definition, "enabled").await?;
     feed_comes_round(&daemon, "eng", 1).await?;
-    let log = |daemon: &Daemon| rows(&daemon.state_tables()?.vault, "SELECT cursor, note_id, kind FROM changes");
+    let log = |daemon: &Daemon| {
+        rows(
+            &daemon.state_tables()?.vault,
+            "SELECT cursor, note_id, kind FROM changes",
+        )
+    };
     // Neither a stop nor a start nor the stamps of all that is there already are changes.
     daemon.stop().await?;
     let before = log(&daemon)?;
@@ -126,10 +134,15 @@ async fn the_older_definition_keeps_a_name_and_the_newer_says_why() -> Result<()
     let old = daemon.agents().await?[0]["note_id"].clone();
     let old = old.as_str().context("an agent has a note")?;
     let name = json!({ "name": "eng" });
-    daemon.note_put("Agents/second", "Another.", &[DEFINITION], &name).await?;
+    daemon
+        .note_put("Agents/second", "Another.", &[DEFINITION], &name)
+        .await?;
     let second = until_status(&daemon, "Agents/second", "error").await?;
     let detail = meta(&second, "status_detail");
-    assert!(detail.contains("eng") && detail.contains(old) && detail.contains("rename"), "{detail}");
+    assert!(
+        detail.contains("eng") && detail.contains(old) && detail.contains("rename"),
+        "{detail}"
+    );
     until_status(&daemon, old, "enabled").await?;
     let again = json!({ "name": "eng", "prompt": "A third." });
     let refused = daemon.request(Method::POST, &["api", "agents"], Some(&again)).await?;
@@ -138,7 +151,10 @@ async fn the_older_definition_keeps_a_name_and_the_newer_says_why() -> Result<()
     assert_eq!(shown.body["prompt"], "You are an engineer.");
 
     // When the older one goes, the newer one steps in, and the channel's line with it.
-    daemon.request(Method::DELETE, &["api", "agents", "eng"], None).await?.ok::<Value>()?;
+    daemon
+        .request(Method::DELETE, &["api", "agents", "eng"], None)
+        .await?
+        .ok::<Value>()?;
     let second = until_status(&daemon, "Agents/second", "enabled").await?;
     assert_eq!(meta(&second, "status_detail"), "");
     let sent = daemon.send("eng", "[[reply I am the second]]").await?;
@@ -194,7 +210,10 @@ async fn a_message_for_an_agent_to_be_waits_for_it() -> Result<()> {
     assert_eq!(waiting(&daemon).await?, json!([{ "channel": "ghost", "messages": 1 }]));
 
     daemon.create_agent("ghost", "You are late.").await?;
-    assert_eq!(daemon.wait_turn("ghost", &sent).await?.reply.as_deref(), Some("at last"));
+    assert_eq!(
+        daemon.wait_turn("ghost", &sent).await?.reply.as_deref(),
+        Some("at last")
+    );
     assert_eq!(waiting(&daemon).await?, json!([]));
     says_nothing(&daemon, "Inbox/early").await
 }
@@ -203,7 +222,10 @@ async fn a_message_for_an_agent_to_be_waits_for_it() -> Result<()> {
 async fn messages_of_a_removed_agent_wait_for_its_return() -> Result<()> {
     let daemon = with_eng().await?;
     let gate = daemon.state_dir().join("gate");
-    let hold = format!("[[exec while ! test -e {}; do sleep 0.02; done]] [[reply first]]", gate.display());
+    let hold = format!(
+        "[[exec while ! test -e {}; do sleep 0.02; done]] [[reply first]]",
+        gate.display()
+    );
     let mut events = daemon.events("eng").await?;
     let first = daemon.send("eng", &hold).await?;
     events.until(|event| event.kind() == "tool").await?;
@@ -232,7 +254,9 @@ async fn messages_of_a_removed_agent_wait_for_its_return() -> Result<()> {
     eventually("all replies are there, in order", LIMIT, async || {
         let messages = daemon.messages("eng").await?;
         let replies = messages.iter().filter(|message| message.direction == "outbound");
-        let last: Vec<_> = replies.filter_map(|reply| reply.text.split_whitespace().last()).collect();
+        let last: Vec<_> = replies
+            .filter_map(|reply| reply.text.split_whitespace().last())
+            .collect();
         Ok((last == ["first", "second", "third"]).then_some(()))
     })
     .await

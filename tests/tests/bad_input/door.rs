@@ -82,7 +82,13 @@ async fn a_foreign_host_name_is_turned_away() -> Result<()> {
     let daemon = with_eng().await?;
     let (name, token) = daemon.bearer();
     let port = daemon.url().port().context("a port")?;
-    for host in ["evil.example", "localhost.evil.example", "evil.example:80", "", "127.0.0.1.evil.example"] {
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:80",
+        "",
+        "127.0.0.1.evil.example",
+    ] {
         for (method, target) in [
             ("GET", "/health"),
             ("GET", "/"),
@@ -90,12 +96,20 @@ async fn a_foreign_host_name_is_turned_away() -> Result<()> {
             ("GET", "/api/agents"),
             ("POST", "/api/session"),
         ] {
-            let answer = daemon.ask(method, target, &[("host", host), (name, &token)], b"").await?;
+            let answer = daemon
+                .ask(method, target, &[("host", host), (name, &token)], b"")
+                .await?;
             assert_eq!(answer.refusal()?, (421, "unknown_host".into()), "{host:?} {target}");
         }
     }
-    for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
-        let answer = daemon.ask("GET", "/api/agents", &[("host", &host), (name, &token)], b"").await?;
+    for host in [
+        format!("localhost:{port}"),
+        format!("127.0.0.1:{port}"),
+        format!("[::1]:{port}"),
+    ] {
+        let answer = daemon
+            .ask("GET", "/api/agents", &[("host", &host), (name, &token)], b"")
+            .await?;
         assert_eq!(answer.status, 200, "{host}");
     }
     Ok(())
@@ -142,7 +156,10 @@ async fn a_sign_in_code_works_once() -> Result<()> {
     let mine = [("cookie", pair), ("sec-fetch-site", "same-origin")];
     let out = daemon.ask("DELETE", "/api/session", &mine, b"").await?;
     assert_eq!(out.status, 200);
-    assert!(out.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
+    assert!(
+        out.header("set-cookie")
+            .is_some_and(|cookie| cookie.contains("Max-Age=0"))
+    );
     Ok(())
 }
 
@@ -150,7 +167,9 @@ async fn a_sign_in_code_works_once() -> Result<()> {
 async fn another_site_cannot_use_a_browsers_cookie() -> Result<()> {
     let daemon = with_eng().await?;
     let signed_in = sign_in(&daemon, &code(&daemon).await?).await?;
-    let cookie = signed_in.header("set-cookie").and_then(|cookie| cookie.split(';').next());
+    let cookie = signed_in
+        .header("set-cookie")
+        .and_then(|cookie| cookie.split(';').next());
     let cookie = cookie.context("a cookie")?;
     let home = format!("http://{}", daemon.authority()?);
     let foreign: [&[(&str, &str)]; 6] = [
@@ -171,7 +190,11 @@ async fn another_site_cannot_use_a_browsers_cookie() -> Result<()> {
             ("POST", "/api/sign-in-links"),
         ] {
             let answer = daemon.ask(method, target, &headers, body).await?;
-            assert_eq!(answer.refusal()?, (403, "cross_site".into()), "{method} {target} {origin:?}");
+            assert_eq!(
+                answer.refusal()?,
+                (403, "cross_site".into()),
+                "{method} {target} {origin:?}"
+            );
         }
     }
     assert_eq!(daemon.messages("eng").await?, []);
@@ -207,7 +230,16 @@ async fn wrong_methods_and_addresses_are_told_as_json() -> Result<()> {
         assert_eq!(status, 405, "{method} {target} {code}");
         assert!(answer.header("allow").is_some(), "{method} {target} has no Allow");
     }
-    for target in ["/nothing", "/api", "/api/", "/api/nothing", "/vault", "/health/", "//", "/api/agents/eng/more"] {
+    for target in [
+        "/nothing",
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/vault",
+        "/health/",
+        "//",
+        "/api/agents/eng/more",
+    ] {
         let answer = daemon.ask_in("GET", target, b"").await?;
         assert_eq!(answer.refusal()?, (404, "not_found".into()), "{target}");
     }
@@ -240,7 +272,10 @@ async fn no_path_leads_out_of_the_assets() -> Result<()> {
         let answer = daemon.ask("GET", &target, &[], b"").await?;
         assert_eq!(answer.status, 404, "{target}");
         let body = String::from_utf8_lossy(&answer.body);
-        assert!(!body.contains(daemon.token()) && !body.contains("root:"), "{target}: {body}");
+        assert!(
+            !body.contains(daemon.token()) && !body.contains("root:"),
+            "{target}: {body}"
+        );
         assert_eq!(answer.refusal()?.1, "not_found", "{target}");
     }
     Ok(())

@@ -49,7 +49,10 @@ async fn a_missing_cli_is_told_and_needs_no_restart_once_it_is_there() -> Result
     assert_eq!(health(&daemon).await?, missing);
     let (code, check) = doctor(&daemon, "claude").await?;
     assert_eq!((code, &check["level"]), (1, &json!("error")), "{check}");
-    assert!(check["mend"].as_str().is_some_and(|mend| mend.contains("npm install")), "{check}");
+    assert!(
+        check["mend"].as_str().is_some_and(|mend| mend.contains("npm install")),
+        "{check}"
+    );
 
     let mut events = daemon.events("eng").await?;
     let sent = daemon.send("eng", "[[reply here I am]]").await?;
@@ -64,7 +67,11 @@ async fn a_missing_cli_is_told_and_needs_no_restart_once_it_is_there() -> Result
     let note = messages.iter().find(|message| message.direction == "outbound");
     let note = note.context("a failure note")?;
     assert_eq!(note.kind.as_deref(), Some("failure"));
-    assert!(note.text.contains("claude") && note.text.contains("npm install"), "{}", note.text);
+    assert!(
+        note.text.contains("claude") && note.text.contains("npm install"),
+        "{}",
+        note.text
+    );
     // The command line: the failure in words on stderr, nothing on stdout.
     let ran = daemon.run(["send", "eng", "hello", "--wait"]).await?;
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
@@ -74,7 +81,12 @@ async fn a_missing_cli_is_told_and_needs_no_restart_once_it_is_there() -> Result
     assert_eq!(health(&daemon).await?, json!(["ok", { "ok": true, "missing": [] }]));
     let sent = daemon.send("eng", "[[reply here I am]]").await?;
     let turn = daemon.wait_turn("eng", &sent).await?;
-    assert_eq!((turn.state, turn.reply.as_deref()), (State::Ok, Some("here I am")), "{:?}", turn.error);
+    assert_eq!(
+        (turn.state, turn.reply.as_deref()),
+        (State::Ok, Some("here I am")),
+        "{:?}",
+        turn.error
+    );
     let (_, check) = doctor(&daemon, "claude").await?;
     assert_eq!(check["level"], "ok", "{check}");
 
@@ -103,7 +115,10 @@ async fn a_program_that_is_not_claude_is_told_from_a_missing_one() -> Result<()>
     let turn = daemon.wait_turn("eng", &sent).await?;
     assert_eq!(turn.state, State::Error);
     let error = turn.error.context("a reason")?;
-    assert!(error["next_step"].as_str().is_some_and(|step| !step.is_empty()), "{error}");
+    assert!(
+        error["next_step"].as_str().is_some_and(|step| !step.is_empty()),
+        "{error}"
+    );
     assert_ne!(error["code"], "program_missing", "{error}");
     let ran = run(daemon.cli(["doctor"]).await?, "").await?;
     assert_eq!(ran.code, 1, "{}", ran.stdout);

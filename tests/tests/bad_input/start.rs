@@ -41,7 +41,12 @@ async fn a_second_daemon_on_a_state_directory_is_refused_and_harms_nothing() -> 
     let ran = fails(&daemon, &["--bind", "127.0.0.1:0"], &[]).await?;
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let pid = format!("process {}", daemon.pid());
-    for part in ["another reveille daemon", pid.as_str(), daemon.url().as_str().trim_end_matches('/'), "--state-dir"] {
+    for part in [
+        "another reveille daemon",
+        pid.as_str(),
+        daemon.url().as_str().trim_end_matches('/'),
+        "--state-dir",
+    ] {
         assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
     }
     assert_eq!(std::fs::read(daemon.state_dir().join("daemon.json"))?, announced);
@@ -81,7 +86,11 @@ async fn files_of_another_program_are_left_alone() -> Result<()> {
         let before = std::fs::read(&file)?;
         let ran = fails(&daemon, &["--bind", "127.0.0.1:0", "--state-dir", text(&state)], &[]).await?;
         assert_eq!(ran.code, 1, "{}", ran.stderr);
-        assert!(ran.stderr.contains(name.rsplit('/').next().unwrap_or(name)), "{name} in {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(name.rsplit('/').next().unwrap_or(name)),
+            "{name} in {}",
+            ran.stderr
+        );
         assert_eq!(std::fs::read(&file)?, before, "{name}");
     }
     Ok(())
@@ -92,7 +101,10 @@ async fn a_wrong_configuration_names_the_place_and_the_nearest_key() -> Result<(
     let (daemon, dir) = (with_eng().await?, TempDir::new()?);
     let file = dir.path().join("reveille.toml");
     for (content, parts) in [
-        ("[claude]\nprogarm = \"x\"\n", &["progarm", "did you mean `program`"][..]),
+        (
+            "[claude]\nprogarm = \"x\"\n",
+            &["progarm", "did you mean `program`"][..],
+        ),
         ("[cluade]\nprogram = \"x\"\n", &["cluade", "did you mean `claude`"]),
         ("[limits]\nlive_turns = 0\n", &["live_turns", "at least 1"]),
         ("[limits]\nlive_turns = \"many\"\n", &["live_turns"]),
@@ -114,7 +126,11 @@ async fn a_wrong_configuration_names_the_place_and_the_nearest_key() -> Result<(
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("gone.toml"), "{}", ran.stderr);
     for (name, value, parts) in [
-        ("REVEILLE_LIMITS__LIVE_TURN", "2", &["REVEILLE_LIMITS__LIVE_TURN", "live_turns"][..]),
+        (
+            "REVEILLE_LIMITS__LIVE_TURN",
+            "2",
+            &["REVEILLE_LIMITS__LIVE_TURN", "live_turns"][..],
+        ),
         ("REVEILLE_LIMITS__LIVE_TURNS", "lots", &["REVEILLE_LIMITS__LIVE_TURNS"]),
         ("REVEILLE_SANDBOX__MODE", "strong", &["REVEILLE_SANDBOX__MODE", "none"]),
     ] {
@@ -128,7 +144,11 @@ async fn a_wrong_configuration_names_the_place_and_the_nearest_key() -> Result<(
     std::fs::write(&file, "[claude]\nprogarm = \"x\"\n")?;
     let ran = daemon.run(["doctor", "--config", text(&file)]).await?;
     assert_eq!(ran.code, 1, "{}", ran.stdout);
-    assert!(ran.stdout.contains("progarm") && ran.stdout.contains("state directory"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("progarm") && ran.stdout.contains("state directory"),
+        "{}",
+        ran.stdout
+    );
     Ok(())
 }
 

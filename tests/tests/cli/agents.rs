@@ -12,31 +12,83 @@ async fn agents_are_made_shown_listed_and_removed() -> Result<()> {
     let daemon = Daemon::builder().stand_in().start().await?;
     let empty = out(&daemon, &["agent", "list"]).await?;
     assert!(empty.contains("reveille agent new"), "{empty}");
-    assert_eq!(json_out(&daemon, &["agent", "list", "--json"]).await?, json!({ "agents": [], "waiting": [] }));
+    assert_eq!(
+        json_out(&daemon, &["agent", "list", "--json"]).await?,
+        json!({ "agents": [], "waiting": [] })
+    );
 
-    let made = out(&daemon, &["agent", "new", "scribe", "--prompt", "You keep the minutes.", "--model", "sonnet"]).await?;
+    let made = out(
+        &daemon,
+        &[
+            "agent",
+            "new",
+            "scribe",
+            "--prompt",
+            "You keep the minutes.",
+            "--model",
+            "sonnet",
+        ],
+    )
+    .await?;
     assert!(made.contains("reveille send scribe"), "{made}");
     let file = daemon.state_dir().join("role.md");
     std::fs::write(&file, "You plan.\nCarefully.")?;
     let path = file.to_str().context("a path")?;
-    out(&daemon, &["agent", "new", "planner", "--prompt-file", path, "--set", "timeout_wall=10m", "--set", "mode=multi-threaded"])
-        .await?;
-    let piped = run(daemon.cli(["agent", "new", "piped", "--prompt", "-"]).await?, "From stdin.").await?;
+    out(
+        &daemon,
+        &[
+            "agent",
+            "new",
+            "planner",
+            "--prompt-file",
+            path,
+            "--set",
+            "timeout_wall=10m",
+            "--set",
+            "mode=multi-threaded",
+        ],
+    )
+    .await?;
+    let piped = run(
+        daemon.cli(["agent", "new", "piped", "--prompt", "-"]).await?,
+        "From stdin.",
+    )
+    .await?;
     assert_eq!(piped.code, 0, "{}", piped.stderr);
 
     let listed = out(&daemon, &["agent", "list"]).await?;
-    let names: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let names: Vec<_> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     assert_eq!(names, ["NAME", "piped", "planner", "scribe"]);
     let agents = json_out(&daemon, &["agent", "list", "--json"]).await?;
-    let previews: Vec<_> = agents["agents"].as_array().into_iter().flatten().map(|agent| &agent["prompt_preview"]).collect();
-    assert_eq!(previews, ["From stdin.", "You plan.\nCarefully.", "You keep the minutes."]);
+    let previews: Vec<_> = agents["agents"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|agent| &agent["prompt_preview"])
+        .collect();
+    assert_eq!(
+        previews,
+        ["From stdin.", "You plan.\nCarefully.", "You keep the minutes."]
+    );
 
     let shown = out(&daemon, &["agent", "show", "planner"]).await?;
-    for part in ["planner", "multi-threaded", "600  (definition)", "Agents/planner", "You plan.\nCarefully."] {
+    for part in [
+        "planner",
+        "multi-threaded",
+        "600  (definition)",
+        "Agents/planner",
+        "You plan.\nCarefully.",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let shown = json_out(&daemon, &["agent", "show", "scribe", "--json"]).await?;
-    assert_eq!(shown["settings"]["model"], json!({ "value": "sonnet", "from": "definition" }));
+    assert_eq!(
+        shown["settings"]["model"],
+        json!({ "value": "sonnet", "from": "definition" })
+    );
 
     for (args, part) in [
         (&["agent", "new", "scribe"][..], "already"),
@@ -78,8 +130,14 @@ async fn doctor_checks_everything() -> Result<()> {
     let checks: Value = serde_json::from_str(&ran.stdout).context(ran.stderr)?;
     let mut levels: Vec<(&str, &str)> = Vec::new();
     for check in checks["checks"].as_array().into_iter().flatten() {
-        assert!(check["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{check}");
-        levels.push((check["check"].as_str().context("a name")?, check["level"].as_str().context("a level")?));
+        assert!(
+            check["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
+            "{check}"
+        );
+        levels.push((
+            check["check"].as_str().context("a name")?,
+            check["level"].as_str().context("a level")?,
+        ));
     }
     // Whether the page is built in depends on how the binary was made.
     let page = levels.pop().context("a last check")?;
@@ -95,14 +153,23 @@ async fn doctor_checks_everything() -> Result<()> {
     assert_eq!(levels, expected);
     assert_eq!(ran.code, i32::from(page.1 == "error"));
     let detail = &checks["checks"][2]["detail"];
-    assert!(detail.as_str().is_some_and(|text| text.contains(&daemon.pid().to_string())), "{detail}");
+    assert!(
+        detail
+            .as_str()
+            .is_some_and(|text| text.contains(&daemon.pid().to_string())),
+        "{detail}"
+    );
 
     let mut command = daemon.cli(["doctor"]).await?;
     command.env("REVEILLE_SERVER__BIND", daemon.authority()?);
     command.env("REVEILLE_CLAUDE__PROGRAM", "/nowhere/claude");
     let ran = run(command, "").await?;
     assert_eq!(ran.code, 1, "{}", ran.stdout);
-    assert!(ran.stdout.contains("ERROR    claude") && ran.stdout.contains("npm install"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("ERROR    claude") && ran.stdout.contains("npm install"),
+        "{}",
+        ran.stdout
+    );
     Ok(())
 }
 
@@ -137,7 +204,9 @@ async fn a_daemon_that_is_not_there_ends_with_3() -> Result<()> {
 async fn another_token_is_refused() -> Result<()> {
     let daemon = with_eng().await?;
     let mut command = daemon.cli(["agent", "list"]).await?;
-    command.env("REVEILLE_TOKEN", "wrong").env("REVEILLE_URL", daemon.url().as_str());
+    command
+        .env("REVEILLE_TOKEN", "wrong")
+        .env("REVEILLE_URL", daemon.url().as_str());
     let ran = run(command, "").await?;
     assert_eq!(told(&ran), (4, ""), "{}", ran.stderr);
     assert!(!ran.stderr.contains("wrong"), "{}", ran.stderr);

@@ -55,7 +55,10 @@ async fn every_command_explains_itself_with_an_example() -> Result<()> {
             assert!(text.contains("Exit codes: 0 done"), "{text}");
             continue;
         }
-        let example = text.lines().find_map(|line| line.split_once("Example: ")).map(|(_, example)| example);
+        let example = text
+            .lines()
+            .find_map(|line| line.split_once("Example: "))
+            .map(|(_, example)| example);
         if !example.is_some_and(|example| example.contains(&format!("reveille {name}"))) {
             without.push(name);
         }

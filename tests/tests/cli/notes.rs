@@ -10,7 +10,18 @@ use super::{json_out, out, told, with_eng};
 #[tokio::test]
 async fn notes_are_put_read_listed_and_removed() -> Result<()> {
     let daemon = with_eng().await?;
-    let put = ["note", "put", "Ideas/one thing", "Write less.", "--tag", "idea", "--tag", "#now", "--meta", "due=friday"];
+    let put = [
+        "note",
+        "put",
+        "Ideas/one thing",
+        "Write less.",
+        "--tag",
+        "idea",
+        "--tag",
+        "#now",
+        "--meta",
+        "due=friday",
+    ];
     let id = out(&daemon, &put).await?.trim_end().to_owned();
     let expected = |note: &serde_json::Value, content: &str| {
         json!({
@@ -31,11 +42,19 @@ async fn notes_are_put_read_listed_and_removed() -> Result<()> {
     let again = run(put, "Write even less.").await?;
     assert_eq!(told(&again), (0, format!("{id}\n").as_str()), "{}", again.stderr);
     let note = json_out(&daemon, &["note", "get", &id, "--json"]).await?;
-    assert_eq!((&note["content"], &note["tags"]), (&json!("Write even less."), &json!(["idea", "later", "now"])));
+    assert_eq!(
+        (&note["content"], &note["tags"]),
+        (&json!("Write even less."), &json!(["idea", "later", "now"]))
+    );
 
     out(&daemon, &["note", "put", "Ideas/two", "x", "--tag", "idea"]).await?;
     let listed = json_out(&daemon, &["note", "list", "--tag", "idea", "--json"]).await?;
-    let paths: Vec<_> = listed.as_array().into_iter().flatten().map(|note| &note["path"]).collect();
+    let paths: Vec<_> = listed
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|note| &note["path"])
+        .collect();
     assert_eq!(paths, ["Ideas/two", "Ideas/one thing"]);
     let listed = out(&daemon, &["note", "list", "--tag", "idea", "--limit", "1"]).await?;
     assert_eq!(listed.lines().count(), 2, "{listed}");
@@ -58,10 +77,27 @@ async fn notes_are_put_read_listed_and_removed() -> Result<()> {
 #[tokio::test]
 async fn an_agent_and_its_message_can_be_written_as_notes() -> Result<()> {
     let daemon = with_eng().await?;
-    let definition = ["note", "put", "Agents/scribe", "--tag", "agent/definition", "--meta", "name=scribe", "You write."];
+    let definition = [
+        "note",
+        "put",
+        "Agents/scribe",
+        "--tag",
+        "agent/definition",
+        "--meta",
+        "name=scribe",
+        "You write.",
+    ];
     out(&daemon, &definition).await?;
     let message = [
-        "note", "put", "Inbox/1", "--tag", "agent/message", "--tag", "agent/message/inbound", "--meta", "agent=scribe",
+        "note",
+        "put",
+        "Inbox/1",
+        "--tag",
+        "agent/message",
+        "--tag",
+        "agent/message/inbound",
+        "--meta",
+        "agent=scribe",
         "[[reply written]]",
     ];
     let id = out(&daemon, &message).await?.trim_end().to_owned();
@@ -72,6 +108,9 @@ async fn an_agent_and_its_message_can_be_written_as_notes() -> Result<()> {
     })
     .await
     .context("the definition was not taken")?;
-    assert_eq!(daemon.wait_turn("scribe", &sent).await?.reply.as_deref(), Some("written"));
+    assert_eq!(
+        daemon.wait_turn("scribe", &sent).await?.reply.as_deref(),
+        Some("written")
+    );
     Ok(())
 }
