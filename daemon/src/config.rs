@@ -338,7 +338,7 @@ fn read_table(path: &Path, required: bool) -> Result<Table, ConfigError> {
     match std::fs::read_to_string(path) {
         Ok(text) => text.parse().map_err(|error: toml::de::Error| ConfigError::Wrong {
             origin: path.display().to_string(),
-            message: error.to_string(),
+            message: at_line(&text, &error),
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(Table::new()),
         Err(source) => Err(ConfigError::Read {
@@ -346,6 +346,12 @@ fn read_table(path: &Path, required: bool) -> Result<Table, ConfigError> {
             source,
         }),
     }
+}
+
+/// The message with its line number. The error's long form would show the line itself, which may hold a key.
+fn at_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.lines().count().max(1), error.message())
 }
 
 /// Sets `CLAUDE__ENV__NAME` and the like in the table. Keys below `claude.env` keep their case.
@@ -504,6 +510,8 @@ mod tests {
                 &[("REVEILLE_LIMITS__LIVE_TURNS", "0")][..],
                 "[limits]: live_turns must be at least 1",
             ),
+            // An open string: the line itself, and with it the key, is not shown.
+            ("[claude.env]\nKEY = \"sk-secret\n", &[][..], "FILE: line 2: "),
             (
                 "[claude.env]\nA = \"${NOT_SET}\"",
                 &[][..],
@@ -512,7 +520,7 @@ mod tests {
             ("", &[("PORT", "80abc")][..], "the variable PORT: \"80abc\" is no port"),
         ] {
             let error = load(text, environment).unwrap_err();
-            assert!(error.starts_with(expected), "{error}");
+            assert!(error.starts_with(expected) && !error.contains("sk-secret"), "{error}");
         }
     }
 

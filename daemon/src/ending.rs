@@ -44,6 +44,23 @@ fn nano_usd(usd: f64) -> u64 {
     0
 }
 
+/// What an attempt took.
+pub(crate) fn spend_of(outcome: &TurnOutcome) -> Spend {
+    let Usage {
+        input_tokens,
+        output_tokens,
+        cache_read_tokens,
+        cache_write_tokens,
+    } = outcome.usage;
+    Spend {
+        input_tokens,
+        output_tokens,
+        cache_read_tokens,
+        cache_write_tokens,
+        nano_usd: nano_usd(outcome.cost_usd),
+    }
+}
+
 impl Ending {
     fn new(state: State) -> Self {
         Self {
@@ -64,6 +81,16 @@ impl Ending {
         ending
     }
 
+    /// Its note was deleted before it could begin.
+    pub(crate) fn withdrawn() -> Self {
+        let mut ending = Self::new(State::Cancelled);
+        ending
+            .record
+            .notices
+            .push("The message was deleted before its turn.".into());
+        ending
+    }
+
     /// It was cut off for good. `session`: the one to go on with, and its directory.
     pub(crate) fn interrupted(session: Option<(uuid::Uuid, String)>) -> Self {
         let mut ending = Self::new(State::Interrupted);
@@ -81,6 +108,7 @@ impl Ending {
 
     /// As the backend told it. `cwd` is what the session is bound to.
     pub(crate) fn of(outcome: TurnOutcome, cwd: &str, notices: Vec<String>) -> Self {
+        let spend = spend_of(&outcome);
         let mut ending = match outcome.verdict {
             Verdict::Ok { reply } => {
                 let mut ending = Self::new(State::Ok);
@@ -94,19 +122,7 @@ impl Ending {
             ending.session = SessionUpdate::Set(id, cwd.to_owned());
             ending.record.session = Some(id.to_string());
         }
-        let Usage {
-            input_tokens,
-            output_tokens,
-            cache_read_tokens,
-            cache_write_tokens,
-        } = outcome.usage;
-        ending.spend = Spend {
-            input_tokens,
-            output_tokens,
-            cache_read_tokens,
-            cache_write_tokens,
-            nano_usd: nano_usd(outcome.cost_usd),
-        };
+        ending.spend = spend;
         ending.record.models = outcome.models;
         ending.record.notices = notices;
         ending
@@ -210,7 +226,12 @@ impl Run<'_> {
     }
 
     fn thread_ended(&self, ending: &Ending) -> ThreadRecord {
-        let total = self.claim().conversation.spend.plus(ending.spend);
+        let total = self
+            .claim()
+            .conversation
+            .spend
+            .plus(self.claim().spent)
+            .plus(ending.spend);
         let detail = ending
             .record
             .failure

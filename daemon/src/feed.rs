@@ -130,7 +130,13 @@ impl Feed {
             match Inbound::parse(note) {
                 Ok(message) => {
                     // Our word on a note that a person has mended. On a callback `status` is the outcome that it reports.
-                    if message.callback.is_none() && note.text("status").as_deref() == Some(UNROUTABLE) {
+                    let status = note.text("status").filter(|_| message.callback.is_none());
+                    let waits_no_more = self.inbox.registry.get(&message.agent).is_some();
+                    if match status.as_deref() {
+                        Some(UNROUTABLE) => true,
+                        Some(WAITING) => waits_no_more,
+                        _ => false,
+                    } {
                         stamp::show(&*self.vault, note, "", "").await?;
                     }
                     arrivals.push(Arrival {
@@ -163,7 +169,7 @@ impl Feed {
     async fn mark_orphans(&self, arrivals: &[Arrival]) -> Result<(), Trouble> {
         for arrival in arrivals {
             let agent = &arrival.message.agent;
-            if self.inbox.registry.get(agent).is_some() {
+            if arrival.message.callback.is_some() || self.inbox.registry.get(agent).is_some() {
                 continue;
             }
             let turn = self.inbox.queue.turn_of(&arrival.vault, &arrival.note).await?;
@@ -178,10 +184,6 @@ impl Feed {
             let detail = format!("waits: there is no agent {agent:?} yet; define it, or delete this note");
             if let Ok(id) = NoteId::new(arrival.note.as_str()) {
                 stamp::show_by_id(&*self.vault, &id, WAITING, &detail).await?;
-                if self.inbox.registry.get(agent).is_some() {
-                    // It came meanwhile.
-                    stamp::show_by_id(&*self.vault, &id, "", "").await?;
-                }
             }
         }
         Ok(())

@@ -15,6 +15,8 @@ use crate::worker::Workers;
 
 /// Status on the note of a message whose agent is not there.
 pub(crate) const WAITING: &str = "waiting";
+/// Most waiting messages whose notes are looked at when their agent comes.
+const ADOPTED_MAX: u32 = 1000;
 /// Characters of a message that the live view shows.
 const SHOWN_CHARS: usize = 2000;
 
@@ -92,8 +94,9 @@ impl Inbox {
         for ((arrival, lane), answer) in arrivals.iter().zip(&lanes).zip(&accepted) {
             if answer.fresh {
                 self.announce(arrival, lane, answer.turn).await;
-                self.workers.wake(lane);
             }
+            // Also for a message that was known: who accepted it first may not have come as far as this.
+            self.workers.wake(lane);
         }
         Ok(accepted)
     }
@@ -110,7 +113,7 @@ impl Inbox {
         let (Some(agent), Ok(channel)) = (self.registry.get(name), name.parse::<ChannelName>()) else {
             return Ok(());
         };
-        for turn in self.queue.open_turns(&channel).await? {
+        for turn in self.queue.open_turns(&channel, ADOPTED_MAX).await? {
             let Ok(id) = NoteId::new(turn.message.note.as_str()) else {
                 continue;
             };

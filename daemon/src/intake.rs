@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_transports::{Incoming, Intake, Refusal, Taken};
 use reveille_vault::agent::Inbound;
-use reveille_vault::{NoteId, VaultError};
+use reveille_vault::{Key, NoteId, Vault, VaultError};
 use uuid::Uuid;
 
 use crate::crash;
@@ -45,8 +45,9 @@ impl Intake for Inbox {
         };
         let vault = agent.vault.name().to_owned();
         match agent.vault.create(inbound.render(id.clone(), Timestamp::now())).await {
+            Ok(_) => {}
             // The same key again is the same message.
-            Ok(_) | Err(VaultError::IdTaken { .. }) => {}
+            Err(VaultError::IdTaken { .. }) => same_message(&*agent.vault, &id, &inbound).await?,
             Err(error @ VaultError::Unavailable { .. }) => return Err(Refusal::Unavailable(error.to_string())),
             Err(error) => return Err(Refusal::Invalid(error.to_string())),
         }
@@ -70,5 +71,15 @@ impl Intake for Inbox {
             note: id.to_string(),
             turn,
         })
+    }
+}
+
+/// Whether the note that was stored under an idempotency key says what is sent now.
+async fn same_message(vault: &dyn Vault, id: &NoteId, message: &Inbound) -> Result<(), Refusal> {
+    let stored = vault.get(&Key::Id(id.clone())).await;
+    let stored = stored.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+    match stored {
+        Some(note) if note.content == message.text => Ok(()),
+        _ => Err(Refusal::KeyReused),
     }
 }

@@ -16,6 +16,8 @@ use uuid::Uuid;
 const RING_FRAMES: usize = 512;
 /// Frames of a running turn that a late watcher gets; beyond it the oldest are left out.
 const TURN_FRAMES: usize = 4096;
+/// Bytes of either; a single frame may be larger.
+const BYTES_MAX: usize = 4 << 20;
 /// Frames that a watcher may lag behind before it has to reload.
 const LAG_FRAMES: usize = 1024;
 
@@ -136,12 +138,43 @@ struct Body<'a> {
     happening: &'a Happening,
 }
 
+/// Frames, the oldest first, bounded in number and bytes.
+struct Frames {
+    frames: VecDeque<Arc<Frame>>,
+    bytes: usize,
+    most: usize,
+}
+
+impl Frames {
+    fn new(most: usize) -> Self {
+        Self {
+            frames: VecDeque::new(),
+            bytes: 0,
+            most,
+        }
+    }
+
+    fn push(&mut self, frame: Arc<Frame>) {
+        self.bytes += frame.bytes.len();
+        self.frames.push_back(frame);
+        while self.frames.len() > self.most || (self.bytes > BYTES_MAX && self.frames.len() > 1) {
+            self.bytes -= self.frames.pop_front().map_or(0, |oldest| oldest.bytes.len());
+        }
+    }
+
+    /// Takes off the pieces of a block that has come as a whole.
+    fn drop_deltas(&mut self) {
+        self.frames.retain(|frame| !frame.delta);
+        self.bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum();
+    }
+}
+
 struct Channel {
     next_seq: u64,
     /// The newest frames of ended turns and of the running ones.
-    ring: VecDeque<Arc<Frame>>,
+    ring: Frames,
     /// Frames of turns that have not ended, pieces already completed left out.
-    running: HashMap<Uuid, VecDeque<Arc<Frame>>>,
+    running: HashMap<Uuid, Frames>,
     sender: broadcast::Sender<Arc<Frame>>,
 }
 
@@ -149,7 +182,7 @@ impl Channel {
     fn new() -> Self {
         Self {
             next_seq: 1,
-            ring: VecDeque::new(),
+            ring: Frames::new(RING_FRAMES),
             running: HashMap::new(),
             sender: broadcast::channel(LAG_FRAMES).0,
         }
@@ -198,21 +231,18 @@ impl Hub {
             bytes,
             delta: happening.is_delta(),
         });
-        channel.ring.push_back(Arc::clone(&frame));
-        if channel.ring.len() > RING_FRAMES {
-            channel.ring.pop_front();
-        }
+        channel.ring.push(Arc::clone(&frame));
         if happening.ends_turn() {
             channel.running.remove(&subject.turn);
         } else if !matches!(happening, Happening::About(Milestone::Queued { .. })) {
-            let frames = channel.running.entry(subject.turn).or_default();
+            let frames = channel
+                .running
+                .entry(subject.turn)
+                .or_insert_with(|| Frames::new(TURN_FRAMES));
             if happening.completes_deltas() {
-                frames.retain(|frame| !frame.delta);
+                frames.drop_deltas();
             }
-            frames.push_back(Arc::clone(&frame));
-            if frames.len() > TURN_FRAMES {
-                frames.pop_front();
-            }
+            frames.push(Arc::clone(&frame));
         }
         // silent-ok: nobody watches.
         let _ = channel.sender.send(frame);
@@ -230,6 +260,8 @@ impl Hub {
     #[must_use]
     pub(crate) fn watch(&self, channel: &str, last: Option<&str>) -> Watch {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        // Channels that were only watched leave nothing behind.
+        channels.retain(|_, channel| channel.next_seq > 1 || channel.sender.receiver_count() > 0);
         let channel = channels.entry(channel.to_owned()).or_insert_with(Channel::new);
         let receiver = channel.sender.subscribe();
         let seen = last.map(|id| id.rsplit_once('-').filter(|(boot, _)| *boot == &*self.boot));
@@ -248,9 +280,15 @@ impl Hub {
             },
             Some(Some((_, seq))) => {
                 let seq: u64 = seq.parse().unwrap_or(0);
-                let oldest = channel.ring.front().map_or(channel.next_seq, |frame| frame.seq);
+                let oldest = channel.ring.frames.front().map_or(channel.next_seq, |frame| frame.seq);
                 if seq + 1 >= oldest && seq < channel.next_seq {
-                    let replay = channel.ring.iter().filter(|frame| frame.seq > seq).cloned().collect();
+                    let replay = channel
+                        .ring
+                        .frames
+                        .iter()
+                        .filter(|frame| frame.seq > seq)
+                        .cloned()
+                        .collect();
                     Watch {
                         replay,
                         resync: false,
@@ -272,7 +310,7 @@ fn running(channel: &Channel, after: u64) -> Vec<Arc<Frame>> {
     let mut frames: Vec<_> = channel
         .running
         .values()
-        .flatten()
+        .flat_map(|frames| &frames.frames)
         .filter(|frame| frame.seq > after)
         .cloned()
         .collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use reveille_queue::{Effect as Row, Queue, QueueError};
+use reveille_queue::{Effect as Row, EffectState, Queue, QueueError};
 use reveille_vault::{Vault, VaultError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,8 @@ use crate::effects::Effect;
 
 /// Rows taken at once.
 const BATCH: u32 = 256;
+/// Most undelivered effects that a start looks through.
+const PARKED_MAX: u32 = 10_000;
 /// Pauses after the first, second, … failed try; the last one repeats.
 const PAUSES: [SignedDuration; 8] = [
     SignedDuration::from_millis(250),
@@ -79,6 +81,17 @@ impl Outbox {
             // silent-ok: the worker stopped waiting.
             let _ = tell.send(delivered);
         }
+    }
+
+    /// Gives effects that were refused for good another try: to be called at start, when a person may have mended the cause.
+    pub(crate) async fn retry_parked(&self) -> Result<(), QueueError> {
+        for row in self.queue.outbox(PARKED_MAX).await? {
+            if row.state == EffectState::Parked {
+                let error = row.last_error.unwrap_or_default();
+                self.queue.undelivered(row.id, &error, Some(Timestamp::now())).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Delivers until `drain`.
@@ -169,15 +182,15 @@ impl Outbox {
     async fn deliver_one(&self, row: &Row) -> Result<(), VaultError> {
         let effect: Effect = serde_json::from_value(row.body.clone())
             .map_err(|error| VaultError::Invalid(format!("this effect is of an unknown kind: {error}")))?;
-        let vault = self
-            .vaults
-            .get(effect.vault())
-            .ok_or_else(|| VaultError::Invalid(format!("there is no vault {:?} any more", effect.vault())))?;
+        let vault = self.vaults.get(effect.vault()).ok_or_else(|| VaultError::Unavailable {
+            vault: effect.vault().to_owned(),
+            reason: "no vault of that name is configured".into(),
+        })?;
         effect.deliver(&**vault).await
     }
 
     async fn postpone(&self, row: &Row, error: &VaultError) -> Result<(), QueueError> {
-        let temporary = matches!(error, VaultError::Unavailable { .. });
+        let temporary = matches!(error, VaultError::Unavailable { .. } | VaultError::Conflict { .. });
         let tries = usize::try_from(row.attempts)
             .unwrap_or(usize::MAX)
             .min(PAUSES.len() - 1);

@@ -29,6 +29,10 @@ use crate::registry::Registry;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::worker::{Context, Workers};
 
+/// How long a stop waits for the last replies to be delivered, and how often it looks.
+const OUTBOX_PATIENCE: Duration = Duration::from_secs(2);
+const OUTBOX_POLL: Duration = Duration::from_millis(20);
+
 /// What a daemon is built from.
 pub(crate) struct Options {
     /// Everything that outlives the process.
@@ -147,6 +151,13 @@ impl Options {
             drain: closing.clone(),
         };
         let delivered = CancellationToken::new();
+        // Requests that come now wait in the backlog until `run`.
+        state.announce(&DaemonFile {
+            url: format!("http://{address}"),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: Timestamp::now(),
+        })?;
         Ok(Service {
             state,
             listener,
@@ -200,67 +211,105 @@ impl Service {
     /// Serves and works until `stop`; `hurry` then cuts short what still runs.
     ///
     /// # Errors
-    /// The storage failed before the work began.
+    /// The storage failed before the work began, or a part of the daemon ended by itself.
     pub(crate) async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> anyhow::Result<()> {
-        let daemon = DaemonFile {
-            url: self.url(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: Timestamp::now(),
-        };
-        let tasks = TaskTracker::new();
+        let connections = TaskTracker::new();
+        let router = http::router(self.api.clone());
         let max_connections = self.config.server.max_connections;
-        tasks.spawn(http::serve(
+        connections.spawn(http::serve(
             self.listener,
-            http::router(self.api.clone()),
+            router,
             max_connections,
             self.closing.clone(),
         ));
-        self.state.announce(&daemon)?;
         warn_unconfined(&self.api);
 
-        // What a crash has left: its processes end before anything is claimed again.
-        let swept = sweep("REVEILLE_INSTANCE", self.state.instance()).await;
-        if !swept.killed.is_empty() || !swept.left.is_empty() {
-            tracing::warn!(killed = ?swept.killed, left = ?swept.left, problem = swept.problem, "processes of an earlier run were ended");
+        let work = Work {
+            instance: self.state.instance(),
+            queue: &*self.queue,
+            workers: &self.workers,
+            patience: self.config.server.drain.0,
+            drain: self.drain,
+            delivered: self.delivered,
+        };
+        let result = work.run(self.outbox, self.feed, stop, hurry).await;
+        self.closing.cancel();
+        connections.close();
+        connections.wait().await;
+        self.vault.close().await;
+        self.state.withdraw();
+        tracing::info!("stopped");
+        result
+    }
+}
+
+/// Everything but the HTTP side.
+struct Work<'a> {
+    instance: &'a str,
+    queue: &'a dyn Queue,
+    workers: &'a Workers,
+    /// How long running turns may take to end.
+    patience: Duration,
+    drain: CancellationToken,
+    delivered: CancellationToken,
+}
+
+impl Work<'_> {
+    async fn run(
+        self,
+        outbox: Outbox,
+        feed: Feed,
+        stop: CancellationToken,
+        hurry: CancellationToken,
+    ) -> anyhow::Result<()> {
+        self.recover(&outbox).await?;
+        let mut outbox = tokio::spawn(outbox.run(self.delivered.clone()));
+        let mut feed = tokio::spawn(feed.run(self.drain.clone()));
+        self.workers.open().await;
+
+        // Neither ends by itself: without them messages would be accepted and left lying.
+        let failed = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut outbox => Some(("outbox", ended)),
+            ended = &mut feed => Some(("feed", ended)),
+        };
+        tracing::info!(patience = ?self.patience, "stopping: no new turns; running ones may end");
+        self.drain.cancel();
+        self.workers.finish(self.patience, hurry).await;
+        if let Some((part, ended)) = failed {
+            ended.with_context(|| format!("the {part} failed"))?;
+            anyhow::bail!("the {part} ended by itself; start the daemon again, nothing is lost");
+        }
+        // Replies of the last turns still go out.
+        settle_outbox(self.queue).await;
+        self.delivered.cancel();
+        feed.await.context("the feed failed")?;
+        outbox.await.context("the outbox failed")
+    }
+
+    /// Deals with what an earlier run has left, before anything is claimed again.
+    async fn recover(&self, outbox: &Outbox) -> anyhow::Result<()> {
+        let swept = sweep("REVEILLE_INSTANCE", self.instance).await;
+        if let Some(problem) = &swept.problem {
+            tracing::error!(
+                problem,
+                "processes of an earlier run may still be alive; end them by hand if there are any"
+            );
+        }
+        if !swept.killed.is_empty() {
+            tracing::warn!(killed = ?swept.killed, "processes of an earlier run were ended");
         }
         anyhow::ensure!(
             swept.left.is_empty(),
             "processes of an earlier run cannot be ended: {:?}; end them by hand, then start again",
             swept.left
         );
-        let recovery = self.queue.recover().await?;
-        if recovery != queue::Recovery::default() {
-            tracing::info!(
-                requeued = recovery.requeued,
-                interrupted = recovery.interrupted,
-                "turns of an earlier run are back in line"
-            );
+        let found = self.queue.recover().await?;
+        if found != queue::Recovery::default() {
+            let (requeued, interrupted) = (found.requeued, found.interrupted);
+            tracing::info!(requeued, interrupted, "turns of an earlier run are back in line");
         }
-        let outbox = tokio::spawn(self.outbox.run(self.delivered.clone()));
-        let feed = tokio::spawn(self.feed.run(self.drain.clone()));
-        self.workers.open().await;
-
-        stop.cancelled().await;
-        tracing::info!(
-            "stopping: no new turns; running ones have {:?} to end",
-            self.config.server.drain.0
-        );
-        self.drain.cancel();
-        self.workers.finish(self.config.server.drain.0, hurry).await;
-        // Replies of the last turns still go out.
-        settle_outbox(&*self.queue).await;
-        self.delivered.cancel();
-        for task in [outbox, feed] {
-            task.await.context("a part of the daemon failed")?;
-        }
-        self.closing.cancel();
-        tasks.close();
-        tasks.wait().await;
-        self.vault.close().await;
-        self.state.withdraw();
-        tracing::info!("stopped");
-        Ok(())
+        Ok(outbox.retry_parked().await?)
     }
 }
 
@@ -273,19 +322,15 @@ fn warn_unconfined(api: &Api) {
 /// Waits until nothing is due in the outbox, for a moment at most: what is left goes out at the next start.
 async fn settle_outbox(queue: &dyn Queue) {
     let empty = async {
-        let mut changed = queue.watch();
         loop {
             match queue.due(Timestamp::now(), 1).await {
                 Ok(due) if due.is_empty() => return,
-                Ok(_) => {}
+                Ok(_) => tokio::time::sleep(OUTBOX_POLL).await,
                 Err(error) => return tracing::warn!(%error, "the outbox cannot be read"),
-            }
-            if changed.changed().await.is_err() {
-                return;
             }
         }
     };
-    if tokio::time::timeout(Duration::from_secs(2), empty).await.is_err() {
+    if tokio::time::timeout(OUTBOX_PATIENCE, empty).await.is_err() {
         tracing::warn!("some replies are not delivered yet; they go out at the next start");
     }
 }

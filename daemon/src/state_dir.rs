@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -128,7 +129,7 @@ impl StateDir {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = read_daemon_file(path).map_or(String::new(), |daemon| {
+                let holder = running_daemon(path).map_or(String::new(), |daemon| {
                     format!(" (process {}, {})", daemon.pid, daemon.url)
                 });
                 return Err(StateDirError::Taken {
@@ -141,11 +142,13 @@ impl StateDir {
         private_dir(&path.join("conversations")).map_err(unusable(path))?;
         private_dir(&path.join("vaults")).map_err(unusable(path))?;
         let token = stored(&path.join("token"), secret).map_err(unusable(&path.join("token")))?;
+        // Bound to the directory itself: the children of a copy are not ours.
+        let own = fs::metadata(path).map_err(unusable(path))?;
         let instance =
             stored(&path.join("instance"), || Uuid::new_v4().to_string()).map_err(unusable(&path.join("instance")))?;
         Ok(Self {
             path: path.to_owned(),
-            instance,
+            instance: format!("{instance}.{:x}.{:x}", own.dev(), own.ino()),
             token,
             _lock: lock,
         })
@@ -202,11 +205,14 @@ fn fresh(path: &Path, text: String) -> io::Result<String> {
     Ok(text)
 }
 
-/// The announcement in a state directory, if there is a readable one. The daemon may be gone all the same.
+/// The daemon that runs in a state directory, if it has announced itself and its process is there. A crash leaves the
+/// announcement behind; whoever has its port now must not be taken for it.
 #[must_use]
-pub(crate) fn read_daemon_file(path: &Path) -> Option<DaemonFile> {
+pub(crate) fn running_daemon(path: &Path) -> Option<DaemonFile> {
     let text = fs::read(path.join("daemon.json")).ok()?; // silent-ok: no announcement is the answer `None`
-    serde_json::from_slice(&text).ok()
+    let daemon: DaemonFile = serde_json::from_slice(&text).ok()?; // silent-ok: nor is one that cannot be read
+    let pid = Pid::from_raw(i32::try_from(daemon.pid).ok()?)?; // silent-ok: no such process can be
+    test_kill_process(pid).is_ok().then_some(daemon)
 }
 
 #[cfg(test)]

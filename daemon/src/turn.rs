@@ -9,7 +9,7 @@ use reveille_backends::{
     Dirs, Event, Failure, FailureCode, Observer, PromptMode, Remedy, Session, SystemPrompt, Timeouts, TurnRequest,
     Verdict,
 };
-use reveille_queue::{Claim, Lease, LeaseError, Queue, Settlement};
+use reveille_queue::{Claim, Lease, LeaseError, Queue, Settlement, Spend};
 use reveille_vault::agent::{self, Definition, Inbound, OnInterrupt};
 use reveille_vault::{Key, NoteId};
 use serde_json::json;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::crash;
-use crate::ending::Ending;
+use crate::ending::{Ending, spend_of};
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::prompt;
 use crate::registry::Agent;
@@ -107,6 +107,9 @@ impl Run<'_> {
     async fn to_its_end(&self, stop: &CancellationToken, abandon: &CancellationToken) {
         crash::point("turn.claimed");
         let attempt = self.claim.interruptions + 1;
+        if self.is_withdrawn().await {
+            return self.settle(Ending::withdrawn(), abandon).await;
+        }
         self.tell(Milestone::Started { attempt });
         let outcome = match self.prepare().await {
             Ok(plan) => {
@@ -126,6 +129,24 @@ impl Run<'_> {
 
     fn tell(&self, milestone: Milestone) {
         self.context.hub.tell(&self.subject, &Happening::About(milestone));
+    }
+
+    /// Whether a person has deleted the message while it waited. A vault that cannot be asked does not hold the turn up:
+    /// the queue has everything that it needs.
+    async fn is_withdrawn(&self) -> bool {
+        let Ok(id) = NoteId::new(self.claim.message.note.as_str()) else {
+            return false;
+        };
+        if self.claim.begun_session.is_some() {
+            return false;
+        }
+        match self.agent.vault.get(&Key::Id(id)).await {
+            Ok(note) => note.is_none(),
+            Err(error) => {
+                tracing::warn!(%error, "it is not known whether the message is still there");
+                false
+            }
+        }
     }
 
     /// Directories and the session. A failure here ends the turn without a child.
@@ -266,7 +287,7 @@ impl Run<'_> {
         }
         let by_person = stop.is_cancelled();
         if outcome.verdict == Verdict::Stopped && !by_person {
-            self.give_back().await;
+            self.give_back(spend_of(&outcome)).await;
             return None;
         }
         let notices = std::mem::take(
@@ -278,8 +299,8 @@ impl Run<'_> {
         Some(Ending::of(outcome, &plan.cwd(), notices))
     }
 
-    async fn give_back(&self) {
-        match self.context.queue.release(self.claim.lease).await {
+    async fn give_back(&self, spend: Spend) {
+        match self.context.queue.release(self.claim.lease, spend).await {
             Ok(()) => tracing::info!("the turn went back in line; it goes on at the next start"),
             Err(error) => tracing::warn!(%error, "the turn goes back in line at the next start"),
         }

@@ -1,14 +1,16 @@
 //! The workers: one task per conversation that has something to do, none for the others.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use reveille_backends::Backend;
-use reveille_queue::{Lane, Queue};
+use reveille_queue::{Claim, Lane, Queue, Spend};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,7 +19,7 @@ use uuid::Uuid;
 use crate::config::Claude;
 use crate::live::Hub;
 use crate::outbox::Outbox;
-use crate::registry::Registry;
+use crate::registry::{Agent, Registry};
 use crate::turn;
 
 /// Pause after the queue could not be asked.
@@ -202,7 +204,7 @@ impl Workers {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .insert(turn, live.clone());
-                    turn::run(&self.shared.context, &agent, claim, &live.stop, &self.shared.abandon).await;
+                    self.run(&agent, claim, &live.stop).await;
                     self.shared
                         .live
                         .lock()
@@ -228,6 +230,20 @@ impl Workers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&lane);
+    }
+
+    /// Runs a turn. One that panics goes back in line instead of blocking its lane; its child ends with its future.
+    async fn run(&self, agent: &Agent, claim: Claim, stop: &CancellationToken) {
+        let (context, lease) = (&self.shared.context, claim.lease);
+        let turn = turn::run(context, agent, claim, stop, &self.shared.abandon);
+        if AssertUnwindSafe(turn).catch_unwind().await.is_err() {
+            tracing::error!(turn = %lease.turn, "a turn failed inside the daemon; it goes back in line");
+            if let Err(error) = context.queue.release(lease, Spend::default()).await {
+                tracing::error!(%error, "it stays claimed until the next start");
+            }
+            // It may fail the same way at once.
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Whether the lane's task may end: nothing came since it looked. Decided under the same lock that `wake` takes.

@@ -284,6 +284,8 @@ pub struct Claim {
     pub begun_session: Option<Uuid>,
     /// When the message was accepted.
     pub accepted_at: Timestamp,
+    /// What earlier attempts took.
+    pub spent: Spend,
 }
 
 /// What a turn does to the session of its conversation.
@@ -306,7 +308,7 @@ pub struct Settlement {
     pub record: Value,
     /// The session.
     pub session: SessionUpdate,
-    /// What it took.
+    /// What this attempt took. The turn adds it to what earlier ones took.
     pub spend: Spend,
 }
 

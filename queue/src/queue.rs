@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::model::{
     Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview, Place,
-    Recovery, Settlement, Turn,
+    Recovery, Settlement, Spend, Turn,
 };
 
 /// The queue's storage could not do it. Nothing of the request was written.
@@ -89,11 +89,12 @@ pub trait Queue: Send + Sync + 'static {
     /// [`LeaseError`].
     async fn unbegin(&self, lease: Lease) -> Result<(), LeaseError>;
 
-    /// Puts a claimed turn back to its place in line. A turn that had begun counts one more interruption.
+    /// Puts a claimed turn back to its place in line. A turn that had begun counts one more interruption. What the attempt
+    /// took is kept with the turn.
     ///
     /// # Errors
     /// [`LeaseError`].
-    async fn release(&self, lease: Lease) -> Result<(), LeaseError>;
+    async fn release(&self, lease: Lease, spend: Spend) -> Result<(), LeaseError>;
 
     /// Ends a turn: its state and record, its conversation and its effects, in one transaction.
     ///
@@ -120,11 +121,11 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn lanes(&self) -> Result<Vec<Lane>, QueueError>;
 
-    /// Turns of a channel that are not settled: first those being worked on, then the others in line.
+    /// The first turns of a channel that are not settled: first those being worked on, then the others in line.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn open_turns(&self, channel: &ChannelName) -> Result<Vec<Turn>, QueueError>;
+    async fn open_turns(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Turn>, QueueError>;
 
     /// Number of turns in line for each channel that has any.
     ///

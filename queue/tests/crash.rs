@@ -118,7 +118,7 @@ async fn work(queue: &SqliteQueue, dice: &mut Dice) {
         say(&format!("begun {note} {}", claim.interruptions));
     }
     if dice.roll(5) == 0 {
-        return queue.release(claim.lease).await.unwrap();
+        return queue.release(claim.lease, Spend::default()).await.unwrap();
     }
     let settlement = Settlement {
         spend: spend(&note),

@@ -180,7 +180,7 @@ async fn child() {
     let lost = queue.turn_of("home", &format!("large{accepted}")).await.unwrap();
     assert_eq!(lost, None);
     assert_eq!(
-        queue.open_turns(&echo.channel).await.unwrap().len(),
+        queue.open_turns(&echo.channel, 10_000).await.unwrap().len(),
         1 + accepted + small
     );
     fail_together(&queue).await;

@@ -55,6 +55,9 @@ pub enum Refusal {
     /// No text.
     #[error("the message has no text")]
     Blank,
+    /// The idempotency key belongs to a message with another text.
+    #[error("this idempotency key was used for another message")]
+    KeyReused,
     /// Something in it breaks a rule.
     #[error("{0}")]
     Invalid(String),

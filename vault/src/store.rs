@@ -267,7 +267,8 @@ pub trait Vault: Send + Sync + 'static {
     /// [`VaultError::NotFound`], [`VaultError::Unavailable`].
     async fn delete(&self, key: &Key) -> Result<NoteId, VaultError>;
 
-    /// Up to `limit` rows of the change log after `since`, oldest first.
+    /// Up to `limit` rows of the change log after `since`, oldest first; fewer when their notes are large. Empty only when
+    /// there are no more.
     ///
     /// # Errors
     /// [`VaultError::Unavailable`].

@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::CliError;
-use crate::state_dir::read_daemon_file;
+use crate::state_dir::running_daemon;
 
 /// Longest wait for an answer that is no stream.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,23 +43,23 @@ impl Client {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let named = url.map(str::to_owned).or_else(|| variable("REVEILLE_URL"));
         let announced = named.is_none().then(|| state_dir.to_owned());
-        let base = named
-            .or_else(|| read_daemon_file(state_dir).map(|daemon| daemon.url))
-            .ok_or_else(|| {
-                CliError::Unreachable(format!(
-                    "no daemon runs for the state directory {}; start it with `reveille serve`",
-                    state_dir.display()
-                ))
-            })?;
+        let running = running_daemon(state_dir).map(|daemon| daemon.url);
+        let own = named.is_none() || named == running;
+        let base = named.or(running).ok_or_else(|| {
+            CliError::Unreachable(format!(
+                "no daemon runs for the state directory {}; start it with `reveille serve`",
+                state_dir.display()
+            ))
+        })?;
         let token = match variable("REVEILLE_TOKEN") {
             Some(token) => token,
-            None => std::fs::read_to_string(state_dir.join("token")).map_err(|error| {
-                let file = state_dir.join("token");
-                CliError::Failed(format!(
-                    "the admin token {} cannot be read: {error}; set REVEILLE_TOKEN",
-                    file.display()
-                ))
-            })?,
+            None if own => own_token(state_dir)?,
+            // The token of this directory is nobody else's business.
+            None => {
+                let dir = state_dir.display();
+                let message = format!("{base} is not the daemon of {dir}; set REVEILLE_TOKEN to the token of that one");
+                return Err(CliError::Usage(message));
+            }
         };
         Ok(Self {
             announced,
@@ -83,7 +83,7 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let now = self.announced.as_deref().and_then(read_daemon_file);
+        let now = self.announced.as_deref().and_then(running_daemon);
         let base = now.map_or_else(|| self.base.clone(), |daemon| daemon.url);
         self.http
             .request(method, format!("{base}{path}"))
@@ -157,6 +157,16 @@ impl Client {
             buffer: Vec::new(),
         })
     }
+}
+
+fn own_token(state_dir: &Path) -> Result<String, CliError> {
+    let file = state_dir.join("token");
+    std::fs::read_to_string(&file).map_err(|error| {
+        let file = file.display();
+        CliError::Failed(format!(
+            "the admin token {file} cannot be read: {error}; set REVEILLE_TOKEN"
+        ))
+    })
 }
 
 /// A text as one segment of a path.

@@ -12,7 +12,7 @@ use super::output::{self, out};
 use super::{CliError, Global};
 use crate::claude::{Claude, SignIn};
 use crate::config::Config;
-use crate::state_dir::{private_dir, read_daemon_file};
+use crate::state_dir::{private_dir, running_daemon};
 
 /// Check everything that the daemon needs.
 #[derive(Debug, Args)]
@@ -127,7 +127,7 @@ async fn address_check(config: &Config, state_dir: &Path) -> Check {
     let Err(error) = TcpListener::bind(address) else {
         return check(name, Level::Ok, format!("{address} is free"), None);
     };
-    if let Some(daemon) = read_daemon_file(state_dir)
+    if let Some(daemon) = running_daemon(state_dir)
         && daemon.url == format!("http://{address}")
         && health(&daemon.url).await
     {

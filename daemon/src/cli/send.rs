@@ -89,6 +89,10 @@ pub(super) async fn follow(mut events: Events, message: &str, show: &mut Show) -
                 return Ok(None);
             }
         };
+        if event.name == "resync" {
+            // The end may be among what was missed: the turn itself knows.
+            return Ok(None);
+        }
         if event.name != "turn" || event.data["message"] != message {
             continue;
         }

@@ -41,6 +41,8 @@ impl From<Refusal> for ApiError {
             Refusal::Blank => {
                 Self::new(StatusCode::BAD_REQUEST, "blank_text", message).then("Write what you want done.")
             }
+            Refusal::KeyReused => Self::new(StatusCode::CONFLICT, "idempotency_key_reused", message)
+                .then("Nothing was sent. Take a fresh key for a new message."),
             Refusal::Invalid(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_message", message),
             Refusal::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
                 .then("Nothing was stored. Try again, and see `reveille doctor`."),
@@ -131,7 +133,7 @@ pub(super) async fn messages(
         .settled(&name, limit)
         .await?
         .into_iter()
-        .chain(api.queue.open_turns(&name).await?)
+        .chain(api.queue.open_turns(&name, limit).await?)
     {
         turns.insert(turn.message.note.clone(), turn);
     }

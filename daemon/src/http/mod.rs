@@ -3,10 +3,10 @@
 mod agents;
 mod auth;
 mod channels;
+mod client;
 mod error;
 mod events;
 mod health;
-mod leftover;
 mod page;
 mod serve;
 pub(crate) mod session;
@@ -82,6 +82,7 @@ pub(crate) fn router(api: Api) -> Router {
         .with_state(api.clone())
         .method_not_allowed_fallback(wrong_method)
         .merge(vault_api::router(Arc::clone(&api.vaults)))
+        .route_layer(from_fn(client::finish))
         .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller));
     let max_body = api.max_body;
     let auth = api.auth.clone();
@@ -99,5 +100,5 @@ pub(crate) fn router(api: Api) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(auth, auth::check_host))
-        .layer(from_fn(leftover::drain))
+        .layer(from_fn(client::drain))
 }

@@ -21,6 +21,9 @@ pub(super) fn usd(spend: Spend) -> f64 {
     spend.nano_usd as f64 / 1e9
 }
 
+/// Undelivered effects among which those of a turn are looked for.
+const UNDELIVERED_MAX: u32 = 1000;
+
 fn usage(spend: Spend) -> Value {
     json!({
         "input_tokens": spend.input_tokens,
@@ -88,7 +91,12 @@ async fn find(api: &Api, turn: &str) -> Result<Turn, ApiError> {
 
 /// `GET /api/turns/{turn}`
 pub(super) async fn show(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Value>, ApiError> {
-    Ok(Json(view(&find(&api, &turn).await?)?))
+    let found = find(&api, &turn).await?;
+    let mut view = view(&found)?;
+    // What it has left to do and the vault has not taken yet.
+    let left = api.queue.outbox(UNDELIVERED_MAX).await?;
+    view["undelivered"] = left.iter().any(|effect| effect.turn == found.id).into();
+    Ok(Json(view))
 }
 
 /// `POST /api/turns/{turn}/stop`

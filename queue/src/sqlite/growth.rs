@@ -134,13 +134,13 @@ async fn line_up(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     queue.begin(lease, Uuid::nil()).await.unwrap();
     queue.unbegin(lease).await.unwrap();
     note("heartbeat, begin, unbegin");
-    assert_eq!(queue.open_turns(&main.channel).await.unwrap().len(), 3);
+    assert_eq!(queue.open_turns(&main.channel, 10).await.unwrap().len(), 3);
     note("open_turns");
     assert_eq!(queue.lanes().await.unwrap(), [aside, main.clone()]);
     note("lanes");
     assert_eq!(queue.depths().await.unwrap(), [(main.channel.clone(), 2)]);
     note("depths");
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     note("release");
     queue.claim(&main).await.unwrap().unwrap();
     seen.take();

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::model::{
     Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview, Place,
-    Recovery, Settlement, Turn,
+    Recovery, Settlement, Spend, Turn,
 };
 use crate::queue::{LeaseError, Queue, QueueError};
 use writer::Writer;
@@ -273,10 +273,10 @@ impl Queue for SqliteQueue {
             .await?)
     }
 
-    async fn release(&self, lease: Lease) -> Result<(), LeaseError> {
+    async fn release(&self, lease: Lease, spend: Spend) -> Result<(), LeaseError> {
         Ok(self
             .writer
-            .write(move |connection| writes::release(connection, lease), |()| true)
+            .write(move |connection| writes::release(connection, lease, spend), |()| true)
             .await?)
     }
 
@@ -312,10 +312,12 @@ impl Queue for SqliteQueue {
         .await
     }
 
-    async fn open_turns(&self, channel: &ChannelName) -> Result<Vec<Turn>, QueueError> {
-        let rest = "WHERE t.channel = ? AND (t.state = 'waiting' OR t.state = 'working') \
-                    ORDER BY t.state = 'working' DESC, t.seq";
-        self.turns(rest, vec![channel.as_str().to_owned().into()]).await
+    async fn open_turns(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Turn>, QueueError> {
+        let rest = "WHERE t.seq IN (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'working' \
+                    UNION ALL SELECT seq FROM (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'waiting' \
+                    ORDER BY w.seq LIMIT ?2)) ORDER BY t.state = 'working' DESC, t.seq LIMIT ?2";
+        self.turns(rest, vec![channel.as_str().to_owned().into(), i64::from(limit).into()])
+            .await
     }
 
     async fn depths(&self) -> Result<Vec<(ChannelName, u64)>, QueueError> {

@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{Fault, rows};
-use crate::model::{Accepted, Claim, FeedCursor, Lane, Lease, Message, NewEffect, Recovery, SessionUpdate, Settlement};
+use crate::model::{
+    Accepted, Claim, FeedCursor, Lane, Lease, Message, NewEffect, Recovery, SessionUpdate, Settlement, Spend,
+};
 
 /// The conversation of a lane, made when there is none.
 fn conversation_of(connection: &Connection, lane: &Lane, fresh: impl FnOnce() -> Uuid) -> Result<Uuid, Fault> {
@@ -123,6 +125,7 @@ pub(super) fn claim(
     let claimed = rows::collect(connection, &sql, [turn], read)?;
     Ok(claimed.into_iter().next().map(|(row, epoch, begun_session)| Claim {
         lease: Lease { turn, epoch },
+        spent: row.spend,
         message: row.message,
         conversation,
         interruptions: row.interruptions,
@@ -174,8 +177,30 @@ pub(super) fn unbegin(connection: &Connection, lease: Lease) -> Result<(), Fault
 const REQUEUE: &str = "state = 'waiting', lease_until = NULL, interruptions = interruptions + (begun_session IS NOT NULL), \
      cut_session = coalesce(begun_session, cut_session), begun_session = NULL";
 
-pub(super) fn release(connection: &Connection, lease: Lease) -> Result<(), Fault> {
-    under(connection, lease, REQUEUE, params![lease.turn])
+/// Adds what an attempt took to what the turn took so far; parameters 2 to 6 in the order of [`amounts`], 7 the largest sum.
+const SPENT: &str = "input_tokens = min(input_tokens + ?2, ?7), output_tokens = min(output_tokens + ?3, ?7), \
+     cache_read_tokens = min(cache_read_tokens + ?4, ?7), cache_write_tokens = min(cache_write_tokens + ?5, ?7), \
+     nano_usd = min(nano_usd + ?6, ?7)";
+
+fn amounts(spend: Spend) -> [i64; 5] {
+    [
+        spend.input_tokens,
+        spend.output_tokens,
+        spend.cache_read_tokens,
+        spend.cache_write_tokens,
+        spend.nano_usd,
+    ]
+    .map(amount)
+}
+
+pub(super) fn release(connection: &Connection, lease: Lease, spend: Spend) -> Result<(), Fault> {
+    let [input, output, read, write, nano] = amounts(spend);
+    under(
+        connection,
+        lease,
+        &format!("{REQUEUE}, {SPENT}"),
+        params![lease.turn, input, output, read, write, nano, i64::MAX],
+    )
 }
 
 /// Puts all claimed turns back, or those whose lease ran out before a time.
@@ -214,23 +239,23 @@ pub(super) fn settle(
         let state = settlement.state.as_str();
         return Err(Fault::Refused(format!("a turn cannot end as {state:?}")));
     }
-    let spend = settlement.spend;
+    let [input, output, read, write, nano] = amounts(settlement.spend);
     let now = now.as_millisecond();
     under(
         connection,
         lease,
-        "state = ?2, settled_at = ?3, record = ?4, lease_until = NULL, begun_session = NULL, input_tokens = ?5, output_tokens = ?6, \
-         cache_read_tokens = ?7, cache_write_tokens = ?8, nano_usd = ?9",
+        &format!("{SPENT}, state = ?8, settled_at = ?9, record = ?10, lease_until = NULL, begun_session = NULL"),
         params![
             lease.turn,
+            input,
+            output,
+            read,
+            write,
+            nano,
+            i64::MAX,
             settlement.state.as_str(),
             now,
             rows::text(&settlement.record)?,
-            amount(spend.input_tokens),
-            amount(spend.output_tokens),
-            amount(spend.cache_read_tokens),
-            amount(spend.cache_write_tokens),
-            amount(spend.nano_usd)
         ],
     )?;
     connection

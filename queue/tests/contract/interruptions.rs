@@ -1,7 +1,7 @@
 //! Turns whose worker went away: what counts as an interruption.
 
 use pretty_assertions::assert_eq;
-use reveille_queue::{Lane, Queue, Recovery, State};
+use reveille_queue::{Lane, Queue, Recovery, Spend, State};
 use uuid::Uuid;
 
 use crate::support::{Factory, LEASE, accept, after, claim, claimed, done, lane, run};
@@ -12,7 +12,7 @@ const SECOND: Uuid = Uuid::from_u128(2);
 /// Claims, puts back, and says what the claim showed.
 async fn glance(queue: &impl Queue, lane: &Lane) -> (u32, Option<Uuid>) {
     let claim = claim(queue, lane).await;
-    queue.release(claim.lease).await.unwrap();
+    queue.release(claim.lease, Spend::default()).await.unwrap();
     (claim.interruptions, claim.begun_session)
 }
 
@@ -20,7 +20,7 @@ pub(crate) async fn a_turn_that_had_not_begun_is_not_interrupted<F: Factory>(sto
     let queue = storage.open();
     let echo = lane("echo");
     let lease = claimed(&queue, &echo, "n1").await;
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     let turn = queue.turn(lease.turn).await.unwrap().unwrap();
     assert_eq!((turn.state, turn.interruptions), (State::Waiting, 0));
     assert_eq!(glance(&queue, &echo).await, (0, None));
@@ -31,7 +31,7 @@ pub(crate) async fn a_turn_that_had_begun_is_interrupted<F: Factory>(storage: &F
     let echo = lane("echo");
     let lease = claimed(&queue, &echo, "n1").await;
     queue.begin(lease, FIRST).await.unwrap();
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     let turn = queue.turn(lease.turn).await.unwrap().unwrap();
     assert_eq!((turn.state, turn.interruptions), (State::Waiting, 1));
     assert_eq!(glance(&queue, &echo).await, (1, Some(FIRST)));
@@ -42,9 +42,12 @@ pub(crate) async fn a_second_cut_before_the_prompt_is_no_interruption<F: Factory
     let echo = lane("echo");
     let lease = claimed(&queue, &echo, "n1").await;
     queue.begin(lease, FIRST).await.unwrap();
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
 
-    queue.release(claim(&queue, &echo).await.lease).await.unwrap();
+    queue
+        .release(claim(&queue, &echo).await.lease, Spend::default())
+        .await
+        .unwrap();
     assert_eq!(glance(&queue, &echo).await, (1, Some(FIRST)));
 
     claim(&queue, &echo).await;
@@ -65,7 +68,7 @@ pub(crate) async fn interruptions_add_up<F: Factory>(storage: &F) {
         let lease = claim(&queue, &echo).await.lease;
         queue.begin(lease, Uuid::from_u128(u128::from(number))).await.unwrap();
         if number % 2 == 0 {
-            queue.release(lease).await.unwrap();
+            queue.release(lease, Spend::default()).await.unwrap();
         } else {
             drop(queue);
             queue = storage.open();
@@ -85,7 +88,7 @@ pub(crate) async fn the_last_session_of_an_attempt_is_kept<F: Factory>(storage: 
     let lease = claimed(&queue, &echo, "n1").await;
     queue.begin(lease, FIRST).await.unwrap();
     queue.begin(lease, SECOND).await.unwrap();
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     assert_eq!(glance(&queue, &echo).await, (1, Some(SECOND)));
 }
 
@@ -95,7 +98,7 @@ pub(crate) async fn a_begin_can_be_taken_back<F: Factory>(storage: &F) {
     let lease = claimed(&queue, &echo, "n1").await;
     queue.begin(lease, FIRST).await.unwrap();
     queue.unbegin(lease).await.unwrap();
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     assert_eq!(glance(&queue, &echo).await, (0, None));
 
     let lease = claim(&queue, &echo).await.lease;
@@ -119,7 +122,7 @@ pub(crate) async fn a_begin_of_a_former_attempt_can_be_taken_back<F: Factory>(st
     queue.recover().await.unwrap();
     let lease = claim(&queue, &echo).await.lease;
     queue.unbegin(lease).await.unwrap();
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     assert_eq!(glance(&queue, &echo).await, (0, None));
 }
 
@@ -128,11 +131,11 @@ pub(crate) async fn taking_back_the_second_begin_leaves_the_first_interruption<F
     let echo = lane("echo");
     let lease = claimed(&queue, &echo, "n1").await;
     queue.begin(lease, FIRST).await.unwrap();
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     let lease = claim(&queue, &echo).await.lease;
     queue.begin(lease, SECOND).await.unwrap();
     queue.unbegin(lease).await.unwrap();
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     assert_eq!(glance(&queue, &echo).await, (1, Some(FIRST)));
 }
 
@@ -147,7 +150,7 @@ pub(crate) async fn two_begins_can_be_taken_back_one_after_the_other<F: Factory>
     for _ in 0..3 {
         queue.unbegin(lease).await.unwrap();
     }
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     assert_eq!(glance(&queue, &echo).await, (0, None));
 }
 
@@ -181,10 +184,10 @@ pub(crate) async fn recovery_leaves_settled_and_waiting_turns_alone<F: Factory>(
     queue.begin(lease, FIRST).await.unwrap();
     queue.settle(lease, done(), Vec::new()).await.unwrap();
     let settled = queue.turn(lease.turn).await.unwrap();
-    let waiting = queue.open_turns(&echo.channel).await.unwrap();
+    let waiting = queue.open_turns(&echo.channel, 10_000).await.unwrap();
     assert_eq!(queue.recover().await.unwrap(), Recovery::default());
     assert_eq!(queue.turn(lease.turn).await.unwrap(), settled);
-    assert_eq!(queue.open_turns(&echo.channel).await.unwrap(), waiting);
+    assert_eq!(queue.open_turns(&echo.channel, 10_000).await.unwrap(), waiting);
 }
 
 pub(crate) async fn expiry_counts_like_recovery<F: Factory>(storage: &F) {

@@ -28,7 +28,7 @@ async fn assert_stale(queue: &impl Queue, lease: Lease) {
     assert_eq!(queue.heartbeat(lease).await, stale, "heartbeat");
     assert_eq!(queue.begin(lease, Uuid::from_u128(66)).await, stale, "begin");
     assert_eq!(queue.unbegin(lease).await, stale, "unbegin");
-    assert_eq!(queue.release(lease).await, stale, "release");
+    assert_eq!(queue.release(lease, Spend::default()).await, stale, "release");
     let settled = queue.settle(lease, settlement, vec![effect("stale", json!(66))]).await;
     assert_eq!(settled, stale, "settle");
 }
@@ -58,6 +58,7 @@ pub(crate) async fn a_claim_tells_everything<F: Factory>(storage: &F) {
         interruptions: 0,
         begun_session: None,
         accepted_at,
+        spent: Spend::default(),
     };
     assert_eq!(claim, expected);
     let stored = queue.turn(turn).await.unwrap().unwrap();
@@ -82,7 +83,7 @@ pub(crate) async fn a_second_claim_fences_the_first<F: Factory>(storage: &F) {
 pub(crate) async fn a_released_lease_is_stale<F: Factory>(storage: &F) {
     let queue = storage.open();
     let lease = claimed(&queue, &lane("echo"), "n1").await;
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     assert_stale(&queue, lease).await;
 }
 
@@ -114,11 +115,11 @@ pub(crate) async fn a_stale_write_changes_nothing<F: Factory>(storage: &F) {
     let echo = lane("echo");
     let old = claimed(&queue, &echo, "n1").await;
     queue.begin(old, Uuid::from_u128(1)).await.unwrap();
-    queue.release(old).await.unwrap();
+    queue.release(old, Spend::default()).await.unwrap();
     let new = claim(&queue, &echo).await;
     let look = async || {
         (
-            queue.open_turns(&echo.channel).await.unwrap(),
+            queue.open_turns(&echo.channel, 10_000).await.unwrap(),
             queue.settled(&echo.channel, 9).await.unwrap(),
             queue.conversations(&echo.channel).await.unwrap(),
             queue.outbox(9).await.unwrap(),
@@ -129,7 +130,7 @@ pub(crate) async fn a_stale_write_changes_nothing<F: Factory>(storage: &F) {
     assert_stale(&queue, old).await;
     assert_eq!(look().await, before);
 
-    queue.release(new.lease).await.unwrap();
+    queue.release(new.lease, Spend::default()).await.unwrap();
     let third = claim(&queue, &echo).await;
     assert_eq!(third.begun_session, Some(Uuid::from_u128(1)));
     assert_eq!(third.interruptions, 1);

@@ -84,6 +84,7 @@ macro_rules! contract {
                     expiry_counts_like_recovery
                 }
                 settlement {
+                    what_every_attempt_took_is_counted_once
                     everything_is_written_together
                     each_terminal_state_ends_a_turn
                     a_turn_cannot_end_in_a_state_that_goes_on

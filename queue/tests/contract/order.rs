@@ -1,7 +1,7 @@
 //! Who is next.
 
 use pretty_assertions::assert_eq;
-use reveille_queue::{Lane, Queue, ThreadKey};
+use reveille_queue::{Lane, Queue, Spend, ThreadKey};
 
 use crate::support::{Factory, accept, claim, done, drain, lane, message, run, subject};
 
@@ -30,7 +30,7 @@ pub(crate) async fn a_clock_that_goes_back_changes_no_order<F: Factory>(storage:
         queue = storage.open();
     }
     assert_eq!(queue.lanes().await.unwrap(), [other, echo.clone()]);
-    let open = queue.open_turns(&echo.channel).await.unwrap();
+    let open = queue.open_turns(&echo.channel, 10_000).await.unwrap();
     let listed: Vec<String> = open.into_iter().map(|turn| turn.message.note).collect();
     assert_eq!(listed, notes);
     assert_eq!(drain(&queue, &echo).await, notes);
@@ -97,7 +97,7 @@ pub(crate) async fn a_released_turn_keeps_its_place<F: Factory>(storage: &F) {
     accept(&queue, &echo, &["n1", "n2"]).await;
     let first = claim(&queue, &echo).await;
     accept(&queue, &echo, &["n3"]).await;
-    queue.release(first.lease).await.unwrap();
+    queue.release(first.lease, Spend::default()).await.unwrap();
     assert_eq!(drain(&queue, &echo).await, ["n1", "n2", "n3"]);
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn lanes_are_listed_by_their_oldest<F: Factory>(storage: &F) {
 
     let working = claim(&queue, &c).await;
     assert_eq!(queue.lanes().await.unwrap(), [a.clone(), b.clone(), c.clone()]);
-    queue.release(working.lease).await.unwrap();
+    queue.release(working.lease, Spend::default()).await.unwrap();
     assert_eq!(queue.lanes().await.unwrap(), [c.clone(), a.clone(), b.clone()]);
 
     drain(&queue, &c).await;
@@ -128,7 +128,7 @@ pub(crate) async fn an_unknown_lane_has_nothing<F: Factory>(storage: &F) {
     let queue = storage.open();
     let nobody = lane("nobody");
     assert_eq!(queue.claim(&nobody).await.unwrap(), None);
-    assert_eq!(queue.open_turns(&nobody.channel).await.unwrap(), []);
+    assert_eq!(queue.open_turns(&nobody.channel, 10_000).await.unwrap(), []);
     assert_eq!(queue.settled(&nobody.channel, 5).await.unwrap(), []);
     assert_eq!(queue.conversations(&nobody.channel).await.unwrap(), []);
     assert_eq!(queue.depths().await.unwrap(), []);

@@ -76,7 +76,7 @@ pub(crate) async fn everything_is_written_together<F: Factory>(storage: &F) {
     };
     assert_eq!(outbox, [written(0, "home", "a"), written(1, "hook", "b")]);
     assert!(outbox[0].id < outbox[1].id);
-    assert_eq!(queue.open_turns(&echo.channel).await.unwrap(), []);
+    assert_eq!(queue.open_turns(&echo.channel, 10_000).await.unwrap(), []);
 }
 
 pub(crate) async fn each_terminal_state_ends_a_turn<F: Factory>(storage: &F) {
@@ -184,7 +184,7 @@ pub(crate) async fn a_settled_turn_survives_a_restart<F: Factory>(storage: &F) {
     run(&queue, &echo, vec![effect("home", json!(1))]).await;
     let look = async |queue: &F::Queue| {
         (
-            queue.open_turns(&echo.channel).await.unwrap(),
+            queue.open_turns(&echo.channel, 10_000).await.unwrap(),
             queue.settled(&echo.channel, 9).await.unwrap(),
             queue.conversations(&echo.channel).await.unwrap(),
             queue.outbox(9).await.unwrap(),
@@ -243,4 +243,25 @@ pub(crate) async fn absurd_amounts_do_no_harm<F: Factory>(storage: &F) {
         conversation.spend.cache_write_tokens > most.cache_write_tokens,
         "{conversation:?}"
     );
+}
+
+pub(crate) async fn what_every_attempt_took_is_counted_once<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let echo = lane("echo");
+    let turn = accept(&queue, &echo, &["n1"]).await[0];
+    let first = claim(&queue, &echo).await;
+    assert_eq!(first.spent, Spend::default());
+    queue.release(first.lease, spend(3)).await.unwrap();
+    let second = claim(&queue, &echo).await;
+    assert_eq!(second.spent, spend(3));
+    queue.release(second.lease, spend(4)).await.unwrap();
+    let third = claim(&queue, &echo).await;
+    let settlement = Settlement {
+        spend: spend(5),
+        ..done()
+    };
+    queue.settle(third.lease, settlement, Vec::new()).await.unwrap();
+    assert_eq!(queue.turn(turn).await.unwrap().map(|turn| turn.spend), Some(spend(12)));
+    let conversations = queue.conversations(&echo.channel).await.unwrap();
+    assert_eq!(conversations[0].spend, spend(12));
 }

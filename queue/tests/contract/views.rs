@@ -1,7 +1,7 @@
 //! What a person is shown.
 
 use pretty_assertions::assert_eq;
-use reveille_queue::{Queue, State, Turn};
+use reveille_queue::{Queue, Spend, State, Turn};
 use uuid::Uuid;
 
 use crate::support::{Factory, accept, claim, done, drain, lane, message, run, subject};
@@ -17,7 +17,7 @@ pub(crate) async fn open_turns_come_working_first<F: Factory>(storage: &F) {
     let batch = batch.map(|(lane, note)| message(lane, note)).to_vec();
     queue.accept(batch, None).await.unwrap();
     accept(&queue, &lane("other"), &["x"]).await;
-    let open = async || queue.open_turns(&main.channel).await.unwrap();
+    let open = async || queue.open_turns(&main.channel, 10_000).await.unwrap();
     assert_eq!(notes(&open().await), ["1", "2", "3", "4", "5"]);
 
     let third = claim(&queue, &aside).await.lease;
@@ -34,7 +34,7 @@ pub(crate) async fn open_turns_come_working_first<F: Factory>(storage: &F) {
 
     queue.settle(first, done(), Vec::new()).await.unwrap();
     assert_eq!(notes(&open().await), ["3", "2", "4", "5"]);
-    queue.release(third).await.unwrap();
+    queue.release(third, Spend::default()).await.unwrap();
     assert_eq!(notes(&open().await), ["2", "3", "4", "5"]);
 }
 
@@ -44,14 +44,23 @@ pub(crate) async fn a_place_counts_what_is_before_it<F: Factory>(storage: &F) {
     let turns = accept(&queue, &main, &["1", "2", "3"]).await;
     let other = accept(&queue, &aside, &["4"]).await;
     let ahead = async |turn: Uuid| queue.place(turn).await.unwrap().map(|place| place.ahead);
-    assert_eq!([ahead(turns[0]).await, ahead(turns[2]).await, ahead(other[0]).await], [Some(0), Some(2), Some(0)]);
+    assert_eq!(
+        [ahead(turns[0]).await, ahead(turns[2]).await, ahead(other[0]).await],
+        [Some(0), Some(2), Some(0)]
+    );
     let conversation = queue.turn(turns[0]).await.unwrap().unwrap().conversation;
-    assert_eq!(queue.place(turns[2]).await.unwrap().map(|place| place.conversation), Some(conversation));
+    assert_eq!(
+        queue.place(turns[2]).await.unwrap().map(|place| place.conversation),
+        Some(conversation)
+    );
 
     let lease = claim(&queue, &main).await.lease;
     assert_eq!([ahead(turns[0]).await, ahead(turns[2]).await], [Some(0), Some(2)]);
     queue.settle(lease, done(), Vec::new()).await.unwrap();
-    assert_eq!([ahead(turns[0]).await, ahead(turns[2]).await, ahead(Uuid::nil()).await], [None, Some(1), None]);
+    assert_eq!(
+        [ahead(turns[0]).await, ahead(turns[2]).await, ahead(Uuid::nil()).await],
+        [None, Some(1), None]
+    );
 }
 
 pub(crate) async fn depths_count_turns_in_line<F: Factory>(storage: &F) {
@@ -72,7 +81,7 @@ pub(crate) async fn depths_count_turns_in_line<F: Factory>(storage: &F) {
     let lease = claim(&queue, &a).await.lease;
     claim(&queue, &b).await;
     assert_eq!(depths().await, [("a".to_owned(), 2)]);
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     assert_eq!(depths().await, [("a".to_owned(), 3)]);
     drain(&queue, &a).await;
     drain(&queue, &aside).await;
@@ -130,7 +139,7 @@ pub(crate) async fn conversations_come_oldest_first<F: Factory>(storage: &F) {
     let found = queue.conversations(&lanes[0].channel).await.unwrap();
     let listed: Vec<_> = found.iter().map(|conversation| conversation.lane.clone()).collect();
     assert_eq!(listed, lanes);
-    let turns = queue.open_turns(&lanes[0].channel).await.unwrap();
+    let turns = queue.open_turns(&lanes[0].channel, 10_000).await.unwrap();
     for turn in turns {
         let conversation = found.iter().find(|c| c.id == turn.conversation).unwrap();
         assert_eq!(conversation.lane, turn.message.lane);

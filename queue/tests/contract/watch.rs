@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pretty_assertions::assert_eq;
-use reveille_queue::{FeedCursor, Lease, Queue};
+use reveille_queue::{FeedCursor, Lease, Queue, Spend};
 use serde_json::json;
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
@@ -29,7 +29,7 @@ pub(crate) async fn writes_that_make_work_wake<F: Factory>(storage: &F) {
 
     let lease = claim(&queue, &echo).await.lease;
     watcher.mark_unchanged();
-    queue.release(lease).await.unwrap();
+    queue.release(lease, Spend::default()).await.unwrap();
     woken(&mut watcher, "release").await;
 
     let lease = claim(&queue, &echo).await.lease;
@@ -100,6 +100,6 @@ pub(crate) async fn looking_for_work_wakes_nobody<F: Factory>(storage: &F) {
         ..claim.lease
     };
     queue.settle(stale, done(), Vec::new()).await.unwrap_err();
-    queue.release(stale).await.unwrap_err();
+    queue.release(stale, Spend::default()).await.unwrap_err();
     assert_eq!(*watcher.borrow(), before);
 }

@@ -162,7 +162,10 @@ impl Pair {
                 });
                 assert_eq!(done, unbegun);
             }
-            Step::Release(_) => assert_eq!(queue.release(lease).await, held.map(Turn::back_in_line)),
+            Step::Release(_) => assert_eq!(
+                queue.release(lease, Spend::default()).await,
+                held.map(Turn::back_in_line)
+            ),
             Step::Settle {
                 state,
                 session,
@@ -318,7 +321,7 @@ impl Pair {
                 .iter()
                 .filter(|t| t.message.lane.channel == *channel)
                 .collect();
-            let open = queue.open_turns(channel).await.unwrap();
+            let open = queue.open_turns(channel, 10_000).await.unwrap();
             let settled = queue.settled(channel, u32::MAX).await.unwrap();
             let ended = turns.iter().filter(|turn| turn.state.is_terminal()).count();
             assert_eq!((settled.len(), open.len()), (ended, turns.len() - ended));

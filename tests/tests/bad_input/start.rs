@@ -1,6 +1,6 @@
 //! Starts that cannot work say why and how to mend it.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{Daemon, Ran, run};
 use tempfile::TempDir;
@@ -17,15 +17,15 @@ async fn fails(beside: &Daemon, args: &[&str], env: &[(&str, &str)]) -> Result<R
     Ok(ran)
 }
 
-fn text(path: &std::path::Path) -> &str {
-    path.to_str().expect("paths of tests are UTF-8")
+fn text(path: &std::path::Path) -> Result<&str> {
+    path.to_str().context("paths of tests are UTF-8")
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_named_with_a_way_out() -> Result<()> {
     let (daemon, other) = (with_eng().await?, TempDir::new()?);
     let address = daemon.authority()?;
-    let ran = fails(&daemon, &["--bind", &address, "--state-dir", text(other.path())], &[]).await?;
+    let ran = fails(&daemon, &["--bind", &address, "--state-dir", text(other.path())?], &[]).await?;
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     for part in [address.as_str(), "in use", "--bind 127.0.0.1:0"] {
         assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
@@ -64,7 +64,7 @@ async fn a_state_directory_that_cannot_be_used_is_named() -> Result<()> {
     std::fs::write(&file, "mine")?;
     let below = file.join("state");
     // /sys takes no directory, not even from root.
-    for path in [text(&file), text(&below), "/sys/reveille-test"] {
+    for path in [text(&file)?, text(&below)?, "/sys/reveille-test"] {
         let ran = fails(&daemon, &["--bind", "127.0.0.1:0", "--state-dir", path], &[]).await?;
         assert_eq!(ran.code, 1, "{}", ran.stderr);
         for part in [path, "cannot be used", "--state-dir"] {
@@ -84,7 +84,7 @@ async fn files_of_another_program_are_left_alone() -> Result<()> {
         std::fs::create_dir_all(file.parent().unwrap_or(&state))?;
         std::fs::write(&file, "this is no database, but somebody's text\n".repeat(100))?;
         let before = std::fs::read(&file)?;
-        let ran = fails(&daemon, &["--bind", "127.0.0.1:0", "--state-dir", text(&state)], &[]).await?;
+        let ran = fails(&daemon, &["--bind", "127.0.0.1:0", "--state-dir", text(&state)?], &[]).await?;
         assert_eq!(ran.code, 1, "{}", ran.stderr);
         assert!(
             ran.stderr.contains(name.rsplit('/').next().unwrap_or(name)),
@@ -115,14 +115,14 @@ async fn a_wrong_configuration_names_the_place_and_the_nearest_key() -> Result<(
         ("this is no toml", &["reveille.toml"]),
     ] {
         std::fs::write(&file, content)?;
-        let ran = fails(&daemon, &["--config", text(&file)], &[]).await?;
+        let ran = fails(&daemon, &["--config", text(&file)?], &[]).await?;
         assert_eq!(ran.code, 2, "{content}{}", ran.stderr);
         for part in parts {
             assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
         }
     }
     let gone = dir.path().join("gone.toml");
-    let ran = fails(&daemon, &["--config", text(&gone)], &[]).await?;
+    let ran = fails(&daemon, &["--config", text(&gone)?], &[]).await?;
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("gone.toml"), "{}", ran.stderr);
     for (name, value, parts) in [
@@ -142,7 +142,7 @@ async fn a_wrong_configuration_names_the_place_and_the_nearest_key() -> Result<(
     }
     // Doctor tells the same and goes on with the other checks.
     std::fs::write(&file, "[claude]\nprogarm = \"x\"\n")?;
-    let ran = daemon.run(["doctor", "--config", text(&file)]).await?;
+    let ran = daemon.run(["doctor", "--config", text(&file)?]).await?;
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     assert!(
         ran.stdout.contains("progarm") && ran.stdout.contains("state directory"),

@@ -77,11 +77,12 @@ impl Inbound {
         }
     }
 
-    /// Whether a note wakes an agent: it carries the inbound tag and is no answer of an agent.
+    /// Whether a note wakes an agent: it carries the inbound tag, and is neither an answer of an agent nor a definition.
     #[must_use]
     pub fn wakes(note: &Note) -> bool {
         note.has_tag(tag::INBOUND)
             && !note.has_tag(tag::OUTBOUND)
+            && !note.has_tag(tag::DEFINITION)
             && note.text("direction").is_none_or(|direction| direction != "outbound")
     }
 
@@ -289,6 +290,11 @@ mod tests {
             ),
             (vec!["agent/message/inbound"], json!({"direction": "outbound"}), false),
             (vec!["agent/message"], json!({"direction": "inbound"}), false),
+            (
+                vec!["agent/message/inbound", "agent/definition"],
+                json!({"agent": "eng"}),
+                false,
+            ),
         ] {
             assert_eq!(Inbound::wakes(&note(&tags, metadata)), expected, "{tags:?}");
         }

@@ -90,6 +90,9 @@ fn time(ms: i64) -> Result<Timestamp, Fault> {
 }
 
 /// Up to `limit` rows of the change log after `since`, each with the note as it is now.
+/// Content that one answer of the change log may carry; the row that passes it is the last one.
+const CHANGES_BYTES: usize = 4 << 20;
+
 pub(super) fn changes(conn: &Connection, since: Cursor, limit: u32) -> Result<Vec<Change>, Fault> {
     const SQL: &str = concat!(
         "SELECT c.cursor, c.note_id, c.kind, ",
@@ -100,13 +103,17 @@ pub(super) fn changes(conn: &Connection, since: Cursor, limit: u32) -> Result<Ve
     let mut statement = conn.prepare_cached(SQL)?;
     let mut rows = statement.query(params![since, limit])?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    let mut bytes = 0;
+    while bytes < CHANGES_BYTES {
+        let Some(row) = rows.next()? else { break };
         let seq: Option<i64> = column(row, 3)?;
+        let note = seq.map(|_| stored(row, 3)).transpose()?.map(|stored| stored.note);
+        bytes += note.as_ref().map_or(0, |note| note.content.len());
         found.push(Change {
             cursor: cursor(column(row, 0)?)?,
             id: NoteId::new(column::<String>(row, 1)?).map_err(|error| Fault::damaged("note id", error))?,
             kind: kind(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
-            note: seq.map(|_| stored(row, 3)).transpose()?.map(|stored| stored.note),
+            note,
         });
     }
     Ok(found)

@@ -133,7 +133,8 @@ function step(turn: Turn, event: TurnEvent): Turn {
   switch (event.kind) {
     case "queued": {
       const inbound = { text: event.text, at: event.at, ...(event.sender ? { sender: event.sender } : {}) };
-      return { ...turn, state: "waiting", inbound };
+      // A quick worker may have started it before this was told.
+      return { ...turn, state: turn.startedAt ? turn.state : "waiting", inbound };
     }
     case "started":
       return event.attempt > 1

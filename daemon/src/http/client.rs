@@ -1,0 +1,89 @@
+//! Requests and their clients: bodies that come late or that nobody wants, and clients that go away.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use http::{Method, StatusCode, header};
+use tokio::time::Instant;
+
+use super::error::ApiError;
+
+/// Most bytes that are read and thrown away.
+const BYTES_MAX: usize = 64 << 20;
+/// Longest time for it.
+const TIME_MAX: Duration = Duration::from_secs(5);
+/// Longest time for a whole body. Without it a client that sends nothing would keep its connection for ever.
+const ARRIVAL_MAX: Duration = Duration::from_secs(60);
+
+/// Reads the rest of a body that was refused before its end. Closing the connection while a client still sends makes its
+/// system drop our answer: it would see a broken connection instead of the reason.
+pub(super) async fn drain(request: Request, next: Next) -> Response {
+    // Who expects a word before it sends has not sent yet.
+    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let body = Arc::new(Mutex::new(body.into_data_stream()));
+    let chunks = |body: Arc<Mutex<axum::body::BodyDataStream>>| {
+        stream::poll_fn(move |context| {
+            body.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .poll_next_unpin(context)
+        })
+    };
+    let arriving = Box::pin(chunks(Arc::clone(&body)));
+    let shared = Body::from_stream(in_time(arriving, Instant::now() + ARRIVAL_MAX));
+    let response = next.run(Request::from_parts(parts, shared)).await;
+    let mut rest = chunks(body);
+    let read = async {
+        let mut left = BYTES_MAX;
+        while let Some(Ok(chunk)) = rest.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // silent-ok: who sends that much or that slowly may lose the answer.
+    let _ = tokio::time::timeout(TIME_MAX, read).await;
+    response
+}
+
+/// The same chunks, with an error instead of those after `deadline`.
+fn in_time(
+    chunks: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+    deadline: Instant,
+) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+    stream::unfold(Some(chunks), move |chunks| async move {
+        let mut chunks = chunks?;
+        match tokio::time::timeout_at(deadline, chunks.next()).await {
+            Ok(chunk) => Some((chunk?, Some(chunks))),
+            Err(late) => Some((Err(axum::Error::new(late)), None)),
+        }
+    })
+}
+
+/// Lets a request that changes something run to its end, also when its client goes away in the middle: what it has
+/// committed must have its consequences.
+pub(super) async fn finish(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let ran = tokio::spawn(next.run(request)).await;
+    ran.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request handler failed");
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The daemon failed on this request.",
+        )
+        .then("See the daemon's log.")
+        .into_response()
+    })
+}
