@@ -488,7 +488,7 @@ mod tests {
             (
                 "[claude]\nprogramm = \"x\"",
                 &[][..],
-                "FILE: unknown key `programm`; did you mean `program`?",
+                "FILE: `claude`: unknown key `programm`; did you mean `program`?",
             ),
             (
                 "",
@@ -498,12 +498,12 @@ mod tests {
             (
                 "[claude]\ntimeout_idle = \"soon\"",
                 &[][..],
-                "FILE: \"soon\" is no time span",
+                "FILE: `claude.timeout_idle`: \"soon\" is no time span",
             ),
             (
                 "",
                 &[("REVEILLE_LIMITS__LIVE_TURNS", "many")][..],
-                "the variable REVEILLE_LIMITS__LIVE_TURNS: invalid type",
+                "the variable REVEILLE_LIMITS__LIVE_TURNS: `limits.live_turns`: invalid type",
             ),
             (
                 "",

@@ -66,7 +66,7 @@ async fn what_is_open_stays_open_and_tells_little() -> Result<()> {
     assert_eq!(
         health.json()?,
         json!({
-            "status": "ok", "version": daemon.version(), "agents": 1,
+            "status": "ok", "version": daemon.version(), "agents": 1, "undelivered": 0,
             "sandbox": health.json()?["sandbox"], "dependencies": { "ok": true, "missing": [] },
         })
     );

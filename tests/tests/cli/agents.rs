@@ -186,12 +186,20 @@ async fn a_daemon_that_is_not_there_ends_with_3() -> Result<()> {
         &["turn", "show", "x"],
         &["note", "list"],
         &["open"],
-        &["agent", "list", "--url", "http://127.0.0.1:9"],
     ] {
         let ran = daemon.run(args).await?;
         assert_eq!(told(&ran), (3, ""), "{args:?} {}", ran.stderr);
         assert!(ran.stderr.contains("reveille serve"), "{args:?} {}", ran.stderr);
     }
+    // Another daemon gets no token of this one.
+    let elsewhere = ["agent", "list", "--url", "http://127.0.0.1:9"];
+    let ran = daemon.run(elsewhere).await?;
+    assert_eq!(told(&ran), (2, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("set REVEILLE_TOKEN"), "{}", ran.stderr);
+    daemon.set_env("REVEILLE_TOKEN", "of-that-one");
+    let ran = daemon.run(elsewhere).await?;
+    assert_eq!(told(&ran), (3, ""), "{}", ran.stderr);
+    daemon.set_env("REVEILLE_TOKEN", "");
     // A daemon that died leaves its announcement behind.
     daemon.start().await?;
     daemon.kill9().await?;
