@@ -23,6 +23,7 @@ use crate::worker::LiveTurn;
 const PREVIEW_CHARS: usize = 200;
 
 /// What the queue and the workers say, by channel.
+#[derive(Default)]
 struct Activity {
     overviews: HashMap<String, Overview>,
     live: HashMap<String, Vec<(uuid::Uuid, LiveTurn)>>,
@@ -198,10 +199,12 @@ pub(super) async fn create(
     // The feed will find nothing new; the answer already knows the agent.
     api.registry.apply(vault, &note.id, Some(&note));
     api.inbox.adopt(&name).await;
-    Ok((
-        StatusCode::CREATED,
-        Json(view(&find(&api, &name)?, &activity(&api).await?)),
-    ))
+    // The agent is there, whether or not its activity can be told.
+    let activity = activity(&api).await.unwrap_or_else(|error| {
+        tracing::warn!(?error, "the activity of a new agent is not known");
+        Activity::default()
+    });
+    Ok((StatusCode::CREATED, Json(view(&find(&api, &name)?, &activity))))
 }
 
 /// `DELETE /api/agents/{name}`: removes the definition note. What is in line waits for an agent of that name.
@@ -214,20 +217,25 @@ pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Re
     vault.delete(&Key::Id(listed.note.clone())).await?;
     // The feed will find nothing new, so what follows from it is done here: another definition may now hold the name.
     let effect = api.registry.apply(vault, &listed.note, None);
-    for id in &effect.restamp {
-        if let Some(stamp) = api.registry.stamp(vault.name(), id) {
-            stamp::show_by_id(&**vault, id, stamp.status, &stamp.detail).await?;
-        }
-    }
     for name in &effect.woken {
         api.inbox.adopt(name).await;
     }
-    let waiting = api
-        .queue
-        .overview()
-        .await?
-        .into_iter()
-        .find(|one| one.channel.as_str() == name)
-        .map_or(0, |one| one.waiting);
+    for id in &effect.restamp {
+        if let Some(stamp) = api.registry.stamp(vault.name(), id)
+            && let Err(error) = stamp::show_by_id(&**vault, id, stamp.status, &stamp.detail).await
+        {
+            tracing::warn!(%error, note = %id, "a definition does not say yet what became of it; the next start writes it");
+        }
+    }
+    let waiting = match api.queue.overview().await {
+        Ok(channels) => channels
+            .iter()
+            .find(|one| one.channel.as_str() == name)
+            .map_or(0, |one| one.waiting),
+        Err(error) => {
+            tracing::warn!(%error, "the messages of a removed agent cannot be counted");
+            0
+        }
+    };
     Ok(Json(json!({ "removed": true, "waiting": waiting })))
 }
