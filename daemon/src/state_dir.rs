@@ -258,6 +258,20 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_a_directory_is_another_instance() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("state"), dir.path().join("copy"));
+        let original = StateDir::take(&path).unwrap();
+        private_dir(&copy).unwrap();
+        for file in ["instance", "token"] {
+            fs::copy(path.join(file), copy.join(file)).unwrap();
+        }
+        let copied = StateDir::take(&copy).unwrap();
+        assert_eq!(copied.token(), original.token());
+        assert_ne!(copied.instance(), original.instance());
+    }
+
+    #[test]
     fn a_directory_that_cannot_be_made_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::tag;
 use crate::note::{Note, NoteId};
 
 /// One thing that is wrong with a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The metadata key.
+    /// The metadata key, or `tags`.
     pub key: &'static str,
     /// What is wrong and what is accepted.
     pub message: String,
@@ -196,6 +197,12 @@ impl Definition {
         let name = read.checked("name", rule, is_name);
         if note.text("name").is_none() {
             read.reject("name", format!("is missing; give the agent a name of {rule}"));
+        }
+        if note.has_tag(tag::INBOUND) {
+            read.reject(
+                "tags",
+                "a definition cannot be a message too; take agent/message/inbound away",
+            );
         }
         let backend = read.choice(
             "backend",

@@ -1,0 +1,287 @@
+//! What must hold when people, clients and the vault do not behave.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use http::Method;
+use pretty_assertions::assert_eq;
+use reveille_tests::daemon::{Daemon, LIMIT, State, rows};
+use reveille_tests::eventually;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+async fn with_eng() -> Result<Daemon> {
+    let daemon = Daemon::builder().stand_in().start().await?;
+    daemon.create_agent("eng", "You are an engineer.").await?;
+    Ok(daemon)
+}
+
+fn number(rows: &[Vec<Value>]) -> Result<i64> {
+    rows.first()
+        .and_then(|row| row.first())
+        .and_then(Value::as_i64)
+        .context("a number")
+}
+
+fn changes(daemon: &Daemon) -> Result<i64> {
+    number(&rows(&daemon.state_tables()?.vault, "SELECT max(cursor) FROM changes")?)
+}
+
+#[tokio::test]
+async fn a_note_that_is_a_definition_and_a_message_is_written_to_once() -> Result<()> {
+    let daemon = with_eng().await?;
+    let tags = ["agent/definition", "agent/message", "agent/message/inbound"];
+    daemon
+        .note_put("Both", "hello", &tags, &json!({"agent": "eng"}))
+        .await?;
+    daemon
+        .note_put("Ghost", "hello", &tags, &json!({"agent": "ghost", "name": "other"}))
+        .await?;
+    eventually("the notes say what became of them", LIMIT, async || {
+        let said = [daemon.note("Both").await?, daemon.note("Ghost").await?];
+        let said = said.map(|note| note.map_or(Value::Null, |note| note["metadata"]["status"].clone()));
+        Ok((said == [json!("error"), json!("error")]).then_some(()))
+    })
+    .await?;
+    // A turn goes all the way through feed, queue and vault meanwhile: a loop would have written by then.
+    let sent = daemon.send("eng", "[[reply one]]").await?;
+    assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
+    let before = changes(&daemon)?;
+    let sent = daemon.send("eng", "[[reply two]]").await?;
+    assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
+    let written = eventually("the reply is delivered", LIMIT, async || {
+        let answered = daemon.journal()?.notes.iter().filter(|note| note.is_outbound()).count() == 2;
+        Ok(answered.then_some(changes(&daemon)? - before))
+    })
+    .await?;
+    // The message, the thread twice, the reply.
+    assert_eq!(written, 4);
+    assert_eq!(daemon.journal()?.turns.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_whose_client_hangs_up_gets_its_turn() -> Result<()> {
+    let daemon = with_eng().await?;
+    let (name, token) = daemon.bearer();
+    let authority = daemon.authority()?;
+    let hang_up = async |n: usize| -> Result<()> {
+        let body = json!({"text": format!("[[reply {n}]]")}).to_string();
+        let head = format!(
+            "POST /api/channels/eng/send HTTP/1.1\r\nhost: {authority}\r\n{name}: {token}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(&authority).await?;
+        stream.write_all(format!("{head}{body}").as_bytes()).await?;
+        Ok(())
+    };
+    for round in 0..5 {
+        let all = (0..8).map(|n| hang_up(round * 8 + n));
+        futures_util::future::try_join_all(all).await?;
+    }
+    // Whatever became a note must become a turn, without another message that would wake the lane.
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    assert_eq!(journal.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_attempt_took_before_a_stop_is_not_forgotten() -> Result<()> {
+    let mut daemon = Daemon::builder()
+        .stand_in()
+        .env("REVEILLE_SERVER__DRAIN", "100ms")
+        .start()
+        .await?;
+    daemon.create_agent("eng", "You are an engineer.").await?;
+    let mut events = daemon.events("eng").await?;
+    let mark = daemon.scratch().join("once");
+    let mark = mark.display();
+    let text = format!("[[exec test -e {mark} || {{ touch {mark}; sleep 600; }}]] [[reply done]]");
+    let sent = daemon.send("eng", &text).await?;
+    events.until(|event| event.kind() == "tool").await?;
+    daemon.stop().await?;
+    let spent = "SELECT nano_usd FROM turns";
+    let first = number(&rows(&daemon.state_tables()?.queue, spent)?)?;
+    assert!(first > 0, "the first attempt took something");
+    daemon.start().await?;
+    let turn = daemon.wait_turn("eng", &sent).await?;
+    assert_eq!(turn.state, State::Ok);
+    assert!(turn.reply.is_some_and(|reply| reply.ends_with("done")));
+    let both = number(&rows(&daemon.state_tables()?.queue, spent)?)?;
+    assert!(both > first, "{both} nano-dollars, the first attempt alone {first}");
+    assert_eq!(
+        number(&rows(
+            &daemon.state_tables()?.queue,
+            "SELECT nano_usd FROM conversations"
+        )?)?,
+        both
+    );
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    assert_eq!(journal.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reply_that_the_vault_does_not_take_is_kept_and_shown() -> Result<()> {
+    let daemon = with_eng().await?;
+    let mut events = daemon.events("eng").await?;
+    let sent = daemon.send("eng", "[[slow 10x100ms]] [[reply kept]]").await?;
+    events.until(|event| event.kind() == "text_delta").await?;
+    // Another program holds the vault's file for longer than the daemon waits for it.
+    let holder = rusqlite::Connection::open(daemon.state_dir().join("vaults/default.db"))?;
+    holder.execute_batch("BEGIN IMMEDIATE")?;
+    let turn = sent.turn.clone().context("a turn")?;
+    let seen = events.until_end(&turn).await?;
+    assert_eq!(
+        seen.last().map(|event| event.data["undelivered"].clone()),
+        Some(json!(true))
+    );
+    let shown = eventually("the reply is shown as undelivered", LIMIT, async || {
+        let health = daemon.request(Method::GET, &["health"], None).await?.body;
+        Ok((health["undelivered"].as_i64() > Some(0)).then_some(health))
+    })
+    .await?;
+    assert_eq!(shown["status"], "degraded");
+    let view = daemon.turn(&turn).await?;
+    assert_eq!((view.state, &view.more["undelivered"]), (State::Ok, &json!(true)));
+    assert!(view.reply.is_some_and(|reply| reply.ends_with("kept")));
+
+    holder.execute_batch("ROLLBACK")?;
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    assert_eq!(journal.violations(), Vec::<String>::new());
+    assert_eq!(daemon.turn(&turn).await?.more["undelivered"], json!(false));
+    assert_eq!(
+        daemon.request(Method::GET, &["health"], None).await?.body["status"],
+        "ok"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_that_is_deleted_while_it_waits_does_not_run() -> Result<()> {
+    let daemon = with_eng().await?;
+    let metadata = json!({"agent": "ghost", "reply_to": "eng"});
+    let note = daemon
+        .note_put(
+            "Letters/1",
+            "[[reply never]]",
+            &["agent/message", "agent/message/inbound"],
+            &metadata,
+        )
+        .await?;
+    let id = note["id"].as_str().context("an id")?.to_owned();
+    let waiting = || {
+        number(&rows(
+            &daemon.state_tables()?.queue,
+            "SELECT count(*) FROM turns WHERE state = 'waiting'",
+        )?)
+    };
+    eventually("it waits", LIMIT, async || Ok((waiting()? == 1).then_some(()))).await?;
+    let gone = daemon
+        .request(Method::DELETE, &["vault", "default", "api", "notes", &id], None)
+        .await?;
+    assert_eq!(gone.status, 200);
+    daemon.create_agent("ghost", "You are late.").await?;
+    let journal = eventually("its turn and the word to the requester have ended", LIMIT, async || {
+        let journal = daemon.journal()?;
+        Ok((journal.turns.len() == 2 && journal.is_quiet()).then_some(journal))
+    })
+    .await?;
+    let states = rows(
+        &daemon.state_tables()?.queue,
+        "SELECT channel, state FROM turns ORDER BY seq",
+    )?;
+    assert_eq!(
+        states,
+        [[json!("ghost"), json!("cancelled")], [json!("eng"), json!("ok")]]
+    );
+    // Only eng has answered, to the word that ghost was cancelled.
+    assert_eq!(journal.notes.iter().filter(|note| note.is_outbound()).count(), 1);
+    let callback = journal
+        .notes
+        .iter()
+        .find(|note| note.is_callback())
+        .context("a callback")?;
+    assert_eq!(callback.text("status"), "cancelled");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_idempotency_key_is_one_message() -> Result<()> {
+    let daemon = with_eng().await?;
+    let first = daemon
+        .send_keyed("eng", "k1", &json!({"text": "[[reply one]]"}))
+        .await?;
+    let again = daemon
+        .send_keyed("eng", "k1", &json!({"text": "[[reply one]]"}))
+        .await?;
+    assert_eq!(first, again);
+    let (name, token) = daemon.bearer();
+    let headers = [(name, token.as_str()), ("idempotency-key", "k1")];
+    let other = json!({"text": "[[reply two]]"}).to_string();
+    let refused = daemon
+        .ask("POST", "/api/channels/eng/send", &headers, other.as_bytes())
+        .await?;
+    assert_eq!(refused.refusal()?, (409, "idempotency_key_reused".to_owned()));
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    assert_eq!(journal.turns.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_token_does_not_go_to_whoever_has_the_port_of_a_dead_daemon() -> Result<()> {
+    let mut daemon = with_eng().await?;
+    let announcement = daemon.state_dir().join("daemon.json");
+    daemon.kill9().await?;
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let mut told: Value = serde_json::from_slice(&std::fs::read(&announcement)?)?;
+    told["url"] = json!(format!("http://{}", stranger.local_addr()?));
+    std::fs::write(&announcement, told.to_string())?;
+    let ran = daemon.run(["agent", "list"]).await?;
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    stranger.set_nonblocking(true)?;
+    assert_eq!(
+        stranger.accept().map(drop).map_err(|error| error.kind()),
+        Err(std::io::ErrorKind::WouldBlock)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_in_a_broken_configuration_is_not_shown() -> Result<()> {
+    let daemon = with_eng().await?;
+    let file = daemon.scratch().join("broken.toml");
+    std::fs::write(&file, "[claude.env]\nANTHROPIC_API_KEY = \"sk-canary\n")?;
+    let file = file.to_str().context("a path that is text")?;
+    for args in [
+        &["doctor", "--json", "--config", file][..],
+        &["serve", "--config", file],
+        &["demo", "--config", file],
+    ] {
+        let ran = daemon.run(args).await?;
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(all.contains("line 2") && !all.contains("sk-canary"), "{args:?}: {all}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_that_never_send_their_body_hold_nobody_up() -> Result<()> {
+    let daemon = with_eng().await?;
+    let authority = daemon.authority()?;
+    let mut silent = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(&authority).await?;
+        let head = format!("POST /api/session HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 100\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        silent.push(stream);
+    }
+    let sent = daemon.send("eng", "[[reply served]]").await?;
+    let turn = tokio::time::timeout(Duration::from_secs(20), daemon.wait_turn("eng", &sent)).await??;
+    assert_eq!(turn.reply.as_deref(), Some("served"));
+    Ok(())
+}
