@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::Response;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{Daemon, LIMIT};
 
@@ -77,8 +78,9 @@ impl Daemon {
             parser: Parser::default(),
             last_id: last_id.map(str::to_owned),
         };
+        let deadline = Instant::now() + LIMIT;
         while stream.parser.first_line.is_none() {
-            stream.read().await?;
+            stream.read(deadline).await?;
         }
         let first = stream.parser.first_line.as_deref();
         ensure!(
@@ -99,8 +101,9 @@ impl EventStream {
     /// The next event that is no `ping`.
     ///
     /// # Errors
-    /// When the stream ends or nothing comes within [`LIMIT`].
+    /// When the stream ends or nothing but pings comes within [`LIMIT`].
     pub async fn next(&mut self) -> Result<Event> {
+        let deadline = Instant::now() + LIMIT;
         loop {
             while let Some(event) = self.parser.events.pop_front() {
                 if event.id.is_some() {
@@ -110,7 +113,7 @@ impl EventStream {
                     return Ok(event);
                 }
             }
-            self.read().await?;
+            self.read(deadline).await?;
         }
     }
 
@@ -139,8 +142,8 @@ impl EventStream {
             .await
     }
 
-    async fn read(&mut self) -> Result<()> {
-        let Ok(chunk) = tokio::time::timeout(LIMIT, self.response.chunk()).await else {
+    async fn read(&mut self, deadline: Instant) -> Result<()> {
+        let Ok(chunk) = tokio::time::timeout_at(deadline, self.response.chunk()).await else {
             bail!("no event within {LIMIT:?}");
         };
         let chunk = chunk?.context("the event stream ended")?;
