@@ -406,7 +406,8 @@ fn parse(table: &Table, origin: &str) -> Result<Config, ConfigError> {
 
 /// The message with the place: only the error's long form names the key.
 fn explain(error: &toml::de::Error) -> String {
-    let (text, message) = (error.to_string(), with_nearest(error.message()));
+    let message = error.message().replace("expected usize", "expected a whole number");
+    let (text, message) = (error.to_string(), with_nearest(&message));
     match text.lines().find_map(|line| line.strip_prefix("in ")) {
         Some(place) => format!("{place}: {message}"),
         None => message,

@@ -20,6 +20,17 @@ impl Intake for Inbox {
             return Err(Refusal::Blank);
         }
         let Some(agent) = self.registry.get(&message.agent) else {
+            let listed = self
+                .registry
+                .list()
+                .into_iter()
+                .find(|listed| listed.name == message.agent);
+            if let Some(listed) = listed {
+                return Err(Refusal::BrokenAgent {
+                    agent: message.agent,
+                    problems: listed.stamp.detail,
+                });
+            }
             return Err(Refusal::UnknownAgent {
                 agent: message.agent,
                 agents: self.registry.names(),

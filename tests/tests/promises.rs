@@ -211,6 +211,25 @@ async fn a_message_that_is_deleted_while_it_waits_does_not_run() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_message_for_an_agent_whose_definition_broke_is_refused_with_the_reason() -> Result<()> {
+    let daemon = with_eng().await?;
+    let broken = json!({"name": "eng", "mode": "sideways"});
+    daemon
+        .note_put("Agents/eng", "You are an engineer.", &["agent/definition"], &broken)
+        .await?;
+    eventually("the definition is in error", LIMIT, async || {
+        Ok((daemon.agents().await?[0]["status"] == "error").then_some(()))
+    })
+    .await?;
+    let body = json!({"text": "hello"}).to_string();
+    let refused = daemon.ask_in("POST", "/api/channels/eng/send", body.as_bytes()).await?;
+    assert_eq!(refused.refusal()?, (409, "broken_agent".to_owned()));
+    let told = refused.json()?["message"].to_string();
+    assert!(told.contains("sideways") && told.contains("multi-threaded"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_idempotency_key_is_one_message() -> Result<()> {
     let daemon = with_eng().await?;
     let first = daemon

@@ -52,6 +52,14 @@ pub enum Refusal {
         /// The names that exist.
         agents: Vec<String>,
     },
+    /// The agent's definition does not hold together.
+    #[error("the agent {agent:?} cannot work: {problems}")]
+    BrokenAgent {
+        /// The asked name.
+        agent: String,
+        /// What is wrong with its definition.
+        problems: String,
+    },
     /// No text.
     #[error("the message has no text")]
     Blank,

@@ -38,6 +38,8 @@ impl From<Refusal> for ApiError {
         match refusal {
             Refusal::UnknownAgent { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_agent", message)
                 .then("Nothing was sent. Make the agent with `reveille agent new`, or correct the name."),
+            Refusal::BrokenAgent { .. } => Self::new(StatusCode::CONFLICT, "broken_agent", message)
+                .then("Nothing was sent. Correct the agent's definition note, then send it again."),
             Refusal::Blank => {
                 Self::new(StatusCode::BAD_REQUEST, "blank_text", message).then("Write what you want done.")
             }
