@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// Time that running turns get after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(1);
-/// What the brief of the daemon allows beyond it.
+/// What a stop may take beyond it.
 const GRACE: Duration = Duration::from_secs(5);
 /// Hangs in a tool whenever it is run.
 const HANGS: &str = "[[exec sleep 600]] [[reply never said]]";

@@ -54,7 +54,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// R-VAPI-20, 21, 24: create, read by id and by path, remove.
+/// Create, read by id and by path, remove.
 #[tokio::test]
 async fn notes_are_made_read_and_removed() -> Result<()> {
     let client = Client::start().await?;
@@ -133,7 +133,7 @@ async fn notes_are_made_read_and_removed() -> Result<()> {
     Ok(())
 }
 
-/// R-VAPI-22, 23: changes, and the state that they are based on.
+/// Changes, and the state that they are based on.
 #[tokio::test]
 async fn changes_need_to_know_what_they_change() -> Result<()> {
     let client = Client::start().await?;
@@ -212,7 +212,7 @@ async fn changes_need_to_know_what_they_change() -> Result<()> {
     Ok(())
 }
 
-/// R-VAPI-27: the agent's way to write a note at a path.
+/// The agent's way to write a note at a path.
 #[tokio::test]
 async fn a_note_is_made_or_changed_by_its_path() -> Result<()> {
     let client = Client::start().await?;
@@ -240,7 +240,7 @@ async fn a_note_is_made_or_changed_by_its_path() -> Result<()> {
     Ok(())
 }
 
-/// R-VAPI-30, 31, 32: listings.
+/// Listings.
 #[tokio::test]
 async fn notes_are_listed() -> Result<()> {
     let client = Client::start().await?;

@@ -68,7 +68,7 @@ pub fn bare_tag(tag: &str) -> &str {
     tag.strip_prefix('#').unwrap_or(tag)
 }
 
-/// Normalises a path as the vault contract has it (R-VAPI-13), in this order: trim, `\` to `/`, one trailing `.md` off,
+/// Normalises a path as the vault contract has it, in this order: trim, `\` to `/`, one trailing `.md` off,
 /// `//` to `/`, one leading and one trailing `/` off. `None` when nothing is left.
 #[must_use]
 pub fn normalise_path(path: &str) -> Option<String> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// Seconds after which a client may ask an unusable vault again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// Characters of the preview in the lean form (R-VAPI-11).
+/// Characters of the preview in the lean form.
 const PREVIEW_CHARS: usize = 120;
 
 pub(super) fn ok(body: &Value) -> Response {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Failure;
 
-/// Most notes in one batch (R-VAPI-20).
+/// Most notes in one batch.
 const BATCH: usize = 500;
 
 /// What `POST /api/notes` asks for.
@@ -202,7 +202,7 @@ fn edit(value: Value) -> Result<ContentChange, Failure> {
     }
 }
 
-/// A JSON object of the body. Null counts as absent; keys that nobody takes are ignored (R-VAPI-22).
+/// A JSON object of the body. Null counts as absent; keys that nobody takes are ignored.
 struct Object {
     fields: Map<String, Value>,
     /// Where it stands in the body; empty for the body itself.

@@ -5,7 +5,7 @@ use reveille_vault::Query;
 
 use super::answer::{Failure, Fields, Form};
 
-/// Notes in a listing that names no limit (R-VAPI-31).
+/// Notes in a listing that names no limit.
 const DEFAULT_LIMIT: u32 = 50;
 
 /// Most notes in one answer. Larger limits get so many and a cursor for the rest.
@@ -101,7 +101,7 @@ impl Parameters {
             .filter_map(|(name, value)| Some((name.strip_prefix("meta.")?, value)));
         Query {
             tags: self.list(&["tag"]),
-            // Whatever is not `any` means `all`, as clients of other vaults know it (R-VAPI-31).
+            // Whatever is not `any` means `all`, as clients of other vaults know it.
             all_tags: self.first("tag_match").is_some_and(|how| how != "any"),
             exclude_tags: self.list(&["exclude_tag", "exclude_tags"]),
             path: self.first("path").map(str::to_owned),
@@ -116,7 +116,7 @@ impl Parameters {
         }
     }
 
-    /// Negative: all. No number: the default (R-VAPI-31).
+    /// Negative: all. No number: the default.
     fn limit(&self) -> u32 {
         match self.number("limit") {
             None => DEFAULT_LIMIT,

@@ -97,7 +97,7 @@ async fn change(
     precondition: Option<Precondition>,
 ) -> Result<Note, Failure> {
     let Some(precondition) = precondition else {
-        // An absent note is told before a missing precondition (R-VAPI-23).
+        // An absent note is told before a missing precondition.
         let note = vault.get(key).await?.ok_or(Failure::NoteNotFound)?;
         return Err(Failure::PreconditionRequired {
             id: note.id,
@@ -117,7 +117,7 @@ async fn change(
     }
 }
 
-/// `if_missing: "create"` (R-VAPI-27). Each step is atomic; when another request creates the note in between, the patch
+/// `if_missing: "create"`. Each step is atomic; when another request creates the note in between, the patch
 /// is applied to that note, under its precondition.
 async fn change_or_create(
     vault: &dyn Vault,
