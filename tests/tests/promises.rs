@@ -69,19 +69,21 @@ async fn a_message_whose_client_hangs_up_gets_its_turn() -> Result<()> {
     let daemon = with_eng().await?;
     let (name, token) = daemon.bearer();
     let authority = daemon.authority()?;
-    let hang_up = async |n: usize| -> Result<()> {
-        let body = json!({"text": format!("[[reply {n}]]")}).to_string();
+    let hang_up = async |n: u64| -> Result<()> {
+        // A conversation of its own: no other message may wake its lane.
+        let body = json!({"text": format!("[[reply {n}]]"), "subject": format!("s{n}")}).to_string();
         let head = format!(
             "POST /api/channels/eng/send HTTP/1.1\r\nhost: {authority}\r\n{name}: {token}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         let mut stream = TcpStream::connect(&authority).await?;
         stream.write_all(format!("{head}{body}").as_bytes()).await?;
+        // The moment is what is tested: it goes through the time that an acceptance takes.
+        tokio::time::sleep(Duration::from_micros(60 * n)).await;
         Ok(())
     };
-    for round in 0..5 {
-        let all = (0..8).map(|n| hang_up(round * 8 + n));
-        futures_util::future::try_join_all(all).await?;
+    for n in 0..60 {
+        hang_up(n).await?;
     }
     // Whatever became a note must become a turn, without another message that would wake the lane.
     let journal = daemon.wait_quiet(LIMIT).await?;
