@@ -8,8 +8,9 @@ mod queue;
 mod sqlite;
 
 pub use model::{
-    Accepted, ChannelName, Claim, Conversation, Effect, EffectState, FeedCursor, InvalidName, Lane, Lease, Message,
-    NewEffect, Overview, Place, Recovery, SessionUpdate, Settlement, Spend, State, ThreadKey, Turn,
+    Accepted, Binding, ChainTotals, ChannelName, Claim, Conversation, DayTotals, Effect, EffectState, FeedCursor,
+    InvalidName, Joined, Lane, Lease, Message, MessageMode, NewEffect, Overview, Pause, Place, Position, Recovery,
+    Renamed, SessionUpdate, Settlement, Spend, State, ThreadKey, Turn,
 };
-pub use queue::{LeaseError, Queue, QueueError};
+pub use queue::{ControlError, LeaseError, Queue, QueueError};
 pub use sqlite::{Options, SqliteQueue};

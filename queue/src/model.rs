@@ -131,11 +131,48 @@ pub struct Lane {
     pub thread: ThreadKey,
 }
 
+/// What a message does to the others of its lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageMode {
+    /// It takes its place at the end.
+    #[default]
+    Followup,
+    /// The same, and it shares one turn with those of its kind that wait directly behind each other.
+    Collect,
+    /// It goes to the front. That the running turn has to end is the worker's matter.
+    Interrupt,
+}
+
+impl MessageMode {
+    /// The word that is stored and written in metadata.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Followup => "followup",
+            Self::Collect => "collect",
+            Self::Interrupt => "interrupt",
+        }
+    }
+
+    /// The inverse of [`MessageMode::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Followup, Self::Collect, Self::Interrupt]
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+    }
+}
+
 /// A message to be accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// Where it goes.
     pub lane: Lane,
+    /// The chain of hand-overs that it belongs to: the note of the first message of all that led here.
+    pub chain: String,
+    /// What it does to the others of its lane.
+    pub mode: MessageMode,
     /// The vault that holds its note.
     pub vault: String,
     /// Its note. Together with `vault` the key of idempotence: a second acceptance finds the first.
@@ -170,6 +207,8 @@ pub enum State {
     Waiting,
     /// Claimed by a worker.
     Working,
+    /// Its text is part of another turn, which has been claimed; it ends with that one.
+    Joined,
     /// Ended with an answer.
     Ok,
     /// Ended without one.
@@ -187,6 +226,7 @@ impl State {
         match self {
             Self::Waiting => "waiting",
             Self::Working => "working",
+            Self::Joined => "joined",
             Self::Ok => "ok",
             Self::Error => "error",
             Self::Cancelled => "cancelled",
@@ -197,13 +237,14 @@ impl State {
     /// Whether nothing follows it.
     #[must_use]
     pub fn is_terminal(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Working)
+        !matches!(self, Self::Waiting | Self::Working | Self::Joined)
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
         [
             Self::Waiting,
             Self::Working,
+            Self::Joined,
             Self::Ok,
             Self::Error,
             Self::Cancelled,
@@ -269,6 +310,37 @@ pub struct Conversation {
     pub spend: Spend,
 }
 
+/// What a chain of hand-overs has taken so far, the claimed message included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainTotals {
+    /// Accepted messages.
+    pub messages: u64,
+    /// Settled turns.
+    pub turns: u64,
+    /// Billionths of a US dollar.
+    pub nano_usd: u64,
+    /// Messages that were accepted before this one.
+    pub before: u64,
+}
+
+/// What the turns of a channel took on one day (UTC).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayTotals {
+    /// Settled turns.
+    pub turns: u64,
+    /// Billionths of a US dollar, attempts of turns that go on included.
+    pub nano_usd: u64,
+}
+
+/// A message that shares the turn of another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Joined {
+    /// Its own turn.
+    pub turn: Uuid,
+    /// The message.
+    pub message: Message,
+}
+
 /// A turn that a worker may run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
@@ -286,6 +358,12 @@ pub struct Claim {
     pub accepted_at: Timestamp,
     /// What earlier attempts took.
     pub spent: Spend,
+    /// Messages that are part of this turn, in their order; they end with it.
+    pub joined: Vec<Joined>,
+    /// Its chain.
+    pub chain: ChainTotals,
+    /// The channel's day.
+    pub today: DayTotals,
 }
 
 /// What a turn does to the session of its conversation.
@@ -363,6 +441,10 @@ pub struct Turn {
     pub conversation: Uuid,
     /// Where it stands.
     pub state: State,
+    /// A person holds it back: it waits, and the ones behind it pass.
+    pub held: bool,
+    /// The turn that it is part of, while [`State::Joined`] and afterwards.
+    pub leader: Option<Uuid>,
     /// How often it was begun and then cut off.
     pub interruptions: u32,
     /// When the message was accepted.
@@ -408,4 +490,49 @@ pub struct Overview {
     pub last: Option<(Uuid, State, Timestamp)>,
     /// Sum over its conversations.
     pub spend: Spend,
+}
+
+/// Where in its lane a waiting turn goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// Before all others.
+    First,
+    /// Directly before this turn of the same lane.
+    Before(Uuid),
+    /// Behind all that wait now.
+    Last,
+}
+
+/// Why a channel's turns are not claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Stable code, such as `authentication`.
+    pub code: String,
+    /// What happened and what to do, for a person.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Ends by itself at this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// Which note defines the agent of a channel: what makes a rename one, also over a restart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Binding {
+    /// The vault of the definition.
+    pub vault: String,
+    /// The definition.
+    pub note: String,
+    /// The channel.
+    pub channel: ChannelName,
+}
+
+/// A channel whose line and conversations have moved to another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renamed {
+    /// Its former name.
+    pub from: ChannelName,
+    /// Its name now.
+    pub to: ChannelName,
 }

@@ -6,8 +6,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview, Place,
-    Recovery, Settlement, Spend, Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Lane, Lease, Message,
+    NewEffect, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, State, ThreadKey, Turn,
 };
 
 /// The queue's storage could not do it. Nothing of the request was written.
@@ -47,12 +47,43 @@ pub enum LeaseError {
     Queue(#[from] QueueError),
 }
 
+/// Why a person's hand on the line was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// No such turn.
+    #[error("there is no turn {turn}")]
+    Unknown {
+        /// The turn.
+        turn: Uuid,
+    },
+    /// The turn no longer waits in line.
+    #[error("the turn {turn} does not wait in line; it is {}", state.as_str())]
+    NotWaiting {
+        /// The turn.
+        turn: Uuid,
+        /// Where it stands.
+        state: State,
+    },
+    /// The other turn of a move does not wait in the same line.
+    #[error("the turn {other} does not wait in the line of turn {turn}")]
+    OtherLine {
+        /// The turn that was to be moved.
+        turn: Uuid,
+        /// The one that it should stand before.
+        other: Uuid,
+    },
+    /// See [`QueueError`].
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
 /// A durable FIFO per [`Lane`]. Everything is on disk when a call returns. Every write of a worker shows its [`Lease`], so
 /// a worker that was given up cannot settle a turn that somebody else has taken over.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Accepts messages and moves a feed's cursor, in one transaction, answering in the given order. A message whose
-    /// (vault, note) was accepted before is not accepted again: the answer names the first turn.
+    /// (vault, note) was accepted before is not accepted again: the answer names the first turn. While that one waits in
+    /// the same lane and was never begun, it takes over the body: the message was edited.
     ///
     /// # Errors
     /// [`QueueError`]; then neither a message nor the cursor was stored.
@@ -64,7 +95,8 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn cursor(&self, feed: &str) -> Result<u64, QueueError>;
 
-    /// Takes the oldest waiting turn of a lane, if no turn of the lane is being worked on.
+    /// Takes the first waiting turn of a lane that is not held, if no turn of the lane is being worked on and the channel
+    /// is not paused. A [`crate::MessageMode::Collect`] turn takes those of its kind with it that stand directly behind it.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -96,7 +128,8 @@ pub trait Queue: Send + Sync + 'static {
     /// [`LeaseError`].
     async fn release(&self, lease: Lease, spend: Spend) -> Result<(), LeaseError>;
 
-    /// Ends a turn: its state and record, its conversation and its effects, in one transaction.
+    /// Ends a turn and those that joined it: state and record, conversation and effects, in one transaction. The session
+    /// is left alone when the conversation was reset since the claim.
     ///
     /// # Errors
     /// [`LeaseError`].
@@ -115,13 +148,95 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn expire(&self, now: Timestamp) -> Result<Recovery, QueueError>;
 
-    /// Lanes that hold a waiting turn, each once, in the order of their oldest.
+    /// Ends a waiting turn without running it, in one transaction with its effects.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn cancel(&self, turn: Uuid, settlement: Settlement, effects: Vec<NewEffect>) -> Result<(), ControlError>;
+
+    /// Holds a waiting turn back, or lets it go.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn hold(&self, turn: Uuid, held: bool) -> Result<(), ControlError>;
+
+    /// Moves a waiting turn within its lane.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn reposition(&self, turn: Uuid, to: Position) -> Result<(), ControlError>;
+
+    /// Replaces the body of a waiting turn.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    async fn edit(&self, turn: Uuid, body: serde_json::Value) -> Result<(), ControlError>;
+
+    /// Stops claims of a channel; replaces an earlier pause.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn pause(&self, channel: &ChannelName, pause: Pause) -> Result<(), QueueError>;
+
+    /// Ends a pause; says whether there was one. With codes, only a pause of one of these.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn resume(&self, channel: &ChannelName, codes: &[&str]) -> Result<bool, QueueError>;
+
+    /// All pauses that hold now.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn pauses(&self) -> Result<Vec<(ChannelName, Pause)>, QueueError>;
+
+    /// Forgets the sessions of a channel's conversations, or of one: the next turn begins anew, and a turn that runs now
+    /// does not bring its session back. Says how many conversations that were.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn reset(&self, channel: &ChannelName, thread: Option<&ThreadKey>) -> Result<u64, QueueError>;
+
+    /// Writes down which note defines which channel. Where a note had another channel before, that one's line and
+    /// conversations move to the new name, in the same transaction. A conversation that stood there under the same key is
+    /// set aside; what waited in it joins the line of the one that came.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn bind(&self, bindings: Vec<Binding>) -> Result<Vec<Renamed>, QueueError>;
+
+    /// All bindings.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn bindings(&self) -> Result<Vec<Binding>, QueueError>;
+
+    /// Forgets what a note defined. Its channel keeps line and conversations.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn unbind(&self, vault: &str, note: &str) -> Result<(), QueueError>;
+
+    /// What each channel took on the day (UTC) of `now`; channels that took nothing are left out.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn today(&self, now: Timestamp) -> Result<Vec<(ChannelName, DayTotals)>, QueueError>;
+
+    /// Number of waiting turns of a channel, counted up to `most`.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn waiting(&self, channel: &ChannelName, most: u32) -> Result<u64, QueueError>;
+
+    /// Lanes that hold a waiting turn which is not held, each once, in the order of their first.
     ///
     /// # Errors
     /// [`QueueError`].
     async fn lanes(&self) -> Result<Vec<Lane>, QueueError>;
 
-    /// The first turns of a channel that are not settled: first those being worked on, then the others in line.
+    /// The first turns of a channel that are not settled: first those being worked on and those that joined them, then the
+    /// others in line.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -12,7 +12,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Options, SqliteQueue, connect, schema};
-use crate::model::{FeedCursor, Lane, Message, NewEffect, SessionUpdate, Settlement, Spend, State, ThreadKey};
+use crate::model::{
+    FeedCursor, Lane, Message, MessageMode, NewEffect, SessionUpdate, Settlement, Spend, State, ThreadKey,
+};
 use crate::queue::Queue;
 
 /// Tables, and their names in statements, that no call may walk through.
@@ -65,9 +67,9 @@ fn write_history(path: &Path, turns: u32) {
          CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {turns}) SELECT n FROM n;
          INSERT INTO conversations (id, channel, thread, turns)
              SELECT cast(printf('c%015d', n) AS BLOB), 'echo', 'single:old' || n, 10 FROM n WHERE n % 10 = 0;
-         INSERT INTO turns (id, conversation, channel, vault, note, body, state, epoch, accepted_at, claimed_at, settled_at, record)
+         INSERT INTO turns (id, conversation, channel, vault, note, body, state, epoch, accepted_at, claimed_at, settled_at, record, rank, chain)
              SELECT cast(printf('t%015d', n) AS BLOB), cast(printf('c%015d', (n + 9) / 10 * 10) AS BLOB), 'echo', 'home',
-                    'old' || n, '0', 'ok', 1, n, n, n, '0' FROM n;
+                    'old' || n, '0', 'ok', 1, n, n, n, '0', n, 'old' || n FROM n;
          COMMIT;"
     );
     connection.execute_batch(&write).unwrap();
@@ -76,6 +78,8 @@ fn write_history(path: &Path, turns: u32) {
 fn message(lane: &Lane, note: &str) -> Message {
     Message {
         lane: lane.clone(),
+        chain: note.into(),
+        mode: MessageMode::Followup,
         vault: "home".into(),
         note: note.into(),
         body: json!(note),

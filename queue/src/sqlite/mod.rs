@@ -1,7 +1,9 @@
 //! The queue in one SQLite file: one writer with group commit, one reading connection.
 
+mod control;
 #[cfg(test)]
 mod growth;
+mod line;
 mod outbox;
 mod rows;
 mod schema;
@@ -19,10 +21,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, ChannelName, Claim, Conversation, Effect, FeedCursor, Lane, Lease, Message, NewEffect, Overview, Place,
-    Recovery, Settlement, Spend, Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Lane, Lease, Message,
+    NewEffect, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, State, ThreadKey, Turn,
 };
-use crate::queue::{LeaseError, Queue, QueueError};
+use crate::queue::{ControlError, LeaseError, Queue, QueueError};
 use writer::Writer;
 
 /// How a job of the storage went wrong.
@@ -36,6 +38,12 @@ enum Fault {
     Corrupt(String),
     #[error("the claim on turn {0} is no longer held")]
     Stale(Uuid),
+    #[error("there is no turn {0}")]
+    Unknown(Uuid),
+    #[error("the turn {0} does not wait in line")]
+    NotWaiting(Uuid, State),
+    #[error("the turn {1} does not wait in the line of turn {0}")]
+    OtherLine(Uuid, Uuid),
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -65,9 +73,20 @@ impl From<Fault> for QueueError {
             Fault::Unavailable(reason) => Self::Unavailable { reason },
             Fault::Refused(reason) => Self::Refused { reason },
             Fault::Corrupt(reason) => Self::Corrupt { reason },
-            Fault::Stale(_) => Self::Corrupt {
+            Fault::Stale(_) | Fault::Unknown(_) | Fault::NotWaiting(..) | Fault::OtherLine(..) => Self::Corrupt {
                 reason: fault.to_string(),
             },
+        }
+    }
+}
+
+impl From<Fault> for ControlError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unknown(turn) => Self::Unknown { turn },
+            Fault::NotWaiting(turn, state) => Self::NotWaiting { turn, state },
+            Fault::OtherLine(turn, other) => Self::OtherLine { turn, other },
+            other => Self::Queue(other.into()),
         }
     }
 }
@@ -274,9 +293,13 @@ impl Queue for SqliteQueue {
     }
 
     async fn release(&self, lease: Lease, spend: Spend) -> Result<(), LeaseError> {
+        let now = self.now();
         Ok(self
             .writer
-            .write(move |connection| writes::release(connection, lease, spend), |()| true)
+            .write(
+                move |connection| writes::release(connection, lease, spend, now),
+                |()| true,
+            )
             .await?)
     }
 
@@ -300,10 +323,86 @@ impl Queue for SqliteQueue {
             .await?)
     }
 
+    async fn cancel(&self, turn: Uuid, settlement: Settlement, effects: Vec<NewEffect>) -> Result<(), ControlError> {
+        let now = self.now();
+        let write = move |connection: &Connection| writes::cancel(connection, turn, &settlement, &effects, now);
+        Ok(self.writer.write(write, |()| true).await?)
+    }
+
+    async fn hold(&self, turn: Uuid, held: bool) -> Result<(), ControlError> {
+        let write = move |connection: &Connection| line::hold(connection, turn, held);
+        Ok(self.writer.write(write, |()| true).await?)
+    }
+
+    async fn reposition(&self, turn: Uuid, to: Position) -> Result<(), ControlError> {
+        let write = move |connection: &Connection| line::reposition(connection, turn, to);
+        Ok(self.writer.write(write, |()| true).await?)
+    }
+
+    async fn edit(&self, turn: Uuid, body: serde_json::Value) -> Result<(), ControlError> {
+        let write = move |connection: &Connection| line::edit(connection, turn, &body);
+        Ok(self.writer.write(write, |()| true).await?)
+    }
+
+    async fn pause(&self, channel: &ChannelName, pause: Pause) -> Result<(), QueueError> {
+        let channel = channel.clone();
+        let write = move |connection: &Connection| control::pause(connection, &channel, &pause);
+        Ok(self.writer.write(write, |()| true).await?)
+    }
+
+    async fn resume(&self, channel: &ChannelName, codes: &[&str]) -> Result<bool, QueueError> {
+        let channel = channel.clone();
+        let codes: Vec<String> = codes.iter().map(|&code| code.to_owned()).collect();
+        let write = move |connection: &Connection| control::resume(connection, &channel, &codes);
+        Ok(self.writer.write(write, |ended| *ended).await?)
+    }
+
+    async fn pauses(&self) -> Result<Vec<(ChannelName, Pause)>, QueueError> {
+        let now = self.now();
+        self.read(move |connection| control::pauses(connection, now)).await
+    }
+
+    async fn reset(&self, channel: &ChannelName, thread: Option<&ThreadKey>) -> Result<u64, QueueError> {
+        let (channel, thread) = (channel.clone(), thread.cloned());
+        let write = move |connection: &Connection| control::reset(connection, &channel, thread.as_ref());
+        Ok(self.writer.write(write, |reset| *reset > 0).await?)
+    }
+
+    async fn bind(&self, bindings: Vec<Binding>) -> Result<Vec<Renamed>, QueueError> {
+        let write = move |connection: &Connection| control::bind(connection, &bindings);
+        Ok(self.writer.write(write, |renamed| !renamed.is_empty()).await?)
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, QueueError> {
+        self.read(control::bindings).await
+    }
+
+    async fn unbind(&self, vault: &str, note: &str) -> Result<(), QueueError> {
+        let (vault, note) = (vault.to_owned(), note.to_owned());
+        let write = move |connection: &Connection| control::unbind(connection, &vault, &note);
+        Ok(self.writer.write(write, |()| false).await?)
+    }
+
+    async fn today(&self, now: Timestamp) -> Result<Vec<(ChannelName, DayTotals)>, QueueError> {
+        self.read(move |connection| control::days(connection, now)).await
+    }
+
+    async fn waiting(&self, channel: &ChannelName, most: u32) -> Result<u64, QueueError> {
+        let channel = channel.clone();
+        self.read(move |connection| {
+            let sql = "SELECT count(*) FROM (SELECT 1 FROM turns WHERE channel = ? AND state = 'waiting' LIMIT ?)";
+            let parameters = rusqlite::params![channel.as_str(), most];
+            Ok(connection
+                .prepare_cached(sql)?
+                .query_row(parameters, |row| row.get(0))?)
+        })
+        .await
+    }
+
     async fn lanes(&self) -> Result<Vec<Lane>, QueueError> {
         self.read(|connection| {
-            let sql = "SELECT c.channel, c.thread FROM (SELECT conversation, min(seq) AS oldest FROM turns \
-                       WHERE state = 'waiting' GROUP BY channel, conversation) AS line \
+            let sql = "SELECT c.channel, c.thread FROM (SELECT conversation, min(rank) AS oldest FROM turns \
+                       WHERE state = 'waiting' AND held = 0 GROUP BY channel, conversation) AS line \
                        CROSS JOIN conversations c ON c.id = line.conversation ORDER BY line.oldest";
             rows::collect(connection, sql, [], |row| {
                 rows::lane(row.get(0)?, &row.get::<_, String>(1)?)
@@ -314,8 +413,11 @@ impl Queue for SqliteQueue {
 
     async fn open_turns(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Turn>, QueueError> {
         let rest = "WHERE t.seq IN (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'working' \
+                    UNION ALL SELECT j.seq FROM turns w JOIN turns j ON j.leader = w.id AND j.state = 'joined' \
+                    WHERE w.channel = ?1 AND w.state = 'working' \
                     UNION ALL SELECT seq FROM (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'waiting' \
-                    ORDER BY w.seq LIMIT ?2)) ORDER BY t.state = 'working' DESC, t.seq LIMIT ?2";
+                    ORDER BY w.rank LIMIT ?2)) \
+                    ORDER BY t.state = 'working' DESC, t.state = 'joined' DESC, t.rank LIMIT ?2";
         self.turns(rest, vec![channel.as_str().to_owned().into(), i64::from(limit).into()])
             .await
     }

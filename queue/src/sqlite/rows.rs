@@ -7,12 +7,16 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Fault;
-use crate::model::{Conversation, Effect, EffectState, Lane, Message, Overview, Place, Spend, State, ThreadKey, Turn};
+use crate::model::{
+    Conversation, Effect, EffectState, Lane, Message, MessageMode, Overview, Place, Spend, State, ThreadKey, Turn,
+};
 
 /// Columns of a turn with its conversation, in the order that [`turn`] reads.
 pub(super) const TURN: &str = "t.id, t.conversation, t.channel, c.thread, t.vault, t.note, t.body, t.state, t.interruptions, \
      t.accepted_at, t.claimed_at, t.settled_at, t.record, t.input_tokens, t.output_tokens, t.cache_read_tokens, \
-     t.cache_write_tokens, t.nano_usd";
+     t.cache_write_tokens, t.nano_usd, t.chain, t.mode, t.held, t.leader";
+/// Number of columns in [`TURN`].
+pub(super) const TURN_COLUMNS: usize = 22;
 /// Columns of a conversation, in the order that [`conversation`] reads.
 pub(super) const CONVERSATION: &str = "id, channel, thread, session, session_cwd, turns, started_at, input_tokens, \
      output_tokens, cache_read_tokens, cache_write_tokens, nano_usd";
@@ -80,11 +84,15 @@ pub(super) fn turn(row: &Row<'_>) -> Result<Turn, Fault> {
         conversation: row.get(1)?,
         message: Message {
             lane: lane(row.get(2)?, &row.get::<_, String>(3)?)?,
+            chain: row.get(18)?,
+            mode: mode(&row.get::<_, String>(19)?)?,
             vault: row.get(4)?,
             note: row.get(5)?,
             body: json(&row.get::<_, String>(6)?)?,
         },
         state: state(&row.get::<_, String>(7)?)?,
+        held: row.get(20)?,
+        leader: row.get(21)?,
         interruptions: row.get(8)?,
         accepted_at: time(row.get(9)?)?,
         claimed_at: row.get::<_, Option<i64>>(10)?.map(time).transpose()?,
@@ -122,7 +130,11 @@ pub(super) fn overview(row: &Row<'_>) -> Result<Overview, Fault> {
     })
 }
 
-fn state(text: &str) -> Result<State, Fault> {
+fn mode(text: &str) -> Result<MessageMode, Fault> {
+    MessageMode::parse(text).ok_or_else(|| Fault::Corrupt(format!("the message mode {text:?}")))
+}
+
+pub(super) fn state(text: &str) -> Result<State, Fault> {
     State::parse(text).ok_or_else(|| Fault::Corrupt(format!("the state {text:?}")))
 }
 
@@ -168,12 +180,12 @@ pub(super) fn collect<T>(
 /// Where an open turn stands in line. Bounded: a long line is not counted to its end.
 pub(super) fn place(connection: &Connection, turn: Uuid) -> Result<Option<Place>, Fault> {
     let mut statement = connection.prepare_cached(
-        "SELECT t.conversation, iif(t.state = 'working', 0, \
+        "SELECT t.conversation, iif(t.state = 'waiting', \
          (SELECT count(*) FROM turns w WHERE w.channel = t.channel AND w.conversation = t.conversation \
           AND w.state = 'working') \
          + (SELECT count(*) FROM (SELECT 1 FROM turns w WHERE w.channel = t.channel AND w.conversation = t.conversation \
-            AND w.state = 'waiting' AND w.seq < t.seq LIMIT 999))) \
-         FROM turns t WHERE t.id = ? AND t.state IN ('waiting', 'working')",
+            AND w.state = 'waiting' AND w.held = 0 AND w.rank < t.rank LIMIT 999)), 0) \
+         FROM turns t WHERE t.id = ? AND t.state IN ('waiting', 'working', 'joined')",
     )?;
     let read = |row: &Row<'_>| {
         Ok(Place {

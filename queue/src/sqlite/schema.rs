@@ -67,6 +67,40 @@ CREATE TABLE cursors (
     feed TEXT PRIMARY KEY,
     at   INTEGER NOT NULL
 ) WITHOUT ROWID;
+", "
+ALTER TABLE conversations ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;  -- grows with each reset
+ALTER TABLE turns ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;                -- place in line: seq, until somebody moves it
+ALTER TABLE turns ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE turns ADD COLUMN mode TEXT NOT NULL DEFAULT 'followup';
+ALTER TABLE turns ADD COLUMN chain TEXT NOT NULL DEFAULT '';
+ALTER TABLE turns ADD COLUMN leader BLOB;                                    -- the turn that this one is part of
+ALTER TABLE turns ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;          -- of the conversation, when it was claimed
+UPDATE turns SET rank = seq, chain = note;
+DROP INDEX turns_waiting;
+CREATE INDEX turns_waiting ON turns (channel, conversation, held, rank) WHERE state = 'waiting';
+CREATE INDEX turns_joined ON turns (leader) WHERE leader IS NOT NULL;
+CREATE INDEX turns_chain ON turns (chain);
+CREATE TABLE days (
+    channel  TEXT NOT NULL,
+    day      INTEGER NOT NULL,                    -- days since 1970 UTC
+    turns    INTEGER NOT NULL DEFAULT 0,
+    nano_usd INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, channel)
+) WITHOUT ROWID;
+CREATE TABLE pauses (
+    channel TEXT PRIMARY KEY,
+    code    TEXT NOT NULL,
+    reason  TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    until   INTEGER
+) WITHOUT ROWID;
+CREATE TABLE bindings (
+    vault   TEXT NOT NULL,
+    note    TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    PRIMARY KEY (vault, note)
+) WITHOUT ROWID;
+CREATE INDEX bindings_channel ON bindings (channel);
 "];
 
 /// Brings the file to the present version.

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::{Fault, rows};
+use super::{Fault, control, line, rows};
 use crate::model::{
-    Accepted, Claim, FeedCursor, Lane, Lease, Message, NewEffect, Recovery, SessionUpdate, Settlement, Spend,
+    Accepted, Claim, Conversation, FeedCursor, Lane, Lease, Message, MessageMode, NewEffect, Position, Recovery,
+    SessionUpdate, Settlement, Spend, State,
 };
 
 /// The conversation of a lane, made when there is none.
@@ -36,25 +37,12 @@ pub(super) fn accept(
     let mut answers = Vec::with_capacity(messages.len());
     for message in messages {
         if let Some(turn) = rows::accepted_turn(connection, &message.vault, &message.note)? {
+            refresh(connection, turn, message)?;
             answers.push(Accepted { turn, fresh: false });
             continue;
         }
-        let conversation = conversation_of(connection, &message.lane, ids)?;
         let turn = ids();
-        connection
-            .prepare_cached(
-                "INSERT INTO turns (id, conversation, channel, vault, note, body, state, accepted_at) \
-                 VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?)",
-            )?
-            .execute(params![
-                turn,
-                conversation,
-                message.lane.channel.as_str(),
-                message.vault,
-                message.note,
-                rows::text(&message.body)?,
-                now.as_millisecond()
-            ])?;
+        insert(connection, turn, message, now, ids)?;
         answers.push(Accepted { turn, fresh: true });
     }
     if let Some(cursor) = cursor {
@@ -72,6 +60,56 @@ pub(super) fn accept(
             .execute(params![cursor.feed, at])?;
     }
     Ok(answers)
+}
+
+fn insert(
+    connection: &Connection,
+    turn: Uuid,
+    message: &Message,
+    now: Timestamp,
+    ids: &dyn Fn() -> Uuid,
+) -> Result<(), Fault> {
+    let conversation = conversation_of(connection, &message.lane, ids)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO turns (id, conversation, channel, vault, note, body, state, accepted_at, chain, mode) \
+             VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)",
+        )?
+        .execute(params![
+            turn,
+            conversation,
+            message.lane.channel.as_str(),
+            message.vault,
+            message.note,
+            rows::text(&message.body)?,
+            now.as_millisecond(),
+            message.chain,
+            message.mode.as_str(),
+        ])?;
+    connection
+        .prepare_cached("UPDATE turns SET rank = seq WHERE seq = ?")?
+        .execute([connection.last_insert_rowid()])?;
+    if message.mode == MessageMode::Interrupt {
+        line::reposition(connection, turn, Position::First)?;
+    }
+    Ok(())
+}
+
+/// A message that was edited while it waits: its turn takes the new text over.
+fn refresh(connection: &Connection, turn: Uuid, message: &Message) -> Result<(), Fault> {
+    let body = rows::text(&message.body)?;
+    connection
+        .prepare_cached(
+            "UPDATE turns SET body = ?2 WHERE id = ?1 AND state = 'waiting' AND interruptions = 0 AND body <> ?2 \
+             AND conversation = (SELECT id FROM conversations WHERE channel = ?3 AND thread = ?4)",
+        )?
+        .execute(params![
+            turn,
+            body,
+            message.lane.channel.as_str(),
+            message.lane.thread.encode()
+        ])?;
+    Ok(())
 }
 
 pub(super) fn claim(
@@ -99,18 +137,28 @@ pub(super) fn claim(
         .exists(line)?;
     let head: Option<Uuid> = connection
         .prepare_cached(
-            "SELECT id FROM turns WHERE channel = ? AND conversation = ? AND state = 'waiting' ORDER BY seq LIMIT 1",
+            "SELECT id FROM turns WHERE channel = ? AND conversation = ? AND state = 'waiting' AND held = 0 \
+             ORDER BY rank LIMIT 1",
         )?
         .query_row(line, |row| row.get(0))
         .optional()?;
     let Some(turn) = head.filter(|_| !busy) else {
         return Ok(None);
     };
+    if control::is_paused(connection, &lane.channel, now)? {
+        return Ok(None);
+    }
     connection
         .prepare_cached(
-            "UPDATE turns SET state = 'working', epoch = epoch + 1, claimed_at = ?, lease_until = ? WHERE id = ?",
+            "UPDATE turns SET state = 'working', epoch = epoch + 1, claimed_at = ?, lease_until = ?, \
+             generation = (SELECT generation FROM conversations c WHERE c.id = turns.conversation) WHERE id = ?",
         )?
         .execute(params![now.as_millisecond(), lease_until.as_millisecond(), turn])?;
+    claimed(connection, turn, conversation, now).map(Some)
+}
+
+/// Everything that the worker of a turn needs to know.
+fn claimed(connection: &Connection, turn: Uuid, conversation: Conversation, now: Timestamp) -> Result<Claim, Fault> {
     let sql = format!(
         "SELECT {}, t.epoch, t.cut_session FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.id = ?",
         rows::TURN
@@ -118,20 +166,31 @@ pub(super) fn claim(
     let read = |row: &rusqlite::Row<'_>| {
         Ok((
             rows::turn(row)?,
-            row.get::<_, u64>(18)?,
-            row.get::<_, Option<Uuid>>(19)?,
+            row.get::<_, u64>(rows::TURN_COLUMNS)?,
+            row.get::<_, Option<Uuid>>(rows::TURN_COLUMNS + 1)?,
         ))
     };
-    let claimed = rows::collect(connection, &sql, [turn], read)?;
-    Ok(claimed.into_iter().next().map(|(row, epoch, begun_session)| Claim {
+    let gone = || Fault::Corrupt(format!("the turn {turn} is gone"));
+    let (row, epoch, begun_session) = rows::collect(connection, &sql, [turn], read)?
+        .into_iter()
+        .next()
+        .ok_or_else(gone)?;
+    let joined = match row.message.mode {
+        MessageMode::Collect => line::join(connection, &row)?,
+        _ => Vec::new(),
+    };
+    Ok(Claim {
         lease: Lease { turn, epoch },
         spent: row.spend,
+        chain: control::chain(connection, &row)?,
+        today: control::day(connection, &row.message.lane.channel, now)?,
         message: row.message,
         conversation,
         interruptions: row.interruptions,
         begun_session,
         accepted_at: row.accepted_at,
-    }))
+        joined,
+    })
 }
 
 /// Runs an `UPDATE turns SET …` under a lease; nobody else may have claimed or settled the turn.
@@ -193,14 +252,15 @@ fn amounts(spend: Spend) -> [i64; 5] {
     .map(amount)
 }
 
-pub(super) fn release(connection: &Connection, lease: Lease, spend: Spend) -> Result<(), Fault> {
+pub(super) fn release(connection: &Connection, lease: Lease, spend: Spend, now: Timestamp) -> Result<(), Fault> {
     let [input, output, read, write, nano] = amounts(spend);
     under(
         connection,
         lease,
         &format!("{REQUEUE}, {SPENT}"),
         params![lease.turn, input, output, read, write, nano, i64::MAX],
-    )
+    )?;
+    control::add_to_day(connection, lease.turn, 0, nano, now)
 }
 
 /// Puts all claimed turns back, or those whose lease ran out before a time.
@@ -228,6 +288,9 @@ fn amount(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
+/// The columns that end a turn; parameters 8 to 10: state, time, record.
+const ENDED: &str = "state = ?8, settled_at = ?9, record = ?10, lease_until = NULL, begun_session = NULL, held = 0";
+
 pub(super) fn settle(
     connection: &Connection,
     lease: Lease,
@@ -235,16 +298,13 @@ pub(super) fn settle(
     effects: &[NewEffect],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    if !settlement.state.is_terminal() {
-        let state = settlement.state.as_str();
-        return Err(Fault::Refused(format!("a turn cannot end as {state:?}")));
-    }
+    must_be_terminal(settlement.state)?;
     let [input, output, read, write, nano] = amounts(settlement.spend);
-    let now = now.as_millisecond();
+    let record = rows::text(&settlement.record)?;
     under(
         connection,
         lease,
-        &format!("{SPENT}, state = ?8, settled_at = ?9, record = ?10, lease_until = NULL, begun_session = NULL"),
+        &format!("{SPENT}, {ENDED}"),
         params![
             lease.turn,
             input,
@@ -254,10 +314,69 @@ pub(super) fn settle(
             nano,
             i64::MAX,
             settlement.state.as_str(),
-            now,
-            rows::text(&settlement.record)?,
+            now.as_millisecond(),
+            record,
         ],
     )?;
+    control::add_to_day(connection, lease.turn, 1, nano, now)?;
+    ended(connection, lease.turn, settlement, effects, &record, now)
+}
+
+/// Ends a turn that waits. Those that had joined it in an earlier attempt go back in line.
+pub(super) fn cancel(
+    connection: &Connection,
+    turn: Uuid,
+    settlement: &Settlement,
+    effects: &[NewEffect],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    must_be_terminal(settlement.state)?;
+    line::must_wait(connection, turn)?;
+    let [input, output, read, write, nano] = amounts(settlement.spend);
+    let record = rows::text(&settlement.record)?;
+    connection
+        .prepare_cached(&format!("UPDATE turns SET {SPENT}, {ENDED} WHERE id = ?1"))?
+        .execute(params![
+            turn,
+            input,
+            output,
+            read,
+            write,
+            nano,
+            i64::MAX,
+            settlement.state.as_str(),
+            now.as_millisecond(),
+            record,
+        ])?;
+    connection
+        .prepare_cached("UPDATE turns SET state = 'waiting', leader = NULL WHERE leader = ? AND state = 'joined'")?
+        .execute([turn])?;
+    control::add_to_day(connection, turn, 0, nano, now)?;
+    ended(connection, turn, settlement, effects, &record, now)
+}
+
+fn must_be_terminal(state: State) -> Result<(), Fault> {
+    if state.is_terminal() {
+        return Ok(());
+    }
+    Err(Fault::Refused(format!("a turn cannot end as {:?}", state.as_str())))
+}
+
+/// What follows from the end of a turn.
+fn ended(
+    connection: &Connection,
+    turn: Uuid,
+    settlement: &Settlement,
+    effects: &[NewEffect],
+    record: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let now = now.as_millisecond();
+    connection
+        .prepare_cached(
+            "UPDATE turns SET state = ?2, settled_at = ?3, record = ?4 WHERE leader = ?1 AND state = 'joined'",
+        )?
+        .execute(params![turn, settlement.state.as_str(), now, record])?;
     connection
         .prepare_cached(
             "UPDATE conversations AS c SET turns = turns + 1, started_at = coalesce(started_at, t.claimed_at), \
@@ -268,16 +387,16 @@ pub(super) fn settle(
              nano_usd = min(c.nano_usd + t.nano_usd, ?2) \
              FROM (SELECT * FROM turns WHERE id = ?1) AS t WHERE c.id = t.conversation",
         )?
-        .execute(params![lease.turn, i64::MAX])?;
+        .execute(params![turn, i64::MAX])?;
     match &settlement.session {
         SessionUpdate::Keep => {}
-        SessionUpdate::Set(session, cwd) => set_session(connection, lease.turn, Some((*session, cwd)))?,
-        SessionUpdate::Clear => set_session(connection, lease.turn, None)?,
+        SessionUpdate::Set(session, cwd) => set_session(connection, turn, Some((*session, cwd)))?,
+        SessionUpdate::Clear => set_session(connection, turn, None)?,
     }
     for effect in effects {
         connection
             .prepare_cached("INSERT INTO outbox (turn, target, body, due_at) VALUES (?, ?, ?, ?)")?
-            .execute(params![lease.turn, effect.target, rows::text(&effect.body)?, now])?;
+            .execute(params![turn, effect.target, rows::text(&effect.body)?, now])?;
     }
     Ok(())
 }
@@ -285,8 +404,10 @@ pub(super) fn settle(
 fn set_session(connection: &Connection, turn: Uuid, session: Option<(Uuid, &String)>) -> Result<(), Fault> {
     connection
         .prepare_cached(
-            "UPDATE conversations SET session = ?2, session_cwd = ?3 \
-             WHERE id = (SELECT conversation FROM turns WHERE id = ?1)",
+            // Not when it was reset meanwhile.
+            "UPDATE conversations AS c SET session = ?2, session_cwd = ?3 \
+             FROM (SELECT conversation, generation FROM turns WHERE id = ?1) AS t \
+             WHERE c.id = t.conversation AND c.generation = t.generation",
         )?
         .execute(params![turn, session.map(|(id, _)| id), session.map(|(_, cwd)| cwd)])?;
     Ok(())

@@ -27,6 +27,8 @@ pub(crate) async fn an_accepted_turn_waits<F: Factory>(storage: &F) {
             message: message(&echo, "n1"),
             conversation: conversations[0].id,
             state: State::Waiting,
+            held: false,
+            leader: None,
             interruptions: 0,
             accepted_at: storage.clock().now(),
             claimed_at: None,
@@ -212,9 +214,10 @@ pub(crate) async fn hostile_texts_come_back_unchanged<F: Factory>(storage: &F) {
         };
         let sent = Message {
             lane: single.clone(),
+            chain: text.clone(),
             vault: format!("{number}{text}"),
             note: text.clone(),
-            body: json!(0),
+            ..message(&single, "")
         };
         queue
             .accept(vec![sent.clone()], cursor(&format!("{number}{text}"), 1))

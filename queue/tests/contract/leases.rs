@@ -2,7 +2,8 @@
 
 use pretty_assertions::assert_eq;
 use reveille_queue::{
-    Claim, Conversation, Lease, LeaseError, Queue, Recovery, SessionUpdate, Settlement, Spend, State,
+    ChainTotals, Claim, Conversation, DayTotals, Lease, LeaseError, Queue, Recovery, SessionUpdate, Settlement, Spend,
+    State,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -59,6 +60,12 @@ pub(crate) async fn a_claim_tells_everything<F: Factory>(storage: &F) {
         begun_session: None,
         accepted_at,
         spent: Spend::default(),
+        joined: Vec::new(),
+        chain: ChainTotals {
+            messages: 1,
+            ..ChainTotals::default()
+        },
+        today: DayTotals::default(),
     };
     assert_eq!(claim, expected);
     let stored = queue.turn(turn).await.unwrap().unwrap();

@@ -45,6 +45,8 @@ pub(crate) async fn everything_is_written_together<F: Factory>(storage: &F) {
         message: message(&echo, "n1"),
         conversation: id,
         state: State::Error,
+        held: false,
+        leader: None,
         interruptions: 0,
         accepted_at,
         claimed_at: Some(claimed_at),

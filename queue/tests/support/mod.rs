@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reveille_queue::{
-    Claim, Effect, Lane, Lease, Message, NewEffect, Options, Queue, SessionUpdate, Settlement, Spend, SqliteQueue,
-    State, ThreadKey,
+    Claim, Effect, Lane, Lease, Message, MessageMode, NewEffect, Options, Queue, SessionUpdate, Settlement, Spend,
+    SqliteQueue, State, ThreadKey,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -122,6 +122,8 @@ pub(crate) fn subject(channel: &str, subject: &str) -> Lane {
 pub(crate) fn message(lane: &Lane, note: &str) -> Message {
     Message {
         lane: lane.clone(),
+        chain: note.into(),
+        mode: MessageMode::Followup,
         vault: "home".into(),
         note: note.into(),
         body: json!({ "text": note }),

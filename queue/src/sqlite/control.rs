@@ -1,0 +1,254 @@
+//! Pauses, budgets' ledgers, resets, and names that move.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::{Fault, rows};
+use crate::model::{Binding, ChainTotals, ChannelName, DayTotals, Pause, Renamed, ThreadKey, Turn};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+fn day_of(now: Timestamp) -> i64 {
+    now.as_millisecond().div_euclid(DAY_MS)
+}
+
+fn channel(text: String) -> Result<ChannelName, Fault> {
+    text.try_into()
+        .map_err(|error: crate::InvalidName| Fault::Corrupt(error.to_string()))
+}
+
+pub(super) fn is_paused(connection: &Connection, channel: &ChannelName, now: Timestamp) -> Result<bool, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM pauses WHERE channel = ? AND (until IS NULL OR until > ?)")?
+        .exists(params![channel.as_str(), now.as_millisecond()])?)
+}
+
+pub(super) fn pause(connection: &Connection, channel: &ChannelName, pause: &Pause) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO pauses (channel, code, reason, since, until) VALUES (?, ?, ?, ?, ?) ON CONFLICT (channel) \
+             DO UPDATE SET code = excluded.code, reason = excluded.reason, since = excluded.since, until = excluded.until",
+        )?
+        .execute(params![
+            channel.as_str(),
+            pause.code,
+            pause.reason,
+            pause.since.as_millisecond(),
+            pause.until.map(Timestamp::as_millisecond)
+        ])?;
+    Ok(())
+}
+
+/// Says whether there was one.
+pub(super) fn resume(connection: &Connection, channel: &ChannelName, codes: &[String]) -> Result<bool, Fault> {
+    if codes.is_empty() {
+        let gone = connection
+            .prepare_cached("DELETE FROM pauses WHERE channel = ?")?
+            .execute([channel.as_str()])?;
+        return Ok(gone > 0);
+    }
+    let mut gone = 0;
+    for code in codes {
+        gone += connection
+            .prepare_cached("DELETE FROM pauses WHERE channel = ? AND code = ?")?
+            .execute(params![channel.as_str(), code])?;
+    }
+    Ok(gone > 0)
+}
+
+pub(super) fn pauses(connection: &Connection, now: Timestamp) -> Result<Vec<(ChannelName, Pause)>, Fault> {
+    rows::collect(
+        connection,
+        "SELECT channel, code, reason, since, until FROM pauses WHERE until IS NULL OR until > ? ORDER BY channel",
+        [now.as_millisecond()],
+        |row| {
+            let pause = Pause {
+                code: row.get(1)?,
+                reason: row.get(2)?,
+                since: rows::time(row.get(3)?)?,
+                until: row.get::<_, Option<i64>>(4)?.map(rows::time).transpose()?,
+            };
+            Ok((channel(row.get(0)?)?, pause))
+        },
+    )
+}
+
+/// Counts an attempt of a turn on its channel's day.
+pub(super) fn add_to_day(
+    connection: &Connection,
+    turn: Uuid,
+    turns: i64,
+    nano_usd: i64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO days (channel, day, turns, nano_usd) SELECT channel, ?2, ?3, ?4 FROM turns WHERE id = ?1 \
+             ON CONFLICT (day, channel) DO UPDATE SET turns = turns + excluded.turns, \
+             nano_usd = min(nano_usd + excluded.nano_usd, ?5)",
+        )?
+        .execute(params![turn, day_of(now), turns, nano_usd, i64::MAX])?;
+    Ok(())
+}
+
+pub(super) fn day(connection: &Connection, channel: &ChannelName, now: Timestamp) -> Result<DayTotals, Fault> {
+    let found = rows::collect(
+        connection,
+        "SELECT turns, nano_usd FROM days WHERE day = ? AND channel = ?",
+        params![day_of(now), channel.as_str()],
+        |row| {
+            Ok(DayTotals {
+                turns: row.get(0)?,
+                nano_usd: row.get(1)?,
+            })
+        },
+    )?;
+    Ok(found.into_iter().next().unwrap_or_default())
+}
+
+pub(super) fn days(connection: &Connection, now: Timestamp) -> Result<Vec<(ChannelName, DayTotals)>, Fault> {
+    rows::collect(
+        connection,
+        "SELECT channel, turns, nano_usd FROM days WHERE day = ? ORDER BY channel",
+        [day_of(now)],
+        |row| {
+            let totals = DayTotals {
+                turns: row.get(1)?,
+                nano_usd: row.get(2)?,
+            };
+            Ok((channel(row.get(0)?)?, totals))
+        },
+    )
+}
+
+/// Sums over the chain of a turn. A chain is short: its budget sees to that.
+pub(super) fn chain(connection: &Connection, turn: &Turn) -> Result<ChainTotals, Fault> {
+    let found = rows::collect(
+        connection,
+        "SELECT count(*), count(x.settled_at), min(sum(x.nano_usd), ?3), \
+         count(*) FILTER (WHERE x.seq < (SELECT seq FROM turns WHERE id = ?2)) FROM turns x WHERE x.chain = ?1",
+        params![turn.message.chain, turn.id, i64::MAX],
+        |row| {
+            Ok(ChainTotals {
+                messages: row.get(0)?,
+                turns: row.get(1)?,
+                nano_usd: row.get(2)?,
+                before: row.get(3)?,
+            })
+        },
+    )?;
+    Ok(found.into_iter().next().unwrap_or_default())
+}
+
+/// Forgets sessions, also those of attempts that were cut off.
+pub(super) fn reset(connection: &Connection, channel: &ChannelName, thread: Option<&ThreadKey>) -> Result<u64, Fault> {
+    let thread = thread.map(ThreadKey::encode);
+    let which = "channel = ?1 AND (?2 IS NULL OR thread = ?2)";
+    connection
+        .prepare_cached(&format!(
+            "UPDATE turns SET cut_session = NULL WHERE state = 'waiting' AND channel = ?1 AND conversation IN \
+             (SELECT id FROM conversations WHERE {which})"
+        ))?
+        .execute(params![channel.as_str(), thread])?;
+    let reset = connection
+        .prepare_cached(&format!(
+            "UPDATE conversations SET session = NULL, session_cwd = NULL, generation = generation + 1 WHERE {which}"
+        ))?
+        .execute(params![channel.as_str(), thread])?;
+    Ok(reset as u64)
+}
+
+pub(super) fn bindings(connection: &Connection) -> Result<Vec<Binding>, Fault> {
+    rows::collect(
+        connection,
+        "SELECT vault, note, channel FROM bindings ORDER BY vault, note",
+        [],
+        |row| {
+            Ok(Binding {
+                vault: row.get(0)?,
+                note: row.get(1)?,
+                channel: channel(row.get(2)?)?,
+            })
+        },
+    )
+}
+
+pub(super) fn bind(connection: &Connection, bindings: &[Binding]) -> Result<Vec<Renamed>, Fault> {
+    let mut renamed = Vec::new();
+    for new in bindings {
+        let former = rows::collect(
+            connection,
+            "SELECT channel FROM bindings WHERE vault = ? AND note = ?",
+            params![new.vault, new.note],
+            |row| channel(row.get(0)?),
+        )?;
+        let former = former.into_iter().next();
+        if former.as_ref() == Some(&new.channel) {
+            continue;
+        }
+        // Who held the name before holds it no longer, and has no right to what moves in now.
+        connection
+            .prepare_cached("DELETE FROM bindings WHERE channel = ?1 AND NOT (vault = ?2 AND note = ?3)")?
+            .execute(params![new.channel.as_str(), new.vault, new.note])?;
+        if let Some(former) = former {
+            move_channel(connection, &former, &new.channel)?;
+            renamed.push(Renamed {
+                from: former,
+                to: new.channel.clone(),
+            });
+        }
+        connection
+            .prepare_cached(
+                "INSERT INTO bindings (vault, note, channel) VALUES (?, ?, ?) \
+                 ON CONFLICT (vault, note) DO UPDATE SET channel = excluded.channel",
+            )?
+            .execute(params![new.vault, new.note, new.channel.as_str()])?;
+    }
+    Ok(renamed)
+}
+
+/// Everything of a channel goes on under another name.
+fn move_channel(connection: &Connection, from: &ChannelName, to: &ChannelName) -> Result<(), Fault> {
+    let names = params![from.as_str(), to.as_str()];
+    let clashes: Vec<(Uuid, Uuid)> = rows::collect(
+        connection,
+        "SELECT mine.id, there.id FROM conversations mine JOIN conversations there ON there.thread = mine.thread \
+         WHERE mine.channel = ?1 AND there.channel = ?2",
+        names,
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    for (mine, there) in clashes {
+        // It keeps its identity and, if one runs, its turn; only the key is free for the one that comes.
+        let aside = ThreadKey::Single(format!("set-aside-{there}")).encode();
+        connection
+            .prepare_cached("UPDATE conversations SET thread = ?2 WHERE id = ?1")?
+            .execute(params![there, aside])?;
+        connection
+            .prepare_cached(
+                "UPDATE turns SET conversation = ?2, cut_session = NULL WHERE channel = ?3 AND conversation = ?1 \
+                 AND state = 'waiting'",
+            )?
+            .execute(params![there, mine, to.as_str()])?;
+    }
+    for sql in [
+        "UPDATE conversations SET channel = ?2 WHERE channel = ?1",
+        "UPDATE turns SET channel = ?2 WHERE channel = ?1",
+        "UPDATE OR REPLACE pauses SET channel = ?2 WHERE channel = ?1",
+        "INSERT INTO days (channel, day, turns, nano_usd) SELECT ?2, day, turns, nano_usd FROM days WHERE channel = ?1 \
+         ON CONFLICT (day, channel) DO UPDATE SET turns = turns + excluded.turns, nano_usd = nano_usd + excluded.nano_usd",
+    ] {
+        connection.prepare_cached(sql)?.execute(names)?;
+    }
+    connection
+        .prepare_cached("DELETE FROM days WHERE channel = ?")?
+        .execute([from.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn unbind(connection: &Connection, vault: &str, note: &str) -> Result<(), Fault> {
+    connection
+        .prepare_cached("DELETE FROM bindings WHERE vault = ? AND note = ?")?
+        .execute([vault, note])?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The order of a line, and what a person does to it.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Fault, rows};
+use crate::model::{Joined, MessageMode, Position, Turn};
+
+/// Most messages that share one turn: bounds its prompt.
+const JOINED_MAX: usize = 50;
+
+/// Refuses what does not wait.
+pub(super) fn must_wait(connection: &Connection, turn: Uuid) -> Result<(), Fault> {
+    let state: Option<String> = connection
+        .prepare_cached("SELECT state FROM turns WHERE id = ?")?
+        .query_row([turn], |row| row.get(0))
+        .optional()?;
+    match state.as_deref() {
+        Some("waiting") => Ok(()),
+        Some(state) => Err(Fault::NotWaiting(turn, rows::state(state)?)),
+        None => Err(Fault::Unknown(turn)),
+    }
+}
+
+pub(super) fn hold(connection: &Connection, turn: Uuid, held: bool) -> Result<(), Fault> {
+    must_wait(connection, turn)?;
+    connection
+        .prepare_cached("UPDATE turns SET held = ?2 WHERE id = ?1")?
+        .execute(params![turn, held])?;
+    Ok(())
+}
+
+pub(super) fn edit(connection: &Connection, turn: Uuid, body: &Value) -> Result<(), Fault> {
+    must_wait(connection, turn)?;
+    connection
+        .prepare_cached("UPDATE turns SET body = ?2 WHERE id = ?1")?
+        .execute(params![turn, rows::text(body)?])?;
+    Ok(())
+}
+
+/// The ranks of a lane stay the same set, so that what comes later stays behind them; the turns between the old and the new
+/// place pass them on.
+pub(super) fn reposition(connection: &Connection, turn: Uuid, to: Position) -> Result<(), Fault> {
+    must_wait(connection, turn)?;
+    let mut line: Vec<(Uuid, i64)> = rows::collect(
+        connection,
+        "SELECT w.id, w.rank FROM turns t JOIN turns w ON w.channel = t.channel AND w.conversation = t.conversation \
+         AND w.state = 'waiting' WHERE t.id = ? ORDER BY w.rank",
+        [turn],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let place = |line: &[(Uuid, i64)], wanted: Uuid| line.iter().position(|(id, _)| *id == wanted);
+    let ranks: Vec<i64> = line.iter().map(|(_, rank)| *rank).collect();
+    let from = place(&line, turn).ok_or(Fault::Unknown(turn))?;
+    let moved = line.remove(from);
+    let index = match to {
+        Position::First => 0,
+        Position::Last => line.len(),
+        Position::Before(other) if other == turn => from,
+        Position::Before(other) => place(&line, other).ok_or(Fault::OtherLine(turn, other))?,
+    };
+    line.insert(index, moved);
+    let mut update = connection.prepare_cached("UPDATE turns SET rank = ?2 WHERE id = ?1")?;
+    for ((id, _), new) in line.iter().zip(ranks).filter(|((_, old), new)| old != new) {
+        update.execute(params![id, new])?;
+    }
+    Ok(())
+}
+
+/// The messages of a collecting turn: those that had joined it before, and, unless its prompt was given already, those of its
+/// kind that stand directly behind it now.
+pub(super) fn join(connection: &Connection, leader: &Turn) -> Result<Vec<Joined>, Fault> {
+    if leader.interruptions == 0 {
+        let behind: Vec<(Uuid, String)> = rows::collect(
+            connection,
+            "SELECT w.id, w.mode FROM turns t JOIN turns w ON w.channel = t.channel AND w.conversation = t.conversation \
+             AND w.state = 'waiting' AND w.held = 0 AND w.rank > t.rank WHERE t.id = ? ORDER BY w.rank LIMIT 50",
+            [leader.id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let collect = MessageMode::Collect.as_str();
+        let mut update = connection.prepare_cached("UPDATE turns SET state = 'joined', leader = ?2 WHERE id = ?1")?;
+        for (id, _) in behind.iter().take_while(|(_, mode)| mode == collect).take(JOINED_MAX) {
+            update.execute(params![id, leader.id])?;
+        }
+    }
+    let sql = format!(
+        "SELECT {} FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.leader = ? AND t.state = 'joined' \
+         ORDER BY t.rank",
+        rows::TURN
+    );
+    let joined = rows::collect(connection, &sql, [leader.id], rows::turn)?;
+    Ok(joined
+        .into_iter()
+        .map(|turn| Joined {
+            turn: turn.id,
+            message: turn.message,
+        })
+        .collect())
+}
