@@ -315,6 +315,7 @@ impl Run<'_> {
             text: format!("[callback] {name} {how}. The metadata of this note links its thread and its reply."),
             sender: format!("callback:{name}"),
             subject: None,
+            mode: None,
             reply_to: None,
             correlation_id: self.message().correlation_id.clone(),
             delegation_depth: depth + 1,

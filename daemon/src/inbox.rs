@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use reveille_queue::{Accepted, ChannelName, FeedCursor, Lane, Message, Queue, QueueError, ThreadKey};
-use reveille_vault::agent::{Inbound, Mode};
+use reveille_queue::{Accepted, ChannelName, FeedCursor, Lane, Message, MessageMode, Queue, QueueError, ThreadKey};
+use reveille_vault::agent::{self, Inbound, Mode};
 use reveille_vault::{Key, NoteId};
 use serde_json::json;
 use uuid::Uuid;
@@ -67,6 +67,19 @@ impl Inbox {
         Lane { channel, thread }
     }
 
+    fn mode(&self, message: &Inbound) -> MessageMode {
+        let own = || {
+            self.registry
+                .get(&message.agent)
+                .map(|agent| agent.definition.message_mode)
+        };
+        match message.mode.or_else(own).unwrap_or_default() {
+            agent::MessageMode::Followup => MessageMode::Followup,
+            agent::MessageMode::Collect => MessageMode::Collect,
+            agent::MessageMode::Interrupt => MessageMode::Interrupt,
+        }
+    }
+
     /// Accepts messages and moves the feed's cursor, durably, then wakes the workers. Messages accepted before are found
     /// again, not accepted twice. Answers in the given order.
     ///
@@ -84,6 +97,8 @@ impl Inbox {
             })?;
             messages.push(Message {
                 lane: self.lane(channel, &arrival.note, &arrival.message),
+                chain: arrival.note.clone(),
+                mode: self.mode(&arrival.message),
                 vault: arrival.vault.clone(),
                 note: arrival.note.clone(),
                 body: json!(arrival.message),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_transports::{Incoming, Intake, Refusal, Taken};
-use reveille_vault::agent::Inbound;
+use reveille_vault::agent::{Inbound, MessageMode};
 use reveille_vault::{Key, NoteId, Vault, VaultError};
 use uuid::Uuid;
 
@@ -49,6 +49,7 @@ impl Intake for Inbox {
             text: message.text,
             sender: message.sender,
             subject: message.subject,
+            mode: message.mode.as_deref().and_then(MessageMode::parse),
             reply_to: message.reply_to,
             correlation_id: message.correlation_id,
             delegation_depth: 0,

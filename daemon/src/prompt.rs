@@ -107,6 +107,7 @@ mod tests {
             text: "/help me".into(),
             sender: "ann".into(),
             subject: None,
+            mode: None,
             reply_to: None,
             correlation_id: None,
             delegation_depth: 0,

@@ -22,6 +22,8 @@ pub struct Incoming {
     pub sender: String,
     /// Names a conversation within the agent.
     pub subject: Option<String>,
+    /// `followup`, `collect` or `interrupt`: what it does to the others of its conversation.
+    pub mode: Option<String>,
     /// The agent that gets the outcome.
     pub reply_to: Option<String>,
     /// Echoed to it.

@@ -8,7 +8,7 @@ use axum::extract::{Query as Parameters, State};
 use http::{HeaderMap, StatusCode};
 use reveille_queue::{ChannelName, Turn};
 use reveille_transports::{Incoming, Intake as _, Refusal};
-use reveille_vault::agent::{Outbound, tag};
+use reveille_vault::agent::{MessageMode, Outbound, tag};
 use reveille_vault::note::millis;
 use reveille_vault::{Key, Note, NoteId, Query, Vault};
 use serde::Deserialize;
@@ -28,6 +28,7 @@ pub(super) struct Send {
     sender: Option<String>,
     subject: Option<String>,
     thread: Option<String>,
+    mode: Option<String>,
     reply_to: Option<String>,
     correlation_id: Option<String>,
 }
@@ -49,6 +50,18 @@ impl From<Refusal> for ApiError {
             Refusal::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
                 .then("Nothing was stored. Try again, and see `reveille doctor`."),
         }
+    }
+}
+
+fn message_mode(word: Option<String>) -> Result<Option<String>, ApiError> {
+    match word.as_deref().map(MessageMode::parse) {
+        Some(None) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_message",
+            "The mode of a message is one of: followup, collect, interrupt.",
+        )
+        .then("Nothing was sent. Correct it and send it again.")),
+        _ => Ok(word),
     }
 }
 
@@ -80,6 +93,7 @@ pub(super) async fn send(
         text: send.text,
         sender: some(send.sender).unwrap_or_else(|| "operator".into()),
         subject: some(send.subject).or_else(|| some(send.thread)),
+        mode: message_mode(some(send.mode))?,
         reply_to,
         correlation_id: some(send.correlation_id),
         idempotency_key: key.map(str::to_owned),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::tag;
+use super::{MessageMode, tag};
 use crate::note::{Note, NoteId};
 
 /// One thing that is wrong with a definition.
@@ -105,6 +105,12 @@ pub struct Definition {
     pub max_turns: Option<u32>,
     /// Most US dollars of a turn.
     pub budget_turn_usd: Option<f64>,
+    /// Most US dollars of a day (UTC).
+    pub budget_day_usd: Option<f64>,
+    /// What its messages do to each other, unless they say otherwise.
+    pub message_mode: MessageMode,
+    /// Its messages wait.
+    pub paused: bool,
 }
 
 /// Whether a text can be an agent's name: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
@@ -250,6 +256,9 @@ impl Definition {
         let timeout_wall = read.duration("timeout_wall");
         let max_turns = read.number("max_turns", "a whole number from 1");
         let budget_turn_usd = read.number("budget_turn_usd", "US dollars above 0, such as 0.50");
+        let budget_day_usd = read.number("budget_day_usd", "US dollars above 0, such as 5");
+        let message_mode = read.choice("message_mode", &MessageMode::WORDS);
+        let paused = read.choice("paused", &[("false", false), ("true", true)]);
         match name {
             Some(name) if read.problems.is_empty() => Ok(Self {
                 note: note.id.clone(),
@@ -266,6 +275,9 @@ impl Definition {
                 timeout_wall,
                 max_turns,
                 budget_turn_usd,
+                budget_day_usd,
+                message_mode,
+                paused,
             }),
             _ => Err(read.problems),
         }
@@ -312,6 +324,9 @@ mod tests {
             timeout_wall: None,
             max_turns: None,
             budget_turn_usd: None,
+            budget_day_usd: None,
+            message_mode: MessageMode::Followup,
+            paused: false,
         };
         assert_eq!(
             Definition::parse(&note(" You build. \n", json!({"name": " eng "}))),

@@ -19,6 +19,47 @@ pub enum RouteError {
     BadAgent(String),
 }
 
+/// What a message does to the others of its conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageMode {
+    /// It waits its turn.
+    #[default]
+    Followup,
+    /// The same, and it shares one turn with those of its kind that wait directly behind each other.
+    Collect,
+    /// It stops the running turn and goes first.
+    Interrupt,
+}
+
+impl MessageMode {
+    /// The words in metadata.
+    pub const WORDS: [(&str, Self); 3] = [
+        ("followup", Self::Followup),
+        ("collect", Self::Collect),
+        ("interrupt", Self::Interrupt),
+    ];
+
+    /// The word in metadata.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Followup => "followup",
+            Self::Collect => "collect",
+            Self::Interrupt => "interrupt",
+        }
+    }
+
+    /// The inverse of [`MessageMode::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::WORDS
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, mode)| *mode)
+    }
+}
+
 /// A message to an agent, with everything that its turn needs: a snapshot of the note.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inbound {
@@ -32,6 +73,9 @@ pub struct Inbound {
     /// Names a conversation within the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// What it does to the others of its conversation; the agent's own setting when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<MessageMode>,
     /// The agent that gets the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
@@ -70,6 +114,7 @@ impl Inbound {
             text: String::new(),
             sender: String::new(),
             subject: None,
+            mode: None,
             reply_to: None,
             correlation_id: None,
             delegation_depth: 0,
@@ -122,6 +167,8 @@ impl Inbound {
             text: note.content.clone(),
             sender: note.text("sender").unwrap_or_default(),
             subject: text_of("subject").or_else(|| text_of("thread")),
+            // Another word is somebody else's: the message still goes its usual way.
+            mode: text_of("mode").and_then(|word| MessageMode::parse(&word)),
             reply_to: text_of("reply_to"),
             correlation_id: text_of("correlation_id"),
             delegation_depth: depth,
@@ -143,6 +190,7 @@ impl Inbound {
         put("sender", Some(self.sender.clone()));
         put("ts", Some(millis::format(at)));
         put("subject", self.subject.clone());
+        put("mode", self.mode.map(|mode| mode.as_str().to_owned()));
         put("reply_to", self.reply_to.clone());
         put("correlation_id", self.correlation_id.clone());
         put(
@@ -307,6 +355,7 @@ mod tests {
             text: "hello".into(),
             sender: "callback:ops".into(),
             subject: Some("s".into()),
+            mode: Some(MessageMode::Collect),
             reply_to: None,
             correlation_id: Some("c".into()),
             delegation_depth: 2,

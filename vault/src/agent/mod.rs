@@ -5,7 +5,7 @@ mod message;
 mod thread;
 
 pub use definition::{BackendKind, Definition, Mode, OnInterrupt, Problem, PromptMode};
-pub use message::{Callback, Inbound, Outbound, OutboundKind, RouteError};
+pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteError};
 pub use thread::{ThreadRecord, ThreadStatus};
 
 /// Tags of the agents' notes, bare.
