@@ -91,10 +91,13 @@ impl JournalNote {
         self.tags.iter().any(|own| own == tag)
     }
 
-    /// Whether it is a message to an agent.
+    /// Whether it is a message that wakes an agent. An answer or a definition never does, whatever else it carries.
     #[must_use]
     pub fn is_inbound(&self) -> bool {
         self.has("agent/message/inbound")
+            && !self.is_outbound()
+            && !self.has("agent/definition")
+            && self.text("direction") != "outbound"
     }
 
     /// Whether it is an answer of an agent.
@@ -390,7 +393,37 @@ fn nano_usd(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use pretty_assertions::assert_eq;
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn only_what_wakes_an_agent_is_waited_for() {
+        let (inbound, outbound, definition) = ("agent/message/inbound", "agent/message/outbound", "agent/definition");
+        for (tags, metadata, expected) in [
+            (&[inbound][..], json!({}), true),
+            (&["agent/message"], json!({}), false),
+            (&[inbound, outbound], json!({}), false),
+            (&[inbound, definition], json!({"agent": "eng"}), false),
+            (&[inbound], json!({"direction": "outbound"}), false),
+            (&[inbound], json!({"direction": "inbound"}), true),
+        ] {
+            let note = JournalNote {
+                id: "n".to_owned(),
+                tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+                metadata: metadata.as_object().cloned().unwrap_or_default(),
+                content: String::new(),
+            };
+            let journal = Journal {
+                turns: Vec::new(),
+                conversations: Vec::new(),
+                outbox: 0,
+                notes: vec![note],
+            };
+            assert_eq!(journal.is_quiet(), !expected, "{tags:?} {metadata}");
+        }
+    }
 
     #[test]
     fn dollars_are_read_exactly() {
