@@ -186,7 +186,8 @@ fn thread_path(agent: &str, thread: &ThreadKey, conversation: uuid::Uuid) -> Str
 }
 
 impl Run<'_> {
-    fn thread(&self) -> ThreadRecord {
+    /// The thread as it stands before the turn.
+    pub(crate) fn thread(&self) -> ThreadRecord {
         let (definition, conversation) = (self.definition(), &self.claim().conversation);
         let spend = conversation.spend;
         ThreadRecord {

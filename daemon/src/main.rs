@@ -23,6 +23,7 @@ mod registry;
 mod service;
 mod stamp;
 mod state_dir;
+mod system_prompt;
 mod turn;
 mod worker;
 

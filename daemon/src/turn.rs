@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use reveille_backends::{
-    Dirs, Event, Failure, FailureCode, Observer, PromptMode, Remedy, Session, SystemPrompt, Timeouts, TurnRequest,
-    Verdict,
-};
+use reveille_backends::{Dirs, Event, Failure, FailureCode, Observer, Remedy, Session, Timeouts, TurnRequest, Verdict};
 use reveille_queue::{Claim, Lease, LeaseError, Queue, Settlement, Spend};
-use reveille_vault::agent::{self, Definition, Inbound, OnInterrupt};
+use reveille_vault::agent::{Definition, Inbound, OnInterrupt};
 use reveille_vault::{Key, NoteId};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +19,7 @@ use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::prompt;
 use crate::registry::Agent;
 use crate::state_dir::private_dir;
+use crate::system_prompt;
 use crate::worker::Context;
 
 /// How long the end of a turn waits for the vault before it is told as undelivered.
@@ -243,9 +241,9 @@ impl Run<'_> {
 
     /// Runs the child. `None`: the turn is no longer ours to settle, or went back in line.
     async fn work(&self, plan: Plan, stop: &CancellationToken, abandon: &CancellationToken) -> Option<Ending> {
-        let request = self.request(&plan).await;
+        let (request, notices) = self.request(&plan).await;
         let thread_note = self.show_working();
-        if let Some(text) = plan.notice.clone() {
+        for text in notices.clone() {
             self.context
                 .hub
                 .tell(&self.subject, &Happening::Turn(Event::Notice { text }));
@@ -255,7 +253,7 @@ impl Run<'_> {
             hub: self.context.hub.clone(),
             subject: self.subject.clone(),
             lease: self.claim.lease,
-            notices: std::sync::Mutex::new(plan.notice.clone().into_iter().collect()),
+            notices: std::sync::Mutex::new(notices),
         };
         let halt = CancellationToken::new();
         let child = self.context.backend.run(request, &observer, halt.clone());
@@ -307,7 +305,8 @@ impl Run<'_> {
         self.context.hub.forget(&self.subject.channel, self.subject.turn);
     }
 
-    async fn request(&self, plan: &Plan) -> TurnRequest {
+    /// What the backend is asked for, and what a person should know about it.
+    async fn request(&self, plan: &Plan) -> (TurnRequest, Vec<String>) {
         let definition = self.definition();
         let claude = &self.context.claude;
         let reply = self.callback_reply().await;
@@ -320,25 +319,19 @@ impl Run<'_> {
             interrupted: plan.interrupted,
             callback_reply: reply.as_deref(),
         };
-        let system_prompt = definition.prompt.as_ref().map(|text| SystemPrompt {
-            text: text.clone(),
-            mode: match definition.prompt_mode {
-                agent::PromptMode::Append => PromptMode::Append,
-                agent::PromptMode::Replace => PromptMode::Replace,
-            },
-        });
-        TurnRequest {
+        let standing = system_prompt::gather(&*self.agent.vault, definition, &self.thread()).await;
+        let request = TurnRequest {
             turn: self.claim.lease.turn,
             prompt: prompt::compose(&self.message, &circumstances),
             session: plan.session,
             dirs: plan.dirs.clone(),
             // Never left to the CLI: a resumed session would take the transcript's model, with a smaller window.
-            model: definition
+            model: standing
                 .model
-                .clone()
+                .or_else(|| definition.model.clone())
                 .or_else(|| claude.model.clone())
                 .or_else(|| Some("default".into())),
-            system_prompt,
+            system_prompt: standing.prompt,
             max_turns: definition.max_turns,
             budget_usd: definition.budget_turn_usd,
             timeouts: Timeouts {
@@ -347,7 +340,9 @@ impl Run<'_> {
                 wall: definition.timeout_wall.unwrap_or(claude.timeout_wall.0),
             },
             env: claude.env.clone(),
-        }
+        };
+        let notices = plan.notice.iter().cloned().chain(standing.notices).collect();
+        (request, notices)
     }
 
     /// The reply that a callback points to. Without it the agent still learns where it is.

@@ -121,7 +121,9 @@ fn is_name(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
 }
 
-fn is_model(text: &str) -> bool {
+/// Whether a text can be the name of a model: letters, digits and `. _ : - [ ]`, beginning with a letter or digit.
+#[must_use]
+pub fn is_model(text: &str) -> bool {
     let inner = |c: u8| c.is_ascii_alphanumeric() || b"._:[]-".contains(&c);
     text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric()) && text.bytes().all(inner)
 }

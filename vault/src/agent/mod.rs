@@ -3,10 +3,12 @@
 mod definition;
 mod message;
 mod thread;
+mod thread_settings;
 
-pub use definition::{BackendKind, Definition, Mode, OnInterrupt, Problem, PromptMode};
+pub use definition::{BackendKind, Definition, Mode, OnInterrupt, Problem, PromptMode, is_model};
 pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteError};
 pub use thread::{ThreadRecord, ThreadStatus};
+pub use thread_settings::ThreadSettings;
 
 /// Tags of the agents' notes, bare.
 pub mod tag {
