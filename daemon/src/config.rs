@@ -135,6 +135,9 @@ pub(crate) struct Claude {
     pub(crate) timeout_wall: Span,
     /// Longest start of the CLI.
     pub(crate) timeout_start: Span,
+    /// Pauses before the second, third, … attempt at a turn that a passing failure of the API has ended; their number is the
+    /// number of further attempts.
+    pub(crate) retry_pauses: Vec<Span>,
     /// Extra variables for the child; `${NAME}` takes the daemon's.
     pub(crate) env: BTreeMap<String, String>,
 }
@@ -147,6 +150,7 @@ impl Default for Claude {
             timeout_idle: Span(Duration::from_secs(5 * 60)),
             timeout_wall: Span(Duration::from_secs(60 * 60)),
             timeout_start: Span(Duration::from_secs(30)),
+            retry_pauses: vec![Span(Duration::from_secs(2)), Span(Duration::from_secs(5))],
             env: BTreeMap::new(),
         }
     }
@@ -187,11 +191,28 @@ pub(crate) struct Sandbox {
 pub(crate) struct Limits {
     /// Most turns that run at once.
     pub(crate) live_turns: usize,
+    /// Most US dollars of an agent on a day (UTC), unless its definition says otherwise.
+    pub(crate) budget_day_usd: Option<f64>,
+    /// Most messages that one message may lead to, itself included, over all agents that hand work on.
+    pub(crate) chain_messages: u64,
+    /// Most turns of such a chain.
+    pub(crate) chain_turns: u64,
+    /// Most US dollars of such a chain.
+    pub(crate) chain_usd: Option<f64>,
+    /// How long a message waits for an agent that nobody has defined.
+    pub(crate) agent_wait: Span,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { live_turns: 4 }
+        Self {
+            live_turns: 4,
+            budget_day_usd: None,
+            chain_messages: 200,
+            chain_turns: 100,
+            chain_usd: None,
+            agent_wait: Span(Duration::from_secs(60 * 60)),
+        }
     }
 }
 

@@ -6,15 +6,15 @@ use reveille_queue::{SessionUpdate, Spend, State, ThreadKey};
 use reveille_vault::NoteId;
 use reveille_vault::agent::{Callback, Inbound, Outbound, OutboundKind, ThreadRecord, ThreadStatus, slug};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use crate::effects::{Effect, derived};
 use crate::inbox::shown;
+use crate::limits::DEPTH_MAX;
 use crate::live::Milestone;
 use crate::record::{FailureRecord, TurnRecord};
 use crate::turn::Run;
 
-/// Hand-overs in a row after which the requester is no longer woken: ends a circle of agents.
-const DEPTH_MAX: u32 = 8;
 /// Characters of the reason in a failure note.
 const REASON_CHARS: usize = 240;
 
@@ -30,11 +30,13 @@ pub(crate) struct Ending {
     pub(crate) spend: Spend,
     /// For the operator's log.
     pub(crate) detail: String,
+    /// The requester is told that the message was refused, not that it failed.
+    pub(crate) refused: bool,
     at: Timestamp,
 }
 
 /// Billionths of a US dollar. Negative and non-finite costs count as none.
-fn nano_usd(usd: f64) -> u64 {
+pub(crate) fn nano_usd(usd: f64) -> u64 {
     let nano = (usd * 1e9).round();
     // The bounds keep the conversion exact: 2^53 billionths are nine million dollars.
     if nano.is_finite() && (0.0..9e15).contains(&nano) {
@@ -69,6 +71,7 @@ impl Ending {
             session: SessionUpdate::Keep,
             spend: Spend::default(),
             detail: String::new(),
+            refused: false,
             at: Timestamp::now(),
         }
     }
@@ -78,6 +81,14 @@ impl Ending {
         let mut ending = Self::new(State::Error);
         ending.record.failure = Some(FailureRecord::from(&failure));
         ending.detail = failure.detail;
+        ending
+    }
+
+    /// A limit forbids it to begin.
+    pub(crate) fn refused(failure: FailureRecord) -> Self {
+        let mut ending = Self::new(State::Error);
+        ending.record.failure = Some(failure);
+        ending.refused = true;
         ending
     }
 
@@ -291,12 +302,17 @@ impl Run<'_> {
         })
     }
 
-    /// The word to the agent that asked, if one did and is there.
-    fn callback(&self, ending: &Ending, reply: Option<&Outbound>) -> Result<Option<Effect>, String> {
-        let Some(requester) = &self.message().reply_to else {
+    /// The word to the agent that asked for one of the turn's messages, if one did and is there.
+    fn callback(
+        &self,
+        ending: &Ending,
+        reply: Option<&Outbound>,
+        (turn, asked): (Uuid, &Inbound),
+    ) -> Result<Option<Effect>, String> {
+        let Some(requester) = &asked.reply_to else {
             return Ok(None);
         };
-        let depth = self.message().delegation_depth;
+        let depth = asked.delegation_depth;
         if depth >= DEPTH_MAX {
             return Err(format!(
                 "{requester} was not told: the chain of hand-overs has reached its limit of {DEPTH_MAX}"
@@ -305,8 +321,14 @@ impl Run<'_> {
         if !self.knows(requester) {
             return Err(format!("{requester} was not told: there is no agent of that name"));
         }
-        let (name, status) = (&self.definition().name, ending.state.as_str());
+        let name = &self.definition().name;
+        let status = if ending.refused {
+            "refused"
+        } else {
+            ending.state.as_str()
+        };
         let how = match ending.state {
+            _ if ending.refused => "did not take it on (refused)".to_owned(),
             State::Ok => "finished (ok)".to_owned(),
             State::Error => "finished with an error".to_owned(),
             other => format!("did not finish ({})", other.as_str()),
@@ -318,7 +340,7 @@ impl Run<'_> {
             subject: None,
             mode: None,
             reply_to: None,
-            correlation_id: self.message().correlation_id.clone(),
+            correlation_id: asked.correlation_id.clone(),
             delegation_depth: depth + 1,
             callback: Some(Callback {
                 status: status.to_owned(),
@@ -329,7 +351,7 @@ impl Run<'_> {
                     .map(|note| note.id.to_string()),
             }),
         };
-        let id = derived(self.claim().lease.turn, "callback");
+        let id = derived(turn, "callback");
         Ok(Some(Effect::Callback {
             vault: self.vault(),
             id,
@@ -338,22 +360,27 @@ impl Run<'_> {
         }))
     }
 
-    /// Everything that must happen now, in order: the thread, the reply, the word to the requester.
+    /// Everything that must happen now, in order: the thread, the reply, the words to the requesters.
     pub(crate) fn effects(&self, ending: &mut Ending) -> Vec<Effect> {
         let outbound = self.outbound(ending);
         ending.record.note = outbound.as_ref().map(|note| note.id.to_string());
-        let callback = self.callback(ending, outbound.as_ref()).unwrap_or_else(|notice| {
-            tracing::warn!(notice);
-            ending.record.notices.push(notice);
-            None
-        });
+        let mut callbacks = Vec::new();
+        for asked in self.messages() {
+            match self.callback(ending, outbound.as_ref(), asked) {
+                Ok(callback) => callbacks.extend(callback),
+                Err(notice) => {
+                    tracing::warn!(notice);
+                    ending.record.notices.push(notice);
+                }
+            }
+        }
         let vault = self.vault();
         let mut effects = vec![Effect::Thread {
             vault: vault.clone(),
             record: self.thread_ended(ending),
         }];
         effects.extend(outbound.map(|note| Effect::Outbound { vault, note }));
-        effects.extend(callback);
+        effects.extend(callbacks);
         effects
     }
 }

@@ -1,9 +1,10 @@
 //! The feed: follows a vault's change log from a stored cursor. A wake is a hint, the cursor is the truth.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_queue::{FeedCursor, QueueError, State};
+use reveille_queue::{Binding, FeedCursor, QueueError, State};
 use reveille_vault::agent::{Inbound, tag};
 use reveille_vault::{Change, Cursor, Note, NoteId, Query, Vault, VaultError};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,8 @@ pub(crate) struct Feed {
     restamp: Vec<NoteId>,
     /// Agents that came or changed. Kept over a failed step: the registry tells a change once.
     woken: Vec<String>,
+    /// Notes that no longer define anything; kept likewise.
+    gone: Vec<NoteId>,
 }
 
 /// Neither side is lost: the batch is read again.
@@ -66,14 +69,18 @@ impl Feed {
             stamp.is_some_and(|stamp| !stamp::says(note, stamp.status, &stamp.detail))
         };
         let restamp = notes.iter().filter(stale).map(|note| note.id.clone()).collect();
-        Ok(Self {
+        let (woken, gone) = unsettled_names(&*vault, &inbox).await?;
+        let mut feed = Self {
             vault,
             inbox,
             at,
             saved: at,
             restamp,
-            woken: Vec::new(),
-        })
+            woken,
+            gone,
+        };
+        feed.settle_names().await?;
+        Ok(feed)
     }
 
     /// Follows the vault until `drain`.
@@ -123,6 +130,9 @@ impl Feed {
         for change in &changes {
             let effect = self.define(change);
             self.woken.extend(effect.woken);
+            if effect.gone {
+                self.gone.push(change.id.clone());
+            }
             self.restamp.extend(effect.restamp);
             let Some(note) = change.note.as_ref().filter(|note| Inbound::wakes(note)) else {
                 continue;
@@ -149,16 +159,26 @@ impl Feed {
             }
         }
         crash::point("feed.read");
+        // Before the messages: one that names an agent's new name belongs to the conversation that comes along.
+        self.settle_names().await?;
         if let Some(last) = changes.last() {
             self.mark_orphans(&arrivals).await?;
             self.accept(arrivals, last.cursor).await?;
         }
         crash::point("feed.accepted");
-        for name in std::mem::take(&mut self.woken) {
-            self.inbox.adopt(&name).await;
-        }
         self.write_stamps().await?;
         Ok(changes.len())
+    }
+
+    /// Tells the queue which note defines which agent now.
+    async fn settle_names(&mut self) -> Result<(), QueueError> {
+        while let Some(note) = self.gone.last() {
+            self.inbox.queue.unbind(self.vault.name(), note.as_str()).await?;
+            self.gone.pop();
+        }
+        self.inbox.adopt(&self.woken).await?;
+        self.woken.clear();
+        Ok(())
     }
 
     fn define(&self, change: &Change) -> Effect {
@@ -200,6 +220,7 @@ impl Feed {
             tracing::debug!(count = accepted.len(), cursor = last, "messages accepted");
         }
         self.at = last;
+        self.inbox.progress.reached(self.vault.name(), last);
         Ok(())
     }
 
@@ -213,4 +234,24 @@ impl Feed {
         }
         Ok(())
     }
+}
+
+/// What the names of the agents, as they are now, ask of the queue: agents that were not bound under their present name, and
+/// notes that were bound and define nothing any more. An agent may have been renamed or removed while nobody followed.
+async fn unsettled_names(vault: &dyn Vault, inbox: &Inbox) -> anyhow::Result<(Vec<String>, Vec<NoteId>)> {
+    let stored = inbox.queue.bindings().await?;
+    let names = inbox.registry.names();
+    let stored_set: HashSet<&Binding> = stored.iter().collect();
+    let present = inbox.bindings(&names);
+    let woken = present
+        .iter()
+        .filter(|binding| !stored_set.contains(binding))
+        .map(|binding| binding.channel.to_string())
+        .collect();
+    let ours = stored.iter().filter(|binding| binding.vault == vault.name());
+    let ids = ours.filter_map(|binding| NoteId::new(binding.note.as_str()).ok()); // silent-ok: only ids are bound
+    let gone = ids
+        .filter(|id| inbox.registry.stamp(vault.name(), id).is_none())
+        .collect();
+    Ok((woken, gone))
 }

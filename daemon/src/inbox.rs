@@ -1,11 +1,16 @@
-//! The door of the queue: inbound notes become durable turns. Both the feed and the HTTP door go through here.
+//! The door of the queue: inbound notes become durable turns, in the order in which the vault has them.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use reveille_queue::{Accepted, ChannelName, FeedCursor, Lane, Message, MessageMode, Queue, QueueError, ThreadKey};
+use reveille_queue::{
+    Accepted, Binding, ChannelName, FeedCursor, Lane, Message, MessageMode, Queue, QueueError, ThreadKey,
+};
 use reveille_vault::agent::{self, Inbound, Mode};
-use reveille_vault::{Key, NoteId};
+use reveille_vault::{Cursor, Key, NoteId};
 use serde_json::json;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::live::{Happening, Hub, Milestone, Subject};
@@ -31,6 +36,39 @@ pub(crate) struct Inbox {
     pub(crate) hub: Hub,
     /// Who works.
     pub(crate) workers: Workers,
+    /// How far the feeds are.
+    pub(crate) progress: Progress,
+}
+
+/// How far the feed of each vault is: everything up to the cursor is accepted. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Progress {
+    feeds: Arc<Mutex<HashMap<String, watch::Sender<Cursor>>>>,
+}
+
+impl Progress {
+    fn of<T>(&self, vault: &str, with: impl FnOnce(&watch::Sender<Cursor>) -> T) -> T {
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        with(feeds.entry(vault.to_owned()).or_insert_with(|| watch::channel(0).0))
+    }
+
+    /// A feed has accepted everything up to here.
+    pub(crate) fn reached(&self, vault: &str, cursor: Cursor) {
+        self.of(vault, |feed| {
+            feed.send_if_modified(|at| {
+                let further = cursor > *at;
+                *at = cursor.max(*at);
+                further
+            })
+        });
+    }
+
+    /// Waits until a feed has come as far as this; false when that takes longer than `patience`.
+    pub(crate) async fn wait(&self, vault: &str, cursor: Cursor, patience: Duration) -> bool {
+        let mut feed = self.of(vault, watch::Sender::subscribe);
+        let there = feed.wait_for(|at| *at >= cursor);
+        matches!(tokio::time::timeout(patience, there).await, Ok(Ok(_)))
+    }
 }
 
 /// A message with its note.
@@ -108,6 +146,9 @@ impl Inbox {
         let accepted = self.queue.accept(messages, cursor).await?;
         for ((arrival, lane), answer) in arrivals.iter().zip(&lanes).zip(&accepted) {
             if answer.fresh {
+                if self.mode(&arrival.message) == MessageMode::Interrupt {
+                    self.workers.interrupt(lane, answer.turn);
+                }
                 self.announce(arrival, lane, answer.turn).await;
             }
             // Also for a message that was known: who accepted it first may not have come as far as this.
@@ -116,25 +157,58 @@ impl Inbox {
         Ok(accepted)
     }
 
-    /// An agent came or changed: its lanes may run, and messages that waited for it no longer say so.
-    pub(crate) async fn adopt(&self, name: &str) {
-        if let Err(error) = self.clear_waiting(name).await {
-            tracing::warn!(%error, name, "some messages still say that they wait for their agent");
+    /// Agents came or changed: what an agent had under another name moves to the present one, its lanes may run, and messages
+    /// that waited for it no longer say so. To be repeated after an error; that does no harm.
+    ///
+    /// # Errors
+    /// The queue cannot be written; then nothing has happened.
+    pub(crate) async fn adopt(&self, names: &[String]) -> Result<(), QueueError> {
+        if names.is_empty() {
+            return Ok(());
         }
-        self.workers.wake_channel(name);
+        for moved in self.queue.bind(self.bindings(names)).await? {
+            tracing::info!(from = %moved.from, to = %moved.to, "an agent has another name; its line and its conversations go with it");
+        }
+        self.workers.wake_channels(names);
+        let (inbox, names) = (self.clone(), names.to_vec());
+        self.workers.spawn(async move {
+            if let Err(error) = inbox.show_waiting(&names).await {
+                tracing::warn!(%error, ?names, "some messages do not say whether they wait for their agent");
+            }
+        });
+        Ok(())
     }
 
-    async fn clear_waiting(&self, name: &str) -> anyhow::Result<()> {
-        let (Some(agent), Ok(channel)) = (self.registry.get(name), name.parse::<ChannelName>()) else {
-            return Ok(());
-        };
-        for turn in self.queue.open_turns(&channel, ADOPTED_MAX).await? {
-            let Ok(id) = NoteId::new(turn.message.note.as_str()) else {
+    /// Which note defines which channel, for names that are held.
+    pub(crate) fn bindings(&self, names: &[String]) -> Vec<Binding> {
+        let holders = names.iter().filter_map(|name| Some((name, self.registry.get(name)?)));
+        let bound = holders.filter_map(|(name, agent)| {
+            Some(Binding {
+                vault: agent.vault.name().to_owned(),
+                note: agent.definition.note.to_string(),
+                channel: name.parse().ok()?, // silent-ok: every agent's name is a channel's
+            })
+        });
+        bound.collect()
+    }
+
+    /// Writes on waiting messages whether they wait for their agent, where they say something else.
+    async fn show_waiting(&self, names: &[String]) -> anyhow::Result<()> {
+        for (channel, _) in self.queue.depths().await? {
+            if !names.iter().any(|name| name == channel.as_str()) {
+                continue;
+            }
+            let Some(agent) = self.registry.get(channel.as_str()) else {
                 continue;
             };
-            let note = agent.vault.get(&Key::Id(id)).await?;
-            if let Some(note) = note.filter(|note| note.text("status").as_deref() == Some(WAITING)) {
-                stamp::show(&*agent.vault, &note, "", "").await?;
+            for turn in self.queue.open_turns(&channel, ADOPTED_MAX).await? {
+                let Ok(id) = NoteId::new(turn.message.note.as_str()) else {
+                    continue;
+                };
+                let note = agent.vault.get(&Key::Id(id)).await?;
+                if let Some(note) = note.filter(|note| note.text("status").as_deref() == Some(WAITING)) {
+                    stamp::show(&*agent.vault, &note, "", "").await?;
+                }
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Messages from outside the vault become inbound notes.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_transports::{Incoming, Intake, Refusal, Taken};
@@ -8,8 +10,10 @@ use reveille_vault::{Key, NoteId, Vault, VaultError};
 use uuid::Uuid;
 
 use crate::crash;
-use crate::inbox::{Arrival, Inbox};
+use crate::inbox::Inbox;
 
+/// How long a door waits for the feed. The message is safe all the same; only its turn is not known yet.
+const FEED_PATIENCE: Duration = Duration::from_secs(2);
 /// Namespace of notes that are named by their sender's idempotency key.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2b1f_9a64_7c3d_4e55_8d0e_6f20_9b7c_4d02);
 
@@ -64,25 +68,32 @@ impl Intake for Inbox {
             Err(error) => return Err(Refusal::Invalid(error.to_string())),
         }
         crash::point("intake.created");
-        // The feed would take it too; going straight saves its wake-up and tells the turn.
-        let arrival = Arrival {
-            vault: vault.clone(),
-            note: id.to_string(),
-            message: inbound,
-        };
-        let turn = match self.accept(vec![arrival], None).await {
-            Ok(accepted) => accepted.first().map(|accepted| accepted.turn.to_string()),
-            Err(error) => {
-                tracing::warn!(%error, note = %id, "the message is stored; the queue takes it when it can");
-                None
-            }
-        };
+        let turn = self.turn_of(&*agent.vault, &id).await;
         crash::point("intake.accepted");
         Ok(Taken {
             vault,
             note: id.to_string(),
             turn,
         })
+    }
+}
+
+impl Inbox {
+    /// The turn of a message that has just been written, once the feed has taken it. The feed is the one road into the queue:
+    /// whoever writes two messages gets them worked on in that order, by whichever door each of them came.
+    async fn turn_of(&self, vault: &dyn Vault, note: &NoteId) -> Option<String> {
+        let newest = *vault.watch().borrow();
+        if !self.progress.wait(vault.name(), newest, FEED_PATIENCE).await {
+            tracing::warn!(%note, "the message is stored; the queue takes it when it can");
+            return None;
+        }
+        match self.queue.turn_of(vault.name(), note.as_str()).await {
+            Ok(turn) => turn.map(|turn| turn.id.to_string()),
+            Err(error) => {
+                tracing::warn!(%error, %note, "the message is accepted, but its turn cannot be told");
+                None
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! memory only.
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod claude;
 mod cli;
 mod config;
@@ -12,11 +13,14 @@ mod crash;
 mod effects;
 mod ending;
 mod feed;
+mod gate;
 mod http;
 mod inbox;
 mod intake;
+mod limits;
 mod live;
 mod outbox;
+mod pauses;
 mod prompt;
 mod record;
 mod registry;

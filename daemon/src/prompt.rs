@@ -7,6 +7,18 @@ use reveille_vault::note::millis;
 /// Most characters of a delegated reply that a callback brings along.
 const REPLY_CHARS: usize = 16_000;
 
+/// Whether an attempt at the message came before this one, and what ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum CutOff {
+    /// None did, or it never got the message.
+    #[default]
+    No,
+    /// A restart of the daemon.
+    Restart,
+    /// A failure of the API.
+    Api,
+}
+
 /// The circumstances of a turn.
 pub(crate) struct Context<'a> {
     /// The agent.
@@ -20,9 +32,11 @@ pub(crate) struct Context<'a> {
     /// The inbound note.
     pub(crate) note: &'a str,
     /// The turn was begun before and cut off.
-    pub(crate) interrupted: bool,
+    pub(crate) cut_off: CutOff,
     /// The delegated reply that a callback points to.
     pub(crate) callback_reply: Option<&'a str>,
+    /// Messages that came meanwhile and are answered together with this one.
+    pub(crate) also: &'a [Inbound],
 }
 
 /// One word after `key=`; quotes where it is more than one word, so that nobody can forge a second key.
@@ -77,16 +91,32 @@ pub(crate) fn compose(message: &Inbound, context: &Context<'_>) -> String {
         "[Run context, added by the daemon and not part of the message: {}]",
         keys.join(", ")
     );
-    if context.interrupted {
-        line.push_str(
-            "\n[An earlier attempt at this message was cut off by a restart of the daemon. Parts of the work may be done: \
-             look at what is there before you repeat a step.]",
-        );
+    let cause = match context.cut_off {
+        CutOff::No => None,
+        CutOff::Restart => Some("a restart of the daemon"),
+        CutOff::Api => Some("a failure of the API"),
+    };
+    if let Some(cause) = cause {
+        line.push_str(&format!(
+            "\n[An earlier attempt at this message was cut off by {cause}. Parts of the work may be done: look at what is there \
+             before you repeat a step.]"
+        ));
     }
     let mut prompt = format!("{line}\n\n{}", message.text);
     if let Some(reply) = context.callback_reply {
         let shown = crate::inbox::shown(reply, REPLY_CHARS);
         prompt.push_str(&format!("\n\nIts reply:\n\n{shown}"));
+    }
+    for one in context.also.iter().filter(|one| !one.text.trim().is_empty()) {
+        let sender = if one.sender.is_empty() {
+            String::new()
+        } else {
+            format!(", from {}", value(&one.sender))
+        };
+        prompt.push_str(&format!(
+            "\n\n[Another message that came meanwhile{sender}]\n\n{}",
+            one.text
+        ));
     }
     prompt
 }
@@ -105,8 +135,9 @@ mod tests {
             resumed: true,
             number: 3,
             note: "n1",
-            interrupted: false,
+            cut_off: CutOff::No,
             callback_reply: None,
+            also: &[],
         }
     }
 

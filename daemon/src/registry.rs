@@ -69,6 +69,8 @@ pub(crate) struct Effect {
     pub(crate) woken: Vec<String>,
     /// Notes whose stamp may be out of date.
     pub(crate) restamp: Vec<NoteId>,
+    /// The note defines nothing any more.
+    pub(crate) gone: bool,
 }
 
 impl Inner {
@@ -132,6 +134,7 @@ impl Registry {
             return Effect {
                 woken: Vec::new(),
                 restamp: fresh.map(|_| id.clone()).into_iter().collect(),
+                gone: false,
             };
         }
         let mut touched: Vec<String> = Vec::new();
@@ -166,6 +169,7 @@ impl Registry {
         Effect {
             woken: touched,
             restamp,
+            gone: !inner.notes.contains_key(&key),
         }
     }
 

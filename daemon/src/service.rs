@@ -22,9 +22,11 @@ use crate::claude::Claude;
 use crate::config::{Config, SandboxMode};
 use crate::feed::Feed;
 use crate::http::{self, Api, Auth, session::sign_in_url};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Progress};
+use crate::limits::Reservations;
 use crate::live::Hub;
 use crate::outbox::Outbox;
+use crate::pauses::Pauses;
 use crate::registry::Registry;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::worker::{Context, Workers};
@@ -117,6 +119,9 @@ impl Options {
             claude: config.claude.clone(),
             conversations: state.path().join("conversations"),
             lease: config.queue.lease.0,
+            limits: config.limits.clone(),
+            reservations: Reservations::default(),
+            pauses: Pauses::new(Arc::clone(&queue)),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let inbox = Inbox {
@@ -124,6 +129,7 @@ impl Options {
             registry: registry.clone(),
             hub: hub.clone(),
             workers: workers.clone(),
+            progress: Progress::default(),
         };
         let feed = Feed::open(Arc::clone(&default_vault), inbox.clone())
             .await

@@ -1,26 +1,32 @@
 //! One turn, from its claim to the delivery of what it left to do.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_backends::{Dirs, Event, Failure, FailureCode, Observer, Remedy, Session, Timeouts, TurnRequest, Verdict};
-use reveille_queue::{Claim, Lease, LeaseError, Queue, Settlement, Spend};
+use reveille_queue::{ChannelName, Claim, Lease, LeaseError, Pause, Queue, Settlement, Spend, State};
 use reveille_vault::agent::{Definition, Inbound, OnInterrupt};
 use reveille_vault::{Key, NoteId};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::attempts;
 use crate::crash;
 use crate::ending::{Ending, spend_of};
+use crate::inbox::WAITING;
+use crate::limits::{self, Allowance, Check, DAY_BUDGET};
 use crate::live::{Happening, Hub, Milestone, Subject};
-use crate::prompt;
+use crate::prompt::{self, CutOff};
+use crate::record::FailureRecord;
 use crate::registry::Agent;
+use crate::stamp;
 use crate::state_dir::private_dir;
 use crate::system_prompt;
-use crate::worker::Context;
+use crate::worker::{Context, LiveTurn};
 
 /// How long the end of a turn waits for the vault before it is told as undelivered.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(2);
@@ -38,7 +44,15 @@ pub(crate) struct Run<'a> {
     /// Why the stored message cannot be read.
     unreadable: Option<String>,
     subject: Subject,
+    /// Messages that share the turn.
+    joined: Vec<Companion>,
     started_at: Timestamp,
+}
+
+/// A message that shares the turn of another one.
+struct Companion {
+    subject: Subject,
+    message: Inbound,
 }
 
 impl Run<'_> {
@@ -52,9 +66,10 @@ impl Run<'_> {
         self.claim
     }
 
-    /// The message.
-    pub(crate) fn message(&self) -> &Inbound {
-        &self.message
+    /// All messages of the turn, each with its own turn's identity.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = (Uuid, &Inbound)> {
+        let first = (self.claim.lease.turn, &self.message);
+        std::iter::once(first).chain(self.joined.iter().map(|one| (one.subject.turn, &one.message)))
     }
 
     /// Start of the turn.
@@ -69,13 +84,7 @@ impl Run<'_> {
 }
 
 /// Runs a claimed turn to its end.
-pub(crate) async fn run(
-    context: &Context,
-    agent: &Agent,
-    claim: Claim,
-    stop: &CancellationToken,
-    abandon: &CancellationToken,
-) {
+pub(crate) async fn run(context: &Context, agent: &Agent, claim: Claim, live: &LiveTurn, abandon: &CancellationToken) {
     let turn = claim.lease.turn;
     let span = tracing::info_span!("turn", %turn, channel = %claim.message.lane.channel);
     let subject = Subject {
@@ -84,11 +93,22 @@ pub(crate) async fn run(
         thread: claim.conversation.id,
         message: claim.message.note.clone(),
     };
-    let channel = subject.channel.clone();
     let (message, unreadable) = match serde_json::from_value::<Inbound>(claim.message.body.clone()) {
         Ok(message) => (message, None),
-        Err(error) => (Inbound::blank(channel), Some(error.to_string())),
+        Err(error) => (Inbound::blank(subject.channel.clone()), Some(error.to_string())),
     };
+    let joined = claim.joined.iter().map(|one| Companion {
+        subject: Subject {
+            turn: one.turn,
+            message: one.message.note.clone(),
+            ..subject.clone()
+        },
+        message: serde_json::from_value(one.message.body.clone()).unwrap_or_else(|error| {
+            tracing::error!(%error, turn = %one.turn, "a message that joined the turn cannot be read; it is left out");
+            Inbound::blank(subject.channel.clone())
+        }),
+    });
+    let joined = joined.collect();
     let run = Run {
         context,
         agent,
@@ -96,48 +116,114 @@ pub(crate) async fn run(
         message,
         unreadable,
         subject,
+        joined,
         started_at: Timestamp::now(),
     };
-    tracing::Instrument::instrument(run.to_its_end(stop, abandon), span).await;
+    tracing::Instrument::instrument(run.to_its_end(live, abandon), span).await;
 }
 
 impl Run<'_> {
-    async fn to_its_end(&self, stop: &CancellationToken, abandon: &CancellationToken) {
+    async fn to_its_end(&self, live: &LiveTurn, abandon: &CancellationToken) {
         crash::point("turn.claimed");
         let attempt = self.claim.interruptions + 1;
         if self.is_withdrawn().await {
             return self.settle(Ending::withdrawn(), abandon).await;
         }
-        self.tell(Milestone::Started { attempt });
-        let outcome = match self.prepare().await {
+        let (check, _reserved) = limits::check(
+            &self.context.limits,
+            self.definition(),
+            self.claim,
+            self.message.delegation_depth,
+            &self.context.reservations,
+            self.started_at,
+        );
+        let allowance = match check {
+            Check::Run(allowance) => allowance,
+            Check::Refuse(failure) => return self.settle(Ending::refused(failure), abandon).await,
+            Check::Wait(pause) => return self.wait(pause).await,
+        };
+        self.tell(&Milestone::Started { attempt });
+        let mut ending = match self.prepare().await {
             Ok(plan) => {
                 let plan = match self.judge_interruption(plan).await {
                     Ok(plan) => plan,
                     Err(ending) => return self.settle(ending, abandon).await,
                 };
-                match self.work(plan, stop, abandon).await {
+                match self.work(plan, allowance, &live.stop, abandon).await {
                     Some(ending) => ending,
                     None => return,
                 }
             }
             Err(failure) => Ending::without_child(failure),
         };
-        self.settle(outcome, abandon).await;
+        if ending.state == State::Cancelled && live.superseded.load(Ordering::Acquire) {
+            ending.record.notices.push("Stopped by a newer message.".into());
+        }
+        if let Some(failure) = &mut ending.record.failure {
+            limits::explain(failure, allowance);
+            self.pause_after(failure).await;
+        }
+        self.settle(ending, abandon).await;
     }
 
-    fn tell(&self, milestone: Milestone) {
-        self.context.hub.tell(&self.subject, &Happening::About(milestone));
+    /// Tells it of every message of the turn.
+    fn tell(&self, milestone: &Milestone) {
+        for subject in std::iter::once(&self.subject).chain(self.joined.iter().map(|one| &one.subject)) {
+            self.context.hub.tell(subject, &Happening::About(milestone.clone()));
+        }
+    }
+
+    /// The agent waits, and its message goes back in line and says so.
+    async fn wait(&self, pause: Pause) {
+        let reason = pause.reason.clone();
+        self.context.pauses.begin(self.channel(), pause).await;
+        if let Ok(id) = NoteId::new(self.claim.message.note.as_str())
+            && let Err(error) = stamp::show_by_id(&*self.agent.vault, &id, WAITING, &reason).await
+        {
+            tracing::warn!(%error, "the message does not say that it waits");
+        }
+        self.give_back(Spend::default()).await;
+    }
+
+    /// A failure that every next message would meet too makes the agent wait until somebody has acted.
+    async fn pause_after(&self, failure: &FailureRecord) {
+        let now = Timestamp::now();
+        let until = match failure.code.as_str() {
+            "authentication" | "billing" => None,
+            DAY_BUDGET => Some(limits::tomorrow(now)),
+            _ => return,
+        };
+        let reason = format!("{} {}", failure.message, failure.next_step);
+        let code = failure.code.clone();
+        let since = now;
+        self.context
+            .pauses
+            .begin(
+                self.channel(),
+                Pause {
+                    code,
+                    reason,
+                    since,
+                    until,
+                },
+            )
+            .await;
+    }
+
+    fn channel(&self) -> &ChannelName {
+        &self.claim.message.lane.channel
     }
 
     /// Whether a person has deleted the message while it waited. A vault that cannot be asked does not hold the turn up:
     /// the queue has everything that it needs.
     async fn is_withdrawn(&self) -> bool {
-        let Ok(id) = NoteId::new(self.claim.message.note.as_str()) else {
+        self.claim.begun_session.is_none() && self.is_deleted(&self.claim.message.note).await
+    }
+
+    async fn is_deleted(&self, note: &str) -> bool {
+        let Ok(id) = NoteId::new(note) else {
             return false;
         };
-        if self.claim.begun_session.is_some() {
-            return false;
-        }
         match self.agent.vault.get(&Key::Id(id)).await {
             Ok(note) => note.is_none(),
             Err(error) => {
@@ -208,7 +294,7 @@ impl Run<'_> {
         Ok(Plan {
             dirs,
             session,
-            interrupted: false,
+            cut_off: CutOff::No,
             notice,
         })
     }
@@ -234,14 +320,21 @@ impl Run<'_> {
             return Err(Ending::interrupted(resumable.then_some((begun, plan.cwd()))));
         }
         plan.session = Session::Resume(begun);
-        plan.interrupted = true;
+        plan.cut_off = CutOff::Restart;
         plan.notice = Some("An earlier attempt was cut off by a restart; the session goes on.".into());
         Ok(plan)
     }
 
     /// Runs the child. `None`: the turn is no longer ours to settle, or went back in line.
-    async fn work(&self, plan: Plan, stop: &CancellationToken, abandon: &CancellationToken) -> Option<Ending> {
-        let (request, notices) = self.request(&plan).await;
+    async fn work(
+        &self,
+        plan: Plan,
+        allowance: Option<Allowance>,
+        stop: &CancellationToken,
+        abandon: &CancellationToken,
+    ) -> Option<Ending> {
+        let (mut request, notices, words) = self.request(&plan).await;
+        request.budget_usd = allowance.map(Allowance::usd);
         let thread_note = self.show_working();
         for text in notices.clone() {
             self.context
@@ -256,7 +349,12 @@ impl Run<'_> {
             notices: std::sync::Mutex::new(notices),
         };
         let halt = CancellationToken::new();
-        let child = self.context.backend.run(request, &observer, halt.clone());
+        let pauses: Vec<Duration> = self.context.claude.retry_pauses.iter().map(|span| span.0).collect();
+        let again = |attempt: &TurnRequest, cut_off: bool| {
+            let cut_off = if cut_off { CutOff::Api } else { words.cut_off };
+            words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
+        };
+        let child = attempts::run(&*self.context.backend, request, again, &pauses, &observer, &halt);
         tokio::pin!(child);
         let mut beat = tokio::time::interval((self.context.lease / 3).max(Duration::from_millis(10)));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -306,23 +404,19 @@ impl Run<'_> {
     }
 
     /// What the backend is asked for, and what a person should know about it.
-    async fn request(&self, plan: &Plan) -> (TurnRequest, Vec<String>) {
+    async fn request(&self, plan: &Plan) -> (TurnRequest, Vec<String>, Words) {
         let definition = self.definition();
         let claude = &self.context.claude;
-        let reply = self.callback_reply().await;
-        let circumstances = prompt::Context {
-            agent: &definition.name,
-            now: self.started_at,
-            resumed: matches!(plan.session, Session::Resume(_)),
-            number: self.claim.conversation.turns + 1,
-            note: &self.claim.message.note,
-            interrupted: plan.interrupted,
-            callback_reply: reply.as_deref(),
+        let words = Words {
+            reply: self.callback_reply().await,
+            also: self.companions().await,
+            cut_off: plan.cut_off,
         };
+        let resumed = matches!(plan.session, Session::Resume(_));
         let standing = system_prompt::gather(&*self.agent.vault, definition, &self.thread()).await;
         let request = TurnRequest {
             turn: self.claim.lease.turn,
-            prompt: prompt::compose(&self.message, &circumstances),
+            prompt: words.compose(self, resumed, plan.cut_off),
             session: plan.session,
             dirs: plan.dirs.clone(),
             // Never left to the CLI: a resumed session would take the transcript's model, with a smaller window.
@@ -333,7 +427,7 @@ impl Run<'_> {
                 .or_else(|| Some("default".into())),
             system_prompt: standing.prompt,
             max_turns: definition.max_turns,
-            budget_usd: definition.budget_turn_usd,
+            budget_usd: None,
             timeouts: Timeouts {
                 start: claude.timeout_start.0,
                 idle: definition.timeout_idle.unwrap_or(claude.timeout_idle.0),
@@ -342,7 +436,18 @@ impl Run<'_> {
             env: claude.env.clone(),
         };
         let notices = plan.notice.iter().cloned().chain(standing.notices).collect();
-        (request, notices)
+        (request, notices, words)
+    }
+
+    /// The messages that joined, without those that were deleted while they waited.
+    async fn companions(&self) -> Vec<Inbound> {
+        let mut there = Vec::new();
+        for one in &self.joined {
+            if !self.is_deleted(&one.subject.message).await {
+                there.push(one.message.clone());
+            }
+        }
+        there
     }
 
     /// The reply that a callback points to. Without it the agent still learns where it is.
@@ -426,7 +531,7 @@ impl Run<'_> {
             );
         }
         let delivered = matches!(tokio::time::timeout(DELIVERY_PATIENCE, delivery).await, Ok(Ok(true)));
-        self.tell(ending.milestone(delivered));
+        self.tell(&ending.milestone(delivered));
     }
 }
 
@@ -434,8 +539,33 @@ impl Run<'_> {
 struct Plan {
     dirs: Dirs,
     session: Session,
-    interrupted: bool,
+    cut_off: CutOff,
     notice: Option<String>,
+}
+
+/// What the prompt of each attempt is made of, besides the message.
+struct Words {
+    reply: Option<String>,
+    also: Vec<Inbound>,
+    cut_off: CutOff,
+}
+
+impl Words {
+    fn compose(&self, run: &Run<'_>, resumed: bool, cut_off: CutOff) -> String {
+        prompt::compose(
+            &run.message,
+            &prompt::Context {
+                agent: &run.definition().name,
+                now: run.started_at,
+                resumed,
+                number: run.claim.conversation.turns + 1,
+                note: &run.claim.message.note,
+                cut_off,
+                callback_reply: self.reply.as_deref(),
+                also: &self.also,
+            },
+        )
+    }
 }
 
 impl Plan {

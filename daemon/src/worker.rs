@@ -1,6 +1,6 @@
 //! The workers: one task per conversation that has something to do, none for the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,14 +11,16 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use reveille_backends::Backend;
 use reveille_queue::{Claim, Lane, Queue, Spend};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::config::Claude;
+use crate::config::{Claude, Limits};
+use crate::gate::Gate;
+use crate::limits::Reservations;
 use crate::live::Hub;
 use crate::outbox::Outbox;
+use crate::pauses::Pauses;
 use crate::registry::{Agent, Registry};
 use crate::turn;
 
@@ -43,6 +45,12 @@ pub(crate) struct Context {
     pub(crate) conversations: PathBuf,
     /// How long a claim holds.
     pub(crate) lease: Duration,
+    /// What turns may cost.
+    pub(crate) limits: Limits,
+    /// What running turns may still cost.
+    pub(crate) reservations: Reservations,
+    /// Agents that wait.
+    pub(crate) pauses: Pauses,
 }
 
 /// A turn that runs now.
@@ -56,14 +64,18 @@ pub(crate) struct LiveTurn {
     pub(crate) since: Timestamp,
     /// Ends it because a person wants that.
     pub(crate) stop: CancellationToken,
+    /// What the person wants is in a newer message of the same conversation.
+    pub(crate) superseded: Arc<AtomicBool>,
 }
 
 struct Shared {
     context: Context,
-    permits: Arc<Semaphore>,
+    gate: Gate,
     /// Lanes with a task. True: something came while the task was looking.
     lanes: Mutex<HashMap<Lane, bool>>,
     live: Mutex<HashMap<Uuid, LiveTurn>>,
+    /// Messages that stop the running turn of their lane, where none was known to run yet: their turns.
+    interrupts: Mutex<HashMap<Lane, Uuid>>,
     tasks: TaskTracker,
     /// False until what an earlier run has left is dealt with: before that nothing may be claimed.
     open: AtomicBool,
@@ -85,9 +97,10 @@ impl Workers {
     pub(crate) fn new(context: Context, live_turns: usize, drain: CancellationToken) -> Self {
         let shared = Shared {
             context,
-            permits: Arc::new(Semaphore::new(live_turns)),
+            gate: Gate::new(live_turns),
             lanes: Mutex::default(),
             live: Mutex::default(),
+            interrupts: Mutex::default(),
             tasks: TaskTracker::new(),
             open: AtomicBool::new(false),
             drain,
@@ -113,18 +126,68 @@ impl Workers {
         self.shared.tasks.spawn(async move { workers.serve(lane).await });
     }
 
-    /// An agent came or changed: its lanes may run.
-    pub(crate) fn wake_channel(&self, channel: &str) {
-        let (workers, channel) = (self.clone(), channel.to_owned());
-        self.shared
-            .tasks
-            .spawn(async move { workers.wake_lanes(|lane| lane.channel.as_str() == channel).await });
+    /// A message has come that stops the turn of its lane which was accepted before it.
+    pub(crate) fn interrupt(&self, lane: &Lane, by: Uuid) {
+        let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+        match live.iter().find(|(_, live)| live.lane == *lane) {
+            // Identities of turns are in the order of acceptance.
+            Some((turn, running)) if *turn < by => {
+                running.superseded.store(true, Ordering::Release);
+                running.stop.cancel();
+            }
+            Some(_) => {}
+            // A claim may be on its way.
+            None => {
+                let mut interrupts = self.shared.interrupts.lock().unwrap_or_else(PoisonError::into_inner);
+                interrupts.insert(lane.clone(), by);
+            }
+        }
+    }
+
+    /// Enters a turn among those that run; a message may have come meanwhile that stops it.
+    fn begin(&self, claim: &Claim) -> LiveTurn {
+        let turn = claim.lease.turn;
+        let live = LiveTurn {
+            lane: claim.message.lane.clone(),
+            note: claim.message.note.clone(),
+            since: Timestamp::now(),
+            stop: CancellationToken::new(),
+            superseded: Arc::default(),
+        };
+        let mut all = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut interrupts = self.shared.interrupts.lock().unwrap_or_else(PoisonError::into_inner);
+        if interrupts.remove(&live.lane).is_some_and(|by| turn < by) {
+            live.superseded.store(true, Ordering::Release);
+            live.stop.cancel();
+        }
+        all.insert(turn, live.clone());
+        live
+    }
+
+    /// Agents came or changed: their lanes may run.
+    pub(crate) fn wake_channels(&self, channels: &[String]) {
+        let workers = self.clone();
+        let channels: HashSet<String> = channels.iter().cloned().collect();
+        self.shared.tasks.spawn(async move {
+            workers
+                .wake_lanes(|lane| channels.contains(lane.channel.as_str()))
+                .await;
+        });
+    }
+
+    /// Runs something beside the turns that a stop waits for.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.shared.tasks.spawn(work);
     }
 
     /// Begins to claim, with everything that waits. To be called once, after the processes of an earlier run have ended
     /// and its claims are back in line. Wakes before that are not lost: this looks for itself.
     pub(crate) async fn open(&self) {
         self.shared.open.store(true, Ordering::Release);
+        let pauses = self.shared.context.pauses.clone();
+        self.shared
+            .tasks
+            .spawn(pauses.run(self.clone(), self.shared.drain.clone()));
         self.wake_lanes(|_| true).await;
     }
 
@@ -176,15 +239,15 @@ impl Workers {
 
     async fn serve(self, lane: Lane) {
         loop {
-            let permit = tokio::select! {
-                // A permit may be there as well; a stop goes first.
+            let _permit = tokio::select! {
+                // A place may be there as well; a stop goes first.
                 biased;
                 () = self.shared.drain.cancelled() => break,
-                permit = Arc::clone(&self.shared.permits).acquire_owned() => permit,
+                permit = self.shared.gate.enter(lane.channel.as_str()) => permit,
             };
-            let Ok(_permit) = permit else { break };
             // Looked up for every turn: an edited definition counts from the next turn on.
-            let Some(agent) = self.shared.context.registry.get(lane.channel.as_str()) else {
+            let agent = self.shared.context.registry.get(lane.channel.as_str());
+            let Some(agent) = agent.filter(|agent| !agent.definition.paused) else {
                 if self.is_last(&lane) {
                     return;
                 }
@@ -193,23 +256,14 @@ impl Workers {
             match self.shared.context.queue.claim(&lane).await {
                 Ok(Some(claim)) => {
                     let turn = claim.lease.turn;
-                    let live = LiveTurn {
-                        lane: lane.clone(),
-                        note: claim.message.note.clone(),
-                        since: Timestamp::now(),
-                        stop: CancellationToken::new(),
-                    };
-                    self.shared
-                        .live
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(turn, live.clone());
-                    self.run(&agent, claim, &live.stop).await;
+                    let live = self.begin(&claim);
+                    self.run(&agent, claim, &live).await;
                     self.shared
                         .live
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .remove(&turn);
+                    self.follow_rename(&lane, turn).await;
                 }
                 Ok(None) => {
                     if self.is_last(&lane) {
@@ -232,10 +286,22 @@ impl Workers {
             .remove(&lane);
     }
 
+    /// The line may have moved to another name while the turn ran: what waits there could not be claimed until now.
+    async fn follow_rename(&self, lane: &Lane, turn: Uuid) {
+        if self.shared.context.registry.get(lane.channel.as_str()).is_some() {
+            return;
+        }
+        match self.shared.context.queue.turn(turn).await {
+            Ok(Some(turn)) if turn.message.lane != *lane => self.wake(&turn.message.lane),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "what waits under a new name is looked at with the next message"),
+        }
+    }
+
     /// Runs a turn. One that panics goes back in line instead of blocking its lane; its child ends with its future.
-    async fn run(&self, agent: &Agent, claim: Claim, stop: &CancellationToken) {
+    async fn run(&self, agent: &Agent, claim: Claim, live: &LiveTurn) {
         let (context, lease) = (&self.shared.context, claim.lease);
-        let turn = turn::run(context, agent, claim, stop, &self.shared.abandon);
+        let turn = turn::run(context, agent, claim, live, &self.shared.abandon);
         if AssertUnwindSafe(turn).catch_unwind().await.is_err() {
             tracing::error!(turn = %lease.turn, "a turn failed inside the daemon; it goes back in line");
             if let Err(error) = context.queue.release(lease, Spend::default()).await {

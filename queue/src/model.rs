@@ -518,7 +518,7 @@ pub struct Pause {
 }
 
 /// Which note defines the agent of a channel: what makes a rename one, also over a restart.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Binding {
     /// The vault of the definition.
     pub vault: String,

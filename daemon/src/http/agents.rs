@@ -198,7 +198,9 @@ pub(super) async fn create(
     let note = vault.create(new).await?;
     // The feed will find nothing new; the answer already knows the agent.
     api.registry.apply(vault, &note.id, Some(&note));
-    api.inbox.adopt(&name).await;
+    if let Err(error) = api.inbox.adopt(std::slice::from_ref(&name)).await {
+        tracing::warn!(%error, name, "the agent is there; what waits for it is looked at when the feed meets its note");
+    }
     // The agent is there, whether or not its activity can be told.
     let activity = activity(&api).await.unwrap_or_else(|error| {
         tracing::warn!(?error, "the activity of a new agent is not known");
@@ -217,8 +219,11 @@ pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Re
     vault.delete(&Key::Id(listed.note.clone())).await?;
     // The feed will find nothing new, so what follows from it is done here: another definition may now hold the name.
     let effect = api.registry.apply(vault, &listed.note, None);
-    for name in &effect.woken {
-        api.inbox.adopt(name).await;
+    if let Err(error) = api.inbox.adopt(&effect.woken).await {
+        tracing::warn!(%error, name, "who holds the name now begins with its next message");
+    }
+    if let Err(error) = api.queue.unbind(vault.name(), listed.note.as_str()).await {
+        tracing::warn!(%error, name, "the next start forgets what the note defined");
     }
     for id in &effect.restamp {
         if let Some(stamp) = api.registry.stamp(vault.name(), id)

@@ -69,7 +69,7 @@ pub(crate) async fn gather(vault: &dyn Vault, definition: &Definition, thread: &
     let mut composed = compose(layers, BUDGET);
     composed.dropped.append(&mut listed.unread);
     listed.tell(&composed.dropped, &mut standing.notices);
-    standing.prompt = (!composed.text.is_empty()).then(|| SystemPrompt {
+    standing.prompt = (!composed.text.is_empty()).then_some(SystemPrompt {
         text: composed.text,
         mode: match definition.prompt_mode {
             agent::PromptMode::Append => PromptMode::Append,
