@@ -313,8 +313,7 @@ impl Config {
             {
                 continue;
             }
-            overlay(&mut table, name, rest, value)?;
-            parse(&table, &format!("the variable {name}"))?;
+            table = overlaid(&table, name, rest, value)?;
         }
         for port in ["PORT", "PARACHUTE_AGENT_PORT"]
             .iter()
@@ -326,7 +325,7 @@ impl Config {
                     origin: format!("the variable {}", port.0),
                     message: format!("{:?} is no port; use a number from 1 to 65535", port.1),
                 })?;
-                overlay(&mut table, port.0, "SERVER__BIND", &format!("127.0.0.1:{number}"))?;
+                table = overlaid(&table, port.0, "SERVER__BIND", &format!("127.0.0.1:{number}"))?;
                 break;
             }
         }
@@ -375,8 +374,32 @@ fn at_line(text: &str, error: &toml::de::Error) -> String {
     format!("line {}: {}", before.lines().count().max(1), error.message())
 }
 
+/// The table with a variable laid over it. A variable is text; where the key wants a number, a truth value or a list (by
+/// commas), it is read as that. What fits nowhere is blamed on the variable.
+fn overlaid(table: &Table, variable: &str, rest: &str, text: &str) -> Result<Table, ConfigError> {
+    let list = || text.split(',').map(|item| Value::String(item.trim().to_owned()));
+    let readings = [
+        Some(Value::String(text.to_owned())),
+        text.parse().ok().map(Value::Integer), // silent-ok: then it is no number
+        text.parse().ok().map(Value::Float),   // silent-ok: likewise
+        text.parse().ok().map(Value::Boolean), // silent-ok: likewise
+        Some(Value::Array(list().filter(|item| item.as_str() != Some("")).collect())),
+    ];
+    let mut refused = None;
+    for value in readings.into_iter().flatten() {
+        let mut laid = table.clone();
+        overlay(&mut laid, variable, rest, value)?;
+        match parse(&laid, &format!("the variable {variable}")) {
+            Ok(_) => return Ok(laid),
+            // The complaint about the text itself is the one that a person understands.
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    refused.map_or_else(|| Ok(table.clone()), Err)
+}
+
 /// Sets `CLAUDE__ENV__NAME` and the like in the table. Keys below `claude.env` keep their case.
-fn overlay(table: &mut Table, variable: &str, rest: &str, value: &str) -> Result<(), ConfigError> {
+fn overlay(table: &mut Table, variable: &str, rest: &str, value: Value) -> Result<(), ConfigError> {
     let wrong = |message: &str| ConfigError::Wrong {
         origin: format!("the variable {variable}"),
         message: message.into(),
@@ -398,21 +421,7 @@ fn overlay(table: &mut Table, variable: &str, rest: &str, value: &str) -> Result
             .as_table_mut()
             .ok_or_else(|| wrong("it names a key below one that has a value"))?;
     }
-    // A number or truth value where the text is one; the typed reading below complains about a mismatch.
-    let text = || Value::String(value.to_owned());
-    let numeric = ["max_body", "max_connections", "live_turns"].contains(&last.as_str());
-    let list = last == "hosts";
-    let parsed = match () {
-        () if numeric => value.parse::<i64>().map_or_else(|_| text(), Value::Integer),
-        () if list => Value::Array(
-            value
-                .split(',')
-                .map(|host| Value::String(host.trim().to_owned()))
-                .collect(),
-        ),
-        () => text(),
-    };
-    at.insert(last.clone(), parsed);
+    at.insert(last.clone(), value);
     Ok(())
 }
 

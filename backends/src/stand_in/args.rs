@@ -46,6 +46,7 @@ pub(super) struct Settings {
     pub(super) model: String,
     pub(super) partial: bool,
     pub(super) max_turns: Option<u32>,
+    pub(super) max_budget: Option<f64>,
 }
 
 impl Settings {
@@ -74,6 +75,7 @@ struct Given {
     resume: Option<String>,
     model: Option<String>,
     max_turns: Option<u32>,
+    max_budget: Option<f64>,
     append: Option<PathBuf>,
     replace: Option<PathBuf>,
     mcp: Option<PathBuf>,
@@ -131,8 +133,10 @@ fn take(given: &mut Given, name: &str, value: &mut dyn FnMut() -> Result<String,
         }
         "--max-budget-usd" => {
             let text = value()?;
-            text.parse::<f64>()
-                .map_err(|_| format!("error: option '--max-budget-usd' value '{text}' is invalid"))?;
+            given.max_budget = Some(
+                text.parse()
+                    .map_err(|_| format!("error: option '--max-budget-usd' value '{text}' is invalid"))?,
+            );
         }
         "--setting-sources" | "--system-prompt-snapshot" => drop(value()?),
         _ => return Err(format!("error: unknown option '{name}'")),
@@ -192,5 +196,6 @@ fn check(given: Given) -> Result<Settings, String> {
             .unwrap_or_else(|| "claude-stand-in".to_owned()),
         partial: given.partial,
         max_turns: given.max_turns,
+        max_budget: given.max_budget,
     })
 }

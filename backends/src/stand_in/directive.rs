@@ -24,6 +24,12 @@ pub(super) enum Directive {
         times: u32,
     },
     Error(String),
+    Fail {
+        kind: String,
+        times: usize,
+    },
+    /// US dollars.
+    Cost(f64),
     MaxTurns,
     Empty,
     TwoResults,
@@ -65,6 +71,8 @@ fn one(text: &str) -> Directive {
         "env" => Some(Directive::Env(rest.to_owned())),
         "retry" => retry(rest),
         "error" => Some(Directive::Error(rest.to_owned())),
+        "fail" => fail(rest),
+        "cost" => rest.parse().ok().map(Directive::Cost),
         "max-turns" => Some(Directive::MaxTurns),
         "empty" => Some(Directive::Empty),
         "two-results" => Some(Directive::TwoResults),
@@ -107,6 +115,14 @@ fn retry(rest: &str) -> Option<Directive> {
     })
 }
 
+fn fail(rest: &str) -> Option<Directive> {
+    let (kind, times) = rest.split_once(char::is_whitespace).unwrap_or((rest, "x1"));
+    Some(Directive::Fail {
+        kind: kind.to_owned(),
+        times: times.trim().strip_prefix('x')?.parse().ok()?,
+    })
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text);
     let number = number.parse().ok()?;
@@ -143,7 +159,8 @@ mod tests {
     #[test]
     fn every_form() {
         let text = r#"Hi [[reply one two]] and [[slow 20x50ms]][[tool Bash {"command":"ls"}]] [[sleep 2s]] [[sleep 1m]]
-            [[retry 529 x2]] [[bigline 2mb]] [[error too-long]] [[exec echo "a b" | cat]] [[tool Read]] [[hang]] [[reply"#;
+            [[retry 529 x2]] [[bigline 2mb]] [[error too-long]] [[exec echo "a b" | cat]] [[tool Read]] [[fail 529 x2]]
+            [[cost 0.5]] [[hang]] [[reply"#;
         assert_eq!(
             parse(text),
             [
@@ -166,6 +183,11 @@ mod tests {
                     name: "Read".into(),
                     input: json!({})
                 },
+                Directive::Fail {
+                    kind: "529".into(),
+                    times: 2
+                },
+                Directive::Cost(0.5),
                 Directive::Hang,
             ]
         );

@@ -15,6 +15,8 @@
 //! | `[[env NAME]]` | says whether the variable is set, not what it holds |
 //! | `[[retry 529 x2]]` | has two requests refused with this status, then goes on |
 //! | `[[error KIND]]` | ends with an API error: `400`, `401`, `403`, `404`, `413`, `429`, `500`, `529`, `connection`, `credit`, `refusal`, `too-long`, `usage-limit` |
+//! | `[[fail KIND x2]]` | ends with this API error the first two times that the session is given this directive, then goes on |
+//! | `[[cost 0.25]]` | spends so many US dollars more; past `--max-budget-usd` any turn ends as the CLI ends it |
 //! | `[[max-turns]]` | ends as if `--max-turns` had been reached |
 //! | `[[empty]]` | ends well without any text |
 //! | `[[two-results]]` | after its result begins another turn by itself, with a second result |

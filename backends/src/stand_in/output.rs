@@ -17,6 +17,8 @@ const BASE_TOKENS: u64 = 1000;
 struct Spent {
     input: u64,
     output: u64,
+    /// US dollars besides the tokens.
+    usd: f64,
 }
 
 pub(super) struct Output {
@@ -152,6 +154,17 @@ impl Output {
         }
     }
 
+    /// Spends money besides the tokens.
+    pub(super) fn spend(&mut self, usd: f64) {
+        self.spent.usd += usd;
+        self.spent.input = self.spent.input.max(1);
+    }
+
+    /// US dollars, as the process has spent them until now.
+    pub(super) fn cost(&self) -> f64 {
+        cost(&self.spent)
+    }
+
     /// A result with the fields of `fields` and the account.
     pub(super) fn result(&mut self, fields: &Value) {
         let mut line = json!({
@@ -185,5 +198,5 @@ fn cost(spent: &Spent) -> f64 {
     // Token counts are far below 2^52, so nothing is lost.
     #[expect(clippy::cast_precision_loss)]
     let (input, output) = (spent.input as f64, spent.output as f64);
-    input * PRICE.0 + output * PRICE.1
+    input * PRICE.0 + output * PRICE.1 + spent.usd
 }

@@ -98,6 +98,13 @@ impl<'a> Play<'a> {
             if self.ended {
                 return Ok(failed);
             }
+            if self.settings.max_budget.is_some_and(|most| self.output.cost() > most) {
+                self.finish(&json!({
+                    "subtype": "error_max_budget_usd", "is_error": true, "terminal_reason": "completed",
+                    "errors": ["Reached maximum budget"],
+                }));
+                return Ok(true);
+            }
         }
         if self.said.is_none() {
             let answer = self.friendly();
@@ -139,6 +146,13 @@ impl<'a> Play<'a> {
             }
             Directive::Retry { status, times } => self.retries(*times, Some(*status), status_word(*status)),
             Directive::Error(kind) => return Ok(self.fail(kind)),
+            Directive::Fail { kind, times } => {
+                if self.transcript.times_told(&format!("[[fail {kind} x{times}]]")) <= *times {
+                    self.output.message_start(&self.prompt);
+                    return Ok(self.fail(kind));
+                }
+            }
+            Directive::Cost(usd) => self.output.spend(*usd),
             Directive::MaxTurns => {
                 let max = self.settings.max_turns.unwrap_or(1);
                 let errors = [format!("Reached maximum number of turns ({max})")];

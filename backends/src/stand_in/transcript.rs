@@ -48,6 +48,21 @@ impl Transcript {
         }
     }
 
+    /// How many messages of the user hold a text, the present one included.
+    pub(super) fn times_told(&self, text: &str) -> usize {
+        let bytes = fs::read(&self.path).unwrap_or_default(); // silent-ok: what cannot be read was not told
+        let lines = bytes
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        let holds = |line: &Value| {
+            line["type"] == "user"
+                && line["message"]["content"]
+                    .as_str()
+                    .is_some_and(|told| told.contains(text))
+        };
+        lines.filter(holds).count()
+    }
+
     /// As with the CLI, a turn goes on when its transcript cannot be written.
     pub(super) fn user(&mut self, text: &str) {
         self.messages += 1;

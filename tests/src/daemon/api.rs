@@ -33,6 +33,7 @@ pub struct Sent {
 pub enum State {
     Waiting,
     Working,
+    Joined,
     Ok,
     Error,
     Cancelled,
@@ -43,7 +44,7 @@ impl State {
     /// Whether nothing more will happen.
     #[must_use]
     pub fn is_terminal(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Working)
+        !matches!(self, Self::Waiting | Self::Working | Self::Joined)
     }
 }
 

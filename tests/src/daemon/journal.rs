@@ -72,7 +72,7 @@ impl JournalTurn {
     /// Whether nothing more will happen to it.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        !matches!(self.state.as_str(), "waiting" | "working")
+        !matches!(self.state.as_str(), "waiting" | "working" | "joined")
     }
 
     fn reply(&self) -> &str {

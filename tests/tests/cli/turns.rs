@@ -67,12 +67,14 @@ async fn json_out_of(daemon: &reveille_tests::Daemon, args: &[&str]) -> Result<s
 #[tokio::test]
 async fn a_turn_that_fails_ends_send_with_1() -> Result<()> {
     let daemon = with_eng().await?;
-    for (text, part) in [
-        ("[[error 401]]", "credentials"),
-        ("[[crash]]", "again"),
-        ("[[error credit]]", "credit"),
+    // One agent each: after some of these failures an agent waits for its operator.
+    for (name, text, part) in [
+        ("ann", "[[error 401]]", "credentials"),
+        ("ben", "[[crash]]", "again"),
+        ("cleo", "[[error credit]]", "credit"),
     ] {
-        let ran = daemon.run(["send", "eng", text, "--wait"]).await?;
+        daemon.create_agent(name, "You help.").await?;
+        let ran = daemon.run(["send", name, text, "--wait"]).await?;
         assert_eq!(told(&ran), (1, ""), "{text} {}", ran.stderr);
         assert!(ran.stderr.contains("the turn ended as error"), "{}", ran.stderr);
         assert!(ran.stderr.to_lowercase().contains(part), "{part} in {}", ran.stderr);
