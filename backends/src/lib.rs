@@ -7,7 +7,7 @@ mod process;
 pub mod stand_in;
 mod turn;
 
-pub use claude::{ClaudeBackend, ClaudeOptions, Probe, ProbeError, base_env, find_program, probe};
+pub use claude::{ClaudeBackend, ClaudeOptions, Probe, ProbeError, base_env, find_program, make_config_dir, probe};
 pub use process::{SweepReport, sweep};
 pub use turn::{
     Backend, Dirs, Event, Failure, FailureCode, Observer, PromptMode, Remedy, Session, SystemPrompt, Timeouts,

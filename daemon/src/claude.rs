@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_backends::{
     Backend, ClaudeBackend, ClaudeOptions, Dirs, Failure, FailureCode, Observer, Probe, ProbeError, Remedy,
-    TurnOutcome, TurnRequest, Usage, Verdict, base_env, find_program,
+    TurnOutcome, TurnRequest, Usage, Verdict, base_env, find_program, make_config_dir,
 };
 use reveille_sandbox::Sandbox;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config;
-use crate::state_dir::{private_dir, write_private};
+use crate::state_dir::write_private;
 
 /// The program name that means the built-in double.
 pub(crate) const STAND_IN: &str = "stand-in";
@@ -188,9 +188,8 @@ impl Claude {
                 let unreadable = |error: std::io::Error| login_failure("cannot be read", &error.to_string());
                 let text = std::fs::read_to_string(&file).map_err(unreadable)?;
                 let lent = lent_login(&text, Timestamp::now())?;
-                let dir = turn.dirs.home.join(".claude");
-                private_dir(&dir)
-                    .and_then(|()| write_private(&dir.join(LOGIN_FILE), lent.as_bytes()))
+                make_config_dir(&turn.dirs)
+                    .and_then(|dir| write_private(&dir.join(LOGIN_FILE), lent.as_bytes()))
                     .map_err(|error| login_failure("could not be lent to the conversation", &error.to_string()))
             }
             SignIn::Configured(_) | SignIn::NotNeeded | SignIn::Unknown => Ok(()),

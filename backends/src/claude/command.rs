@@ -1,18 +1,15 @@
-//! The command line, the environment and the files of one turn.
+//! The command line and the environment of one turn.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reveille_sandbox::{Access, Command};
-use uuid::Uuid;
 
+use super::files::{config_dir, mcp_file, prompt_file};
 use super::locate::Probe;
 use super::options::ClaudeOptions;
-use crate::turn::{Dirs, PromptMode, Session, SystemPrompt, TurnRequest};
+use crate::turn::{Dirs, PromptMode, Session, TurnRequest};
 
 /// Marks every process of one daemon.
 pub(super) const INSTANCE_MARKER: &str = "REVEILLE_INSTANCE";
@@ -21,18 +18,6 @@ pub(super) const TURN_MARKER: &str = "REVEILLE_TURN";
 const BASH_LIMIT: &str = "BASH_MAX_TIMEOUT_MS";
 /// The CLI's own limit for a Bash call that asks for none.
 const BASH_DEFAULT_MS: u128 = 120_000;
-
-fn prompt_file(dirs: &Dirs) -> PathBuf {
-    dirs.ctl.join("system-prompt.txt")
-}
-
-fn mcp_file(dirs: &Dirs) -> PathBuf {
-    dirs.ctl.join("mcp.json")
-}
-
-pub(super) fn config_dir(dirs: &Dirs) -> PathBuf {
-    dirs.home.join(".claude")
-}
 
 /// The longest time that one Bash call may take: the definition's own variable wins.
 pub(super) fn tool_limit(options: &ClaudeOptions, turn: &TurnRequest) -> Duration {
@@ -46,44 +31,6 @@ pub(super) fn access(dirs: &Dirs) -> Access {
         writable: vec![dirs.cwd.clone(), dirs.home.clone(), dirs.tmp.clone()],
         readable: vec![dirs.ctl.clone()],
     }
-}
-
-/// Writes what the CLI will read. A prompt file of an earlier turn goes when there is no prompt now; an `mcp.json` that the
-/// daemon wrote stays.
-pub(super) fn write_files(dirs: &Dirs, prompt: Option<&SystemPrompt>) -> io::Result<()> {
-    remove_if_there(&prompt_file(dirs))?;
-    if let Some(prompt) = prompt {
-        write_private(&prompt_file(dirs), prompt.text.as_bytes())?;
-    }
-    write_if_absent(&mcp_file(dirs), br#"{"mcpServers":{}}"#)?;
-    let config = config_dir(dirs);
-    fs::create_dir_all(&config)?;
-    // The CLI deletes transcripts after 30 days, and with them what a conversation knows. 36 500 days are a century.
-    write_if_absent(&config.join("settings.json"), br#"{"cleanupPeriodDays":36500}"#)
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn write_if_absent(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match write_private(path, bytes) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        done => done,
-    }
-}
-
-/// A new file, so that a planted link is never followed.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?
-        .write_all(bytes)
 }
 
 /// The CLI's command for one attempt.
@@ -188,16 +135,4 @@ fn environment(options: &ClaudeOptions, turn: &TurnRequest, root: bool) -> Vec<(
     set(INSTANCE_MARKER, options.instance.clone().into());
     set(TURN_MARKER, turn.turn.to_string().into());
     env
-}
-
-/// Whether the CLI has stored something of the session. It names the directory after the working directory, by rules of its
-/// own, so all are looked through.
-pub(super) fn transcript_exists(dirs: &Dirs, session: Uuid) -> bool {
-    let Ok(projects) = fs::read_dir(config_dir(dirs).join("projects")) else {
-        return false; // silent-ok: the CLI makes the directory with its first session.
-    };
-    let name = format!("{session}.jsonl");
-    projects
-        .flatten()
-        .any(|project| fs::metadata(project.path().join(&name)).is_ok_and(|meta| meta.len() > 0))
 }

@@ -7,6 +7,7 @@ mod command;
 mod content;
 mod drive;
 mod failure;
+mod files;
 mod lines;
 mod locate;
 mod options;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use files::make_config_dir;
 pub use locate::{Probe, ProbeError, find_program, probe};
 pub use options::{ClaudeOptions, base_env};
 
@@ -76,7 +78,7 @@ impl ClaudeBackend {
         stop: &CancellationToken,
     ) -> Result<Finished, Failure> {
         let (dirs, prompt) = (turn.dirs.clone(), turn.system_prompt.clone());
-        tokio::task::spawn_blocking(move || command::write_files(&dirs, prompt.as_ref()))
+        tokio::task::spawn_blocking(move || files::write_files(&dirs, prompt.as_ref()))
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)))
             .map_err(|error| not_started(FailureCode::Storage, &format!("a file for the CLI: {error}")))?;
@@ -130,7 +132,7 @@ impl ClaudeBackend {
         while !stop.is_cancelled() {
             let end = self.attempt(turn, session, &probe, observer, stop).await?;
             account(outcome, &end);
-            let stored = command::transcript_exists(&turn.dirs, session.id());
+            let stored = files::transcript_exists(&turn.dirs, session.id());
             match heal(session, &end, stored).filter(|_| !replaced) {
                 None => return Ok(Some(end)),
                 Some(next) => session = next,
@@ -172,7 +174,7 @@ impl Backend for ClaudeBackend {
     }
 
     fn session_exists(&self, dirs: &Dirs, session: Uuid) -> bool {
-        command::transcript_exists(dirs, session)
+        files::transcript_exists(dirs, session)
     }
 }
 
@@ -227,7 +229,7 @@ fn conclude(outcome: &mut TurnOutcome, dirs: &Dirs, end: &Finished, observer: &d
         outcome.partial = end.stream.text();
     }
     outcome.session = end.stream.session.filter(|session| {
-        let stored = command::transcript_exists(dirs, *session);
+        let stored = files::transcript_exists(dirs, *session);
         if !stored {
             observer.event(Event::Notice {
                 text: UNSAVED_SESSION.to_owned(),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use pretty_assertions::assert_eq;
 use reveille_backends::{PromptMode, Session, SystemPrompt, find_program, probe};
 use uuid::Uuid;
 
-use crate::support::Bench;
+use crate::support::{Bench, reply};
 
 const SHOW: &str =
     r#"printf '%s\n' "$@" > "$CLAUDE_CONFIG_DIR/args"; tr '\0' '\n' < /proc/$$/environ > "$CLAUDE_CONFIG_DIR/env""#;
@@ -159,6 +159,62 @@ async fn files_are_private_and_a_stale_prompt_goes() {
     bench.run(turn).await;
     assert!(!prompt.exists());
     assert_eq!(fs::read_to_string(&mcp).unwrap(), r#"{"mcpServers":{"mine":{}}}"#);
+}
+
+#[tokio::test]
+async fn files_that_a_full_disk_left_empty_are_written_anew() {
+    let bench = Bench::new();
+    let (ctl, config) = (bench.dirs().ctl, bench.dirs().home.join(".claude"));
+    fs::create_dir(&config).unwrap();
+    let files = [
+        (ctl.join("mcp.json"), r#"{"mcpServers":{}}"#),
+        (config.join("settings.json"), r#"{"cleanupPeriodDays":36500}"#),
+    ];
+    for left in ["", "{\"mcpSer", "[]"] {
+        for (file, _) in &files {
+            fs::write(file, left).unwrap();
+        }
+        assert_eq!(reply(&bench.say("[[reply done]]").await.0), "done", "{left:?}");
+        for (file, whole) in &files {
+            assert_eq!(
+                (fs::read_to_string(file).unwrap().as_str(), mode(file)),
+                (*whole, 0o600),
+                "{left:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn planted_links_are_not_followed() {
+    let bench = Bench::new();
+    let (ctl, config) = (bench.dirs().ctl, bench.dirs().home.join(".claude"));
+    let outside = bench.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let victim = outside.join("victim");
+    fs::write(&victim, "precious").unwrap();
+    // The whole directory, then the files in it, and the names under which they are written first.
+    symlink(&outside, &config).unwrap();
+    bench.say("[[reply done]]").await;
+    assert!(!config.is_symlink());
+    for name in ["mcp.json", "mcp.json.new", "system-prompt.txt"] {
+        let _ = fs::remove_file(ctl.join(name));
+        symlink(&victim, ctl.join(name)).unwrap();
+    }
+    for name in ["settings.json", "settings.json.new"] {
+        let _ = fs::remove_file(config.join(name));
+        symlink(&victim, config.join(name)).unwrap();
+    }
+    let mut turn = bench.turn("[[reply done]]", Session::New(Uuid::new_v4()));
+    turn.system_prompt = Some(SystemPrompt {
+        text: "Be kind.".into(),
+        mode: PromptMode::Append,
+    });
+    assert_eq!(reply(&bench.run(turn).await.0), "done");
+    assert!(!ctl.join("mcp.json").is_symlink() && !config.join("settings.json").is_symlink());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    let others = fs::read_dir(&outside).unwrap().count();
+    assert_eq!(others, 1, "something was written where the link leads");
 }
 
 fn run(program: &str, args: &[&std::ffi::OsStr]) {

@@ -61,7 +61,20 @@ async fn a_taken_id_is_resumed() {
 #[tokio::test]
 async fn a_bad_option_is_the_operators_matter() {
     let Some(bench) = bench() else { return };
-    std::fs::write(bench.dirs().ctl.join("mcp.json"), "no json").unwrap();
+    let servers = r#"{"mcpServers":7}"#;
+    std::fs::write(bench.dirs().ctl.join("mcp.json"), servers).unwrap();
     let (outcome, _) = bench.say("hi").await;
     assert_eq!(code(&outcome), FailureCode::BadArguments, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn files_that_a_full_disk_left_empty_are_no_bad_options() {
+    let Some(bench) = bench() else { return };
+    let config = bench.dirs().home.join(".claude");
+    std::fs::create_dir(&config).unwrap();
+    std::fs::write(bench.dirs().ctl.join("mcp.json"), "").unwrap();
+    std::fs::write(config.join("settings.json"), "").unwrap();
+    let (outcome, _) = bench.say("hi").await;
+    // As far as it gets without an account.
+    assert_eq!(code(&outcome), FailureCode::Authentication, "{outcome:?}");
 }
