@@ -326,6 +326,10 @@ pub trait Backend: Send + Sync + 'static {
     /// must not leave a process behind for longer than the next start of the daemon.
     async fn run(&self, turn: TurnRequest, observer: &dyn Observer, stop: CancellationToken) -> TurnOutcome;
 
-    /// Whether the session has reached the CLI's own storage: true means that its prompt was taken and tools may have run.
-    fn session_exists(&self, dirs: &Dirs, session: Uuid) -> bool;
+    /// Bytes that the CLI's own storage holds of the session.
+    fn session_size(&self, dirs: &Dirs, session: Uuid) -> u64;
+
+    /// Whether the session took a prompt after its storage held that many bytes: tools may have run since. Its own notes, such
+    /// as that it was opened, are none.
+    fn took_prompt(&self, dirs: &Dirs, session: Uuid, since: u64) -> bool;
 }

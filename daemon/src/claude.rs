@@ -175,6 +175,19 @@ impl Claude {
         Some(backend)
     }
 
+    /// A backend that may not be able to run anything: what it has stored is there whether or not the program still is.
+    fn backend_for_files(&self) -> Arc<ClaudeBackend> {
+        self.backend().unwrap_or_else(|| {
+            let options = ClaudeOptions::new(
+                PathBuf::from("/"),
+                Arc::clone(&self.sandbox),
+                self.instance.clone(),
+                Vec::new(),
+            );
+            Arc::new(ClaudeBackend::new(options))
+        })
+    }
+
     /// Gives the child its credential: a variable, or the user's login without the means to renew it.
     fn lend_credential(&self, turn: &mut TurnRequest) -> Result<(), Failure> {
         match self.sign_in() {
@@ -257,18 +270,12 @@ impl Backend for Claude {
         backend.run(turn, observer, stop).await
     }
 
-    fn session_exists(&self, dirs: &Dirs, session: Uuid) -> bool {
-        // The transcript is there whether or not the program still is.
-        let nowhere = || {
-            let options = ClaudeOptions::new(
-                PathBuf::from("/"),
-                Arc::clone(&self.sandbox),
-                self.instance.clone(),
-                Vec::new(),
-            );
-            Arc::new(ClaudeBackend::new(options))
-        };
-        self.backend().unwrap_or_else(nowhere).session_exists(dirs, session)
+    fn session_size(&self, dirs: &Dirs, session: Uuid) -> u64 {
+        self.backend_for_files().session_size(dirs, session)
+    }
+
+    fn took_prompt(&self, dirs: &Dirs, session: Uuid, since: u64) -> bool {
+        self.backend_for_files().took_prompt(dirs, session, since)
     }
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attempts;
+mod begun;
 mod claude;
 mod cli;
 mod config;

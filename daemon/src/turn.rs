@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::attempts;
+use crate::begun::Marker;
 use crate::crash;
 use crate::ending::{Ending, spend_of};
 use crate::inbox::WAITING;
@@ -295,6 +296,7 @@ impl Run<'_> {
             dirs,
             session,
             cut_off: CutOff::No,
+            interruptions: self.claim.interruptions,
             notice,
         })
     }
@@ -304,11 +306,16 @@ impl Run<'_> {
         let Some(begun) = self.claim.begun_session.filter(|_| self.claim.interruptions > 0) else {
             return Ok(plan);
         };
-        if !self.context.backend.session_exists(&plan.dirs, begun) {
-            if let Err(error) = self.context.queue.unbegin(self.claim.lease).await {
-                tracing::warn!(%error, "the interruption counts although nothing had been begun");
+        let taken = self.marker(&plan).was_taken(begun, plan.interruptions);
+        if !taken {
+            match self.context.queue.unbegin(self.claim.lease).await {
+                Ok(()) => plan.interruptions -= 1,
+                Err(error) => tracing::warn!(%error, "the interruption counts although nothing had been begun"),
             }
-            return Ok(plan);
+            // An attempt before that one may have taken the prompt.
+            if self.claim.interruptions <= 1 {
+                return Ok(plan);
+            }
         }
         let resumable = self
             .claim
@@ -316,13 +323,17 @@ impl Run<'_> {
             .session
             .as_ref()
             .is_none_or(|(id, _)| *id == begun);
-        if self.claim.interruptions >= INTERRUPTIONS_MAX || self.definition().on_interrupt == OnInterrupt::Stop {
+        if plan.interruptions >= INTERRUPTIONS_MAX || self.definition().on_interrupt == OnInterrupt::Stop {
             return Err(Ending::interrupted(resumable.then_some((begun, plan.cwd()))));
         }
         plan.session = Session::Resume(begun);
         plan.cut_off = CutOff::Restart;
         plan.notice = Some("An earlier attempt was cut off by a restart; the session goes on.".into());
         Ok(plan)
+    }
+
+    fn marker(&self, plan: &Plan) -> Marker {
+        Marker::new(&self.context.backend, &plan.dirs, self.claim.lease)
     }
 
     /// Runs the child. `None`: the turn is no longer ours to settle, or went back in line.
@@ -346,6 +357,8 @@ impl Run<'_> {
             hub: self.context.hub.clone(),
             subject: self.subject.clone(),
             lease: self.claim.lease,
+            marker: self.marker(&plan),
+            interruptions: plan.interruptions,
             notices: std::sync::Mutex::new(notices),
         };
         let halt = CancellationToken::new();
@@ -540,6 +553,8 @@ struct Plan {
     dirs: Dirs,
     session: Session,
     cut_off: CutOff,
+    /// Earlier attempts that took the prompt and were cut off.
+    interruptions: u32,
     notice: Option<String>,
 }
 
@@ -589,6 +604,8 @@ struct TurnObserver {
     hub: Hub,
     subject: Subject,
     lease: Lease,
+    marker: Marker,
+    interruptions: u32,
     notices: std::sync::Mutex<Vec<String>>,
 }
 
@@ -596,6 +613,7 @@ struct TurnObserver {
 impl Observer for TurnObserver {
     async fn before_prompt(&self, session: Uuid) -> Result<(), String> {
         crash::point("turn.spawned");
+        self.marker.mark(session, self.interruptions)?;
         self.queue
             .begin(self.lease, session)
             .await

@@ -115,7 +115,8 @@ pub trait Queue: Send + Sync + 'static {
     async fn begin(&self, lease: Lease, session: Uuid) -> Result<(), LeaseError>;
 
     /// Takes back [`Queue::begin`] of an attempt that turned out not to have taken the prompt, and its interruption. The
-    /// attempt is the one of this claim, when it has begun; otherwise the last one that was cut off.
+    /// attempt is the one of this claim, when it has begun; otherwise the last one that was cut off. The session stays known
+    /// as long as an attempt before it counts.
     ///
     /// # Errors
     /// [`LeaseError`].

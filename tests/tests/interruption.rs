@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{Builder, Daemon, EventStream, LIMIT, Message, Sent, State};
 use reveille_tests::eventually;
@@ -257,6 +257,55 @@ async fn a_turn_that_never_got_its_prompt_begins_anew() -> Result<()> {
     let reply = turn.reply.unwrap_or_default();
     assert!(reply.contains("This is message 1 of our conversation"), "{reply}");
     assert_eq!((turn.state, turn.more["interruptions"].as_u64()), (State::Ok, Some(0)));
+    Ok(())
+}
+
+/// Sends a message to a daemon that dies at a point of its turn, and starts it again.
+async fn send_and_die(daemon: &mut Daemon, point: &str, text: &str) -> Result<Sent> {
+    daemon.stop().await?;
+    daemon.start_doomed(point, 1).await?;
+    let body = json!({"text": text});
+    let sent = daemon.send_keyed("eng", "k", &body).await?;
+    daemon.wait_killed().await?;
+    daemon.start().await?;
+    match sent {
+        Some(sent) => Ok(sent),
+        None => daemon.send_keyed("eng", "k", &body).await?.context("an answer"),
+    }
+}
+
+#[tokio::test]
+async fn a_later_turn_that_never_got_its_prompt_begins_anew() -> Result<()> {
+    let mut daemon = Daemon::builder().stand_in().start().await?;
+    define(&daemon, "eng", &json!({"on_interrupt": "stop"})).await?;
+    let first = daemon.send("eng", "Hello").await?;
+    let session = daemon.wait_turn("eng", &first).await?.more["session"].clone();
+    let sent = send_and_die(&mut daemon, "turn.begun", "Again").await?;
+    let turn = daemon.wait_turn("eng", &sent).await?;
+    let reply = turn.reply.unwrap_or_default();
+    assert!(reply.contains("This is message 2 of our conversation"), "{reply}");
+    assert_eq!((turn.state, turn.more["interruptions"].as_u64()), (State::Ok, Some(0)));
+    assert_eq!(turn.more["session"], session);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_attempt_without_its_prompt_does_not_hide_the_one_before() -> Result<()> {
+    let mut daemon = Daemon::builder().stand_in().start().await?;
+    daemon.create_agent("eng", "You help.").await?;
+    let sent = daemon.send("eng", &hangs_once(&daemon)).await?;
+    until_hung(&daemon).await?;
+    daemon.kill9().await?;
+    // Cut off before the prompt, then, when that was taken back, before anything.
+    for point in ["turn.begun", "turn.spawned"] {
+        daemon.start_doomed(point, 1).await?;
+        daemon.wait_killed().await?;
+    }
+    daemon.start().await?;
+    let turn = daemon.wait_turn("eng", &sent).await?;
+    assert_eq!((turn.state, turn.more["interruptions"].as_u64()), (State::Ok, Some(1)));
+    let notices = turn.more["notices"].to_string();
+    assert!(notices.contains("was cut off by a restart"), "{turn:?}");
     Ok(())
 }
 

@@ -351,3 +351,26 @@ async fn an_edited_definition_counts_from_the_next_turn_on() -> Result<()> {
     assert_eq!(seen, expected.map(|(model, roles)| (model.to_owned(), roles)));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_later_turn_that_never_got_its_prompt_begins_anew() -> Result<()> {
+    let mut house = House::build().await?;
+    house.turn("first").await?;
+    house.daemon.stop().await?;
+    house.daemon.start_doomed("turn.begun", 1).await?;
+    let body = json!({"text": "second"});
+    let sent = house.daemon.send_keyed("eng", "k", &body).await?;
+    house.daemon.wait_killed().await?;
+    house.daemon.start().await?;
+    let sent = match sent {
+        Some(sent) => sent,
+        None => house.daemon.send_keyed("eng", "k", &body).await?.context("an answer")?,
+    };
+    let turn = house.daemon.wait_turn("eng", &sent).await?;
+    assert_eq!((turn.state, turn.more["interruptions"].as_u64()), (State::Ok, Some(0)));
+    assert!(
+        turn.reply
+            .is_some_and(|reply| reply.starts_with("context: 2 user messages."))
+    );
+    Ok(())
+}

@@ -1,4 +1,4 @@
-//! The files of one turn, and the sessions that the CLI stores. The child may write in its home: nothing there is trusted
+//! The files of one turn. The child may write in its home: nothing there is trusted
 //! to be whole, or to be a file and not a link.
 
 use std::fs::{self, OpenOptions};
@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::turn::{Dirs, SystemPrompt};
 
@@ -87,16 +86,4 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
-}
-
-/// Whether the CLI has stored something of the session. It names the directory after the working directory, by rules of its
-/// own, so all are looked through.
-pub(super) fn transcript_exists(dirs: &Dirs, session: Uuid) -> bool {
-    let Ok(projects) = fs::read_dir(config_dir(dirs).join("projects")) else {
-        return false; // silent-ok: the CLI makes the directory with its first session.
-    };
-    let name = format!("{session}.jsonl");
-    projects
-        .flatten()
-        .any(|project| fs::metadata(project.path().join(&name)).is_ok_and(|meta| meta.len() > 0))
 }

@@ -12,6 +12,7 @@ mod lines;
 mod locate;
 mod options;
 mod stream;
+mod transcript;
 mod verdict;
 
 use std::io;
@@ -132,7 +133,7 @@ impl ClaudeBackend {
         while !stop.is_cancelled() {
             let end = self.attempt(turn, session, &probe, observer, stop).await?;
             account(outcome, &end);
-            let stored = files::transcript_exists(&turn.dirs, session.id());
+            let stored = transcript::size(&turn.dirs, session.id()) > 0;
             match heal(session, &end, stored).filter(|_| !replaced) {
                 None => return Ok(Some(end)),
                 Some(next) => session = next,
@@ -173,8 +174,12 @@ impl Backend for ClaudeBackend {
         outcome
     }
 
-    fn session_exists(&self, dirs: &Dirs, session: Uuid) -> bool {
-        files::transcript_exists(dirs, session)
+    fn session_size(&self, dirs: &Dirs, session: Uuid) -> u64 {
+        transcript::size(dirs, session)
+    }
+
+    fn took_prompt(&self, dirs: &Dirs, session: Uuid, since: u64) -> bool {
+        transcript::took_prompt(dirs, session, since)
     }
 }
 
@@ -229,7 +234,7 @@ fn conclude(outcome: &mut TurnOutcome, dirs: &Dirs, end: &Finished, observer: &d
         outcome.partial = end.stream.text();
     }
     outcome.session = end.stream.session.filter(|session| {
-        let stored = files::transcript_exists(dirs, *session);
+        let stored = transcript::size(dirs, *session) > 0;
         if !stored {
             observer.event(Event::Notice {
                 text: UNSAVED_SESSION.to_owned(),

@@ -1,5 +1,7 @@
 //! Sessions that are lost, taken or not saved.
 
+use std::io::Write as _;
+
 use pretty_assertions::assert_eq;
 use reveille_backends::{Backend, Session};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +70,7 @@ async fn a_conversation_that_was_not_saved_is_not_reported_as_a_session() {
         (reply(&outcome), outcome.session, notices(&events)),
         ("done", None, vec![UNSAVED])
     );
-    assert!(!bench.backend().session_exists(&bench.dirs(), session));
+    assert_eq!(bench.backend().session_size(&bench.dirs(), session), 0);
 }
 
 #[tokio::test]
@@ -81,9 +83,35 @@ async fn a_program_that_always_fails_is_not_started_for_ever() {
 }
 
 #[tokio::test]
-async fn a_stored_session_exists() {
+async fn a_stored_session_shows_whether_a_prompt_was_taken() {
     let bench = Bench::new();
+    let backend = bench.backend();
     let session = bench.say("[[error 529]]").await.0.session.unwrap();
-    assert!(bench.backend().session_exists(&bench.dirs(), session));
-    assert!(!bench.backend().session_exists(&bench.dirs(), Uuid::new_v4()));
+    let size = || backend.session_size(&bench.dirs(), session);
+    let took = |since| backend.took_prompt(&bench.dirs(), session, since);
+    let first = size();
+    assert_eq!(first, std::fs::metadata(bench.transcript(session)).unwrap().len());
+    assert_eq!((took(0), took(first)), (true, false));
+    bench.run(bench.turn("[[error 529]]", Session::Resume(session))).await;
+    let second = size();
+    assert_eq!((took(first), took(second)), (true, false));
+    // What the CLI appends when it is started and gets no prompt.
+    let mut file = std::fs::File::options()
+        .append(true)
+        .open(bench.transcript(session))
+        .unwrap();
+    let note = format!("{{\"type\":\"mode\",\"mode\":\"normal\",\"sessionId\":\"{session}\"}}\n");
+    file.write_all(note.as_bytes()).unwrap();
+    assert_eq!((size() > second, took(second)), (true, false));
+    // Half a line is the beginning of something.
+    file.write_all(b"{\"type\":\"us").unwrap();
+    assert!(took(second));
+    let other = Uuid::new_v4();
+    assert_eq!(
+        (
+            backend.session_size(&bench.dirs(), other),
+            backend.took_prompt(&bench.dirs(), other, 0)
+        ),
+        (0, false)
+    );
 }

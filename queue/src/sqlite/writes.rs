@@ -228,7 +228,7 @@ pub(super) fn unbegin(connection: &Connection, lease: Lease) -> Result<(), Fault
         lease,
         "begun_session = NULL, \
          interruptions = iif(begun_session IS NULL, max(interruptions - 1, 0), interruptions), \
-         cut_session = iif(begun_session IS NULL, NULL, cut_session)",
+         cut_session = iif(begun_session IS NULL AND interruptions <= 1, NULL, cut_session)",
         params![lease.turn],
     )
 }

@@ -139,6 +139,21 @@ pub(crate) async fn taking_back_the_second_begin_leaves_the_first_interruption<F
     assert_eq!(glance(&queue, &echo).await, (1, Some(FIRST)));
 }
 
+pub(crate) async fn taking_back_the_second_of_two_leaves_the_session_of_the_first<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let echo = lane("echo");
+    let lease = claimed(&queue, &echo, "n1").await;
+    queue.begin(lease, FIRST).await.unwrap();
+    queue.recover().await.unwrap();
+    let lease = claim(&queue, &echo).await.lease;
+    queue.begin(lease, FIRST).await.unwrap();
+    queue.recover().await.unwrap();
+    let lease = claim(&queue, &echo).await.lease;
+    queue.unbegin(lease).await.unwrap();
+    queue.recover().await.unwrap();
+    assert_eq!(glance(&queue, &echo).await, (1, Some(FIRST)));
+}
+
 pub(crate) async fn two_begins_can_be_taken_back_one_after_the_other<F: Factory>(storage: &F) {
     let queue = storage.open();
     let echo = lane("echo");

@@ -78,6 +78,7 @@ macro_rules! contract {
                     a_begin_can_be_taken_back
                     a_begin_of_a_former_attempt_can_be_taken_back
                     taking_back_the_second_begin_leaves_the_first_interruption
+                    taking_back_the_second_of_two_leaves_the_session_of_the_first
                     two_begins_can_be_taken_back_one_after_the_other
                     recovery_counts_what_it_finds
                     recovery_leaves_settled_and_waiting_turns_alone

@@ -157,7 +157,9 @@ impl Pair {
                 let unbegun = held.map(|turn| {
                     if turn.begun.take().is_none() {
                         turn.cut = turn.cut.saturating_sub(1);
-                        turn.cut_session = None;
+                        if turn.cut == 0 {
+                            turn.cut_session = None;
+                        }
                     }
                 });
                 assert_eq!(done, unbegun);
