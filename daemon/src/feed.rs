@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_queue::{Binding, FeedCursor, QueueError, State};
+use reveille_queue::{Binding, FeedCursor, Queue, QueueError, State};
 use reveille_vault::agent::{Inbound, tag};
 use reveille_vault::{Change, Cursor, Note, NoteId, Query, Vault, VaultError};
 use tokio_util::sync::CancellationToken;
@@ -48,13 +48,31 @@ enum Trouble {
     Queue(#[from] QueueError),
 }
 
+/// Where an earlier run has stopped. A cursor that the vault's log has not reached yet is one of another log: everything is
+/// read again, and what was accepted before is found again.
+async fn stored_cursor(vault: &dyn Vault, queue: &dyn Queue) -> Result<Cursor, QueueError> {
+    let (stored, newest) = (queue.cursor(vault.name()).await?, *vault.watch().borrow());
+    if stored <= newest {
+        return Ok(stored);
+    }
+    tracing::error!(
+        vault = vault.name(),
+        stored,
+        newest,
+        "the vault is another one than before, or an older copy: it is read from its beginning; messages in it that had no \
+         turn yet get one now"
+    );
+    queue.rewind(vault.name()).await?;
+    Ok(0)
+}
+
 impl Feed {
     /// Reads the stored cursor, and all definitions as they are now.
     ///
     /// # Errors
     /// The vault or the queue cannot be read.
     pub(crate) async fn open(vault: Arc<dyn Vault>, inbox: Inbox) -> anyhow::Result<Self> {
-        let at = inbox.queue.cursor(vault.name()).await?;
+        let at = stored_cursor(&*vault, &*inbox.queue).await?;
         let all = Query {
             tags: vec![tag::DEFINITION.into()],
             ..Query::default()

@@ -95,6 +95,12 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn cursor(&self, feed: &str) -> Result<u64, QueueError>;
 
+    /// Puts a feed's cursor back to 0: its log was replaced by another one. Accepted messages stay accepted.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn rewind(&self, feed: &str) -> Result<(), QueueError>;
+
     /// Takes the first waiting turn of a lane that is not held, if no turn of the lane is being worked on and the channel
     /// is not paused. A [`crate::MessageMode::Collect`] turn takes those of its kind with it that stand directly behind it.
     ///

@@ -211,6 +211,50 @@ async fn a_message_that_is_deleted_while_it_waits_does_not_run() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_vault_that_was_replaced_is_read_from_its_beginning() -> Result<()> {
+    let mut daemon = with_eng().await?;
+    let tags = ["agent/message", "agent/message/inbound"];
+    let write = async |daemon: &Daemon, name: &str| {
+        let text = format!("[[reply {name}]]");
+        daemon.note_put(name, &text, &tags, &json!({"agent": "eng"})).await
+    };
+    for name in ["one", "two", "three"] {
+        write(&daemon, name).await?;
+    }
+    daemon.wait_quiet(LIMIT).await?;
+    daemon.stop().await?;
+    let (vaults, copy) = (daemon.state_dir().join("vaults"), daemon.scratch().join("copy.db"));
+    std::fs::copy(vaults.join("default.db"), &copy)?;
+    for file in std::fs::read_dir(&vaults)? {
+        std::fs::remove_file(file?.path())?;
+    }
+
+    daemon.start().await?;
+    daemon.create_agent("eng", "You are an engineer.").await?;
+    write(&daemon, "four").await?;
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    let said = journal.turns.iter().map(|turn| turn.record["reply"].as_str());
+    assert_eq!(
+        said.collect::<Vec<_>>(),
+        ["one", "two", "three", "four"].map(Some),
+        "the new vault's message has its turn"
+    );
+    assert!(daemon.log()?.contains("the vault is another one than before"));
+
+    // Back with the first one: its cursor is beyond the one that is stored now, and nothing in it is answered again.
+    daemon.stop().await?;
+    for file in std::fs::read_dir(&vaults)? {
+        std::fs::remove_file(file?.path())?;
+    }
+    std::fs::copy(&copy, vaults.join("default.db"))?;
+    daemon.start().await?;
+    write(&daemon, "five").await?;
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    assert_eq!(journal.turns.len(), 5);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_message_for_an_agent_whose_definition_broke_is_refused_with_the_reason() -> Result<()> {
     let daemon = with_eng().await?;
     let broken = json!({"name": "eng", "mode": "sideways"});

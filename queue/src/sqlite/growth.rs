@@ -130,6 +130,8 @@ async fn line_up(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     note("accept");
     queue.cursor("home").await.unwrap();
     note("cursor");
+    queue.rewind("elsewhere").await.unwrap();
+    note("rewind");
     let lease = queue.claim(&main).await.unwrap().unwrap().lease;
     note("claim");
     assert_eq!(queue.claim(&main).await.unwrap(), None);

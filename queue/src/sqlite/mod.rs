@@ -255,6 +255,14 @@ impl Queue for SqliteQueue {
         .await
     }
 
+    async fn rewind(&self, feed: &str) -> Result<(), QueueError> {
+        let feed = feed.to_owned();
+        Ok(self
+            .writer
+            .write(move |connection| writes::rewind(connection, &feed), |()| false)
+            .await?)
+    }
+
     async fn claim(&self, lane: &Lane) -> Result<Option<Claim>, QueueError> {
         let (lane, now) = (lane.clone(), self.now());
         let until = self.lease_until(now);

@@ -112,6 +112,13 @@ fn refresh(connection: &Connection, turn: Uuid, message: &Message) -> Result<(),
     Ok(())
 }
 
+pub(super) fn rewind(connection: &Connection, feed: &str) -> Result<(), Fault> {
+    connection
+        .prepare_cached("DELETE FROM cursors WHERE feed = ?")?
+        .execute([feed])?;
+    Ok(())
+}
+
 pub(super) fn claim(
     connection: &Connection,
     lane: &Lane,

@@ -168,6 +168,31 @@ pub(crate) async fn a_cursor_never_moves_back<F: Factory>(storage: &F) {
     assert_eq!(drain(&queue, &echo).await, ["n1"]);
 }
 
+pub(crate) async fn a_feed_that_was_replaced_begins_anew<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let echo = lane("echo");
+    queue
+        .accept(vec![message(&echo, "n1")], cursor("home", 9))
+        .await
+        .unwrap();
+    queue.accept(Vec::new(), cursor("other", 9)).await.unwrap();
+    queue.rewind("home").await.unwrap();
+    queue.rewind("unknown").await.unwrap();
+    assert_eq!(
+        (
+            queue.cursor("home").await.unwrap(),
+            queue.cursor("other").await.unwrap()
+        ),
+        (0, 9)
+    );
+    queue
+        .accept(vec![message(&echo, "n1"), message(&echo, "n2")], cursor("home", 2))
+        .await
+        .unwrap();
+    assert_eq!(queue.cursor("home").await.unwrap(), 2);
+    assert_eq!(drain(&queue, &echo).await, ["n1", "n2"]);
+}
+
 pub(crate) async fn nothing_is_a_fine_batch<F: Factory>(storage: &F) {
     let queue = storage.open();
     assert_eq!(queue.accept(Vec::new(), None).await.unwrap(), []);

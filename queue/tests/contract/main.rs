@@ -41,6 +41,7 @@ macro_rules! contract {
                     answers_come_in_the_given_order
                     a_cursor_moves_with_its_messages
                     a_cursor_never_moves_back
+                    a_feed_that_was_replaced_begins_anew
                     nothing_is_a_fine_batch
                     hostile_bodies_come_back_unchanged
                     hostile_texts_come_back_unchanged
