@@ -8,7 +8,7 @@ use reveille_queue::{
     Accepted, Binding, ChannelName, FeedCursor, Lane, Message, MessageMode, Queue, QueueError, ThreadKey,
 };
 use reveille_vault::agent::{self, Inbound, Mode};
-use reveille_vault::{Cursor, Key, NoteId};
+use reveille_vault::{Cursor, Key, NoteId, Vault};
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -18,6 +18,8 @@ use crate::registry::Registry;
 use crate::stamp;
 use crate::worker::Workers;
 
+/// How long a door waits for the feed.
+const FEED_PATIENCE: Duration = Duration::from_secs(2);
 /// Status on the note of a message whose agent is not there.
 pub(crate) const WAITING: &str = "waiting";
 /// Most waiting messages whose notes are looked at when their agent comes.
@@ -103,6 +105,13 @@ impl Inbox {
             (None, Mode::MultiThreaded) => ThreadKey::Single(note.to_owned()),
         };
         Lane { channel, thread }
+    }
+
+    /// Waits until the feed has taken everything that the vault has now; false when that takes long. What was written is safe
+    /// all the same.
+    pub(crate) async fn caught_up(&self, vault: &dyn Vault) -> bool {
+        let newest = *vault.watch().borrow();
+        self.progress.wait(vault.name(), newest, FEED_PATIENCE).await
     }
 
     fn mode(&self, message: &Inbound) -> MessageMode {

@@ -1,7 +1,5 @@
 //! Messages from outside the vault become inbound notes.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_transports::{Incoming, Intake, Refusal, Taken};
@@ -12,8 +10,6 @@ use uuid::Uuid;
 use crate::crash;
 use crate::inbox::Inbox;
 
-/// How long a door waits for the feed. The message is safe all the same; only its turn is not known yet.
-const FEED_PATIENCE: Duration = Duration::from_secs(2);
 /// Namespace of notes that are named by their sender's idempotency key.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2b1f_9a64_7c3d_4e55_8d0e_6f20_9b7c_4d02);
 
@@ -82,8 +78,7 @@ impl Inbox {
     /// The turn of a message that has just been written, once the feed has taken it. The feed is the one road into the queue:
     /// whoever writes two messages gets them worked on in that order, by whichever door each of them came.
     async fn turn_of(&self, vault: &dyn Vault, note: &NoteId) -> Option<String> {
-        let newest = *vault.watch().borrow();
-        if !self.progress.wait(vault.name(), newest, FEED_PATIENCE).await {
+        if !self.caught_up(vault).await {
             tracing::warn!(%note, "the message is stored; the queue takes it when it can");
             return None;
         }

@@ -16,7 +16,6 @@ use super::error::{ApiError, Body, Segment};
 use super::turns::usd;
 use crate::inbox::shown;
 use crate::registry::Listed;
-use crate::stamp;
 use crate::worker::LiveTurn;
 
 /// Characters of the role that a list shows.
@@ -196,17 +195,18 @@ pub(super) async fn create(
         created_at: None,
     };
     let note = vault.create(new).await?;
-    // The feed will find nothing new; the answer already knows the agent.
-    api.registry.apply(vault, &note.id, Some(&note));
-    if let Err(error) = api.inbox.adopt(std::slice::from_ref(&name)).await {
-        tracing::warn!(%error, name, "the agent is there; what waits for it is looked at when the feed meets its note");
-    }
+    // The feed alone says who there is: an edit that comes meanwhile is not rolled back by what was written here.
+    api.inbox.caught_up(&**vault).await;
     // The agent is there, whether or not its activity can be told.
     let activity = activity(&api).await.unwrap_or_else(|error| {
         tracing::warn!(?error, "the activity of a new agent is not known");
         Activity::default()
     });
-    Ok((StatusCode::CREATED, Json(view(&find(&api, &name)?, &activity))))
+    let made = match find(&api, &name) {
+        Ok(listed) => view(&listed, &activity),
+        Err(_) => json!({ "name": name, "vault": vault.name(), "note_id": note.id, "status": "pending" }),
+    };
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
 /// `DELETE /api/agents/{name}`: removes the definition note. What is in line waits for an agent of that name.
@@ -217,21 +217,7 @@ pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Re
         .get(&listed.vault)
         .ok_or_else(|| ApiError::unknown_agent(&name))?;
     vault.delete(&Key::Id(listed.note.clone())).await?;
-    // The feed will find nothing new, so what follows from it is done here: another definition may now hold the name.
-    let effect = api.registry.apply(vault, &listed.note, None);
-    if let Err(error) = api.inbox.adopt(&effect.woken).await {
-        tracing::warn!(%error, name, "who holds the name now begins with its next message");
-    }
-    if let Err(error) = api.queue.unbind(vault.name(), listed.note.as_str()).await {
-        tracing::warn!(%error, name, "the next start forgets what the note defined");
-    }
-    for id in &effect.restamp {
-        if let Some(stamp) = api.registry.stamp(vault.name(), id)
-            && let Err(error) = stamp::show_by_id(&**vault, id, stamp.status, &stamp.detail).await
-        {
-            tracing::warn!(%error, note = %id, "a definition does not say yet what became of it; the next start writes it");
-        }
-    }
+    api.inbox.caught_up(&**vault).await;
     let waiting = match api.queue.overview().await {
         Ok(channels) => channels
             .iter()
