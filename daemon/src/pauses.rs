@@ -46,8 +46,11 @@ impl Pauses {
 
     /// Ends what a start mends, then each pause when its time has come, until `drain`.
     pub(crate) async fn run(self, workers: Workers, drain: CancellationToken) {
-        if let Err(error) = self.mend().await {
-            tracing::error!(%error, "agents that wait for a sign-in go on waiting; resume them by hand");
+        match self.mend().await {
+            Ok(mended) => workers.wake_channels(&mended),
+            Err(error) => {
+                tracing::error!(%error, "agents that wait for a sign-in go on waiting; resume them by hand");
+            }
         }
         let mut known = Vec::new();
         loop {
@@ -77,11 +80,15 @@ impl Pauses {
         }
     }
 
-    async fn mend(&self) -> Result<(), QueueError> {
+    /// The channels that wait no more.
+    async fn mend(&self) -> Result<Vec<String>, QueueError> {
+        let mut mended = Vec::new();
         for (channel, _) in self.queue.pauses().await? {
-            self.queue.resume(&channel, &MENDED_BY_A_START).await?;
+            if self.queue.resume(&channel, &MENDED_BY_A_START).await? {
+                mended.push(channel.to_string());
+            }
         }
-        Ok(())
+        Ok(mended)
     }
 }
 
