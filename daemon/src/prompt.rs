@@ -143,15 +143,9 @@ mod tests {
 
     fn message() -> Inbound {
         Inbound {
-            agent: "eng".into(),
             text: "/help me".into(),
             sender: "ann".into(),
-            subject: None,
-            mode: None,
-            reply_to: None,
-            correlation_id: None,
-            delegation_depth: 0,
-            callback: None,
+            ..Inbound::blank("eng".into())
         }
     }
 

@@ -30,6 +30,19 @@ pub struct Incoming {
     pub correlation_id: Option<String>,
     /// The sender's own identity of the message. The same one again is the same message.
     pub idempotency_key: Option<String>,
+    /// Where it stands in a chain of hand-overs; a message without it begins one.
+    pub link: Option<Link>,
+}
+
+/// A place in a chain of hand-overs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The chain.
+    pub chain: String,
+    /// Hand-overs up to here.
+    pub depth: u32,
+    /// The turn that hands over; absent when a person goes on with a chain.
+    pub turn: Option<String>,
 }
 
 /// The message is durable.

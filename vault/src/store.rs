@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::embedded::rules;
 use crate::note::{Metadata, Note, NoteId};
 
 /// Position in a vault's change log. Starts at 0; grows by one or more with each change; never reused.
@@ -44,6 +45,16 @@ pub struct NewNote {
     pub metadata: Metadata,
     /// Now, when absent.
     pub created_at: Option<Timestamp>,
+}
+
+impl NewNote {
+    /// The note that comes of it, without writing one: for what depends on how it will be stored.
+    ///
+    /// # Errors
+    /// [`VaultError::Empty`], [`VaultError::Invalid`].
+    pub fn preview(&self) -> Result<Note, VaultError> {
+        rules::created(self.clone(), Timestamp::now())
+    }
 }
 
 /// What a patch does to the body.
@@ -87,6 +98,17 @@ pub struct Patch {
     pub remove_tags: Vec<String>,
     /// New time of creation.
     pub created_at: Option<Timestamp>,
+}
+
+impl Patch {
+    /// What it makes of a note, without writing it.
+    ///
+    /// # Errors
+    /// [`VaultError::Empty`], [`VaultError::EditNotFound`], [`VaultError::EditAmbiguous`], [`VaultError::Invalid`].
+    pub fn preview(&self, note: &Note) -> Result<Note, VaultError> {
+        let after = rules::patched(note, self.clone(), Precondition::Force, note.updated_at)?;
+        Ok(after.unwrap_or_else(|| note.clone()))
+    }
 }
 
 /// What must hold for a patch to be applied.
@@ -204,6 +226,9 @@ pub enum VaultError {
     /// Something in the request breaks a rule.
     #[error("{0}")]
     Invalid(String),
+    /// Who asks may not do that.
+    #[error("{0}")]
+    Forbidden(String),
     /// The vault cannot be used now (disk full, file gone, peer down). Asking again later may help.
     #[error("the vault {vault:?} is not usable now: {reason}")]
     Unavailable {

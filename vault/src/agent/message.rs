@@ -85,6 +85,13 @@ pub struct Inbound {
     /// How many hand-overs led here.
     #[serde(default)]
     pub delegation_depth: u32,
+    /// The chain of hand-overs that it belongs to, as its note names it. A message that names none begins one:
+    /// see [`Inbound::chain_of`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
+    /// The turn that wrote it; absent when a person or a program did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated_by: Option<String>,
     /// What a callback reports; absent on ordinary messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
@@ -118,8 +125,16 @@ impl Inbound {
             reply_to: None,
             correlation_id: None,
             delegation_depth: 0,
+            chain: None,
+            delegated_by: None,
             callback: None,
         }
+    }
+
+    /// The chain of hand-overs that the message in this note belongs to. The first one names the chain.
+    #[must_use]
+    pub fn chain_of(&self, note: &str) -> String {
+        self.chain.clone().unwrap_or_else(|| note.to_owned())
     }
 
     /// Whether a note wakes an agent: it carries the inbound tag, and is neither an answer of an agent nor a definition.
@@ -150,10 +165,6 @@ impl Inbound {
         {
             return Err(RouteError::BadAgent(agent.chars().take(80).collect()));
         }
-        let depth = note
-            .text("delegation_depth")
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0);
         let callback = note.text("callback").filter(|flag| flag == "true").and_then(|_| {
             Some(Callback {
                 status: note.text("status")?,
@@ -169,9 +180,12 @@ impl Inbound {
             subject: text_of("subject").or_else(|| text_of("thread")),
             // Another word is somebody else's: the message still goes its usual way.
             mode: text_of("mode").and_then(|word| MessageMode::parse(&word)),
-            reply_to: text_of("reply_to"),
+            // A callback ends there: two agents that answer each other's reports would never stop.
+            reply_to: text_of("reply_to").filter(|_| callback.is_none()),
             correlation_id: text_of("correlation_id"),
-            delegation_depth: depth,
+            delegation_depth: note.text("delegation_depth").map_or(0, |text| depth(&text)),
+            chain: text_of("chain_id"),
+            delegated_by: text_of("delegated_by"),
             callback,
         })
     }
@@ -191,12 +205,14 @@ impl Inbound {
         put("ts", Some(millis::format(at)));
         put("subject", self.subject.clone());
         put("mode", self.mode.map(|mode| mode.as_str().to_owned()));
-        put("reply_to", self.reply_to.clone());
+        put("reply_to", self.reply_to.clone().filter(|_| self.callback.is_none()));
         put("correlation_id", self.correlation_id.clone());
         put(
             "delegation_depth",
             (self.delegation_depth > 0).then(|| self.delegation_depth.to_string()),
         );
+        put("chain_id", self.chain.clone());
+        put("delegated_by", self.delegated_by.clone());
         if let Some(callback) = &self.callback {
             put("callback", Some("true".into()));
             put("status", Some(callback.status.clone()));
@@ -213,6 +229,20 @@ impl Inbound {
             created_at: Some(at),
         }
     }
+}
+
+/// A depth as notes have it: a number above zero, cut to a whole one. Anything else counts as none.
+fn depth(text: &str) -> u32 {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && *number > 0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "above zero; what is too large becomes the largest"
+    )]
+    number.map_or(0, |number| number as u32)
 }
 
 /// What an outbound note is.
@@ -348,6 +378,19 @@ mod tests {
         }
     }
 
+    fn callback() -> Callback {
+        Callback {
+            status: "ok".into(),
+            source_channel: "ops".into(),
+            source_thread: Some("t".into()),
+            source_message: Some("m".into()),
+        }
+    }
+
+    fn rendered(message: &Inbound) -> NewNote {
+        message.render(NoteId::new("n1").unwrap(), "2026-01-01T00:00:00Z".parse().unwrap())
+    }
+
     #[test]
     fn a_rendered_message_reads_back() {
         let message = Inbound {
@@ -359,32 +402,117 @@ mod tests {
             reply_to: None,
             correlation_id: Some("c".into()),
             delegation_depth: 2,
-            callback: Some(Callback {
-                status: "ok".into(),
-                source_channel: "ops".into(),
-                source_thread: Some("t".into()),
-                source_message: None,
-            }),
+            chain: Some("n0".into()),
+            delegated_by: Some("t0".into()),
+            callback: Some(callback()),
         };
-        let at = "2026-01-01T00:00:00Z".parse().unwrap();
-        let new = message.render(NoteId::new("n1").unwrap(), at);
+        let new = rendered(&message);
         let tags: Vec<&str> = new.tags.iter().map(String::as_str).collect();
         let read = note(&tags, Value::Object(new.metadata.clone()));
         assert_eq!(Inbound::parse(&read), Ok(message));
     }
 
     #[test]
-    fn a_depth_that_is_no_number_counts_as_none() {
+    fn tc_cb_13_what_a_delegation_says_is_read_from_the_note() {
+        let read = |metadata: Value| Inbound::parse(&note(&[tag::INBOUND], metadata)).unwrap();
+        let told = read(json!({
+            "agent": "a", "reply_to": "boss", "correlation_id": "c", "delegation_depth": "3", "colour": "red"
+        }));
+        let expected = Inbound {
+            text: "hello".into(),
+            reply_to: Some("boss".into()),
+            correlation_id: Some("c".into()),
+            delegation_depth: 3,
+            ..Inbound::blank("a".into())
+        };
+        assert_eq!(told, expected);
+        let silent = Inbound {
+            text: "hello".into(),
+            ..Inbound::blank("a".into())
+        };
+        for nothing in [
+            json!({"agent": "a"}),
+            json!({"agent": "a", "reply_to": " ", "correlation_id": 7}),
+        ] {
+            assert_eq!(read(nothing), silent);
+        }
         for (depth, expected) in [
             (json!("2"), 2),
             (json!(3), 3),
+            (json!("2.9"), 2),
+            (json!("1e99"), u32::MAX),
             (json!("-5"), 0),
             (json!("abc"), 0),
+            (json!("inf"), 0),
+            (json!("NaN"), 0),
             (json!(""), 0),
+            (json!(null), 0),
         ] {
-            let message =
-                Inbound::parse(&note(&[tag::INBOUND], json!({"agent": "a", "delegation_depth": depth}))).unwrap();
-            assert_eq!(message.delegation_depth, expected);
+            let message = read(json!({"agent": "a", "delegation_depth": depth}));
+            assert_eq!(message.delegation_depth, expected, "{depth}");
         }
+    }
+
+    #[test]
+    fn a_message_without_a_chain_begins_one() {
+        let first = Inbound::blank("a".into());
+        assert_eq!(first.chain_of("n1"), "n1");
+        let next = Inbound {
+            chain: Some("n1".into()),
+            ..first
+        };
+        assert_eq!(next.chain_of("n2"), "n1");
+    }
+
+    #[test]
+    fn tc_cb_18_a_callback_note_has_these_tags_and_this_metadata() {
+        let message = Inbound {
+            text: "[callback] ops finished (ok).".into(),
+            sender: "callback:ops".into(),
+            correlation_id: Some("c".into()),
+            delegation_depth: 3,
+            chain: Some("n0".into()),
+            callback: Some(callback()),
+            ..Inbound::blank("boss".into())
+        };
+        let note = rendered(&message);
+        assert_eq!(note.tags, ["agent/message", "agent/message/inbound"]);
+        let expected = json!({
+            "agent": "boss", "direction": "inbound", "sender": "callback:ops", "ts": "2026-01-01T00:00:00.000Z",
+            "callback": "true", "status": "ok", "source_channel": "ops", "source_thread": "t", "source_message": "m",
+            "correlation_id": "c", "delegation_depth": "3", "chain_id": "n0",
+        });
+        assert_eq!(Value::Object(note.metadata), expected);
+    }
+
+    #[test]
+    fn tc_cb_19_what_a_callback_does_not_know_it_does_not_say() {
+        let message = Inbound {
+            callback: Some(Callback {
+                source_message: None,
+                ..callback()
+            }),
+            ..Inbound::blank("boss".into())
+        };
+        let metadata = rendered(&message).metadata;
+        for absent in ["source_message", "correlation_id", "channel"] {
+            assert_eq!(metadata.get(absent), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn tc_cb_20_a_callback_asks_for_no_callback() {
+        let message = Inbound {
+            reply_to: Some("ops".into()),
+            callback: Some(callback()),
+            ..Inbound::blank("boss".into())
+        };
+        assert_eq!(rendered(&message).metadata.get("reply_to"), None);
+        // Nor when it was written by hand.
+        let by_hand = json!({
+            "agent": "boss", "callback": "true", "status": "ok", "source_channel": "ops", "reply_to": "ops",
+        });
+        let read = Inbound::parse(&note(&[tag::INBOUND], by_hand)).unwrap();
+        assert_eq!((read.callback.is_some(), read.reply_to), (true, None));
     }
 }

@@ -7,7 +7,7 @@ mod fault;
 mod listing;
 mod read;
 mod readers;
-mod rules;
+pub(crate) mod rules;
 mod schema;
 mod write;
 mod writer;

@@ -13,7 +13,7 @@ const TAG_BYTES: usize = 256;
 const PATH_BYTES: usize = 1024;
 
 /// The note that `new` asks for.
-pub(super) fn created(new: NewNote, now: Timestamp) -> Result<Note, VaultError> {
+pub(crate) fn created(new: NewNote, now: Timestamp) -> Result<Note, VaultError> {
     let note = Note {
         id: new.id.unwrap_or_else(NoteId::generate),
         path: new.path.as_deref().map(checked_path).transpose()?.flatten(),
@@ -28,7 +28,7 @@ pub(super) fn created(new: NewNote, now: Timestamp) -> Result<Note, VaultError> 
 }
 
 /// The note after `patch`, or `None` when the patch changes nothing.
-pub(super) fn patched(
+pub(crate) fn patched(
     note: &Note,
     patch: Patch,
     precondition: Precondition,
