@@ -334,14 +334,11 @@ impl Run<'_> {
             other => format!("did not finish ({})", other.as_str()),
         };
         let message = Inbound {
-            agent: requester.clone(),
             text: format!("[callback] {name} {how}. The metadata of this note links its thread and its reply."),
             sender: format!("callback:{name}"),
-            subject: None,
-            mode: None,
-            reply_to: None,
             correlation_id: asked.correlation_id.clone(),
             delegation_depth: depth + 1,
+            chain: Some(self.chain_of(turn)),
             callback: Some(Callback {
                 status: status.to_owned(),
                 source_channel: name.clone(),
@@ -350,6 +347,7 @@ impl Run<'_> {
                     .filter(|note| note.kind == OutboundKind::Reply)
                     .map(|note| note.id.to_string()),
             }),
+            ..Inbound::blank(requester.clone())
         };
         let id = derived(turn, "callback");
         Ok(Some(Effect::Callback {

@@ -44,16 +44,18 @@ impl Intake for Inbox {
             }
             None => NoteId::generate(),
         };
+        let link = message.link;
         let inbound = Inbound {
-            agent: message.agent,
             text: message.text,
             sender: message.sender,
             subject: message.subject,
             mode: message.mode.as_deref().and_then(MessageMode::parse),
             reply_to: message.reply_to,
             correlation_id: message.correlation_id,
-            delegation_depth: 0,
-            callback: None,
+            delegation_depth: link.as_ref().map_or(0, |link| link.depth),
+            chain: link.as_ref().map(|link| link.chain.clone()),
+            delegated_by: link.and_then(|link| link.turn),
+            ..Inbound::blank(message.agent)
         };
         let vault = agent.vault.name().to_owned();
         match agent.vault.create(inbound.render(id.clone(), Timestamp::now())).await {

@@ -11,6 +11,7 @@ mod claude;
 mod cli;
 mod config;
 mod crash;
+mod delegation;
 mod effects;
 mod ending;
 mod feed;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::claude::Claude;
 use crate::config::{Config, SandboxMode};
+use crate::delegation::Passes;
 use crate::feed::Feed;
 use crate::http::{self, Api, Auth, session::sign_in_url};
 use crate::inbox::{Inbox, Progress};
@@ -110,6 +111,10 @@ impl Options {
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
         let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(&vaults));
         let backend: Arc<dyn Backend> = claude.clone();
+        let passes = Passes::new(
+            local_url(address),
+            std::env::current_exe().ok(), // silent-ok: then turns are not told where the program is
+        );
         let context = Context {
             queue: Arc::clone(&queue),
             registry: registry.clone(),
@@ -122,6 +127,7 @@ impl Options {
             limits: config.limits.clone(),
             reservations: Reservations::default(),
             pauses: Pauses::new(Arc::clone(&queue)),
+            passes: passes.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let inbox = Inbox {
@@ -140,6 +146,7 @@ impl Options {
             address,
             config.auth.session.0,
             config.server.hosts.clone(),
+            passes,
         );
         let api = Api {
             auth,
@@ -180,6 +187,16 @@ impl Options {
             delivered,
         })
     }
+}
+
+/// The address for programs on this machine.
+fn local_url(bound: SocketAddr) -> String {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, bound.port()))
 }
 
 fn cannot_bind(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {

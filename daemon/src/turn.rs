@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::attempts;
 use crate::begun::Marker;
 use crate::crash;
+use crate::delegation::Origin;
 use crate::ending::{Ending, spend_of};
 use crate::inbox::WAITING;
 use crate::limits::{self, Allowance, Check, DAY_BUDGET};
@@ -346,6 +347,9 @@ impl Run<'_> {
     ) -> Option<Ending> {
         let (mut request, notices, words) = self.request(&plan).await;
         request.budget_usd = allowance.map(Allowance::usd);
+        // Void as soon as this attempt is over or shall end.
+        let pass = self.context.passes.issue(Origin::of(self));
+        request.env.extend(pass.env());
         let thread_note = self.show_working();
         for text in notices.clone() {
             self.context
@@ -384,7 +388,11 @@ impl Run<'_> {
                     Ok(()) => {}
                 },
             }
+            if halt.is_cancelled() {
+                pass.revoke();
+            }
         };
+        drop(pass);
         crash::point("turn.ran");
         if let Err(error) = thread_note.await {
             tracing::warn!(%error, "the task that marks the thread as working failed");

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::config::{Claude, Limits};
+use crate::delegation::Passes;
 use crate::gate::Gate;
 use crate::limits::Reservations;
 use crate::live::Hub;
@@ -51,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) reservations: Reservations,
     /// Agents that wait.
     pub(crate) pauses: Pauses,
+    /// What running turns show at the door.
+    pub(crate) passes: Passes,
 }
 
 /// A turn that runs now.

@@ -1,4 +1,5 @@
-//! Who may ask. One admin token from the state directory; browsers sign in once by a link and then carry a cookie.
+//! Who may ask. One admin token from the state directory; browsers sign in once by a link and then carry a cookie; a turn
+//! has a token of its own while it runs.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +16,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
+use super::caller::{Caller, check_turn};
 use super::error::ApiError;
+use crate::delegation::Passes;
 use crate::state_dir::secret;
 
 /// How long a sign-in link works.
@@ -43,11 +46,12 @@ struct Inner {
     hosts: Vec<String>,
     /// Digest of a code and the end of its life.
     links: Mutex<HashMap<Digest, Instant>>,
+    passes: Passes,
 }
 
 impl Auth {
     /// For one admin token. Cookies are not kept apart by port, so their name carries it.
-    pub(crate) fn new(token: &str, bound: SocketAddr, session: Duration, hosts: Vec<String>) -> Self {
+    pub(crate) fn new(token: &str, bound: SocketAddr, session: Duration, hosts: Vec<String>, passes: Passes) -> Self {
         let inner = Inner {
             token: digest(token),
             key: digest(&format!("reveille cookie key\n{token}")),
@@ -55,6 +59,7 @@ impl Auth {
             session,
             hosts,
             links: Mutex::default(),
+            passes,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -108,13 +113,7 @@ impl Auth {
     }
 
     fn holds_token(&self, headers: &HeaderMap) -> bool {
-        let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-            return false;
-        };
-        let Some((scheme, token)) = value.split_once(' ') else {
-            return false;
-        };
-        scheme.eq_ignore_ascii_case("bearer") && bool::from(digest(token.trim()).ct_eq(&self.inner.token))
+        bearer(headers).is_some_and(|token| bool::from(digest(token).ct_eq(&self.inner.token)))
     }
 
     fn holds_cookie(&self, headers: &HeaderMap) -> bool {
@@ -155,6 +154,13 @@ impl Auth {
     }
 }
 
+/// The token that a request carries.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?; // silent-ok: no text, so no token of ours
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// Whether a browser sent the request from a page of ours. Only browsers send cookies, and all of them say where from.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -183,31 +189,57 @@ pub(crate) async fn check_host(State(auth): State<Auth>, request: Request, next:
     .into_response()
 }
 
-/// Lets a request pass that carries the admin token, or the cookie of a browser that signed in.
+/// Lets a request pass that carries the admin token, the cookie of a browser that signed in, or the token of a turn that
+/// runs; that one only as far as a turn may go. The handlers find the [`Caller`] in the request.
 pub(crate) async fn check_caller(State(auth): State<Auth>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    if auth.holds_token(headers) {
-        return next.run(request).await;
+    match auth.admit(request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => {
+            let unknown = refusal.status == StatusCode::UNAUTHORIZED;
+            let mut refusal = refusal.into_response();
+            if unknown {
+                let bearer = http::HeaderValue::from_static("Bearer");
+                refusal.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+            }
+            refusal
+        }
     }
-    if auth.holds_cookie(headers) {
+}
+
+impl Auth {
+    async fn admit(&self, mut request: Request) -> Result<Request, ApiError> {
+        let headers = request.headers();
+        if self.holds_token(headers) {
+            request.extensions_mut().insert(Caller::Operator);
+            return Ok(request);
+        }
+        if let Some(token) = bearer(headers).filter(|token| Passes::is_one(token)) {
+            let origin = self.inner.passes.check(token).ok_or_else(turn_is_over)?;
+            let mut request = check_turn(&origin, request).await?;
+            request.extensions_mut().insert(Caller::Turn(origin));
+            return Ok(request);
+        }
+        if !self.holds_cookie(headers) {
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "This needs the admin token or a signed-in browser.")
+                .then("Run `reveille open` for a sign-in link; programs send `Authorization: Bearer` with the token from the state directory."));
+        }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         if reads || same_origin(headers) {
-            return next.run(request).await;
+            request.extensions_mut().insert(Caller::Operator);
+            return Ok(request);
         }
-        return ApiError::new(
-            StatusCode::FORBIDDEN,
-            "cross_site",
-            "The request came from another site.",
-        )
-        .into_response();
+        let message = "The request came from another site.";
+        Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", message))
     }
-    let mut refusal = ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "This needs the admin token or a signed-in browser.")
-        .then("Run `reveille open` for a sign-in link; programs send `Authorization: Bearer` with the token from the state directory.")
-        .into_response();
-    refusal
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
-    refusal
+}
+
+fn turn_is_over() -> ApiError {
+    ApiError::new(
+        StatusCode::UNAUTHORIZED,
+        "turn_is_over",
+        "This token belongs to no turn that runs now; the token of a turn ends with the turn.",
+    )
+    .then("Nothing was done. What is still to do belongs into another turn: send the agent a message.")
 }
 
 #[cfg(test)]
@@ -220,7 +252,12 @@ mod tests {
             SocketAddr::from(([127, 0, 0, 1], 7)),
             Duration::from_secs(60),
             vec!["box.lan".into()],
+            passes(),
         )
+    }
+
+    fn passes() -> Passes {
+        Passes::new("http://127.0.0.1:7".into(), None)
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -245,6 +282,7 @@ mod tests {
             SocketAddr::from(([127, 0, 0, 1], 7)),
             Duration::from_secs(60),
             vec![],
+            passes(),
         );
         assert!(!elsewhere.holds_cookie(&headers(&[("cookie", pair)])));
     }

@@ -2,21 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
+use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode};
 use reveille_queue::{ChannelName, Turn};
-use reveille_transports::{Incoming, Intake as _, Refusal};
+use reveille_transports::{Incoming, Intake as _, Link, Refusal};
 use reveille_vault::agent::{MessageMode, Outbound, tag};
 use reveille_vault::note::millis;
 use reveille_vault::{Key, Note, NoteId, Query, Vault};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Api;
 use super::error::{ApiError, Body, Segment};
 use super::turns::usd;
+use super::{Api, Caller};
+use crate::limits::{DEPTH_MAX, TOO_DEEP};
 
 /// Messages of a transcript unless asked otherwise, and at most.
 const MESSAGES: u32 = 200;
@@ -31,6 +32,8 @@ pub(super) struct Send {
     mode: Option<String>,
     reply_to: Option<String>,
     correlation_id: Option<String>,
+    /// Goes on with this chain. A turn cannot choose: its own counts.
+    chain_id: Option<String>,
 }
 
 impl From<Refusal> for ApiError {
@@ -68,6 +71,7 @@ fn message_mode(word: Option<String>) -> Result<Option<String>, ApiError> {
 /// `POST /api/channels/{channel}/send`
 pub(super) async fn send(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Segment(channel): Segment,
     headers: HeaderMap,
     Body(send): Body<Send>,
@@ -88,20 +92,40 @@ pub(super) async fn send(
             ApiError::new(StatusCode::NOT_FOUND, "unknown_agent", message).then("Nothing was sent. Correct the name.")
         );
     }
+    let (sender, link) = match &caller {
+        Caller::Operator => {
+            let link = some(send.chain_id).map(|chain| Link {
+                chain,
+                depth: 0,
+                turn: None,
+            });
+            (some(send.sender).unwrap_or_else(|| "operator".into()), link)
+        }
+        Caller::Turn(origin) if origin.is_exhausted() => return Err(too_deep()),
+        Caller::Turn(origin) => (origin.sender(), Some(origin.link())),
+    };
     let incoming = Incoming {
         agent: channel,
         text: send.text,
-        sender: some(send.sender).unwrap_or_else(|| "operator".into()),
+        sender,
         subject: some(send.subject).or_else(|| some(send.thread)),
         mode: message_mode(some(send.mode))?,
         reply_to,
         correlation_id: some(send.correlation_id),
         idempotency_key: key.map(str::to_owned),
+        link,
     };
     let taken = api.inbox.take(incoming).await?;
     Ok(Json(
         json!({ "ok": true, "id": taken.note, "vault": taken.vault, "turn": taken.turn }),
     ))
+}
+
+fn too_deep() -> ApiError {
+    let message = format!("This work was handed on {DEPTH_MAX} times in a row, which is the limit");
+    ApiError::new(StatusCode::CONFLICT, TOO_DEEP, message).then(
+        "Nothing was sent. Do what is left in this turn, or say in the answer what is missing: a person can send it anew.",
+    )
 }
 
 #[derive(Deserialize)]

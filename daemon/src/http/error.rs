@@ -84,6 +84,7 @@ impl From<VaultError> for ApiError {
             VaultError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             VaultError::PathTaken { .. } => (StatusCode::CONFLICT, "path_conflict"),
             VaultError::IdTaken { .. } => (StatusCode::CONFLICT, "id_conflict"),
+            VaultError::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             VaultError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable"),
             _ => (StatusCode::BAD_REQUEST, "invalid_note"),
         };

@@ -2,6 +2,7 @@
 
 mod agents;
 mod auth;
+mod caller;
 mod channels;
 mod client;
 mod error;
@@ -27,6 +28,7 @@ use reveille_vault::Vault;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use auth::Auth;
+pub(crate) use caller::Caller;
 use error::ApiError;
 pub(crate) use serve::serve;
 

@@ -55,6 +55,8 @@ pub(super) fn view(turn: &Turn) -> Result<Value, ApiError> {
         "message": turn.message.note,
         "text": message.text,
         "sender": message.sender,
+        "chain": message.chain_of(&turn.message.note),
+        "delegation_depth": message.delegation_depth,
         "state": turn.state,
         "interruptions": turn.interruptions,
         "accepted_at": turn.accepted_at,

@@ -260,6 +260,7 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
             vault_failure(StatusCode::CONFLICT, "ambiguous", message, json!({ "count": count }))
         }
         VaultError::Invalid(_) => Failure::Invalid { field: None, message }.parts(),
+        VaultError::Forbidden(_) => vault_failure(StatusCode::FORBIDDEN, "forbidden", message, json!({})),
         VaultError::Unavailable { .. } => {
             tracing::warn!(error = message, "a request to a vault failed");
             vault_failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, json!({}))

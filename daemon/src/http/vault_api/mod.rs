@@ -2,7 +2,7 @@
 //!
 //! Keys are camelCase and errors carry `error`, `error_type` and `message`, because that is the contract of this API. Bad
 //! input answers 4xx and names the field; what is not supported yet is refused instead of being ignored.
-//! Authentication and the limit of body sizes are layers around this router.
+//! Authentication and the limit of body sizes are layers around this router; the first leaves the caller in the request.
 
 mod answer;
 mod body;
@@ -19,10 +19,12 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::{any, get};
-use reveille_vault::Vault;
+use reveille_vault::{Vault, VaultError};
 use serde_json::json;
 
 use self::answer::Failure;
+use super::Caller;
+use crate::delegation::MarkingVault;
 
 /// The vaults by name.
 pub(crate) type Vaults = Arc<BTreeMap<String, Arc<dyn Vault>>>;
@@ -77,12 +79,16 @@ impl FromRequestParts<Vaults> for Target {
                 .map(|(_, value)| value.to_owned())
         };
         let name = param("name").unwrap_or_default();
+        let key = param("key").unwrap_or_default();
         let Some(vault) = vaults.get(&name).cloned() else {
             return Err(Failure::UnknownVault { name });
         };
-        Ok(Self {
-            vault,
-            key: param("key").unwrap_or_default(),
-        })
+        let vault = match parts.extensions.get::<Caller>() {
+            Some(Caller::Operator) => vault,
+            Some(Caller::Turn(origin)) => Arc::new(MarkingVault::new(vault, Arc::clone(origin))),
+            // To let a request in without knowing whose it is would be a mistake of ours.
+            None => return Err(VaultError::Forbidden("it is not known who asks".into()).into()),
+        };
+        Ok(Self { vault, key })
     }
 }

@@ -7,9 +7,9 @@ mod writes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::{Extension, Router};
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use reveille_vault::EmbeddedVault;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use super::{Vaults, router};
+use super::{Caller, Vaults, router};
 
 const ROOT: &str = "/vault/v/api/notes";
 const T0: &str = "1970-01-01T00:00:01.000Z";
@@ -42,7 +42,7 @@ impl Api {
         let vault = EmbeddedVault::open_with("v", &dir.path().join("v.db"), options).unwrap();
         let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), vault.clone() as _)]));
         Self {
-            router: router(vaults),
+            router: router(vaults).layer(Extension(Caller::Operator)),
             vault,
             _dir: dir,
         }

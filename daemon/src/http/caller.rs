@@ -1,0 +1,160 @@
+//! Who asks, and what a turn may ask for.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts as _, MatchedPath, RawPathParams, Request};
+use http::{Method, StatusCode};
+
+use super::error::ApiError;
+use crate::delegation::Origin;
+
+/// Who sent a request that was let in.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// The operator: by the admin token, or in a browser that signed in.
+    Operator,
+    /// An agent, while its turn runs.
+    Turn(Arc<Origin>),
+}
+
+/// A condition on the variable part of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// None.
+    Any,
+    /// The vault of the turn's message.
+    OwnVault,
+    /// The turn itself.
+    OwnTurn,
+}
+
+/// Everything that a turn may do, by the addresses of the router. `GET` stands for `HEAD` too. What is not here is refused.
+const MAY: [(Method, &str, Whose); 7] = [
+    (Method::GET, "/api/agents", Whose::Any),
+    (Method::POST, "/api/channels/{channel}/send", Whose::Any),
+    (Method::GET, "/api/turns/{turn}", Whose::OwnTurn),
+    (Method::GET, "/vault/{name}/api/notes", Whose::OwnVault),
+    (Method::POST, "/vault/{name}/api/notes", Whose::OwnVault),
+    (Method::GET, "/vault/{name}/api/notes/{*key}", Whose::OwnVault),
+    (Method::PATCH, "/vault/{name}/api/notes/{*key}", Whose::OwnVault),
+];
+
+impl Whose {
+    fn holds<'a>(self, origin: &Origin, variable: impl Fn(&str) -> Option<&'a str>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OwnVault => variable("name") == Some(origin.vault.as_str()),
+            Self::OwnTurn => variable("turn").and_then(|turn| turn.parse().ok()) == Some(origin.turn), // silent-ok: no turn
+        }
+    }
+}
+
+fn may<'a>(origin: &Origin, method: &Method, route: &str, variable: impl Fn(&str) -> Option<&'a str>) -> bool {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    MAY.iter()
+        .filter(|(allowed, path, _)| allowed == method && *path == route)
+        .any(|(_, _, whose)| whose.holds(origin, &variable))
+}
+
+/// Lets the request of a turn pass if it is one of [`MAY`], and gives it back.
+///
+/// # Errors
+/// 403 otherwise.
+pub(super) async fn check_turn(origin: &Origin, request: Request) -> Result<Request, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let route = parts.extensions.get::<MatchedPath>().cloned();
+    // silent-ok: an address without a readable variable is none of those with one.
+    let variables = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+    let variable = |wanted: &str| {
+        let mut pairs = variables.iter().flatten();
+        pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
+    };
+    let route = route.as_ref().map_or("", MatchedPath::as_str);
+    if may(origin, &parts.method, route, variable) {
+        return Ok(Request::from_parts(parts, body));
+    }
+    let message = format!(
+        "A turn may not do this ({} {}): its token is good for sending messages, for listing agents, for reading and \
+         writing notes of its own vault, and for reading its own turn",
+        parts.method,
+        parts.uri.path(),
+    );
+    Err(ApiError::new(StatusCode::FORBIDDEN, "turn_may_not", message)
+        .then("Nothing was done. Ask the operator to do it; the outcome of another agent's work comes by `reply_to`."))
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const OWN: Uuid = Uuid::from_u128(7);
+
+    fn allowed(method: &str, route: &str, variables: &[(&str, &str)]) -> bool {
+        let origin = Origin {
+            turn: OWN,
+            agent: "alpha".into(),
+            vault: "default".into(),
+            chain: "c1".into(),
+            depth: 0,
+        };
+        let variable = |wanted: &str| {
+            let mut pairs = variables.iter();
+            pairs.find(|(name, _)| *name == wanted).map(|(_, value)| *value)
+        };
+        may(&origin, &method.parse().unwrap(), route, variable)
+    }
+
+    #[test]
+    fn a_turn_may_do_what_the_table_says() {
+        let (own, other) = (OWN.to_string(), Uuid::from_u128(8).to_string());
+        let notes = "/vault/{name}/api/notes";
+        let note = "/vault/{name}/api/notes/{*key}";
+        for (method, route, variables, expected) in [
+            ("GET", "/api/agents", &[][..], true),
+            ("HEAD", "/api/agents", &[], true),
+            ("POST", "/api/channels/{channel}/send", &[("channel", "beta")], true),
+            ("GET", "/api/turns/{turn}", &[("turn", own.as_str())], true),
+            ("GET", "/api/turns/{turn}", &[("turn", other.as_str())], false),
+            ("GET", "/api/turns/{turn}", &[("turn", "x")], false),
+            ("GET", "/api/turns/{turn}", &[], false),
+            ("GET", notes, &[("name", "default")], true),
+            ("POST", notes, &[("name", "default")], true),
+            ("GET", notes, &[("name", "other")], false),
+            ("POST", notes, &[("name", "other")], false),
+            ("GET", note, &[("name", "default"), ("key", "a/b")], true),
+            ("PATCH", note, &[("name", "default"), ("key", "a/b")], true),
+            ("PATCH", note, &[("name", "other"), ("key", "a/b")], false),
+            ("DELETE", note, &[("name", "default"), ("key", "a/b")], false),
+        ] {
+            assert_eq!(
+                allowed(method, route, variables),
+                expected,
+                "{method} {route} {variables:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_refused() {
+        let own = OWN.to_string();
+        for (method, route) in [
+            ("POST", "/api/sign-in-links"),
+            ("POST", "/api/agents"),
+            ("GET", "/api/agents/{name}"),
+            ("DELETE", "/api/agents/{name}"),
+            ("GET", "/api/channels/{channel}/messages"),
+            ("GET", "/api/channels/{channel}/turn-events"),
+            ("POST", "/api/turns/{turn}/stop"),
+            ("GET", "/api/session"),
+            ("GET", "/vault/{name}/{*rest}"),
+            ("GET", "/new/route"),
+            ("GET", ""),
+        ] {
+            let variables = [("turn", own.as_str()), ("name", "default"), ("channel", "alpha")];
+            assert!(!allowed(method, route, &variables), "{method} {route}");
+        }
+    }
+}
