@@ -144,7 +144,7 @@ impl Inbox {
             })?;
             messages.push(Message {
                 lane: self.lane(channel, &arrival.note, &arrival.message),
-                chain: arrival.note.clone(),
+                chain: arrival.message.chain_of(&arrival.note),
                 mode: self.mode(&arrival.message),
                 vault: arrival.vault.clone(),
                 note: arrival.note.clone(),

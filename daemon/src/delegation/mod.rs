@@ -7,6 +7,7 @@ mod vault;
 use reveille_transports::Link;
 use reveille_vault::agent::{Inbound, tag};
 use reveille_vault::{Metadata, NewNote, Note, Patch, VaultError};
+use serde::Deserialize as _;
 use uuid::Uuid;
 
 use crate::limits::DEPTH_MAX;
@@ -36,17 +37,27 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Of a turn.
+    /// Of a turn. Where several messages share it, the one that was handed on most often counts: to join another message
+    /// must not make a chain begin anew.
     #[must_use]
     pub(crate) fn of(run: &Run<'_>) -> Self {
-        let (claim, message) = (run.claim(), run.message());
-        Self {
+        let claim = run.claim();
+        let mut origin = Self {
             turn: claim.lease.turn,
             agent: run.definition().name.clone(),
             vault: claim.message.vault.clone(),
-            chain: message.chain_of(&claim.message.note),
-            depth: message.delegation_depth,
+            chain: claim.message.chain.clone(),
+            depth: run.message().delegation_depth,
+        };
+        for other in claim.joined.iter().map(|joined| &joined.message) {
+            // silent-ok: a message that cannot be read adds nothing to the turn.
+            let depth = Inbound::deserialize(&other.body).map_or(0, |message| message.delegation_depth);
+            if depth > origin.depth {
+                origin.depth = depth;
+                origin.chain.clone_from(&other.chain);
+            }
         }
+        origin
     }
 
     /// Where the messages of this turn stand.

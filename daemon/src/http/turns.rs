@@ -55,7 +55,7 @@ pub(super) fn view(turn: &Turn) -> Result<Value, ApiError> {
         "message": turn.message.note,
         "text": message.text,
         "sender": message.sender,
-        "chain": message.chain_of(&turn.message.note),
+        "chain": turn.message.chain,
         "delegation_depth": message.delegation_depth,
         "state": turn.state,
         "interruptions": turn.interruptions,
