@@ -111,3 +111,87 @@ impl Vault for MarkingVault {
         self.inner.watch()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reveille_vault::EmbeddedVault;
+    use reveille_vault::agent::tag;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn add_tag() -> Patch {
+        Patch {
+            add_tags: vec![tag::INBOUND.into()],
+            ..Patch::default()
+        }
+    }
+
+    fn address() -> Patch {
+        Patch {
+            metadata: [("agent".to_owned(), "beta".into())].into_iter().collect(),
+            ..Patch::default()
+        }
+    }
+
+    fn marking(inner: &Arc<dyn Vault>) -> MarkingVault {
+        let origin = Origin {
+            turn: Uuid::from_u128(7),
+            agent: "alpha".into(),
+            vault: "v".into(),
+            chain: "c1".into(),
+            depth: 0,
+        };
+        MarkingVault::new(Arc::clone(inner), Arc::new(origin))
+    }
+
+    #[tokio::test]
+    async fn a_change_holds_only_for_the_note_that_was_judged() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner: Arc<dyn Vault> = EmbeddedVault::open("v", &dir.path().join("v.db")).unwrap();
+        let vault = marking(&inner);
+        let new = NewNote {
+            content: "hi".into(),
+            ..NewNote::default()
+        };
+        let before = vault.create(new).await.unwrap();
+        let key = Key::Id(before.id.clone());
+        // Seen alone neither change makes a message of it.
+        inner.patch(&key, add_tag(), Precondition::Force).await.unwrap();
+        let late = vault.patch_as_read(&before, address(), Precondition::Force).await;
+        assert!(matches!(late, Err(VaultError::Conflict { .. })), "{late:?}");
+        let note = vault.patch(&key, address(), Precondition::Force).await.unwrap();
+        assert_eq!(note.text("chain_id").as_deref(), Some("c1"));
+        // Who names the state that they saw is told of another one.
+        let stale = vault
+            .patch(&key, address(), Precondition::UpdatedAt(before.updated_at))
+            .await;
+        assert!(matches!(stale, Err(VaultError::Conflict { .. })), "{stale:?}");
+    }
+
+    #[tokio::test]
+    async fn a_note_at_a_path_is_marked_whether_or_not_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner: Arc<dyn Vault> = EmbeddedVault::open("v", &dir.path().join("v.db")).unwrap();
+        let vault = marking(&inner);
+        let new = NewNote {
+            content: "hi".into(),
+            tags: vec![tag::INBOUND.into()],
+            ..NewNote::default()
+        };
+        for (path, there) in [("new", false), ("old", true)] {
+            if there {
+                let old = NewNote {
+                    path: Some(path.into()),
+                    ..NewNote::default()
+                };
+                inner.create(old).await.unwrap();
+            }
+            let (note, created) = vault.upsert(path, add_tag(), new.clone()).await.unwrap();
+            let seen = (created, note.text("chain_id"));
+            assert_eq!(seen, (!there, Some("c1".into())), "{path}");
+        }
+        let gone = vault.delete(&Key::Path("new".into())).await;
+        assert!(matches!(gone, Err(VaultError::Forbidden(_))), "{gone:?}");
+    }
+}
