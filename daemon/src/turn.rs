@@ -74,6 +74,12 @@ impl Run<'_> {
         std::iter::once(first).chain(self.joined.iter().map(|one| (one.subject.turn, &one.message)))
     }
 
+    /// The chain of hand-overs of one of its messages.
+    pub(crate) fn chain_of(&self, turn: Uuid) -> String {
+        let joined = self.claim.joined.iter().find(|one| one.turn == turn);
+        joined.map_or(&self.claim.message, |one| &one.message).chain.clone()
+    }
+
     /// Start of the turn.
     pub(crate) fn started_at(&self) -> Timestamp {
         self.started_at

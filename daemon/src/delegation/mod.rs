@@ -7,7 +7,6 @@ mod vault;
 use reveille_transports::Link;
 use reveille_vault::agent::{Inbound, tag};
 use reveille_vault::{Metadata, NewNote, Note, Patch, VaultError};
-use serde::Deserialize as _;
 use uuid::Uuid;
 
 use crate::limits::DEPTH_MAX;
@@ -42,22 +41,16 @@ impl Origin {
     #[must_use]
     pub(crate) fn of(run: &Run<'_>) -> Self {
         let claim = run.claim();
-        let mut origin = Self {
+        let depths = run.messages().map(|(turn, message)| (turn, message.delegation_depth));
+        let deeper = |one: (Uuid, u32), next: (Uuid, u32)| if next.1 > one.1 { next } else { one };
+        let (deepest, depth) = depths.reduce(deeper).unwrap_or((claim.lease.turn, 0));
+        Self {
             turn: claim.lease.turn,
             agent: run.definition().name.clone(),
             vault: claim.message.vault.clone(),
-            chain: claim.message.chain.clone(),
-            depth: run.message().delegation_depth,
-        };
-        for other in claim.joined.iter().map(|joined| &joined.message) {
-            // silent-ok: a message that cannot be read adds nothing to the turn.
-            let depth = Inbound::deserialize(&other.body).map_or(0, |message| message.delegation_depth);
-            if depth > origin.depth {
-                origin.depth = depth;
-                origin.chain.clone_from(&other.chain);
-            }
+            chain: run.chain_of(deepest),
+            depth,
         }
-        origin
     }
 
     /// Where the messages of this turn stand.

@@ -228,8 +228,49 @@ async fn a_message_that_would_lie_too_deep_is_refused_and_a_note_says_how_deep_i
         .await?;
     assert_eq!(answer.refusal()?, (409, "delegation_too_deep".to_owned()));
     assert!(answer.json()?["next_step"].is_string());
-    let note = json!({"content": "hi", "tags": INBOUND, "metadata": {"agent": "beta"}});
+    let note = json!({"content": "hi", "tags": INBOUND, "metadata": {"agent": "beta", "reply_to": "alpha"}});
     let note = held.write(&daemon, "POST", NOTES, &note).await?;
     assert_eq!(note["metadata"]["delegation_depth"], "9");
-    held.let_go()
+    held.let_go()?;
+    // It is there, and its turn says why it does not run.
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    let turn = journal
+        .turns
+        .iter()
+        .find(|turn| note["id"] == turn.note.as_str())
+        .context("a turn")?;
+    assert_eq!(
+        (turn.state.as_str(), turn.record["failure"]["code"].as_str()),
+        ("error", Some("delegation_too_deep"))
+    );
+    let answers: Vec<_> = journal
+        .notes
+        .iter()
+        .filter(|one| note["id"] == one.text("in_reply_to"))
+        .collect();
+    assert!(
+        matches!(answers[..], [answer] if answer.text("kind") == "failure"),
+        "{answers:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_messages_share_a_turn_the_deepest_one_counts() -> Result<()> {
+    let daemon = with(&["alpha", "beta"]).await?;
+    let busy = Held::new(&daemon, "alpha").await?;
+    let text = "[[exec \"$REVEILLE_BIN\" send beta 'from both']]";
+    let person = json!({"agent": "alpha", "mode": "collect"});
+    let agents = json!({"agent": "alpha", "mode": "collect", "chain_id": "c-0", "delegation_depth": "4"});
+    for (path, text, metadata) in [("both/1", text, &person), ("both/2", "and this", &agents)] {
+        let id = letter(&daemon, path, text, metadata).await?;
+        super::eventually("it waits", LIMIT, async || {
+            Ok(daemon.journal()?.turns.iter().any(|turn| turn.note == id).then_some(()))
+        })
+        .await?;
+    }
+    busy.let_go()?;
+    let sent = message(&daemon, "beta is asked", |note| note.text("agent") == "beta").await?;
+    assert_eq!(marks(&sent)[..2], ["c-0", "5"]);
+    Ok(())
 }
