@@ -5,6 +5,7 @@
 mod support;
 
 mod acceptance;
+mod control;
 mod interruptions;
 mod leases;
 mod names;
@@ -95,6 +96,22 @@ macro_rules! contract {
                     sums_are_exact
                     conversations_do_not_mix
                     a_settled_turn_survives_a_restart
+                }
+                control {
+                    a_cancelled_turn_ends_with_its_effects
+                    only_what_waits_is_in_reach
+                    a_cancel_is_all_or_nothing
+                    a_cancel_leaves_the_running_turn_alone
+                    a_cancelled_turn_keeps_what_it_took
+                    a_held_turn_is_passed_over
+                    a_lane_of_held_turns_has_nothing
+                    a_turn_moves_within_its_lane
+                    later_arrivals_stay_behind_a_moved_turn
+                    a_moved_turn_keeps_its_new_place
+                    a_move_before_a_stranger_is_refused
+                    held_turns_move_and_are_moved_around
+                    an_edit_replaces_the_body_alone
+                    a_message_that_was_edited_is_taken_over_while_it_waits
                 }
                 outbox {
                     an_effect_starts_pending_and_due

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reveille_queue::{
-    Claim, Effect, Lane, Lease, Message, MessageMode, NewEffect, Options, Queue, SessionUpdate, Settlement, Spend,
-    SqliteQueue, State, ThreadKey,
+    ChannelName, Claim, Effect, Lane, Lease, Message, MessageMode, NewEffect, Options, Queue, SessionUpdate,
+    Settlement, Spend, SqliteQueue, State, ThreadKey,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -132,8 +132,16 @@ pub(crate) fn message(lane: &Lane, note: &str) -> Message {
 
 /// Accepts one message for each note, in one batch, and gives the turns.
 pub(crate) async fn accept(queue: &impl Queue, lane: &Lane, notes: &[&str]) -> Vec<Uuid> {
-    let messages = notes.iter().map(|note| message(lane, note)).collect();
-    let accepted = queue.accept(messages, None).await.unwrap();
+    accept_as(queue, lane, MessageMode::Followup, notes).await
+}
+
+/// The same, of a mode.
+pub(crate) async fn accept_as(queue: &impl Queue, lane: &Lane, mode: MessageMode, notes: &[&str]) -> Vec<Uuid> {
+    let message = |note: &&str| Message {
+        mode,
+        ..message(lane, note)
+    };
+    let accepted = queue.accept(notes.iter().map(message).collect(), None).await.unwrap();
     accepted.into_iter().map(|accepted| accepted.turn).collect()
 }
 
@@ -156,6 +164,34 @@ pub(crate) fn done() -> Settlement {
         session: SessionUpdate::Keep,
         spend: Spend::default(),
     }
+}
+
+/// The end that a person gives to a turn in line.
+pub(crate) fn cancelled() -> Settlement {
+    Settlement {
+        state: State::Cancelled,
+        record: json!({ "by": "a person" }),
+        ..done()
+    }
+}
+
+/// This much money.
+pub(crate) fn nano(nano_usd: u64) -> Spend {
+    Spend {
+        nano_usd,
+        ..Spend::default()
+    }
+}
+
+/// The notes of the open turns of a channel, as they are listed.
+pub(crate) async fn line(queue: &impl Queue, channel: &ChannelName) -> Vec<String> {
+    let open = queue.open_turns(channel, 10_000).await.unwrap();
+    open.into_iter().map(|turn| turn.message.note).collect()
+}
+
+/// Where a turn stands.
+pub(crate) async fn state(queue: &impl Queue, turn: Uuid) -> State {
+    queue.turn(turn).await.unwrap().unwrap().state
 }
 
 /// An effect.
