@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Fault, rows};
-use crate::model::{Joined, MessageMode, Position, Turn};
+use crate::model::{Joined, Position, Turn};
 
 /// Most messages that share one turn: bounds its prompt.
 const JOINED_MAX: usize = 50;
@@ -72,18 +72,7 @@ pub(super) fn reposition(connection: &Connection, turn: Uuid, to: Position) -> R
 /// kind that stand directly behind it now.
 pub(super) fn join(connection: &Connection, leader: &Turn) -> Result<Vec<Joined>, Fault> {
     if leader.interruptions == 0 {
-        let behind: Vec<(Uuid, String)> = rows::collect(
-            connection,
-            "SELECT w.id, w.mode FROM turns t JOIN turns w ON w.channel = t.channel AND w.conversation = t.conversation \
-             AND w.state = 'waiting' AND w.held = 0 AND w.rank > t.rank WHERE t.id = ? ORDER BY w.rank LIMIT 50",
-            [leader.id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        let collect = MessageMode::Collect.as_str();
-        let mut update = connection.prepare_cached("UPDATE turns SET state = 'joined', leader = ?2 WHERE id = ?1")?;
-        for (id, _) in behind.iter().take_while(|(_, mode)| mode == collect).take(JOINED_MAX) {
-            update.execute(params![id, leader.id])?;
-        }
+        take_along(connection, leader.id)?;
     }
     let sql = format!(
         "SELECT {} FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.leader = ? AND t.state = 'joined' \
@@ -99,3 +88,46 @@ pub(super) fn join(connection: &Connection, leader: &Turn) -> Result<Vec<Joined>
         })
         .collect())
 }
+
+/// One that was claimed before and put back brings those that had joined it; one that had begun has an attempt of its own to
+/// go on with, and ends the row.
+fn take_along(connection: &Connection, leader: Uuid) -> Result<(), Fault> {
+    let joined: usize = connection
+        .prepare_cached("SELECT count(*) FROM turns WHERE leader = ? AND state = 'joined'")?
+        .query_row([leader], |row| row.get(0))?;
+    let mut room = JOINED_MAX.saturating_sub(joined);
+    let behind: Vec<(Uuid, bool, usize)> = rows::collect(
+        connection,
+        "SELECT w.id, w.mode = 'collect' AND w.interruptions = 0, \
+         (SELECT count(*) FROM turns j WHERE j.leader = w.id AND j.state = 'joined') \
+         FROM turns t JOIN turns w ON w.channel = t.channel AND w.conversation = t.conversation \
+         AND w.state = 'waiting' AND w.held = 0 AND w.rank > t.rank WHERE t.id = ? ORDER BY w.rank LIMIT ?",
+        params![leader, room],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    for (turn, fits, along) in behind {
+        if !fits || along >= room {
+            break;
+        }
+        room -= 1 + along;
+        connection
+            .prepare_cached("UPDATE turns SET leader = ?2 WHERE leader = ?1 AND state = 'joined'")?
+            .execute(params![turn, leader])?;
+        connection
+            .prepare_cached("UPDATE turns SET state = 'joined', leader = ?2 WHERE id = ?1")?
+            .execute(params![turn, leader])?;
+    }
+    Ok(())
+}
+
+/// The open turns of a channel; parameters: the channel, and how many. Those that joined come with the turn that they are part
+/// of.
+pub(super) const OPEN: &str = "LEFT JOIN turns l ON l.id = t.leader \
+     WHERE t.seq IN (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'working' \
+     UNION ALL SELECT j.seq FROM turns w JOIN turns j ON j.leader = w.id AND j.state = 'joined' \
+     WHERE w.channel = ?1 AND w.state = 'working' \
+     UNION ALL SELECT seq FROM (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'waiting' \
+     ORDER BY w.rank LIMIT ?2) \
+     UNION ALL SELECT j.seq FROM (SELECT id FROM turns w WHERE w.channel = ?1 AND w.state = 'waiting' \
+     ORDER BY w.rank LIMIT ?2) w JOIN turns j ON j.leader = w.id AND j.state = 'joined') \
+     ORDER BY coalesce(l.state, t.state) = 'working' DESC, coalesce(l.rank, t.rank), t.state = 'joined', t.rank LIMIT ?2";

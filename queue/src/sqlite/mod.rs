@@ -420,14 +420,8 @@ impl Queue for SqliteQueue {
     }
 
     async fn open_turns(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Turn>, QueueError> {
-        let rest = "WHERE t.seq IN (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'working' \
-                    UNION ALL SELECT j.seq FROM turns w JOIN turns j ON j.leader = w.id AND j.state = 'joined' \
-                    WHERE w.channel = ?1 AND w.state = 'working' \
-                    UNION ALL SELECT seq FROM (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'waiting' \
-                    ORDER BY w.rank LIMIT ?2)) \
-                    ORDER BY t.state = 'working' DESC, t.state = 'joined' DESC, t.rank LIMIT ?2";
-        self.turns(rest, vec![channel.as_str().to_owned().into(), i64::from(limit).into()])
-            .await
+        let parameters = vec![channel.as_str().to_owned().into(), i64::from(limit).into()];
+        self.turns(line::OPEN, parameters).await
     }
 
     async fn depths(&self) -> Result<Vec<(ChannelName, u64)>, QueueError> {

@@ -180,12 +180,14 @@ pub(super) fn collect<T>(
 /// Where an open turn stands in line. Bounded: a long line is not counted to its end.
 pub(super) fn place(connection: &Connection, turn: Uuid) -> Result<Option<Place>, Fault> {
     let mut statement = connection.prepare_cached(
-        "SELECT t.conversation, iif(t.state = 'waiting', \
-         (SELECT count(*) FROM turns w WHERE w.channel = t.channel AND w.conversation = t.conversation \
+        // One that joined stands where the turn does that it is part of.
+        "SELECT l.conversation, iif(l.state = 'waiting', \
+         (SELECT count(*) FROM turns w WHERE w.channel = l.channel AND w.conversation = l.conversation \
           AND w.state = 'working') \
-         + (SELECT count(*) FROM (SELECT 1 FROM turns w WHERE w.channel = t.channel AND w.conversation = t.conversation \
-            AND w.state = 'waiting' AND w.held = 0 AND w.rank < t.rank LIMIT 999)), 0) \
-         FROM turns t WHERE t.id = ? AND t.state IN ('waiting', 'working', 'joined')",
+         + (SELECT count(*) FROM (SELECT 1 FROM turns w WHERE w.channel = l.channel AND w.conversation = l.conversation \
+            AND w.state = 'waiting' AND w.held = 0 AND w.rank < l.rank LIMIT 999)), 0) \
+         FROM turns t JOIN turns l ON l.id = coalesce(t.leader, t.id) \
+         WHERE t.id = ? AND t.state IN ('waiting', 'working', 'joined')",
     )?;
     let read = |row: &Row<'_>| {
         Ok(Place {

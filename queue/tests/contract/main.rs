@@ -8,6 +8,7 @@ mod acceptance;
 mod control;
 mod interruptions;
 mod leases;
+mod modes;
 mod names;
 mod order;
 mod outbox;
@@ -112,6 +113,21 @@ macro_rules! contract {
                     held_turns_move_and_are_moved_around
                     an_edit_replaces_the_body_alone
                     a_message_that_was_edited_is_taken_over_while_it_waits
+                }
+                modes {
+                    an_interrupt_goes_to_the_front
+                    an_interrupt_goes_before_held_turns
+                    a_mode_comes_back
+                    collected_messages_share_a_turn
+                    another_kind_ends_the_row
+                    a_held_turn_does_not_end_the_row
+                    joined_messages_come_with_the_next_claim
+                    nobody_joins_a_turn_that_has_begun
+                    a_turn_that_has_begun_joins_nobody
+                    a_turn_brings_those_that_had_joined_it
+                    a_shared_turn_has_an_end
+                    a_cancelled_turn_lets_the_joined_go
+                    joined_turns_are_listed_with_theirs
                 }
                 outbox {
                     an_effect_starts_pending_and_due
