@@ -141,21 +141,24 @@ pub(super) fn chain(connection: &Connection, turn: &Turn) -> Result<ChainTotals,
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
-/// Forgets sessions, also those of attempts that were cut off.
+/// Forgets sessions, also those of attempts that were cut off. What runs now forgets its own when it goes back in line.
 pub(super) fn reset(connection: &Connection, channel: &ChannelName, thread: Option<&ThreadKey>) -> Result<u64, Fault> {
     let thread = thread.map(ThreadKey::encode);
-    let which = "channel = ?1 AND (?2 IS NULL OR thread = ?2)";
+    let (which, parameters) = match &thread {
+        Some(thread) => ("channel = ?1 AND thread = ?2", vec![channel.as_str(), thread]),
+        None => ("channel = ?1", vec![channel.as_str()]),
+    };
     connection
         .prepare_cached(&format!(
             "UPDATE turns SET cut_session = NULL WHERE state = 'waiting' AND channel = ?1 AND conversation IN \
              (SELECT id FROM conversations WHERE {which})"
         ))?
-        .execute(params![channel.as_str(), thread])?;
+        .execute(rusqlite::params_from_iter(&parameters))?;
     let reset = connection
         .prepare_cached(&format!(
             "UPDATE conversations SET session = NULL, session_cwd = NULL, generation = generation + 1 WHERE {which}"
         ))?
-        .execute(params![channel.as_str(), thread])?;
+        .execute(rusqlite::params_from_iter(&parameters))?;
     Ok(reset as u64)
 }
 

@@ -240,8 +240,10 @@ pub(super) fn unbegin(connection: &Connection, lease: Lease) -> Result<(), Fault
     )
 }
 
+/// Back in line. The session of the attempt is forgotten with the conversation's, when that was reset meanwhile.
 const REQUEUE: &str = "state = 'waiting', lease_until = NULL, interruptions = interruptions + (begun_session IS NOT NULL), \
-     cut_session = coalesce(begun_session, cut_session), begun_session = NULL";
+     cut_session = iif(generation = (SELECT generation FROM conversations c WHERE c.id = turns.conversation), \
+     coalesce(begun_session, cut_session), NULL), begun_session = NULL";
 
 /// Adds what an attempt took to what the turn took so far; parameters 2 to 6 in the order of [`amounts`], 7 the largest sum.
 const SPENT: &str = "input_tokens = min(input_tokens + ?2, ?7), output_tokens = min(output_tokens + ?3, ?7), \

@@ -12,6 +12,7 @@ mod modes;
 mod names;
 mod order;
 mod outbox;
+mod resets;
 mod settlement;
 mod views;
 mod watch;
@@ -128,6 +129,13 @@ macro_rules! contract {
                     a_shared_turn_has_an_end
                     a_cancelled_turn_lets_the_joined_go
                     joined_turns_are_listed_with_theirs
+                }
+                resets {
+                    a_reset_forgets_the_sessions_of_a_channel
+                    nothing_to_reset_is_no_error
+                    a_turn_that_runs_does_not_bring_its_session_back
+                    a_cut_session_is_forgotten
+                    an_attempt_from_before_the_reset_leaves_no_session
                 }
                 outbox {
                     an_effect_starts_pending_and_due
