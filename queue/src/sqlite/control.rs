@@ -82,6 +82,10 @@ pub(super) fn add_to_day(
     nano_usd: i64,
     now: Timestamp,
 ) -> Result<(), Fault> {
+    // A day on which a channel took nothing has no row.
+    if (turns, nano_usd) == (0, 0) {
+        return Ok(());
+    }
     connection
         .prepare_cached(
             "INSERT INTO days (channel, day, turns, nano_usd) SELECT channel, ?2, ?3, ?4 FROM turns WHERE id = ?1 \
@@ -124,20 +128,20 @@ pub(super) fn days(connection: &Connection, now: Timestamp) -> Result<Vec<(Chann
 
 /// Sums over the chain of a turn. A chain is short: its budget sees to that.
 pub(super) fn chain(connection: &Connection, turn: &Turn) -> Result<ChainTotals, Fault> {
-    let found = rows::collect(
-        connection,
-        "SELECT count(*), count(x.settled_at), min(sum(x.nano_usd), ?3), \
+    let sql = format!(
+        "SELECT count(*), count(*) FILTER (WHERE x.settled_at IS NOT NULL AND x.leader IS NULL), {}, \
          count(*) FILTER (WHERE x.seq < (SELECT seq FROM turns WHERE id = ?2)) FROM turns x WHERE x.chain = ?1",
-        params![turn.message.chain, turn.id, i64::MAX],
-        |row| {
-            Ok(ChainTotals {
-                messages: row.get(0)?,
-                turns: row.get(1)?,
-                nano_usd: row.get(2)?,
-                before: row.get(3)?,
-            })
-        },
-    )?;
+        rows::sum("x.nano_usd")
+    );
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(ChainTotals {
+            messages: row.get(0)?,
+            turns: row.get(1)?,
+            nano_usd: row.get(2)?,
+            before: row.get(3)?,
+        })
+    };
+    let found = rows::collect(connection, &sql, params![turn.message.chain, turn.id], read)?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
 

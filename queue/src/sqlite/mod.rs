@@ -439,16 +439,26 @@ impl Queue for SqliteQueue {
     }
 
     async fn overview(&self) -> Result<Vec<Overview>, QueueError> {
-        let sql = "SELECT k.channel, \
-                   (SELECT count(*) FROM turns w WHERE w.channel = k.channel AND w.state = 'waiting'), \
-                   k.turns, l.id, l.state, l.settled_at, k.i, k.o, k.r, k.w, k.n \
-                   FROM (SELECT channel, sum(turns) AS turns, sum(input_tokens) AS i, sum(output_tokens) AS o, \
-                         sum(cache_read_tokens) AS r, sum(cache_write_tokens) AS w, sum(nano_usd) AS n \
-                         FROM conversations GROUP BY channel) k \
-                   LEFT JOIN turns l ON l.seq = (SELECT seq FROM turns s WHERE s.channel = k.channel \
-                         AND s.settled_at IS NOT NULL ORDER BY s.settled_at DESC, s.seq DESC LIMIT 1) \
-                   ORDER BY k.channel";
-        self.read(move |connection| rows::collect(connection, sql, [], rows::overview))
+        let sums = [
+            "input_tokens",
+            "output_tokens",
+            "cache_read_tokens",
+            "cache_write_tokens",
+            "nano_usd",
+        ]
+        .map(rows::sum);
+        let sql = format!(
+            "SELECT k.channel, \
+             (SELECT count(*) FROM turns w WHERE w.channel = k.channel AND w.state = 'waiting'), \
+             k.turns, l.id, l.state, l.settled_at, k.i, k.o, k.r, k.w, k.n \
+             FROM (SELECT channel, sum(turns) AS turns, {} AS i, {} AS o, {} AS r, {} AS w, {} AS n \
+                   FROM conversations GROUP BY channel) k \
+             LEFT JOIN turns l ON l.seq = (SELECT seq FROM turns s WHERE s.channel = k.channel \
+                   AND s.settled_at IS NOT NULL ORDER BY s.settled_at DESC, s.seq DESC LIMIT 1) \
+             ORDER BY k.channel",
+            sums[0], sums[1], sums[2], sums[3], sums[4]
+        );
+        self.read(move |connection| rows::collect(connection, &sql, [], rows::overview))
             .await
     }
 

@@ -161,6 +161,15 @@ pub(super) fn accepted_turn(connection: &Connection, vault: &str, note: &str) ->
     Ok(statement.query_row(params![vault, note], |row| row.get(0)).optional()?)
 }
 
+/// The sum of a column, exact, in two halves: SQLite's own fails when it is too large, this one ends at the largest number.
+pub(super) fn sum(column: &str) -> String {
+    let (high, low) = (format!("sum({column} >> 32)"), format!("sum({column} & 4294967295)"));
+    format!(
+        "iif({high} + ({low} >> 32) >= 2147483648, {}, ({high} << 32) + {low})",
+        i64::MAX
+    )
+}
+
 /// All rows of a query, each through `read`.
 pub(super) fn collect<T>(
     connection: &Connection,

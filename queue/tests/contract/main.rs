@@ -8,6 +8,7 @@ mod acceptance;
 mod control;
 mod interruptions;
 mod leases;
+mod ledger;
 mod modes;
 mod names;
 mod order;
@@ -129,6 +130,20 @@ macro_rules! contract {
                     a_shared_turn_has_an_end
                     a_cancelled_turn_lets_the_joined_go
                     joined_turns_are_listed_with_theirs
+                }
+                ledger {
+                    a_day_sums_over_a_channel
+                    a_day_ends_at_midnight_utc
+                    a_clock_that_goes_back_goes_on_with_that_day
+                    attempts_are_counted_once
+                    what_took_nothing_is_not_listed
+                    a_shared_turn_is_one_turn
+                    absurd_sums_do_no_harm
+                    an_overview_is_exact
+                    a_chain_is_summed_over_channels
+                    a_chain_counts_what_came_before
+                    a_chain_counts_a_shared_turn_once
+                    hostile_chains_are_chains
                 }
                 resets {
                     a_reset_forgets_the_sessions_of_a_channel
