@@ -40,21 +40,29 @@ pub(super) fn pause(connection: &Connection, channel: &ChannelName, pause: &Paus
     Ok(())
 }
 
-/// Says whether there was one.
-pub(super) fn resume(connection: &Connection, channel: &ChannelName, codes: &[String]) -> Result<bool, Fault> {
-    if codes.is_empty() {
-        let gone = connection
-            .prepare_cached("DELETE FROM pauses WHERE channel = ?")?
-            .execute([channel.as_str()])?;
-        return Ok(gone > 0);
+/// Says whether there was one that held.
+pub(super) fn resume(
+    connection: &Connection,
+    channel: &ChannelName,
+    codes: &[String],
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let found = rows::collect(
+        connection,
+        "SELECT code, until IS NULL OR until > ? FROM pauses WHERE channel = ?",
+        params![now.as_millisecond(), channel.as_str()],
+        |row| Ok((row.get::<_, String>(0)?, row.get(1)?)),
+    )?;
+    let Some((code, held)) = found.into_iter().next() else {
+        return Ok(false);
+    };
+    if !codes.is_empty() && !codes.contains(&code) {
+        return Ok(false);
     }
-    let mut gone = 0;
-    for code in codes {
-        gone += connection
-            .prepare_cached("DELETE FROM pauses WHERE channel = ? AND code = ?")?
-            .execute(params![channel.as_str(), code])?;
-    }
-    Ok(gone > 0)
+    connection
+        .prepare_cached("DELETE FROM pauses WHERE channel = ?")?
+        .execute([channel.as_str()])?;
+    Ok(held)
 }
 
 pub(super) fn pauses(connection: &Connection, now: Timestamp) -> Result<Vec<(ChannelName, Pause)>, Fault> {

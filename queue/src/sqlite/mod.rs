@@ -359,9 +359,9 @@ impl Queue for SqliteQueue {
     }
 
     async fn resume(&self, channel: &ChannelName, codes: &[&str]) -> Result<bool, QueueError> {
-        let channel = channel.clone();
+        let (channel, now) = (channel.clone(), self.now());
         let codes: Vec<String> = codes.iter().map(|&code| code.to_owned()).collect();
-        let write = move |connection: &Connection| control::resume(connection, &channel, &codes);
+        let write = move |connection: &Connection| control::resume(connection, &channel, &codes, now);
         Ok(self.writer.write(write, |ended| *ended).await?)
     }
 

@@ -13,6 +13,7 @@ mod modes;
 mod names;
 mod order;
 mod outbox;
+mod pauses;
 mod resets;
 mod settlement;
 mod views;
@@ -130,6 +131,14 @@ macro_rules! contract {
                     a_shared_turn_has_an_end
                     a_cancelled_turn_lets_the_joined_go
                     joined_turns_are_listed_with_theirs
+                }
+                pauses {
+                    a_paused_channel_gives_nothing
+                    a_pause_leaves_the_running_turn_alone
+                    a_pause_ends_at_its_time
+                    a_later_pause_replaces_the_earlier
+                    a_pause_is_ended_by_its_code
+                    hostile_reasons_come_back_unchanged
                 }
                 ledger {
                     a_day_sums_over_a_channel
