@@ -1,21 +1,16 @@
-//! Pauses, budgets' ledgers, resets, and names that move.
+//! Pauses, budgets' ledgers, and resets.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::{Fault, rows};
-use crate::model::{Binding, ChainTotals, ChannelName, DayTotals, Pause, Renamed, ThreadKey, Turn};
+use crate::model::{ChainTotals, ChannelName, DayTotals, Pause, ThreadKey, Turn};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 fn day_of(now: Timestamp) -> i64 {
     now.as_millisecond().div_euclid(DAY_MS)
-}
-
-fn channel(text: String) -> Result<ChannelName, Fault> {
-    text.try_into()
-        .map_err(|error: crate::InvalidName| Fault::Corrupt(error.to_string()))
 }
 
 pub(super) fn is_paused(connection: &Connection, channel: &ChannelName, now: Timestamp) -> Result<bool, Fault> {
@@ -77,7 +72,7 @@ pub(super) fn pauses(connection: &Connection, now: Timestamp) -> Result<Vec<(Cha
                 since: rows::time(row.get(3)?)?,
                 until: row.get::<_, Option<i64>>(4)?.map(rows::time).transpose()?,
             };
-            Ok((channel(row.get(0)?)?, pause))
+            Ok((rows::channel(row.get(0)?)?, pause))
         },
     )
 }
@@ -129,7 +124,7 @@ pub(super) fn days(connection: &Connection, now: Timestamp) -> Result<Vec<(Chann
                 turns: row.get(1)?,
                 nano_usd: row.get(2)?,
             };
-            Ok((channel(row.get(0)?)?, totals))
+            Ok((rows::channel(row.get(0)?)?, totals))
         },
     )
 }
@@ -172,98 +167,4 @@ pub(super) fn reset(connection: &Connection, channel: &ChannelName, thread: Opti
         ))?
         .execute(rusqlite::params_from_iter(&parameters))?;
     Ok(reset as u64)
-}
-
-pub(super) fn bindings(connection: &Connection) -> Result<Vec<Binding>, Fault> {
-    rows::collect(
-        connection,
-        "SELECT vault, note, channel FROM bindings ORDER BY vault, note",
-        [],
-        |row| {
-            Ok(Binding {
-                vault: row.get(0)?,
-                note: row.get(1)?,
-                channel: channel(row.get(2)?)?,
-            })
-        },
-    )
-}
-
-pub(super) fn bind(connection: &Connection, bindings: &[Binding]) -> Result<Vec<Renamed>, Fault> {
-    let mut renamed = Vec::new();
-    for new in bindings {
-        let former = rows::collect(
-            connection,
-            "SELECT channel FROM bindings WHERE vault = ? AND note = ?",
-            params![new.vault, new.note],
-            |row| channel(row.get(0)?),
-        )?;
-        let former = former.into_iter().next();
-        if former.as_ref() == Some(&new.channel) {
-            continue;
-        }
-        // Who held the name before holds it no longer, and has no right to what moves in now.
-        connection
-            .prepare_cached("DELETE FROM bindings WHERE channel = ?1 AND NOT (vault = ?2 AND note = ?3)")?
-            .execute(params![new.channel.as_str(), new.vault, new.note])?;
-        if let Some(former) = former {
-            move_channel(connection, &former, &new.channel)?;
-            renamed.push(Renamed {
-                from: former,
-                to: new.channel.clone(),
-            });
-        }
-        connection
-            .prepare_cached(
-                "INSERT INTO bindings (vault, note, channel) VALUES (?, ?, ?) \
-                 ON CONFLICT (vault, note) DO UPDATE SET channel = excluded.channel",
-            )?
-            .execute(params![new.vault, new.note, new.channel.as_str()])?;
-    }
-    Ok(renamed)
-}
-
-/// Everything of a channel goes on under another name.
-fn move_channel(connection: &Connection, from: &ChannelName, to: &ChannelName) -> Result<(), Fault> {
-    let names = params![from.as_str(), to.as_str()];
-    let clashes: Vec<(Uuid, Uuid)> = rows::collect(
-        connection,
-        "SELECT mine.id, there.id FROM conversations mine JOIN conversations there ON there.thread = mine.thread \
-         WHERE mine.channel = ?1 AND there.channel = ?2",
-        names,
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    for (mine, there) in clashes {
-        // It keeps its identity and, if one runs, its turn; only the key is free for the one that comes.
-        let aside = ThreadKey::Single(format!("set-aside-{there}")).encode();
-        connection
-            .prepare_cached("UPDATE conversations SET thread = ?2 WHERE id = ?1")?
-            .execute(params![there, aside])?;
-        connection
-            .prepare_cached(
-                "UPDATE turns SET conversation = ?2, cut_session = NULL WHERE channel = ?3 AND conversation = ?1 \
-                 AND state = 'waiting'",
-            )?
-            .execute(params![there, mine, to.as_str()])?;
-    }
-    for sql in [
-        "UPDATE conversations SET channel = ?2 WHERE channel = ?1",
-        "UPDATE turns SET channel = ?2 WHERE channel = ?1",
-        "UPDATE OR REPLACE pauses SET channel = ?2 WHERE channel = ?1",
-        "INSERT INTO days (channel, day, turns, nano_usd) SELECT ?2, day, turns, nano_usd FROM days WHERE channel = ?1 \
-         ON CONFLICT (day, channel) DO UPDATE SET turns = turns + excluded.turns, nano_usd = nano_usd + excluded.nano_usd",
-    ] {
-        connection.prepare_cached(sql)?.execute(names)?;
-    }
-    connection
-        .prepare_cached("DELETE FROM days WHERE channel = ?")?
-        .execute([from.as_str()])?;
-    Ok(())
-}
-
-pub(super) fn unbind(connection: &Connection, vault: &str, note: &str) -> Result<(), Fault> {
-    connection
-        .prepare_cached("DELETE FROM bindings WHERE vault = ? AND note = ?")?
-        .execute([vault, note])?;
-    Ok(())
 }

@@ -4,6 +4,7 @@ mod control;
 #[cfg(test)]
 mod growth;
 mod line;
+mod names;
 mod outbox;
 mod rows;
 mod schema;
@@ -377,17 +378,18 @@ impl Queue for SqliteQueue {
     }
 
     async fn bind(&self, bindings: Vec<Binding>) -> Result<Vec<Renamed>, QueueError> {
-        let write = move |connection: &Connection| control::bind(connection, &bindings);
+        let ids = Arc::clone(&self.options.ids);
+        let write = move |connection: &Connection| names::bind(connection, &bindings, &*ids);
         Ok(self.writer.write(write, |renamed| !renamed.is_empty()).await?)
     }
 
     async fn bindings(&self) -> Result<Vec<Binding>, QueueError> {
-        self.read(control::bindings).await
+        self.read(names::bindings).await
     }
 
     async fn unbind(&self, vault: &str, note: &str) -> Result<(), QueueError> {
         let (vault, note) = (vault.to_owned(), note.to_owned());
-        let write = move |connection: &Connection| control::unbind(connection, &vault, &note);
+        let write = move |connection: &Connection| names::unbind(connection, &vault, &note);
         Ok(self.writer.write(write, |()| false).await?)
     }
 
@@ -428,7 +430,7 @@ impl Queue for SqliteQueue {
         self.read(|connection| {
             let sql = "SELECT channel, count(*) FROM turns WHERE state = 'waiting' GROUP BY channel";
             rows::collect(connection, sql, [], |row| {
-                Ok((rows::lane(row.get(0)?, "main")?.channel, row.get(1)?))
+                Ok((rows::channel(row.get(0)?)?, row.get(1)?))
             })
         })
         .await

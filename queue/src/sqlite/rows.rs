@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::Fault;
 use crate::model::{
-    Conversation, Effect, EffectState, Lane, Message, MessageMode, Overview, Place, Spend, State, ThreadKey, Turn,
+    ChannelName, Conversation, Effect, EffectState, Lane, Message, MessageMode, Overview, Place, Spend, State,
+    ThreadKey, Turn,
 };
 
 /// Columns of a turn with its conversation, in the order that [`turn`] reads.
@@ -32,10 +33,13 @@ pub(super) fn time(ms: i64) -> Result<Timestamp, Fault> {
     Timestamp::from_millisecond(ms).map_err(|error| Fault::Corrupt(format!("a time: {error}")))
 }
 
+pub(super) fn channel(text: String) -> Result<ChannelName, Fault> {
+    text.try_into()
+        .map_err(|error: crate::InvalidName| Fault::Corrupt(error.to_string()))
+}
+
 pub(super) fn lane(channel: String, thread: &str) -> Result<Lane, Fault> {
-    let channel = channel
-        .try_into()
-        .map_err(|error: crate::InvalidName| Fault::Corrupt(error.to_string()))?;
+    let channel = self::channel(channel)?;
     let thread = ThreadKey::decode(thread).ok_or_else(|| Fault::Corrupt(format!("the thread key {thread:?}")))?;
     Ok(Lane { channel, thread })
 }
@@ -122,7 +126,7 @@ pub(super) fn overview(row: &Row<'_>) -> Result<Overview, Fault> {
         None => None,
     };
     Ok(Overview {
-        channel: lane(row.get(0)?, "main")?.channel,
+        channel: channel(row.get(0)?)?,
         waiting: row.get(1)?,
         turns: row.get(2)?,
         last,

@@ -87,6 +87,7 @@ CREATE TABLE days (
     nano_usd INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (day, channel)
 ) WITHOUT ROWID;
+CREATE INDEX days_channel ON days (channel);      -- for a channel that gets another name
 CREATE TABLE pauses (
     channel TEXT PRIMARY KEY,
     code    TEXT NOT NULL,

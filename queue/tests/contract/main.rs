@@ -14,6 +14,7 @@ mod names;
 mod order;
 mod outbox;
 mod pauses;
+mod renames;
 mod resets;
 mod settlement;
 mod views;
@@ -160,6 +161,24 @@ macro_rules! contract {
                     a_turn_that_runs_does_not_bring_its_session_back
                     a_cut_session_is_forgotten
                     an_attempt_from_before_the_reset_leaves_no_session
+                }
+                renames {
+                    a_first_binding_moves_nothing
+                    a_channel_moves_with_all_that_it_has
+                    what_comes_for_the_old_name_waits_there
+                    a_conversation_in_the_way_is_set_aside
+                    a_guessed_key_does_no_harm
+                    a_turn_that_was_set_aside_is_not_lost
+                    a_shared_turn_joins_the_other_line_whole
+                    a_swap_crosses_no_wires
+                    a_newcomer_gets_nothing_of_what_moves
+                    who_lost_a_name_takes_nothing_along
+                    two_cannot_hold_one_name
+                    a_forgotten_note_leaves_its_channel
+                    a_name_can_be_taken_back
+                    a_pause_moves_and_stays
+                    days_are_summed
+                    hostile_bindings_come_back_unchanged
                 }
                 outbox {
                     an_effect_starts_pending_and_due
