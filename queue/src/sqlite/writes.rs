@@ -72,8 +72,10 @@ fn insert(
     let conversation = conversation_of(connection, &message.lane, ids)?;
     connection
         .prepare_cached(
-            "INSERT INTO turns (id, conversation, channel, vault, note, body, state, accepted_at, chain, mode) \
-             VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)",
+            // The rank is the `seq` that AUTOINCREMENT is about to give: there is one writer.
+            "INSERT INTO turns (id, conversation, channel, vault, note, body, state, accepted_at, chain, mode, rank) \
+             VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?, \
+                     1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'turns'), 0))",
         )?
         .execute(params![
             turn,
@@ -86,9 +88,6 @@ fn insert(
             message.chain,
             message.mode.as_str(),
         ])?;
-    connection
-        .prepare_cached("UPDATE turns SET rank = seq WHERE seq = ?")?
-        .execute([connection.last_insert_rowid()])?;
     if message.mode == MessageMode::Interrupt {
         line::reposition(connection, turn, Position::First)?;
     }
