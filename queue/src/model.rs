@@ -315,7 +315,7 @@ pub struct Conversation {
 pub struct ChainTotals {
     /// Accepted messages.
     pub messages: u64,
-    /// Settled turns.
+    /// Settled turns. One that messages shared counts in the chain of its first.
     pub turns: u64,
     /// Billionths of a US dollar.
     pub nano_usd: u64,
@@ -326,7 +326,7 @@ pub struct ChainTotals {
 /// What the turns of a channel took on one day (UTC).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayTotals {
-    /// Settled turns.
+    /// Settled turns, without those that were cancelled in line.
     pub turns: u64,
     /// Billionths of a US dollar, attempts of turns that go on included.
     pub nano_usd: u64,

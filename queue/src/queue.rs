@@ -102,7 +102,9 @@ pub trait Queue: Send + Sync + 'static {
     async fn rewind(&self, feed: &str) -> Result<(), QueueError>;
 
     /// Takes the first waiting turn of a lane that is not held, if no turn of the lane is being worked on and the channel
-    /// is not paused. A [`crate::MessageMode::Collect`] turn takes those of its kind with it that stand directly behind it.
+    /// is not paused. A [`crate::MessageMode::Collect`] turn takes those of its kind with it that stand directly behind it
+    /// (held ones are passed over), up to 50, unless they or the turn itself had begun before. They stay with it until it
+    /// ends, also when it goes back in line.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -155,7 +157,8 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn expire(&self, now: Timestamp) -> Result<Recovery, QueueError>;
 
-    /// Ends a waiting turn without running it, in one transaction with its effects.
+    /// Ends a waiting turn without running it, in one transaction with its effects. Those that had joined it go back to
+    /// their places in line.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -167,7 +170,7 @@ pub trait Queue: Send + Sync + 'static {
     /// [`ControlError`].
     async fn hold(&self, turn: Uuid, held: bool) -> Result<(), ControlError>;
 
-    /// Moves a waiting turn within its lane.
+    /// Moves a waiting turn within its lane. It keeps its new place as it did the old one: what comes later stays behind.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -185,7 +188,7 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn pause(&self, channel: &ChannelName, pause: Pause) -> Result<(), QueueError>;
 
-    /// Ends a pause; says whether there was one. With codes, only a pause of one of these.
+    /// Ends a pause; says whether there was one that held. With codes, only a pause of one of these.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -204,12 +207,14 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn reset(&self, channel: &ChannelName, thread: Option<&ThreadKey>) -> Result<u64, QueueError>;
 
-    /// Writes down which note defines which channel. Where a note had another channel before, that one's line and
-    /// conversations move to the new name, in the same transaction. A conversation that stood there under the same key is
-    /// set aside; what waited in it joins the line of the one that came.
+    /// Writes down which note defines which channel; a note that had this channel before has none any more. Where a note
+    /// had another channel before, that one's line, conversations, pause and ledger move to the new name, in the same
+    /// transaction and all at once: notes that swap their names swap nothing else. A conversation that stood there under
+    /// the same key is set aside with what runs in it; what waited in it joins the line of the one that came. The pause of
+    /// the new name stays where none comes.
     ///
     /// # Errors
-    /// [`QueueError`].
+    /// [`QueueError`]; refused when two notes are to have one channel, or one note two.
     async fn bind(&self, bindings: Vec<Binding>) -> Result<Vec<Renamed>, QueueError>;
 
     /// All bindings.
@@ -236,14 +241,15 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn waiting(&self, channel: &ChannelName, most: u32) -> Result<u64, QueueError>;
 
-    /// Lanes that hold a waiting turn which is not held, each once, in the order of their first.
+    /// Lanes that hold a waiting turn which is not held, each once, in the order of their first. Those of paused channels
+    /// too: a claim decides.
     ///
     /// # Errors
     /// [`QueueError`].
     async fn lanes(&self) -> Result<Vec<Lane>, QueueError>;
 
-    /// The first turns of a channel that are not settled: first those being worked on and those that joined them, then the
-    /// others in line.
+    /// The first turns of a channel that are not settled: first those being worked on, then the others in line. Turns that
+    /// joined come directly behind the one that they are part of.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -255,7 +261,7 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn depths(&self) -> Result<Vec<(ChannelName, u64)>, QueueError>;
 
-    /// Where a turn stands in line; `None` when it is settled or unknown.
+    /// Where a turn stands in line, one that joined with the one that it is part of; `None` when it is settled or unknown.
     ///
     /// # Errors
     /// [`QueueError`].

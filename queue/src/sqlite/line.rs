@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Fault, rows};
-use crate::model::{Joined, Position, Turn};
+use crate::model::{Joined, Lane, Position, Turn};
 
 /// Most messages that share one turn: bounds its prompt.
 const JOINED_MAX: usize = 50;
@@ -131,3 +131,13 @@ pub(super) const OPEN: &str = "LEFT JOIN turns l ON l.id = t.leader \
      UNION ALL SELECT j.seq FROM (SELECT id FROM turns w WHERE w.channel = ?1 AND w.state = 'waiting' \
      ORDER BY w.rank LIMIT ?2) w JOIN turns j ON j.leader = w.id AND j.state = 'joined') \
      ORDER BY coalesce(l.state, t.state) = 'working' DESC, coalesce(l.rank, t.rank), t.state = 'joined', t.rank LIMIT ?2";
+
+/// The lanes of turns that wait and are not held.
+pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>, Fault> {
+    let sql = "SELECT c.channel, c.thread FROM (SELECT conversation, min(rank) AS oldest FROM turns \
+               WHERE state = 'waiting' AND held = 0 GROUP BY channel, conversation) AS line \
+               CROSS JOIN conversations c ON c.id = line.conversation ORDER BY line.oldest";
+    rows::collect(connection, sql, [], |row| {
+        rows::lane(row.get(0)?, &row.get::<_, String>(1)?)
+    })
+}

@@ -1,6 +1,7 @@
 //! The queue in one SQLite file: one writer with group commit, one reading connection.
 
 mod control;
+mod fault;
 #[cfg(test)]
 mod growth;
 mod line;
@@ -23,83 +24,11 @@ use uuid::Uuid;
 
 use crate::model::{
     Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Lane, Lease, Message,
-    NewEffect, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, State, ThreadKey, Turn,
+    NewEffect, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, ThreadKey, Turn,
 };
 use crate::queue::{ControlError, LeaseError, Queue, QueueError};
+use fault::Fault;
 use writer::Writer;
-
-/// How a job of the storage went wrong.
-#[derive(Debug, Clone, thiserror::Error)]
-enum Fault {
-    #[error("{0}")]
-    Unavailable(String),
-    #[error("{0}")]
-    Refused(String),
-    #[error("{0}")]
-    Corrupt(String),
-    #[error("the claim on turn {0} is no longer held")]
-    Stale(Uuid),
-    #[error("there is no turn {0}")]
-    Unknown(Uuid),
-    #[error("the turn {0} does not wait in line")]
-    NotWaiting(Uuid, State),
-    #[error("the turn {1} does not wait in the line of turn {0}")]
-    OtherLine(Uuid, Uuid),
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
-        let mend = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => "the disk is full; free some space, nothing else is needed",
-            // A quota says EFBIG or EDQUOT, which SQLite calls an I/O error.
-            Some(ErrorCode::SystemIoFailure) => "the disk refused; check its health, its free space and the quotas",
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-                "queue.db cannot be written; check the permissions of the state directory"
-            }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds queue.db",
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                return Self::Corrupt(format!("queue.db is damaged ({error}); restore it from a backup"));
-            }
-            Some(ErrorCode::TooBig) => return Self::Refused(error.to_string()),
-            _ => return Self::Unavailable(error.to_string()),
-        };
-        Self::Unavailable(format!("{mend} ({error})"))
-    }
-}
-
-impl From<Fault> for QueueError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Unavailable(reason) => Self::Unavailable { reason },
-            Fault::Refused(reason) => Self::Refused { reason },
-            Fault::Corrupt(reason) => Self::Corrupt { reason },
-            Fault::Stale(_) | Fault::Unknown(_) | Fault::NotWaiting(..) | Fault::OtherLine(..) => Self::Corrupt {
-                reason: fault.to_string(),
-            },
-        }
-    }
-}
-
-impl From<Fault> for ControlError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Unknown(turn) => Self::Unknown { turn },
-            Fault::NotWaiting(turn, state) => Self::NotWaiting { turn, state },
-            Fault::OtherLine(turn, other) => Self::OtherLine { turn, other },
-            other => Self::Queue(other.into()),
-        }
-    }
-}
-
-impl From<Fault> for LeaseError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Stale(turn) => Self::Stale { turn },
-            other => Self::Queue(other.into()),
-        }
-    }
-}
 
 /// How to open a [`SqliteQueue`].
 #[derive(Clone)]
@@ -410,15 +339,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn lanes(&self) -> Result<Vec<Lane>, QueueError> {
-        self.read(|connection| {
-            let sql = "SELECT c.channel, c.thread FROM (SELECT conversation, min(rank) AS oldest FROM turns \
-                       WHERE state = 'waiting' AND held = 0 GROUP BY channel, conversation) AS line \
-                       CROSS JOIN conversations c ON c.id = line.conversation ORDER BY line.oldest";
-            rows::collect(connection, sql, [], |row| {
-                rows::lane(row.get(0)?, &row.get::<_, String>(1)?)
-            })
-        })
-        .await
+        self.read(line::lanes).await
     }
 
     async fn open_turns(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Turn>, QueueError> {
@@ -441,27 +362,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn overview(&self) -> Result<Vec<Overview>, QueueError> {
-        let sums = [
-            "input_tokens",
-            "output_tokens",
-            "cache_read_tokens",
-            "cache_write_tokens",
-            "nano_usd",
-        ]
-        .map(rows::sum);
-        let sql = format!(
-            "SELECT k.channel, \
-             (SELECT count(*) FROM turns w WHERE w.channel = k.channel AND w.state = 'waiting'), \
-             k.turns, l.id, l.state, l.settled_at, k.i, k.o, k.r, k.w, k.n \
-             FROM (SELECT channel, sum(turns) AS turns, {} AS i, {} AS o, {} AS r, {} AS w, {} AS n \
-                   FROM conversations GROUP BY channel) k \
-             LEFT JOIN turns l ON l.seq = (SELECT seq FROM turns s WHERE s.channel = k.channel \
-                   AND s.settled_at IS NOT NULL ORDER BY s.settled_at DESC, s.seq DESC LIMIT 1) \
-             ORDER BY k.channel",
-            sums[0], sums[1], sums[2], sums[3], sums[4]
-        );
-        self.read(move |connection| rows::collect(connection, &sql, [], rows::overview))
-            .await
+        self.read(rows::overviews).await
     }
 
     async fn turn(&self, id: Uuid) -> Result<Option<Turn>, QueueError> {

@@ -119,7 +119,7 @@ pub(super) fn conversation(row: &Row<'_>) -> Result<Conversation, Fault> {
     })
 }
 
-pub(super) fn overview(row: &Row<'_>) -> Result<Overview, Fault> {
+fn overview(row: &Row<'_>) -> Result<Overview, Fault> {
     let last: Option<Uuid> = row.get(3)?;
     let last = match last {
         Some(id) => Some((id, state(&row.get::<_, String>(4)?)?, time(row.get(5)?)?)),
@@ -209,4 +209,28 @@ pub(super) fn place(connection: &Connection, turn: Uuid) -> Result<Option<Place>
         })
     };
     Ok(statement.query_row([turn], read).optional()?)
+}
+
+/// Every channel at a glance.
+pub(super) fn overviews(connection: &Connection) -> Result<Vec<Overview>, Fault> {
+    let sums = [
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "nano_usd",
+    ]
+    .map(sum);
+    let sql = format!(
+        "SELECT k.channel, \
+             (SELECT count(*) FROM turns w WHERE w.channel = k.channel AND w.state = 'waiting'), \
+             k.turns, l.id, l.state, l.settled_at, k.i, k.o, k.r, k.w, k.n \
+             FROM (SELECT channel, sum(turns) AS turns, {} AS i, {} AS o, {} AS r, {} AS w, {} AS n \
+                   FROM conversations GROUP BY channel) k \
+             LEFT JOIN turns l ON l.seq = (SELECT seq FROM turns s WHERE s.channel = k.channel \
+                   AND s.settled_at IS NOT NULL ORDER BY s.settled_at DESC, s.seq DESC LIMIT 1) \
+             ORDER BY k.channel",
+        sums[0], sums[1], sums[2], sums[3], sums[4]
+    );
+    collect(connection, &sql, [], overview)
 }

@@ -44,7 +44,10 @@ pub(crate) async fn a_cancelled_turn_ends_with_its_effects<F: Factory>(storage: 
         record: Some(json!({ "by": "a person" })),
         spend: Spend::default(),
     };
-    assert_eq!(queue.settled(&echo.channel, 9).await.unwrap(), [expected.clone()]);
+    assert_eq!(
+        queue.settled(&echo.channel, 9).await.unwrap(),
+        std::slice::from_ref(&expected)
+    );
     assert_eq!(queue.place(turns[1]).await.unwrap(), None);
     assert_eq!(queue.place(turns[2]).await.unwrap().map(|place| place.ahead), Some(1));
     let outbox = queue.outbox(9).await.unwrap();
