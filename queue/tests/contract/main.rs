@@ -196,6 +196,7 @@ macro_rules! contract {
                 views {
                     a_place_counts_what_is_before_it
                     open_turns_come_working_first
+                    waiting_turns_are_counted_so_far
                     depths_count_turns_in_line
                     settled_turns_come_newest_first
                     a_turn_is_found_by_its_message
@@ -203,6 +204,7 @@ macro_rules! contract {
                 }
                 watch {
                     writes_that_make_work_wake
+                    a_persons_hand_wakes
                     every_watcher_wakes
                     looking_for_work_wakes_nobody
                 }

@@ -63,6 +63,26 @@ pub(crate) async fn a_place_counts_what_is_before_it<F: Factory>(storage: &F) {
     );
 }
 
+pub(crate) async fn waiting_turns_are_counted_so_far<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let (main, aside, other) = (lane("a"), subject("a", "aside"), lane("b"));
+    let count = async |most: u32| queue.waiting(&main.channel, most).await.unwrap();
+    assert_eq!(count(u32::MAX).await, 0);
+    let turns = accept(&queue, &main, &["1", "2", "3"]).await;
+    accept(&queue, &aside, &["4"]).await;
+    accept(&queue, &other, &["5"]).await;
+    queue.hold(turns[2], true).await.unwrap();
+    assert_eq!(
+        [count(0).await, count(3).await, count(4).await, count(u32::MAX).await],
+        [0, 3, 4, 4]
+    );
+    let lease = claim(&queue, &main).await.lease;
+    assert_eq!(count(9).await, 3);
+    queue.release(lease, Spend::default()).await.unwrap();
+    queue.cancel(turns[2], done(), Vec::new()).await.unwrap();
+    assert_eq!(count(9).await, 3);
+}
+
 pub(crate) async fn depths_count_turns_in_line<F: Factory>(storage: &F) {
     let queue = storage.open();
     let (a, aside, b) = (lane("a"), subject("a", "aside"), lane("b"));

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use pretty_assertions::assert_eq;
-use reveille_queue::{FeedCursor, Lease, Queue, Spend};
+use reveille_queue::{Binding, FeedCursor, Lease, Pause, Position, Queue, Spend};
 use serde_json::json;
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::support::{Factory, LEASE, accept, after, claim, done, effect, lane, message};
+use crate::support::{Factory, LEASE, accept, after, cancelled, claim, done, effect, lane, message};
 
 /// Waits for a change, and not for ever.
 async fn woken(watcher: &mut Receiver<u64>, by: &str) {
@@ -53,6 +53,40 @@ pub(crate) async fn writes_that_make_work_wake<F: Factory>(storage: &F) {
     woken(&mut watcher, "settle").await;
 }
 
+pub(crate) async fn a_persons_hand_wakes<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let echo = lane("echo");
+    let turns = accept(&queue, &echo, &["n1", "n2"]).await;
+    let binding = |channel: &str| Binding {
+        vault: "home".into(),
+        note: "d1".into(),
+        channel: channel.parse().unwrap(),
+    };
+    queue.bind(vec![binding("echo")]).await.unwrap();
+    let pause = Pause {
+        code: "person".into(),
+        reason: String::new(),
+        since: storage.clock().now(),
+        until: None,
+    };
+    queue.pause(&echo.channel, pause).await.unwrap();
+    queue.hold(turns[0], true).await.unwrap();
+    let mut watcher = queue.watch();
+    watcher.mark_unchanged();
+
+    queue.hold(turns[0], false).await.unwrap();
+    woken(&mut watcher, "a turn that was let go").await;
+    queue.reposition(turns[1], Position::First).await.unwrap();
+    woken(&mut watcher, "a move").await;
+    let effects = vec![effect("home", json!(1))];
+    queue.cancel(turns[1], cancelled(), effects).await.unwrap();
+    woken(&mut watcher, "a cancel, for its effects").await;
+    assert!(queue.resume(&echo.channel, &[]).await.unwrap());
+    woken(&mut watcher, "the end of a pause").await;
+    assert_eq!(queue.bind(vec![binding("new")]).await.unwrap().len(), 1);
+    woken(&mut watcher, "a line under a new name").await;
+}
+
 pub(crate) async fn every_watcher_wakes<F: Factory>(storage: &F) {
     let queue = storage.open();
     let mut watchers = [queue.watch(), queue.watch()];
@@ -93,6 +127,20 @@ pub(crate) async fn looking_for_work_wakes_nobody<F: Factory>(storage: &F) {
         )
         .await
         .unwrap();
+    let binding = Binding {
+        vault: "home".into(),
+        note: "d1".into(),
+        channel: echo.channel.clone(),
+    };
+    queue.bind(vec![binding]).await.unwrap();
+    queue.unbind("home", "d1").await.unwrap();
+    assert!(!queue.resume(&echo.channel, &[]).await.unwrap());
+    assert_eq!(queue.reset(&lane("nobody").channel, None).await.unwrap(), 0);
+    let nobody = Uuid::from_u128(404);
+    queue.cancel(nobody, cancelled(), Vec::new()).await.unwrap_err();
+    queue.hold(nobody, false).await.unwrap_err();
+    queue.reposition(claim.lease.turn, Position::First).await.unwrap_err();
+    queue.edit(nobody, json!(1)).await.unwrap_err();
     queue.delivered(vec![404]).await.unwrap();
     queue.undelivered(404, "late", None).await.unwrap();
     let stale = Lease {
