@@ -228,6 +228,67 @@ async fn a_chain_of_messages_ends_at_its_budget_and_its_requester_is_told() -> R
     Ok(())
 }
 
+/// Three agents that hand each message on to the next one, for ever if nobody stops them. Answers the text that starts it.
+async fn circle(daemon: &Daemon) -> Result<String> {
+    for agent in ["ann", "ben", "cleo"] {
+        daemon.create_agent(agent, "You hand everything on.").await?;
+    }
+    let script = daemon.scratch().join("hop");
+    let hop = r#"case $1 in ann) next=ben;; ben) next=cleo;; *) next=ann;; esac
+exec "$REVEILLE_BIN" send $next "[[exec sh $0 $next]]" --reply-to $1"#;
+    std::fs::write(&script, hop)?;
+    Ok(format!("[[exec sh {} ann]]", script.display()))
+}
+
+fn code(turn: &reveille_tests::daemon::JournalTurn) -> Option<&str> {
+    turn.record["failure"]["code"].as_str()
+}
+
+#[tokio::test]
+async fn agents_that_go_in_a_circle_are_ended_by_the_chain() -> Result<()> {
+    let daemon = quick().env("REVEILLE_LIMITS__CHAIN_TURNS", "6").start().await?;
+    let start = circle(&daemon).await?;
+    daemon.send("ann", &start).await?;
+    let journal = whole(&daemon).await?;
+    let (refused, ran): (Vec<_>, Vec<_>) = journal.turns.iter().partition(|turn| code(turn).is_some());
+    assert!(
+        refused.iter().all(|turn| code(turn) == Some("chain_budget")),
+        "{refused:#?}"
+    );
+    // Turns that began together may have been let in together, as many as run at once.
+    assert!(
+        (6..=9).contains(&ran.len()) && !refused.is_empty(),
+        "{} {}",
+        ran.len(),
+        refused.len()
+    );
+    // It is announced where people look, and to who asked.
+    let notes = |code: &str| journal.notes.iter().filter(|note| note.text("code") == code).count();
+    assert_eq!(notes("chain_budget"), refused.len());
+    let told = journal
+        .notes
+        .iter()
+        .filter(|note| note.is_callback() && note.text("status") == "refused");
+    assert!(told.count() >= 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn agents_that_go_in_a_circle_cost_no_more_than_the_chain_may() -> Result<()> {
+    let budget = 20_000_000;
+    let daemon = quick().env("REVEILLE_LIMITS__CHAIN_USD", "0.02").start().await?;
+    let start = circle(&daemon).await?;
+    daemon.send("ann", &start).await?;
+    let journal = whole(&daemon).await?;
+    assert!(
+        journal.turns.iter().any(|turn| code(turn) == Some("chain_budget")),
+        "{journal:#?}"
+    );
+    let spent: u64 = journal.turns.iter().map(|turn| turn.spend[4]).sum();
+    assert!(spent > 0 && spent <= budget, "{spent} of {budget}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn collecting_messages_share_a_turn() -> Result<()> {
     let daemon = with_eng(quick()).await?;
@@ -438,11 +499,11 @@ async fn an_agent_that_was_renamed_while_nobody_looked_keeps_its_conversation() 
     let mut daemon = with_eng(quick()).await?;
     let first = told(&daemon, "eng", "[[reply first]]").await?;
     daemon.wait_quiet(LIMIT).await?;
-    // The daemon dies after the vault has the new name and before the queue does.
-    daemon.kill9().await?;
-    daemon.start_doomed("feed.read", 1).await?;
-    rename(&daemon, "eng", "dev").await?;
-    daemon.wait_killed().await?;
+    // As when the daemon dies after the vault has the new name and before the queue does.
+    daemon.stop().await?;
+    let patch = "UPDATE notes SET metadata = replace(metadata, '\"eng\"', '\"dev\"') WHERE path = 'Agents/eng'";
+    let changed = rusqlite::Connection::open(daemon.state_dir().join("vaults/default.db"))?.execute(patch, [])?;
+    assert_eq!(changed, 1);
     daemon.start().await?;
     let next = told(&daemon, "dev", "[[reply second]]").await?;
     assert_eq!(next.more["session"], first.more["session"]);
