@@ -393,7 +393,8 @@ pub struct Settlement {
 /// Something that must happen because a turn has ended: a row of the outbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEffect {
-    /// Where it goes. Effects of one target are delivered in the order in which they were written.
+    /// Where it goes: `group/line`, or a line of no group. Effects of one target are delivered in the order in which they
+    /// were written; a group can be held back as a whole.
     pub target: String,
     /// What to do there; repeating it must do no harm.
     pub body: Value,
@@ -428,6 +429,19 @@ pub struct Effect {
     pub due_at: Timestamp,
     /// What the last try said.
     pub last_error: Option<String>,
+}
+
+/// An effect that should have been delivered by now, as a listing shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overdue {
+    /// The effect.
+    pub effect: Effect,
+    /// The channel of its turn.
+    pub channel: ChannelName,
+    /// When its turn ended.
+    pub since: Timestamp,
+    /// It waits for an older one of its target.
+    pub behind: bool,
 }
 
 /// One turn as a listing shows it.

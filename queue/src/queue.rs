@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::model::{
     Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Lane, Lease, Message,
-    NewEffect, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, State, ThreadKey, Turn,
+    NewEffect, Overdue, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, State, ThreadKey, Turn,
 };
 
 /// The queue's storage could not do it. Nothing of the request was written.
@@ -297,29 +297,55 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn conversations(&self, channel: &ChannelName) -> Result<Vec<Conversation>, QueueError>;
 
-    /// Undelivered effects that are due, oldest first. An effect is left out while an older one of its target is not due.
+    /// Undelivered effects that are due, oldest first. An effect is left out while an older one of its target is not due,
+    /// and while its group is among those `held` back.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Effect>, QueueError>;
+    async fn due(&self, now: Timestamp, limit: u32, held: &[String]) -> Result<Vec<Effect>, QueueError>;
 
-    /// When the next effect becomes due, if any is pending.
+    /// When the next effect becomes due, if any is pending outside the groups that are `held` back.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn next_due(&self) -> Result<Option<Timestamp>, QueueError>;
+    async fn next_due(&self, held: &[String]) -> Result<Option<Timestamp>, QueueError>;
 
-    /// Takes delivered effects off.
+    /// Takes delivered effects off. Answers their turns that have nothing left to deliver, each once.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn delivered(&self, effects: Vec<u64>) -> Result<(), QueueError>;
+    async fn delivered(&self, effects: Vec<u64>) -> Result<Vec<Uuid>, QueueError>;
 
     /// Notes a failed try; the next one is due at `due_at`, or never (parked) with `None`.
     ///
     /// # Errors
     /// [`QueueError`].
     async fn undelivered(&self, effect: u64, error: &str, due_at: Option<Timestamp>) -> Result<(), QueueError>;
+
+    /// Makes the effects of a turn, or all of them, due now, parked ones included. Answers how many.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn retry(&self, turn: Option<Uuid>) -> Result<u64, QueueError>;
+
+    /// Effects of a turn that are not delivered.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn left(&self, turn: Uuid) -> Result<u64, QueueError>;
+
+    /// Effects after number `after` that should have been delivered by now, oldest first: tried in vain, parked, behind
+    /// such a one, or of a group that is `held` back.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn overdue(&self, held: &[String], after: u64, limit: u32) -> Result<Vec<Overdue>, QueueError>;
+
+    /// How many those are.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn count_overdue(&self, held: &[String]) -> Result<u64, QueueError>;
 
     /// All effects that are not delivered, oldest first.
     ///

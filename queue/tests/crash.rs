@@ -130,7 +130,7 @@ async fn work(queue: &SqliteQueue, dice: &mut Dice) {
 }
 
 async fn deliver(queue: &SqliteQueue) {
-    for effect in queue.due(jiff::Timestamp::now(), 2).await.unwrap() {
+    for effect in queue.due(jiff::Timestamp::now(), 2, &[]).await.unwrap() {
         say(&format!("delivering {}", effect.id));
         queue.delivered(vec![effect.id]).await.unwrap();
         say(&format!("delivered {}", effect.id));

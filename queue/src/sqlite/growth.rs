@@ -179,10 +179,13 @@ async fn end(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     queue.turn(lease.turn).await.unwrap().unwrap();
     queue.turn_of("home", "1").await.unwrap().unwrap();
     note("turn, turn_of");
-    let due = queue.due(Timestamp::MAX, 9).await.unwrap();
+    let due = queue.due(Timestamp::MAX, 9, &[]).await.unwrap();
     note("due");
-    queue.next_due().await.unwrap().unwrap();
+    queue.next_due(&[]).await.unwrap().unwrap();
     note("next_due");
+    assert_eq!(queue.left(lease.turn).await.unwrap(), 3);
+    assert_eq!(queue.retry(Some(lease.turn)).await.unwrap(), 3);
+    note("left, retry");
     queue
         .undelivered(due[0].id, "down", Some(Timestamp::UNIX_EPOCH))
         .await
@@ -248,9 +251,9 @@ async fn a_dead_target_costs_nothing() {
     };
     let look = async || {
         seen.take();
-        assert_eq!(queue.due(Timestamp::UNIX_EPOCH, 9).await.unwrap(), []);
+        assert_eq!(queue.due(Timestamp::UNIX_EPOCH, 9, &[]).await.unwrap(), []);
         assert_eq!(
-            queue.next_due().await.unwrap(),
+            queue.next_due(&[]).await.unwrap(),
             Some(Timestamp::from_second(1).unwrap())
         );
         seen.take().into_values().sum::<u64>()

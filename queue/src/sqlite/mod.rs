@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::model::{
     Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Lane, Lease, Message,
-    NewEffect, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, ThreadKey, Turn,
+    NewEffect, Overdue, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, ThreadKey, Turn,
 };
 use crate::queue::{ControlError, LeaseError, Queue, QueueError};
 use fault::Fault;
@@ -400,18 +400,21 @@ impl Queue for SqliteQueue {
         .await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Effect>, QueueError> {
-        self.read(move |connection| outbox::due(connection, now, limit)).await
+    async fn due(&self, now: Timestamp, limit: u32, held: &[String]) -> Result<Vec<Effect>, QueueError> {
+        let held = outbox::list(held);
+        self.read(move |connection| outbox::due(connection, now, limit, &held))
+            .await
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, QueueError> {
-        self.read(outbox::next_due).await
+    async fn next_due(&self, held: &[String]) -> Result<Option<Timestamp>, QueueError> {
+        let held = outbox::list(held);
+        self.read(move |connection| outbox::next_due(connection, &held)).await
     }
 
-    async fn delivered(&self, effects: Vec<u64>) -> Result<(), QueueError> {
+    async fn delivered(&self, effects: Vec<u64>) -> Result<Vec<Uuid>, QueueError> {
         let write = move |connection: &Connection| outbox::delivered(connection, &effects);
-        self.writer.write(write, |gone| *gone > 0).await?;
-        Ok(())
+        let (_, turns) = self.writer.write(write, |(gone, _)| *gone > 0).await?;
+        Ok(turns)
     }
 
     async fn undelivered(&self, effect: u64, error: &str, due_at: Option<Timestamp>) -> Result<(), QueueError> {
@@ -419,6 +422,28 @@ impl Queue for SqliteQueue {
         let write = move |connection: &Connection| outbox::undelivered(connection, effect, &error, due_at);
         self.writer.write(write, |changed| *changed > 0).await?;
         Ok(())
+    }
+
+    async fn retry(&self, turn: Option<Uuid>) -> Result<u64, QueueError> {
+        let now = self.now();
+        let write = move |connection: &Connection| outbox::retry(connection, turn, now);
+        Ok(self.writer.write(write, |changed| *changed > 0).await?)
+    }
+
+    async fn left(&self, turn: Uuid) -> Result<u64, QueueError> {
+        self.read(move |connection| outbox::left(connection, turn)).await
+    }
+
+    async fn overdue(&self, held: &[String], after: u64, limit: u32) -> Result<Vec<Overdue>, QueueError> {
+        let held = outbox::list(held);
+        self.read(move |connection| outbox::overdue(connection, &held, after, limit))
+            .await
+    }
+
+    async fn count_overdue(&self, held: &[String]) -> Result<u64, QueueError> {
+        let held = outbox::list(held);
+        self.read(move |connection| outbox::count_overdue(connection, &held))
+            .await
     }
 
     async fn outbox(&self, limit: u32) -> Result<Vec<Effect>, QueueError> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Fault;
 use crate::model::{
-    ChannelName, Conversation, Effect, EffectState, Lane, Message, MessageMode, Overview, Place, Spend, State,
+    ChannelName, Conversation, Effect, EffectState, Lane, Message, MessageMode, Overdue, Overview, Place, Spend, State,
     ThreadKey, Turn,
 };
 
@@ -156,6 +156,16 @@ pub(super) fn effect(row: &Row<'_>) -> Result<Effect, Fault> {
         attempts: row.get(5)?,
         due_at: time(row.get(EFFECT_DUE_AT)?)?,
         last_error: row.get(7)?,
+    })
+}
+
+/// An effect, the channel of its turn, the end of its turn, and whether it is behind another one.
+pub(super) fn overdue(row: &Row<'_>) -> Result<Overdue, Fault> {
+    Ok(Overdue {
+        effect: effect(row)?,
+        channel: lane(row.get(8)?, "main")?.channel,
+        since: time(row.get(9)?)?,
+        behind: row.get(10)?,
     })
 }
 

@@ -102,6 +102,8 @@ CREATE TABLE bindings (
     PRIMARY KEY (vault, note)
 ) WITHOUT ROWID;
 CREATE INDEX bindings_channel ON bindings (channel);
+", "
+CREATE INDEX outbox_turn ON outbox (turn);
 "];
 
 /// Brings the file to the present version.

@@ -134,7 +134,7 @@ pub(super) fn claim(
         params![lane.channel.as_str(), lane.thread.encode()],
         rows::conversation,
     )?;
-    let Some(conversation) = found.into_iter().next() else {
+    let Some(mut conversation) = found.into_iter().next() else {
         return Ok(None);
     };
     let line = params![lane.channel.as_str(), conversation.id];
@@ -160,6 +160,12 @@ pub(super) fn claim(
              generation = (SELECT generation FROM conversations c WHERE c.id = turns.conversation) WHERE id = ?",
         )?
         .execute(params![now.as_millisecond(), lease_until.as_millisecond(), turn])?;
+    if conversation.started_at.is_none() {
+        connection
+            .prepare_cached("UPDATE conversations SET started_at = ? WHERE id = ?")?
+            .execute(params![now.as_millisecond(), conversation.id])?;
+        conversation.started_at = Some(rows::time(now.as_millisecond())?);
+    }
     claimed(connection, turn, conversation, now).map(Some)
 }
 

@@ -224,7 +224,7 @@ pub(crate) async fn hostile_bodies_come_back_unchanged<F: Factory>(storage: &F) 
         let turn = queue.turn(claim.lease.turn).await.unwrap().unwrap();
         assert!(turn.message == sent, "body {number} as read");
         assert!(turn.record.as_ref() == Some(&body), "record {number}");
-        let due = queue.due(after(storage.clock().now(), 1), 10).await.unwrap();
+        let due = queue.due(after(storage.clock().now(), 1), 10, &[]).await.unwrap();
         assert!(due.len() == 1 && due[0].body == body, "effect {number}");
         queue.delivered(vec![due[0].id]).await.unwrap();
     }
@@ -260,7 +260,7 @@ pub(crate) async fn hostile_texts_come_back_unchanged<F: Factory>(storage: &F) {
             body: json!(1),
         };
         queue.settle(claim.lease, settlement, vec![effect]).await.unwrap();
-        let due = queue.due(storage.clock().now(), 1).await.unwrap();
+        let due = queue.due(storage.clock().now(), 1, &[]).await.unwrap();
         queue
             .undelivered(due[0].id, &text, Some(storage.clock().now()))
             .await
@@ -274,7 +274,7 @@ pub(crate) async fn hostile_texts_come_back_unchanged<F: Factory>(storage: &F) {
         let conversations = queue.conversations(&single.channel).await.unwrap();
         assert_eq!(conversations[0].lane, single);
         assert_eq!(conversations[0].session, Some(session));
-        let due = queue.due(storage.clock().now(), 1).await.unwrap();
+        let due = queue.due(storage.clock().now(), 1, &[]).await.unwrap();
         assert_eq!((&due[0].target, due[0].last_error.as_ref()), (&text, Some(&text)));
         queue.delivered(vec![due[0].id]).await.unwrap();
     }

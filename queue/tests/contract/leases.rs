@@ -53,7 +53,7 @@ pub(crate) async fn a_claim_tells_everything<F: Factory>(storage: &F) {
             lane: echo,
             session: None,
             turns: 0,
-            started_at: claim.conversation.started_at,
+            started_at: Some(claimed_at),
             spend: Spend::default(),
         },
         interruptions: 0,

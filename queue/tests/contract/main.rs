@@ -189,6 +189,10 @@ macro_rules! contract {
                     a_failed_try_is_noted
                     a_parked_effect_is_never_due_and_kept
                     delivery_is_idempotent
+                    a_turn_with_nothing_left_is_named_once
+                    a_group_is_held_back_as_a_whole
+                    what_is_overdue_is_listed_page_by_page
+                    a_retry_makes_due_what_waits_or_is_parked
                     an_unknown_number_is_no_effect
                     a_delivered_effect_cannot_fail
                     the_outbox_survives_a_restart

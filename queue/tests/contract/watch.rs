@@ -51,6 +51,9 @@ pub(crate) async fn writes_that_make_work_wake<F: Factory>(storage: &F) {
         .await
         .unwrap();
     woken(&mut watcher, "settle").await;
+
+    queue.retry(None).await.unwrap();
+    woken(&mut watcher, "retry").await;
 }
 
 pub(crate) async fn a_persons_hand_wakes<F: Factory>(storage: &F) {
@@ -143,6 +146,7 @@ pub(crate) async fn looking_for_work_wakes_nobody<F: Factory>(storage: &F) {
     queue.edit(nobody, json!(1)).await.unwrap_err();
     queue.delivered(vec![404]).await.unwrap();
     queue.undelivered(404, "late", None).await.unwrap();
+    queue.retry(None).await.unwrap();
     let stale = Lease {
         epoch: 404,
         ..claim.lease

@@ -67,6 +67,7 @@ impl Pair {
             }
             Step::Deliver(numbers) => self.deliver(&numbers).await,
             Step::Fail { effect, delay } => self.fail(effect, delay).await,
+            Step::Retry(turn) => self.retry(turn).await,
             Step::Heartbeat(lease)
             | Step::Begin { lease, .. }
             | Step::Unbegin(lease)
@@ -202,7 +203,7 @@ impl Pair {
         };
         let effects: Vec<_> = targets
             .iter()
-            .map(|target| effect(&format!("t{target}"), json!(unit)))
+            .map(|target| effect(&format!("t{target}/line"), json!(unit)))
             .collect();
         let done = self.queue().settle(lease, settlement.clone(), effects.clone()).await;
         let held = self.model.holder(lease).map(|turn| {
@@ -238,8 +239,15 @@ impl Pair {
             .iter()
             .map(|number| self.model.effects[number % count].id)
             .collect();
-        self.queue().delivered(ids.clone()).await.unwrap();
-        self.model.effects.retain(|effect| !ids.contains(&effect.id));
+        let ended = self.queue().delivered(ids.clone()).await.unwrap();
+        assert_eq!(ended, self.model.deliver(&ids));
+    }
+
+    async fn retry(&mut self, number: Option<usize>) {
+        let now = self.storage.clock().now();
+        let among = self.model.turns.len();
+        let turn = number.and_then(|number| Some(self.model.turns[number.checked_rem(among)?].id));
+        assert_eq!(self.queue().retry(turn).await.unwrap(), self.model.retry(turn, now));
     }
 
     async fn fail(&mut self, number: usize, delay: Option<i64>) {
@@ -300,12 +308,26 @@ impl Pair {
             .collect();
         assert_eq!(stored, expected);
         let now = self.storage.clock().now();
-        let due = queue.due(now, u32::MAX).await.unwrap();
+        let due = queue.due(now, u32::MAX, &[]).await.unwrap();
         let expected = model.due(now);
         assert_eq!(due.iter().map(|effect| effect.id).collect::<Vec<_>>(), expected);
-        let first = queue.due(now, 2).await.unwrap();
+        let held = ["t0".to_owned()];
+        let free = queue.due(now, u32::MAX, &held).await.unwrap();
+        let expected_free = due.iter().filter(|effect| !effect.target.starts_with("t0/"));
+        assert!(free.iter().eq(expected_free));
+        assert_eq!(queue.next_due(&held).await.unwrap(), model.next_due("t0/"));
+        self.compare_overdue(&held).await;
+        let first = queue.due(now, 2, &[]).await.unwrap();
         assert!(first.iter().map(|effect| effect.id).eq(expected.into_iter().take(2)));
-        assert_eq!(queue.next_due().await.unwrap(), model.next_due());
+        assert_eq!(queue.next_due(&[]).await.unwrap(), model.next_due("none"));
+    }
+
+    async fn compare_overdue(&self, held: &[String]) {
+        let (queue, model) = (self.queue(), &self.model);
+        let overdue = queue.overdue(held, 0, u32::MAX).await.unwrap();
+        let shown: Vec<_> = overdue.iter().map(|one| (one.effect.id, one.behind)).collect();
+        assert_eq!(shown, model.overdue("t0/"));
+        assert_eq!(queue.count_overdue(held).await.unwrap(), shown.len() as u64);
     }
 
     async fn compare_turns(&self) {

@@ -90,12 +90,58 @@ impl Model {
         due
     }
 
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+    /// Leaves out the targets that begin with `held`.
+    pub(crate) fn next_due(&self, held: &str) -> Option<Timestamp> {
         let mut heads = BTreeMap::new();
-        for effect in self.effects.iter().filter(|effect| !effect.parked) {
+        let pending = self.effects.iter().filter(|effect| !effect.parked);
+        for effect in pending.filter(|effect| !effect.new.target.starts_with(held)) {
             heads.entry(&effect.new.target).or_insert(effect.due_at);
         }
         heads.into_values().min()
+    }
+
+    /// Takes effects off; gives the turns that have none left.
+    pub(crate) fn deliver(&mut self, ids: &[u64]) -> Vec<Uuid> {
+        let gone = |effect: &Pending| ids.contains(&effect.id);
+        let mut turns: Vec<Uuid> = self
+            .effects
+            .iter()
+            .filter(|effect| gone(effect))
+            .map(|effect| effect.turn)
+            .collect();
+        self.effects.retain(|effect| !gone(effect));
+        turns.sort_unstable();
+        turns.dedup();
+        turns.retain(|turn| self.effects.iter().all(|effect| effect.turn != *turn));
+        turns
+    }
+
+    pub(crate) fn retry(&mut self, turn: Option<Uuid>, now: Timestamp) -> u64 {
+        let asked = |effect: &&mut Pending| turn.is_none_or(|turn| effect.turn == turn);
+        let mut count = 0;
+        for effect in self.effects.iter_mut().filter(asked) {
+            effect.parked = false;
+            effect.due_at = effect.due_at.min(now);
+            count += 1;
+        }
+        count
+    }
+
+    /// The effects that should have been delivered, and whether another one is in their way.
+    pub(crate) fn overdue(&self, held: &str) -> Vec<(u64, bool)> {
+        let mut failed = Vec::new();
+        let mut overdue = Vec::new();
+        for effect in &self.effects {
+            let target = &effect.new.target;
+            let behind = !effect.parked && failed.contains(&target);
+            if behind || effect.parked || effect.attempts > 0 || target.starts_with(held) {
+                overdue.push((effect.id, behind));
+            }
+            if !effect.parked && effect.attempts > 0 {
+                failed.push(target);
+            }
+        }
+        overdue
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) enum Step {
         effect: usize,
         delay: Option<i64>,
     },
+    Retry(Option<usize>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -53,7 +54,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Reopen),
         3 => (-40..80_i64).prop_map(Step::Pass),
         2 => prop::collection::vec(at.clone(), 0..3).prop_map(Step::Deliver),
-        3 => (at, prop::option::of(-10..100_i64)).prop_map(|(effect, delay)| Step::Fail { effect, delay }),
+        3 => (at.clone(), prop::option::of(-10..100_i64)).prop_map(|(effect, delay)| Step::Fail { effect, delay }),
+        1 => prop::option::of(at).prop_map(Step::Retry),
     ]
 }
 
