@@ -60,7 +60,7 @@ fn add(mut last: TurnOutcome, before: Option<TurnOutcome>) -> TurnOutcome {
 }
 
 /// A number from 0 to 1 that nobody can foresee.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     let (_, low) = Uuid::new_v4().as_u64_pair();
     #[expect(clippy::cast_precision_loss, reason = "53 bits are plenty")]
     let unit = (low >> 11) as f64 / (1_u64 << 53) as f64;

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use reveille_queue::NewEffect;
-use reveille_vault::agent::{Inbound, Outbound, ThreadRecord};
+use reveille_vault::agent::{Inbound, Outbound, OutboundKind, ThreadRecord};
 use reveille_vault::{Key, NewNote, NoteId, Precondition, Vault, VaultError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -37,6 +37,9 @@ pub(crate) enum Effect {
         vault: String,
         /// The note.
         note: Outbound,
+        /// Where the thread note is, if not under the conversation's identity.
+        #[serde(default)]
+        thread_path: Option<String>,
     },
     /// The word to the agent that asked.
     Callback {
@@ -48,6 +51,9 @@ pub(crate) enum Effect {
         at: Timestamp,
         /// The message.
         message: Inbound,
+        /// Where the thread note is, if not under the conversation's identity.
+        #[serde(default)]
+        thread_path: Option<String>,
     },
 }
 
@@ -60,22 +66,36 @@ impl Effect {
         }
     }
 
-    /// As a row of the outbox. Effects of one conversation stay in order.
+    /// What it is, in one word.
+    #[must_use]
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Thread { .. } => "thread",
+            Self::Outbound { note, .. } if note.kind == OutboundKind::Failure => "failure",
+            Self::Outbound { .. } => "reply",
+            Self::Callback { .. } => "callback",
+        }
+    }
+
+    /// As a row of the outbox. Effects of one conversation stay in order; those of one vault can be held back together.
     #[must_use]
     pub(crate) fn row(&self, conversation: Uuid) -> NewEffect {
         NewEffect {
-            target: conversation.to_string(),
+            target: format!("{}/{conversation}", self.vault()),
             body: json!(self),
         }
     }
 
-    /// Does it.
+    /// Does it. `late`: a newer one of its conversation may have gone before it.
     ///
     /// # Errors
-    /// [`VaultError::Unavailable`]: later again. Anything else will not get better by itself.
-    pub(crate) async fn deliver(&self, vault: &dyn Vault) -> Result<(), VaultError> {
+    /// [`VaultError::Unavailable`]: later again. Most others will not get better by themselves.
+    pub(crate) async fn deliver(&self, vault: &dyn Vault, late: bool) -> Result<(), VaultError> {
         match self {
             Self::Thread { record, .. } => {
+                if late && is_outdated(vault, record).await? {
+                    return Ok(());
+                }
                 // By identity first: a person may have moved the note.
                 let (patch, note) = record.render();
                 match vault
@@ -86,10 +106,51 @@ impl Effect {
                     other => other.map(drop),
                 }
             }
-            Self::Outbound { note, .. } => create_once(vault, note.render()).await,
-            Self::Callback { id, at, message, .. } => create_once(vault, message.render(id.clone(), *at)).await,
+            Self::Outbound { note, thread_path, .. } => {
+                let mut note = note.clone();
+                note.thread = thread_note(vault, note.thread, thread_path.as_deref()).await?;
+                create_once(vault, note.render()).await
+            }
+            Self::Callback {
+                id,
+                at,
+                message,
+                thread_path,
+                ..
+            } => {
+                let mut message = message.clone();
+                if let Some(callback) = &mut message.callback
+                    && let Some(thread) = callback.source_thread.take()
+                {
+                    callback.source_thread = Some(thread_note(vault, thread, thread_path.as_deref()).await?);
+                }
+                create_once(vault, message.render(id.clone(), *at)).await
+            }
         }
     }
+}
+
+/// Whether the note knows of more turns than the record: a parked record that is tried again must not take it back.
+async fn is_outdated(vault: &dyn Vault, record: &ThreadRecord) -> Result<bool, VaultError> {
+    let note = match vault.get(&Key::Id(record.id.clone())).await? {
+        None => vault.get(&Key::Path(record.path.clone())).await?,
+        found => found,
+    };
+    let count = note.and_then(|note| note.text("turn_count")?.parse::<u64>().ok()); // silent-ok: then it is written anew
+    Ok(count.is_some_and(|count| count > record.turn_count))
+}
+
+/// The identity of a conversation's note. It is the conversation's own, unless a person had made a note at its path before
+/// the first turn: then it is that one's.
+async fn thread_note(vault: &dyn Vault, conversation: String, path: Option<&str>) -> Result<String, VaultError> {
+    let (Some(path), Ok(id)) = (path, NoteId::new(conversation.as_str())) else {
+        return Ok(conversation);
+    };
+    if vault.get(&Key::Id(id)).await?.is_some() {
+        return Ok(conversation);
+    }
+    let adopted = vault.get(&Key::Path(path.to_owned())).await?;
+    Ok(adopted.map_or(conversation, |note| note.id.to_string()))
 }
 
 /// Creates a note whose identity says that it is the same one when it exists already.

@@ -157,6 +157,7 @@ impl Ending {
                 error: failure.message.clone(),
                 code: failure.code.clone(),
                 next_step: failure.next_step.clone(),
+                undelivered: !delivered,
             },
             _ => Milestone::Done {
                 reply: self.record.reply.clone().unwrap_or_default(),
@@ -262,7 +263,11 @@ impl Run<'_> {
             },
             last_turn_at: Some(ending.at),
             turn_count: self.claim().conversation.turns + 1,
-            session: ending.record.session.clone(),
+            session: match &ending.session {
+                SessionUpdate::Keep => self.claim().conversation.session.as_ref().map(|(id, _)| id.to_string()),
+                SessionUpdate::Set(id, _) => Some(id.to_string()),
+                SessionUpdate::Clear => None,
+            },
             model: ending.record.models.first().cloned(),
             status_detail: details.join(" · "),
             tokens: [
@@ -295,6 +300,7 @@ impl Run<'_> {
             text,
             kind,
             code: ending.record.failure.as_ref().map(|failure| failure.code.clone()),
+            next_step: ending.record.failure.as_ref().map(|failure| failure.next_step.clone()),
             in_reply_to: self.claim().message.note.clone(),
             turn: turn.to_string(),
             thread: self.claim().conversation.id.to_string(),
@@ -355,6 +361,7 @@ impl Run<'_> {
             id,
             at: ending.at,
             message,
+            thread_path: Some(self.thread().path),
         }))
     }
 
@@ -373,11 +380,17 @@ impl Run<'_> {
             }
         }
         let vault = self.vault();
+        let record = self.thread_ended(ending);
+        let thread_path = Some(record.path.clone());
         let mut effects = vec![Effect::Thread {
             vault: vault.clone(),
-            record: self.thread_ended(ending),
+            record,
         }];
-        effects.extend(outbound.map(|note| Effect::Outbound { vault, note }));
+        effects.extend(outbound.map(|note| Effect::Outbound {
+            vault,
+            note,
+            thread_path,
+        }));
         effects.extend(callbacks);
         effects
     }

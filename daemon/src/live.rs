@@ -44,7 +44,7 @@ pub(crate) enum Happening {
     About(Milestone),
 }
 
-/// Steps of a turn that the daemon itself makes. Exactly one of `done`, `error`, `stopped` ends a turn.
+/// Steps of a turn that the daemon itself makes. Exactly one of `done`, `error`, `stopped` ends a turn; `delivered` may follow.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Milestone {
@@ -85,9 +85,18 @@ pub(crate) enum Milestone {
         code: String,
         /// What to do.
         next_step: String,
+        /// The failure note is kept, but the vault has not taken it yet.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        undelivered: bool,
     },
     /// A person stopped it.
     Stopped {},
+    /// What its end had told as undelivered is in the vault now.
+    Delivered {
+        /// The outbound note; absent when there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
 }
 
 impl Happening {
@@ -98,6 +107,14 @@ impl Happening {
     /// Whether a replay no longer needs the pieces before it.
     fn completes_deltas(&self) -> bool {
         matches!(self, Self::Turn(Event::Text { parent: None, .. }))
+    }
+
+    /// Whether it is told beside the turn's run: before its start, or after its end.
+    fn is_aside(&self) -> bool {
+        matches!(
+            self,
+            Self::About(Milestone::Queued { .. } | Milestone::Delivered { .. })
+        )
     }
 
     fn ends_turn(&self) -> bool {
@@ -234,7 +251,7 @@ impl Hub {
         channel.ring.push(Arc::clone(&frame));
         if happening.ends_turn() {
             channel.running.remove(&subject.turn);
-        } else if !matches!(happening, Happening::About(Milestone::Queued { .. })) {
+        } else if !happening.is_aside() {
             let frames = channel
                 .running
                 .entry(subject.turn)

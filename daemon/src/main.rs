@@ -7,6 +7,7 @@
 
 mod attempts;
 mod begun;
+mod breaker;
 mod claude;
 mod cli;
 mod config;

@@ -1,97 +1,175 @@
 //! The outbox: delivers what settled turns have left to do, in order for each conversation, until the vault takes it.
+//!
+//! A delivery is tried three times. When the vault has not answered by then, its breaker opens: everything for it waits, and
+//! one delivery now and then shows whether it is back. What a vault refuses for good is parked for a person, alone.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+mod told;
+mod working;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use reveille_queue::{Effect as Row, EffectState, Queue, QueueError};
+use reveille_queue::{Effect as Row, EffectState, Overdue, Queue, QueueError};
 use reveille_vault::{Vault, VaultError};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::breaker::{Breakers, Pace, View, wall};
 use crate::crash;
 use crate::effects::Effect;
+use crate::live::{Happening, Hub, Milestone, Subject};
+use crate::record::TurnRecord;
+use told::Ends;
+pub(crate) use working::Shown;
+use working::Working;
 
 /// Rows taken at once.
 const BATCH: u32 = 256;
-/// Most undelivered effects that a start looks through.
-const PARKED_MAX: u32 = 10_000;
-/// Pauses after the first, second, … failed try; the last one repeats.
-const PAUSES: [SignedDuration; 8] = [
-    SignedDuration::from_millis(250),
-    SignedDuration::from_millis(500),
-    SignedDuration::from_secs(1),
-    SignedDuration::from_secs(5),
-    SignedDuration::from_secs(15),
-    SignedDuration::from_secs(60),
-    SignedDuration::from_secs(120),
-    SignedDuration::from_secs(300),
-];
+/// Tries in a row before a vault that does not answer is left alone.
+const TRIES: u32 = 3;
+/// Pauses after the first failed try and the second.
+const PAUSES: [SignedDuration; 2] = [SignedDuration::from_millis(250), SignedDuration::from_millis(500)];
+/// Pause after the third try of an effect that fails although its vault answers others; doubles up to the longest.
+const ALONE: SignedDuration = SignedDuration::from_secs(1);
+const ALONE_MAX: SignedDuration = SignedDuration::from_secs(300);
+/// How long a vault may take for one effect.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a stop looks whether everything has gone out.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Handle. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Outbox {
     queue: Arc<dyn Queue>,
     vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>,
-    /// Who waits for the effects of a turn.
-    waiting: Arc<Mutex<HashMap<Uuid, oneshot::Sender<bool>>>>,
+    hub: Hub,
+    breakers: Breakers,
+    ends: Ends,
+    working: Working,
+}
+
+/// The pause after so many failed tries, when the vault is not left alone.
+fn pause(tries: u32) -> SignedDuration {
+    let past = tries.saturating_sub(TRIES);
+    let early = usize::try_from(tries.saturating_sub(1)).unwrap_or(usize::MAX);
+    PAUSES.get(early).copied().unwrap_or_else(|| {
+        let doubled = 1_i32
+            .checked_shl(past.min(10))
+            .and_then(|factor| ALONE.checked_mul(factor));
+        doubled.unwrap_or(ALONE_MAX).min(ALONE_MAX)
+    })
+}
+
+/// Whether trying again can help.
+fn passes(error: &VaultError) -> bool {
+    matches!(error, VaultError::Unavailable { .. } | VaultError::Conflict { .. })
+}
+
+fn is_silent(error: &VaultError) -> bool {
+    matches!(error, VaultError::Unavailable { .. })
 }
 
 impl Outbox {
-    /// Over a queue and the vaults by name.
+    /// Over a queue and the vaults by name. Late deliveries are told to `hub`.
     #[must_use]
-    pub(crate) fn new(queue: Arc<dyn Queue>, vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>) -> Self {
+    pub(crate) fn new(queue: Arc<dyn Queue>, vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>, hub: Hub) -> Self {
         Self {
+            breakers: Breakers::new(vaults.keys()),
             queue,
             vaults,
-            waiting: Arc::default(),
+            hub,
+            ends: Ends::default(),
+            working: Working::default(),
         }
     }
 
-    /// Resolves to true when all effects of the turn are delivered, to false when a try failed. To be asked for before the
-    /// turn is settled.
+    /// Resolves to true when all effects of the turn are delivered, to false when that will take longer. To be asked for
+    /// before the turn is settled; [`Outbox::tell_end`] or [`Outbox::forget`] must follow.
     #[must_use]
-    pub(crate) fn expect(&self, turn: Uuid) -> oneshot::Receiver<bool> {
-        let (tell, told) = oneshot::channel();
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(turn, tell);
-        told
+    pub(crate) fn expect(&self, turn: Uuid, vault: &str) -> oneshot::Receiver<bool> {
+        let delivery = self.ends.expect(turn);
+        if self.breakers.pace(vault) != Pace::Free {
+            self.ends.missing(turn);
+        }
+        delivery
     }
 
     /// The turn is not settled after all.
     pub(crate) fn forget(&self, turn: Uuid) {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&turn);
+        self.ends.forget(turn);
     }
 
-    fn tell(&self, turn: Uuid, delivered: bool) {
-        if let Some(tell) = self
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&turn)
-        {
-            // silent-ok: the worker stopped waiting.
-            let _ = tell.send(delivered);
+    /// Tells the end of a turn: with true when nothing is left to deliver. Should something be delivered later, that is told
+    /// afterwards.
+    pub(crate) fn tell_end(&self, turn: Uuid, tell: impl FnOnce(bool)) {
+        self.ends.tell(turn, tell);
+    }
+
+    /// Marks a thread as working for as long as the answer lives.
+    pub(crate) fn show_working(&self, conversation: Uuid, effect: Effect) -> Shown {
+        let vault = match self.breakers.pace(effect.vault()) {
+            Pace::Free => self.vaults.get(effect.vault()).cloned(),
+            Pace::Probe | Pace::Never(_) => None,
+        };
+        self.working.show(conversation.to_string(), effect, vault)
+    }
+
+    /// Makes the effects of a turn, or all of them, due now, and lets each vault be asked again. Answers how many.
+    pub(crate) async fn retry(&self, turn: Option<Uuid>) -> Result<u64, QueueError> {
+        // First the breakers: the write in the queue wakes the loop.
+        self.breakers.hasten();
+        self.queue.retry(turn).await
+    }
+
+    /// How many effects should have been delivered by now.
+    pub(crate) async fn count_overdue(&self) -> Result<u64, QueueError> {
+        self.queue.count_overdue(&self.breakers.held().names).await
+    }
+
+    /// Which those are, after the effect of that number.
+    pub(crate) async fn overdue(&self, after: u64, limit: u32) -> Result<Vec<Overdue>, QueueError> {
+        self.queue.overdue(&self.breakers.held().names, after, limit).await
+    }
+
+    /// When an effect for a vault is tried next; `None` when a person or another effect must go first.
+    #[must_use]
+    pub(crate) fn next_try(&self, overdue: &Overdue, vault: Option<&str>) -> Option<Timestamp> {
+        if overdue.behind || overdue.effect.state == EffectState::Parked {
+            return None;
+        }
+        let due_at = overdue.effect.due_at;
+        match vault.map(|vault| self.breakers.pace(vault)) {
+            Some(Pace::Never(until)) => Some(due_at.max(wall(until, Instant::now()))),
+            _ => Some(due_at),
         }
     }
 
-    /// Gives effects that were refused for good another try: to be called at start, when a person may have mended the cause.
-    pub(crate) async fn retry_parked(&self) -> Result<(), QueueError> {
-        for row in self.queue.outbox(PARKED_MAX).await? {
-            if row.state == EffectState::Parked {
-                let error = row.last_error.unwrap_or_default();
-                self.queue.undelivered(row.id, &error, Some(Timestamp::now())).await?;
+    /// How the breakers of the vaults stand.
+    #[must_use]
+    pub(crate) fn vault_states(&self) -> Vec<View> {
+        self.breakers.views()
+    }
+
+    /// Waits until nothing more can go out now, for `patience` at most: what is left goes out at the next start.
+    pub(crate) async fn flush(&self, patience: Duration) {
+        let empty = async {
+            loop {
+                let held = self.breakers.held().names;
+                match self.queue.due(Timestamp::now(), 1, &held).await {
+                    Ok(due) if due.is_empty() => return,
+                    Ok(_) => tokio::time::sleep(POLL).await,
+                    Err(error) => return tracing::warn!(%error, "the outbox cannot be read"),
+                }
             }
+        };
+        if tokio::time::timeout(patience, empty).await.is_err() {
+            tracing::warn!("some replies are not delivered yet; they go out at the next start");
         }
-        Ok(())
     }
 
     /// Delivers until `drain`.
@@ -101,20 +179,13 @@ impl Outbox {
             wake.borrow_and_update();
             let next = match self.step().await {
                 Ok(true) => continue,
-                Ok(false) => self.queue.next_due().await,
+                Ok(false) => self.next_look().await,
                 Err(error) => Err(error),
             };
-            let pause = match next {
-                Ok(Some(at)) => {
-                    let left = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO);
-                    Some(left.max(Duration::from_millis(10)))
-                }
-                Ok(None) => None,
-                Err(error) => {
-                    tracing::error!(%error, "the outbox stands; nothing is lost, it tries again");
-                    Some(Duration::from_secs(1))
-                }
-            };
+            let pause = next.unwrap_or_else(|error| {
+                tracing::error!(%error, "the outbox stands; nothing is lost, it tries again");
+                Some(Duration::from_secs(1))
+            });
             let timer = async {
                 match pause {
                     Some(pause) => tokio::time::sleep(pause).await,
@@ -129,80 +200,253 @@ impl Outbox {
         }
     }
 
+    /// How long there is nothing to do, if nothing new comes.
+    async fn next_look(&self) -> Result<Option<Duration>, QueueError> {
+        let held = self.breakers.held();
+        let due = self.queue.next_due(&held.names).await?;
+        let due = due.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO));
+        let back = held.until.map(|until| until.saturating_duration_since(Instant::now()));
+        let first = due.into_iter().chain(back).min();
+        Ok(first.map(|pause| pause.max(Duration::from_millis(10))))
+    }
+
     /// Delivers what is due; false when that was nothing.
     async fn step(&self) -> Result<bool, QueueError> {
-        let rows = self.queue.due(Timestamp::now(), BATCH).await?;
+        let held = self.breakers.held().names;
+        let rows = self.queue.due(Timestamp::now(), BATCH, &held).await?;
         if rows.is_empty() {
             return Ok(false);
         }
-        let mut lines: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+        let mut lines: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
         for row in rows {
-            lines.entry(row.target.clone()).or_default().push(row);
+            lines.entry(row.target.clone()).or_default().push(Delivery::of(row));
         }
-        let ends = join_all(lines.into_values().map(|line| self.deliver(line))).await;
-        let (mut done, mut turns) = (Vec::new(), Vec::new());
-        for end in ends {
-            done.extend(end.delivered);
-            turns.extend(end.turns);
-            if let Some((row, error)) = end.failed {
-                self.postpone(&row, &error).await?;
-                self.tell(row.turn, false);
-            }
-        }
-        crash::point("outbox.delivered");
-        self.queue.delivered(done).await?;
-        for turn in turns {
-            self.tell(turn, true);
-        }
+        let mut lines: Vec<_> = lines.into_values().collect();
+        self.slow_down(&mut lines);
+        let ends = join_all(lines.into_iter().map(|line| self.deliver(line))).await;
+        self.conclude(ends).await?;
         Ok(true)
     }
 
-    /// Delivers the rows of one conversation in order, up to the first that fails.
-    async fn deliver(&self, line: Vec<Row>) -> LineEnd {
-        let mut end = LineEnd {
-            delivered: Vec::new(),
-            turns: Vec::new(),
-            failed: None,
-        };
-        let mut rows = line.into_iter().peekable();
-        while let Some(row) = rows.next() {
-            if let Err(error) = self.deliver_one(&row).await {
-                end.failed = Some((row, error));
-                break;
+    /// Leaves one delivery for each vault that was silent. It is the one with the fewest tries: a vault may be well, and one
+    /// effect be what it cannot do.
+    fn slow_down(&self, lines: &mut Vec<Vec<Delivery>>) {
+        let vaults: BTreeSet<String> = lines
+            .iter()
+            .flatten()
+            .filter_map(Delivery::vault)
+            .map(str::to_owned)
+            .collect();
+        for vault in vaults {
+            if self.breakers.pace(&vault) != Pace::Probe {
+                continue;
             }
-            crash::point("outbox.written");
-            end.delivered.push(row.id);
-            if rows.peek().is_none_or(|next| next.turn != row.turn) {
-                end.turns.push(row.turn);
+            let ours = |line: &Vec<Delivery>| {
+                line.first()
+                    .filter(|head| head.vault() == Some(&vault))
+                    .map(|head| (head.row.attempts, head.row.id))
+            };
+            let probe = lines.iter().filter_map(ours).min();
+            lines.retain_mut(|line| match ours(line) {
+                None => true,
+                head => {
+                    line.truncate(1);
+                    head == probe
+                }
+            });
+            self.breakers.probe(&vault);
+        }
+    }
+
+    /// Delivers the rows of one conversation in order, up to the first that has to wait.
+    async fn deliver(&self, line: Vec<Delivery>) -> LineEnd {
+        let mut end = LineEnd::default();
+        for delivery in line {
+            let outcome = self.deliver_one(&delivery).await;
+            match outcome {
+                Ok(()) => {
+                    crash::point("outbox.written");
+                    end.delivered.push(delivery);
+                }
+                Err(error) if passes(&error) => {
+                    end.failed = Some((delivery, error));
+                    break;
+                }
+                Err(error) => end.parked.push((delivery, error)),
             }
         }
         end
     }
 
-    async fn deliver_one(&self, row: &Row) -> Result<(), VaultError> {
-        let effect: Effect = serde_json::from_value(row.body.clone())
-            .map_err(|error| VaultError::Invalid(format!("this effect is of an unknown kind: {error}")))?;
-        let vault = self.vaults.get(effect.vault()).ok_or_else(|| VaultError::Unavailable {
+    async fn deliver_one(&self, delivery: &Delivery) -> Result<(), VaultError> {
+        let effect = match &delivery.effect {
+            Ok(effect) => effect,
+            Err(error) => {
+                let message = format!("this version of the daemon does not know this kind of effect: {error}");
+                return Err(VaultError::Invalid(message));
+            }
+        };
+        let silent = |reason: String| VaultError::Unavailable {
             vault: effect.vault().to_owned(),
-            reason: "no vault of that name is configured".into(),
-        })?;
-        effect.deliver(&**vault).await
+            reason,
+        };
+        let vault = self
+            .vaults
+            .get(effect.vault())
+            .ok_or_else(|| silent("no vault of that name is configured".into()))?;
+        let late = delivery.row.attempts > 0;
+        tokio::time::timeout(PATIENCE, effect.deliver(&**vault, late))
+            .await
+            .unwrap_or_else(|_| Err(silent(format!("it did not answer within {PATIENCE:?}"))))
     }
 
-    async fn postpone(&self, row: &Row, error: &VaultError) -> Result<(), QueueError> {
-        let temporary = matches!(error, VaultError::Unavailable { .. } | VaultError::Conflict { .. });
-        let tries = usize::try_from(row.attempts)
-            .unwrap_or(usize::MAX)
-            .min(PAUSES.len() - 1);
-        let due_at = temporary.then(|| Timestamp::now().saturating_add(PAUSES[tries]).unwrap_or(Timestamp::MAX));
-        tracing::warn!(turn = %row.turn, %error, ?due_at, "undelivered; the effect is kept");
-        self.queue.undelivered(row.id, &error.to_string(), due_at).await
+    /// Writes down how the lines ended, and tells it.
+    async fn conclude(&self, ends: Vec<LineEnd>) -> Result<(), QueueError> {
+        let back = self.judge_vaults(&ends);
+        let mut delivered = Vec::new();
+        let mut written = BTreeSet::new();
+        for end in ends {
+            if let Some((delivery, error)) = end.failed {
+                self.postpone(&delivery, &error).await?;
+            }
+            for (Delivery { row, .. }, error) in end.parked {
+                tracing::error!(turn = %row.turn, %error, "refused by the vault; the effect is kept for a person");
+                self.queue.undelivered(row.id, &error.to_string(), None).await?;
+                self.ends.missing(row.turn);
+            }
+            for delivery in end.delivered {
+                if let Ok(Effect::Thread { record, .. }) = &delivery.effect {
+                    written.insert(record.id.to_string());
+                }
+                delivered.push(delivery.row.id);
+            }
+        }
+        crash::point("outbox.delivered");
+        for turn in self.queue.delivered(delivered).await? {
+            if self.ends.delivered(turn) {
+                self.tell_late(turn).await;
+            }
+        }
+        self.working.show_again(&self.vaults, &back, &written).await;
+        Ok(())
+    }
+
+    /// Opens and closes breakers. Answers the vaults that answer again.
+    fn judge_vaults(&self, ends: &[LineEnd]) -> BTreeSet<String> {
+        let answered: BTreeSet<&str> = ends.iter().flat_map(LineEnd::answered).collect();
+        let mut back = BTreeSet::new();
+        for vault in &answered {
+            if self.breakers.answered(vault) {
+                tracing::info!(vault, "the vault answers again; what waits for it goes out");
+                back.insert((*vault).to_owned());
+            }
+        }
+        // By vault, the one with the most tries.
+        let mut silent: BTreeMap<&str, (u32, &VaultError)> = BTreeMap::new();
+        for (delivery, error) in ends.iter().filter_map(|end| end.failed.as_ref()) {
+            if let Some(vault) = delivery
+                .vault()
+                .filter(|vault| is_silent(error) && !answered.contains(vault))
+            {
+                let tries = delivery.row.attempts + 1;
+                let worst = silent.entry(vault).or_insert((tries, error));
+                if tries > worst.0 {
+                    *worst = (tries, error);
+                }
+            }
+        }
+        for (vault, (tries, error)) in silent {
+            if tries >= TRIES || self.breakers.pace(vault) != Pace::Free {
+                self.breakers.failed(vault, error.to_string());
+                tracing::warn!(vault, %error, "the vault is left alone for a while; what goes to it is kept");
+            }
+        }
+        back
+    }
+
+    async fn postpone(&self, delivery: &Delivery, error: &VaultError) -> Result<(), QueueError> {
+        let row = &delivery.row;
+        let tries = row.attempts + 1;
+        let pace = delivery.vault().map(|vault| self.breakers.pace(vault));
+        let due_at = match pace {
+            Some(Pace::Never(until)) => wall(until, Instant::now()),
+            _ => Timestamp::now().saturating_add(pause(tries)).unwrap_or(Timestamp::MAX),
+        };
+        tracing::warn!(turn = %row.turn, tries, %error, %due_at, "not delivered; the effect is kept");
+        self.queue.undelivered(row.id, &error.to_string(), Some(due_at)).await?;
+        if tries >= TRIES || pace.is_some_and(|pace| pace != Pace::Free) {
+            self.ends.missing(row.turn);
+        }
+        Ok(())
+    }
+
+    /// Tells whoever watches that nothing of a turn is missing any more.
+    async fn tell_late(&self, turn: Uuid) {
+        let company = match self.queue.company(turn).await {
+            Ok(company) => company,
+            Err(error) => return tracing::warn!(%error, %turn, "nobody is told of a late delivery"),
+        };
+        let record = company.first().and_then(|first| first.record.clone());
+        let record: Option<TurnRecord> = record.and_then(|record| serde_json::from_value(record).ok()); // silent-ok: without a note then
+        let note = record.and_then(|record| record.note);
+        tracing::info!(%turn, "delivered late");
+        for turn in company {
+            let subject = Subject {
+                channel: turn.message.lane.channel.to_string(),
+                turn: turn.id,
+                thread: turn.conversation,
+                message: turn.message.note,
+            };
+            let delivered = Milestone::Delivered { note: note.clone() };
+            self.hub.tell(&subject, &Happening::About(delivered));
+        }
     }
 }
 
+/// A row, and what it asks for.
+struct Delivery {
+    row: Row,
+    effect: Result<Effect, serde_json::Error>,
+}
+
+impl Delivery {
+    fn of(row: Row) -> Self {
+        Self {
+            effect: serde_json::from_value(row.body.clone()),
+            row,
+        }
+    }
+
+    fn vault(&self) -> Option<&str> {
+        self.effect.as_ref().ok().map(Effect::vault) // silent-ok: told when it is tried
+    }
+}
+
+#[derive(Default)]
 struct LineEnd {
-    delivered: Vec<u64>,
-    /// Turns whose last row of the batch was delivered.
-    turns: Vec<Uuid>,
-    failed: Option<(Row, VaultError)>,
+    delivered: Vec<Delivery>,
+    /// Refused for good.
+    parked: Vec<(Delivery, VaultError)>,
+    /// To be tried again; what was behind it was not tried.
+    failed: Option<(Delivery, VaultError)>,
 }
+
+impl LineEnd {
+    /// Vaults that have answered, whatever they said.
+    fn answered(&self) -> impl Iterator<Item = &str> {
+        let parked = self.parked.iter().map(|(delivery, _)| delivery);
+        let failed = self
+            .failed
+            .iter()
+            .filter(|(_, error)| !is_silent(error))
+            .map(|(delivery, _)| delivery);
+        self.delivered
+            .iter()
+            .chain(parked)
+            .chain(failed)
+            .filter_map(Delivery::vault)
+    }
+}
+
+#[cfg(test)]
+mod tests;

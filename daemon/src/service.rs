@@ -32,9 +32,8 @@ use crate::registry::Registry;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::worker::{Context, Workers};
 
-/// How long a stop waits for the last replies to be delivered, and how often it looks.
+/// How long a stop waits for the last replies to be delivered.
 const OUTBOX_PATIENCE: Duration = Duration::from_secs(2);
-const OUTBOX_POLL: Duration = Duration::from_millis(20);
 
 /// What a daemon is built from.
 pub(crate) struct Options {
@@ -109,7 +108,7 @@ impl Options {
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
         let registry = Registry::default();
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
-        let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(&vaults));
+        let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(&vaults), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
         let passes = Passes::new(
             local_url(address),
@@ -156,6 +155,7 @@ impl Options {
             registry,
             inbox,
             workers: workers.clone(),
+            outbox: outbox.clone(),
             hub,
             claude,
             sandbox: Arc::new(summary),
@@ -286,6 +286,7 @@ impl Work<'_> {
         hurry: CancellationToken,
     ) -> anyhow::Result<()> {
         self.recover(&outbox).await?;
+        let last = outbox.clone();
         let mut outbox = tokio::spawn(outbox.run(self.delivered.clone()));
         let mut feed = tokio::spawn(feed.run(self.drain.clone()));
         self.workers.open().await;
@@ -304,7 +305,7 @@ impl Work<'_> {
             anyhow::bail!("the {part} ended by itself; start the daemon again, nothing is lost");
         }
         // Replies of the last turns still go out.
-        settle_outbox(self.queue).await;
+        last.flush(OUTBOX_PATIENCE).await;
         self.delivered.cancel();
         feed.await.context("the feed failed")?;
         outbox.await.context("the outbox failed")
@@ -332,28 +333,14 @@ impl Work<'_> {
             let (requeued, interrupted) = (found.requeued, found.interrupted);
             tracing::info!(requeued, interrupted, "turns of an earlier run are back in line");
         }
-        Ok(outbox.retry_parked().await?)
+        // A person may have mended what kept effects from being delivered.
+        outbox.retry(None).await?;
+        Ok(())
     }
 }
 
 fn warn_unconfined(api: &Api) {
     if !api.sandbox.confined {
         tracing::warn!(sandbox = api.sandbox.mode, "{}", api.sandbox.detail);
-    }
-}
-
-/// Waits until nothing is due in the outbox, for a moment at most: what is left goes out at the next start.
-async fn settle_outbox(queue: &dyn Queue) {
-    let empty = async {
-        loop {
-            match queue.due(Timestamp::now(), 1).await {
-                Ok(due) if due.is_empty() => return,
-                Ok(_) => tokio::time::sleep(OUTBOX_POLL).await,
-                Err(error) => return tracing::warn!(%error, "the outbox cannot be read"),
-            }
-        }
-    };
-    if tokio::time::timeout(OUTBOX_PATIENCE, empty).await.is_err() {
-        tracing::warn!("some replies are not delivered yet; they go out at the next start");
     }
 }

@@ -22,6 +22,7 @@ use crate::ending::{Ending, spend_of};
 use crate::inbox::WAITING;
 use crate::limits::{self, Allowance, Check, DAY_BUDGET};
 use crate::live::{Happening, Hub, Milestone, Subject};
+use crate::outbox::Shown;
 use crate::prompt::{self, CutOff};
 use crate::record::FailureRecord;
 use crate::registry::Agent;
@@ -400,9 +401,7 @@ impl Run<'_> {
         };
         drop(pass);
         crash::point("turn.ran");
-        if let Err(error) = thread_note.await {
-            tracing::warn!(%error, "the task that marks the thread as working failed");
-        }
+        thread_note.end().await;
         if lost {
             tracing::error!("the claim was lost; the result of this attempt is dropped");
             self.context.hub.forget(&self.subject.channel, self.subject.turn);
@@ -491,14 +490,9 @@ impl Run<'_> {
     }
 
     /// Marks the thread as working, beside the start of the child. Lost: the end of the turn writes everything again.
-    fn show_working(&self) -> tokio::task::JoinHandle<()> {
-        let effect = self.thread_working();
-        let vault = Arc::clone(&self.agent.vault);
-        tokio::spawn(async move {
-            if let Err(error) = effect.deliver(&*vault).await {
-                tracing::warn!(%error, "the thread could not be marked as working");
-            }
-        })
+    fn show_working(&self) -> Shown {
+        let conversation = self.claim.conversation.id;
+        self.context.outbox.show_working(conversation, self.thread_working())
     }
 
     /// Writes down how the turn ended, until the storage takes it, and tells it once the vault has it.
@@ -515,7 +509,7 @@ impl Run<'_> {
             session: ending.session.clone(),
             spend: ending.spend,
         };
-        let delivery = self.context.outbox.expect(turn);
+        let delivery = self.context.outbox.expect(turn, &self.claim.message.vault);
         let mut pause = Duration::from_millis(100);
         loop {
             match self
@@ -557,8 +551,11 @@ impl Run<'_> {
                 "turn failed"
             );
         }
-        let delivered = matches!(tokio::time::timeout(DELIVERY_PATIENCE, delivery).await, Ok(Ok(true)));
-        self.tell(&ending.milestone(delivered));
+        // silent-ok: what became of it is looked up next.
+        let _ = tokio::time::timeout(DELIVERY_PATIENCE, delivery).await;
+        self.context
+            .outbox
+            .tell_end(turn, |delivered| self.tell(&ending.milestone(delivered)));
     }
 }
 

@@ -279,6 +279,12 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn turn(&self, id: Uuid) -> Result<Option<Turn>, QueueError>;
 
+    /// A turn, and then those that have joined it, in the order of their acceptance.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn company(&self, id: Uuid) -> Result<Vec<Turn>, QueueError>;
+
     /// The turn that answers a message.
     ///
     /// # Errors

@@ -112,6 +112,11 @@ impl Auth {
             .map_or_else(String::new, |mac| hex(&mac.finalize().into_bytes()))
     }
 
+    /// Whether somebody who is let in asks. For open addresses that tell those more.
+    pub(crate) fn knows(&self, headers: &HeaderMap) -> bool {
+        self.holds_token(headers) || self.holds_cookie(headers)
+    }
+
     fn holds_token(&self, headers: &HeaderMap) -> bool {
         bearer(headers).is_some_and(|token| bool::from(digest(token).ct_eq(&self.inner.token)))
     }

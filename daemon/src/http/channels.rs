@@ -219,7 +219,15 @@ fn message(note: &Note, turns: &HashMap<String, Turn>) -> Value {
         "sender": note.text("sender").unwrap_or_default(),
         "at": at,
     });
-    for key in ["in_reply_to", "turn", "kind", "code", "subject", "reply_to"] {
+    for key in [
+        "in_reply_to",
+        "turn",
+        "kind",
+        "code",
+        "next_step",
+        "subject",
+        "reply_to",
+    ] {
         if let Some(text) = note.text(key) {
             view[key] = text.into();
         }

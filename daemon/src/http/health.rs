@@ -1,18 +1,16 @@
-//! `GET /health`: for everybody, so without names.
+//! `GET /health`: for everybody, so without names. Those who are let in see how the vaults stand.
 
 use axum::Json;
 use axum::extract::State;
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::Api;
 
-/// Undelivered effects that are counted.
-const UNDELIVERED_MAX: u32 = 1000;
-
 /// `GET /health`
-pub(super) async fn health(State(api): State<Api>) -> Json<Value> {
-    let undelivered = match api.queue.outbox(UNDELIVERED_MAX).await {
-        Ok(effects) => json!(effects.iter().filter(|effect| effect.attempts > 0).count()),
+pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<Value> {
+    let undelivered = match api.outbox.count_overdue().await {
+        Ok(count) => json!(count),
         Err(error) => {
             tracing::error!(%error, "the outbox cannot be read");
             Value::Null
@@ -24,13 +22,17 @@ pub(super) async fn health(State(api): State<Api>) -> Json<Value> {
         vec!["claude"]
     };
     let well = missing.is_empty() && undelivered == 0;
-    Json(json!({
+    let mut view = json!({
         "status": if well { "ok" } else { "degraded" },
-        // Replies and thread notes that the vault has not taken yet; they are kept and tried again.
+        // Replies, thread notes and callbacks that the vault has not taken yet; they are kept and tried again.
         "undelivered": undelivered,
         "version": env!("CARGO_PKG_VERSION"),
         "agents": api.registry.count(),
         "sandbox": &*api.sandbox,
         "dependencies": { "ok": missing.is_empty(), "missing": missing },
-    }))
+    });
+    if api.auth.knows(&headers) {
+        view["vaults"] = json!(api.outbox.vault_states());
+    }
+    Json(view)
 }

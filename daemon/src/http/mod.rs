@@ -12,6 +12,7 @@ mod page;
 mod serve;
 pub(crate) mod session;
 mod turns;
+mod undelivered;
 mod vault_api;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(crate) use serve::serve;
 use crate::claude::Claude;
 use crate::inbox::Inbox;
 use crate::live::Hub;
+use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::worker::Workers;
 
@@ -48,6 +50,7 @@ pub(crate) struct Api {
     pub(crate) registry: Registry,
     pub(crate) inbox: Inbox,
     pub(crate) workers: Workers,
+    pub(crate) outbox: Outbox,
     pub(crate) hub: Hub,
     pub(crate) claude: Arc<Claude>,
     pub(crate) sandbox: Arc<Summary>,
@@ -80,6 +83,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/channels/{channel}/turn-events", get(events::turn_events))
         .route("/api/turns/{turn}", get(turns::show))
         .route("/api/turns/{turn}/stop", post(turns::stop))
+        .route("/api/undelivered", get(undelivered::list))
+        .route("/api/undelivered/retry", post(undelivered::retry))
         .route("/api/session", get(session::show).delete(session::sign_out))
         .with_state(api.clone())
         .method_not_allowed_fallback(wrong_method)

@@ -21,9 +21,6 @@ pub(super) fn usd(spend: Spend) -> f64 {
     spend.nano_usd as f64 / 1e9
 }
 
-/// Undelivered effects among which those of a turn are looked for.
-const UNDELIVERED_MAX: u32 = 1000;
-
 fn usage(spend: Spend) -> Value {
     json!({
         "input_tokens": spend.input_tokens,
@@ -78,7 +75,7 @@ pub(super) fn view(turn: &Turn) -> Result<Value, ApiError> {
     Ok(view)
 }
 
-fn unknown(turn: &str) -> ApiError {
+pub(super) fn unknown(turn: &str) -> ApiError {
     ApiError::new(
         StatusCode::NOT_FOUND,
         "unknown_turn",
@@ -86,7 +83,7 @@ fn unknown(turn: &str) -> ApiError {
     )
 }
 
-async fn find(api: &Api, turn: &str) -> Result<Turn, ApiError> {
+pub(super) async fn find(api: &Api, turn: &str) -> Result<Turn, ApiError> {
     let id: Uuid = turn.parse().map_err(|_| unknown(turn))?;
     api.queue.turn(id).await?.ok_or_else(|| unknown(turn))
 }
@@ -95,9 +92,9 @@ async fn find(api: &Api, turn: &str) -> Result<Turn, ApiError> {
 pub(super) async fn show(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Value>, ApiError> {
     let found = find(&api, &turn).await?;
     let mut view = view(&found)?;
-    // What it has left to do and the vault has not taken yet.
-    let left = api.queue.outbox(UNDELIVERED_MAX).await?;
-    view["undelivered"] = left.iter().any(|effect| effect.turn == found.id).into();
+    // What it has left to do and the vault has not taken yet; one that joined another turn has its reply from that.
+    let left = api.queue.left(found.leader.unwrap_or(found.id)).await?;
+    view["undelivered"] = (left > 0).into();
     Ok(Json(view))
 }
 

@@ -178,7 +178,8 @@ async fn end(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     note("settled");
     queue.turn(lease.turn).await.unwrap().unwrap();
     queue.turn_of("home", "1").await.unwrap().unwrap();
-    note("turn, turn_of");
+    queue.company(lease.turn).await.unwrap();
+    note("turn, turn_of, company");
     let due = queue.due(Timestamp::MAX, 9, &[]).await.unwrap();
     note("due");
     queue.next_due(&[]).await.unwrap().unwrap();

@@ -373,6 +373,12 @@ impl Queue for SqliteQueue {
             .next())
     }
 
+    async fn company(&self, id: Uuid) -> Result<Vec<Turn>, QueueError> {
+        let rest = "WHERE t.seq IN (SELECT seq FROM turns WHERE id = ?1 UNION ALL SELECT seq FROM turns WHERE leader = ?1) \
+                    ORDER BY t.leader IS NOT NULL, t.seq";
+        self.turns(rest, vec![id.as_bytes().to_vec().into()]).await
+    }
+
     async fn turn_of(&self, vault: &str, note: &str) -> Result<Option<Turn>, QueueError> {
         let parameters = vec![vault.to_owned().into(), note.to_owned().into()];
         Ok(self

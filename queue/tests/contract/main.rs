@@ -204,6 +204,7 @@ macro_rules! contract {
                     depths_count_turns_in_line
                     settled_turns_come_newest_first
                     a_turn_is_found_by_its_message
+                    a_turn_is_listed_with_those_that_joined_it
                     conversations_come_oldest_first
                 }
                 watch {

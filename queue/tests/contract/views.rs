@@ -1,7 +1,7 @@
 //! What a person is shown.
 
 use pretty_assertions::assert_eq;
-use reveille_queue::{Queue, Spend, State, Turn};
+use reveille_queue::{Message, MessageMode, Queue, Spend, State, Turn};
 use uuid::Uuid;
 
 use crate::support::{Factory, accept, claim, done, drain, lane, message, run, subject};
@@ -144,6 +144,22 @@ pub(crate) async fn a_turn_is_found_by_its_message<F: Factory>(storage: &F) {
     run(&queue, &echo, Vec::new()).await;
     let found = queue.turn_of("home", "n1").await.unwrap().unwrap();
     assert_eq!((found.id, found.state), (turn, State::Ok));
+}
+
+pub(crate) async fn a_turn_is_listed_with_those_that_joined_it<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let echo = lane("echo");
+    let collected = ["1", "2", "3"].map(|note| Message {
+        mode: MessageMode::Collect,
+        ..message(&echo, note)
+    });
+    queue.accept(collected.to_vec(), None).await.unwrap();
+    accept(&queue, &echo, &["4"]).await;
+    let first = run(&queue, &echo, Vec::new()).await.lease.turn;
+    let company = queue.company(first).await.unwrap();
+    assert_eq!(notes(&company), ["1", "2", "3"]);
+    assert_eq!(notes(&queue.company(company[1].id).await.unwrap()), ["2"]);
+    assert_eq!(queue.company(Uuid::from_u128(404)).await.unwrap(), []);
 }
 
 pub(crate) async fn conversations_come_oldest_first<F: Factory>(storage: &F) {

@@ -269,6 +269,9 @@ pub struct Outbound {
     /// Stable code of the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// What a person can do about the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
     /// The message that it answers.
     pub in_reply_to: String,
     /// The turn.
@@ -297,6 +300,9 @@ impl Outbound {
         }
         if let Some(code) = &self.code {
             put("code", code);
+        }
+        if let Some(next_step) = &self.next_step {
+            put("next_step", next_step);
         }
         NewNote {
             id: Some(self.id.clone()),

@@ -62,7 +62,7 @@ pub struct ThreadRecord {
     pub last_turn_at: Option<Timestamp>,
     /// Ended turns.
     pub turn_count: u64,
-    /// The established session.
+    /// The established session; without one, an ended turn takes an earlier one off the note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     /// The model that was really used.
@@ -123,8 +123,10 @@ impl ThreadRecord {
     #[must_use]
     pub fn render(&self) -> (Patch, NewNote) {
         let metadata = self.metadata();
+        let forgotten = self.session.is_none() && self.status != ThreadStatus::Working;
         let patch = Patch {
             metadata: metadata.clone(),
+            remove_metadata: forgotten.then(|| "session".to_owned()).into_iter().collect(),
             add_tags: vec![tag::THREAD.into()],
             ..Patch::default()
         };

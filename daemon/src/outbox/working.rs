@@ -1,0 +1,93 @@
+//! Threads with a running turn: their notes say so. That word is no effect of the outbox, because the end of the turn writes
+//! everything again; but an end that is delivered late must not hide the turn that runs by then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use reveille_vault::Vault;
+use tokio::task::JoinHandle;
+
+use crate::effects::Effect;
+
+type Notes = BTreeMap<String, Effect>;
+
+/// The notes that say `working`, by their conversation. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Working {
+    notes: Arc<Mutex<Notes>>,
+}
+
+/// A thread that works, until this is dropped.
+pub(crate) struct Shown {
+    working: Working,
+    conversation: String,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Working {
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks the thread as working, beside whatever else goes on. `vault` is `None` while it is left alone: then the mark
+    /// comes when it answers again.
+    pub(super) fn show(&self, conversation: String, effect: Effect, vault: Option<Arc<dyn Vault>>) -> Shown {
+        self.lock().insert(conversation.clone(), effect.clone());
+        let task = vault.map(|vault| {
+            tokio::spawn(async move {
+                if let Err(error) = effect.deliver(&*vault, false).await {
+                    tracing::warn!(%error, "the thread could not be marked as working");
+                }
+            })
+        });
+        Shown {
+            working: self.clone(),
+            conversation,
+            task,
+        }
+    }
+
+    /// Marks threads again: those of vaults that have come `back`, and conversations of which an earlier end was just
+    /// written.
+    pub(super) async fn show_again(
+        &self,
+        vaults: &BTreeMap<String, Arc<dyn Vault>>,
+        back: &BTreeSet<String>,
+        written: &BTreeSet<String>,
+    ) {
+        let asked = |(conversation, effect): &(&String, &Effect)| {
+            back.contains(effect.vault()) || written.contains(conversation.as_str())
+        };
+        let effects: Vec<Effect> = self
+            .lock()
+            .iter()
+            .filter(asked)
+            .map(|(_, effect)| effect.clone())
+            .collect();
+        for effect in effects {
+            let Some(vault) = vaults.get(effect.vault()) else {
+                continue;
+            };
+            if let Err(error) = effect.deliver(&**vault, false).await {
+                tracing::warn!(%error, "a thread could not be marked as working again");
+            }
+        }
+    }
+}
+
+impl Shown {
+    /// The turn has ended: nothing marks its thread any more when this returns.
+    pub(crate) async fn end(mut self) {
+        if let Some(task) = self.task.take()
+            && let Err(error) = task.await
+        {
+            tracing::warn!(%error, "the task that marks the thread as working failed");
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.working.lock().remove(&self.conversation);
+    }
+}
