@@ -300,12 +300,23 @@ pub struct TurnOutcome {
     pub usage: Usage,
     /// Cost in US dollars, failed attempts included.
     pub cost_usd: f64,
-    /// The models that were really used.
+    /// The models that were really used; that of the main conversation first.
     pub models: Vec<String>,
     /// Whether a tool was called.
     pub tools_ran: bool,
     /// Text that was made before a failure or a stop.
     pub partial: String,
+}
+
+impl TurnOutcome {
+    /// Adds models that were used too, each once.
+    pub fn also_used(&mut self, models: impl IntoIterator<Item = String>) {
+        for model in models {
+            if !self.models.contains(&model) {
+                self.models.push(model);
+            }
+        }
+    }
 }
 
 /// The daemon's side of a running turn.

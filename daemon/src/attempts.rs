@@ -53,9 +53,7 @@ fn add(mut last: TurnOutcome, before: Option<TurnOutcome>) -> TurnOutcome {
     last.cost_usd += before.cost_usd;
     last.tools_ran |= before.tools_ran;
     last.session = last.session.or(before.session);
-    last.models.extend(before.models);
-    last.models.sort();
-    last.models.dedup();
+    last.also_used(before.models);
     last
 }
 

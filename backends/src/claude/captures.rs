@@ -221,3 +221,25 @@ fn events_carry_what_was_said() {
     ];
     assert_eq!(events, expected);
 }
+
+#[test]
+fn the_model_that_answered_comes_first() {
+    let init = json!({"type": "system", "subtype": "init", "session_id": uuid::Uuid::nil(), "model": "sonnet-5"});
+    let by = |model: &str, parent: Value| json!({"type": "assistant", "parent_tool_use_id": parent, "message": {"id": model, "model": model, "content": []}});
+    let result = json!({"type": "result", "modelUsage": {"haiku-4": {}, "opus-5[1m]": {}, "sonnet-5": {}}});
+    let models = |lines: &[Value]| events_of(lines).0.models;
+    assert_eq!(
+        models(&[init.clone(), result.clone()]),
+        ["sonnet-5", "haiku-4", "opus-5[1m]"]
+    );
+    // Another one stepped in; what a sub-agent or the CLI itself says does not count.
+    let lines = [
+        init,
+        by("opus-5", Value::Null),
+        by("haiku-4", json!("t1")),
+        by("<synthetic>", Value::Null),
+        result.clone(),
+    ];
+    assert_eq!(models(&lines), ["opus-5[1m]", "haiku-4", "sonnet-5"]);
+    assert_eq!(models(&[result]), ["haiku-4", "opus-5[1m]", "sonnet-5"]);
+}

@@ -208,9 +208,8 @@ fn account(outcome: &mut TurnOutcome, end: &Finished) {
     outcome.usage.cache_read_tokens += stream.usage.cache_read_tokens;
     outcome.usage.cache_write_tokens += stream.usage.cache_write_tokens;
     outcome.cost_usd += stream.cost_usd;
-    outcome.models.extend(stream.models.iter().cloned());
-    outcome.models.sort();
-    outcome.models.dedup();
+    let earlier = std::mem::replace(&mut outcome.models, stream.models.clone());
+    outcome.also_used(earlier);
     outcome.tools_ran |= stream.tools_ran;
 }
 

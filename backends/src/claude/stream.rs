@@ -61,6 +61,8 @@ pub(super) struct Stream {
     pub(super) session: Option<Uuid>,
     /// The model of the first `init`.
     pub(super) model: Option<String>,
+    /// The model of the last message of the main conversation: another one may have stepped in.
+    answered_by: Option<String>,
     /// A success if there was one, else the last.
     pub(super) result: Option<ResultLine>,
     /// The CLI's word for the failure of the main conversation.
@@ -231,6 +233,7 @@ impl Stream {
         let id = text_at(message, "id").unwrap_or_default();
         if parent.is_none() {
             self.drop_replaced(id);
+            self.answered_by = text_at(message, "model").map(str::to_owned).or(self.answered_by.take());
         }
         for block in content_blocks(message) {
             match text_at(block, "type") {
@@ -406,6 +409,16 @@ impl Stream {
             .filter_map(|model| model.get("costUSD").and_then(Value::as_f64))
             .sum();
         self.models = models.into_keys().cloned().collect();
+        let main = self
+            .answered_by
+            .as_deref()
+            .or(self.model.as_deref())
+            .unwrap_or_default();
+        // The name in the account may have a suffix, such as that of a larger window.
+        let is_main = |model: &String| !main.is_empty() && model.starts_with(main);
+        if let Some(at) = self.models.iter().position(is_main) {
+            self.models[..=at].rotate_right(1);
+        }
     }
 }
 
