@@ -66,6 +66,7 @@ impl Doctor {
         };
         checks.push(state_dir_check(&state_dir));
         checks.push(address_check(&config, &state_dir).await);
+        checks.push(deliveries_check(global).await);
         checks.extend(claude_checks(&config).await);
         let sandbox = Unconfined.summary();
         let mend = Some("run only agents and messages that you trust, as a user who has nothing to lose");
@@ -140,6 +141,43 @@ async fn address_check(config: &Config, state_dir: &Path) -> Check {
     }
     let mend = Some("stop the other program, or choose another port with `serve --bind` or `[server] bind`");
     check(name, Level::Error, format!("{address} cannot be used: {error}"), mend)
+}
+
+/// What the running daemon could not deliver.
+async fn deliveries_check(global: &Global) -> Check {
+    let name = "deliveries";
+    let Ok(client) = global.client() else {
+        // silent-ok: that no daemon runs is no fault; a start delivers what is left.
+        return check(
+            name,
+            Level::Ok,
+            "no daemon runs; what is left goes out at its start",
+            None,
+        );
+    };
+    let health = match client.get("/health").await {
+        Ok(health) => health,
+        Err(error) => {
+            let mend = Some("start the daemon again with `reveille serve`");
+            return check(name, Level::Warning, error.to_string(), mend);
+        }
+    };
+    let vaults = health["vaults"].as_array();
+    let silent = vaults
+        .into_iter()
+        .flatten()
+        .find_map(|vault| Some((vault["vault"].as_str()?, vault["last_error"].as_str()?)));
+    let count = health["undelivered"].as_u64();
+    let detail = match (count, silent) {
+        (Some(0), None) => return check(name, Level::Ok, "everything is delivered", None),
+        (None, _) => "the daemon cannot read its queue".to_owned(),
+        (Some(count), None) => format!("{count} undelivered; they are kept and tried again"),
+        (Some(count), Some((vault, error))) => {
+            format!("{count} undelivered; they are kept. The vault {vault:?} does not take them: {error}")
+        }
+    };
+    let mend = Some("see `reveille undelivered list`; mend the cause, then `reveille undelivered retry`");
+    check(name, Level::Warning, detail, mend)
 }
 
 async fn health(url: &str) -> bool {

@@ -10,6 +10,7 @@ mod send;
 mod serve;
 mod show;
 mod thread;
+mod undelivered;
 mod watch;
 
 use std::path::PathBuf;
@@ -150,6 +151,9 @@ enum Command {
     /// Turns: show, stop
     #[command(subcommand, after_help = "Example: reveille turn stop 0199a7c0-…")]
     Turn(thread::Turn),
+    /// Replies that the vault has not taken yet: list, try again
+    #[command(subcommand, after_help = "Example: reveille undelivered list")]
+    Undelivered(undelivered::Undelivered),
     /// Notes of the vault
     #[command(
         subcommand,
@@ -202,6 +206,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Watch(watch) => watch.run(&global.client()?).await,
         Command::Thread(thread) => thread.run(&global.client()?).await,
         Command::Turn(turn) => turn.run(&global.client()?).await,
+        Command::Undelivered(undelivered) => undelivered.run(&global.client()?).await,
         Command::Note(note) => note.run(&global.client()?).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Open => {

@@ -34,6 +34,14 @@ impl Show {
         note(&format!("{}{text}", self.prefix));
     }
 
+    fn undelivered(&mut self, event: &Value) {
+        if event["undelivered"] == Value::Bool(true) {
+            self.line(
+                "· the vault does not take it now; it is kept and delivered by itself (`reveille undelivered list`)",
+            );
+        }
+    }
+
     /// One event.
     pub(super) fn event(&mut self, event: &Value) {
         let text = |key: &str| event[key].as_str().unwrap_or_default();
@@ -73,17 +81,19 @@ impl Show {
             "done" => {
                 let cost = event["cost_usd"].as_f64().unwrap_or(0.0);
                 self.line(&format!("· done, ${cost:.4}"));
-                if event["undelivered"] == Value::Bool(true) {
-                    self.line("· the reply is kept; the vault takes it when it is back");
-                }
+                self.undelivered(event);
             }
-            "error" => self.line(&format!(
-                "✗ {} ({}) {}",
-                brief("error"),
-                brief("code"),
-                brief("next_step")
-            )),
+            "error" => {
+                self.line(&format!(
+                    "✗ {} ({}) {}",
+                    brief("error"),
+                    brief("code"),
+                    brief("next_step")
+                ));
+                self.undelivered(event);
+            }
             "stopped" => self.line("· stopped"),
+            "delivered" => self.line("· delivered: the vault has it now"),
             _ => {}
         }
     }

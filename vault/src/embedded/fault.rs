@@ -50,6 +50,10 @@ impl Place {
     pub(super) fn error(&self, fault: Fault) -> VaultError {
         match fault {
             Fault::Refused(error) => error,
+            // Asking again does not help.
+            Fault::Storage(error) if error.sqlite_error_code() == Some(ErrorCode::TooBig) => {
+                VaultError::Invalid("the note is too large to be stored (1 GB); nothing was written".into())
+            }
             Fault::Storage(error) => self.unavailable(self.explain(&error)),
             Fault::Unusable(reason) => self.unavailable(reason),
         }
@@ -95,7 +99,6 @@ impl Place {
                 format!("{file} is locked by another process; end that process and try again")
             }
             Some(ErrorCode::OutOfMemory) => "the system is out of memory; nothing was written".to_owned(),
-            Some(ErrorCode::TooBig) => "the note is too large to be stored (1 GB); nothing was written".to_owned(),
             _ => format!("{file}: {error}"),
         }
     }
