@@ -73,6 +73,8 @@ pub(crate) struct Server {
     pub(crate) hosts: Vec<String>,
     /// Largest request body in bytes.
     pub(crate) max_body: usize,
+    /// Longest time for the body of a request to arrive.
+    pub(crate) arrival: Span,
     /// Most open connections.
     pub(crate) max_connections: usize,
     /// How long running turns may take to end after a stop was asked for.
@@ -85,6 +87,7 @@ impl Default for Server {
             bind: SocketAddr::from(([127, 0, 0, 1], 1941)),
             hosts: Vec::new(),
             max_body: 8 << 20,
+            arrival: Span(Duration::from_secs(60)),
             max_connections: 1024,
             drain: Span(Duration::from_secs(10)),
         }

@@ -161,6 +161,7 @@ impl Options {
             sandbox: Arc::new(summary),
             url: url.into(),
             max_body: config.server.max_body,
+            arrival: config.server.arrival.0,
             drain: closing.clone(),
         };
         let delivered = CancellationToken::new();

@@ -11,7 +11,7 @@ use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{Daemon, LIMIT, State, rows};
 use reveille_tests::eventually;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 async fn with_eng() -> Result<Daemon> {
@@ -332,19 +332,43 @@ async fn a_key_in_a_broken_configuration_is_not_shown() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn clients_that_never_send_their_body_hold_nobody_up() -> Result<()> {
-    let daemon = with_eng().await?;
+/// More clients than there are connections, none of which ever sends its body.
+async fn others_are_served_beside(extra: &str) -> Result<()> {
+    const CONNECTIONS: usize = 4;
+    let daemon = Daemon::builder()
+        .stand_in()
+        .env("REVEILLE_SERVER__MAX_CONNECTIONS", CONNECTIONS.to_string())
+        .env("REVEILLE_SERVER__ARRIVAL", "200ms")
+        .start()
+        .await?;
     let authority = daemon.authority()?;
+    let head = format!("POST /api/session HTTP/1.1\r\nhost: {authority}\r\n{extra}content-length: 100\r\n\r\n");
     let mut silent = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..3 * CONNECTIONS {
         let mut stream = TcpStream::connect(&authority).await?;
-        let head = format!("POST /api/session HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 100\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
         silent.push(stream);
     }
-    let sent = daemon.send("eng", "[[reply served]]").await?;
-    let turn = tokio::time::timeout(Duration::from_secs(20), daemon.wait_turn("eng", &sent)).await??;
-    assert_eq!(turn.reply.as_deref(), Some("served"));
+    // On a connection of its own, behind all of them.
+    let served = daemon.ask_in("GET", "/api/agents", &[]).await?;
+    assert_eq!(served.status, 200);
+    for mut stream in silent {
+        let mut told = String::new();
+        stream.read_to_string(&mut told).await?;
+        assert!(
+            told.contains("HTTP/1.1 400 ") && told.contains("unreadable_body"),
+            "{told}"
+        );
+    }
     Ok(())
+}
+
+#[tokio::test]
+async fn clients_that_never_send_their_body_hold_nobody_up() -> Result<()> {
+    others_are_served_beside("").await
+}
+
+#[tokio::test]
+async fn clients_that_are_told_to_go_on_and_do_not_hold_nobody_up() -> Result<()> {
+    others_are_served_beside("expect: 100-continue\r\n").await
 }

@@ -1,10 +1,11 @@
 //! Requests and their clients: bodies that come late or that nobody wants, and clients that go away.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -18,17 +19,18 @@ use super::error::ApiError;
 const BYTES_MAX: usize = 64 << 20;
 /// Longest time for it.
 const TIME_MAX: Duration = Duration::from_secs(5);
-/// Longest time for a whole body. Without it a client that sends nothing would keep its connection for ever.
-const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
-/// Reads the rest of a body that was refused before its end. Closing the connection while a client still sends makes its
-/// system drop our answer: it would see a broken connection instead of the reason.
-pub(super) async fn drain(request: Request, next: Next) -> Response {
-    // Who expects a word before it sends has not sent yet.
-    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+/// Bounds the time of a body, without which a client that sends nothing would keep its connection for ever. Reads the rest
+/// of one that was refused before its end: closing the connection while a client still sends makes its system drop our
+/// answer, and it would see a broken connection instead of the reason.
+pub(super) async fn drain(State(arrival): State<Duration>, request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
         return next.run(request).await;
     }
+    // Who expects a word before it sends gets it with the first look at the body, and has not sent before.
+    let expects = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
+    let course = Arc::new(Course::default());
     let body = Arc::new(Mutex::new(body.into_data_stream()));
     let chunks = |body: Arc<Mutex<axum::body::BodyDataStream>>| {
         stream::poll_fn(move |context| {
@@ -38,8 +40,11 @@ pub(super) async fn drain(request: Request, next: Next) -> Response {
         })
     };
     let arriving = Box::pin(chunks(Arc::clone(&body)));
-    let shared = Body::from_stream(in_time(arriving, Instant::now() + ARRIVAL_MAX));
+    let shared = Body::from_stream(in_time(arriving, Instant::now() + arrival, Arc::clone(&course)));
     let response = next.run(Request::from_parts(parts, shared)).await;
+    if course.late.load(Ordering::Relaxed) || expects && !course.begun.load(Ordering::Relaxed) {
+        return response;
+    }
     let mut rest = chunks(body);
     let read = async {
         let mut left = BYTES_MAX;
@@ -55,16 +60,29 @@ pub(super) async fn drain(request: Request, next: Next) -> Response {
     response
 }
 
+/// How far the reading of a body came.
+#[derive(Default)]
+struct Course {
+    begun: AtomicBool,
+    /// Its time ran out.
+    late: AtomicBool,
+}
+
 /// The same chunks, with an error instead of those after `deadline`.
 fn in_time(
     chunks: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
     deadline: Instant,
+    course: Arc<Course>,
 ) -> impl Stream<Item = Result<Bytes, axum::Error>> {
-    stream::unfold(Some(chunks), move |chunks| async move {
-        let mut chunks = chunks?;
+    stream::unfold(Some((chunks, course)), move |chunks| async move {
+        let (mut chunks, course) = chunks?;
+        course.begun.store(true, Ordering::Relaxed);
         match tokio::time::timeout_at(deadline, chunks.next()).await {
-            Ok(chunk) => Some((chunk?, Some(chunks))),
-            Err(late) => Some((Err(axum::Error::new(late)), None)),
+            Ok(chunk) => Some((chunk?, Some((chunks, course)))),
+            Err(late) => {
+                course.late.store(true, Ordering::Relaxed);
+                Some((Err(axum::Error::new(late)), None))
+            }
         }
     })
 }

@@ -17,6 +17,7 @@ mod vault_api;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -56,6 +57,7 @@ pub(crate) struct Api {
     pub(crate) sandbox: Arc<Summary>,
     pub(crate) url: Arc<str>,
     pub(crate) max_body: usize,
+    pub(crate) arrival: Duration,
     pub(crate) drain: CancellationToken,
 }
 
@@ -92,6 +94,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route_layer(from_fn(client::finish))
         .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller));
     let max_body = api.max_body;
+    let arrival = api.arrival;
     let auth = api.auth.clone();
     let open = Router::new()
         .route("/api/session", post(session::sign_in))
@@ -107,5 +110,5 @@ pub(crate) fn router(api: Api) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(auth, auth::check_host))
-        .layer(from_fn(client::drain))
+        .layer(from_fn_with_state(arrival, client::drain))
 }
