@@ -95,6 +95,8 @@ pub struct TurnRequest {
     pub timeouts: Timeouts,
     /// Extra variables for the child (credentials, base URL), over the allow-list.
     pub env: BTreeMap<String, String>,
+    /// What the child knows besides and nobody may read in an error, such as the token of a login that was lent to it.
+    pub secrets: Vec<String>,
 }
 
 /// Something that happened in a running turn. Serialised as the live event's body, `kind` first.

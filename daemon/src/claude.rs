@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::state_dir::write_private;
+use crate::turn::storage_failure;
 
 /// The program name that means the built-in double.
 pub(crate) const STAND_IN: &str = "stand-in";
@@ -188,25 +189,37 @@ impl Claude {
         })
     }
 
-    /// Gives the child its credential: a variable, or the user's login without the means to renew it.
+    /// Gives the child its credential: a variable, or the user's login without the means to renew it. A login that was lent
+    /// before does not stay when something else is used.
     fn lend_credential(&self, turn: &mut TurnRequest) -> Result<(), Failure> {
-        match self.sign_in() {
-            SignIn::Environment(name) => {
-                if let Some(value) = self.environment.get(OsStr::new(name)).and_then(|value| value.to_str()) {
-                    turn.env.insert(name.to_owned(), value.to_owned());
-                }
-                Ok(())
-            }
-            SignIn::Login(file) => {
-                let unreadable = |error: std::io::Error| login_failure("cannot be read", &error.to_string());
-                let text = std::fs::read_to_string(&file).map_err(unreadable)?;
-                let lent = lent_login(&text, Timestamp::now())?;
-                make_config_dir(&turn.dirs)
-                    .and_then(|dir| write_private(&dir.join(LOGIN_FILE), lent.as_bytes()))
-                    .map_err(|error| login_failure("could not be lent to the conversation", &error.to_string()))
-            }
-            SignIn::Configured(_) | SignIn::NotNeeded | SignIn::Unknown => Ok(()),
+        let sign_in = self.sign_in();
+        let not_lent =
+            |error: std::io::Error| login_failure("could not be lent to the conversation", &error.to_string());
+        let place = make_config_dir(&turn.dirs)
+            .map_err(|error| storage_failure("the directory of Claude Code could not be made", &error))?
+            .join(LOGIN_FILE);
+        if let SignIn::Login(file) = sign_in {
+            let unreadable = |error: std::io::Error| login_failure("cannot be read", &error.to_string());
+            let text = std::fs::read_to_string(&file).map_err(unreadable)?;
+            let lent = lent_login(&text, Timestamp::now())?;
+            turn.secrets.extend(lent.token);
+            return write_private(&place, lent.text.as_bytes()).map_err(not_lent);
         }
+        match std::fs::remove_file(&place) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(login_failure(
+                    "could not be taken back from the conversation",
+                    &error.to_string(),
+                ));
+            }
+            _ => {}
+        }
+        if let SignIn::Environment(name) = sign_in
+            && let Some(value) = self.environment.get(OsStr::new(name)).and_then(|value| value.to_str())
+        {
+            turn.env.insert(name.to_owned(), value.to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -222,9 +235,17 @@ fn login_failure(what: &str, detail: &str) -> Failure {
     }
 }
 
+/// A login as a conversation gets it.
+struct LentLogin {
+    /// For the CLI.
+    text: String,
+    /// The part of it that opens doors.
+    token: Option<String>,
+}
+
 /// The user's login for a conversation. The refresh token stays behind: it can be used once, so a child that renewed the
 /// login in its own directory would sign the user out.
-fn lent_login(text: &str, now: Timestamp) -> Result<String, Failure> {
+fn lent_login(text: &str, now: Timestamp) -> Result<LentLogin, Failure> {
     let mut login: Value =
         serde_json::from_str(text).map_err(|_| login_failure("cannot be read", "the file is no JSON"))?;
     let Some(oauth) = login.get_mut("claudeAiOauth").and_then(Value::as_object_mut) else {
@@ -235,7 +256,11 @@ fn lent_login(text: &str, now: Timestamp) -> Result<String, Failure> {
     if ends.is_some_and(|ends| ends <= now.as_millisecond()) {
         return Err(login_failure("has expired", "its access token is too old"));
     }
-    Ok(login.to_string())
+    let token = oauth.get("accessToken").and_then(Value::as_str).map(str::to_owned);
+    Ok(LentLogin {
+        token,
+        text: login.to_string(),
+    })
 }
 
 fn failed(failure: Failure) -> TurnOutcome {
@@ -290,7 +315,7 @@ mod tests {
 
     fn lend(login: &Value) -> Result<Value, (FailureCode, String)> {
         let lent = lent_login(&login.to_string(), NOW.parse().unwrap());
-        lent.map(|text| serde_json::from_str(&text).unwrap())
+        lent.map(|lent| serde_json::from_str(&lent.text).unwrap())
             .map_err(|failure| (failure.code, failure.message))
     }
 
@@ -317,8 +342,8 @@ mod tests {
             assert_eq!(lend(&login), Err((FailureCode::Authentication, message)));
         }
         assert_eq!(
-            lent_login("{", NOW.parse().unwrap()).unwrap_err().code,
-            FailureCode::Authentication
+            lent_login("{", NOW.parse().unwrap()).err().map(|failure| failure.code),
+            Some(FailureCode::Authentication)
         );
     }
 }

@@ -460,6 +460,7 @@ impl Run<'_> {
                 wall: definition.timeout_wall.unwrap_or(claude.timeout_wall.0),
             },
             env: claude.env.clone(),
+            secrets: Vec::new(),
         };
         let notices = plan.notice.iter().cloned().chain(standing.notices).collect();
         (request, notices, words)
@@ -600,7 +601,8 @@ impl Plan {
     }
 }
 
-fn storage_failure(what: &str, error: &std::io::Error) -> Failure {
+/// A turn that could not begin because of the disk.
+pub(crate) fn storage_failure(what: &str, error: &std::io::Error) -> Failure {
     Failure {
         code: FailureCode::Storage,
         message: format!("The turn could not start: {what} ({}).", error.kind()),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![forbid(unsafe_code)]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -329,6 +330,65 @@ async fn a_key_in_a_broken_configuration_is_not_shown() -> Result<()> {
         let all = format!("{}{}", ran.stdout, ran.stderr);
         assert!(all.contains("line 2") && !all.contains("sk-canary"), "{args:?}: {all}");
     }
+    Ok(())
+}
+
+/// Installs a program `claude` that is the stand-in, but says all that it knows on stderr and fails where a file says so.
+async fn install_talkative(daemon: &Daemon) -> Result<std::path::PathBuf> {
+    let stand_in = daemon.cli(["stand-in"]).await?;
+    let stand_in = stand_in.as_std().get_program().to_string_lossy().into_owned();
+    let tell = "test ! -e tell || { env >&2; cat \"$CLAUDE_CONFIG_DIR/.credentials.json\" >&2; exit 1; }";
+    let (draft, program) = (daemon.scratch().join("draft"), daemon.scratch().join("claude"));
+    std::fs::write(
+        &draft,
+        format!("#!/bin/sh\n{tell}\nexec '{stand_in}' stand-in \"$@\"\n"),
+    )?;
+    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::rename(draft, &program)?;
+    Ok(program)
+}
+
+#[tokio::test]
+async fn a_lent_login_is_kept_secret_and_taken_back() -> Result<()> {
+    let mut daemon = Daemon::builder()
+        .env(
+            "REVEILLE_CLAUDE__ENV__DATABASE",
+            "postgres://me:canary-database@host/db",
+        )
+        .start()
+        .await?;
+    let program = install_talkative(&daemon).await?;
+    let own = daemon.scratch().join(".claude");
+    std::fs::create_dir(&own)?;
+    let login = json!({"claudeAiOauth": {
+        "accessToken": "canary-access", "refreshToken": "canary-refresh", "expiresAt": 32_503_680_000_000_i64,
+    }});
+    std::fs::write(own.join(".credentials.json"), login.to_string())?;
+    daemon.set_env("REVEILLE_CLAUDE__PROGRAM", program);
+    daemon.restart().await?;
+    daemon.create_agent("eng", "You are an engineer.").await?;
+
+    // The agent's own directory is where it is started.
+    let sent = daemon.send("eng", "[[exec touch tell]] [[reply done]]").await?;
+    assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
+    let sent = daemon.send("eng", "hello").await?;
+    let turn = daemon.wait_turn("eng", &sent).await?;
+    assert_eq!(turn.state, State::Error);
+    let log = daemon.log()?;
+    assert!(log.contains("accessToken") && log.contains("***"), "{log}");
+    assert!(!log.contains("canary"), "{log}");
+    assert!(!serde_json::to_string(&turn.error)?.contains("canary"));
+
+    let conversation = daemon.journal()?.conversations[0].id;
+    let home = daemon.state_dir().join(format!("conversations/{conversation}"));
+    let lent = home.join("home/.claude/.credentials.json");
+    assert!(lent.exists());
+    std::fs::remove_file(home.join("work/tell"))?;
+    daemon.set_env("REVEILLE_CLAUDE__ENV__ANTHROPIC_API_KEY", "a key of its own");
+    daemon.restart().await?;
+    let sent = daemon.send("eng", "[[reply done]]").await?;
+    assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
+    assert!(!lent.exists());
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use super::failure::Redactor;
+use super::redact::Redactor;
 use super::stream::Stream;
 use super::verdict::{Finished, verdict};
 use crate::turn::{Event, Verdict};
@@ -57,7 +57,7 @@ fn summary(event: &Event) -> String {
 fn row(name: &str) -> Value {
     let capture = std::fs::read(fixture(&format!("{name}.jsonl"))).unwrap();
     let (end, events) = read(&capture, &json_file(&format!("{name}.meta.json")));
-    let verdict = match verdict(&end, &Redactor::new([])) {
+    let verdict = match verdict(&end, &Redactor::new()) {
         Verdict::Ok { reply } => {
             assert_eq!(reply, end.stream.text());
             json!("ok")

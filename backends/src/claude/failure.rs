@@ -157,31 +157,3 @@ fn words(code: FailureCode) -> (&'static str, &'static str, Remedy) {
         ),
     }
 }
-
-/// Takes secrets out of text that is not ours.
-pub(super) struct Redactor {
-    secrets: Vec<String>,
-}
-
-impl Redactor {
-    /// The values of variables whose names say that they are secret. Short values are no secrets, and replacing them would
-    /// spoil the text.
-    pub(super) fn new<'a>(env: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        const WORDS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "AUTH", "PROXY"];
-        let is_secret = |name: &str| WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
-        let mut secrets: Vec<String> = env
-            .into_iter()
-            .filter(|(name, value)| value.len() >= 8 && is_secret(name))
-            .map(|(_, value)| value.to_owned())
-            .collect();
-        // A secret that contains another one goes first, or its rest would stay.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self { secrets }
-    }
-
-    pub(super) fn clean(&self, text: &str) -> String {
-        self.secrets
-            .iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
-    }
-}

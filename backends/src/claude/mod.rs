@@ -11,6 +11,7 @@ mod files;
 mod lines;
 mod locate;
 mod options;
+mod redact;
 mod stream;
 mod transcript;
 mod verdict;
@@ -28,8 +29,8 @@ pub use options::{ClaudeOptions, base_env};
 use crate::turn::{Backend, Dirs, Event, Failure, FailureCode, Observer, Session, TurnOutcome, TurnRequest, Verdict};
 use child::Process;
 use drive::{Journey, drive};
-use failure::Redactor;
 use locate::ProbeCache;
+use redact::Redactor;
 use verdict::{Finished, not_started, says_session_is_taken, says_session_is_unknown, verdict};
 
 /// Runs turns with the Claude Code CLI.
@@ -154,7 +155,11 @@ impl ClaudeBackend {
             .base_env
             .iter()
             .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-        Redactor::new(base.chain(turn.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))))
+        let mut redactor = Redactor::new();
+        base.for_each(|(name, value)| redactor.variable(name, value));
+        turn.env.iter().for_each(|(name, value)| redactor.given(name, value));
+        turn.secrets.iter().for_each(|secret| redactor.secret(secret));
+        redactor
     }
 }
 

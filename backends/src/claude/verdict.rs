@@ -2,7 +2,8 @@
 
 use std::process::ExitStatus;
 
-use super::failure::{Redactor, cut, failure};
+use super::failure::{cut, failure};
+use super::redact::Redactor;
 use super::stream::{ResultLine, Stream};
 use crate::turn::{Failure, FailureCode, Verdict};
 

@@ -81,6 +81,7 @@ impl Bench {
                 wall: 2 * SOON,
             },
             env: [].into(),
+            secrets: Vec::new(),
         }
     }
 

@@ -270,13 +270,16 @@ async fn refused_options_are_told_apart_from_a_crash() {
 
 #[tokio::test]
 async fn secrets_are_taken_out_of_the_detail() {
-    let bench = Bench::with_script("echo \"bad key $ANTHROPIC_API_KEY\" >&2; exit 1");
+    let bench = Bench::with_script("echo \"bad key $ANTHROPIC_API_KEY $OTHER lent-very-secret $URL\" >&2; exit 1");
     let mut turn = bench.turn("hi", Session::New(Uuid::new_v4()));
     turn.env.insert("ANTHROPIC_API_KEY".into(), "sk-very-secret".into());
+    turn.env.insert("OTHER".into(), "other-very-secret".into());
+    turn.env.insert("URL".into(), "http://127.0.0.1:1/".into());
+    turn.secrets.push("lent-very-secret".into());
     let (outcome, _) = bench.run(turn).await;
     let detail = &failure(&outcome).detail;
     assert!(
-        detail.contains("bad key ***") && !detail.contains("very-secret"),
+        detail.contains("bad key *** *** *** http://127.0.0.1:1/") && !detail.contains("very-secret"),
         "{detail}"
     );
 }
