@@ -27,12 +27,16 @@
 //! | `[[crash]]` | exits in the middle, without a result |
 //! | `[[lost-session]]` | spoils the transcript after the turn, so that the next resume does not find it |
 //! | `[[unsaved]]` | removes the transcript after the turn, as when the disk is full |
+//!
+//! `REVEILLE_TEST_LEDGER` names a file to which it adds a line of JSON for each result that it has reported: turn, process,
+//! tokens and cost of the process until then.
 
 mod api_errors;
 mod args;
 mod directive;
 mod exec;
 mod inbox;
+mod ledger;
 mod output;
 mod play;
 mod transcript;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::args::Settings;
+use super::ledger::Ledger;
 
 /// US dollars for a token of input and of output.
 const PRICE: (f64, f64) = (3e-6, 15e-6);
@@ -31,6 +32,7 @@ pub(super) struct Output {
     spent: Spent,
     /// Spent since the last result.
     turn: Spent,
+    ledger: Ledger,
 }
 
 impl Output {
@@ -44,25 +46,26 @@ impl Output {
             messages: 0,
             spent: Spent::default(),
             turn: Spent::default(),
+            ledger: Ledger::open(),
         }
     }
 
-    /// Writes bytes and a line end. As the CLI, it goes on when nobody reads any more.
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
+    /// Writes bytes and a line end. As the CLI, it goes on when nobody reads any more; false then.
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> bool {
         let mut stdout = std::io::stdout().lock();
-        // silent-ok: see above.
-        let _ = stdout
+        let written = stdout
             .write_all(bytes)
             .and_then(|()| stdout.write_all(b"\n"))
             .and_then(|()| stdout.flush());
+        written.is_ok()
     }
 
-    /// Writes a line of a session.
-    pub(super) fn line(&mut self, mut line: Value) {
+    /// Writes a line of a session; false when nobody reads any more.
+    pub(super) fn line(&mut self, mut line: Value) -> bool {
         self.lines += 1;
         line["session_id"] = json!(self.session);
         line["uuid"] = json!(Uuid::new_v5(&self.session, &self.lines.to_be_bytes()));
-        self.raw(line.to_string().as_bytes());
+        self.raw(line.to_string().as_bytes())
     }
 
     pub(super) fn answer(&mut self, id: &str, answer: Result<Value, String>) {
@@ -186,7 +189,11 @@ impl Output {
             line[name] = value.clone();
         }
         self.turn = Spent::default();
-        self.line(line);
+        if self.line(line) {
+            let Spent { input, output } = self.spent;
+            self.ledger
+                .reported(&json!({"input": input, "output": output, "usd": cost(&self.spent)}));
+        }
     }
 }
 
