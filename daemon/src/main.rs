@@ -15,6 +15,7 @@ mod crash;
 mod delegation;
 mod effects;
 mod ending;
+mod faults;
 mod feed;
 mod gate;
 mod http;

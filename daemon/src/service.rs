@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::claude::Claude;
 use crate::config::{Config, SandboxMode};
 use crate::delegation::Passes;
+use crate::faults;
 use crate::feed::Feed;
 use crate::http::{self, Api, Auth, session::sign_in_url};
 use crate::inbox::{Inbox, Progress};
@@ -86,13 +87,14 @@ impl Options {
             &config.vault.name,
             &state.path().join("vaults").join(format!("{}.db", config.vault.name)),
         )?;
-        let default_vault: Arc<dyn Vault> = vault.clone();
+        let default_vault: Arc<dyn Vault> = faults::vault(vault.clone())?;
         let vaults = Arc::new(BTreeMap::from([(
             config.vault.name.clone(),
             Arc::clone(&default_vault),
         )]));
         let mut queue_options = queue::Options::new(state.path().join("queue.db"));
         queue_options.lease = config.queue.lease.0;
+        faults::queue(&mut queue_options)?;
         let queue: Arc<dyn Queue> = Arc::new(queue_options.open()?);
 
         let sandbox: Arc<dyn Sandbox> = match config.sandbox.mode {

@@ -41,6 +41,8 @@ pub struct Options {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// New identities, in order of creation.
     pub ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    /// Asked before each write; `true` refuses it as a full disk does. For tests of what lies above.
+    pub refuse: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Options {
@@ -52,6 +54,7 @@ impl Options {
             lease: Duration::from_secs(60),
             clock: Arc::new(Timestamp::now),
             ids: Arc::new(Uuid::now_v7),
+            refuse: None,
         }
     }
 
@@ -68,7 +71,8 @@ impl Options {
 
     fn over(self, connection: Connection, reader: Connection) -> Result<SqliteQueue, Fault> {
         let (version, watched) = watch::channel(0);
-        let writer = Writer::spawn(connection, move || version.send_modify(|version| *version += 1))?;
+        let wake = move || version.send_modify(|version| *version += 1);
+        let writer = Writer::spawn(connection, self.refuse.clone(), wake)?;
         Ok(SqliteQueue {
             options: self,
             writer,

@@ -1,6 +1,6 @@
 //! One thread that writes, with group commit: what waits while a commit is being synced goes into the next one together.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use rusqlite::Connection;
@@ -60,11 +60,19 @@ where
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
+    refuse: Option<Refuse>,
 }
+
+/// Whether the next write is refused unseen.
+type Refuse = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl Writer {
     /// Starts the thread. `wake` is called after each commit that makes work, before the askers are answered.
-    pub(super) fn spawn(connection: Connection, wake: impl Fn() + Send + 'static) -> Result<Self, Fault> {
+    pub(super) fn spawn(
+        connection: Connection,
+        refuse: Option<Refuse>,
+        wake: impl Fn() + Send + 'static,
+    ) -> Result<Self, Fault> {
         let (jobs, inbox) = mpsc::channel::<Box<dyn Job>>();
         let serve = move || {
             while let Ok(first) = inbox.recv() {
@@ -84,7 +92,7 @@ impl Writer {
             .name("queue-writer".into())
             .spawn(serve)
             .map_err(|error| Fault::Unavailable(format!("no thread for the queue's writer: {error}")))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, refuse })
     }
 
     /// Runs `work` inside a transaction and returns when it is on disk. `wakes` tells of its result whether it makes work.
@@ -93,6 +101,9 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         wakes: fn(&T) -> bool,
     ) -> Result<T, Fault> {
+        if self.refuse.as_ref().is_some_and(|refuse| refuse()) {
+            return Err(Fault::Unavailable("the write was refused as a test had asked".into()));
+        }
         let (asker, answer) = oneshot::channel();
         let gone = || Fault::Unavailable("the queue's writer has ended".into());
         self.jobs
