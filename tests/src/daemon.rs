@@ -184,21 +184,21 @@ impl Daemon {
         processes_with(MARKER, &self.run)
     }
 
+    /// What each of them has in its environment: `NAME=value`.
+    #[must_use]
+    pub fn marker(&self) -> String {
+        format!("{MARKER}={}", self.run)
+    }
+
     /// Starts it on the same state directory as before. It must not run.
     ///
     /// # Errors
     /// As [`Builder::start`].
     pub async fn start(&mut self) -> Result<()> {
-        let pid = self.spawn().await?;
-        let ready = eventually("the daemon is healthy", LIMIT, async || {
-            if let Some(status) = self.ended()? {
-                self.child = None;
-                bail!("the daemon ended with {status} at its start");
-            }
-            self.ready(pid).await
-        });
-        let ready = ready.await;
-        (self.info, self.token) = ready.with_context(|| self.log_tail())?;
+        if let Some(status) = self.launch(None).await? {
+            self.child = None;
+            bail!("the daemon ended with {status} at its start\n{}", self.log_tail());
+        }
         Ok(())
     }
 
@@ -208,17 +208,31 @@ impl Daemon {
     /// # Errors
     /// When it is not healthy within [`LIMIT`] and has not ended by that SIGKILL.
     pub async fn start_doomed(&mut self, name: &str, nth: u32) -> Result<()> {
-        self.settings.fail_point = Some(format!("{name}:{nth}"));
-        let pid = self.spawn().await?;
-        let ready = eventually("the daemon is healthy", LIMIT, async || match self.ended()? {
-            Some(status) if was_killed(status) => Ok(Some(None)),
-            Some(status) => bail!("the daemon ended with {status} at its start"),
-            None => Ok(self.ready(pid).await?.map(Some)),
-        });
-        if let Some(ready) = ready.await.with_context(|| self.log_tail())? {
-            (self.info, self.token) = ready;
+        match self.launch(Some((name, nth))).await? {
+            Some(status) if !was_killed(status) => {
+                bail!("the daemon ended with {status} at its start\n{}", self.log_tail())
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Starts it, doomed or not, and tells what came of it: `None` when it is healthy; its status when it has ended before
+    /// that, still to be collected with [`Daemon::wait_exit`].
+    ///
+    /// # Errors
+    /// When it is neither within [`LIMIT`].
+    pub async fn launch(&mut self, doom: Option<(&str, u32)>) -> Result<Option<ExitStatus>> {
+        self.settings.fail_point = doom.map(|(name, nth)| format!("{name}:{nth}"));
+        let pid = self.spawn().await?;
+        let come = eventually("the daemon is healthy", LIMIT, async || match self.ended()? {
+            Some(status) => Ok(Some(Err(status))),
+            None => Ok(self.ready(pid).await?.map(Ok)),
+        });
+        match come.await.with_context(|| self.log_tail())? {
+            Ok(ready) => (self.info, self.token) = ready,
+            Err(status) => return Ok(Some(status)),
+        }
+        Ok(None)
     }
 
     async fn spawn(&mut self) -> Result<u32> {
@@ -334,6 +348,20 @@ impl Daemon {
         Ok(String::from_utf8_lossy(&std::fs::read(self.log_path())?).into_owned())
     }
 
+    /// Copies its log, its databases and the files of the test to a directory, for a person who looks into a failure.
+    ///
+    /// # Errors
+    /// When a file cannot be copied.
+    pub fn keep(&self, to: &Path) -> Result<()> {
+        for part in ["log", "s/queue.db", "s/queue.db-wal", "s/vaults", "home"] {
+            let (from, to) = (self.dir.path().join(part), to.join(part));
+            if from.exists() {
+                copy(&from, &to)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A command of the command-line client, such as `["send", "eng", "hello"]`, with the same environment and state.
     ///
     /// # Errors
@@ -426,7 +454,23 @@ impl Daemon {
     }
 }
 
-fn was_killed(status: ExitStatus) -> bool {
+/// A file, or a directory with what is in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        std::fs::create_dir_all(to.parent().unwrap_or(to))?;
+        std::fs::copy(from, to)?;
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(from)? {
+        let name = entry?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}
+
+/// Whether that was SIGKILL.
+#[must_use]
+pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
 }
 

@@ -5,9 +5,14 @@
 
 pub mod claude;
 pub mod daemon;
+mod fail_points;
 pub mod messages_api;
+mod random;
+pub mod sweep;
 mod wait;
 
 pub use daemon::Daemon;
+pub use fail_points::fail_points;
 pub use messages_api::MessagesApi;
+pub use random::Random;
 pub use wait::eventually;

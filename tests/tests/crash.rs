@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{Daemon, Journal, LIMIT, Sent, State};
-use reveille_tests::eventually;
+use reveille_tests::{Random, eventually};
 use serde_json::{Value, json};
 
 /// All messages of a load, on a machine that is busy with other tests.
@@ -185,40 +185,9 @@ dies_at! {
 
 #[test]
 fn every_point_has_its_test() -> Result<()> {
-    fn points(dir: &Path, found: &mut BTreeSet<String>) -> Result<()> {
-        for entry in std::fs::read_dir(dir)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                points(&path, found)?;
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let source = std::fs::read_to_string(&path)?;
-                let named = source.split("crash::point(\"").skip(1);
-                found.extend(named.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
-            }
-        }
-        Ok(())
-    }
-    let mut found = BTreeSet::new();
-    points(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../daemon/src"), &mut found)?;
-    assert_eq!(found, POINTS.iter().map(|&point| point.to_owned()).collect());
+    let points = POINTS.iter().map(|&point| point.to_owned()).collect();
+    assert_eq!(reveille_tests::fail_points()?, points);
     Ok(())
-}
-
-/// Pseudo-random numbers (splitmix64), the same for a seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn millis(&mut self, below: u64) -> Duration {
-        Duration::from_millis(self.next() % below)
-    }
 }
 
 /// `REVEILLE_TEST_SEED` repeats a run, as far as the machine's own timing allows.
@@ -229,7 +198,7 @@ async fn survives_kills_at_random_moments() -> Result<()> {
         Err(_) => u64::from(std::process::id()),
     };
     println!("REVEILLE_TEST_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut daemon = daemon_with_agents().await?;
     let mut senders = AGENTS.map(Sender::new);
     for round in 0..6 {
@@ -237,12 +206,12 @@ async fn survives_kills_at_random_moments() -> Result<()> {
             for name in ["a", "b", "c"] {
                 let (agent, name) = (sender.agent, format!("{round}{name}"));
                 let text = alone(&daemon.scratch(), agent, &name);
-                sender.write(&format!("{agent}-{name}"), &text, random.next().is_multiple_of(3));
+                sender.write(&format!("{agent}-{name}"), &text, random.one_of(3));
             }
         }
         senders[0].letters[0].body["reply_to"] = "ben".into();
         // Not a wait for something: the moment itself is what is tested.
-        let moment = random.millis(600);
+        let moment = random.millis(0..600);
         let kill = async {
             tokio::time::sleep(moment).await;
             daemon.signal(rustix::process::Signal::KILL)

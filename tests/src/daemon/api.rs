@@ -192,6 +192,28 @@ impl Daemon {
         Ok(Some(note["id"].as_str().context("a note has an id")?.to_owned()))
     }
 
+    /// Sends one request to a daemon that may die meanwhile, with an idempotency key if there is one. `None` when no whole
+    /// answer came.
+    ///
+    /// # Errors
+    /// When the path makes no URL.
+    pub async fn try_request(
+        &self,
+        method: Method,
+        path: &[&str],
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Option<Reply>> {
+        let mut request = self.http.request(method, self.at(path)?);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Ok(self.attempt(request).await)
+    }
+
     /// `None` when no whole answer came.
     async fn attempt(&self, request: reqwest::RequestBuilder) -> Option<Reply> {
         // silent-ok: for a client the daemon has died, which the caller expects
