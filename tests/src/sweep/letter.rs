@@ -31,7 +31,7 @@ pub enum Kind {
     Noisy,
     /// Has nothing to say.
     Empty,
-    /// Fails with an error of the API.
+    /// Fails with an error of the API, after it has said something.
     Fails(&'static str),
     /// Ends in the middle.
     Crash,
@@ -175,7 +175,7 @@ impl Letter {
             Kind::Unsaved => "[[unsaved]]".to_owned(),
             Kind::Noisy => "[[garbage]] [[think a lot]]".to_owned(),
             Kind::Empty => return "[[empty]]".to_owned(),
-            Kind::Fails(error) => return format!("[[error {error}]]"),
+            Kind::Fails(error) => return format!("[[slow 2x10ms]] [[error {error}]]"),
             Kind::Crash => return "[[crash]]".to_owned(),
             Kind::Hang => return "[[hang]]".to_owned(),
         };

@@ -121,8 +121,8 @@ fn moments(count: u64, random: &mut Random) -> Vec<(Duration, usize)> {
 }
 
 fn point(points: &[(u64, String)], random: &mut Random) -> Death {
-    // A first, fourth, seventh … time takes the dying through the load, not only through its beginning.
-    let nth = u32::try_from(random.within(1..10)).unwrap_or(1);
+    // A first, third, fifth … time takes the dying through the load, not only through its beginning.
+    let nth = u32::try_from(random.within(1..6)).unwrap_or(1);
     match random.weighted(points) {
         Some(point) => Death::Point(point.clone(), nth),
         None => Death::Late(random.millis(LATE)),

@@ -22,9 +22,11 @@ use crate::{Daemon, eventually, fail_points};
 /// Kills after which everything is let come to its end and is looked at.
 const STAGE: usize = 10;
 /// For everything that is left to do in a stage, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// How long a daemon may take to reach the point at which it is to die. Then it is killed where it is.
-const POINT_PATIENCE: Duration = Duration::from_millis(2500);
+const POINT_PATIENCE: Duration = Duration::from_secs(2);
+/// The end of a run that is given the time that it needs.
+const QUIETLY: Death = Death::Late(Duration::ZERO);
 /// Starts in a row that a faulty storage may prevent.
 const REFUSALS_MAX: u32 = 12;
 
@@ -33,7 +35,7 @@ const REFUSALS_MAX: u32 = 12;
 pub struct Options {
     /// Decides the plan.
     pub seed: u64,
-    /// How often the daemon is killed according to the plan. Each stage of ten adds two.
+    /// How often the daemon is ended by the plan, nearly always by SIGKILL. Each stage of ten adds two kills.
     pub kills: u32,
     /// Share of the calls of the vault that fail, in percent.
     pub vault_faults: u64,
@@ -157,11 +159,10 @@ impl Sweep {
             sent?;
             self.report.stopped += stopped?;
             killed?;
-            self.buried(&round.death).await?;
+            self.bury(&round.death).await?;
         } else {
             self.report.kills_before_ready += 1;
         }
-        self.report.kills += 1;
         self.look()
     }
 
@@ -180,41 +181,37 @@ impl Sweep {
             };
             let Ok(come) = come else {
                 self.daemon.kill9().await?;
+                self.report.kills += 1;
                 return Ok(false);
             };
-            match come? {
-                None => return Ok(true),
-                Some(status) if was_killed(status) => {
-                    self.buried(death).await?;
-                    return Ok(false);
-                }
-                Some(status) => {
-                    self.daemon.wait_exit(LIMIT).await?;
-                    let log = self.daemon.log()?;
-                    let reason = log.lines().next_back().unwrap_or_default();
-                    let made = reason.contains("a made fault") || reason.contains("as a test had asked");
-                    ensure!(made, "the daemon ended with {status} at its start: {reason}");
-                    self.report.starts_refused += 1;
-                }
+            if come?.is_none() {
+                return Ok(true);
+            }
+            if !self.bury(death).await? {
+                return Ok(false);
             }
         }
         bail!("the daemon refused to start {REFUSALS_MAX} times in a row")
     }
 
-    /// Collects a daemon that has died as was planned.
-    async fn buried(&mut self, death: &Death) -> Result<()> {
-        match death {
-            Death::Stopping(..) => {
-                let status = self.daemon.wait_exit(LIMIT).await?;
-                ensure!(
-                    status.success() || was_killed(status),
-                    "the daemon ended with {status} on SIGTERM"
-                );
-                self.report.kills_while_stopping += u64::from(was_killed(status));
-            }
-            Death::Early(_) | Death::Late(_) | Death::Point(..) => self.daemon.wait_killed().await?,
+    /// Collects a daemon that has ended. True when a faulty storage has made it give up before its work began.
+    async fn bury(&mut self, death: &Death) -> Result<bool> {
+        let status = self.daemon.wait_exit(LIMIT).await?;
+        let stopping = matches!(death, Death::Stopping(..));
+        if was_killed(status) {
+            self.report.kills += 1;
+            self.report.kills_while_stopping += u64::from(stopping);
+            return Ok(false);
         }
-        Ok(())
+        if stopping && status.success() {
+            return Ok(false);
+        }
+        let log = self.daemon.log()?;
+        let reason = log.lines().next_back().unwrap_or_default();
+        let made = reason.contains("a made fault") || reason.contains("as a test had asked");
+        ensure!(made, "the daemon ended with {status}: {reason}");
+        self.report.starts_refused += 1;
+        Ok(true)
     }
 
     /// The environment of the next run.
@@ -249,22 +246,11 @@ impl Sweep {
 
     /// Everything comes to its end, the daemon dies in the quiet, and one more message finds all as it was left.
     async fn stage(&mut self, faults: u64, number: usize) -> Result<()> {
-        let quietly = Death::Late(Duration::ZERO);
-        ensure!(
-            self.start(&quietly, faults.wrapping_add(100)).await?,
-            "the daemon is dead"
-        );
-        self.senders.send(&self.daemon).await?;
-        ensure!(self.senders.are_done(), "the daemon died by itself");
-        let journal = self.quiet().await?;
+        let journal = self.serve(faults.wrapping_add(100)).await?;
         self.judge(&journal)?;
         let written = number_of_changes(&self.daemon.state_tables()?)?;
         self.die().await?;
 
-        ensure!(
-            self.start(&quietly, faults.wrapping_add(200)).await?,
-            "the daemon is dead"
-        );
         let letter = Letter {
             key: format!("probe-{number}"),
             sender: 0,
@@ -277,8 +263,7 @@ impl Sweep {
         };
         self.senders.write(&letter);
         self.report.letters += 1;
-        self.senders.send(&self.daemon).await?;
-        let journal = self.quiet().await?;
+        let journal = self.serve(faults.wrapping_add(200)).await?;
         let taken = self.senders.taken();
         let note = taken.values().find(|taken| taken.letter.key == letter.key);
         let note = note.context("the probe was taken")?.note.clone();
@@ -290,15 +275,32 @@ impl Sweep {
 
     async fn die(&mut self) -> Result<()> {
         self.daemon.signal(Signal::KILL)?;
-        self.daemon.wait_killed().await?;
-        self.report.kills += 1;
+        self.bury(&QUIETLY).await?;
         self.look()
     }
 
-    /// Waits until nothing is left to do and nothing runs that an earlier run of the daemon has left.
-    async fn quiet(&self) -> Result<Journal> {
+    /// Starts a run that is not to die and lets everything come to its end.
+    async fn serve(&mut self, faults: u64) -> Result<Journal> {
+        for refused in 0..REFUSALS_MAX {
+            let faults = faults.wrapping_add(u64::from(refused) * u64::from(REFUSALS_MAX));
+            ensure!(self.start(&QUIETLY, faults).await?, "the daemon died by itself");
+            self.senders.send(&self.daemon).await?;
+            if let Some(journal) = self.quiet().await? {
+                ensure!(self.senders.are_done(), "a letter was not sent");
+                return Ok(journal);
+            }
+            ensure!(self.bury(&QUIETLY).await?, "the daemon died by itself");
+        }
+        bail!("the daemon gave up {REFUSALS_MAX} times in a row")
+    }
+
+    /// Waits until nothing is left to do and nothing runs that an earlier run of the daemon has left. `None` when it has ended.
+    async fn quiet(&self) -> Result<Option<Journal>> {
         let began = Instant::now();
         while !seems_quiet(&self.daemon.state_tables()?)? && began.elapsed() < PATIENCE {
+            if witness::has_ended(self.daemon.pid()) {
+                return Ok(None);
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let journal = self.daemon.wait_quiet(LIMIT).await?;
@@ -311,7 +313,7 @@ impl Sweep {
             Ok(self.daemon.children()?.is_empty().then_some(()))
         })
         .await?;
-        Ok(journal)
+        Ok(Some(journal))
     }
 
     /// A quiet state is as it must be, and the account adds up.
@@ -366,8 +368,7 @@ impl Sweep {
     /// A last run without faults, stopped as a person stops it.
     async fn end(&mut self) -> Result<()> {
         (self.options.vault_faults, self.options.queue_faults) = (0, 0);
-        ensure!(self.start(&Death::Late(Duration::ZERO), 0).await?, "the daemon is dead");
-        let journal = self.quiet().await?;
+        let journal = self.serve(0).await?;
         self.judge(&journal)?;
         let status = self.daemon.stop().await?;
         ensure!(status.success(), "the daemon ended with {status} on SIGTERM");
