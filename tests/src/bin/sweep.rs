@@ -1,7 +1,7 @@
 //! The long kill sweep, by hand:
 //!
 //! ```sh
-//! cargo build -p reveille && cargo run -p reveille-tests --bin sweep -- --kills 300
+//! cargo run -p reveille-tests --bin sweep -- --kills 300 --seed 42
 //! ```
 
 #![forbid(unsafe_code)]
