@@ -190,7 +190,7 @@ impl Output {
         }
         self.turn = Spent::default();
         if self.line(line) {
-            let Spent { input, output } = self.spent;
+            let Spent { input, output, .. } = self.spent;
             self.ledger
                 .reported(&json!({"input": input, "output": output, "usd": cost(&self.spent)}));
         }
