@@ -1,12 +1,17 @@
 //! Notes: the model, the [`Vault`] trait, its embedded kind on SQLite, and the typed `agent/*` notes that are parsed from
-//! and rendered to notes. Owns the notes and their change log. Must never know of queues, processes or HTTP.
+//! and rendered to notes. Owns the notes, their
+//! files and their change log. Must never know of queues, processes or HTTP.
 #![forbid(unsafe_code)]
 
 pub mod agent;
+mod attachment;
 pub mod embedded;
 pub mod note;
 mod store;
 
+pub use attachment::{
+    Attachment, Files, NewAttachment, NewFile, OpenFile, StoredFile, UNKNOWN_TYPE, Upload, media_type,
+};
 pub use embedded::EmbeddedVault;
 pub use note::{Metadata, Note, NoteId};
 pub use store::{

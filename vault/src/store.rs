@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::attachment::{Files, NewAttachment};
 use crate::embedded::rules;
 use crate::note::{Metadata, Note, NoteId};
 
@@ -45,6 +46,8 @@ pub struct NewNote {
     pub metadata: Metadata,
     /// Now, when absent.
     pub created_at: Option<Timestamp>,
+    /// Stored files that belong to it from the beginning.
+    pub attachments: Vec<NewAttachment>,
 }
 
 impl NewNote {
@@ -211,6 +214,12 @@ pub enum VaultError {
         /// The identity.
         id: NoteId,
     },
+    /// No file is stored under that path.
+    #[error("no file is stored under {path:?}; upload it first")]
+    NoFile {
+        /// The path as asked.
+        path: String,
+    },
     /// The note would have neither a body nor a path.
     #[error("a note needs text or a path")]
     Empty,
@@ -260,8 +269,8 @@ pub trait Vault: Send + Sync + 'static {
     /// Writes new notes, all or none.
     ///
     /// # Errors
-    /// [`VaultError::PathTaken`], [`VaultError::IdTaken`], [`VaultError::Empty`], [`VaultError::Invalid`],
-    /// [`VaultError::Unavailable`].
+    /// [`VaultError::PathTaken`], [`VaultError::IdTaken`], [`VaultError::Empty`], [`VaultError::NoFile`],
+    /// [`VaultError::Invalid`], [`VaultError::Unavailable`].
     async fn create_all(&self, notes: Vec<NewNote>) -> Result<Vec<Note>, VaultError>;
 
     /// Writes one new note. Errors as [`Vault::create_all`].
@@ -286,7 +295,7 @@ pub trait Vault: Send + Sync + 'static {
     /// As [`Vault::patch`] and [`Vault::create_all`].
     async fn upsert(&self, path: &str, patch: Patch, create: NewNote) -> Result<(Note, bool), VaultError>;
 
-    /// Removes a note for good.
+    /// Removes a note for good, and the files that belong to no other.
     ///
     /// # Errors
     /// [`VaultError::NotFound`], [`VaultError::Unavailable`].
@@ -298,6 +307,9 @@ pub trait Vault: Send + Sync + 'static {
     /// # Errors
     /// [`VaultError::Unavailable`].
     async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError>;
+
+    /// Files that belong to notes.
+    fn files(&self) -> &dyn Files;
 
     /// The newest cursor. A change of the value is a hint to ask for [`Vault::changes`]; the log is the truth.
     fn watch(&self) -> watch::Receiver<Cursor>;

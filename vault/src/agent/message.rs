@@ -227,6 +227,7 @@ impl Inbound {
             tags: vec![tag::MESSAGE.into(), tag::INBOUND.into()],
             metadata,
             created_at: Some(at),
+            attachments: Vec::new(),
         }
     }
 }
@@ -311,6 +312,7 @@ impl Outbound {
             tags: vec![tag::MESSAGE.into(), tag::OUTBOUND.into()],
             metadata,
             created_at: Some(self.at),
+            attachments: Vec::new(),
         }
     }
 

@@ -137,6 +137,7 @@ impl ThreadRecord {
             tags: vec![tag::THREAD.into()],
             metadata,
             created_at: Some(self.started_at),
+            attachments: Vec::new(),
         };
         (patch, note)
     }

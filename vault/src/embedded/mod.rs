@@ -4,6 +4,7 @@
 //! are given in the order of commits, because only one thread gives them.
 
 mod fault;
+mod files;
 mod listing;
 mod read;
 mod readers;
@@ -20,8 +21,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use self::fault::{Fault, Place};
+use self::files::FileDir;
 use self::readers::Readers;
 use self::writer::Writer;
+use crate::attachment::Files;
 use crate::note::{Note, NoteId};
 use crate::store::{Change, Cursor, Key, NewNote, Page, Patch, Precondition, Query, Vault, VaultError};
 
@@ -55,13 +58,14 @@ pub struct EmbeddedVault {
     place: Arc<Place>,
     clock: Clock,
     readers: Readers,
-    writer: Writer,
+    writer: Arc<Writer>,
+    dir: FileDir,
     newest: watch::Receiver<Cursor>,
 }
 
 impl EmbeddedVault {
-    /// Opens the vault in the file at `path`. The file (0600) and its directory (0700) are made when they are missing, and
-    /// an older schema is brought up to date. Takes a few milliseconds, however many notes there are; blocks for as long.
+    /// Opens the vault in the file at `path`. The file (0600), its directory (0700) and the directory `<path>-files` (0700)
+    /// for the bytes of attachments are made when they are missing, and an older schema is brought up to date. Takes a few milliseconds, however many notes there are; blocks for as long.
     ///
     /// # Errors
     /// [`VaultError::Unavailable`]: the file cannot be made, is damaged, belongs to another program, or was written by a
@@ -83,10 +87,11 @@ impl EmbeddedVault {
             if let Some(pages) = options.max_pages {
                 schema::limit_pages(&conn, pages)?;
             }
+            let dir = files::open_dir(&conn, path)?;
             let newest = read::newest_cursor(&conn)?;
-            Ok((conn, newest))
+            Ok((conn, dir, newest))
         });
-        let (conn, newest) = opened.map_err(|fault| place.error(fault))?;
+        let (conn, dir, newest) = opened.map_err(|fault| place.error(fault))?;
         let (sender, receiver) = watch::channel(newest);
         let writer = Writer::start(conn, Arc::clone(&place), sender)?;
         let readers = Readers::new(Arc::clone(&place));
@@ -94,7 +99,8 @@ impl EmbeddedVault {
             place,
             clock: options.clock,
             readers,
-            writer,
+            writer: Arc::new(writer),
+            dir,
             newest: receiver,
         }))
     }
@@ -159,11 +165,17 @@ impl Vault for EmbeddedVault {
 
     async fn delete(&self, key: &Key) -> Result<NoteId, VaultError> {
         let key = key.clone();
-        self.write(move |conn, _now| write::delete(conn, &key)).await
+        let (id, doomed) = self.write(move |conn, now| write::delete(conn, &key, now)).await?;
+        self.discard(doomed).await;
+        Ok(id)
     }
 
     async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError> {
         self.readers.run(move |conn| read::changes(conn, since, limit)).await
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
     }
 
     fn watch(&self) -> watch::Receiver<Cursor> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::fault::Fault;
 use crate::note::{Note, NoteId};
-use crate::store::{Change, ChangeKind, Cursor, Key};
+use crate::store::{Change, ChangeKind, Cursor, Key, VaultError};
 
 /// A note with its place in the order of insertion.
 pub(super) struct Stored {
@@ -31,6 +31,11 @@ pub(super) fn find(conn: &Connection, key: &Key) -> Result<Option<Stored>, Fault
             None => by_path(conn, text),
         },
     }
+}
+
+/// One note that must be there.
+pub(super) fn existing(conn: &Connection, key: &Key) -> Result<Stored, Fault> {
+    find(conn, key)?.ok_or_else(|| VaultError::NotFound { key: key.to_string() }.into())
 }
 
 /// One note by its place in the order of insertion.
@@ -85,14 +90,14 @@ fn column<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, Fault> {
     Ok(row.get(index)?)
 }
 
-fn time(ms: i64) -> Result<Timestamp, Fault> {
+pub(super) fn time(ms: i64) -> Result<Timestamp, Fault> {
     Timestamp::from_millisecond(ms).map_err(|error| Fault::damaged("time", error))
 }
 
-/// Up to `limit` rows of the change log after `since`, each with the note as it is now.
 /// Content that one answer of the change log may carry; the row that passes it is the last one.
 const CHANGES_BYTES: usize = 4 << 20;
 
+/// Up to `limit` rows of the change log after `since`, each with the note as it is now.
 pub(super) fn changes(conn: &Connection, since: Cursor, limit: u32) -> Result<Vec<Change>, Fault> {
     const SQL: &str = concat!(
         "SELECT c.cursor, c.note_id, c.kind, ",

@@ -14,7 +14,10 @@ use super::fault::Fault;
 const APPLICATION_ID: i32 = 0x5276_6c74;
 
 /// Step `n` leads from schema version `n` to `n + 1`. Steps are only ever added.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_notes.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_notes.sql"),
+    include_str!("migrations/0002_attachments.sql"),
+];
 
 /// How long a connection waits for another process that holds the file, a backup for instance.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -165,6 +168,27 @@ mod tests {
     }
 
     #[test]
+    fn an_older_file_keeps_its_notes() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("vault.db");
+        let old = Connection::open(&file).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        let note = "INSERT INTO notes (id, created_at, updated_at, tags, metadata, content) VALUES ('n', 1, 1, '[]', '{}', 'x')";
+        old.execute_batch(note).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        drop(old);
+        let conn = open_writer(&file).unwrap();
+        assert_eq!(version(&conn).unwrap(), MIGRATIONS.len());
+        let found = conn.query_row(
+            "SELECT id || (SELECT count(*) FROM attachments) FROM notes",
+            [],
+            |row| row.get::<_, String>(0),
+        );
+        assert_eq!(found.unwrap(), "n0");
+    }
+
+    #[test]
     fn what_is_committed_is_synced() {
         let dir = tempfile::tempdir().unwrap();
         let conn = open_writer(&dir.path().join("vault.db")).unwrap();
@@ -198,7 +222,7 @@ mod tests {
         let before = std::fs::read(&file).unwrap();
         let reason = refusal(&file);
         assert!(
-            reason.contains("schema version 99") && reason.contains("up to 1"),
+            reason.contains("schema version 99") && reason.contains("up to 2"),
             "{reason}"
         );
         assert_eq!(std::fs::read(&file).unwrap(), before);

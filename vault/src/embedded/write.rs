@@ -5,15 +5,19 @@ use rusqlite::{Connection, params};
 
 use super::fault::Fault;
 use super::read::{self, Stored};
-use super::rules;
+use super::{files, rules};
+use crate::attachment::NewAttachment;
 use crate::note::{Note, NoteId};
 use crate::store::{ChangeKind, Key, NewNote, Patch, Precondition, VaultError};
 
 /// Writes new notes. The caller's savepoint makes it all or none.
 pub(super) fn create_all(conn: &Connection, new: Vec<NewNote>, now: Timestamp) -> Result<Vec<Note>, Fault> {
-    new.into_iter()
-        .map(|new| insert(conn, rules::created(new, now)?))
-        .collect()
+    new.into_iter().map(|new| create(conn, new, now)).collect()
+}
+
+fn create(conn: &Connection, mut new: NewNote, now: Timestamp) -> Result<Note, Fault> {
+    let attachments = std::mem::take(&mut new.attachments);
+    insert(conn, rules::created(new, now)?, attachments, now)
 }
 
 /// Changes one note.
@@ -24,7 +28,7 @@ pub(super) fn patch(
     precondition: Precondition,
     now: Timestamp,
 ) -> Result<Note, Fault> {
-    let found = read::find(conn, key)?.ok_or_else(|| not_found(key))?;
+    let found = read::existing(conn, key)?;
     update(conn, found, patch, precondition, now)
 }
 
@@ -40,32 +44,29 @@ pub(super) fn upsert(
     let key = Key::Path(path.clone());
     match read::find(conn, &key)? {
         Some(found) => Ok((update(conn, found, patch, Precondition::Force, now)?, false)),
-        None => Ok((
-            insert(
-                conn,
-                rules::created(
-                    NewNote {
-                        path: Some(path),
-                        ..create
-                    },
-                    now,
-                )?,
-            )?,
-            true,
-        )),
+        None => {
+            let new = NewNote {
+                path: Some(path),
+                ..create
+            };
+            Ok((self::create(conn, new, now)?, true))
+        }
     }
 }
 
-/// Removes one note.
-pub(super) fn delete(conn: &Connection, key: &Key) -> Result<NoteId, Fault> {
-    let Stored { seq, note } = read::find(conn, key)?.ok_or_else(|| not_found(key))?;
-    conn.prepare_cached("DELETE FROM notes WHERE seq = ?1")?
-        .execute([seq])?;
+/// Removes one note. Answers also the names of the files that go with it.
+pub(super) fn delete(conn: &Connection, key: &Key, now: Timestamp) -> Result<(NoteId, Vec<String>), Fault> {
+    let Stored { seq, note } = read::existing(conn, key)?;
+    let doomed = files::doom_files_of(conn, seq, now, || {
+        conn.prepare_cached("DELETE FROM notes WHERE seq = ?1")?
+            .execute([seq])?;
+        Ok(())
+    })?;
     log(conn, &note.id, ChangeKind::Deleted)?;
-    Ok(note.id)
+    Ok((note.id, doomed))
 }
 
-fn insert(conn: &Connection, note: Note) -> Result<Note, Fault> {
+fn insert(conn: &Connection, note: Note, attachments: Vec<NewAttachment>, now: Timestamp) -> Result<Note, Fault> {
     if read::find(conn, &Key::Id(note.id.clone()))?.is_some() {
         return Err(VaultError::IdTaken { id: note.id }.into());
     }
@@ -83,7 +84,11 @@ fn insert(conn: &Connection, note: Note) -> Result<Note, Fault> {
         row.metadata,
         note.content
     ])?;
-    index_tags(conn, conn.last_insert_rowid(), &note)?;
+    let seq = conn.last_insert_rowid();
+    index_tags(conn, seq, &note)?;
+    for attachment in attachments {
+        files::attach(conn, seq, &note.id, attachment, now)?;
+    }
     log(conn, &note.id, ChangeKind::Created)?;
     Ok(note)
 }
@@ -167,8 +172,4 @@ fn log(conn: &Connection, id: &NoteId, kind: ChangeKind) -> Result<(), Fault> {
     let mut statement = conn.prepare_cached("INSERT INTO changes (note_id, kind) VALUES (?1, ?2)")?;
     statement.execute([id.as_str(), read::kind_text(kind)])?;
     Ok(())
-}
-
-fn not_found(key: &Key) -> VaultError {
-    VaultError::NotFound { key: key.to_string() }
 }

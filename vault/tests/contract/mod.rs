@@ -1,6 +1,7 @@
 //! What every kind of vault must do. `vault_contract!(factory)` makes one test of each case; `factory` is an async function
 //! that answers a [`Subject`] with an empty vault.
 
+pub(crate) mod attachments;
 pub(crate) mod changes;
 pub(crate) mod listing;
 pub(crate) mod notes;
@@ -79,6 +80,16 @@ cases! {
         notes_of_one_instant_keep_their_order
         a_listing_follows_changes_of_its_keys
         a_bad_query_is_refused
+    }
+    attachments {
+        a_file_is_uploaded_and_read_back
+        a_path_is_only_ever_a_name
+        attachments_are_listed_in_order
+        a_note_comes_with_its_attachments_or_not_at_all
+        what_cannot_be_attached_is_refused
+        a_file_goes_with_the_last_of_its_attachments
+        only_what_nobody_attached_is_swept
+        an_attachment_is_no_change_of_its_note
     }
     changes {
         the_log_names_every_change_in_order

@@ -20,6 +20,7 @@ pub(crate) async fn a_created_note_reads_back(vault: Arc<dyn Vault>) {
                 "list": [1, "2"], "object": {"k": "v"}
             })),
             created_at: Some(ms(1_000)),
+            attachments: Vec::new(),
         })
         .await
         .unwrap();
