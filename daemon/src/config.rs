@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::SpanRelativeTo;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -49,7 +49,7 @@ pub(crate) enum ConfigError {
     },
 }
 
-/// A time span such as `90s`, `5m` or `1h 30m`.
+/// A time span such as `90s`, `5m`, `1h 30m` or `30d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -57,10 +57,15 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let parsed = text
-            .parse::<SignedDuration>()
+            .parse::<jiff::Span>()
+            .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
             .ok()
             .and_then(|span| Duration::try_from(span).ok());
-        let wrong = || serde::de::Error::custom(format!("{text:?} is no time span; write it like 90s, 5m or 1h 30m"));
+        let wrong = || {
+            serde::de::Error::custom(format!(
+                "{text:?} is no time span; write it like 90s, 5m, 1h 30m or 30d"
+            ))
+        };
         parsed.filter(|span| !span.is_zero()).map(Self).ok_or_else(wrong)
     }
 }
@@ -102,11 +107,32 @@ impl Default for Server {
 pub(crate) struct Vault {
     /// Name of the embedded vault, as in `/vault/<name>`.
     pub(crate) name: String,
+    /// Largest file of a note, in bytes.
+    pub(crate) max_attachment: usize,
 }
 
 impl Default for Vault {
     fn default() -> Self {
-        Self { name: "default".into() }
+        Self {
+            name: "default".into(),
+            max_attachment: 100 << 20,
+        }
+    }
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Retention {
+    /// How long the files that a turn was given stay with its conversation after the turn has ended.
+    pub(crate) attachments: Span,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            attachments: Span(Duration::from_secs(30 * 24 * 60 * 60)),
+        }
     }
 }
 
@@ -277,6 +303,8 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     /// Where notes live.
     pub(crate) vault: Vault,
+    /// How long things are kept.
+    pub(crate) retention: Retention,
     /// The queue.
     pub(crate) queue: Queue,
     /// The CLI that runs turns.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_transports::{Incoming, Intake, Refusal, Taken};
 use reveille_vault::agent::{Inbound, MessageMode};
-use reveille_vault::{Key, NoteId, Vault, VaultError};
+use reveille_vault::{Key, NewAttachment, NewNote, NoteId, Vault, VaultError};
 use uuid::Uuid;
 
 use crate::crash;
@@ -58,7 +58,12 @@ impl Intake for Inbox {
             ..Inbound::blank(message.agent)
         };
         let vault = agent.vault.name().to_owned();
-        match agent.vault.create(inbound.render(id.clone(), Timestamp::now())).await {
+        // One write: the message is never there without its files.
+        let note = NewNote {
+            attachments: message.attachments.into_iter().map(NewAttachment::of).collect(),
+            ..inbound.render(id.clone(), Timestamp::now())
+        };
+        match agent.vault.create(note).await {
             Ok(_) => {}
             // The same key again is the same message.
             Err(VaultError::IdTaken { .. }) => same_message(&*agent.vault, &id, &inbound).await?,

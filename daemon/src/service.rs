@@ -164,6 +164,7 @@ impl Options {
             url: url.into(),
             max_body: config.server.max_body,
             arrival: config.server.arrival.0,
+            max_attachment: config.vault.max_attachment,
             drain: closing.clone(),
         };
         let delivered = CancellationToken::new();

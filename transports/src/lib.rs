@@ -28,6 +28,8 @@ pub struct Incoming {
     pub reply_to: Option<String>,
     /// Echoed to it.
     pub correlation_id: Option<String>,
+    /// Files that go with it: their paths in the vault of the agent, where they were uploaded before.
+    pub attachments: Vec<String>,
     /// The sender's own identity of the message. The same one again is the same message.
     pub idempotency_key: Option<String>,
     /// Where it stands in a chain of hand-overs; a message without it begins one.

@@ -1,6 +1,7 @@
 //! Delegation: what a turn hands on is marked by the daemon, whatever its writer says. A chain begins with a message that
 //! names none; from there on each message carries the chain, how many hand-overs led to it, and who handed over.
 
+mod files;
 mod pass;
 mod vault;
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use reveille_vault::note::millis;
-use reveille_vault::{Change, Cursor, Key, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault, VaultError};
+use reveille_vault::{
+    Change, Cursor, Files, Key, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault, VaultError,
+};
 use tokio::sync::watch;
 
 use super::Origin;
@@ -14,7 +16,7 @@ const TRIES: u32 = 16;
 
 /// A vault in the hands of a turn.
 pub(crate) struct MarkingVault {
-    inner: Arc<dyn Vault>,
+    pub(super) inner: Arc<dyn Vault>,
     origin: Arc<Origin>,
 }
 
@@ -105,6 +107,10 @@ impl Vault for MarkingVault {
 
     async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError> {
         self.inner.changes(since, limit).await
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
     }
 
     fn watch(&self) -> watch::Receiver<Cursor> {

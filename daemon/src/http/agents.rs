@@ -193,6 +193,7 @@ pub(super) async fn create(
         tags: draft.tags,
         metadata: draft.metadata,
         created_at: None,
+        attachments: Vec::new(),
     };
     let note = vault.create(new).await?;
     // The feed alone says who there is: an edit that comes meanwhile is not rolled back by what was written here.

@@ -29,7 +29,7 @@ enum Whose {
 }
 
 /// Everything that a turn may do, by the addresses of the router. `GET` stands for `HEAD` too. What is not here is refused.
-const MAY: [(Method, &str, Whose); 7] = [
+const MAY: [(Method, &str, Whose); 10] = [
     (Method::GET, "/api/agents", Whose::Any),
     (Method::POST, "/api/channels/{channel}/send", Whose::Any),
     (Method::GET, "/api/turns/{turn}", Whose::OwnTurn),
@@ -37,6 +37,9 @@ const MAY: [(Method, &str, Whose); 7] = [
     (Method::POST, "/vault/{name}/api/notes", Whose::OwnVault),
     (Method::GET, "/vault/{name}/api/notes/{*key}", Whose::OwnVault),
     (Method::PATCH, "/vault/{name}/api/notes/{*key}", Whose::OwnVault),
+    (Method::GET, "/vault/{name}", Whose::OwnVault),
+    (Method::GET, "/vault/{name}/api/storage/{*key}", Whose::OwnVault),
+    (Method::POST, "/vault/{name}/api/storage/upload", Whose::OwnVault),
 ];
 
 impl Whose {
@@ -75,7 +78,7 @@ pub(super) async fn check_turn(origin: &Origin, request: Request) -> Result<Requ
     }
     let message = format!(
         "A turn may not do this ({} {}): its token is good for sending messages, for listing agents, for reading and \
-         writing notes of its own vault, and for reading its own turn",
+         writing notes and files of its own vault, and for reading its own turn",
         parts.method,
         parts.uri.path(),
     );
@@ -112,6 +115,8 @@ mod tests {
         let (own, other) = (OWN.to_string(), Uuid::from_u128(8).to_string());
         let notes = "/vault/{name}/api/notes";
         let note = "/vault/{name}/api/notes/{*key}";
+        let file = "/vault/{name}/api/storage/{*key}";
+        let upload = "/vault/{name}/api/storage/upload";
         for (method, route, variables, expected) in [
             ("GET", "/api/agents", &[][..], true),
             ("HEAD", "/api/agents", &[], true),
@@ -128,6 +133,13 @@ mod tests {
             ("PATCH", note, &[("name", "default"), ("key", "a/b")], true),
             ("PATCH", note, &[("name", "other"), ("key", "a/b")], false),
             ("DELETE", note, &[("name", "default"), ("key", "a/b")], false),
+            // The same address, with `/attachments` behind it, adds a file to a note that is there.
+            ("POST", note, &[("name", "default"), ("key", "a/b/attachments")], false),
+            ("GET", "/vault/{name}", &[("name", "default")], true),
+            ("GET", file, &[("name", "default"), ("key", "d/f")], true),
+            ("GET", file, &[("name", "other"), ("key", "d/f")], false),
+            ("POST", upload, &[("name", "default")], true),
+            ("POST", upload, &[("name", "other")], false),
         ] {
             assert_eq!(
                 allowed(method, route, variables),

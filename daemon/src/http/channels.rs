@@ -34,6 +34,8 @@ pub(super) struct Send {
     correlation_id: Option<String>,
     /// Goes on with this chain. A turn cannot choose: its own counts.
     chain_id: Option<String>,
+    /// Paths of files that were uploaded to the agent's vault.
+    attachments: Option<Vec<String>>,
 }
 
 impl From<Refusal> for ApiError {
@@ -112,6 +114,7 @@ pub(super) async fn send(
         mode: message_mode(some(send.mode))?,
         reply_to,
         correlation_id: some(send.correlation_id),
+        attachments: send.attachments.unwrap_or_default(),
         idempotency_key: key.map(str::to_owned),
         link,
     };

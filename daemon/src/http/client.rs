@@ -19,6 +19,8 @@ use super::error::ApiError;
 const BYTES_MAX: usize = 64 << 20;
 /// Longest time for it.
 const TIME_MAX: Duration = Duration::from_secs(5);
+/// So many bytes buy it another millisecond, so that a large file may come over a slow line: 64 KB a second.
+const BYTES_PER_MS: usize = 64;
 
 /// Bounds the time of a body, without which a client that sends nothing would keep its connection for ever. Reads the rest
 /// of one that was refused before its end: closing the connection while a client still sends makes its system drop our
@@ -68,17 +70,22 @@ struct Course {
     late: AtomicBool,
 }
 
-/// The same chunks, with an error instead of those after `deadline`.
+/// The same chunks, with an error instead of those after `deadline`. Each chunk moves it on by its size.
 fn in_time(
     chunks: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
     deadline: Instant,
     course: Arc<Course>,
 ) -> impl Stream<Item = Result<Bytes, axum::Error>> {
-    stream::unfold(Some((chunks, course)), move |chunks| async move {
-        let (mut chunks, course) = chunks?;
+    stream::unfold(Some((chunks, course, deadline)), move |state| async move {
+        let (mut chunks, course, deadline) = state?;
         course.begun.store(true, Ordering::Relaxed);
         match tokio::time::timeout_at(deadline, chunks.next()).await {
-            Ok(chunk) => Some((chunk?, Some((chunks, course)))),
+            Ok(chunk) => {
+                let chunk = chunk?;
+                let bytes = chunk.as_ref().map_or(0, Bytes::len);
+                let earned = Duration::from_millis(u64::try_from(bytes / BYTES_PER_MS).unwrap_or(u64::MAX));
+                Some((chunk, Some((chunks, course, deadline + earned))))
+            }
             Err(late) => {
                 course.late.store(true, Ordering::Relaxed);
                 Some((Err(axum::Error::new(late)), None))

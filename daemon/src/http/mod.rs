@@ -58,6 +58,7 @@ pub(crate) struct Api {
     pub(crate) url: Arc<str>,
     pub(crate) max_body: usize,
     pub(crate) arrival: Duration,
+    pub(crate) max_attachment: usize,
     pub(crate) drain: CancellationToken,
 }
 
@@ -90,7 +91,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/session", get(session::show).delete(session::sign_out))
         .with_state(api.clone())
         .method_not_allowed_fallback(wrong_method)
-        .merge(vault_api::router(Arc::clone(&api.vaults)))
+        .merge(vault_api::router(Arc::clone(&api.vaults), api.max_attachment))
         .route_layer(from_fn(client::finish))
         .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller));
     let max_body = api.max_body;

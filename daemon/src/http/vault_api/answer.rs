@@ -116,6 +116,13 @@ pub(super) enum Failure {
         count: usize,
         limit: usize,
     },
+    /// No attachment of the note has the id in the URL.
+    UnknownAttachment,
+    /// No file is stored under the path in the URL.
+    UnknownFile,
+    FileTooLarge {
+        limit: usize,
+    },
     MutuallyExclusive,
     BadEdit,
     PreconditionRequired {
@@ -191,6 +198,21 @@ impl Failure {
                 json!({ "error": "BatchTooLarge", "error_type": "batch_too_large", "limit": limit,
                     "message": format!("{count} notes in one batch; send at most {limit}. Nothing was written") }),
             ),
+            Self::UnknownAttachment => (
+                StatusCode::NOT_FOUND,
+                json!({ "error": "Not found", "error_type": "not_found",
+                    "message": "this note has no attachment with that id; the list of its attachments names them" }),
+            ),
+            Self::UnknownFile => (
+                StatusCode::NOT_FOUND,
+                json!({ "error": "Not found", "error_type": "not_found",
+                    "message": "no file is stored under this path; the answer to its upload names it" }),
+            ),
+            Self::FileTooLarge { limit } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                json!({ "error": "too_large", "error_type": "too_large", "limit": limit,
+                    "message": format!("a file may have {limit} bytes ([vault] max_attachment); nothing was stored") }),
+            ),
             Self::MutuallyExclusive => (
                 StatusCode::BAD_REQUEST,
                 json!({ "error": "mutually_exclusive", "error_type": "mutually_exclusive",
@@ -249,6 +271,12 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
             vault_failure(StatusCode::CONFLICT, "path_conflict", message, json!({ "path": path }))
         }
         VaultError::IdTaken { id } => vault_failure(StatusCode::CONFLICT, "id_conflict", message, json!({ "id": id })),
+        VaultError::NoFile { path } => vault_failure(
+            StatusCode::BAD_REQUEST,
+            "unknown_file",
+            message,
+            json!({ "path": path }),
+        ),
         VaultError::Empty => empty_note("item_index", 0.into()),
         VaultError::EditNotFound => vault_failure(
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -5,7 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use reveille_vault::note::{millis, normalise_path};
-use reveille_vault::{ContentChange, Metadata, NewNote, NoteId, Patch, Precondition};
+use reveille_vault::{ContentChange, Metadata, NewAttachment, NewNote, NoteId, Patch, Precondition, media_type};
 use serde_json::{Map, Value};
 
 use super::answer::Failure;
@@ -71,6 +71,37 @@ fn new_note(mut object: Object) -> Result<NewNote, Failure> {
         tags: object.texts("tags")?.unwrap_or_default(),
         metadata: object.object("metadata")?.unwrap_or_default(),
         created_at: object.created_at()?,
+        attachments: object.attachments()?,
+    })
+}
+
+/// What `POST /api/notes/{idOrPath}/attachments` asks for.
+pub(super) fn new_attachment(body: Result<Bytes, BytesRejection>) -> Result<NewAttachment, Failure> {
+    let attachment = attachment(Object::parse(body)?)?;
+    match attachment.mime_type {
+        Some(_) => Ok(attachment),
+        None => Err(Failure::invalid("mimeType", "path and mimeType are required")),
+    }
+}
+
+fn attachment(mut object: Object) -> Result<NewAttachment, Failure> {
+    let Some(path) = object.text("path")? else {
+        return Err(object.invalid("path", "path and mimeType are required"));
+    };
+    let mime_type = match object.text("mimeType")? {
+        Some(text) => Some(text),
+        None => object.text("mime_type")?,
+    };
+    if let Some(text) = mime_type.as_deref().filter(|text| media_type(text).is_none()) {
+        return Err(object.invalid(
+            "mimeType",
+            format!("{text:?} is no media type; write it like image/png"),
+        ));
+    }
+    Ok(NewAttachment {
+        path,
+        filename: object.text("filename")?,
+        mime_type,
     })
 }
 
@@ -246,12 +277,16 @@ impl Object {
         self.fields.remove(key).filter(|value| !value.is_null())
     }
 
-    fn invalid(&self, key: &str, rule: impl AsRef<str>) -> Failure {
-        let field = if self.place.is_empty() {
+    fn place_of(&self, key: &str) -> String {
+        if self.place.is_empty() {
             key.to_owned()
         } else {
             format!("{}.{key}", self.place)
-        };
+        }
+    }
+
+    fn invalid(&self, key: &str, rule: impl AsRef<str>) -> Failure {
+        let field = self.place_of(key);
         let message = format!("{field}: {}", rule.as_ref());
         Failure::invalid(field, message)
     }
@@ -280,6 +315,20 @@ impl Object {
             Some(Value::Object(fields)) => Ok(Some(fields)),
             Some(_) => Err(self.invalid(key, "must be an object")),
         }
+    }
+
+    /// Stored files that a new note shall have: their paths, or objects as for one attachment.
+    fn attachments(&mut self) -> Result<Vec<NewAttachment>, Failure> {
+        let items = match self.take("attachments") {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items,
+            Some(_) => return Err(self.invalid("attachments", "must be an array of paths or objects")),
+        };
+        let one = |(index, item)| match item {
+            Value::String(path) => Ok(NewAttachment::of(path)),
+            item => attachment(Object::of(item, self.place_of(&format!("attachments[{index}]")))?),
+        };
+        items.into_iter().enumerate().map(one).collect()
     }
 
     fn time(&mut self, key: &str) -> Result<Option<Timestamp>, Failure> {

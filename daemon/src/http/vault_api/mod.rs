@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod files;
 mod listing;
 mod notes;
 #[cfg(test)]
@@ -15,10 +16,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use reveille_vault::{Vault, VaultError};
 use serde_json::json;
 
@@ -29,24 +30,35 @@ use crate::delegation::MarkingVault;
 /// The vaults by name.
 pub(crate) type Vaults = Arc<BTreeMap<String, Arc<dyn Vault>>>;
 
-/// All routes below `/vault/`. It sets no fallback, so that it can be merged into any router.
-pub(crate) fn router(vaults: Vaults) -> Router {
+/// All routes below `/vault/`. It sets no fallback, so that it can be merged into any router. A stored file may have
+/// `max_file` bytes.
+pub(crate) fn router(vaults: Vaults, max_file: usize) -> Router {
+    let upload = move |target, head, form| files::upload(target, head, form, max_file);
     Router::new()
-        .route("/vault/{name}", get(about))
+        .route("/vault/{name}", get(move |target| about(target, max_file)))
         .route("/vault/{name}/api/health", get(health))
         .route("/vault/{name}/api/notes", get(notes::list).post(notes::create))
         // A path of a note is one encoded segment by contract; raw slashes are understood as well.
         .route(
             "/vault/{name}/api/notes/{*key}",
-            get(notes::show).patch(notes::patch).delete(notes::delete),
+            get(files::list_or_show)
+                .post(files::attach)
+                .patch(notes::patch)
+                .delete(files::detach_or_delete),
         )
+        .route(
+            "/vault/{name}/api/storage/upload",
+            post(upload).layer(DefaultBodyLimit::max(max_file.saturating_add(files::FORM_BYTES))),
+        )
+        // As above: the path of a file has a slash, encoded or not.
+        .route("/vault/{name}/api/storage/{*key}", get(files::download))
         .route("/vault/{name}/{*rest}", any(unknown_route))
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
         .with_state(vaults)
 }
 
-async fn about(Target { vault, .. }: Target) -> Response {
-    answer::ok(&json!({ "name": vault.name() }))
+async fn about(Target { vault, .. }: Target, max_file: usize) -> Response {
+    answer::ok(&json!({ "name": vault.name(), "maxAttachment": max_file }))
 }
 
 /// Reads from the vault: a vault that cannot be read is not healthy.
@@ -62,8 +74,41 @@ async fn unknown_route(_: Target) -> Failure {
 /// What the path of the request names.
 struct Target {
     vault: Arc<dyn Vault>,
-    /// Id or path of a note, decoded.
+    /// Id or path of a note, or the path of a file; decoded.
     key: String,
+    part: Part,
+}
+
+/// Whether the path of the request goes on behind a note. Only slashes that are raw in the URL divide: an encoded one
+/// belongs to a note's path.
+enum Part {
+    Note,
+    /// `{note}/attachments`
+    Attachments {
+        note: String,
+    },
+    /// `{note}/attachments/{id}`
+    Attachment {
+        note: String,
+        id: String,
+    },
+}
+
+impl Part {
+    fn of(path: &str, key: &str) -> Self {
+        let mut raw = path.rsplit('/');
+        let part = match (raw.next(), raw.next()) {
+            (Some("attachments"), _) => key
+                .strip_suffix("/attachments")
+                .map(|note| Self::Attachments { note: note.to_owned() }),
+            (_, Some("attachments")) => key.rsplit_once("/attachments/").map(|(note, id)| Self::Attachment {
+                note: note.to_owned(),
+                id: id.to_owned(),
+            }),
+            _ => None,
+        };
+        part.unwrap_or(Self::Note)
+    }
 }
 
 impl FromRequestParts<Vaults> for Target {
@@ -89,6 +134,8 @@ impl FromRequestParts<Vaults> for Target {
             // To let a request in without knowing whose it is would be a mistake of ours.
             None => return Err(VaultError::Forbidden("it is not known who asks".into()).into()),
         };
-        Ok(Self { vault, key })
+        let key = param("key").unwrap_or_default();
+        let part = Part::of(parts.uri.path(), &key);
+        Ok(Self { vault, key, part })
     }
 }

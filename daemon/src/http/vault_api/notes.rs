@@ -58,21 +58,21 @@ pub(super) async fn create(
 }
 
 /// `GET /api/notes/{idOrPath}`.
-pub(super) async fn show(Target { vault, key }: Target, uri: Uri) -> Result<Response, Failure> {
+pub(super) async fn show(Target { vault, key, .. }: Target, uri: Uri) -> Result<Response, Failure> {
     let form = Parameters::of(&uri)?.form(true)?;
     let note = vault.get(&Key::IdOrPath(key)).await?.ok_or(Failure::NoteNotFound)?;
     Ok(answer::ok(&form.render(note)))
 }
 
 /// `DELETE /api/notes/{idOrPath}`.
-pub(super) async fn delete(Target { vault, key }: Target) -> Result<Response, Failure> {
+pub(super) async fn delete(Target { vault, key, .. }: Target) -> Result<Response, Failure> {
     let id = vault.delete(&Key::IdOrPath(key)).await?;
     Ok(answer::ok(&json!({ "deleted": true, "id": id })))
 }
 
 /// `PATCH /api/notes/{idOrPath}`.
 pub(super) async fn patch(
-    Target { vault, key }: Target,
+    Target { vault, key, .. }: Target,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
     let Change {
@@ -162,5 +162,6 @@ fn new_note(path: &str, patch: &Patch, tags: &[String]) -> Result<NewNote, Failu
         tags: tags.to_vec(),
         metadata: patch.metadata.clone(),
         created_at: patch.created_at,
+        attachments: Vec::new(),
     })
 }

@@ -1,5 +1,6 @@
 //! The routes, against a real vault whose clock stands still.
 
+mod files;
 mod patches;
 mod reads;
 mod writes;
@@ -20,6 +21,8 @@ use tower::ServiceExt;
 
 use super::{Caller, Vaults, router};
 
+/// Most bytes of a file.
+const MAX_FILE: usize = 200_000;
 const ROOT: &str = "/vault/v/api/notes";
 const T0: &str = "1970-01-01T00:00:01.000Z";
 const T1: &str = "1970-01-01T00:00:01.001Z";
@@ -28,7 +31,7 @@ const T2: &str = "1970-01-01T00:00:01.002Z";
 struct Api {
     router: Router,
     vault: Arc<EmbeddedVault>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Api {
@@ -42,9 +45,9 @@ impl Api {
         let vault = EmbeddedVault::open_with("v", &dir.path().join("v.db"), options).unwrap();
         let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), vault.clone() as _)]));
         Self {
-            router: router(vaults).layer(Extension(Caller::Operator)),
+            router: router(vaults, MAX_FILE).layer(Extension(Caller::Operator)),
             vault,
-            _dir: dir,
+            dir,
         }
     }
 

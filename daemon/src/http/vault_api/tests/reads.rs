@@ -52,7 +52,7 @@ async fn absent_things_are_told_apart() {
 #[tokio::test]
 async fn the_vault_tells_of_itself() {
     let api = Api::new();
-    assert_eq!(api.get("/vault/v").await, (200, json!({ "name": "v" })));
+    assert_eq!(api.get("/vault/v").await.1["name"], "v");
     assert_eq!(
         api.get("/vault/v/api/health").await,
         (200, json!({ "status": "ok", "vault": "v" }))
