@@ -83,6 +83,8 @@ pub struct TurnRequest {
     pub session: Session,
     /// Where.
     pub dirs: Dirs,
+    /// Further directories that the child may read. They exist.
+    pub readable: Vec<PathBuf>,
     /// `--model`; the CLI's own default when absent.
     pub model: Option<String>,
     /// The definition's text, if any.

@@ -5,6 +5,7 @@
 //! memory only.
 #![forbid(unsafe_code)]
 
+mod attachments;
 mod attempts;
 mod begun;
 mod breaker;

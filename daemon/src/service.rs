@@ -124,6 +124,7 @@ impl Options {
             backend,
             claude: config.claude.clone(),
             conversations: state.path().join("conversations"),
+            max_attachment: config.vault.max_attachment.try_into().unwrap_or(u64::MAX),
             lease: config.queue.lease.0,
             limits: config.limits.clone(),
             reservations: Reservations::default(),

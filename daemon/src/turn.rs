@@ -1,5 +1,6 @@
 //! One turn, from its claim to the delivery of what it left to do.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::attachments::{self, Stage, Staged};
 use crate::attempts;
 use crate::begun::Marker;
 use crate::crash;
@@ -262,7 +264,7 @@ impl Run<'_> {
                 detail: String::new(),
             });
         }
-        let base = self.context.conversations.join(self.claim.conversation.id.to_string());
+        let base = self.base();
         let work = self
             .definition()
             .workspace
@@ -352,7 +354,8 @@ impl Run<'_> {
         stop: &CancellationToken,
         abandon: &CancellationToken,
     ) -> Option<Ending> {
-        let (mut request, notices, words) = self.request(&plan).await;
+        let staged = self.stage(stop, abandon).await;
+        let (mut request, notices, words) = self.request(&plan, staged).await;
         request.budget_usd = allowance.map(Allowance::usd);
         // Void as soon as this attempt is over or shall end.
         let pass = self.context.passes.issue(Origin::of(self));
@@ -429,14 +432,39 @@ impl Run<'_> {
         self.context.hub.forget(&self.subject.channel, self.subject.turn);
     }
 
+    /// The files of the turn's messages. A stop does not wait for them.
+    async fn stage(&self, stop: &CancellationToken, abandon: &CancellationToken) -> Staged {
+        let joined = self.joined.iter().map(|one| one.subject.message.as_str());
+        let notes: Vec<&str> = std::iter::once(self.claim.message.note.as_str())
+            .chain(joined)
+            .collect();
+        let stage = Stage {
+            vault: &*self.agent.vault,
+            conversation: &self.base(),
+            turn: self.claim.lease.turn,
+            max_bytes: self.context.max_attachment,
+        };
+        tokio::select! {
+            staged = stage.lay_out(&notes) => staged,
+            () = stop.cancelled() => Staged::default(),
+            () = abandon.cancelled() => Staged::default(),
+        }
+    }
+
+    /// The conversation's own directory.
+    fn base(&self) -> PathBuf {
+        self.context.conversations.join(self.claim.conversation.id.to_string())
+    }
+
     /// What the backend is asked for, and what a person should know about it.
-    async fn request(&self, plan: &Plan) -> (TurnRequest, Vec<String>, Words) {
+    async fn request(&self, plan: &Plan, staged: Staged) -> (TurnRequest, Vec<String>, Words) {
         let definition = self.definition();
         let claude = &self.context.claude;
         let words = Words {
             reply: self.callback_reply().await,
             also: self.companions().await,
             cut_off: plan.cut_off,
+            attached: staged.suffix(),
         };
         let resumed = matches!(plan.session, Session::Resume(_));
         let standing = system_prompt::gather(&*self.agent.vault, definition, &self.thread()).await;
@@ -445,6 +473,7 @@ impl Run<'_> {
             prompt: words.compose(self, resumed, plan.cut_off),
             session: plan.session,
             dirs: plan.dirs.clone(),
+            readable: attachments::readable(&self.base()),
             // Never left to the CLI: a resumed session would take the transcript's model, with a smaller window.
             model: standing
                 .model
@@ -462,7 +491,8 @@ impl Run<'_> {
             env: claude.env.clone(),
             secrets: Vec::new(),
         };
-        let notices = plan.notice.iter().cloned().chain(standing.notices).collect();
+        let notices = plan.notice.iter().cloned().chain(standing.notices);
+        let notices = notices.chain(staged.notices).collect();
         (request, notices, words)
     }
 
@@ -575,11 +605,13 @@ struct Words {
     reply: Option<String>,
     also: Vec<Inbound>,
     cut_off: CutOff,
+    /// The list of attached files.
+    attached: String,
 }
 
 impl Words {
     fn compose(&self, run: &Run<'_>, resumed: bool, cut_off: CutOff) -> String {
-        prompt::compose(
+        let text = prompt::compose(
             &run.message,
             &prompt::Context {
                 agent: &run.definition().name,
@@ -591,7 +623,8 @@ impl Words {
                 callback_reply: self.reply.as_deref(),
                 also: &self.also,
             },
-        )
+        );
+        text + &self.attached
     }
 }
 

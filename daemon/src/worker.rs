@@ -44,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) claude: Claude,
     /// Where conversations have their directories.
     pub(crate) conversations: PathBuf,
+    /// Most bytes of a file that a message brings.
+    pub(crate) max_attachment: u64,
     /// How long a claim holds.
     pub(crate) lease: Duration,
     /// What turns may cost.

@@ -26,10 +26,11 @@ pub(super) fn tool_limit(options: &ClaudeOptions, turn: &TurnRequest) -> Duratio
 }
 
 /// What the child may reach.
-pub(super) fn access(dirs: &Dirs) -> Access {
+pub(super) fn access(turn: &TurnRequest) -> Access {
+    let dirs = &turn.dirs;
     Access {
         writable: vec![dirs.cwd.clone(), dirs.home.clone(), dirs.tmp.clone()],
-        readable: vec![dirs.ctl.clone()],
+        readable: std::iter::once(&dirs.ctl).chain(&turn.readable).cloned().collect(),
     }
 }
 

@@ -88,7 +88,7 @@ impl ClaudeBackend {
         let command = self
             .options
             .sandbox
-            .confine(command, &command::access(&turn.dirs))
+            .confine(command, &command::access(turn))
             .map_err(|error| not_started(FailureCode::Sandbox, &error.to_string()))?;
         let program = command.program.clone();
         let process = Process::spawn(command, (command::TURN_MARKER, &turn.turn.to_string())).map_err(|error| {

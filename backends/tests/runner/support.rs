@@ -71,6 +71,7 @@ impl Bench {
             prompt: prompt.to_owned(),
             session,
             dirs: self.dirs(),
+            readable: Vec::new(),
             model: None,
             system_prompt: None,
             max_turns: None,
