@@ -29,6 +29,7 @@ mod pauses;
 mod prompt;
 mod record;
 mod registry;
+mod retention;
 mod service;
 mod stamp;
 mod state_dir;

@@ -30,6 +30,7 @@ use crate::live::Hub;
 use crate::outbox::Outbox;
 use crate::pauses::Pauses;
 use crate::registry::Registry;
+use crate::retention::Retention;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::worker::{Context, Workers};
 
@@ -260,7 +261,13 @@ impl Service {
             drain: self.drain,
             delivered: self.delivered,
         };
-        let result = work.run(self.outbox, self.feed, stop, hurry).await;
+        let retention = Retention {
+            conversations: self.state.path().join("conversations"),
+            attachments: self.config.retention.attachments.0,
+            queue: Arc::clone(&self.queue),
+            vaults: Arc::clone(&self.api.vaults),
+        };
+        let result = work.run(self.outbox, self.feed, retention, stop, hurry).await;
         self.closing.cancel();
         connections.close();
         connections.wait().await;
@@ -287,6 +294,7 @@ impl Work<'_> {
         self,
         outbox: Outbox,
         feed: Feed,
+        retention: Retention,
         stop: CancellationToken,
         hurry: CancellationToken,
     ) -> anyhow::Result<()> {
@@ -294,6 +302,7 @@ impl Work<'_> {
         let last = outbox.clone();
         let mut outbox = tokio::spawn(outbox.run(self.delivered.clone()));
         let mut feed = tokio::spawn(feed.run(self.drain.clone()));
+        let retention = tokio::spawn(retention.run(self.drain.clone()));
         self.workers.open().await;
 
         // Neither ends by itself: without them messages would be accepted and left lying.
@@ -313,7 +322,8 @@ impl Work<'_> {
         last.flush(OUTBOX_PATIENCE).await;
         self.delivered.cancel();
         feed.await.context("the feed failed")?;
-        outbox.await.context("the outbox failed")
+        outbox.await.context("the outbox failed")?;
+        retention.await.context("the housekeeping failed")
     }
 
     /// Deals with what an earlier run has left, before anything is claimed again.

@@ -1,0 +1,240 @@
+//! What goes by itself when its time is over: the files that ended turns were given, and uploads that no message took. Looks
+//! at the start and once a day; one directory after the other, beside everything else.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::{SignedDuration, Timestamp};
+use reveille_queue::{Queue, QueueError};
+use reveille_vault::Vault;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::attachments;
+
+/// How often it looks.
+const EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// How often it looks at the clock: timers do not count the time that a machine sleeps.
+const CLOCK: Duration = Duration::from_secs(60 * 60);
+/// How long an upload may wait for its message.
+const UPLOADS: SignedDuration = SignedDuration::from_hours(24);
+
+/// The housekeeper.
+pub(crate) struct Retention {
+    /// Where conversations have their directories.
+    pub(crate) conversations: PathBuf,
+    /// How long the files of an ended turn stay.
+    pub(crate) attachments: Duration,
+    /// Knows which turns have ended.
+    pub(crate) queue: Arc<dyn Queue>,
+    /// Whose uploads may be forgotten.
+    pub(crate) vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>,
+}
+
+impl Retention {
+    /// Keeps house until `drain`.
+    pub(crate) async fn run(self, drain: CancellationToken) {
+        let mut last: Option<Timestamp> = None;
+        loop {
+            let now = Timestamp::now();
+            if last.is_none_or(|last| now.duration_since(last) >= EVERY) {
+                last = Some(now);
+                tokio::select! {
+                    () = drain.cancelled() => return,
+                    () = self.pass(now) => {}
+                }
+            }
+            tokio::select! {
+                () = drain.cancelled() => return,
+                () = tokio::time::sleep(CLOCK) => {}
+            }
+        }
+    }
+
+    async fn pass(&self, now: Timestamp) {
+        match self.sweep_turns(now).await {
+            Ok(0) => {}
+            Ok(turns) => tracing::info!(turns, "files of ended turns were removed"),
+            Err(error) => tracing::warn!(%error, "some files of ended turns stay until tomorrow"),
+        }
+        for vault in self.vaults.values() {
+            match vault.files().sweep(now - UPLOADS).await {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(vault = vault.name(), files, "uploads that no note has were removed"),
+                Err(error) => tracing::warn!(%error, "uploads that no note has stay until tomorrow"),
+            }
+        }
+    }
+
+    /// Answers how many turns have lost their files.
+    async fn sweep_turns(&self, now: Timestamp) -> anyhow::Result<u64> {
+        let mut removed = 0;
+        for conversation in blocking(&self.conversations, |dir| names(&dir)).await? {
+            let dir = self.conversations.join(conversation).join(attachments::DIR);
+            let before = SystemTime::from(now) - self.attachments;
+            let old = blocking(&dir, move |dir| Ok(old_turns(&dir, before))).await?;
+            for turn in old {
+                if !self.is_over(turn, now).await? {
+                    continue;
+                }
+                let gone = blocking(&dir.join(turn.to_string()), std::fs::remove_dir_all).await;
+                match gone {
+                    Ok(()) => removed += 1,
+                    Err(error) => tracing::warn!(%error, %turn, "the files of an ended turn cannot be removed"),
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Whether the turn has ended long enough ago. One that the queue does not know is nobody's.
+    async fn is_over(&self, turn: Uuid, now: Timestamp) -> Result<bool, QueueError> {
+        let Some(turn) = self.queue.turn(turn).await? else {
+            return Ok(true);
+        };
+        let since = turn.settled_at.filter(|_| turn.state.is_terminal());
+        let age = since.map(|since| now.duration_since(since).unsigned_abs());
+        Ok(age.is_some_and(|age| age >= self.attachments))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(PathBuf) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || work(path))
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// Names of directories in a directory. Links are none.
+fn names(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    Ok(names)
+}
+
+/// Turns whose files were laid out before `before`. Younger ones need not be asked about: they ended later than that.
+fn old_turns(dir: &Path, before: SystemTime) -> Vec<Uuid> {
+    // Most conversations have no files at all, and a link in the place of the directory is no directory of ours.
+    if !dir.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Vec::new();
+    }
+    let names = names(dir).unwrap_or_else(|error| {
+        tracing::warn!(%error, dir = %dir.display(), "the files of a conversation cannot be listed");
+        Vec::new()
+    });
+    let old = |turn: &Uuid| {
+        let changed = dir
+            .join(turn.to_string())
+            .symlink_metadata()
+            .and_then(|meta| meta.modified());
+        changed.is_ok_and(|changed| changed <= before)
+    };
+    // A name that is no turn's is not ours to remove.
+    names.iter().filter_map(|name| name.parse().ok()).filter(old).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use pretty_assertions::assert_eq;
+    use reveille_queue::{Lane, Message, MessageMode, Options, SessionUpdate, Settlement, Spend, State, ThreadKey};
+    use serde_json::Value;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn retention(dir: &Path) -> Retention {
+        Retention {
+            conversations: dir.join("conversations"),
+            attachments: 30 * DAY,
+            queue: Arc::new(Options::new(dir.join("queue.db")).open().unwrap()),
+            vaults: Arc::default(),
+        }
+    }
+
+    /// A turn that waits.
+    async fn turn(queue: &dyn Queue, note: &str) -> Uuid {
+        let message = Message {
+            lane: lane(),
+            chain: note.into(),
+            mode: MessageMode::Followup,
+            vault: "v".into(),
+            note: note.into(),
+            body: Value::Null,
+        };
+        queue.accept(vec![message], None).await.unwrap()[0].turn
+    }
+
+    fn lane() -> Lane {
+        Lane {
+            channel: "eng".parse().unwrap(),
+            thread: ThreadKey::Main,
+        }
+    }
+
+    async fn settle(queue: &dyn Queue) {
+        let claim = queue.claim(&lane()).await.unwrap().unwrap();
+        let settlement = Settlement {
+            state: State::Ok,
+            record: Value::Null,
+            session: SessionUpdate::Keep,
+            spend: Spend::default(),
+        };
+        queue.settle(claim.lease, settlement, Vec::new()).await.unwrap();
+    }
+
+    fn lay_out(dir: PathBuf) -> PathBuf {
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("a"), "a").unwrap();
+        dir
+    }
+
+    #[tokio::test]
+    async fn only_files_of_turns_that_ended_long_ago_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let retention = retention(dir.path());
+        let (ended, open) = (turn(&*retention.queue, "1").await, turn(&*retention.queue, "2").await);
+        settle(&*retention.queue).await;
+        let at = |conversation: &str, name: &str| {
+            let conversation = retention.conversations.join(conversation);
+            conversation.join(attachments::DIR).join(name)
+        };
+        let ended = lay_out(at("one", &ended.to_string()));
+        let unknown = lay_out(at("two", &Uuid::new_v4().to_string()));
+        // Of a turn that is not over, of nobody that we know, behind links, and what else a conversation has.
+        let outside = lay_out(dir.path().join("outside").join(Uuid::new_v4().to_string()));
+        let stay = [
+            lay_out(at("one", &open.to_string())),
+            lay_out(at("one", "notes")),
+            lay_out(retention.conversations.join("three/work")),
+            outside.clone(),
+        ];
+        symlink(&outside, at("two", &Uuid::new_v4().to_string())).unwrap();
+        let whole = retention.conversations.join("four");
+        std::fs::create_dir(&whole).unwrap();
+        symlink(outside.parent().unwrap(), whole.join(attachments::DIR)).unwrap();
+
+        let later = |days: i32| Timestamp::now() + SignedDuration::try_from(DAY).unwrap() * days;
+        assert_eq!(retention.sweep_turns(later(29)).await.unwrap(), 0);
+        assert!(ended.join("a").is_file() && unknown.join("a").is_file());
+        assert_eq!(retention.sweep_turns(later(31)).await.unwrap(), 2);
+        assert!(!ended.exists() && !unknown.exists());
+        for kept in &stay {
+            assert!(kept.join("a").is_file(), "{}", kept.display());
+        }
+        assert_eq!(retention.sweep_turns(later(31)).await.unwrap(), 0);
+    }
+}
