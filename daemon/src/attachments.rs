@@ -150,7 +150,7 @@ impl Stage<'_> {
             }
         };
         match copied.await {
-            Ok(()) => Ok(target.keep(name)),
+            Ok(()) => Ok(target.keep(&name)),
             Err(skipped) => {
                 target.discard(&name);
                 Err(skipped)
@@ -243,8 +243,8 @@ impl Target {
         Ok(tokio::fs::File::from_std(file.into()))
     }
 
-    fn keep(&mut self, name: String) -> PathBuf {
-        let path = self.path().join(&name);
+    fn keep(&mut self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
         self.taken.insert(name.to_ascii_lowercase());
         path
     }

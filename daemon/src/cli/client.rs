@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
@@ -11,6 +12,9 @@ use crate::state_dir::running_daemon;
 
 /// Longest wait for an answer that is no stream.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes of an upload that may take a second more.
+const UPLOAD_BYTES: u64 = 64 * 1024;
 
 /// A daemon, and the right to ask it.
 #[derive(Clone)]
@@ -121,7 +125,10 @@ impl Client {
     }
 
     async fn value(&self, request: RequestBuilder) -> Result<Value, CliError> {
-        let response = self.send(request.timeout(PATIENCE)).await?;
+        self.answer(self.send(request.timeout(PATIENCE)).await?).await
+    }
+
+    async fn answer(&self, response: Response) -> Result<Value, CliError> {
         response
             .json()
             .await
@@ -136,6 +143,18 @@ impl Client {
     /// `POST` of JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.value(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Uploads a file of `size` bytes to a vault. It is read as it goes.
+    pub(crate) async fn upload(&self, vault: &str, file: &Path, size: u64) -> Result<Value, CliError> {
+        let part = Part::file(file).await;
+        let part = part.map_err(|error| CliError::Usage(format!("{} cannot be read: {error}", file.display())))?;
+        let path = format!("/vault/{}/api/storage/upload", segment(vault));
+        let request = self
+            .request(Method::POST, &path)
+            .multipart(Form::new().part("file", part));
+        let patience = PATIENCE + Duration::from_secs(size / UPLOAD_BYTES);
+        self.answer(self.send(request.timeout(patience)).await?).await
     }
 
     /// `PATCH` of JSON.

@@ -1,6 +1,7 @@
 //! The command line. Every command but `serve`, `demo` and `doctor` is a client of the daemon's HTTP interface.
 
 mod agent;
+mod attach;
 mod client;
 mod demo;
 mod doctor;
@@ -139,7 +140,7 @@ enum Command {
     Agent(agent::Agent),
     /// Send a message to an agent
     #[command(
-        after_help = "Example: reveille send scribe 'What did we decide?' --wait\nWith --wait the turn is shown on stderr and the reply on stdout."
+        after_help = "Example: reveille send scribe 'What did we decide?' --wait\nWith --wait the turn is shown on stderr and the reply on stdout.\nExample: reveille send scribe 'Put this into the minutes.' --attach photo.jpg"
     )]
     Send(send::Send),
     /// Watch turns live

@@ -1,5 +1,6 @@
 //! `reveille send`
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::CliError;
 use super::agent::text_or_stdin;
+use super::attach;
 use super::client::{Client, Events, segment};
 use super::output::{note, out, safe};
 use super::show::Show;
@@ -34,6 +36,9 @@ pub(super) struct Send {
     /// Echoed to that agent
     #[arg(long, value_name = "ID")]
     correlation_id: Option<String>,
+    /// File that goes with it; may be given several times
+    #[arg(long = "attach", value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Who sends it
     #[arg(long, default_value = "operator")]
     sender: String,
@@ -45,12 +50,14 @@ pub(super) struct Send {
 impl Send {
     pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
         let text = text_or_stdin(self.text)?;
+        let attachments = attach::upload(client, &self.agent, &self.files).await?;
         let body = json!({
             "text": text,
             "sender": self.sender,
             "subject": self.subject,
             "reply_to": self.reply_to,
             "correlation_id": self.correlation_id,
+            "attachments": attachments,
         });
         // Watch first: nothing of the turn can be missed.
         let events = if self.wait {
