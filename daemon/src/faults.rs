@@ -56,7 +56,7 @@ mod made {
     use anyhow::Context as _;
     use async_trait::async_trait;
     use reveille_vault::{
-        Change, Cursor, Key, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault, VaultError,
+        Change, Cursor, Files, Key, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault, VaultError,
     };
     use tokio::sync::watch;
 
@@ -206,6 +206,10 @@ mod made {
 
         fn watch(&self) -> watch::Receiver<Cursor> {
             self.inner.watch()
+        }
+
+        fn files(&self) -> &dyn Files {
+            self.inner.files()
         }
     }
 

@@ -9,7 +9,7 @@ use reveille_sandbox::{Access, Command};
 use super::files::{config_dir, mcp_file, prompt_file};
 use super::locate::Probe;
 use super::options::ClaudeOptions;
-use crate::turn::{Dirs, PromptMode, Session, TurnRequest};
+use crate::turn::{PromptMode, Session, TurnRequest};
 
 /// Marks every process of one daemon.
 pub(super) const INSTANCE_MARKER: &str = "REVEILLE_INSTANCE";

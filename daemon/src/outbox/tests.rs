@@ -66,6 +66,9 @@ impl Vault for Door {
     fn watch(&self) -> watch::Receiver<Cursor> {
         self.inner.watch()
     }
+    fn files(&self) -> &dyn reveille_vault::Files {
+        self.inner.files()
+    }
 }
 
 /// An outbox whose steps the test makes.

@@ -449,6 +449,7 @@ mod tests {
                 turns: Vec::new(),
                 conversations: Vec::new(),
                 outbox: 0,
+                undelivered: BTreeSet::new(),
                 notes: vec![note],
             };
             assert_eq!(journal.is_quiet(), !expected, "{tags:?} {metadata}");

@@ -124,7 +124,6 @@ impl FromRequestParts<Vaults> for Target {
                 .map(|(_, value)| value.to_owned())
         };
         let name = param("name").unwrap_or_default();
-        let key = param("key").unwrap_or_default();
         let Some(vault) = vaults.get(&name).cloned() else {
             return Err(Failure::UnknownVault { name });
         };
