@@ -197,6 +197,12 @@ fn thread_path(agent: &str, thread: &ThreadKey, conversation: uuid::Uuid) -> Str
     format!("Threads/{agent}/{leaf}")
 }
 
+/// What a failure note says.
+fn failure_text(failure: &FailureRecord) -> String {
+    let reason = shown(&failure.message, REASON_CHARS);
+    format!("⚠️ I could not finish this turn: {reason}\n\n{}", failure.next_step)
+}
+
 impl Run<'_> {
     /// The thread as it stands before the turn.
     pub(crate) fn thread(&self) -> ThreadRecord {
@@ -283,13 +289,7 @@ impl Run<'_> {
 
     fn outbound(&self, ending: &Ending) -> Option<Outbound> {
         let (text, kind) = match (&ending.record.failure, &ending.record.reply) {
-            (Some(failure), _) => {
-                let reason = shown(&failure.message, REASON_CHARS);
-                (
-                    format!("⚠️ I could not finish this turn: {reason}\n\n{}", failure.next_step),
-                    OutboundKind::Failure,
-                )
-            }
+            (Some(failure), _) => (failure_text(failure), OutboundKind::Failure),
             (None, Some(reply)) if !reply.is_empty() => (reply.clone(), OutboundKind::Reply),
             _ => return None,
         };
@@ -411,6 +411,21 @@ mod tests {
         ] {
             assert_eq!(nano_usd(usd), expected);
         }
+    }
+
+    #[test]
+    fn a_failure_note_gives_a_short_reason_and_the_next_step() {
+        let failure = |message: String| FailureRecord {
+            code: "rate_limited".into(),
+            message,
+            next_step: "Wait.".into(),
+            remedy: Remedy::Retry,
+        };
+        let text = failure_text(&failure("Too much.".into()));
+        assert_eq!(text, "⚠️ I could not finish this turn: Too much.\n\nWait.");
+        let (whole, long) = ("é".repeat(240), "é".repeat(241));
+        assert!(failure_text(&failure(whole.clone())).contains(&format!(": {whole}\n\nWait.")));
+        assert!(failure_text(&failure(long)).contains(&format!(": {whole}…\n\nWait.")));
     }
 
     #[test]

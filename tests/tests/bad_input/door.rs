@@ -8,7 +8,7 @@ use serde_json::json;
 use super::with_eng;
 
 /// Every route behind the door, with a body that could not be read.
-const GUARDED: [(&str, &str); 19] = [
+const GUARDED: [(&str, &str); 21] = [
     ("POST", "/api/sign-in-links"),
     ("GET", "/api/session"),
     ("DELETE", "/api/session"),
@@ -22,6 +22,8 @@ const GUARDED: [(&str, &str); 19] = [
     ("GET", "/api/channels/eng/turn-events"),
     ("GET", "/api/turns/nonsense"),
     ("POST", "/api/turns/nonsense/stop"),
+    ("GET", "/api/undelivered?limit=x"),
+    ("POST", "/api/undelivered/retry"),
     ("GET", "/vault/default"),
     ("GET", "/vault/nowhere/api/notes?search=x"),
     ("POST", "/vault/default/api/notes"),

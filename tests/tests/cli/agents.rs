@@ -146,6 +146,7 @@ async fn doctor_checks_everything() -> Result<()> {
         ("configuration", "ok"),
         ("state directory", "ok"),
         ("address", "ok"),
+        ("deliveries", "ok"),
         ("claude", "ok"),
         ("sign-in", "ok"),
         ("sandbox", "warning"),

@@ -145,6 +145,8 @@ impl ThreadRecord {
 
 #[cfg(test)]
 mod tests {
+    use pretty_assertions::assert_eq;
+
     use super::*;
 
     #[test]
@@ -157,5 +159,90 @@ mod tests {
         ] {
             assert_eq!(dollars(nano), expected);
         }
+    }
+
+    fn record(status: ThreadStatus) -> ThreadRecord {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        ThreadRecord {
+            id: NoteId::new("c1").unwrap(),
+            path: "Threads/eng/eng".into(),
+            agent: "eng".into(),
+            mode: "single-threaded".into(),
+            definition: "d1".into(),
+            turn: "t1".into(),
+            status,
+            started_at: at("2026-01-01T00:00:00Z"),
+            last_turn_at: Some(at("2026-01-01T00:01:00Z")),
+            turn_count: 2,
+            session: Some("s1".into()),
+            model: Some("sonnet".into()),
+            status_detail: String::new(),
+            tokens: [1, 2, 3, 4],
+            nano_usd: 300_000_000,
+        }
+    }
+
+    #[test]
+    fn tc_th_11_a_record_is_metadata_in_texts_and_never_a_body() {
+        let (patch, note) = record(ThreadStatus::Ok).render();
+        let expected = serde_json::json!({
+            "agent": "eng", "mode": "single-threaded", "definition": "d1", "turn": "t1", "status": "ok",
+            "status_detail": "", "started_at": "2026-01-01T00:00:00.000Z", "last_turn_at": "2026-01-01T00:01:00.000Z",
+            "turn_count": "2", "session": "s1", "last_model": "sonnet", "input_tokens": "1", "output_tokens": "2",
+            "cache_read_tokens": "3", "cache_write_tokens": "4", "total_cost_usd": "0.3",
+        });
+        assert_eq!(Value::Object(patch.metadata.clone()), expected);
+        let only_metadata = Patch {
+            metadata: patch.metadata.clone(),
+            add_tags: vec!["agent/thread".into()],
+            ..Patch::default()
+        };
+        assert_eq!(patch, only_metadata);
+        assert_eq!(
+            (note.tags, note.content.as_str()),
+            (vec!["agent/thread".to_owned()], "")
+        );
+        assert_eq!(
+            (note.metadata, note.path.as_deref()),
+            (patch.metadata, Some("Threads/eng/eng"))
+        );
+    }
+
+    #[test]
+    fn tc_th_26_a_running_turn_keeps_the_session_and_an_end_without_one_takes_it_off() {
+        let removed = |status| {
+            let record = ThreadRecord {
+                session: None,
+                ..record(status)
+            };
+            record.render().0.remove_metadata
+        };
+        assert_eq!(removed(ThreadStatus::Working), Vec::<String>::new());
+        assert_eq!(removed(ThreadStatus::Error), ["session"]);
+    }
+
+    #[test]
+    fn tc_th_22_what_is_not_known_yet_is_not_written() {
+        let first = ThreadRecord {
+            last_turn_at: None,
+            turn_count: 0,
+            session: None,
+            model: None,
+            tokens: [0; 4],
+            nano_usd: 0,
+            ..record(ThreadStatus::Working)
+        };
+        let written: Vec<String> = first.render().0.metadata.into_iter().map(|(key, _)| key).collect();
+        let known = [
+            "agent",
+            "definition",
+            "mode",
+            "started_at",
+            "status",
+            "status_detail",
+            "turn",
+            "turn_count",
+        ];
+        assert_eq!(written, known);
     }
 }
