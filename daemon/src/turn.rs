@@ -144,7 +144,7 @@ impl Run<'_> {
             &self.context.limits,
             self.definition(),
             self.claim,
-            self.message.delegation_depth,
+            self.messages().map(|(_, message)| message.delegation_depth).max().unwrap_or(0),
             &self.context.reservations,
             self.started_at,
         );
