@@ -9,6 +9,8 @@ mod names;
 mod outbox;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod upgrade;
 mod writer;
 mod writes;
 

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::Fault;
 
 /// `MIGRATIONS[n]` leads from `user_version` n to n + 1. Never edit one that was released; append.
-const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &["
 CREATE TABLE conversations (
     seq                INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of creation, whatever the clock does
     id                 BLOB NOT NULL UNIQUE,
