@@ -1,21 +1,21 @@
 //! One turn, from its claim to the delivery of what it left to do.
 
-use std::path::PathBuf;
+mod plan;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use reveille_backends::{Dirs, Event, Failure, FailureCode, Observer, Remedy, Session, Timeouts, TurnRequest, Verdict};
+use reveille_backends::{Event, Observer, Session, TurnRequest, Verdict};
 use reveille_queue::{ChannelName, Claim, Lease, LeaseError, Pause, Queue, Settlement, Spend, State};
-use reveille_vault::agent::{Definition, Inbound, OnInterrupt};
+use reveille_vault::agent::{Definition, Inbound};
 use reveille_vault::{Key, NoteId};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::attachments::{self, Stage, Staged};
 use crate::attempts;
 use crate::begun::Marker;
 use crate::crash;
@@ -25,18 +25,17 @@ use crate::inbox::WAITING;
 use crate::limits::{self, Allowance, Check, DAY_BUDGET};
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::outbox::Shown;
-use crate::prompt::{self, CutOff};
+use crate::prompt::CutOff;
 use crate::record::FailureRecord;
 use crate::registry::Agent;
 use crate::stamp;
-use crate::state_dir::private_dir;
-use crate::system_prompt;
 use crate::worker::{Context, LiveTurn};
+
+use self::plan::Plan;
+pub(crate) use self::plan::storage_failure;
 
 /// How long the end of a turn waits for the vault before it is told as undelivered.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(2);
-/// Interruptions after which a turn is given up.
-const INTERRUPTIONS_MAX: u32 = 2;
 /// Longest pause between tries to write down how a turn ended.
 const SETTLE_PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -144,7 +143,10 @@ impl Run<'_> {
             &self.context.limits,
             self.definition(),
             self.claim,
-            self.messages().map(|(_, message)| message.delegation_depth).max().unwrap_or(0),
+            self.messages()
+                .map(|(_, message)| message.delegation_depth)
+                .max()
+                .unwrap_or(0),
             &self.context.reservations,
             self.started_at,
         );
@@ -244,108 +246,6 @@ impl Run<'_> {
         }
     }
 
-    /// Directories and the session. A failure here ends the turn without a child.
-    async fn prepare(&self) -> Result<Plan, Failure> {
-        if let Some(error) = &self.unreadable {
-            return Err(Failure {
-                code: FailureCode::Storage,
-                message: "The stored message cannot be read by this version of the daemon.".into(),
-                next_step: "Send it again; the original is still in the vault.".into(),
-                remedy: Remedy::Permanent,
-                detail: error.clone(),
-            });
-        }
-        if self.message.text.trim().is_empty() {
-            return Err(Failure {
-                code: FailureCode::BlankMessage,
-                message: "The message has no text.".into(),
-                next_step: "Write what you want done and send it again.".into(),
-                remedy: Remedy::Permanent,
-                detail: String::new(),
-            });
-        }
-        let base = self.base();
-        let work = self
-            .definition()
-            .workspace
-            .as_ref()
-            .map_or_else(|| base.join("work"), Into::into);
-        let dirs = Dirs {
-            cwd: work,
-            ctl: base.join("ctl"),
-            home: base.join("home"),
-            tmp: base.join("tmp"),
-        };
-        for dir in [&base, &dirs.ctl, &dirs.home, &dirs.tmp, &base.join("work")] {
-            private_dir(dir)
-                .map_err(|error| storage_failure("the conversation's directory could not be made", &error))?;
-        }
-        if !dirs.cwd.is_dir() {
-            let message = "The agent's workspace directory does not exist.".to_owned();
-            let next_step =
-                "Make the directory, or correct `workspace` in the agent's definition, then send again.".into();
-            let detail = format!("{} is no directory", dirs.cwd.display());
-            return Err(Failure {
-                code: FailureCode::Storage,
-                message,
-                next_step,
-                remedy: Remedy::Operator,
-                detail,
-            });
-        }
-        let cwd = dirs.cwd.display().to_string();
-        let (session, notice) = match &self.claim.conversation.session {
-            Some((id, bound)) if *bound == cwd => (Session::Resume(*id), None),
-            Some(_) => {
-                let notice = "The agent's workspace has changed; its conversation begins anew there.";
-                (Session::New(Uuid::new_v4()), Some(notice.to_owned()))
-            }
-            None => (Session::New(Uuid::new_v4()), None),
-        };
-        Ok(Plan {
-            dirs,
-            session,
-            cut_off: CutOff::No,
-            interruptions: self.claim.interruptions,
-            notice,
-        })
-    }
-
-    /// What becomes of a turn that was cut off: begun anew when the child never took the prompt, resumed once, then ended.
-    async fn judge_interruption(&self, mut plan: Plan) -> Result<Plan, Ending> {
-        let Some(begun) = self.claim.begun_session.filter(|_| self.claim.interruptions > 0) else {
-            return Ok(plan);
-        };
-        let taken = self.marker(&plan).was_taken(begun, plan.interruptions);
-        if !taken {
-            match self.context.queue.unbegin(self.claim.lease).await {
-                Ok(()) => plan.interruptions -= 1,
-                Err(error) => tracing::warn!(%error, "the interruption counts although nothing had been begun"),
-            }
-            // An attempt before that one may have taken the prompt.
-            if self.claim.interruptions <= 1 {
-                return Ok(plan);
-            }
-        }
-        let resumable = self
-            .claim
-            .conversation
-            .session
-            .as_ref()
-            .is_none_or(|(id, _)| *id == begun);
-        if plan.interruptions >= INTERRUPTIONS_MAX || self.definition().on_interrupt == OnInterrupt::Stop {
-            return Err(Ending::interrupted(resumable.then_some((begun, plan.cwd()))));
-        }
-        plan.session = Session::Resume(begun);
-        plan.cut_off = CutOff::Restart;
-        plan.notice = Some("An earlier attempt was cut off by a restart; the session goes on.".into());
-        Ok(plan)
-    }
-
-    fn marker(&self, plan: &Plan) -> Marker {
-        Marker::new(&self.context.backend, &plan.dirs, self.claim.lease)
-    }
-
     /// Runs the child. `None`: the turn is no longer ours to settle, or went back in line.
     async fn work(
         &self,
@@ -432,94 +332,6 @@ impl Run<'_> {
         self.context.hub.forget(&self.subject.channel, self.subject.turn);
     }
 
-    /// The files of the turn's messages. A stop does not wait for them.
-    async fn stage(&self, stop: &CancellationToken, abandon: &CancellationToken) -> Staged {
-        let joined = self.joined.iter().map(|one| one.subject.message.as_str());
-        let notes: Vec<&str> = std::iter::once(self.claim.message.note.as_str())
-            .chain(joined)
-            .collect();
-        let stage = Stage {
-            vault: &*self.agent.vault,
-            conversation: &self.base(),
-            turn: self.claim.lease.turn,
-            max_bytes: self.context.max_attachment,
-        };
-        tokio::select! {
-            staged = stage.lay_out(&notes) => staged,
-            () = stop.cancelled() => Staged::default(),
-            () = abandon.cancelled() => Staged::default(),
-        }
-    }
-
-    /// The conversation's own directory.
-    fn base(&self) -> PathBuf {
-        self.context.conversations.join(self.claim.conversation.id.to_string())
-    }
-
-    /// What the backend is asked for, and what a person should know about it.
-    async fn request(&self, plan: &Plan, staged: Staged) -> (TurnRequest, Vec<String>, Words) {
-        let definition = self.definition();
-        let claude = &self.context.claude;
-        let words = Words {
-            reply: self.callback_reply().await,
-            also: self.companions().await,
-            cut_off: plan.cut_off,
-            attached: staged.suffix(),
-        };
-        let resumed = matches!(plan.session, Session::Resume(_));
-        let standing = system_prompt::gather(&*self.agent.vault, definition, &self.thread()).await;
-        let request = TurnRequest {
-            turn: self.claim.lease.turn,
-            prompt: words.compose(self, resumed, plan.cut_off),
-            session: plan.session,
-            dirs: plan.dirs.clone(),
-            readable: attachments::readable(&self.base()),
-            // Never left to the CLI: a resumed session would take the transcript's model, with a smaller window.
-            model: standing
-                .model
-                .or_else(|| definition.model.clone())
-                .or_else(|| claude.model.clone())
-                .or_else(|| Some("default".into())),
-            system_prompt: standing.prompt,
-            max_turns: definition.max_turns,
-            budget_usd: None,
-            timeouts: Timeouts {
-                start: claude.timeout_start.0,
-                idle: definition.timeout_idle.unwrap_or(claude.timeout_idle.0),
-                wall: definition.timeout_wall.unwrap_or(claude.timeout_wall.0),
-            },
-            env: claude.env.clone(),
-            secrets: Vec::new(),
-        };
-        let notices = plan.notice.iter().cloned().chain(standing.notices);
-        let notices = notices.chain(staged.notices).collect();
-        (request, notices, words)
-    }
-
-    /// The messages that joined, without those that were deleted while they waited.
-    async fn companions(&self) -> Vec<Inbound> {
-        let mut there = Vec::new();
-        for one in &self.joined {
-            if !self.is_deleted(&one.subject.message).await {
-                there.push(one.message.clone());
-            }
-        }
-        there
-    }
-
-    /// The reply that a callback points to. Without it the agent still learns where it is.
-    async fn callback_reply(&self) -> Option<String> {
-        let id = self.message.callback.as_ref()?.source_message.as_ref()?;
-        let key = Key::Id(NoteId::new(id.clone()).ok()?); // silent-ok: not an id of ours, so nothing to bring
-        match self.agent.vault.get(&key).await {
-            Ok(note) => note.map(|note| note.content),
-            Err(error) => {
-                tracing::warn!(%error, "the reply that the callback points to could not be read");
-                None
-            }
-        }
-    }
-
     /// Marks the thread as working, beside the start of the child. Lost: the end of the turn writes everything again.
     fn show_working(&self) -> Shown {
         let conversation = self.claim.conversation.id;
@@ -587,61 +399,6 @@ impl Run<'_> {
         self.context
             .outbox
             .tell_end(turn, |delivered| self.tell(&ending.milestone(delivered)));
-    }
-}
-
-/// How a turn will be run.
-struct Plan {
-    dirs: Dirs,
-    session: Session,
-    cut_off: CutOff,
-    /// Earlier attempts that took the prompt and were cut off.
-    interruptions: u32,
-    notice: Option<String>,
-}
-
-/// What the prompt of each attempt is made of, besides the message.
-struct Words {
-    reply: Option<String>,
-    also: Vec<Inbound>,
-    cut_off: CutOff,
-    /// The list of attached files.
-    attached: String,
-}
-
-impl Words {
-    fn compose(&self, run: &Run<'_>, resumed: bool, cut_off: CutOff) -> String {
-        let text = prompt::compose(
-            &run.message,
-            &prompt::Context {
-                agent: &run.definition().name,
-                now: run.started_at,
-                resumed,
-                number: run.claim.conversation.turns + 1,
-                note: &run.claim.message.note,
-                cut_off,
-                callback_reply: self.reply.as_deref(),
-                also: &self.also,
-            },
-        );
-        text + &self.attached
-    }
-}
-
-impl Plan {
-    fn cwd(&self) -> String {
-        self.dirs.cwd.display().to_string()
-    }
-}
-
-/// A turn that could not begin because of the disk.
-pub(crate) fn storage_failure(what: &str, error: &std::io::Error) -> Failure {
-    Failure {
-        code: FailureCode::Storage,
-        message: format!("The turn could not start: {what} ({}).", error.kind()),
-        next_step: "Ask the operator to look at the state directory (free space, permissions), then send again.".into(),
-        remedy: Remedy::Operator,
-        detail: error.to_string(),
     }
 }
 
