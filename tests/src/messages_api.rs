@@ -14,6 +14,7 @@
 //! | `[[refusal]]` | stop reason `refusal` |
 //! | `[[error 529]]` | HTTP error of the API, for ever. Also `[[error too-long]]`, `[[error credit]]` |
 //! | `[[error 529 x2]]` | twice for that exact prompt, then the rest of the script |
+//! | `[[late]]` | faults wait until all tools have answered |
 //! | `[[hang]]` | headers, then silence. `[[hang nobytes]]`: not even headers. Both take a count |
 //! | `[[cut]]` | the connection is closed in the middle of the text, once (`[[cut x3]]`: three times) |
 //!
@@ -183,7 +184,7 @@ async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
         shared.requests.fetch_add(1, Ordering::Relaxed),
     );
     let id = shared.request_id();
-    match shared.fault(&script, &context.prompt) {
+    match shared.fault(&script, &context.prompt, context.rounds) {
         Some(Fault::Error { status, kind, message }) => json_response(*status, &error_body(kind, message, &id), &id),
         Some(Fault::Hang { silent: true }) => {
             // Held until the client goes away: the server drops this future then, and `open` ends the record.
@@ -219,7 +220,10 @@ impl Shared {
     }
 
     /// The first fault of the script that has not happened as often as it should, and counts it.
-    fn fault<'a>(&self, script: &'a Script, prompt: &str) -> Option<&'a Fault> {
+    fn fault<'a>(&self, script: &'a Script, prompt: &str, rounds: usize) -> Option<&'a Fault> {
+        if script.late && rounds < script.tools.len() {
+            return None;
+        }
         let mut spent = lock(&self.spent);
         for (index, (fault, times)) in script.faults.iter().enumerate() {
             let spent = spent.entry((prompt.to_owned(), index)).or_default();

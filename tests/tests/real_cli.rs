@@ -239,7 +239,15 @@ async fn a_refused_credential_is_told_at_once() -> Result<()> {
     let [note] = notes[..] else { panic!("{notes:?}") };
     assert_eq!((note.text("kind"), note.text("code")), ("failure", "authentication"));
     assert!(note.content.contains(next_step), "{}", note.content);
-    // Nothing is spoilt: once the API lets it in, the agent works.
+    // Nothing is spoilt: the agent waits for its operator, and once the API lets it in, it works.
+    let agents = house.daemon.agents().await?;
+    assert_eq!(agents[0]["status"], "paused", "{}", agents[0]);
+    let resumed: Value = house
+        .daemon
+        .request(http::Method::POST, &["api", "agents", "eng", "resume"], None)
+        .await?
+        .ok()?;
+    assert!(resumed.is_object(), "{resumed}");
     assert_eq!(house.turn("[[reply in]]").await?.reply.as_deref(), Some("in"));
     Ok(())
 }
@@ -288,6 +296,36 @@ async fn a_silent_turn_is_ended_after_the_limit_of_its_definition() -> Result<()
     let house = House::build().await?;
     house.define("You are patient.", &json!({"timeout_idle": "2s"})).await?;
     let seen = house.watch("[[hang]]").await?;
+    let [error] = of_kind(&seen, "error")[..] else {
+        panic!("{:?}", kinds(&seen))
+    };
+    assert_eq!(error["code"], "idle_timeout");
+    assert_eq!(house.daemon.children()?, Vec::<u32>::new());
+    let journal = house.daemon.wait_quiet(LIMIT).await?;
+    assert_eq!(journal.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+/// The tool leaves processes behind, then the API falls silent for ever: the idle timer ends the turn and all of them.
+#[tokio::test]
+async fn an_api_that_hangs_after_a_tool_leaves_no_process_behind() -> Result<()> {
+    let house = House::build().await?;
+    house.define("You are patient.", &json!({"timeout_idle": "2s"})).await?;
+    let mark = house.daemon.scratch().join("runs");
+    let command = format!(
+        "(setsid sleep 600 >/dev/null 2>&1 &) ; (trap '' TERM INT HUP; sleep 600) >/dev/null 2>&1 & touch {}",
+        mark.display()
+    );
+    let text = format!(
+        "[[tool Bash {}]] [[late]] [[hang nobytes]]",
+        json!({"command": command})
+    );
+    let mut events = house.daemon.events("eng").await?;
+    let sent = house.daemon.send("eng", &text).await?;
+    events.until(|event| event.kind() == "tool_result").await?;
+    assert!(mark.exists());
+    assert!(house.daemon.children()?.len() >= 3, "{:?}", house.daemon.children()?);
+    let seen = events.until_end(turn_of(&sent)?).await?;
     let [error] = of_kind(&seen, "error")[..] else {
         panic!("{:?}", kinds(&seen))
     };

@@ -39,6 +39,8 @@ pub(super) struct Script {
     /// Pieces of the text and the pause before each.
     pub(super) slow: Option<(usize, Duration)>,
     pub(super) refusal: bool,
+    /// The faults come only when all tools have answered.
+    pub(super) late: bool,
 }
 
 impl Script {
@@ -70,7 +72,7 @@ impl Script {
         }
         if !matches!(
             name,
-            "reply" | "error" | "slow" | "hang" | "cut" | "refusal" | "thinking" | "big"
+            "reply" | "error" | "slow" | "hang" | "cut" | "late" | "refusal" | "thinking" | "big"
         ) {
             return Ok(None);
         }
@@ -82,6 +84,7 @@ impl Script {
             "big" => self.reply = Some(big(argument)?),
             "slow" => self.slow = Some(slow(argument)?),
             "refusal" => self.refusal = true,
+            "late" => self.late = true,
             "cut" => self.faults.push((Fault::Cut, times(argument)?.or(Some(1)))),
             "hang" => {
                 let (silent, count) = match argument.strip_prefix("nobytes") {
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn reads_every_directive_and_leaves_links_alone() {
-        let prompt = "Please see [[some/note]] [[reply fine]] [[slow 2x5ms]] [[thinking hm]] [[refusal]] [[cut]] \
+        let prompt = "Please see [[some/note]] [[reply fine]] [[slow 2x5ms]] [[thinking hm]] [[refusal]] [[late]] [[cut]] \
                       [[error 529 x2]] [[hang nobytes x1]] [[hang]] \
                       [[tool Bash {\"command\":\"[[ -f x ]] && echo hi\"}]] [[tool Read {\"file_path\":\"/x\"} ]] end";
         let overloaded = Fault::Error {
@@ -241,6 +244,7 @@ mod tests {
             reply: Some("fine".to_owned()),
             slow: Some((2, Duration::from_millis(5))),
             refusal: true,
+            late: true,
         };
         assert_eq!(Script::parse(prompt), Ok(expected));
     }
