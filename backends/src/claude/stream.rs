@@ -57,9 +57,9 @@ struct Block {
 /// All that was learned from the lines of one process.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    /// The session of the first `init`.
+    /// The session of the newest `init`.
     pub(super) session: Option<Uuid>,
-    /// The model of the first `init`.
+    /// The model of the newest `init`.
     pub(super) model: Option<String>,
     /// The model of the last message of the main conversation: another one may have stepped in.
     answered_by: Option<String>,

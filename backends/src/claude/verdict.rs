@@ -149,26 +149,68 @@ pub(super) fn not_started(code: FailureCode, detail: &str) -> Failure {
 /// What the CLI says when it does not know a session. The wording has changed before, so this is only one of two signs; the
 /// other is that the transcript is missing.
 pub(super) fn says_session_is_unknown(end: &Finished) -> bool {
-    let says = |text: &str| {
-        let text = text.to_lowercase();
-        [
-            "no conversation found",
-            "session not found",
-            "no session found",
-            "no session with",
-        ]
-        .iter()
-        .any(|words| text.contains(words))
-    };
-    says(&end.stderr)
+    session_is_unknown(&end.stderr)
         || end
             .stream
             .result
             .as_ref()
-            .is_some_and(|result| result.errors.iter().any(|error| says(error)))
+            .is_some_and(|result| result.errors.iter().any(|error| session_is_unknown(error)))
+}
+
+/// Whether a text says so, in the words of any version.
+fn session_is_unknown(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let near = |first: &str, gap: usize, second: &str| {
+        text.match_indices(first).any(|(at, _)| {
+            let rest = text[at + first.len()..].chars();
+            rest.take(gap + second.len()).collect::<String>().contains(second)
+        })
+    };
+    [
+        "no conversation found",
+        "session not found",
+        "no session found",
+        "no session with",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+        || near("conversation", 30, "not found")
+        || near("could not find", 20, "session")
 }
 
 /// What the CLI says when a new session has an id that was used before. The other sign is that the transcript is there.
 pub(super) fn says_session_is_taken(end: &Finished) -> bool {
     end.stderr.to_lowercase().contains("already in use")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::session_is_unknown;
+
+    #[test]
+    fn tc_sess_10_words_for_a_session_that_is_not_there() {
+        for text in [
+            "No conversation found with session ID: 00000000-0000-4000-8000-000000000001",
+            "no conversation found",
+            "Session not found",
+            "claude -p exited 1: Error: No session found for id abc",
+            "No session with that id",
+            "Could not find a session with that id",
+            "the conversation with that id was not found",
+        ] {
+            assert!(session_is_unknown(text), "{text}");
+        }
+        for text in [
+            "some other error",
+            "rate limit",
+            "",
+            "401 unauthorized",
+            "file not found",
+            "tag_scope_violation",
+            "could not find the file; the rest of the words is about another session",
+            "this conversation is about a file that its author says was not found",
+        ] {
+            assert!(!session_is_unknown(text), "{text}");
+        }
+    }
 }
