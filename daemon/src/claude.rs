@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_cannot_work_says_so() {
+    fn tc_exec_11_a_login_that_cannot_work_says_so() {
         let ended = NOW.parse::<Timestamp>().unwrap().as_millisecond();
         for (login, what) in [
             (

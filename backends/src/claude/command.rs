@@ -11,6 +11,9 @@ use super::locate::Probe;
 use super::options::ClaudeOptions;
 use crate::turn::{PromptMode, Session, TurnRequest};
 
+#[cfg(test)]
+mod cases;
+
 /// Marks every process of one daemon.
 pub(super) const INSTANCE_MARKER: &str = "REVEILLE_INSTANCE";
 /// Marks every process of one turn.

@@ -11,6 +11,8 @@ mod files;
 mod lines;
 mod locate;
 mod options;
+#[cfg(test)]
+mod reading;
 mod redact;
 mod stream;
 mod transcript;

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_variables_pass() {
+    fn tc_exec_7_only_listed_variables_pass() {
         let daemon = pairs(&[
             ("HOME", "/h"),
             ("PATH", "/p"),

@@ -53,7 +53,7 @@ async fn a_stop_is_an_interrupt_and_then_a_closed_stdin() {
 }
 
 #[tokio::test]
-async fn a_stopped_turn_is_accounted_and_its_session_goes_on() {
+async fn tc_exec_13_a_stopped_turn_is_accounted_and_its_session_goes_on() {
     let bench = Bench::new();
     let turn = first(&bench, "[[reply before]][[hang]]");
     let session = turn.session.id();

@@ -72,7 +72,7 @@ async fn a_version_that_records_the_system_prompt_is_told_not_to() {
 }
 
 #[tokio::test]
-async fn the_environment_is_made_from_nothing() {
+async fn tc_exec_7_the_environment_is_made_from_nothing() {
     let mut bench = Bench::with_script(SHOW);
     bench.options.base_env = [
         ("PATH", "/usr/bin:/bin"),
@@ -128,7 +128,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn files_are_private_and_a_stale_prompt_goes() {
+async fn tc_exec_10_files_are_private_and_a_stale_prompt_goes() {
     let bench = Bench::new();
     let (ctl, home) = (bench.dirs().ctl, bench.dirs().home);
     let prompt = ctl.join("system-prompt.txt");

@@ -2,6 +2,8 @@
 
 // `cfg(test)` tells Clippy that helpers outside of test functions are tests as well.
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod ending;
 #[cfg(test)]
 mod environment;

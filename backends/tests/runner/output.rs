@@ -66,7 +66,7 @@ impl Observer for Slow {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_reader_loses_nothing() {
+async fn tc_str_29_30_a_late_reader_loses_nothing() {
     let bench = Bench::new();
     let (keep, gate) = channel();
     let observer = Slow {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::support::{Bench, code, failure, notices, reply};
 
 #[tokio::test]
-async fn a_plain_turn_is_told_whole() {
+async fn tc_exec_1_a_plain_turn_is_told_whole() {
     let bench = Bench::new();
     let session = Uuid::new_v4();
     let mut turn = bench.turn("Good morning", Session::New(session));
@@ -52,7 +52,7 @@ async fn a_plain_turn_is_told_whole() {
 }
 
 #[tokio::test]
-async fn the_session_grows() {
+async fn tc_exec_2_the_session_grows() {
     let bench = Bench::new();
     let (first, _) = bench.say("one").await;
     let session = first.session.unwrap();
