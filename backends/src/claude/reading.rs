@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use super::failure::Redactor;
 use super::lines::{LINE_LIMIT, Line, Lines};
+use super::redact::Redactor;
 use super::stream::Stream;
 use super::verdict::{Finished, verdict};
 use crate::turn::{Event, FailureCode, Usage, Verdict};
@@ -53,7 +53,7 @@ fn judge(stream: Stream, code: i32, stderr: &str) -> Verdict {
         ending: None,
         stderr: stderr.to_owned(),
     };
-    verdict(&end, &Redactor::new([]))
+    verdict(&end, &Redactor::new())
 }
 
 fn ok(reply: &str) -> Verdict {

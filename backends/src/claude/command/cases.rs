@@ -37,6 +37,7 @@ fn turn() -> TurnRequest {
             wall: Duration::ZERO,
         },
         env: [].into(),
+        secrets: Vec::new(),
     }
 }
 
