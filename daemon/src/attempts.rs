@@ -114,3 +114,45 @@ pub(crate) async fn run(
         before = Some(outcome);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tc_retry_4_a_code_says_whether_a_failure_passes() {
+        use FailureCode as Code;
+        let passing = [
+            Code::Overloaded,
+            Code::RateLimited,
+            Code::ApiUnavailable,
+            Code::StartTimeout,
+        ];
+        for code in passing {
+            assert!(passes(code), "{code:?}");
+        }
+        for code in [
+            Code::Authentication,
+            Code::Billing,
+            Code::ModelNotFound,
+            Code::PromptTooLong,
+            Code::InvalidRequest,
+            Code::Refused,
+            Code::MaxTurns,
+            Code::Budget,
+            // They may have done anything, or would do the same again.
+            Code::IdleTimeout,
+            Code::WallTimeout,
+            Code::Crashed,
+            Code::BadArguments,
+            Code::ProgramMissing,
+            Code::SpawnFailed,
+            Code::Sandbox,
+            Code::BlankMessage,
+            Code::Storage,
+            Code::Unknown,
+        ] {
+            assert!(!passes(code), "{code:?}");
+        }
+    }
+}

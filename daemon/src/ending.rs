@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn thread_paths_do_not_collide() {
+    fn tc_key_1_thread_paths_do_not_collide() {
         let id = uuid::Uuid::from_u128(1);
         let path = |thread: ThreadKey| thread_path("eng", &thread, id);
         let subject = |text: &str| path(ThreadKey::Subject(text.into()));

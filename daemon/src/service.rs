@@ -252,6 +252,7 @@ impl Service {
             self.closing.clone(),
         ));
         warn_unconfined(&self.api);
+        warn_missing(&self.api.claude);
 
         let work = Work {
             instance: self.state.instance(),
@@ -351,6 +352,15 @@ impl Work<'_> {
         // A person may have mended what kept effects from being delivered.
         outbox.retry(None).await?;
         Ok(())
+    }
+}
+
+fn warn_missing(claude: &Claude) {
+    if !claude.is_there() {
+        tracing::warn!(
+            program = claude.config().program,
+            "Claude Code is not there: install it or set `[claude] program`; no turn can run until then. `reveille doctor` checks the rest"
+        );
     }
 }
 

@@ -455,7 +455,7 @@ async fn rename(daemon: &Daemon, from: &str, to: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_renamed_agent_keeps_its_line_and_its_conversation() -> Result<()> {
+async fn tc_reg_5_a_renamed_agent_keeps_its_line_and_its_conversation() -> Result<()> {
     let daemon = with_eng(quick()).await?;
     let (running, gate) = held(&daemon, "eng", "gate", "[[reply first]]").await?;
     let waits = daemon.send("eng", "[[reply second]]").await?;

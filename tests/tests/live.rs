@@ -47,7 +47,7 @@ impl Gate {
 }
 
 #[tokio::test]
-async fn events_are_numbered_and_a_turn_ends_once() -> Result<()> {
+async fn tc_ev_1_events_are_numbered_and_a_turn_ends_once() -> Result<()> {
     let daemon = with_eng().await?;
     let mut events = daemon.events("eng").await?;
     let mut seen = Vec::new();
@@ -280,7 +280,7 @@ async fn read_until(stream: &mut TcpStream, wanted: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_watcher_that_does_not_read_holds_nobody_up() -> Result<()> {
+async fn tc_ev_5_a_watcher_that_does_not_read_holds_nobody_up() -> Result<()> {
     let daemon = with_eng().await?;
     let mut slow = lazy(&daemon).await?;
     read_until(&mut slow, ": connected").await?;
@@ -330,7 +330,7 @@ async fn a_quiet_stream_gives_signs_of_life_and_says_goodbye() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_watcher_that_goes_away_is_forgotten() -> Result<()> {
+async fn tc_ev_5_a_watcher_that_goes_away_is_forgotten() -> Result<()> {
     let daemon = with_eng().await?;
     let open = || {
         let fds = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid()))?;

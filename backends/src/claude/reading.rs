@@ -438,3 +438,36 @@ async fn a_later_result_cannot_undo_a_success() {
     let (stream, _) = read_lines(&[says(&json!([text("hi")])), result(), error_result("a task ended")]).await;
     assert_eq!(judge(stream, 0, ""), ok("hi"));
 }
+
+#[tokio::test]
+async fn tc_retry_4_the_structured_fields_decide_and_not_the_words() {
+    use FailureCode as Code;
+    let cases = [
+        (json!(529), "API Error: 529 Overloaded", Code::Overloaded),
+        (json!(503), "503 Service Unavailable", Code::ApiUnavailable),
+        (json!(502), "Bad Gateway", Code::ApiUnavailable),
+        (json!(500), "Internal Server Error", Code::ApiUnavailable),
+        (json!(408), "ETIMEDOUT", Code::ApiUnavailable),
+        (json!(429), "429 rate limit exceeded", Code::RateLimited),
+        (json!(401), "401 unauthorized", Code::Authentication),
+        (json!(400), "400 bad request", Code::InvalidRequest),
+        // Words of passing failures in what is none of them.
+        (
+            json!(400),
+            "the tool timed out after 500 ms: overloaded",
+            Code::InvalidRequest,
+        ),
+        (json!(null), "temporarily 503", Code::Unknown),
+        (json!(null), "tag_scope_violation", Code::Unknown),
+    ];
+    for (status, said, expected) in cases {
+        let mut line = error_result(said);
+        line["api_error_status"] = status;
+        let (stream, _) = read_lines(&[init(), line]).await;
+        assert_eq!(code(&judge(stream, 1, "")), expected, "{said}");
+    }
+    // A connection that broke has no status; the CLI's word says what it was.
+    let word = json!({"type": "assistant", "error": "server_error", "message": {"id": "a", "model": "<synthetic>", "content": []}});
+    let (stream, _) = read_lines(&[init(), word, error_result("socket hang up (ECONNRESET)")]).await;
+    assert_eq!(code(&judge(stream, 1, "")), Code::ApiUnavailable);
+}

@@ -62,7 +62,7 @@ async fn waiting(daemon: &Daemon) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn a_wrong_definition_says_so_once_and_is_mended_by_an_edit() -> Result<()> {
+async fn tc_reg_6_a_wrong_definition_says_so_once_and_is_mended_by_an_edit() -> Result<()> {
     let daemon = with_eng().await?;
     let wrong = json!({
         "name": "bad one", "backend": "magic", "mode": "chaos", "model": "has space", "workspace": "here",
@@ -129,7 +129,7 @@ async fn an_idle_daemon_writes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_older_definition_keeps_a_name_and_the_newer_says_why() -> Result<()> {
+async fn tc_reg_7_the_older_definition_keeps_a_name_and_the_newer_says_why() -> Result<()> {
     let daemon = with_eng().await?;
     let old = daemon.agents().await?[0]["note_id"].clone();
     let old = old.as_str().context("an agent has a note")?;
@@ -163,7 +163,7 @@ async fn the_older_definition_keeps_a_name_and_the_newer_says_why() -> Result<()
 }
 
 #[tokio::test]
-async fn a_message_note_that_names_no_agent_says_so() -> Result<()> {
+async fn tc_pend_2_a_message_note_that_names_no_agent_says_so() -> Result<()> {
     let daemon = with_eng().await?;
     for (path, metadata) in [
         ("Inbox/nobody", json!({})),
@@ -193,7 +193,7 @@ async fn a_message_note_that_names_no_agent_says_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_message_for_an_agent_to_be_waits_for_it() -> Result<()> {
+async fn tc_pend_1_8_a_message_for_an_agent_to_be_waits_for_it() -> Result<()> {
     let daemon = with_eng().await?;
     let ghost = json!({ "agent": "ghost" });
     let sent = message_note(&daemon, "Inbox/early", "[[reply at last]]", &ghost).await?;
@@ -215,11 +215,19 @@ async fn a_message_for_an_agent_to_be_waits_for_it() -> Result<()> {
         Some("at last")
     );
     assert_eq!(waiting(&daemon).await?, json!([]));
-    says_nothing(&daemon, "Inbox/early").await
+    says_nothing(&daemon, "Inbox/early").await?;
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    let answers = journal.notes.iter().filter(|note| note.is_outbound());
+    let answered: Vec<_> = answers
+        .filter(|note| note.text("agent") == "ghost")
+        .map(|note| note.text("in_reply_to"))
+        .collect();
+    assert_eq!(answered, [sent.id]);
+    Ok(())
 }
 
 #[tokio::test]
-async fn messages_of_a_removed_agent_wait_for_its_return() -> Result<()> {
+async fn tc_pend_6_messages_of_a_removed_agent_wait_for_its_return() -> Result<()> {
     let daemon = with_eng().await?;
     let gate = daemon.state_dir().join("gate");
     let hold = format!(

@@ -34,7 +34,7 @@ async fn refused(daemon: &Daemon, agent: &str, body: &[u8], status: u16, code: &
 }
 
 #[tokio::test]
-async fn an_unknown_agent_is_answered_with_those_that_exist() -> Result<()> {
+async fn tc_reg_4_an_unknown_agent_is_answered_with_those_that_exist() -> Result<()> {
     let daemon = with_eng().await?;
     daemon.create_agent("ops", "You operate.").await?;
     let told = refused(&daemon, "engg", br#"{"text":"hello"}"#, 404, "unknown_agent").await?;

@@ -26,6 +26,11 @@ async fn health(daemon: &Daemon) -> Result<Value> {
     Ok(json!([health["status"], health["dependencies"]]))
 }
 
+/// How many starts have warned in the log that it is missing.
+fn warnings(daemon: &Daemon) -> Result<usize> {
+    Ok(daemon.log()?.matches("no turn can run until then").count())
+}
+
 /// The check of that name from `doctor --json`, and the exit code.
 async fn doctor(daemon: &Daemon, check: &str) -> Result<(i32, Value)> {
     let ran = daemon.run(["doctor", "--json"]).await?;
@@ -36,9 +41,9 @@ async fn doctor(daemon: &Daemon, check: &str) -> Result<(i32, Value)> {
 }
 
 #[tokio::test]
-async fn a_missing_cli_is_told_and_needs_no_restart_once_it_is_there() -> Result<()> {
+async fn tc_pf_1_3_7_a_missing_cli_is_told_and_needs_no_restart_once_it_is_there() -> Result<()> {
     let path = TempDir::new()?;
-    let daemon = Daemon::builder()
+    let mut daemon = Daemon::builder()
         .env("REVEILLE_CLAUDE__PROGRAM", "claude")
         .env("REVEILLE_CLAUDE__ENV__ANTHROPIC_API_KEY", "dummy")
         .env("PATH", path.path())
@@ -47,6 +52,7 @@ async fn a_missing_cli_is_told_and_needs_no_restart_once_it_is_there() -> Result
     daemon.create_agent("eng", "You are an engineer.").await?;
     let missing = json!(["degraded", { "ok": false, "missing": ["claude"] }]);
     assert_eq!(health(&daemon).await?, missing);
+    assert_eq!(warnings(&daemon)?, 1);
     let (code, check) = doctor(&daemon, "claude").await?;
     assert_eq!((code, &check["level"]), (1, &json!("error")), "{check}");
     assert!(
@@ -89,6 +95,9 @@ async fn a_missing_cli_is_told_and_needs_no_restart_once_it_is_there() -> Result
     );
     let (_, check) = doctor(&daemon, "claude").await?;
     assert_eq!(check["level"], "ok", "{check}");
+    // A start that finds it has nothing to warn of.
+    daemon.restart().await?;
+    assert_eq!(warnings(&daemon)?, 1);
 
     // And away again, while it runs.
     std::fs::remove_file(path.path().join("claude"))?;
@@ -100,7 +109,7 @@ async fn a_missing_cli_is_told_and_needs_no_restart_once_it_is_there() -> Result
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_claude_is_told_from_a_missing_one() -> Result<()> {
+async fn tc_pf_5_a_program_that_is_not_claude_is_told_from_a_missing_one() -> Result<()> {
     let path = TempDir::new()?;
     let program = path.path().join("claude");
     std::fs::write(&program, "#!/bin/sh\necho 'command not understood' >&2\nexit 3\n")?;

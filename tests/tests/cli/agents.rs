@@ -121,7 +121,7 @@ async fn a_link_of_open_signs_in_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn doctor_checks_everything() -> Result<()> {
+async fn tc_pf_4_doctor_checks_everything() -> Result<()> {
     let daemon = with_eng().await?;
     // The address of the configuration is the daemon's own here, so the port of the tests' machine does not matter.
     let mut command = daemon.cli(["doctor", "--json"]).await?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{Daemon, JournalTurn};
+use reveille_tests::daemon::{Daemon, JournalTurn, LIMIT};
 use reveille_tests::daemon::{Event, State};
 use serde_json::{Value, json};
 
@@ -156,7 +156,9 @@ async fn tc_drain_6_reports_are_worked_on_in_their_order_like_any_message() -> R
         });
         letter(&daemon, &format!("Inbox/{name}"), &logged(&daemon, name), &report).await?;
     }
-    let journal = whole(&daemon).await?;
+    // Nobody had asked for these reports, so only what must be so at any time is looked at.
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    assert_eq!(journal.violations_at_any_time(), Vec::<String>::new());
     assert_eq!(log(&daemon)?, one_after_the_other(&names));
     let replies = answers(&journal, "eng");
     let last: Vec<_> = texts(&replies)

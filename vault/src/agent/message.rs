@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_never_wake() {
+    fn tc_in_5_answers_never_wake() {
         for (tags, metadata, expected) in [
             (vec!["agent/message/inbound"], json!({}), true),
             (vec!["#agent/message/inbound"], json!({}), true),
@@ -383,6 +383,48 @@ mod tests {
             ),
         ] {
             assert_eq!(Inbound::wakes(&note(&tags, metadata)), expected, "{tags:?}");
+        }
+    }
+
+    #[test]
+    fn tc_in_6_marks_of_a_hand_over_are_written_as_text_and_read_back() {
+        let message = Inbound {
+            text: "hello".into(),
+            reply_to: Some("boss".into()),
+            correlation_id: Some("c".into()),
+            delegation_depth: 2,
+            ..Inbound::blank("eng".into())
+        };
+        let new = rendered(&message);
+        let marks = ["reply_to", "correlation_id", "delegation_depth"].map(|key| new.metadata[key].clone());
+        assert_eq!(marks, [json!("boss"), json!("c"), json!("2")]);
+        assert_eq!(Inbound::parse(&note(&[tag::INBOUND], json!(new.metadata))), Ok(message));
+    }
+
+    #[test]
+    fn tc_in_7_a_blank_subject_is_none() {
+        for (metadata, expected) in [
+            (json!({}), None),
+            (json!({"subject": ""}), None),
+            (json!({"subject": " \n "}), None),
+            (json!({"subject": 7}), None),
+            (json!({"subject": "launch-blockers"}), Some("launch-blockers")),
+            (json!({"subject": "  launch blockers "}), Some("launch blockers")),
+            // The older word; the newer one goes first.
+            (json!({"thread": "old"}), Some("old")),
+            (json!({"subject": " ", "thread": "old"}), Some("old")),
+            (json!({"subject": "new", "thread": "old"}), Some("new")),
+        ] {
+            let mut all = metadata.clone();
+            all["agent"] = json!("eng");
+            let message = Inbound::parse(&note(&[tag::INBOUND], all)).unwrap();
+            assert_eq!(message.subject.as_deref(), expected, "{metadata}");
+            let written = message.render(NoteId::new("n1").unwrap(), "2026-01-01T00:00:00Z".parse().unwrap());
+            assert_eq!(
+                written.metadata.get("subject"),
+                expected.map(Value::from).as_ref(),
+                "{metadata}"
+            );
         }
     }
 
