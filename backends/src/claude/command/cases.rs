@@ -38,6 +38,7 @@ fn turn() -> TurnRequest {
         },
         env: [].into(),
         secrets: Vec::new(),
+        readable: Vec::new(),
     }
 }
 
@@ -156,7 +157,7 @@ fn tc_exec_9a_9c_what_a_child_may_write() {
     let own = [turn.dirs.home.clone(), turn.dirs.tmp.clone()];
     for cwd in ["/c/work", "/srv/project"] {
         turn.dirs.cwd = cwd.into();
-        let access = access(&turn.dirs);
+        let access = access(&turn);
         assert_eq!(access.writable, [&[turn.dirs.cwd.clone()], &own[..]].concat());
         assert_eq!(access.readable, [turn.dirs.ctl.clone()]);
     }
