@@ -125,6 +125,18 @@ impl Claude {
         }
     }
 
+    /// Names the credential that there is, without telling it: another answer means that somebody has signed in anew.
+    #[must_use]
+    pub(crate) fn credential_mark(&self) -> String {
+        match self.sign_in() {
+            SignIn::Login(file) => {
+                let stamp = std::fs::metadata(&file).and_then(|meta| Ok((meta.len(), meta.modified()?)));
+                format!("{} {stamp:?}", file.display())
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
     /// The login of the user's own CLI.
     fn login_file(&self) -> Option<PathBuf> {
         let own = self.environment.get(OsStr::new("CLAUDE_CONFIG_DIR")).map(PathBuf::from);

@@ -1,7 +1,7 @@
 //! Agents that wait because of a limit, or of something that an operator must mend. The queue keeps the pause; this ends the
 //! ones that end by themselves.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,10 +9,13 @@ use reveille_queue::{ChannelName, Pause, Queue, QueueError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::claude::Claude;
 use crate::worker::Workers;
 
-/// Pauses that a start ends: whoever started the daemon again may well have mended the cause, and the next turn tells.
-const MENDED_BY_A_START: [&str; 2] = ["authentication", "billing"];
+/// Pauses that a start ends, or another credential: the cause may well be mended, and the next turn tells.
+const MENDED_BY_SIGN_IN: [&str; 2] = ["authentication", "billing"];
+/// How often it is looked for another credential while an agent waits for one.
+const LOOK_FOR_SIGN_IN: Duration = Duration::from_secs(5);
 /// How often the clock is looked at while a pause has an end: timers do not count the time that a machine sleeps.
 const LOOK: Duration = Duration::from_secs(60);
 /// Pause after the queue could not be read.
@@ -22,15 +25,20 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Pauses {
     queue: Arc<dyn Queue>,
+    claude: Arc<Claude>,
+    /// The credential that was refused last.
+    refused: Arc<Mutex<Option<String>>>,
     changed: Arc<Notify>,
 }
 
 impl Pauses {
-    /// Over a queue.
+    /// Over a queue; `claude` tells which credential there is.
     #[must_use]
-    pub(crate) fn new(queue: Arc<dyn Queue>) -> Self {
+    pub(crate) fn new(queue: Arc<dyn Queue>, claude: Arc<Claude>) -> Self {
         Self {
             queue,
+            claude,
+            refused: Arc::default(),
             changed: Arc::default(),
         }
     }
@@ -38,6 +46,9 @@ impl Pauses {
     /// Makes an agent wait. When that cannot be written down, its next turn meets the same limit again.
     pub(crate) async fn begin(&self, channel: &ChannelName, pause: Pause) {
         tracing::warn!(%channel, code = pause.code, reason = pause.reason, until = ?pause.until, "the agent waits");
+        if MENDED_BY_SIGN_IN.contains(&pause.code.as_str()) {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.claude.credential_mark());
+        }
         if let Err(error) = self.queue.pause(channel, pause).await {
             tracing::error!(%error, %channel, "the pause is not on disk");
         }
@@ -54,6 +65,12 @@ impl Pauses {
         }
         let mut known = Vec::new();
         loop {
+            // What waits no more is woken below, as all that was known to wait.
+            if self.has_another_login()
+                && let Err(error) = self.mend().await
+            {
+                tracing::error!(%error, "agents that wait for a sign-in go on waiting; resume them by hand");
+            }
             let pause = match self.queue.pauses().await {
                 Ok(now) => {
                     let over: Vec<String> = over(&known, &now).map(ToString::to_string).collect();
@@ -80,11 +97,17 @@ impl Pauses {
         }
     }
 
+    /// Whether the credential is another one than the one that was refused.
+    fn has_another_login(&self) -> bool {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.take_if(|mark| *mark != self.claude.credential_mark()).is_some()
+    }
+
     /// The channels that wait no more.
     async fn mend(&self) -> Result<Vec<String>, QueueError> {
         let mut mended = Vec::new();
         for (channel, _) in self.queue.pauses().await? {
-            if self.queue.resume(&channel, &MENDED_BY_A_START).await? {
+            if self.queue.resume(&channel, &MENDED_BY_SIGN_IN).await? {
                 mended.push(channel.to_string());
             }
         }
@@ -102,7 +125,12 @@ fn over<'a>(before: &'a [(ChannelName, Pause)], now: &[(ChannelName, Pause)]) ->
 
 /// `None`: no pause ends by itself.
 fn next_look(pauses: &[(ChannelName, Pause)]) -> Option<Duration> {
-    let until = pauses.iter().filter_map(|(_, pause)| pause.until).min()?;
-    let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default(); // silent-ok: it is over
-    Some(left.clamp(Duration::from_millis(10), LOOK))
+    let signs_in = |(_, pause): &(ChannelName, Pause)| MENDED_BY_SIGN_IN.contains(&pause.code.as_str());
+    let sign_in = pauses.iter().any(signs_in).then_some(LOOK_FOR_SIGN_IN);
+    let until = pauses.iter().filter_map(|(_, pause)| pause.until).min();
+    let end = until.map(|until| {
+        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default(); // silent-ok: it is over
+        left.clamp(Duration::from_millis(10), LOOK)
+    });
+    sign_in.into_iter().chain(end).min()
 }

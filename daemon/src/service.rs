@@ -129,7 +129,7 @@ impl Options {
             lease: config.queue.lease.0,
             limits: config.limits.clone(),
             reservations: Reservations::default(),
-            pauses: Pauses::new(Arc::clone(&queue)),
+            pauses: Pauses::new(Arc::clone(&queue), Arc::clone(&claude)),
             passes: passes.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());

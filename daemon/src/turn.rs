@@ -199,10 +199,17 @@ impl Run<'_> {
     }
 
     /// A failure that every next message would meet too makes the agent wait until somebody has acted.
-    async fn pause_after(&self, failure: &FailureRecord) {
+    async fn pause_after(&self, failure: &mut FailureRecord) {
         let now = Timestamp::now();
         let until = match failure.code.as_str() {
-            "authentication" | "billing" => None,
+            "authentication" | "billing" => {
+                failure.next_step.push_str(&format!(
+                    " Until then the agent waits: it goes on by itself once there is another login, or with `reveille agent \
+                     resume {}`.",
+                    self.channel()
+                ));
+                None
+            }
             DAY_BUDGET => Some(limits::tomorrow(now)),
             _ => return,
         };

@@ -157,6 +157,41 @@ async fn a_refused_credential_makes_the_agent_wait_until_a_start() -> Result<()>
     Ok(())
 }
 
+/// A login of Claude Code that ends so many seconds from now.
+fn log_in(daemon: &Daemon, seconds: i64) -> Result<()> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let ends = (i64::try_from(now.as_secs())? + seconds) * 1000;
+    let login = json!({"claudeAiOauth": {"accessToken": "not-a-real-token", "expiresAt": ends}});
+    let dir = daemon.scratch().join(".claude");
+    std::fs::create_dir_all(&dir)?;
+    Ok(std::fs::write(dir.join(".credentials.json"), login.to_string())?)
+}
+
+#[tokio::test]
+async fn an_agent_without_a_login_goes_on_once_there_is_another_one() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let program = dir.path().join("claude");
+    let daemon = with_eng(Daemon::builder().env("REVEILLE_CLAUDE__PROGRAM", &program)).await?;
+    // The stand-in under another name, so that it needs a login.
+    let binary = std::fs::read_link(format!("/proc/{}/exe", daemon.pid()))?;
+    std::fs::write(
+        &program,
+        format!("#!/bin/sh\nexec {} stand-in \"$@\"\n", binary.display()),
+    )?;
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    log_in(&daemon, -60)?;
+    let refused = told(&daemon, "eng", "[[reply never]]").await?;
+    assert_eq!(refused.error.context("an error")?["code"], "authentication");
+    let waits = daemon.send("eng", "[[reply signed in]]").await?;
+    log_in(&daemon, 3600)?;
+    assert_eq!(
+        daemon.wait_turn("eng", &waits).await?.reply.as_deref(),
+        Some("signed in")
+    );
+    whole(&daemon).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_day_that_is_used_up_makes_the_agent_wait() -> Result<()> {
     let daemon = quick().start().await?;
