@@ -291,6 +291,13 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn turn_of(&self, vault: &str, note: &str) -> Result<Option<Turn>, QueueError>;
 
+    /// Turns whose identity, as 32 hexadecimal digits, begins or ends with `part`: `most` of them at most, looked for among
+    /// the newest 100 000. Nothing for a part that is no hexadecimal text.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn turns_called(&self, part: &str, most: u32) -> Result<Vec<Uuid>, QueueError>;
+
     /// The newest settled turns of a channel, newest first.
     ///
     /// # Errors

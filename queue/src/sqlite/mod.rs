@@ -394,6 +394,11 @@ impl Queue for SqliteQueue {
             .next())
     }
 
+    async fn turns_called(&self, part: &str, most: u32) -> Result<Vec<Uuid>, QueueError> {
+        let part = part.to_owned();
+        self.read(move |connection| rows::called(connection, &part, most)).await
+    }
+
     async fn settled(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Turn>, QueueError> {
         let rest = "WHERE t.channel = ? AND t.settled_at IS NOT NULL ORDER BY t.settled_at DESC, t.seq DESC LIMIT ?";
         self.turns(rest, vec![channel.as_str().to_owned().into(), i64::from(limit).into()])

@@ -184,6 +184,20 @@ pub(super) fn sum(column: &str) -> String {
     )
 }
 
+/// Turns by a part of their identity. Identities are made in order of time, so their index ends with the newest.
+pub(super) fn called(connection: &Connection, part: &str, most: u32) -> Result<Vec<Uuid>, Fault> {
+    if part.is_empty() || !part.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(Vec::new());
+    }
+    collect(
+        connection,
+        "SELECT id FROM (SELECT id FROM turns ORDER BY id DESC LIMIT 100000) \
+         WHERE hex(id) LIKE ?1 || '%' OR hex(id) LIKE '%' || ?1 LIMIT ?2",
+        params![part, most],
+        |row| Ok(row.get(0)?),
+    )
+}
+
 /// All rows of a query, each through `read`.
 pub(super) fn collect<T>(
     connection: &Connection,

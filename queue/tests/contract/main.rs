@@ -205,6 +205,7 @@ macro_rules! contract {
                     settled_turns_come_newest_first
                     a_turn_is_found_by_its_message
                     a_turn_is_listed_with_those_that_joined_it
+                    a_turn_is_found_by_a_part_of_its_identity
                     conversations_come_oldest_first
                 }
                 watch {

@@ -162,6 +162,26 @@ pub(crate) async fn a_turn_is_listed_with_those_that_joined_it<F: Factory>(stora
     assert_eq!(queue.company(Uuid::from_u128(404)).await.unwrap(), []);
 }
 
+pub(crate) async fn a_turn_is_found_by_a_part_of_its_identity<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let turns = accept(&queue, &lane("echo"), &["1", "2", "3"]).await;
+    let called = async |part: &str, most: u32| queue.turns_called(part, most).await.unwrap();
+    for turn in &turns {
+        let digits = turn.simple().to_string();
+        assert_eq!(called(&digits, 9).await, [*turn]);
+        assert_eq!(called(&digits[20..].to_uppercase(), 9).await, [*turn]);
+    }
+    // All three were made within the same minutes.
+    let mut beginning = called(&turns[0].simple().to_string()[..6], 9).await;
+    beginning.sort();
+    assert_eq!(beginning, turns);
+    assert_eq!(called(&turns[0].simple().to_string()[..6], 2).await.len(), 2);
+    let nothing: [Uuid; 0] = [];
+    for part in ["", "%", "_", "ffffffffffff", "no digits"] {
+        assert_eq!(called(part, 9).await, nothing, "{part}");
+    }
+}
+
 pub(crate) async fn conversations_come_oldest_first<F: Factory>(storage: &F) {
     let queue = storage.open();
     let lanes = [subject("echo", "z"), lane("echo"), subject("echo", "a")];
