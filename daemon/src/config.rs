@@ -142,12 +142,15 @@ impl Default for Retention {
 pub(crate) struct Queue {
     /// How long a claim holds without a sign of life of its worker.
     pub(crate) lease: Span,
+    /// Most messages that may wait for one agent; more are refused at the door. What is in a vault already is always taken.
+    pub(crate) max_waiting: u32,
 }
 
 impl Default for Queue {
     fn default() -> Self {
         Self {
             lease: Span(Duration::from_secs(60)),
+            max_waiting: 10_000,
         }
     }
 }
@@ -374,6 +377,12 @@ impl Config {
             return Err(ConfigError::Wrong {
                 origin: "[limits]".into(),
                 message,
+            });
+        }
+        if config.queue.max_waiting == 0 {
+            return Err(ConfigError::Wrong {
+                origin: "[queue]".into(),
+                message: "max_waiting must be at least 1; to stop agents, pause them".into(),
             });
         }
         Ok(config)

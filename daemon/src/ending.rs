@@ -4,19 +4,16 @@ use jiff::Timestamp;
 use reveille_backends::{Failure, Remedy, TurnOutcome, Usage, Verdict};
 use reveille_queue::{SessionUpdate, Spend, State, ThreadKey};
 use reveille_vault::NoteId;
-use reveille_vault::agent::{Callback, Inbound, Outbound, OutboundKind, ThreadRecord, ThreadStatus, slug};
+use reveille_vault::agent::{Inbound, Outbound, OutboundKind, ThreadRecord, ThreadStatus, slug};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::effects::{Effect, derived};
+use crate::effects::Effect;
 use crate::inbox::shown;
-use crate::limits::DEPTH_MAX;
 use crate::live::Milestone;
 use crate::record::{FailureRecord, TurnRecord};
+use crate::report::{Outcome, Report};
 use crate::turn::Run;
-
-/// Characters of the reason in a failure note.
-const REASON_CHARS: usize = 240;
 
 /// The end of a turn.
 pub(crate) struct Ending {
@@ -176,7 +173,7 @@ impl Ending {
 }
 
 /// Where the thread note of a conversation is made. People may move it: it is found by its identity.
-fn thread_path(agent: &str, thread: &ThreadKey, conversation: uuid::Uuid) -> String {
+pub(crate) fn thread_path(agent: &str, thread: &ThreadKey, conversation: uuid::Uuid) -> String {
     let leaf = match thread {
         ThreadKey::Main => agent.to_owned(),
         ThreadKey::Single(_) => conversation.to_string(),
@@ -195,12 +192,6 @@ fn thread_path(agent: &str, thread: &ThreadKey, conversation: uuid::Uuid) -> Str
         }
     };
     format!("Threads/{agent}/{leaf}")
-}
-
-/// What a failure note says.
-fn failure_text(failure: &FailureRecord) -> String {
-    let reason = shown(&failure.message, REASON_CHARS);
-    format!("⚠️ I could not finish this turn: {reason}\n\n{}", failure.next_step)
 }
 
 impl Run<'_> {
@@ -287,24 +278,30 @@ impl Run<'_> {
         }
     }
 
+    /// Calls `with` for one of the turn's messages, each with its own turn's identity.
+    fn report<T>(&self, at: Timestamp, (turn, message): (Uuid, &Inbound), with: impl FnOnce(&Report<'_>) -> T) -> T {
+        let (claim, agent) = (self.claim(), &self.definition().name);
+        with(&Report {
+            turn,
+            agent,
+            thread: claim.conversation.id,
+            vault: &claim.message.vault,
+            note: &claim.message.note,
+            message,
+            chain: &self.chain_of(turn),
+            thread_path: &self.thread().path,
+            at,
+        })
+    }
+
     fn outbound(&self, ending: &Ending) -> Option<Outbound> {
-        let (text, kind) = match (&ending.record.failure, &ending.record.reply) {
-            (Some(failure), _) => (failure_text(failure), OutboundKind::Failure),
-            (None, Some(reply)) if !reply.is_empty() => (reply.clone(), OutboundKind::Reply),
-            _ => return None,
-        };
-        let turn = self.claim().lease.turn;
-        Some(Outbound {
-            id: derived(turn, "outbound"),
-            agent: self.definition().name.clone(),
-            text,
-            kind,
-            code: ending.record.failure.as_ref().map(|failure| failure.code.clone()),
-            next_step: ending.record.failure.as_ref().map(|failure| failure.next_step.clone()),
-            in_reply_to: self.claim().message.note.clone(),
-            turn: turn.to_string(),
-            thread: self.claim().conversation.id.to_string(),
-            at: ending.at,
+        let asked = self.messages().next()?;
+        self.report(ending.at, asked, |report| {
+            match (&ending.record.failure, &ending.record.reply) {
+                (Some(failure), _) => Some(report.failure(failure)),
+                (None, Some(reply)) if !reply.is_empty() => Some(report.reply(reply.clone())),
+                _ => None,
+            }
         })
     }
 
@@ -313,21 +310,8 @@ impl Run<'_> {
         &self,
         ending: &Ending,
         reply: Option<&Outbound>,
-        (turn, asked): (Uuid, &Inbound),
+        asked: (Uuid, &Inbound),
     ) -> Result<Option<Effect>, String> {
-        let Some(requester) = &asked.reply_to else {
-            return Ok(None);
-        };
-        let depth = asked.delegation_depth;
-        if depth >= DEPTH_MAX {
-            return Err(format!(
-                "{requester} was not told: the chain of hand-overs has reached its limit of {DEPTH_MAX}"
-            ));
-        }
-        if !self.knows(requester) {
-            return Err(format!("{requester} was not told: there is no agent of that name"));
-        }
-        let name = &self.definition().name;
         let status = if ending.refused {
             "refused"
         } else {
@@ -339,30 +323,17 @@ impl Run<'_> {
             State::Error => "finished with an error".to_owned(),
             other => format!("did not finish ({})", other.as_str()),
         };
-        let message = Inbound {
-            text: format!("[callback] {name} {how}. The metadata of this note links its thread and its reply."),
-            sender: format!("callback:{name}"),
-            correlation_id: asked.correlation_id.clone(),
-            delegation_depth: depth + 1,
-            chain: Some(self.chain_of(turn)),
-            callback: Some(Callback {
-                status: status.to_owned(),
-                source_channel: name.clone(),
-                source_thread: Some(self.claim().conversation.id.to_string()),
-                source_message: reply
-                    .filter(|note| note.kind == OutboundKind::Reply)
-                    .map(|note| note.id.to_string()),
-            }),
-            ..Inbound::blank(requester.clone())
+        let outcome = Outcome {
+            status,
+            how: &how,
+            has_thread: true,
+            reply: reply
+                .filter(|note| note.kind == OutboundKind::Reply)
+                .map(|note| &note.id),
         };
-        let id = derived(turn, "callback");
-        Ok(Some(Effect::Callback {
-            vault: self.vault(),
-            id,
-            at: ending.at,
-            message,
-            thread_path: Some(self.thread().path),
-        }))
+        self.report(ending.at, asked, |report| {
+            report.callback(&outcome, |name| self.knows(name))
+        })
     }
 
     /// Everything that must happen now, in order: the thread, the reply, the words to the requesters.
@@ -411,21 +382,6 @@ mod tests {
         ] {
             assert_eq!(nano_usd(usd), expected);
         }
-    }
-
-    #[test]
-    fn a_failure_note_gives_a_short_reason_and_the_next_step() {
-        let failure = |message: String| FailureRecord {
-            code: "rate_limited".into(),
-            message,
-            next_step: "Wait.".into(),
-            remedy: Remedy::Retry,
-        };
-        let text = failure_text(&failure("Too much.".into()));
-        assert_eq!(text, "⚠️ I could not finish this turn: Too much.\n\nWait.");
-        let (whole, long) = ("é".repeat(240), "é".repeat(241));
-        assert!(failure_text(&failure(whole.clone())).contains(&format!(": {whole}\n\nWait.")));
-        assert!(failure_text(&failure(long)).contains(&format!(": {whole}…\n\nWait.")));
     }
 
     #[test]

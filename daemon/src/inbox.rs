@@ -40,6 +40,8 @@ pub(crate) struct Inbox {
     pub(crate) workers: Workers,
     /// How far the feeds are.
     pub(crate) progress: Progress,
+    /// Most messages that may wait for one agent when another comes through the door.
+    pub(crate) max_waiting: u32,
 }
 
 /// How far the feed of each vault is: everything up to the cursor is accepted. Cheap to clone.

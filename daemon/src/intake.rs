@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use reveille_queue::{ChannelName, InvalidName};
 use reveille_transports::{Incoming, Intake, Refusal, Taken};
 use reveille_vault::agent::{Inbound, MessageMode};
 use reveille_vault::{Key, NewAttachment, NewNote, NoteId, Vault, VaultError};
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use crate::crash;
 use crate::inbox::Inbox;
+use crate::registry::Agent;
 
 /// Namespace of notes that are named by their sender's idempotency key.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2b1f_9a64_7c3d_4e55_8d0e_6f20_9b7c_4d02);
@@ -16,34 +18,6 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x2b1f_9a64_7c3d_4e55_8d0e_6f20_9b7c_4d0
 #[async_trait]
 impl Intake for Inbox {
     async fn take(&self, message: Incoming) -> Result<Taken, Refusal> {
-        if message.text.trim().is_empty() {
-            return Err(Refusal::Blank);
-        }
-        let Some(agent) = self.registry.get(&message.agent) else {
-            let listed = self
-                .registry
-                .list()
-                .into_iter()
-                .find(|listed| listed.name == message.agent);
-            if let Some(listed) = listed {
-                return Err(Refusal::BrokenAgent {
-                    agent: message.agent,
-                    problems: listed.stamp.detail,
-                });
-            }
-            return Err(Refusal::UnknownAgent {
-                agent: message.agent,
-                agents: self.registry.names(),
-            });
-        };
-        let id = match &message.idempotency_key {
-            Some(key) => {
-                let name = format!("{}\n{key}", message.agent);
-                NoteId::new(Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string())
-                    .map_err(|error| Refusal::Invalid(error.to_string()))?
-            }
-            None => NoteId::generate(),
-        };
         let link = message.link;
         let inbound = Inbound {
             text: message.text,
@@ -57,16 +31,50 @@ impl Intake for Inbox {
             delegated_by: link.and_then(|link| link.turn),
             ..Inbound::blank(message.agent)
         };
+        let files = message.attachments.into_iter().map(NewAttachment::of).collect();
+        self.put(&inbound, files, message.idempotency_key.as_deref(), None)
+            .await
+    }
+}
+
+impl Inbox {
+    /// Stores a message durably as an inbound note with these files. `resend_of` is the note that it repeats.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then nothing is stored.
+    pub(crate) async fn put(
+        &self,
+        message: &Inbound,
+        attachments: Vec<NewAttachment>,
+        key: Option<&str>,
+        resend_of: Option<&str>,
+    ) -> Result<Taken, Refusal> {
+        if message.text.trim().is_empty() {
+            return Err(Refusal::Blank);
+        }
+        let agent = self.agent(&message.agent)?;
+        let id = match key {
+            Some(key) => {
+                let name = format!("{}\n{key}", message.agent);
+                NoteId::new(Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string())
+                    .map_err(|error| Refusal::Invalid(error.to_string()))?
+            }
+            None => NoteId::generate(),
+        };
+        self.make_room(&*agent.vault, &message.agent, key.map(|_| &id)).await?;
         let vault = agent.vault.name().to_owned();
         // One write: the message is never there without its files.
-        let note = NewNote {
-            attachments: message.attachments.into_iter().map(NewAttachment::of).collect(),
-            ..inbound.render(id.clone(), Timestamp::now())
+        let mut note = NewNote {
+            attachments,
+            ..message.render(id.clone(), Timestamp::now())
         };
+        if let Some(original) = resend_of {
+            note.metadata.insert("resend_of".into(), original.into());
+        }
         match agent.vault.create(note).await {
             Ok(_) => {}
             // The same key again is the same message.
-            Err(VaultError::IdTaken { .. }) => same_message(&*agent.vault, &id, &inbound).await?,
+            Err(VaultError::IdTaken { .. }) => same_message(&*agent.vault, &id, message).await?,
             Err(error @ VaultError::Unavailable { .. }) => return Err(Refusal::Unavailable(error.to_string())),
             Err(error) => return Err(Refusal::Invalid(error.to_string())),
         }
@@ -79,9 +87,52 @@ impl Intake for Inbox {
             turn,
         })
     }
-}
 
-impl Inbox {
+    fn agent(&self, name: &str) -> Result<Agent, Refusal> {
+        if let Some(agent) = self.registry.get(name) {
+            return Ok(agent);
+        }
+        match self.registry.list().into_iter().find(|listed| listed.name == name) {
+            Some(listed) => Err(Refusal::BrokenAgent {
+                agent: name.to_owned(),
+                problems: listed.stamp.detail,
+            }),
+            None => Err(Refusal::UnknownAgent {
+                agent: name.to_owned(),
+                agents: self.registry.names(),
+            }),
+        }
+    }
+
+    /// Refuses a message whose agent has too many waiting. One that is stored already, under its key, needs no room.
+    async fn make_room(&self, vault: &dyn Vault, agent: &str, known: Option<&NoteId>) -> Result<(), Refusal> {
+        let channel: ChannelName = agent
+            .parse()
+            .map_err(|error: InvalidName| Refusal::Invalid(error.to_string()))?;
+        let waiting = match self.queue.waiting(&channel, self.max_waiting).await {
+            Ok(waiting) => waiting,
+            // It is stored in the vault then, and the queue takes it when it can.
+            Err(error) => {
+                tracing::warn!(%error, agent, "the waiting messages cannot be counted");
+                return Ok(());
+            }
+        };
+        if waiting < u64::from(self.max_waiting) {
+            return Ok(());
+        }
+        if let Some(id) = known {
+            let stored = vault.get(&Key::Id(id.clone())).await;
+            let stored = stored.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            if stored.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Refusal::Full {
+            agent: agent.to_owned(),
+            waiting,
+        })
+    }
+
     /// The turn of a message that has just been written, once the feed has taken it. The feed is the one road into the queue:
     /// whoever writes two messages gets them worked on in that order, by whichever door each of them came.
     async fn turn_of(&self, vault: &dyn Vault, note: &NoteId) -> Option<String> {

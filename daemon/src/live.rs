@@ -57,6 +57,15 @@ pub(crate) enum Milestone {
         /// Who wrote it.
         sender: String,
     },
+    /// It waits otherwise than before: a person held it back, let it go, moved or edited it.
+    Waiting {
+        /// Messages before it in its conversation.
+        position: u64,
+        /// It is passed by the ones behind it.
+        held: bool,
+        /// The message's text, cut at 2 000 characters.
+        text: String,
+    },
     /// A worker has taken it.
     Started {
         /// From 1; more after an interruption.
@@ -113,7 +122,7 @@ impl Happening {
     fn is_aside(&self) -> bool {
         matches!(
             self,
-            Self::About(Milestone::Queued { .. } | Milestone::Delivered { .. })
+            Self::About(Milestone::Queued { .. } | Milestone::Waiting { .. } | Milestone::Delivered { .. })
         )
     }
 

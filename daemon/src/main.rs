@@ -29,12 +29,14 @@ mod pauses;
 mod prompt;
 mod record;
 mod registry;
+mod report;
 mod retention;
 mod service;
 mod stamp;
 mod state_dir;
 mod system_prompt;
 mod turn;
+mod withdraw;
 mod worker;
 
 use std::process::ExitCode;

@@ -46,6 +46,9 @@ pub(crate) struct TurnRecord {
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<FailureRecord>,
+    /// Who ended it before its turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_by: Option<String>,
     /// The session that it ran in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<String>,

@@ -139,6 +139,7 @@ impl Options {
             hub: hub.clone(),
             workers: workers.clone(),
             progress: Progress::default(),
+            max_waiting: config.queue.max_waiting,
         };
         let feed = Feed::open(Arc::clone(&default_vault), inbox.clone())
             .await

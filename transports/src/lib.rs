@@ -83,6 +83,14 @@ pub enum Refusal {
     /// The idempotency key belongs to a message with another text.
     #[error("this idempotency key was used for another message")]
     KeyReused,
+    /// Too many messages wait for the agent.
+    #[error("{waiting} messages wait for {agent:?} already, which is the most that this daemon takes")]
+    Full {
+        /// The asked name.
+        agent: String,
+        /// How many wait.
+        waiting: u64,
+    },
     /// Something in it breaks a rule.
     #[error("{0}")]
     Invalid(String),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use reveille_queue::Overview;
+use reveille_queue::{DayTotals, Overview, Pause};
 use reveille_vault::agent::{Definition, tag};
 use reveille_vault::{Key, Metadata, NewNote, Note, NoteId};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::error::{ApiError, Body, Segment};
+use super::pauses;
 use super::turns::usd;
 use crate::inbox::shown;
 use crate::registry::Listed;
@@ -25,6 +26,8 @@ const PREVIEW_CHARS: usize = 200;
 #[derive(Default)]
 struct Activity {
     overviews: HashMap<String, Overview>,
+    pauses: HashMap<String, Pause>,
+    today: HashMap<String, DayTotals>,
     live: HashMap<String, Vec<(uuid::Uuid, LiveTurn)>>,
 }
 
@@ -37,11 +40,15 @@ async fn activity(api: &Api) -> Result<Activity, ApiError> {
             .push((turn, running));
     }
     live.values_mut().for_each(|turns| turns.sort_by_key(|(turn, _)| *turn));
+    let pauses = api.queue.pauses().await?.into_iter();
+    let today = api.queue.today(jiff::Timestamp::now()).await?.into_iter();
     Ok(Activity {
         overviews: overviews
             .into_iter()
             .map(|one| (one.channel.to_string(), one))
             .collect(),
+        pauses: pauses.map(|(channel, pause)| (channel.to_string(), pause)).collect(),
+        today: today.map(|(channel, totals)| (channel.to_string(), totals)).collect(),
         live,
     })
 }
@@ -54,6 +61,7 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
         "status": "error",
         "waiting": 0,
         "cost_usd": 0.0,
+        "cost_today_usd": activity.today.get(&listed.name).map_or(0.0, |today| usd(today.nano_usd)),
         "prompt_preview": "",
     });
     if let Some(definition) = &listed.definition {
@@ -70,7 +78,7 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
     view["status"] = "idle".into();
     if let Some(overview) = activity.overviews.get(&listed.name) {
         view["waiting"] = overview.waiting.into();
-        view["cost_usd"] = usd(overview.spend).into();
+        view["cost_usd"] = usd(overview.spend.nano_usd).into();
         view["turns"] = overview.turns.into();
         if overview.waiting > 0 {
             view["status"] = "queued".into();
@@ -83,7 +91,18 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
         view["status"] = "working".into();
         view["running"] = json!({ "turn": turn, "since_at": live.since, "message": live.note });
     }
+    // A turn that runs goes on to its end; nothing follows it.
+    if let Some(paused) = pauses::of(listed.definition.as_deref(), activity.pauses.get(&listed.name)) {
+        view["status"] = "paused".into();
+        view["status_detail"] = paused.detail().into();
+        view["pause"] = json!(paused);
+    }
     view
+}
+
+/// The agent as it is now.
+pub(super) async fn now(api: &Api, name: &str) -> Result<Value, ApiError> {
+    Ok(view(&find(api, name)?, &activity(api).await?))
 }
 
 /// `GET /api/agents`
@@ -101,7 +120,8 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError
     Ok(Json(json!({ "agents": agents, "waiting": waiting })))
 }
 
-fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
+/// What the registry knows under a name.
+pub(super) fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
     let mut named: Vec<Listed> = api
         .registry
         .list()
@@ -151,6 +171,15 @@ pub(super) struct NewAgent {
     metadata: Metadata,
 }
 
+/// A definition that is not written yet.
+pub(super) fn check(draft: &Note) -> Result<Definition, ApiError> {
+    Definition::parse(draft).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_definition", problems.join("; "))
+            .then("Nothing was written. Correct it and send it again.")
+    })
+}
+
 /// `POST /api/agents`: checked before anything is written.
 pub(super) async fn create(
     State(api): State<Api>,
@@ -171,11 +200,7 @@ pub(super) async fn create(
         created_at: jiff::Timestamp::now(),
         updated_at: jiff::Timestamp::now(),
     };
-    let definition = Definition::parse(&draft).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_definition", problems.join("; "))
-            .then("Nothing was written. Correct it and send it again.")
-    })?;
+    let definition = check(&draft)?;
     let name = definition.name;
     if api.registry.get(&name).is_some() {
         return Err(ApiError::new(

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use axum::{Extension, Json};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use reveille_queue::{ChannelName, Turn};
-use reveille_transports::{Incoming, Intake as _, Link, Refusal};
+use reveille_transports::{Incoming, Intake as _, Link, Refusal, Taken};
 use reveille_vault::agent::{MessageMode, Outbound, tag};
 use reveille_vault::note::millis;
 use reveille_vault::{Key, Note, NoteId, Query, Vault};
@@ -51,6 +51,9 @@ impl From<Refusal> for ApiError {
             }
             Refusal::KeyReused => Self::new(StatusCode::CONFLICT, "idempotency_key_reused", message)
                 .then("Nothing was sent. Take a fresh key for a new message."),
+            Refusal::Full { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message).then(
+                "Nothing was stored. Send it again later, cancel what is not needed (`reveille queue list`), or raise `[queue] max_waiting`.",
+            ),
             Refusal::Invalid(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_message", message),
             Refusal::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
                 .then("Nothing was stored. Try again, and see `reveille doctor`."),
@@ -79,14 +82,7 @@ pub(super) async fn send(
     Body(send): Body<Send>,
 ) -> Result<Json<Value>, ApiError> {
     let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    let key = match headers.get("idempotency-key") {
-        None => None,
-        Some(value) => Some(
-            value
-                .to_str()
-                .map_err(|_| Refusal::Invalid("the Idempotency-Key is no plain text".into()))?,
-        ),
-    };
+    let key = idempotency_key(&headers)?;
     let reply_to = some(send.reply_to);
     if let Some(requester) = reply_to.as_ref().filter(|name| api.registry.get(name).is_none()) {
         let message = format!("reply_to names {requester:?}, but there is no such agent");
@@ -118,10 +114,18 @@ pub(super) async fn send(
         idempotency_key: key.map(str::to_owned),
         link,
     };
-    let taken = api.inbox.take(incoming).await?;
-    Ok(Json(
-        json!({ "ok": true, "id": taken.note, "vault": taken.vault, "turn": taken.turn }),
-    ))
+    Ok(answer(&api.inbox.take(incoming).await?))
+}
+
+/// The sender's own identity of a message.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let key = headers.get("idempotency-key").map(HeaderValue::to_str).transpose();
+    key.map_err(|_| Refusal::Invalid("the Idempotency-Key is no plain text".into()))
+}
+
+/// What the sender of a message is told.
+pub(super) fn answer(taken: &Taken) -> Json<Value> {
+    Json(json!({ "ok": true, "id": taken.note, "vault": taken.vault, "turn": taken.turn }))
 }
 
 fn too_deep() -> ApiError {
@@ -136,7 +140,18 @@ pub(super) struct Limit {
     limit: Option<u32>,
 }
 
-fn channel_name(text: &str) -> Result<ChannelName, ApiError> {
+/// The asked limit, within what is allowed.
+pub(super) fn limit_of(
+    limit: Result<Parameters<Limit>, QueryRejection>,
+    usual: u32,
+    most: u32,
+) -> Result<u32, ApiError> {
+    let Parameters(Limit { limit }) =
+        limit.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
+    Ok(limit.unwrap_or(usual).clamp(1, most))
+}
+
+pub(super) fn channel_name(text: &str) -> Result<ChannelName, ApiError> {
     text.parse().map_err(|_| ApiError::unknown_agent(text))
 }
 
@@ -154,9 +169,7 @@ pub(super) async fn messages(
     limit: Result<Parameters<Limit>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let name = channel_name(&channel)?;
-    let Parameters(Limit { limit }) =
-        limit.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
-    let limit = limit.unwrap_or(MESSAGES).clamp(1, MESSAGES_MAX);
+    let limit = limit_of(limit, MESSAGES, MESSAGES_MAX)?;
     let query = Query {
         tags: vec![tag::MESSAGE.into(), tag::INBOUND.into(), tag::OUTBOUND.into()],
         metadata: vec![("agent".into(), channel.clone())],
@@ -257,7 +270,7 @@ pub(super) async fn threads(State(api): State<Api>, Segment(channel): Segment) -
                 "turns": one.turns,
                 "session": one.session.as_ref().map(|(id, _)| id),
                 "started_at": one.started_at,
-                "cost_usd": usd(one.spend),
+                "cost_usd": usd(one.spend.nano_usd),
             })
         })
         .collect();

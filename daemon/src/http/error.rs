@@ -58,10 +58,16 @@ impl IntoResponse for ApiError {
             body["next_step"] = next_step.into();
         }
         let mut response = (self.status, Json(body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        let retry_after = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Some("5"),
+            // A line moves on by whole turns.
+            StatusCode::TOO_MANY_REQUESTS => Some("30"),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
             response
                 .headers_mut()
-                .insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+                .insert(http::header::RETRY_AFTER, http::HeaderValue::from_static(seconds));
         }
         response
     }
@@ -99,23 +105,45 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| too_large(&rejection))?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            let code = if error.is_data() {
-                "invalid_body"
-            } else {
-                "invalid_json"
-            };
-            ApiError::new(
-                StatusCode::BAD_REQUEST,
-                code,
-                format!("The body cannot be read: {error}."),
-            )
-            .then("Send one JSON object as documented.")
-        })
+        read_json(&bytes_of(request, state).await?).map(Self)
     }
+}
+
+/// The same, where no body means that nothing special is asked for.
+pub(crate) struct OptionalBody<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = bytes_of(request, state).await?;
+        match bytes.is_empty() {
+            true => Ok(Self(T::default())),
+            false => read_json(&bytes).map(Self),
+        }
+    }
+}
+
+async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| too_large(&rejection))
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let code = if error.is_data() {
+            "invalid_body"
+        } else {
+            "invalid_json"
+        };
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            code,
+            format!("The body cannot be read: {error}."),
+        )
+        .then("Send one JSON object as documented.")
+    })
 }
 
 /// The variable part of an address, with errors in our shape.

@@ -1,5 +1,6 @@
 //! The HTTP surface: routes, who may use them, and the page.
 
+mod agent_control;
 mod agents;
 mod auth;
 mod caller;
@@ -8,7 +9,10 @@ mod client;
 mod error;
 mod events;
 mod health;
+mod line;
 mod page;
+mod pauses;
+mod resend;
 mod serve;
 pub(crate) mod session;
 mod turns;
@@ -74,18 +78,36 @@ async fn wrong_method() -> ApiError {
     )
 }
 
+fn turn_routes() -> Router<Api> {
+    Router::new()
+        .route("/api/turns", get(turns::list))
+        .route("/api/turns/{turn}", get(turns::show).patch(line::edit))
+        .route("/api/turns/{turn}/stop", post(turns::stop))
+        .route("/api/turns/{turn}/cancel", post(line::cancel))
+        .route("/api/turns/{turn}/hold", post(line::hold))
+        .route("/api/turns/{turn}/release", post(line::release))
+        .route("/api/turns/{turn}/move", post(line::reposition))
+        .route("/api/turns/{turn}/resend", post(resend::resend))
+}
+
 /// All routes.
 pub(crate) fn router(api: Api) -> Router {
     let guarded = Router::new()
         .route("/api/sign-in-links", post(session::make_link))
         .route("/api/agents", get(agents::list).post(agents::create))
-        .route("/api/agents/{name}", get(agents::show).delete(agents::remove))
+        .route(
+            "/api/agents/{name}",
+            get(agents::show).patch(agent_control::edit).delete(agents::remove),
+        )
+        .route("/api/agents/{name}/pause", post(agent_control::pause))
+        .route("/api/agents/{name}/resume", post(agent_control::resume))
+        .route("/api/agents/{name}/reset", post(agent_control::reset))
         .route("/api/channels/{channel}/send", post(channels::send))
         .route("/api/channels/{channel}/messages", get(channels::messages))
         .route("/api/channels/{channel}/threads", get(channels::threads))
         .route("/api/channels/{channel}/turn-events", get(events::turn_events))
-        .route("/api/turns/{turn}", get(turns::show))
-        .route("/api/turns/{turn}/stop", post(turns::stop))
+        .route("/api/channels/{channel}/queue", get(line::list))
+        .merge(turn_routes())
         .route("/api/undelivered", get(undelivered::list))
         .route("/api/undelivered/retry", post(undelivered::retry))
         .route("/api/session", get(session::show).delete(session::sign_out))

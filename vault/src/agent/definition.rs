@@ -111,6 +111,8 @@ pub struct Definition {
     pub message_mode: MessageMode,
     /// Its messages wait.
     pub paused: bool,
+    /// Why, in a person's words.
+    pub pause_reason: Option<String>,
 }
 
 /// Whether a text can be an agent's name: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
@@ -280,6 +282,7 @@ impl Definition {
                 budget_day_usd,
                 message_mode,
                 paused,
+                pause_reason: note.text("pause_reason"),
             }),
             _ => Err(read.problems),
         }
@@ -329,6 +332,7 @@ mod tests {
             budget_day_usd: None,
             message_mode: MessageMode::Followup,
             paused: false,
+            pause_reason: None,
         };
         assert_eq!(
             Definition::parse(&note(" You build. \n", json!({"name": " eng "}))),

@@ -1,0 +1,215 @@
+//! A person's hand on an agent: pause, resume, begin anew, change its definition.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use reveille_queue::{ChannelName, Conversation, ThreadKey};
+use reveille_vault::agent::tag;
+use reveille_vault::{ContentChange, Key, Metadata, Note, NoteId, Patch, Precondition, Vault, VaultError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Api;
+use super::agents::{check, find, now};
+use super::error::{ApiError, Body, OptionalBody, Segment};
+use crate::ending::thread_path;
+use crate::registry::Listed;
+
+/// Keys of a definition that a pause is made of.
+const PAUSED: &str = "paused";
+const REASON: &str = "pause_reason";
+/// How often a definition is read again that changes meanwhile.
+const TRIES: u32 = 3;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pause {
+    reason: Option<String>,
+}
+
+/// `POST /api/agents/{name}/pause`: messages are taken and wait; a turn that runs goes on to its end. Written on the
+/// definition, so that it holds over a restart and can be seen and taken back there.
+pub(super) async fn pause(
+    State(api): State<Api>,
+    Segment(name): Segment,
+    OptionalBody(pause): OptionalBody<Pause>,
+) -> Result<Json<Value>, ApiError> {
+    let listed = find(&api, &name)?;
+    let mut patch = Patch::default();
+    patch.metadata.insert(PAUSED.into(), true.into());
+    match pause
+        .reason
+        .as_deref()
+        .map(str::trim)
+        .filter(|reason| !reason.is_empty())
+    {
+        Some(reason) => drop(patch.metadata.insert(REASON.into(), reason.into())),
+        None => patch.remove_metadata.push(REASON.into()),
+    }
+    write(&api, &listed, patch, Precondition::Force).await?;
+    Ok(Json(now(&api, &name).await?))
+}
+
+/// `POST /api/agents/{name}/resume`: ends every pause, also one that the daemon made.
+pub(super) async fn resume(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Value>, ApiError> {
+    let listed = find(&api, &name)?;
+    api.queue.resume(&channel(&name)?, &[]).await?;
+    let patch = Patch {
+        remove_metadata: vec![PAUSED.into(), REASON.into()],
+        ..Patch::default()
+    };
+    write(&api, &listed, patch, Precondition::Force).await?;
+    // Where the definition said nothing of a pause, the feed has nothing to do.
+    api.inbox.adopt(std::slice::from_ref(&name)).await?;
+    Ok(Json(now(&api, &name).await?))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reset {
+    thread: Option<Thread>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Thread {
+    Main,
+    Subject(String),
+}
+
+/// `POST /api/agents/{name}/reset`: the next turn of each of its conversations, or of one, begins a new session.
+pub(super) async fn reset(
+    State(api): State<Api>,
+    Segment(name): Segment,
+    OptionalBody(reset): OptionalBody<Reset>,
+) -> Result<Json<Value>, ApiError> {
+    let listed = find(&api, &name)?;
+    let channel = channel(&name)?;
+    let thread = reset.thread.map(|thread| match thread {
+        Thread::Main => ThreadKey::Main,
+        Thread::Subject(subject) => ThreadKey::Subject(subject.trim().to_owned()),
+    });
+    let conversations = api.queue.reset(&channel, thread.as_ref()).await?;
+    let mut answer = json!({ "reset": true, "conversations": conversations });
+    // It holds: what follows is what people see.
+    if let Err(error) = forget_sessions(&api, &listed, &channel, thread.as_ref()).await {
+        tracing::warn!(?error, name, "thread notes still name sessions that are gone");
+        answer["warning"] = format!(
+            "The sessions are forgotten, but some thread notes still name theirs: {}",
+            error.message
+        )
+        .into();
+    }
+    Ok(Json(answer))
+}
+
+/// Empties `session` on the thread notes. Conversations of a single message are not gone on with: theirs stay a record.
+async fn forget_sessions(
+    api: &Api,
+    listed: &Listed,
+    channel: &ChannelName,
+    thread: Option<&ThreadKey>,
+) -> Result<(), ApiError> {
+    let vault = vault_of(api, listed)?;
+    for conversation in api.queue.conversations(channel).await? {
+        let key = &conversation.lane.thread;
+        if matches!(key, ThreadKey::Single(_)) || thread.is_some_and(|thread| thread != key) {
+            continue;
+        }
+        let note = thread_note(&**vault, &conversation).await?;
+        let Some(note) = note.filter(|note| note.text("session").is_some()) else {
+            continue;
+        };
+        let patch = Patch {
+            metadata: Metadata::from_iter([("session".to_owned(), Value::from(""))]),
+            ..Patch::default()
+        };
+        match vault.patch(&Key::Id(note.id), patch, Precondition::Force).await {
+            Ok(_) | Err(VaultError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// By its identity, as it was made; else by its place.
+async fn thread_note(vault: &dyn Vault, conversation: &Conversation) -> Result<Option<Note>, VaultError> {
+    if let Ok(id) = NoteId::new(conversation.id.to_string())
+        && let Some(note) = vault.get(&Key::Id(id)).await?
+    {
+        return Ok(Some(note));
+    }
+    let lane = &conversation.lane;
+    let path = thread_path(lane.channel.as_str(), &lane.thread, conversation.id);
+    let note = vault.get(&Key::Path(path)).await?;
+    Ok(note.filter(|note| note.has_tag(tag::THREAD)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Edit {
+    prompt: Option<String>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// `PATCH /api/agents/{name}`: another role, other settings; a null takes a setting away. Checked before anything is written.
+pub(super) async fn edit(
+    State(api): State<Api>,
+    Segment(name): Segment,
+    Body(edit): Body<Edit>,
+) -> Result<Json<Value>, ApiError> {
+    let listed = find(&api, &name)?;
+    let vault = vault_of(&api, &listed)?;
+    let (taken, set): (Vec<_>, Vec<_>) = edit.metadata.into_iter().partition(|(_, value)| value.is_null());
+    let patch = Patch {
+        content: edit.prompt.map_or(ContentChange::Keep, ContentChange::Replace),
+        metadata: set.into_iter().collect(),
+        remove_metadata: taken.into_iter().map(|(key, _)| key).collect(),
+        ..Patch::default()
+    };
+    let mut tries = 1;
+    let name = loop {
+        let note = vault.get(&Key::Id(listed.note.clone())).await?;
+        let mut draft = note.ok_or_else(|| ApiError::unknown_agent(&name))?;
+        let read = Precondition::UpdatedAt(draft.updated_at);
+        if let ContentChange::Replace(prompt) = &patch.content {
+            draft.content.clone_from(prompt);
+        }
+        draft.metadata.extend(patch.metadata.clone());
+        draft.metadata.retain(|key, _| !patch.remove_metadata.contains(key));
+        let new_name = check(&draft)?.name;
+        if new_name != name && api.registry.get(&new_name).is_some() {
+            let message = format!("There is an agent {new_name:?} already.");
+            return Err(ApiError::new(StatusCode::CONFLICT, "agent_exists", message)
+                .then("Nothing was written. Choose another name."));
+        }
+        match write(&api, &listed, patch.clone(), read).await {
+            Err(error) if error.code == "conflict" && tries < TRIES => tries += 1,
+            outcome => break outcome.map(|()| new_name)?,
+        }
+    };
+    match now(&api, &name).await {
+        // It is written; the feed has not come by yet.
+        Err(error) if error.code == "unknown_agent" => Ok(Json(json!({ "name": name, "status": "pending" }))),
+        answer => answer.map(Json),
+    }
+}
+
+/// Changes the definition, and waits until it counts: the feed alone says who there is.
+async fn write(api: &Api, listed: &Listed, patch: Patch, precondition: Precondition) -> Result<(), ApiError> {
+    let vault = vault_of(api, listed)?;
+    vault.patch(&Key::Id(listed.note.clone()), patch, precondition).await?;
+    api.inbox.caught_up(&**vault).await;
+    Ok(())
+}
+
+fn vault_of<'a>(api: &'a Api, listed: &Listed) -> Result<&'a std::sync::Arc<dyn Vault>, ApiError> {
+    api.vaults
+        .get(&listed.vault)
+        .ok_or_else(|| ApiError::unknown_agent(&listed.name))
+}
+
+fn channel(name: &str) -> Result<ChannelName, ApiError> {
+    name.parse().map_err(|_| ApiError::unknown_agent(name))
+}

@@ -1,0 +1,72 @@
+//! A message whose turn has ended, sent once more.
+
+use axum::Json;
+use axum::extract::State;
+use http::{HeaderMap, StatusCode};
+use reveille_queue::Turn;
+use reveille_vault::agent::Inbound;
+use reveille_vault::{Key, NewAttachment, NoteId, Vault, VaultError};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Api;
+use super::channels::{answer, idempotency_key};
+use super::error::{ApiError, OptionalBody, Segment};
+use super::line::vault_of;
+use super::turns::find;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resend {
+    text: Option<String>,
+}
+
+/// `POST /api/turns/{turn}/resend`: a new message that says the same, or with `text` something better, to the same agent in
+/// the same conversation; its requester is told of the new one as well.
+pub(super) async fn resend(
+    State(api): State<Api>,
+    Segment(turn): Segment,
+    headers: HeaderMap,
+    OptionalBody(resend): OptionalBody<Resend>,
+) -> Result<Json<Value>, ApiError> {
+    let key = idempotency_key(&headers)?;
+    let found = find(&api, &turn).await?;
+    if !found.state.is_terminal() {
+        let message = format!("The turn has not ended; it is {}.", found.state.as_str());
+        return Err(ApiError::new(StatusCode::CONFLICT, "not_settled", message).then(
+            "Nothing was sent. Wait for its end, or edit the message with `reveille queue edit` while it waits.",
+        ));
+    }
+    let mut message: Inbound = serde_json::from_value(found.message.body.clone()).map_err(|error| {
+        let message = format!("The stored message cannot be read: {error}");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable_turn", message)
+            .then("Nothing was sent. Send its text as a new message.")
+    })?;
+    // A person wants it anew: it begins a chain of its own.
+    (message.chain, message.delegated_by, message.delegation_depth) = (None, None, 0);
+    // The agent may have been renamed since.
+    message.agent = found.message.lane.channel.to_string();
+    if let Some(text) = resend.text {
+        message.text = text;
+    }
+    let files = files_of(&**vault_of(&api, &found)?, &found).await?;
+    let taken = api.inbox.put(&message, files, key, Some(&found.message.note)).await?;
+    Ok(answer(&taken))
+}
+
+/// The files of the message, as they are on its note; none when the note is gone.
+async fn files_of(vault: &dyn Vault, turn: &Turn) -> Result<Vec<NewAttachment>, ApiError> {
+    let Ok(id) = NoteId::new(turn.message.note.as_str()) else {
+        return Ok(Vec::new());
+    };
+    let files = match vault.files().attachments(&Key::Id(id)).await {
+        Err(VaultError::NotFound { .. }) => Vec::new(),
+        files => files?,
+    };
+    let again = files.into_iter().map(|file| NewAttachment {
+        path: file.path,
+        filename: Some(file.filename),
+        mime_type: Some(file.mime_type),
+    });
+    Ok(again.collect())
+}
