@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::CliError;
+use super::agent_control::Control;
 use super::client::{Client, segment};
 use super::output::{self, one_line, out, safe, table};
 
@@ -49,6 +50,8 @@ pub(super) enum Agent {
         #[arg(long = "set", value_name = "KEY=VALUE")]
         settings: Vec<String>,
     },
+    #[command(flatten)]
+    Control(Control),
     /// Remove an agent by deleting its definition note; its threads and messages stay
     #[command(after_help = "Example: reveille agent rm scribe")]
     Rm {
@@ -67,6 +70,17 @@ pub(super) fn text_or_stdin(text: String) -> Result<String, CliError> {
         .read_to_string(&mut read)
         .map_err(|error| CliError::Failed(format!("stdin cannot be read: {error}")))?;
     Ok(read)
+}
+
+/// A role from an argument or a file.
+pub(super) fn role(prompt: Option<String>, file: Option<PathBuf>) -> Result<Option<String>, CliError> {
+    match (prompt, file) {
+        (Some(text), _) => text_or_stdin(text).map(Some),
+        (None, Some(file)) => std::fs::read_to_string(&file)
+            .map(Some)
+            .map_err(|error| CliError::Failed(format!("{} cannot be read: {error}", file.display()))),
+        (None, None) => Ok(None),
+    }
 }
 
 /// Splits `KEY=VALUE`.
@@ -90,12 +104,7 @@ impl Agent {
                 model,
                 settings,
             } => {
-                let prompt = match (prompt, prompt_file) {
-                    (Some(text), _) => text_or_stdin(text)?,
-                    (None, Some(file)) => std::fs::read_to_string(&file)
-                        .map_err(|error| CliError::Failed(format!("{} cannot be read: {error}", file.display())))?,
-                    (None, None) => String::new(),
-                };
+                let prompt = role(prompt, prompt_file)?.unwrap_or_default();
                 let metadata: serde_json::Map<_, _> =
                     settings.iter().map(|setting| pair(setting)).collect::<Result<_, _>>()?;
                 let body = json!({ "name": name, "prompt": prompt, "model": model, "metadata": metadata });
@@ -103,6 +112,7 @@ impl Agent {
                 out!("{name} is ready; send it something: reveille send {name} 'Hello' --wait");
                 Ok(())
             }
+            Self::Control(control) => control.run(client).await,
             Self::Rm { name } => {
                 let answer = client.delete(&format!("/api/agents/{}", segment(&name))).await?;
                 match answer["waiting"].as_u64() {

@@ -1,16 +1,19 @@
 //! The command line. Every command but `serve`, `demo` and `doctor` is a client of the daemon's HTTP interface.
 
 mod agent;
+mod agent_control;
 mod attach;
 mod client;
 mod demo;
 mod doctor;
 mod note;
 mod output;
+mod queue;
 mod send;
 mod serve;
 mod show;
 mod thread;
+mod turn;
 mod undelivered;
 mod watch;
 
@@ -132,7 +135,7 @@ enum Command {
     /// Show it working: a scratch daemon, two agents, a hand-over between them
     #[command(after_help = "Example: reveille demo --once")]
     Demo(demo::Demo),
-    /// Agents: list, show, make, remove
+    /// Agents: list, show, make, edit, pause, resume, reset, remove
     #[command(
         subcommand,
         after_help = "Example: reveille agent new scribe --prompt 'You keep the minutes.'"
@@ -149,9 +152,12 @@ enum Command {
     /// Conversations
     #[command(subcommand, after_help = "Example: reveille thread show scribe")]
     Thread(thread::Thread),
-    /// Turns: show, stop
-    #[command(subcommand, after_help = "Example: reveille turn stop 0199a7c0-…")]
-    Turn(thread::Turn),
+    /// Messages in line: list, cancel, hold, release, move, edit
+    #[command(subcommand, after_help = "Example: reveille queue list scribe")]
+    Queue(queue::Queue),
+    /// Turns: list, show, stop, send again
+    #[command(subcommand, after_help = "Example: reveille turn stop 6f20a7c0")]
+    Turn(turn::Turn),
     /// Replies that the vault has not taken yet: list, try again
     #[command(subcommand, after_help = "Example: reveille undelivered list")]
     Undelivered(undelivered::Undelivered),
@@ -206,6 +212,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Send(send) => send.run(&global.client()?).await,
         Command::Watch(watch) => watch.run(&global.client()?).await,
         Command::Thread(thread) => thread.run(&global.client()?).await,
+        Command::Queue(queue) => queue.run(&global.client()?).await,
         Command::Turn(turn) => turn.run(&global.client()?).await,
         Command::Undelivered(undelivered) => undelivered.run(&global.client()?).await,
         Command::Note(note) => note.run(&global.client()?).await,

@@ -74,6 +74,17 @@ pub(crate) fn one_line(text: &str, chars: usize) -> String {
     safe(&crate::inbox::shown(&flat, chars))
 }
 
+/// A text of the daemon's, harmless.
+pub(crate) fn text(value: &serde_json::Value) -> String {
+    safe(value.as_str().unwrap_or_default())
+}
+
+/// The end of an identity: identities are made in order of time, so their beginnings look alike.
+pub(crate) fn short(id: &serde_json::Value) -> String {
+    let id = text(id);
+    id.get(id.len().saturating_sub(8)..).unwrap_or(&id).to_owned()
+}
+
 /// Pretty JSON.
 pub(crate) fn json(value: &serde_json::Value) {
     line(&format!("{value:#}"));

@@ -30,6 +30,10 @@ pub(super) struct Send {
     /// Conversation within the agent, by subject
     #[arg(long, visible_alias = "thread")]
     subject: Option<String>,
+    /// What it does to the others of its conversation: followup waits its turn, collect shares one turn with those of its
+    /// kind, interrupt stops the running turn and goes first [default: the agent's own]
+    #[arg(long, value_parser = ["followup", "collect", "interrupt"])]
+    mode: Option<String>,
     /// Agent that is told the outcome
     #[arg(long, value_name = "AGENT")]
     reply_to: Option<String>,
@@ -55,6 +59,7 @@ impl Send {
             "text": text,
             "sender": self.sender,
             "subject": self.subject,
+            "mode": self.mode,
             "reply_to": self.reply_to,
             "correlation_id": self.correlation_id,
             "attachments": attachments,
@@ -115,7 +120,7 @@ pub(super) async fn settled(client: &Client, turn: &str) -> Result<Value, CliErr
     let mut unreachable = 0;
     loop {
         match client.get(&format!("/api/turns/{}", segment(turn))).await {
-            Ok(view) if !matches!(view["state"].as_str(), Some("waiting" | "working")) => return Ok(view),
+            Ok(view) if !matches!(view["state"].as_str(), Some("waiting" | "working" | "joined")) => return Ok(view),
             Ok(_) => unreachable = 0,
             Err(error @ CliError::Unreachable(_)) if unreachable >= 20 => return Err(error),
             Err(CliError::Unreachable(_)) => unreachable += 1,

@@ -51,6 +51,7 @@ impl Show {
                 Some(0) | None => self.line("· accepted"),
                 Some(position) => self.line(&format!("· accepted, {position} before it")),
             },
+            "waiting" => self.line(&waiting(event)),
             "started" => self.line("· the agent works"),
             "init" => self.line(&format!("· session {} {}", brief("session"), brief("model"))),
             "text_delta" => {
@@ -97,4 +98,15 @@ impl Show {
             _ => {}
         }
     }
+}
+
+/// How a message waits that was held, let go, moved or edited.
+fn waiting(event: &Value) -> String {
+    let place = match (event["held"].as_bool(), event["position"].as_u64()) {
+        (Some(true), _) => "held back".to_owned(),
+        (_, Some(0) | None) => "next in its conversation".to_owned(),
+        (_, Some(position)) => format!("{position} before it"),
+    };
+    let text = one_line(event["text"].as_str().unwrap_or_default(), LINE_CHARS);
+    format!("· waits, {place}: {text}")
 }

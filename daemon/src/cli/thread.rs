@@ -1,11 +1,11 @@
-//! `reveille thread …` and `reveille turn …`
+//! `reveille thread …`
 
 use clap::Subcommand;
 use serde_json::Value;
 
 use super::CliError;
 use super::client::{Client, segment};
-use super::output::{self, out, safe, table};
+use super::output::{self, out, safe, table, text};
 
 /// Conversations.
 #[derive(Debug, Subcommand)]
@@ -31,27 +31,6 @@ pub(super) enum Thread {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// Turns.
-#[derive(Debug, Subcommand)]
-pub(super) enum Turn {
-    /// How a turn stands
-    #[command(after_help = "Example: reveille turn show 0199a7c0-…")]
-    Show {
-        /// Its identity
-        turn: String,
-    },
-    /// Stop a running turn
-    #[command(after_help = "Example: reveille turn stop 0199a7c0-…")]
-    Stop {
-        /// Its identity
-        turn: String,
-    },
-}
-
-fn text(value: &Value) -> String {
-    safe(value.as_str().unwrap_or_default())
 }
 
 impl Thread {
@@ -127,19 +106,4 @@ async fn show(client: &Client, agent: &str, limit: u32, json: bool) -> Result<()
     });
     out!("{turns} turns, ${cost:.4}");
     Ok(())
-}
-
-impl Turn {
-    pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
-        match self {
-            Self::Show { turn } => output::json(&client.get(&format!("/api/turns/{}", segment(&turn))).await?),
-            Self::Stop { turn } => {
-                client
-                    .post(&format!("/api/turns/{}/stop", segment(&turn)), &serde_json::json!({}))
-                    .await?;
-                out!("stopping {turn}");
-            }
-        }
-        Ok(())
-    }
 }
