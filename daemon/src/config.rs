@@ -479,6 +479,7 @@ fn parse(table: &Table, origin: &str) -> Result<Config, ConfigError> {
 /// The message with the place: only the error's long form names the key.
 fn explain(error: &toml::de::Error) -> String {
     let message = error.message().replace("expected usize", "expected a whole number");
+    let message = message.replace("expected u32", "expected a whole number");
     let (text, message) = (error.to_string(), with_nearest(&message));
     match text.lines().find_map(|line| line.strip_prefix("in ")) {
         Some(place) => format!("{place}: {message}"),
@@ -582,6 +583,16 @@ mod tests {
                 "",
                 &[("REVEILLE_LIMITS__LIVE_TURNS", "0")][..],
                 "[limits]: live_turns must be at least 1",
+            ),
+            (
+                "[queue]\nmax_waiting = 0",
+                &[][..],
+                "[queue]: max_waiting must be at least 1",
+            ),
+            (
+                "",
+                &[("REVEILLE_QUEUE__MAX_WAITING", "-1")][..],
+                "the variable REVEILLE_QUEUE__MAX_WAITING: `queue.max_waiting`: invalid value",
             ),
             // An open string: the line itself, and with it the key, is not shown.
             ("[claude.env]\nKEY = \"sk-secret\n", &[][..], "FILE: line 2: "),

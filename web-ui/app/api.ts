@@ -2,8 +2,10 @@
 
 export interface Agent {
   name: string;
-  status: "idle" | "working" | "queued" | "error";
+  status: "idle" | "working" | "queued" | "paused" | "error";
   status_detail?: string | null;
+  /** Why its messages wait; a turn that runs goes on. */
+  pause?: { code: string; reason: string; since_at?: string; until_at?: string } | null;
   model?: string | null;
   /** Messages that wait behind the running turn. */
   waiting: number;
@@ -19,7 +21,7 @@ export interface Orphan {
   messages: number;
 }
 
-export type TurnState = "waiting" | "working" | "ok" | "error" | "cancelled" | "interrupted";
+export type TurnState = "waiting" | "working" | "joined" | "ok" | "error" | "cancelled" | "interrupted";
 
 export interface Message {
   id: string;
@@ -62,6 +64,7 @@ interface EventBase {
 export type TurnEvent = EventBase &
   (
     | { kind: "queued"; position: number; text: string; sender?: string | null }
+    | { kind: "waiting"; position: number; held: boolean; text: string }
     | { kind: "started"; attempt: number }
     | { kind: "init"; session: string; model?: string | null; version?: string | null }
     | { kind: "text_delta"; text: string }
@@ -145,6 +148,7 @@ export const api = {
   send: (channel: string, text: string) =>
     request<{ ok: true; id: string; turn: string | null }>("POST", `api/channels/${segment(channel)}/send`, { text }),
   stop: (turn: string) => request<{ stopping: true }>("POST", `api/turns/${segment(turn)}/stop`),
+  cancel: (turn: string) => request<unknown>("POST", `api/turns/${segment(turn)}/cancel`),
   /** The live turns of a channel, for an EventSource. */
   turnEvents: (channel: string) => url(`api/channels/${segment(channel)}/turn-events`),
 };

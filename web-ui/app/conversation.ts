@@ -20,6 +20,8 @@ export const sendError = signal<ApiError | undefined>(undefined);
 /** The turn that was asked to stop. */
 export const stopping = signal<string | undefined>(undefined);
 export const stopError = signal<ApiError | undefined>(undefined);
+/** The waiting turn that is being cancelled. */
+export const cancelling = signal<string | undefined>(undefined);
 
 export const rows = computed(() => (messages.value ? rowsOf(messages.value, live.value) : []));
 
@@ -128,7 +130,7 @@ function takeIn(name: string, events: readonly (readonly [string, TurnEvent])[])
     live.value = state;
     for (const event of fresh) announce(name, event);
   });
-  if (fresh.some(({ kind }) => kind === "done" || kind === "error" || kind === "stopped")) void loadMessages(name);
+  if (fresh.some(({ kind }) => ["waiting", "done", "error", "stopped"].includes(kind))) void loadMessages(name);
   if (fresh.some(({ kind }) => ["queued", "started", "done", "error", "stopped"].includes(kind))) void refreshAgents();
 }
 
@@ -218,6 +220,23 @@ export async function stop(turn: string): Promise<void> {
       if (problem.code !== "not_running") stopError.value = problem;
     });
   }
+}
+
+/** Ends a message that waits. One that has begun meanwhile can be stopped. */
+export async function cancel(name: string, turn: string): Promise<void> {
+  batch(() => {
+    cancelling.value = turn;
+    stopError.value = undefined;
+  });
+  try {
+    await api.cancel(turn);
+  } catch (error) {
+    const problem = failure(error);
+    // Somebody else has ended it: what the person wanted.
+    if (selected.peek() === name && problem.code !== "settled") stopError.value = problem;
+  }
+  await Promise.all([loadMessages(name), refreshAgents()]);
+  cancelling.value = undefined;
 }
 
 /** Whether the turn still is being stopped. */

@@ -31,6 +31,7 @@ export class MockDaemon {
   /** The next send is refused with this. */
   refusal: Reply | undefined;
   stops: string[] = [];
+  cancels: string[] = [];
   sends: string[] = [];
   /** Live event streams. */
   open = 0;
@@ -212,7 +213,19 @@ export class MockDaemon {
       this.stops.push(decodeURIComponent(stop[1]));
       return [200, { stopping: true }];
     }
+    const cancel = /^\/api\/turns\/([^/]+)\/cancel$/.exec(path);
+    if (cancel?.[1]) return this.cancel(decodeURIComponent(cancel[1]));
     return refuse(404, "unknown_path", "There is nothing here.");
+  }
+
+  private cancel(turn: string): Reply {
+    this.cancels.push(turn);
+    for (const [channel, messages] of this.messages) {
+      const message = messages.find((candidate) => candidate.turn === turn);
+      if (message?.state === "working") return refuse(409, "running", "The turn runs already; nothing was changed.", "Stop it.");
+      if (message) this.emit(channel, message, [{ kind: "stopped" }]);
+    }
+    return [200, { turn, state: "cancelled" }];
   }
 
   private list(): unknown {

@@ -157,6 +157,40 @@ describe("agents", () => {
   });
 });
 
+describe("a line", () => {
+  it("lets a waiting message be cancelled", async () => {
+    const message = scene();
+    await enter();
+    daemon.emit("eng", message, [{ kind: "queued", position: 0, text: message.text }, ...MID_TURN]);
+    const later = daemon.addMessage("eng", { text: "And update the changelog, please.", state: "waiting", turn: "turn-later", sender: "web" });
+    await page.reload();
+    const row = log().locator(".inbound").filter({ hasText: "And update the changelog" });
+    await row.getByRole("button", { name: "Cancel" }).click();
+    await row.getByText("Stopped").waitFor();
+    expect(daemon.cancels).toEqual(["turn-later"]);
+    expect(await row.getByRole("button", { name: "Cancel" }).count()).toBe(0);
+
+    // One that has begun meanwhile says so.
+    const begun = daemon.addMessage("eng", { text: "And tell the others.", state: "waiting", turn: "turn-begun", sender: "web" });
+    await page.reload();
+    const other = log().locator(".inbound").filter({ hasText: "And tell the others" });
+    await other.getByRole("button", { name: "Cancel" }).waitFor();
+    begun.state = "working";
+    await other.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("alert").filter({ hasText: "The turn runs already" }).waitFor();
+    expect(later.state).toBe("cancelled");
+  });
+
+  it("says why an agent is paused", async () => {
+    scene();
+    daemon.addAgent("night", { status: "paused", waiting: 2, pause: { code: "person", reason: "Until Friday." } });
+    daemon.addAgent("poor", { status: "paused", pause: { code: "authentication", reason: "Nobody is signed in." } });
+    await enter();
+    await page.getByRole("link", { name: /night/ }).getByText("Paused · 2 waiting · Until Friday.").waitFor();
+    await page.getByRole("link", { name: /poor/ }).getByText("Paused (authentication) · Nobody is signed in.").waitFor();
+  });
+});
+
 describe("a turn", () => {
   it("is shown live, survives a reload, and settles without jumps", async () => {
     const message = scene();

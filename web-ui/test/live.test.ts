@@ -172,6 +172,18 @@ describe("fold", () => {
     expect(live.turns.map(({ id, state }) => [id, state])).toEqual([["t1", "cancelled"], ["t2", "waiting"]]);
   });
 
+  it("follows a message that waits otherwise, and makes no turn of one that it did not see arrive", () => {
+    const queued = events([
+      { kind: "queued", position: 2, text: "old" },
+      { kind: "waiting", position: 1, held: true, text: "new" },
+    ]);
+    expect(foldAll(queued)).toMatchObject({ turns: [{ state: "waiting", inbound: { text: "new" }, steps: [] }] });
+    expect(foldAll(queued.slice(1)).turns).toEqual([]);
+    // A quick worker may have started it before this was told.
+    const late = foldAll([...queued.slice(0, 1), ...events([{ kind: "started", attempt: 1 }, { kind: "waiting", position: 0, held: false, text: "new" }], "t1", "m1", 2)]);
+    expect(late).toMatchObject({ turns: [{ state: "working" }] });
+  });
+
   it("bounds how many ended turns it keeps, and keeps the one that runs", () => {
     const many = Array.from({ length: 60 }, (_, n) => events([{ kind: "stopped" }], `t${n + 1}`, `m${n + 1}`, n + 2)).flat();
     const live = foldAll([...events([{ kind: "started", attempt: 1 }], "t0", "m0", 1), ...many]);

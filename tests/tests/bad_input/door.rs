@@ -8,7 +8,7 @@ use serde_json::json;
 use super::with_eng;
 
 /// Every route behind the door, with a body that could not be read.
-const GUARDED: [(&str, &str); 21] = [
+const GUARDED: [(&str, &str); 33] = [
     ("POST", "/api/sign-in-links"),
     ("GET", "/api/session"),
     ("DELETE", "/api/session"),
@@ -24,6 +24,18 @@ const GUARDED: [(&str, &str); 21] = [
     ("POST", "/api/turns/nonsense/stop"),
     ("GET", "/api/undelivered?limit=x"),
     ("POST", "/api/undelivered/retry"),
+    ("POST", "/api/turns/nonsense/cancel"),
+    ("POST", "/api/turns/nonsense/hold"),
+    ("POST", "/api/turns/nonsense/release"),
+    ("POST", "/api/turns/nonsense/move"),
+    ("POST", "/api/turns/nonsense/resend"),
+    ("PATCH", "/api/turns/nonsense"),
+    ("GET", "/api/turns?channel=eng"),
+    ("GET", "/api/channels/eng/queue"),
+    ("PATCH", "/api/agents/eng"),
+    ("POST", "/api/agents/eng/pause"),
+    ("POST", "/api/agents/eng/resume"),
+    ("POST", "/api/agents/eng/reset"),
     ("GET", "/vault/default"),
     ("GET", "/vault/nowhere/api/notes?search=x"),
     ("POST", "/vault/default/api/notes"),
@@ -215,7 +227,7 @@ async fn wrong_methods_and_addresses_are_told_as_json() -> Result<()> {
     let daemon = with_eng().await?;
     for (method, target) in [
         ("PUT", "/api/agents"),
-        ("PATCH", "/api/agents/eng"),
+        ("PUT", "/api/agents/eng"),
         ("GET", "/api/channels/eng/send"),
         ("POST", "/api/channels/eng/messages"),
         ("DELETE", "/api/turns/x"),

@@ -185,6 +185,10 @@ async fn a_daemon_that_is_not_there_ends_with_3() -> Result<()> {
         &["watch"],
         &["thread", "show", "eng"],
         &["turn", "show", "x"],
+        &["turn", "list", "eng"],
+        &["queue", "list"],
+        &["queue", "cancel", "x"],
+        &["agent", "pause", "eng"],
         &["note", "list"],
         &["open"],
     ] {

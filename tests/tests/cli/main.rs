@@ -4,6 +4,7 @@ mod agents;
 mod demo;
 mod help;
 mod notes;
+mod queue;
 mod turns;
 
 use anyhow::{Context as _, Result, ensure};

@@ -1,5 +1,5 @@
 import type { TurnState } from "../api";
-import { send, sending } from "../conversation";
+import { cancel, cancelling, send, sending } from "../conversation";
 import { fullTime, time } from "../format";
 import type { Row } from "../fold/rows";
 import { now } from "../store";
@@ -8,6 +8,7 @@ import { Text } from "./Text";
 const STATES: Partial<Record<TurnState, { label: string; tone: string }>> = {
   waiting: { label: "Waiting", tone: "waiting" },
   working: { label: "Working", tone: "waiting" },
+  joined: { label: "Part of the turn that runs", tone: "waiting" },
   error: { label: "Failed", tone: "bad" },
   cancelled: { label: "Stopped", tone: "quiet" },
   interrupted: { label: "Interrupted: the daemon was stopped while it worked on this", tone: "bad" },
@@ -35,10 +36,20 @@ export function MessageRow({ row, agent }: { row: Extract<Row, { kind: "message"
       {state ? (
         <p class={`state ${state.tone}`}>
           {state.label}
+          {own && row.state === "waiting" && message.turn ? <Cancel agent={agent} turn={message.turn} /> : null}
           {again ? <SendAgain agent={agent} text={message.text} /> : null}
         </p>
       ) : null}
     </article>
+  );
+}
+
+/** Takes a message out of the line. */
+function Cancel({ agent, turn }: { agent: string; turn: string }) {
+  return (
+    <button type="button" class="link" disabled={cancelling.value === turn} onClick={() => void cancel(agent, turn)}>
+      Cancel
+    </button>
   );
 }
 

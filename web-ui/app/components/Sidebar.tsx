@@ -1,5 +1,5 @@
 import type { Agent } from "../api";
-import { between, cost, elapsed, plural } from "../format";
+import { between, cost, elapsed, plural, time } from "../format";
 import { hashOf } from "../route";
 import { agents, health, listError, now, orphans, selected, signOut } from "../store";
 import { Wordmark } from "./Wordmark";
@@ -70,11 +70,25 @@ export function Status({ agent }: { agent: Agent }) {
     }
     case "queued":
       return <>{`${plural(agent.waiting, "message")} waiting`}</>;
+    case "paused":
+      return <>{paused(agent)}</>;
     case "error":
       return <span class="bad-text">{agent.status_detail || "The last turn failed"}{waiting}</span>;
     default:
       return <>{agent.prompt_preview ? `Idle · ${agent.prompt_preview}` : "Idle"}</>;
   }
+}
+
+function paused({ pause, running, waiting }: Agent): string {
+  // Whoever paused it by hand knows that; the daemon's own reasons have a name.
+  const code = pause && pause.code !== "person" ? ` (${pause.code})` : "";
+  const rest = [
+    running ? "one turn still runs" : "",
+    waiting > 0 ? `${waiting} waiting` : "",
+    pause?.until_at ? `until ${time(pause.until_at, now.value)}` : "",
+    pause?.reason ?? "",
+  ];
+  return [`Paused${code}`, ...rest.filter(Boolean)].join(" · ");
 }
 
 function Orphans() {

@@ -77,7 +77,7 @@ export function bootOf(eventId: string): string {
 }
 
 export function isEnded(turn: { state: TurnState }): boolean {
-  return turn.state !== "waiting" && turn.state !== "working";
+  return turn.state !== "waiting" && turn.state !== "working" && turn.state !== "joined";
 }
 
 /** Takes in one event. An event that was taken in before changes nothing, and gives back the very `live`. */
@@ -85,6 +85,8 @@ export function fold(live: Live, boot: string, event: TurnEvent): Live {
   const base = boot === live.boot ? live : restarted(live, boot);
   const found = base.turns.find((turn) => turn.id === event.turn);
   if (found && event.seq <= found.seq) return base;
+  // A message in line that this page did not see arrive is shown as loaded.
+  if (!found && event.kind === "waiting") return base;
   const before = found ?? { id: event.turn, seq: 0, message: event.message, state: "working", steps: [] };
   const turn = { ...step(before, event), seq: event.seq };
   const turns = found ? base.turns.map((other) => (other === found ? turn : other)) : [...base.turns, turn];
@@ -136,6 +138,8 @@ function step(turn: Turn, event: TurnEvent): Turn {
       // A quick worker may have started it before this was told.
       return { ...turn, state: turn.startedAt ? turn.state : "waiting", inbound };
     }
+    case "waiting":
+      return turn.inbound ? { ...turn, inbound: { ...turn.inbound, text: event.text } } : turn;
     case "started":
       return event.attempt > 1
         ? working([...withoutStreaming(turn.steps), { kind: "notice", text: `Started again (attempt ${event.attempt}).` }])

@@ -1,0 +1,143 @@
+//! Pauses of an agent.
+
+use anyhow::{Context as _, Result, ensure};
+use pretty_assertions::assert_eq;
+use reveille_tests::daemon::{LIMIT, State};
+use reveille_tests::{Daemon, eventually};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::{Gate, empty, get, let_others_pass, note, post, refusal, with_eng};
+
+async fn agent(daemon: &Daemon, name: &str) -> Result<Value> {
+    let listed = daemon.agents().await?.into_iter().find(|agent| agent["name"] == name);
+    let shown = get(daemon, &["agents", name]).await?;
+    let listed = listed.with_context(|| format!("{name} is listed"))?;
+    for key in ["status", "status_detail", "pause", "waiting", "running"] {
+        ensure!(listed.get(key) == shown.get(key), "{key}: {listed} and {shown}");
+    }
+    Ok(listed)
+}
+
+async fn wait_for_status(daemon: &Daemon, status: &str) -> Result<Value> {
+    eventually(&format!("eng is {status}"), LIMIT, async || {
+        let eng = agent(daemon, "eng").await?;
+        Ok((eng["status"] == status).then_some(eng))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_paused_agent_takes_messages_and_answers_them_later() -> Result<()> {
+    let mut daemon = with_eng().await?;
+    let path = "Agents/eng";
+    let gate = Gate::close(&daemon, "eng", empty()).await?;
+    let reason = json!({"reason": " Until Friday. "});
+    let paused: Value = post(&daemon, &["agents", "eng", "pause"], reason).await?.ok()?;
+    let detail = "paused by a person: Until Friday.";
+    assert_eq!(
+        (&paused["status"], &paused["status_detail"]),
+        (&json!("paused"), &json!(detail))
+    );
+    assert_eq!(paused["pause"], json!({"code": "person", "reason": "Until Friday."}));
+    assert!(paused["running"].is_object(), "a turn that runs goes on: {paused}");
+    let definition = note(&daemon, path).await?;
+    assert_eq!(
+        (&definition["metadata"]["paused"], &definition["metadata"]["status"]),
+        (&json!(true), &json!("enabled"))
+    );
+    gate.open()?;
+    assert_eq!(daemon.wait_turn("eng", &gate.sent).await?.state, State::Ok);
+
+    let sent = daemon.send("eng", "[[reply at last]]").await?;
+    for restarted in [false, true] {
+        if restarted {
+            daemon.restart().await?;
+        }
+        let_others_pass(&daemon).await?;
+        let eng = agent(&daemon, "eng").await?;
+        assert_eq!(
+            (&eng["status"], &eng["status_detail"], &eng["waiting"], &eng["running"]),
+            (&json!("paused"), &json!(detail), &json!(1), &Value::Null)
+        );
+        let queue = get(&daemon, &["channels", "eng", "queue"]).await?;
+        assert_eq!(queue["pause"], eng["pause"]);
+        assert_eq!(queue["turns"][0]["state"], "waiting");
+    }
+    let resumed: Value = post(&daemon, &["agents", "eng", "resume"], empty()).await?.ok()?;
+    assert!(
+        resumed["status"] != "paused" && resumed.get("pause").is_none(),
+        "{resumed}"
+    );
+    assert_eq!(daemon.wait_turn("eng", &sent).await?.reply.as_deref(), Some("at last"));
+    let metadata = &note(&daemon, path).await?["metadata"];
+    assert_eq!((metadata.get("paused"), metadata.get("pause_reason")), (None, None));
+    // Resuming one that works is no mistake.
+    post(&daemon, &["agents", "eng", "resume"], empty())
+        .await?
+        .ok::<Value>()?;
+    for what in ["pause", "resume", "reset"] {
+        let reply = post(&daemon, &["agents", "nobody", what], empty()).await?;
+        assert_eq!(refusal(&reply), (404, "unknown_agent"), "{what}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pause_may_be_written_on_the_definition() -> Result<()> {
+    let daemon = with_eng().await?;
+    let write = async |paused: Value| {
+        let prompt = "You are an engineer.";
+        daemon
+            .note_put("Agents/eng", prompt, &[], &json!({"paused": paused}))
+            .await
+    };
+    write(json!("true")).await?;
+    let eng = wait_for_status(&daemon, "paused").await?;
+    assert_eq!(eng["status_detail"], "paused by a person");
+    let sent = daemon.send("eng", "[[reply now]]").await?;
+    let_others_pass(&daemon).await?;
+    assert_eq!(agent(&daemon, "eng").await?["waiting"], 1);
+    write(json!(false)).await?;
+    assert_eq!(daemon.wait_turn("eng", &sent).await?.reply.as_deref(), Some("now"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pause_of_the_daemon_says_why_and_a_person_ends_it() -> Result<()> {
+    let mut daemon = with_eng().await?;
+    daemon.stop().await?;
+    // As the daemon writes it when the CLI is not signed in.
+    let queue = Connection::open(daemon.state_dir().join("queue.db"))?;
+    let since = 1_767_261_600_000_i64;
+    let reason = "Nobody is signed in. Sign in, then resume.";
+    queue.execute(
+        "INSERT INTO pauses (channel, code, reason, since) VALUES ('eng', 'authentication', ?1, ?2)",
+        (reason, since),
+    )?;
+    drop(queue);
+    daemon.start().await?;
+    let sent = daemon.send("eng", "[[reply signed in]]").await?;
+    let_others_pass(&daemon).await?;
+    let eng = agent(&daemon, "eng").await?;
+    let since = "2026-01-01T10:00:00Z";
+    assert_eq!(
+        (&eng["status"], &eng["status_detail"]),
+        (
+            &json!("paused"),
+            &json!(format!("authentication since {since}: {reason}"))
+        )
+    );
+    assert_eq!(
+        eng["pause"],
+        json!({"code": "authentication", "reason": reason, "since_at": since})
+    );
+    post(&daemon, &["agents", "eng", "resume"], empty())
+        .await?
+        .ok::<Value>()?;
+    assert_eq!(
+        daemon.wait_turn("eng", &sent).await?.reply.as_deref(),
+        Some("signed in")
+    );
+    Ok(())
+}
