@@ -117,13 +117,18 @@ async fn a_line_is_listed_and_put_in_order() -> Result<()> {
     assert_eq!(reply(&daemon, b).await?.as_deref(), Some("B"));
     assert_eq!(out(&daemon, &["queue", "release", d]).await?, format!("released {d}\n"));
     assert_eq!(reply(&daemon, d).await?.as_deref(), Some("d"));
-    let said = daemon.messages("eng").await?;
-    let answers: Vec<_> = said
-        .iter()
-        .filter(|message| message.direction == "outbound")
-        .filter_map(|message| message.text.lines().last())
-        .collect();
-    assert_eq!(answers, ["gate", "C", "B", "d"]);
+    // A turn is ended a moment before its answer is in the vault.
+    let expected = ["gate", "C", "B", "d"];
+    let answers = eventually("all answers are there", LIMIT, async || {
+        let said = daemon.messages("eng").await?;
+        let answers: Vec<String> = said
+            .into_iter()
+            .filter(|message| message.direction == "outbound")
+            .map(|message| message.text.lines().last().unwrap_or_default().to_owned())
+            .collect();
+        Ok((answers.len() >= expected.len()).then_some(answers))
+    });
+    assert_eq!(answers.await?, expected);
     Ok(())
 }
 
