@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_pause_says_why_and_for_how_long() {
         let pause = |until: Option<&str>| Pause {
-            code: "budget_day".into(),
+            code: "day_budget".into(),
             reason: "The day's budget is spent.".into(),
             since: "2026-01-01T10:00:00.5Z".parse().unwrap(),
             until: until.map(|at| at.parse().unwrap()),
@@ -73,11 +73,11 @@ mod tests {
         let detail = |until| of(None, Some(&pause(until))).unwrap().detail();
         assert_eq!(
             detail(None),
-            "budget_day since 2026-01-01T10:00:00Z: The day's budget is spent."
+            "day_budget since 2026-01-01T10:00:00Z: The day's budget is spent."
         );
         assert_eq!(
             detail(Some("2026-01-02T00:00:00Z")),
-            "budget_day since 2026-01-01T10:00:00Z until 2026-01-02T00:00:00Z: The day's budget is spent."
+            "day_budget since 2026-01-01T10:00:00Z until 2026-01-02T00:00:00Z: The day's budget is spent."
         );
         assert_eq!(of(None, None), None);
     }

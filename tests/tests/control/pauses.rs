@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{LIMIT, State};
 use reveille_tests::{Daemon, eventually};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{Gate, empty, get, let_others_pass, note, post, refusal, with_eng};
@@ -105,33 +104,29 @@ async fn a_pause_may_be_written_on_the_definition() -> Result<()> {
 
 #[tokio::test]
 async fn a_pause_of_the_daemon_says_why_and_a_person_ends_it() -> Result<()> {
-    let mut daemon = with_eng().await?;
-    daemon.stop().await?;
-    // As the daemon writes it when the CLI is not signed in.
-    let queue = Connection::open(daemon.state_dir().join("queue.db"))?;
-    let since = 1_767_261_600_000_i64;
-    let reason = "Nobody is signed in. Sign in, then resume.";
-    queue.execute(
-        "INSERT INTO pauses (channel, code, reason, since) VALUES ('eng', 'authentication', ?1, ?2)",
-        (reason, since),
-    )?;
-    drop(queue);
-    daemon.start().await?;
+    let daemon = with_eng().await?;
+    let failed = daemon.send("eng", "[[error 401]]").await?;
+    assert_eq!(daemon.wait_turn("eng", &failed).await?.state, State::Error);
     let sent = daemon.send("eng", "[[reply signed in]]").await?;
     let_others_pass(&daemon).await?;
     let eng = agent(&daemon, "eng").await?;
-    let since = "2026-01-01T10:00:00Z";
-    assert_eq!(
-        (&eng["status"], &eng["status_detail"]),
-        (
-            &json!("paused"),
-            &json!(format!("authentication since {since}: {reason}"))
-        )
+    assert_eq!((&eng["status"], &eng["waiting"]), (&json!("paused"), &json!(1)));
+    let pause = &eng["pause"];
+    assert_eq!(pause["code"], "authentication");
+    let (reason, since) = (pause["reason"].as_str(), pause["since_at"].as_str());
+    let (reason, since) = (reason.context("a reason")?, since.context("a time")?);
+    let detail = eng["status_detail"].as_str().context("a detail")?;
+    // To the second: the time itself has more digits.
+    assert!(
+        detail.starts_with(&format!("authentication since {}", &since[..19])),
+        "{detail}"
     );
-    assert_eq!(
-        eng["pause"],
-        json!({"code": "authentication", "reason": reason, "since_at": since})
-    );
+    assert!(!reason.is_empty() && detail.ends_with(reason), "{detail}");
+    // A person's pause beside it goes first, and resuming ends both.
+    post(&daemon, &["agents", "eng", "pause"], empty())
+        .await?
+        .ok::<Value>()?;
+    assert_eq!(agent(&daemon, "eng").await?["pause"]["code"], "person");
     post(&daemon, &["agents", "eng", "resume"], empty())
         .await?
         .ok::<Value>()?;
