@@ -3,8 +3,9 @@
 //! `REVEILLE_FAIL_POINT=name:n` kills the process with SIGKILL when point `name` is reached the n-th time. Only builds
 //! with debug assertions look at it.
 
-/// Dies here if the environment asks for it.
+/// Dies here if the environment asks for it. `REVEILLE_PANIC_POINT=name` panics at point `name`, each time.
 #[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "asked for by a test")]
 pub(crate) fn point(name: &str) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,8 +15,13 @@ pub(crate) fn point(name: &str) {
         let (name, count) = text.rsplit_once(':')?;
         Some((name.to_owned(), count.parse().ok()?))
     });
+    static PANICS: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("REVEILLE_PANIC_POINT").ok()); // silent-ok: see above
     static HITS: AtomicU32 = AtomicU32::new(0);
 
+    assert!(
+        PANICS.as_deref() != Some(name),
+        "the panic that the environment asks for at {name}"
+    );
     if let Some((asked, count)) = &*ASKED
         && asked == name
         && HITS.fetch_add(1, Ordering::SeqCst) + 1 == *count

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_queue::{Binding, FeedCursor, Queue, QueueError, State};
+use reveille_queue::{Binding, FeedCursor, Queue, QueueError, State, Turn};
 use reveille_vault::agent::{Inbound, tag};
 use reveille_vault::{Change, Cursor, Note, NoteId, Query, Vault, VaultError};
 use tokio_util::sync::CancellationToken;
@@ -161,7 +161,8 @@ impl Feed {
                     let status = note.text("status").filter(|_| message.callback.is_none());
                     let waits_no_more = self.inbox.registry.get(&message.agent).is_some();
                     if match status.as_deref() {
-                        Some(UNROUTABLE) => true,
+                        // The same word on a message that has a turn is how that one ended.
+                        Some(UNROUTABLE) => self.turn_of(note).await?.is_none(),
                         Some(WAITING) => waits_no_more,
                         _ => false,
                     } {
@@ -197,6 +198,10 @@ impl Feed {
         self.inbox.adopt(&self.woken).await?;
         self.woken.clear();
         Ok(())
+    }
+
+    async fn turn_of(&self, note: &Note) -> Result<Option<Turn>, QueueError> {
+        self.inbox.queue.turn_of(self.vault.name(), note.id.as_str()).await
     }
 
     fn define(&self, change: &Change) -> Effect {

@@ -24,6 +24,7 @@ mod inbox;
 mod intake;
 mod limits;
 mod live;
+mod orphans;
 mod outbox;
 mod pauses;
 mod prompt;

@@ -27,6 +27,7 @@ use crate::http::{self, Api, Auth, session::sign_in_url};
 use crate::inbox::{Inbox, Progress};
 use crate::limits::Reservations;
 use crate::live::Hub;
+use crate::orphans::Orphans;
 use crate::outbox::Outbox;
 use crate::pauses::Pauses;
 use crate::registry::Registry;
@@ -269,6 +270,14 @@ impl Service {
             queue: Arc::clone(&self.queue),
             vaults: Arc::clone(&self.api.vaults),
         };
+        let orphans = Orphans {
+            queue: Arc::clone(&self.queue),
+            registry: self.api.registry.clone(),
+            hub: self.api.hub.clone(),
+            vaults: Arc::clone(&self.api.vaults),
+            wait: self.config.limits.agent_wait.0,
+        };
+        self.workers.spawn(orphans.run(work.drain.clone()));
         let result = work.run(self.outbox, self.feed, retention, stop, hurry).await;
         self.closing.cancel();
         connections.close();

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use reveille_backends::Backend;
-use reveille_queue::{Claim, Lane, Queue, Spend};
+use reveille_backends::{Backend, Remedy};
+use reveille_queue::{Claim, Lane, LeaseError, Queue, Spend, State};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -22,11 +22,16 @@ use crate::limits::Reservations;
 use crate::live::Hub;
 use crate::outbox::Outbox;
 use crate::pauses::Pauses;
+use crate::record::FailureRecord;
 use crate::registry::{Agent, Registry};
 use crate::turn;
+use crate::withdraw::{Desk, Withdrawal};
 
-/// Pause after the queue could not be asked.
+/// Pause after the queue could not be asked, and the longest one when it goes on like that.
 const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Failures inside the daemon after which a turn is given up.
+const PANICS_MAX: u32 = 3;
 
 /// What every turn needs.
 pub(crate) struct Context {
@@ -81,6 +86,8 @@ struct Shared {
     live: Mutex<HashMap<Uuid, LiveTurn>>,
     /// Messages that stop the running turn of their lane, where none was known to run yet: their turns.
     interrupts: Mutex<HashMap<Lane, Uuid>>,
+    /// How often a turn has failed inside the daemon.
+    panics: Mutex<HashMap<Uuid, u32>>,
     tasks: TaskTracker,
     /// False until what an earlier run has left is dealt with: before that nothing may be claimed.
     open: AtomicBool,
@@ -106,6 +113,7 @@ impl Workers {
             lanes: Mutex::default(),
             live: Mutex::default(),
             interrupts: Mutex::default(),
+            panics: Mutex::default(),
             tasks: TaskTracker::new(),
             open: AtomicBool::new(false),
             drain,
@@ -307,13 +315,68 @@ impl Workers {
     async fn run(&self, agent: &Agent, claim: Claim, live: &LiveTurn) {
         let (context, lease) = (&self.shared.context, claim.lease);
         let turn = turn::run(context, agent, claim, live, &self.shared.abandon);
-        if AssertUnwindSafe(turn).catch_unwind().await.is_err() {
-            tracing::error!(turn = %lease.turn, "a turn failed inside the daemon; it goes back in line");
-            if let Err(error) = context.queue.release(lease, Spend::default()).await {
-                tracing::error!(%error, "it stays claimed until the next start");
+        if AssertUnwindSafe(turn).catch_unwind().await.is_ok() {
+            self.panics().remove(&lease.turn);
+            return;
+        }
+        let times = {
+            let mut panics = self.panics();
+            let times = panics.entry(lease.turn).or_default();
+            *times += 1;
+            *times
+        };
+        tracing::error!(turn = %lease.turn, times, "a turn failed inside the daemon; it goes back in line");
+        let mut pause = PAUSE;
+        // Left claimed it would block its lane.
+        while let Err(LeaseError::Queue(error)) = context.queue.release(lease, Spend::default()).await {
+            tracing::error!(%error, ?pause, "it is not back in line yet; trying again");
+            tokio::select! {
+                () = self.shared.drain.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
             }
-            // It may fail the same way at once.
-            tokio::time::sleep(PAUSE).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        if times >= PANICS_MAX {
+            self.give_up(agent, lease.turn).await;
+        }
+        // It may fail the same way at once.
+        tokio::time::sleep(PAUSE).await;
+    }
+
+    fn panics(&self) -> MutexGuard<'_, HashMap<Uuid, u32>> {
+        self.shared.panics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a turn that fails inside the daemon again and again, so that the ones behind it get their turn.
+    async fn give_up(&self, agent: &Agent, turn: Uuid) {
+        let context = &self.shared.context;
+        let desk = Desk {
+            queue: &*context.queue,
+            registry: &context.registry,
+            hub: &context.hub,
+            vault: &*agent.vault,
+        };
+        let failure = FailureRecord {
+            code: "internal".into(),
+            message: "The daemon itself failed on this message, several times.".into(),
+            next_step: "Please report it with the daemon's log. Sending the message again may not help.".into(),
+            remedy: Remedy::Permanent,
+        };
+        let how = Withdrawal {
+            state: State::Error,
+            reason: "The daemon failed on it.",
+            failure: Some(failure),
+            status: State::Error.as_str(),
+            by: None,
+        };
+        let ended = match context.queue.turn(turn).await {
+            Ok(Some(turn)) => desk.withdraw(&turn, how).await.map_err(|error| error.to_string()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        match ended {
+            Ok(()) => drop(self.panics().remove(&turn)),
+            Err(error) => tracing::error!(error, %turn, "it is not given up yet"),
         }
     }
 

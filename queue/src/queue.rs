@@ -158,7 +158,7 @@ pub trait Queue: Send + Sync + 'static {
     async fn expire(&self, now: Timestamp) -> Result<Recovery, QueueError>;
 
     /// Ends a waiting turn without running it, in one transaction with its effects. Those that had joined it go back to
-    /// their places in line.
+    /// their places in line. One that was never claimed does not count among the conversation's turns.
     ///
     /// # Errors
     /// [`ControlError`].

@@ -545,3 +545,96 @@ async fn an_agent_that_was_renamed_while_nobody_looked_keeps_its_conversation() 
     whole(&daemon).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_message_whose_agent_never_comes_is_answered_in_the_end() -> Result<()> {
+    let daemon = quick().env("REVEILLE_LIMITS__AGENT_WAIT", "1s").start().await?;
+    daemon.create_agent("boss", "You decide.").await?;
+    let tags = ["agent/message", "agent/message/inbound"];
+    let metadata = json!({"agent": "ghost", "reply_to": "boss", "correlation_id": "c-7"});
+    daemon.note_put("Inbox/lost", "hello?", &tags, &metadata).await?;
+    let journal = whole(&daemon).await?;
+    let lost = journal
+        .turns
+        .iter()
+        .find(|turn| turn.channel == "ghost")
+        .context("the turn")?;
+    assert_eq!(code(lost), Some("no_agent"));
+    let told: Vec<_> = journal.notes.iter().filter(|note| note.is_callback()).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].text("status"), told[0].text("correlation_id")),
+        ("refused", "c-7")
+    );
+    let note = daemon.note("Inbox/lost").await?.context("the note")?;
+    assert_eq!(note["metadata"]["status"], "error", "{note}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_for_an_agent_that_is_being_mended_waits_on() -> Result<()> {
+    let daemon = quick().env("REVEILLE_LIMITS__AGENT_WAIT", "1s").start().await?;
+    let tags = ["agent/message", "agent/message/inbound"];
+    daemon
+        .note_put(
+            "Agents/slow",
+            "p",
+            &["agent/definition"],
+            &json!({"name": "slow", "mode": "sideways"}),
+        )
+        .await?;
+    daemon
+        .note_put("Inbox/1", "[[reply mended]]", &tags, &json!({"agent": "slow"}))
+        .await?;
+    // Another message for nobody is given up meanwhile, so the time is over.
+    daemon
+        .note_put("Inbox/2", "hello?", &tags, &json!({"agent": "ghost"}))
+        .await?;
+    eventually("the other one is given up", LIMIT, async || {
+        let journal = daemon.journal()?;
+        Ok(journal
+            .turns
+            .iter()
+            .any(|turn| code(turn) == Some("no_agent"))
+            .then_some(()))
+    })
+    .await?;
+    daemon
+        .note_put(
+            "Agents/slow",
+            "p",
+            &["agent/definition"],
+            &json!({"name": "slow", "mode": "single-threaded"}),
+        )
+        .await?;
+    let journal = whole(&daemon).await?;
+    assert_eq!(replies(&journal, "slow"), ["mended"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_turn_on_which_the_daemon_fails_is_given_up_and_the_next_one_runs() -> Result<()> {
+    let mut daemon = with_eng(quick().env("REVEILLE_PANIC_POINT", "turn.claimed")).await?;
+    let fails = daemon.send("eng", "[[reply never told]]").await?;
+    assert_eq!(
+        daemon.wait_turn("eng", &fails).await?.error.context("an error")?["code"],
+        "internal"
+    );
+    daemon.stop().await?;
+    daemon.set_env("REVEILLE_PANIC_POINT", "");
+    daemon.start().await?;
+    assert_eq!(
+        told(&daemon, "eng", "[[reply well]]").await?.reply.as_deref(),
+        Some("well")
+    );
+    let journal = whole(&daemon).await?;
+    assert_eq!(
+        journal
+            .notes
+            .iter()
+            .filter(|note| note.text("code") == "internal")
+            .count(),
+        1
+    );
+    Ok(())
+}

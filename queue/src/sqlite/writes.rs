@@ -391,9 +391,10 @@ fn ended(
             "UPDATE turns SET state = ?2, settled_at = ?3, record = ?4 WHERE leader = ?1 AND state = 'joined'",
         )?
         .execute(params![turn, settlement.state.as_str(), now, record])?;
+    // A message that was withdrawn while it waited was no turn.
     connection
         .prepare_cached(
-            "UPDATE conversations AS c SET turns = turns + 1, started_at = coalesce(started_at, t.claimed_at), \
+            "UPDATE conversations AS c SET turns = turns + (t.claimed_at IS NOT NULL), started_at = coalesce(started_at, t.claimed_at), \
              input_tokens = min(c.input_tokens + t.input_tokens, ?2), \
              output_tokens = min(c.output_tokens + t.output_tokens, ?2), \
              cache_read_tokens = min(c.cache_read_tokens + t.cache_read_tokens, ?2), \

@@ -174,7 +174,9 @@ pub(crate) async fn a_turn_is_found_by_a_part_of_its_identity<F: Factory>(storag
     // All three were made within the same minutes.
     let mut beginning = called(&turns[0].simple().to_string()[..6], 9).await;
     beginning.sort();
-    assert_eq!(beginning, turns);
+    let mut all = turns.clone();
+    all.sort();
+    assert_eq!(beginning, all);
     assert_eq!(called(&turns[0].simple().to_string()[..6], 2).await.len(), 2);
     let nothing: [Uuid; 0] = [];
     for part in ["", "%", "_", "ffffffffffff", "no digits"] {

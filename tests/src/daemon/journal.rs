@@ -77,6 +77,11 @@ impl JournalTurn {
         !matches!(self.state.as_str(), "waiting" | "working" | "joined")
     }
 
+    /// Whether it has ended and was more than a message that was withdrawn while it waited.
+    fn was_turn(&self) -> bool {
+        self.is_settled() && self.claimed_at.is_some()
+    }
+
     /// The answer that was kept, or `""`.
     #[must_use]
     pub fn reply(&self) -> &str {
@@ -290,7 +295,7 @@ impl Journal {
     /// The settled turns of a conversation: how many, and what they took.
     fn ended(&self, conversation: Uuid) -> (u64, Spend) {
         let (mut count, mut sum) = (0, Spend::default());
-        for turn in self.turns_of(conversation).filter(|turn| turn.is_settled()) {
+        for turn in self.turns_of(conversation).filter(|turn| turn.was_turn()) {
             count += 1;
             for (total, part) in sum.iter_mut().zip(turn.spend) {
                 *total += part;
@@ -313,7 +318,11 @@ impl Journal {
     fn check_threads(&self, found: &mut Vec<String>) {
         for conversation in &self.conversations {
             let (count, sum) = self.ended(conversation.id);
-            let last = self.turns_of(conversation.id).last().map(|turn| turn.state.clone());
+            let last = self
+                .turns_of(conversation.id)
+                .filter(|turn| turn.claimed_at.is_some())
+                .last()
+                .map(|turn| turn.state.clone());
             let id = conversation.id.to_string();
             let told = self.notes.iter().find(|note| note.id == id).map(|note| {
                 (
