@@ -1,4 +1,4 @@
-//! The runner against real processes: the stand-in, small scripts, and the CLI itself where `REVEILLE_TEST_CLAUDE` names it.
+//! The runner against real processes: the stand-in, small scripts, and the CLI itself.
 
 // `cfg(test)` tells Clippy that helpers outside of test functions are tests as well.
 #[cfg(test)]

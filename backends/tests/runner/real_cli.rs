@@ -1,4 +1,4 @@
-//! The CLI itself, as far as it needs no account. Set `REVEILLE_TEST_CLAUDE` to its path to run these.
+//! The CLI itself, as far as it needs no account. `REVEILLE_TEST_CLAUDE` names it.
 
 use pretty_assertions::assert_eq;
 use reveille_backends::{FailureCode, Session, SystemPrompt};
@@ -6,17 +6,24 @@ use uuid::Uuid;
 
 use crate::support::{Bench, code, is_init, notices};
 
-fn bench() -> Option<Bench> {
-    let program = std::env::var_os("REVEILLE_TEST_CLAUDE");
-    if program.is_none() {
-        println!("skipped: REVEILLE_TEST_CLAUDE names no program");
-    }
-    program.map(|program| Bench::with_program(program.into()))
+/// Fails without the program, rather than pass unseen.
+fn bench() -> Bench {
+    let program = std::env::var_os("REVEILLE_TEST_CLAUDE").expect(
+        "REVEILLE_TEST_CLAUDE names the Claude Code CLI: run tests/run, which installs it and sets the variable, or set it to \
+         target/claude-cli/node_modules/@anthropic-ai/claude-code-<platform>/claude",
+    );
+    let program = std::path::absolute(program).unwrap();
+    assert!(
+        program.is_file(),
+        "REVEILLE_TEST_CLAUDE names {}, which is no file",
+        program.display()
+    );
+    Bench::with_program(program)
 }
 
 #[tokio::test]
 async fn without_credentials_the_operator_is_asked() {
-    let Some(bench) = bench() else { return };
+    let bench = bench();
     let session = Uuid::new_v4();
     let mut turn = bench.turn("/hello", Session::New(session));
     turn.system_prompt = Some(SystemPrompt {
@@ -38,7 +45,7 @@ async fn without_credentials_the_operator_is_asked() {
 
 #[tokio::test]
 async fn an_unknown_session_is_replaced() {
-    let Some(bench) = bench() else { return };
+    let bench = bench();
     let dead = Uuid::new_v4();
     let (outcome, events) = bench.run(bench.turn("hi", Session::Resume(dead))).await;
     assert_eq!(code(&outcome), FailureCode::Authentication, "{outcome:?}");
@@ -48,7 +55,7 @@ async fn an_unknown_session_is_replaced() {
 
 #[tokio::test]
 async fn a_taken_id_is_resumed() {
-    let Some(bench) = bench() else { return };
+    let bench = bench();
     let session = bench.say("one").await.0.session.unwrap();
     let (outcome, events) = bench.run(bench.turn("two", Session::New(session))).await;
     assert_eq!(
@@ -60,7 +67,7 @@ async fn a_taken_id_is_resumed() {
 
 #[tokio::test]
 async fn a_bad_option_is_the_operators_matter() {
-    let Some(bench) = bench() else { return };
+    let bench = bench();
     let servers = r#"{"mcpServers":7}"#;
     std::fs::write(bench.dirs().ctl.join("mcp.json"), servers).unwrap();
     let (outcome, _) = bench.say("hi").await;
@@ -69,7 +76,7 @@ async fn a_bad_option_is_the_operators_matter() {
 
 #[tokio::test]
 async fn files_that_a_full_disk_left_empty_are_no_bad_options() {
-    let Some(bench) = bench() else { return };
+    let bench = bench();
     let config = bench.dirs().home.join(".claude");
     std::fs::create_dir(&config).unwrap();
     std::fs::write(bench.dirs().ctl.join("mcp.json"), "").unwrap();
