@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::claude::Claude;
 use crate::config::{Config, SandboxMode};
+use crate::crash;
 use crate::delegation::Passes;
 use crate::faults;
 use crate::feed::Feed;
@@ -354,7 +355,9 @@ impl Work<'_> {
             "processes of an earlier run cannot be ended: {:?}; end them by hand, then start again",
             swept.left
         );
+        crash::point("recovery.swept");
         let found = self.queue.recover().await?;
+        crash::point("recovery.requeued");
         if found != queue::Recovery::default() {
             let (requeued, interrupted) = (found.requeued, found.interrupted);
             tracing::info!(requeued, interrupted, "turns of an earlier run are back in line");

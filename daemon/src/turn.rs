@@ -336,6 +336,7 @@ impl Run<'_> {
             Ok(()) => tracing::info!("the turn went back in line; it goes on at the next start"),
             Err(error) => tracing::warn!(%error, "the turn goes back in line at the next start"),
         }
+        crash::point("turn.released");
         self.context.hub.forget(&self.subject.channel, self.subject.turn);
     }
 

@@ -131,13 +131,19 @@ async fn assert_whole(daemon: &mut Daemon, senders: &[Sender; 3], journal: &Jour
 
 /// Dies at a point of its work, then is started again.
 async fn dies_at(point: &str, nth: u32) -> Result<()> {
+    dies_at_all(&[(point, nth)]).await
+}
+
+/// Dies at a point of its work, is started again, dies at another one, and so on.
+async fn dies_at_all(points: &[(&str, u32)]) -> Result<()> {
     let mut daemon = daemon_with_agents().await?;
     daemon.stop().await?;
     let mut senders = load(&daemon);
-    daemon.start_doomed(point, nth).await?;
-    send_all(&daemon, &mut senders).await?;
-    daemon.wait_killed().await?;
-
+    for (point, nth) in points {
+        daemon.start_doomed(point, *nth).await?;
+        send_all(&daemon, &mut senders).await?;
+        daemon.wait_killed().await?;
+    }
     daemon.start().await?;
     send_all(&daemon, &mut senders).await?;
     let journal = daemon.wait_quiet(PATIENCE).await?;
@@ -153,7 +159,7 @@ async fn dies_at(point: &str, nth: u32) -> Result<()> {
 
 macro_rules! dies_at {
     ($($name:ident: $point:literal,)+) => {
-        /// Where the daemon can be made to die, each with a test below.
+        /// Where the daemon can be made to die under a load, each with a test below.
         const POINTS: &[&str] = &[$($point),+];
         $(
             #[tokio::test]
@@ -183,9 +189,96 @@ dies_at! {
     dies_with_effects_delivered: "outbox.delivered",
 }
 
+/// Where it can be made to die besides, each with a test of its own.
+const OTHER_POINTS: &[&str] = &[
+    "recovery.swept",
+    "recovery.requeued",
+    "turn.released",
+    "agent.created",
+    "feed.stamping",
+];
+
+#[tokio::test]
+async fn dies_again_while_it_recovers() -> Result<()> {
+    for point in ["recovery.swept", "recovery.requeued"] {
+        dies_at_all(&[("turn.text", 1), (point, 1)])
+            .await
+            .with_context(|| format!("dying at {point}"))?;
+    }
+    dies_at_all(&[("turn.init", 1), ("recovery.swept", 1), ("recovery.requeued", 1)]).await
+}
+
+#[tokio::test]
+async fn dies_with_a_turn_back_in_line_while_it_stops() -> Result<()> {
+    let mut daemon = daemon_with_agents().await?;
+    daemon.set_env("REVEILLE_SERVER__DRAIN", "100ms");
+    daemon.stop().await?;
+    daemon.start_doomed("turn.released", 1).await?;
+    let mut events = daemon.events("ann").await?;
+    let mark = daemon.scratch().join("once");
+    let mark = mark.display();
+    let text = format!("[[exec test -e {mark} || {{ touch {mark}; sleep 600; }}]] [[reply done]]");
+    let sent = daemon.send("ann", &text).await?;
+    events.until(|event| event.kind() == "tool").await?;
+    eventually("it hangs", LIMIT, async || {
+        Ok(daemon.scratch().join("once").exists().then_some(()))
+    })
+    .await?;
+    daemon.signal(rustix::process::Signal::TERM)?;
+    daemon.wait_killed().await?;
+    let states: Vec<_> = daemon.journal()?.turns.into_iter().map(|turn| turn.state).collect();
+    assert_eq!(states, ["waiting"]);
+
+    daemon.start().await?;
+    let turn = daemon.wait_turn("ann", &sent).await?;
+    assert_eq!((turn.state, turn.more["interruptions"].as_u64()), (State::Ok, Some(1)));
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    assert_whole(&mut daemon, &AGENTS.map(Sender::new), &journal).await
+}
+
+/// A definition is in the vault, and nobody has told its author what became of it.
+#[tokio::test]
+async fn dies_with_a_definition_that_says_nothing() -> Result<()> {
+    for point in ["agent.created", "feed.stamping"] {
+        let mut daemon = daemon_with_agents().await?;
+        // Nothing else is left to be told of.
+        eventually("the other definitions say that they count", LIMIT, async || {
+            let notes = daemon.journal()?.notes;
+            let told = notes.iter().filter(|note| note.text("status") == "enabled").count();
+            Ok((told == AGENTS.len()).then_some(()))
+        })
+        .await?;
+        daemon.stop().await?;
+        daemon.start_doomed(point, 1).await?;
+        let answer = daemon.create_agent("dan", "You help.").await;
+        // The note is told of after the answer.
+        ensure!(answer.is_err() || point == "feed.stamping", "{point}");
+        daemon.wait_killed().await?;
+        let said = |journal: &Journal| {
+            let note = journal.notes.iter().find(|note| note.text("name") == "dan");
+            note.map(|note| note.text("status").to_owned())
+        };
+        if point == "feed.stamping" {
+            assert_eq!(said(&daemon.journal()?).as_deref(), Some(""));
+        }
+
+        daemon.start().await?;
+        eventually("the definition says that it counts", LIMIT, async || {
+            Ok((said(&daemon.journal()?).as_deref() == Some("enabled")).then_some(()))
+        })
+        .await?;
+        let sent = daemon.send("dan", "[[reply here]]").await?;
+        assert_eq!(daemon.wait_turn("dan", &sent).await?.reply.as_deref(), Some("here"));
+        let journal = daemon.wait_quiet(LIMIT).await?;
+        assert_whole(&mut daemon, &AGENTS.map(Sender::new), &journal).await?;
+    }
+    Ok(())
+}
+
 #[test]
 fn every_point_has_its_test() -> Result<()> {
-    let points = POINTS.iter().map(|&point| point.to_owned()).collect();
+    let tested = POINTS.iter().chain(OTHER_POINTS);
+    let points = tested.map(|&point| point.to_owned()).collect();
     assert_eq!(reveille_tests::fail_points()?, points);
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::Api;
 use super::error::{ApiError, Body, Segment};
 use super::pauses;
 use super::turns::usd;
+use crate::crash;
 use crate::inbox::shown;
 use crate::registry::Listed;
 use crate::worker::LiveTurn;
@@ -221,6 +222,7 @@ pub(super) async fn create(
         attachments: Vec::new(),
     };
     let note = vault.create(new).await?;
+    crash::point("agent.created");
     // The feed alone says who there is: an edit that comes meanwhile is not rolled back by what was written here.
     api.inbox.caught_up(&**vault).await;
     // The agent is there, whether or not its activity can be told.
