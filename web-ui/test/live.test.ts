@@ -48,6 +48,23 @@ describe("fold", () => {
     });
   });
 
+  it("never takes a turn back to waiting, however late it is told that it came", () => {
+    const late = { kind: "queued", position: 1, text: "Hello" } as const;
+    for (const [before, state] of [
+      [{ kind: "stopped" }, "cancelled"],
+      [{ kind: "done", reply: "Hi." }, "ok"],
+      [{ kind: "error", error: "No login.", code: "auth" }, "error"],
+      [{ kind: "started", attempt: 1 }, "working"],
+    ] as const) {
+      expect(foldAll(events([before, late])).turns[0]).toMatchObject({ state, inbound: { text: "Hello" } });
+    }
+    // An end that was only seen by the messages.
+    const live = foldAll(events([late]));
+    const message = { id: "m1", text: "Hello", direction: "inbound", at: at(1), state: "interrupted" } as const;
+    const again = events([late, late]).slice(1);
+    expect(foldAll(again, reconcile(live, [message])).turns[0]?.state).toBe("interrupted");
+  });
+
   it("does not change what it was given", () => {
     let live = NOTHING;
     for (const event of WHOLE) {

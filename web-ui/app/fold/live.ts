@@ -135,8 +135,8 @@ function step(turn: Turn, event: TurnEvent): Turn {
   switch (event.kind) {
     case "queued": {
       const inbound = { text: event.text, at: event.at, ...(event.sender ? { sender: event.sender } : {}) };
-      // A quick worker may have started it before this was told.
-      return { ...turn, state: turn.startedAt ? turn.state : "waiting", inbound };
+      // It may have been started, or even ended, before this was told.
+      return { ...turn, state: turn.startedAt || isEnded(turn) ? turn.state : "waiting", inbound };
     }
     case "waiting":
       return turn.inbound ? { ...turn, inbound: { ...turn.inbound, text: event.text } } : turn;
