@@ -137,6 +137,15 @@ impl Claude {
         }
     }
 
+    /// Why the login that would be lent to turns cannot be.
+    #[must_use]
+    pub(crate) fn login_problem(&self) -> Option<Failure> {
+        match self.sign_in() {
+            SignIn::Login(file) => borrow(&file).err(),
+            _ => None,
+        }
+    }
+
     /// The login of the user's own CLI.
     fn login_file(&self) -> Option<PathBuf> {
         let own = self.environment.get(OsStr::new("CLAUDE_CONFIG_DIR")).map(PathBuf::from);
@@ -211,9 +220,7 @@ impl Claude {
             .map_err(|error| storage_failure("the directory of Claude Code could not be made", &error))?
             .join(LOGIN_FILE);
         if let SignIn::Login(file) = sign_in {
-            let unreadable = |error: std::io::Error| login_failure("cannot be read", &error.to_string());
-            let text = std::fs::read_to_string(&file).map_err(unreadable)?;
-            let lent = lent_login(&text, Timestamp::now())?;
+            let lent = borrow(&file)?;
             turn.secrets.extend(lent.token);
             return write_private(&place, lent.text.as_bytes()).map_err(not_lent);
         }
@@ -233,6 +240,13 @@ impl Claude {
         }
         Ok(())
     }
+}
+
+/// The login in a file, to be lent.
+fn borrow(file: &Path) -> Result<LentLogin, Failure> {
+    let unreadable = |error: std::io::Error| login_failure("cannot be read", &error.to_string());
+    let text = std::fs::read_to_string(file).map_err(unreadable)?;
+    lent_login(&text, Timestamp::now())
 }
 
 fn login_failure(what: &str, detail: &str) -> Failure {

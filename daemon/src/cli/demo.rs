@@ -90,6 +90,14 @@ fn choose_program(config: &mut Config) {
         String::new(),
         std::env::vars_os(),
     );
+    if let (Some(_), Some(problem)) = (claude.program(), claude.login_problem()) {
+        out!(
+            "{} So the built-in stand-in runs the turns: it makes its answers up.",
+            problem.message
+        );
+        config.claude.program = STAND_IN.into();
+        return;
+    }
     match (claude.program(), claude.sign_in()) {
         (Some(_), SignIn::NotNeeded) => out!("Turns are run by the built-in stand-in, as configured."),
         (Some(program), SignIn::Configured(_) | SignIn::Environment(_) | SignIn::Login(_)) => {

@@ -222,6 +222,10 @@ async fn claude_checks(config: &Config) -> Vec<Check> {
         ),
         None => check("claude", Level::Error, "it has just gone", None),
     };
+    if let Some(problem) = claude.login_problem() {
+        let signed_in = check("sign-in", Level::Error, problem.message, Some(&problem.next_step));
+        return vec![found, signed_in];
+    }
     let signed_in = match claude.sign_in() {
         SignIn::NotNeeded => check("sign-in", Level::Ok, "the stand-in needs none", None),
         SignIn::Configured(name) => check("sign-in", Level::Ok, format!("{name} from the configuration"), None),
