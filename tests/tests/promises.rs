@@ -150,6 +150,17 @@ async fn what_an_attempt_took_before_a_stop_is_not_forgotten() -> Result<()> {
     Ok(())
 }
 
+/// A message as the transcript of `eng` shows it.
+async fn kept_with(daemon: &Daemon, id: &str) -> Result<Value> {
+    let path = ["api", "channels", "eng", "messages"];
+    let shown = daemon.request(Method::GET, &path, None).await?.body;
+    let mut messages = shown["messages"].as_array().into_iter().flatten();
+    messages
+        .find(|message| message["id"] == id)
+        .cloned()
+        .context("the message")
+}
+
 #[tokio::test]
 async fn a_reply_that_the_vault_does_not_take_is_kept_and_shown() -> Result<()> {
     let daemon = with_eng().await?;
@@ -181,11 +192,20 @@ async fn a_reply_that_the_vault_does_not_take_is_kept_and_shown() -> Result<()> 
     let view = daemon.turn(&turn).await?;
     assert_eq!((view.state, &view.more["undelivered"]), (State::Ok, &json!(true)));
     assert!(view.reply.is_some_and(|reply| reply.ends_with("kept")));
+    // A page that is opened now shows it too.
+    let shown = kept_with(&daemon, &sent.id).await?;
+    assert_eq!((&shown["undelivered"], &shown["state"]), (&json!(true), &json!("ok")));
+    assert!(
+        shown["reply"].as_str().is_some_and(|reply| reply.ends_with("kept")),
+        "{shown}"
+    );
 
     holder.execute_batch("ROLLBACK")?;
     let journal = daemon.wait_quiet(LIMIT).await?;
     assert_eq!(journal.violations(), Vec::<String>::new());
     assert_eq!(daemon.turn(&turn).await?.more["undelivered"], json!(false));
+    let shown = kept_with(&daemon, &sent.id).await?;
+    assert_eq!((shown.get("undelivered"), shown.get("reply")), (None, None), "{shown}");
     assert_eq!(
         daemon.request(Method::GET, &["health"], None).await?.body["status"],
         "ok"
@@ -242,6 +262,17 @@ async fn a_message_that_is_deleted_while_it_waits_does_not_run() -> Result<()> {
     Ok(())
 }
 
+/// Takes away the vault's database with its log files.
+fn remove_database(vaults: &std::path::Path) -> Result<()> {
+    for entry in std::fs::read_dir(vaults)? {
+        let path = entry?.path();
+        if path.is_file() {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_vault_that_was_replaced_is_read_from_its_beginning() -> Result<()> {
     let mut daemon = with_eng().await?;
@@ -257,9 +288,7 @@ async fn a_vault_that_was_replaced_is_read_from_its_beginning() -> Result<()> {
     daemon.stop().await?;
     let (vaults, copy) = (daemon.state_dir().join("vaults"), daemon.scratch().join("copy.db"));
     std::fs::copy(vaults.join("default.db"), &copy)?;
-    for file in std::fs::read_dir(&vaults)? {
-        std::fs::remove_file(file?.path())?;
-    }
+    remove_database(&vaults)?;
 
     daemon.start().await?;
     daemon.create_agent("eng", "You are an engineer.").await?;
@@ -275,9 +304,7 @@ async fn a_vault_that_was_replaced_is_read_from_its_beginning() -> Result<()> {
 
     // Back with the first one: its cursor is beyond the one that is stored now, and nothing in it is answered again.
     daemon.stop().await?;
-    for file in std::fs::read_dir(&vaults)? {
-        std::fs::remove_file(file?.path())?;
-    }
+    remove_database(&vaults)?;
     std::fs::copy(&copy, vaults.join("default.db"))?;
     daemon.start().await?;
     write(&daemon, "five").await?;

@@ -34,6 +34,14 @@ export interface Message {
   kind?: string | null;
   /** Inbound messages only. */
   state?: TurnState | null;
+  /**
+   * What answers this message is kept by the daemon and not in the vault yet. An inbound message then carries the reply, or
+   * why there is none; the page marks the message that it makes of that.
+   */
+  undelivered?: boolean;
+  reply?: string;
+  error?: { code: string; message: string; next_step?: string };
+  ended_at?: string;
 }
 
 export interface Health {
@@ -81,9 +89,18 @@ export type TurnEvent = EventBase &
       }
     | { kind: "retry"; attempt: number; max: number; delay_ms: number; status?: number | null; error: string }
     | { kind: "notice"; text: string }
-    | { kind: "done"; reply: string; usage?: Usage | null; cost_usd?: number | null; note?: string | null }
-    | { kind: "error"; error: string; code: string; next_step?: string | null; undelivered?: unknown }
+    | {
+        kind: "done";
+        reply: string;
+        usage?: Usage | null;
+        cost_usd?: number | null;
+        note?: string | null;
+        undelivered?: boolean;
+      }
+    | { kind: "error"; error: string; code: string; next_step?: string | null; undelivered?: boolean }
     | { kind: "stopped" }
+    /** What the end had told as undelivered is in the vault now. */
+    | { kind: "delivered"; note?: string | null }
   );
 
 /** A refusal of the server (`status` is its HTTP status), or no answer at all (`status` 0). */

@@ -122,7 +122,8 @@ function takeIn(name: string, events: readonly (readonly [string, TurnEvent])[])
   const fresh: TurnEvent[] = [];
   for (const [boot, event] of events) {
     const next = fold(state, boot, event);
-    if (next !== state) fresh.push(event);
+    // Late deliveries of turns that this page has not seen are in the messages.
+    if (next !== state || event.kind === "delivered") fresh.push(event);
     state = next;
   }
   if (fresh.length === 0) return;
@@ -130,7 +131,7 @@ function takeIn(name: string, events: readonly (readonly [string, TurnEvent])[])
     live.value = state;
     for (const event of fresh) announce(name, event);
   });
-  if (fresh.some(({ kind }) => ["waiting", "done", "error", "stopped"].includes(kind))) void loadMessages(name);
+  if (fresh.some(({ kind }) => ["waiting", "done", "error", "stopped", "delivered"].includes(kind))) void loadMessages(name);
   if (fresh.some(({ kind }) => ["queued", "started", "done", "error", "stopped"].includes(kind))) void refreshAgents();
 }
 
@@ -145,6 +146,8 @@ function announce(name: string, event: TurnEvent): void {
         return `${name} failed: ${event.error}`;
       case "stopped":
         return `${name} was stopped.`;
+      case "delivered":
+        return `What ${name} had to say is delivered now.`;
       case "notice":
         return event.text;
       case "retry":

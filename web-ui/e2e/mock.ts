@@ -129,6 +129,12 @@ export class MockDaemon {
       message.state = "working";
       Object.assign(agent, { status: "working", running: { turn: event.turn, since_at: event.at, message: message.id } });
     }
+    const note = { direction: "outbound", sender: channel, in_reply_to: message.id, turn: event.turn } as const;
+    if (event.kind === "delivered") {
+      const { reply, error } = message;
+      delete message.undelivered;
+      this.addMessage(channel, error ? { ...note, kind: "failure", text: error.message } : { ...note, text: reply ?? "" });
+    }
     const outcome = { done: "ok", error: "error", stopped: "cancelled" } as const;
     if (event.kind !== "done" && event.kind !== "error" && event.kind !== "stopped") return;
     message.state = outcome[event.kind];
@@ -138,7 +144,11 @@ export class MockDaemon {
       agent.running = null;
       if (event.kind === "done") agent.cost_usd += event.cost_usd ?? 0;
     }
-    const note = { direction: "outbound", sender: channel, in_reply_to: message.id, turn: event.turn } as const;
+    if (event.kind !== "stopped" && event.undelivered) {
+      const said = event.kind === "done" ? { reply: event.reply } : { error: { code: event.code, message: event.error } };
+      Object.assign(message, { undelivered: true, ended_at: event.at, ...said });
+      return;
+    }
     if (event.kind === "done") this.addMessage(channel, { ...note, text: event.reply });
     if (event.kind === "error") this.addMessage(channel, { ...note, kind: "failure", text: event.error });
   }

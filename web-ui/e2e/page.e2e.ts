@@ -263,6 +263,39 @@ describe("a turn", () => {
     expect(await log().getByText("Claude Code is not signed in.").count()).toBe(1);
   });
 
+  it("whose reply the vault has not taken shows it, also after a reload, until it is delivered", async () => {
+    const kept = () => log().getByText("Kept, not delivered yet");
+    const replies = () => log().getByText("This reply is kept.", { exact: true });
+    const message = scene();
+    await enter();
+    daemon.emit("eng", message, [
+      { kind: "started", attempt: 1 },
+      { kind: "text", text: "This reply is kept." },
+      { kind: "done", reply: "This reply is kept.", undelivered: true },
+    ]);
+    await kept().waitFor();
+    expect(await replies().count()).toBe(1);
+    await shoot(page, "undelivered");
+    await page.reload();
+    await kept().waitFor();
+    expect(await replies().count()).toBe(1);
+    await expect.poll(() => daemon.open).toBe(1);
+    // To a page that has not seen the turn.
+    daemon.emit("eng", message, [{ kind: "delivered", note: "n" }]);
+    await kept().waitFor({ state: "detached" });
+    expect(await replies().count()).toBe(1);
+
+    const failed = daemon.addMessage("eng", { text: "And this?", state: "waiting", sender: "web" });
+    daemon.emit("eng", failed, [
+      { kind: "queued", position: 1, text: "And this?" },
+      { kind: "error", error: "Claude Code is not signed in.", code: "authentication", undelivered: true },
+    ]);
+    await page.getByRole("region", { name: "Failure" }).getByText("This turn failed").waitFor();
+    await kept().waitFor();
+    daemon.emit("eng", failed, [{ kind: "delivered", note: "n" }]);
+    await kept().waitFor({ state: "detached" });
+  });
+
   it("tells a screen reader how it goes", async () => {
     const message = scene();
     await enter();

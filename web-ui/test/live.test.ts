@@ -102,11 +102,26 @@ describe("fold", () => {
   });
 
   it("tells what failed and what to do", () => {
-    const live = foldAll(events([{ kind: "error", error: "No login.", code: "auth", next_step: "Sign in.", undelivered: true }]));
-    expect(live.turns[0]).toMatchObject({
-      state: "error",
-      failure: { message: "No login.", code: "auth", nextStep: "Sign in.", undelivered: true },
-    });
+    const live = foldAll(events([{ kind: "error", error: "No login.", code: "auth", next_step: "Sign in." }]));
+    expect(live.turns[0]).toMatchObject({ state: "error", failure: { message: "No login.", code: "auth", nextStep: "Sign in." } });
+    expect(live.turns[0]?.undelivered).toBeUndefined();
+  });
+
+  it("marks what is not delivered yet, until it is", () => {
+    for (const end of [
+      { kind: "done", reply: "Kept.", undelivered: true },
+      { kind: "error", error: "No login.", code: "auth", undelivered: true },
+    ] as const) {
+      const kept = foldAll(events([end]));
+      expect(kept.turns[0]?.undelivered).toBe(true);
+      const late = foldAll(events([end, { kind: "delivered", note: "n" }]), kept);
+      expect(late).toEqual({ ...kept, turns: [{ ...kept.turns[0], seq: 2, undelivered: undefined }] });
+      expect(late.turns[0]).not.toHaveProperty("undelivered");
+    }
+  });
+
+  it("makes no turn of a late delivery whose turn it has not seen", () => {
+    expect(foldAll(events([{ kind: "delivered", note: "n" }])).turns).toEqual([]);
   });
 
   it("nests the work of sub-agents, however deep, and in whatever order its results come", () => {
@@ -240,6 +255,18 @@ describe("gaps and restarts", () => {
     expect(reconcile(running, [{ ...message, state: "working" }])).toBe(running);
     const ended = reconcile(running, [{ ...message, state: "interrupted" }]);
     expect(ended.turns[0]).toMatchObject({ state: "interrupted", steps: [{ kind: "thinking" }, { kind: "text", streaming: false }] });
+  });
+
+  it("learns from the messages what is not delivered, also when the event was missed", () => {
+    const message = { id: "m1", text: "Hello", direction: "inbound", at: at(1), state: "ok" } as const;
+    const ended = foldAll(WHOLE);
+    expect(reconcile(ended, [message])).toBe(ended);
+    const kept = reconcile(ended, [{ ...message, undelivered: true, reply: "Done." }]);
+    expect(kept.turns[0]?.undelivered).toBe(true);
+    expect(reconcile(kept, [message])).toEqual(ended);
+    expect(reconcile(kept, [{ ...message, state: "working" }])).toBe(kept);
+    const unseen = reconcile(foldAll(WHOLE.slice(0, 6)), [{ ...message, undelivered: true, reply: "Done." }]);
+    expect(unseen.turns[0]).toMatchObject({ state: "ok", undelivered: true });
   });
 
   it("still takes in the end that arrives after the messages told it", () => {

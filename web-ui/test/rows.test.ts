@@ -14,7 +14,10 @@ const answer = (to: string, second: number, more: Partial<Message> = {}): Messag
 /** The rows in short: what is shown, in order. */
 function outline(rows: readonly Row[]): string[] {
   return rows.map((row) => {
-    if (row.kind === "message") return row.state ? `${row.message.id} [${row.state}]` : row.message.id;
+    if (row.kind === "message") {
+      const marks = [row.message.kind, row.message.undelivered && row.message.direction === "outbound" ? "undelivered" : undefined, row.state];
+      return [row.message.id, ...marks.flatMap((mark) => (mark ? [`[${mark}]`] : []))].join(" ");
+    }
     const steps = row.steps.map((step) => (step.kind === "text" ? step.text : step.kind));
     return `turn ${row.turn.state}: ${[...steps, ...(row.reply === undefined ? [] : [`reply ${row.reply}`])].join(", ")}`;
   });
@@ -65,8 +68,30 @@ describe("rowsOf", () => {
     const message = ask("a", 1, { state: "error" });
     const live = foldAll(events([{ kind: "started", attempt: 1 }, { kind: "error", error: "No login.", code: "auth" }], "turn-a", "a"));
     expect(outline(rowsOf([message, failed], live))).toEqual(["a", "turn error: "]);
-    expect(outline(rowsOf([message, failed], NOTHING))).toEqual(["a", "re-a"]);
+    expect(outline(rowsOf([message, failed], NOTHING))).toEqual(["a", "re-a [failure]"]);
     expect(outline(rowsOf([message], NOTHING))).toEqual(["a [error]"]);
+  });
+
+  it("shows a reply that only the daemon has, marked, in its place", () => {
+    const kept = ask("a", 1, { undelivered: true, reply: "kept a", ended_at: at(7) });
+    const rows = rowsOf([kept, ask("b", 2, { state: "waiting" })], NOTHING);
+    expect(outline(rows)).toEqual(["a [ok]", "a kept [undelivered]", "b [waiting]"]);
+    expect(rows[1]).toMatchObject({ message: { text: "kept a", at: at(7), in_reply_to: "a" } });
+    // As soon as its note is there, that is shown.
+    expect(outline(rowsOf([kept, answer("a", 9)], NOTHING))).toEqual(["a [ok]", "re-a"]);
+    // A watched turn shows it by itself.
+    const live = foldAll(events([{ kind: "text", text: "kept a" }, { kind: "done", reply: "kept a", undelivered: true }], "turn-a", "a"));
+    expect(outline(rowsOf([kept], live))).toEqual(["a", "turn ok: kept a"]);
+  });
+
+  it("shows a failure that only the daemon has, once", () => {
+    const error = { code: "auth", message: "No login.", next_step: "Sign in." };
+    const kept = ask("a", 1, { state: "error", undelivered: true, error, ended_at: at(7) });
+    const rows = rowsOf([kept], NOTHING);
+    expect(outline(rows)).toEqual(["a", "a kept [failure] [undelivered]"]);
+    expect(rows[1]).toMatchObject({ message: { text: "No login.\n\nSign in." } });
+    const live = foldAll(events([{ kind: "error", error: "No login.", code: "auth", undelivered: true }], "turn-a", "a"));
+    expect(outline(rowsOf([kept], live))).toEqual(["a", "turn error: "]);
   });
 
   it("shows a turn that ended unseen by its messages alone", () => {

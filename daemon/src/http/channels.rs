@@ -194,8 +194,63 @@ pub(super) async fn messages(
         turns.insert(turn.message.note.clone(), turn);
     }
     add_by_turn(&mut notes, &turns, &*vault, limit as usize).await?;
-    let messages: Vec<Value> = notes.iter().map(|note| message(note, &turns)).collect();
+    let kept = kept_replies(&api, &notes, &turns).await?;
+    let messages: Vec<Value> = notes
+        .iter()
+        .map(|note| {
+            let mut view = message(note, &turns);
+            if let Some(turn) = kept.get(note.id.as_str()).and_then(|note| turns.get(*note)) {
+                add_kept(&mut view, turn);
+            }
+            view
+        })
+        .collect();
     Ok(Json(json!({ "messages": messages })))
+}
+
+/// Messages whose turns have ended with something to say that is in the outbox and not in the vault.
+async fn kept_replies<'a>(
+    api: &Api,
+    notes: &[Note],
+    turns: &'a HashMap<String, Turn>,
+) -> Result<HashSet<&'a str>, ApiError> {
+    let told: HashSet<String> = notes
+        .iter()
+        .filter(|note| Outbound::is(note))
+        .filter_map(|note| note.text("turn"))
+        .collect();
+    let mut kept = HashSet::new();
+    for (note, turn) in turns {
+        // One that joined another turn has its reply from that.
+        let waits = turn.state.is_terminal() && turn.leader.is_none() && !told.contains(&turn.id.to_string());
+        if waits && has_words(turn) && api.queue.left(turn.id).await? > 0 {
+            kept.insert(note.as_str());
+        }
+    }
+    Ok(kept)
+}
+
+/// Whether the turn's record holds an answer, or why there is none.
+fn has_words(turn: &Turn) -> bool {
+    let record = turn.record.as_ref();
+    record.is_some_and(|record| {
+        record["reply"].as_str().is_some_and(|reply| !reply.is_empty()) || record["failure"].is_object()
+    })
+}
+
+/// Adds what the turn has to say to its message: the vault has no note of it yet.
+fn add_kept(view: &mut Value, turn: &Turn) {
+    view["undelivered"] = true.into();
+    view["ended_at"] = json!(turn.settled_at);
+    let record = turn.record.as_ref();
+    for (key, named) in [("reply", "reply"), ("failure", "error")] {
+        if let Some(words) = record
+            .and_then(|record| record.get(key))
+            .filter(|words| !words.is_null())
+        {
+            view[named] = words.clone();
+        }
+    }
 }
 
 /// Adds the messages that name the agent by the older key `channel`: the query does not find them, but their turns are known.

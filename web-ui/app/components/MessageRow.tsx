@@ -33,6 +33,7 @@ export function MessageRow({ row, agent }: { row: Extract<Row, { kind: "message"
         {failed ? <p class="failure-title">This turn failed</p> : null}
         <Text text={message.text} />
       </div>
+      {!own && message.undelivered ? <Undelivered /> : null}
       {state ? (
         <p class={`state ${state.tone}`}>
           {state.label}
@@ -50,6 +51,15 @@ function Cancel({ agent, turn }: { agent: string; turn: string }) {
     <button type="button" class="link" disabled={cancelling.value === turn} onClick={() => void cancel(agent, turn)}>
       Cancel
     </button>
+  );
+}
+
+/** Beside an answer that only the daemon has so far. */
+export function Undelivered() {
+  return (
+    <p class="state waiting">
+      Kept, not delivered yet: <code>reveille undelivered list</code> says why.
+    </p>
   );
 }
 

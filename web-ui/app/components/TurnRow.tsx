@@ -3,7 +3,7 @@ import { between, cost, count, duration, elapsed } from "../format";
 import { isEnded, type Turn } from "../fold/live";
 import type { Row } from "../fold/rows";
 import { now } from "../store";
-import { SendAgain } from "./MessageRow";
+import { SendAgain, Undelivered } from "./MessageRow";
 import { Steps } from "./Steps";
 import { Sentence, Text } from "./Text";
 
@@ -23,6 +23,7 @@ export function TurnRow({ row, agent, connected }: { row: Extract<Row, { kind: "
         {ended ? null : <Working turn={turn} connected={connected} />}
         <Failed turn={turn} agent={agent} />
       </div>
+      {turn.undelivered ? <Undelivered /> : null}
       {ended ? <Ending turn={turn} agent={agent} /> : null}
     </article>
   );
@@ -44,11 +45,10 @@ function Failed({ turn, agent }: { turn: Turn; agent: string }) {
   if (!failure) return null;
   return (
     <section class="failure-card" aria-label="Failure">
-      <p class="failure-title">{failure.undelivered ? "The reply could not be written down" : "This turn failed"}</p>
+      <p class="failure-title">This turn failed</p>
       <p>
         <Sentence text={failure.message} />
       </p>
-      {failure.undelivered ? <p>The reply is kept, and is delivered as soon as that is possible.</p> : null}
       {failure.nextStep ? (
         <p>
           <strong>What to do:</strong> <Sentence text={failure.nextStep} />
@@ -56,7 +56,7 @@ function Failed({ turn, agent }: { turn: Turn; agent: string }) {
       ) : null}
       <p class="failure-foot">
         <code>{failure.code}</code>
-        {failure.undelivered ? null : <Again turn={turn} agent={agent} />}
+        <Again turn={turn} agent={agent} />
       </p>
     </section>
   );

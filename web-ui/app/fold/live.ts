@@ -35,8 +35,6 @@ export interface Failure {
   message: string;
   code: string;
   nextStep?: string;
-  /** A reply was made but could not be written to the vault. */
-  undelivered: boolean;
 }
 
 export interface Turn {
@@ -56,6 +54,8 @@ export interface Turn {
   usage?: Usage;
   costUsd?: number;
   failure?: Failure;
+  /** Its reply, or why there is none, is kept by the daemon: the vault has not taken it yet. */
+  undelivered?: true;
 }
 
 export interface Live {
@@ -85,8 +85,8 @@ export function fold(live: Live, boot: string, event: TurnEvent): Live {
   const base = boot === live.boot ? live : restarted(live, boot);
   const found = base.turns.find((turn) => turn.id === event.turn);
   if (found && event.seq <= found.seq) return base;
-  // A message in line that this page did not see arrive is shown as loaded.
-  if (!found && event.kind === "waiting") return base;
+  // A message in line that this page did not see arrive is shown as loaded, and so is an end that is delivered late.
+  if (!found && (event.kind === "waiting" || event.kind === "delivered")) return base;
   const before = found ?? { id: event.turn, seq: 0, message: event.message, state: "working", steps: [] };
   const turn = { ...step(before, event), seq: event.seq };
   const turns = found ? base.turns.map((other) => (other === found ? turn : other)) : [...base.turns, turn];
@@ -104,15 +104,18 @@ export function forget(live: Live): Live {
   return { ...live, turns: live.turns.filter(isEnded) };
 }
 
-/** Ends the turns that ended unseen, by the states of freshly loaded messages. */
+/** Ends the turns that ended unseen, by the states of freshly loaded messages, which also know what is not delivered. */
 export function reconcile(live: Live, messages: readonly Message[]): Live {
-  const states = new Map(messages.map((message) => [message.id, message.state]));
+  const loaded = new Map(messages.map((message) => [message.id, message]));
   let changed = false;
   const turns = live.turns.map((turn) => {
-    const state = states.get(turn.message);
-    if (isEnded(turn) || !state || !isEnded({ state })) return turn;
+    const message = loaded.get(turn.message);
+    const state = message?.state;
+    if (!state || !isEnded({ state })) return turn;
+    const undelivered = Boolean(message.undelivered);
+    if (isEnded(turn) && undelivered === Boolean(turn.undelivered)) return turn;
     changed = true;
-    return { ...turn, state, steps: settled(turn.steps) };
+    return mark({ ...turn, state: isEnded(turn) ? turn.state : state, steps: settled(turn.steps) }, undelivered);
   });
   return changed ? { ...live, turns } : live;
 }
@@ -162,23 +165,24 @@ function step(turn: Turn, event: TurnEvent): Turn {
       return working([...turn.steps, { kind: "notice", text: event.text }]);
     case "done":
       return {
-        ...end(turn, "ok", event.at),
+        ...mark(end(turn, "ok", event.at), event.undelivered),
         reply: event.reply,
         ...(event.usage ? { usage: event.usage } : {}),
         ...(event.cost_usd == null ? {} : { costUsd: event.cost_usd }),
       };
     case "error":
       return {
-        ...end(turn, "error", event.at),
+        ...mark(end(turn, "error", event.at), event.undelivered),
         failure: {
           message: event.error,
           code: event.code,
-          undelivered: Boolean(event.undelivered),
           ...(event.next_step ? { nextStep: event.next_step } : {}),
         },
       };
     case "stopped":
       return end(turn, "cancelled", event.at);
+    case "delivered":
+      return mark(turn, false);
     default:
       // A kind of a newer daemon: nothing to show, nothing to lose.
       return turn;
@@ -187,6 +191,11 @@ function step(turn: Turn, event: TurnEvent): Turn {
 
 function end(turn: Turn, state: TurnState, at: string): Turn {
   return { ...turn, state, endedAt: at, steps: settled(turn.steps) };
+}
+
+function mark(turn: Turn, undelivered: boolean | undefined): Turn {
+  const { undelivered: _, ...rest } = turn;
+  return undelivered ? { ...rest, undelivered: true } : rest;
 }
 
 const text = (value: string): TextStep => ({ kind: "text", text: value, streaming: false });

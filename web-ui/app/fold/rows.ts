@@ -31,11 +31,20 @@ export function rowsOf(messages: readonly Message[], live: Live): Row[] {
   const answering = new Set([...answers.values()].flat());
   return all.filter((message) => !answering.has(message)).flatMap((message) => {
     const turn = message.direction === "inbound" ? turnOf.get(message.id) : undefined;
-    const replies = answers.get(message.id) ?? [];
+    const replies = answers.get(message.id) ?? kept(message);
     if (turn && turn.state !== "waiting" && shows(turn)) return [messageRow(message), ...turnRows(turn, replies)];
     const failed = replies.some((reply) => reply.kind === "failure");
     return [messageRow(message, failed ? null : (turn?.state ?? message.state)), ...replies.map((reply) => messageRow(reply))];
   });
+}
+
+/** What the daemon keeps of an answer until the vault takes it, as the message that it will be. */
+function kept({ id, turn, undelivered, reply, error, ended_at, at }: Message): Message[] {
+  if (!undelivered || (!reply && !error)) return [];
+  const next = error?.next_step ? `\n\n${error.next_step}` : "";
+  const text = error ? `${error.message}${next}` : (reply ?? "");
+  const common = { id: `${id} kept`, direction: "outbound", in_reply_to: id, at: ended_at ?? at, undelivered } as const;
+  return [{ ...common, text, ...(turn ? { turn } : {}), ...(error ? { kind: "failure" } : {}) }];
 }
 
 function messageRow(message: Message, state?: TurnState | null): Row {
