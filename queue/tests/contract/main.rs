@@ -156,7 +156,7 @@ macro_rules! contract {
                     hostile_chains_are_chains
                 }
                 resets {
-                    a_reset_forgets_the_sessions_of_a_channel
+                    tc_sess_11_a_reset_forgets_the_sessions_of_a_channel
                     nothing_to_reset_is_no_error
                     a_turn_that_runs_does_not_bring_its_session_back
                     a_cut_session_is_forgotten

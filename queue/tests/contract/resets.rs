@@ -29,7 +29,7 @@ async fn session(queue: &impl Queue, lane: &Lane) -> Option<Uuid> {
     conversation.unwrap().session.map(|(session, _)| session)
 }
 
-pub(crate) async fn a_reset_forgets_the_sessions_of_a_channel<F: Factory>(storage: &F) {
+pub(crate) async fn tc_sess_11_a_reset_forgets_the_sessions_of_a_channel<F: Factory>(storage: &F) {
     let queue = storage.open();
     let lanes = [
         lane("echo"),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{conversation, lose, names, notices, prompt, prompts, send, staged, turn, upload, with_eng};
 
 #[tokio::test]
-async fn tc_att_1_two_files_reach_the_child_byte_for_byte() -> Result<()> {
+async fn tc_att_1_tc_in_4_9_two_files_reach_the_child_byte_for_byte() -> Result<()> {
     let daemon = with_eng().await?;
     let bytes: Vec<u8> = (0..300_000_u32)
         .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
@@ -55,7 +55,7 @@ async fn tc_att_2_a_hostile_file_name_stays_inside() -> Result<()> {
 }
 
 #[tokio::test]
-async fn tc_att_4_a_file_that_is_gone_does_not_hold_up_the_other() -> Result<()> {
+async fn tc_att_4_tc_in_4_a_file_that_is_gone_does_not_hold_up_the_other() -> Result<()> {
     let daemon = with_eng().await?;
     let paths = [
         upload(&daemon, "gone.txt", b"gone").await?,

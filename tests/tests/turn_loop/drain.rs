@@ -133,7 +133,7 @@ async fn tc_drain_4_tc_ev_2_a_failure_is_one_turn_one_note_and_one_event() -> Re
 }
 
 #[tokio::test]
-async fn tc_drain_5_tc_ev_4_an_empty_reply_is_an_end_without_a_note() -> Result<()> {
+async fn tc_drain_5_tc_ev_4_tc_th_7_an_empty_reply_is_an_end_without_a_note() -> Result<()> {
     let daemon = with_eng().await?;
     let events = watched(&daemon, "[[empty]]").await?;
     let last = end(&events)?;
@@ -142,6 +142,8 @@ async fn tc_drain_5_tc_ev_4_an_empty_reply_is_an_end_without_a_note() -> Result<
     let journal = whole(&daemon).await?;
     assert_eq!(answers(&journal, "eng").len(), 0);
     assert_eq!(journal.turns[0].state, "ok");
+    let thread = daemon.note("Threads/eng/eng").await?.context("the thread note")?;
+    assert_eq!(thread["metadata"]["status"], "ok");
     Ok(())
 }
 

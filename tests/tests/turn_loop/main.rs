@@ -7,6 +7,7 @@ mod registry;
 mod sessions;
 mod status;
 mod subjects;
+mod threads;
 mod waiting;
 
 use std::path::PathBuf;

@@ -99,7 +99,7 @@ async fn tc_reg_9_a_backend_that_there_is_not_is_refused_and_nothing_is_written(
 }
 
 #[tokio::test]
-async fn tc_boot_1_2_3_a_start_finds_every_definition_and_one_bad_one_harms_no_other() -> Result<()> {
+async fn tc_boot_1_3_a_start_finds_every_definition_and_one_bad_one_harms_no_other() -> Result<()> {
     let mut daemon = with_eng().await?;
     let tags = ["agent/definition"];
     daemon

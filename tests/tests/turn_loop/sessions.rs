@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Held, SHOW_SESSION, session, session_option, stand_in, thread, told, whole, with_eng, with_many};
 
 #[tokio::test]
-async fn tc_sess_1_2_tc_sub_8_a_conversation_begins_a_session_and_goes_on_with_it() -> Result<()> {
+async fn tc_sess_1_2_tc_sub_8_tc_th_9_12_25_27_a_conversation_begins_a_session_and_goes_on_with_it() -> Result<()> {
     let daemon = with_eng().await?;
     let held = Held::new(&daemon, "eng", &json!({}), SHOW_SESSION).await?;
     let id = held.sent.turn.clone().context("a turn")?;
@@ -44,6 +44,11 @@ async fn tc_sess_1_2_tc_sub_8_a_conversation_begins_a_session_and_goes_on_with_i
     let note = thread(&daemon, &first).await?;
     assert_eq!(note["metadata"]["session"], json!(established));
     assert_eq!(note["path"], "Threads/eng/eng");
+    assert_eq!(
+        (&note["metadata"]["status"], &note["metadata"]["turn_count"]),
+        (&json!("ok"), &json!("1"))
+    );
+    assert_eq!(note["metadata"]["turn"], working["metadata"]["turn"]);
 
     let second = told(&daemon, "eng", SHOW_SESSION).await?;
     assert_eq!(session_option(&second)?, format!("--resume={established}"));

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dollars_are_exact_and_short() {
+    fn tc_th_20_dollars_are_exact_and_short() {
         for (nano, expected) in [
             (300_000_000, "0.3"),
             (12_000_000_000, "12"),
