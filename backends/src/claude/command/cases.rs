@@ -38,7 +38,7 @@ fn turn() -> TurnRequest {
         },
         env: [].into(),
         secrets: Vec::new(),
-        readable: Vec::new(),
+        readable: vec!["/c/files".into()],
     }
 }
 
@@ -159,7 +159,7 @@ fn tc_exec_9a_9c_what_a_child_may_write() {
         turn.dirs.cwd = cwd.into();
         let access = access(&turn);
         assert_eq!(access.writable, [&[turn.dirs.cwd.clone()], &own[..]].concat());
-        assert_eq!(access.readable, [turn.dirs.ctl.clone()]);
+        assert_eq!(access.readable, [turn.dirs.ctl.clone(), "/c/files".into()]);
     }
 }
 
