@@ -21,7 +21,7 @@ async fn reset(daemon: &Daemon, body: Value) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn a_reset_begins_a_new_session() -> Result<()> {
+async fn tc_reg_3_tc_sess_11_a_reset_begins_a_new_session() -> Result<()> {
     let daemon = with_eng().await?;
     let main = json!({"text": "hello"});
     let aside = json!({"text": "hello", "subject": "aside"});
@@ -73,6 +73,8 @@ async fn a_reset_begins_a_new_session() -> Result<()> {
     assert_eq!(reset(&daemon, none).await?["conversations"], 0);
     let odd = post(&daemon, &["agents", "eng", "reset"], json!({"thread": "all"})).await?;
     assert_eq!(refusal(&odd), (400, "invalid_body"));
+    let nobody = post(&daemon, &["agents", "nobody", "reset"], empty()).await?;
+    assert_eq!(refusal(&nobody), (404, "unknown_agent"));
     Ok(())
 }
 
