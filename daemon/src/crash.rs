@@ -5,7 +5,6 @@
 
 /// Dies here if the environment asks for it. `REVEILLE_PANIC_POINT=name` panics at point `name`, each time.
 #[cfg(debug_assertions)]
-#[expect(clippy::panic, reason = "asked for by a test")]
 pub(crate) fn point(name: &str) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU32, Ordering};

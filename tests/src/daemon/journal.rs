@@ -321,7 +321,7 @@ impl Journal {
             let last = self
                 .turns_of(conversation.id)
                 .filter(|turn| turn.claimed_at.is_some())
-                .last()
+                .next_back()
                 .map(|turn| turn.state.clone());
             let id = conversation.id.to_string();
             let told = self.notes.iter().find(|note| note.id == id).map(|note| {
