@@ -320,8 +320,7 @@ impl Journal {
             let (count, sum) = self.ended(conversation.id);
             let last = self
                 .turns_of(conversation.id)
-                .filter(|turn| turn.claimed_at.is_some())
-                .next_back()
+                .rfind(|turn| turn.claimed_at.is_some())
                 .map(|turn| turn.state.clone());
             let id = conversation.id.to_string();
             let told = self.notes.iter().find(|note| note.id == id).map(|note| {
