@@ -1,6 +1,9 @@
 //! The turn loop as seen from outside, case by case: agents, lines, conversations and what their turns leave behind.
 //! `tests/cases/turn-loop.md` says which test shows which case.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![forbid(unsafe_code)]
+
 mod drain;
 mod execution;
 mod registry;
