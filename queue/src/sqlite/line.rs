@@ -89,6 +89,12 @@ pub(super) fn join(connection: &Connection, leader: &Turn) -> Result<Vec<Joined>
         .collect())
 }
 
+/// The turns behind one: whether each may join it, and how many had joined each.
+pub(super) const BEHIND: &str = "SELECT w.id, w.mode = 'collect' AND w.interruptions = 0, \
+     (SELECT count(*) FROM turns j WHERE j.leader = w.id AND j.state = 'joined') \
+     FROM turns t JOIN turns w ON w.channel = t.channel AND w.conversation = t.conversation \
+     AND w.state = 'waiting' AND w.held = 0 AND w.rank > t.rank WHERE t.id = ? ORDER BY w.rank LIMIT ?";
+
 /// One that was claimed before and put back brings those that had joined it; one that had begun has an attempt of its own to
 /// go on with, and ends the row.
 fn take_along(connection: &Connection, leader: Uuid) -> Result<(), Fault> {
@@ -96,15 +102,9 @@ fn take_along(connection: &Connection, leader: Uuid) -> Result<(), Fault> {
         .prepare_cached("SELECT count(*) FROM turns WHERE leader = ? AND state = 'joined'")?
         .query_row([leader], |row| row.get(0))?;
     let mut room = JOINED_MAX.saturating_sub(joined);
-    let behind: Vec<(Uuid, bool, usize)> = rows::collect(
-        connection,
-        "SELECT w.id, w.mode = 'collect' AND w.interruptions = 0, \
-         (SELECT count(*) FROM turns j WHERE j.leader = w.id AND j.state = 'joined') \
-         FROM turns t JOIN turns w ON w.channel = t.channel AND w.conversation = t.conversation \
-         AND w.state = 'waiting' AND w.held = 0 AND w.rank > t.rank WHERE t.id = ? ORDER BY w.rank LIMIT ?",
-        params![leader, room],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
+    let behind: Vec<(Uuid, bool, usize)> = rows::collect(connection, BEHIND, params![leader, room], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
     for (turn, fits, along) in behind {
         if !fits || along >= room {
             break;
@@ -129,15 +129,17 @@ pub(super) const OPEN: &str = "LEFT JOIN turns l ON l.id = t.leader \
      UNION ALL SELECT seq FROM (SELECT seq FROM turns w WHERE w.channel = ?1 AND w.state = 'waiting' \
      ORDER BY w.rank LIMIT ?2) \
      UNION ALL SELECT j.seq FROM (SELECT id FROM turns w WHERE w.channel = ?1 AND w.state = 'waiting' \
-     ORDER BY w.rank LIMIT ?2) w JOIN turns j ON j.leader = w.id AND j.state = 'joined') \
+     ORDER BY w.rank LIMIT ?2) first JOIN turns j ON j.leader = first.id AND j.state = 'joined') \
      ORDER BY coalesce(l.state, t.state) = 'working' DESC, coalesce(l.rank, t.rank), t.state = 'joined', t.rank LIMIT ?2";
+
+/// Of each lane its first turn that waits and is not held.
+pub(super) const LANES: &str = "SELECT c.channel, c.thread FROM (SELECT conversation, min(rank) AS oldest FROM turns \
+     WHERE state = 'waiting' AND held = 0 GROUP BY channel, conversation) AS line \
+     CROSS JOIN conversations c ON c.id = line.conversation ORDER BY line.oldest";
 
 /// The lanes of turns that wait and are not held.
 pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>, Fault> {
-    let sql = "SELECT c.channel, c.thread FROM (SELECT conversation, min(rank) AS oldest FROM turns \
-               WHERE state = 'waiting' AND held = 0 GROUP BY channel, conversation) AS line \
-               CROSS JOIN conversations c ON c.id = line.conversation ORDER BY line.oldest";
-    rows::collect(connection, sql, [], |row| {
+    rows::collect(connection, LANES, [], |row| {
         rows::lane(row.get(0)?, &row.get::<_, String>(1)?)
     })
 }

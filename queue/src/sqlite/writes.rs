@@ -117,6 +117,9 @@ pub(super) fn rewind(connection: &Connection, feed: &str) -> Result<(), Fault> {
         .execute([feed])?;
     Ok(())
 }
+/// The turn of a lane that is next.
+pub(super) const HEAD: &str = "SELECT id FROM turns WHERE channel = ? AND conversation = ? AND state = 'waiting' AND held = 0 \
+     ORDER BY rank LIMIT 1";
 
 pub(super) fn claim(
     connection: &Connection,
@@ -142,10 +145,7 @@ pub(super) fn claim(
         .prepare_cached("SELECT 1 FROM turns WHERE channel = ? AND conversation = ? AND state = 'working'")?
         .exists(line)?;
     let head: Option<Uuid> = connection
-        .prepare_cached(
-            "SELECT id FROM turns WHERE channel = ? AND conversation = ? AND state = 'waiting' AND held = 0 \
-             ORDER BY rank LIMIT 1",
-        )?
+        .prepare_cached(HEAD)?
         .query_row(line, |row| row.get(0))
         .optional()?;
     let Some(turn) = head.filter(|_| !busy) else {
