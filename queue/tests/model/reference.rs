@@ -1,22 +1,39 @@
-//! The model.
+//! The model: lists, and what each call does to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use reveille_queue::{Lane, Lease, LeaseError, Message, NewEffect, Recovery, Spend, State};
+use reveille_queue::{
+    ChainTotals, ChannelName, ControlError, Conversation, DayTotals, Lane, Lease, LeaseError, Message, MessageMode,
+    NewEffect, Pause, Position, Recovery, Renamed, SessionUpdate, Settlement, Spend, State, ThreadKey,
+};
+use serde_json::Value;
 use uuid::Uuid;
 
-/// A turn.
+/// Most messages that join a turn.
+const JOINED_MAX: usize = 50;
+
+/// A turn. Its lane is that of its conversation.
 pub(crate) struct Turn {
     pub(crate) id: Uuid,
     pub(crate) message: Message,
+    pub(crate) conversation: usize,
     pub(crate) state: State,
+    /// The place in line.
+    pub(crate) rank: usize,
+    pub(crate) held: bool,
+    pub(crate) leader: Option<Uuid>,
     pub(crate) epoch: u64,
     pub(crate) lease_until: Timestamp,
+    /// How often the conversation had been reset at the claim.
+    pub(crate) resets: u32,
     pub(crate) begun: Option<Uuid>,
     /// The sessions of the attempts that were cut off; what was taken back is gone.
     pub(crate) cut: u32,
     pub(crate) cut_session: Option<Uuid>,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) claimed_at: Option<Timestamp>,
+    pub(crate) settled_at: Option<Timestamp>,
     pub(crate) spend: Spend,
 }
 
@@ -33,14 +50,180 @@ pub(crate) struct Pending {
 /// All that a queue has to remember.
 #[derive(Default)]
 pub(crate) struct Model {
+    /// In order of acceptance.
     pub(crate) turns: Vec<Turn>,
-    pub(crate) sessions: BTreeMap<Lane, Option<(Uuid, String)>>,
+    /// In order of creation, each with the number of its resets.
+    pub(crate) conversations: Vec<(Conversation, u32)>,
     pub(crate) cursor: u64,
     pub(crate) effects: Vec<Pending>,
     pub(crate) leases: Vec<Lease>,
+    pub(crate) pauses: BTreeMap<ChannelName, Pause>,
+    pub(crate) days: BTreeMap<(ChannelName, i64), DayTotals>,
+    /// Channels of notes.
+    pub(crate) bindings: BTreeMap<String, ChannelName>,
+}
+
+fn day(now: Timestamp) -> i64 {
+    now.as_millisecond().div_euclid(24 * 60 * 60 * 1000)
 }
 
 impl Model {
+    pub(crate) fn lane(&self, turn: &Turn) -> &Lane {
+        &self.conversations[turn.conversation].0.lane
+    }
+
+    pub(crate) fn message(&self, turn: &Turn) -> Message {
+        Message {
+            lane: self.lane(turn).clone(),
+            ..turn.message.clone()
+        }
+    }
+
+    fn conversation(&self, lane: &Lane) -> Option<usize> {
+        self.conversations.iter().position(|(one, _)| one.lane == *lane)
+    }
+
+    fn find(&self, id: Uuid) -> Option<usize> {
+        self.turns.iter().position(|turn| turn.id == id)
+    }
+
+    pub(crate) fn get(&self, id: Uuid) -> Option<&Turn> {
+        self.find(id).map(|index| &self.turns[index])
+    }
+
+    /// The turn that a turn is part of: mostly itself.
+    pub(crate) fn head_of<'a>(&'a self, turn: &'a Turn) -> &'a Turn {
+        turn.leader.and_then(|leader| self.get(leader)).unwrap_or(turn)
+    }
+
+    /// Turns of a conversation in a state, in their order.
+    pub(crate) fn line(&self, conversation: usize, state: State) -> Vec<usize> {
+        let of = |index: &usize| {
+            let turn = &self.turns[*index];
+            turn.conversation == conversation && turn.state == state
+        };
+        let mut line: Vec<usize> = (0..self.turns.len()).filter(of).collect();
+        line.sort_by_key(|index| self.turns[*index].rank);
+        line
+    }
+
+    pub(crate) fn joined(&self, leader: Uuid) -> Vec<usize> {
+        let of = |index: &usize| {
+            let turn = &self.turns[*index];
+            turn.leader == Some(leader) && turn.state == State::Joined
+        };
+        let mut joined: Vec<usize> = (0..self.turns.len()).filter(of).collect();
+        joined.sort_by_key(|index| self.turns[*index].rank);
+        joined
+    }
+
+    /// What was accepted: a known message is edited or not, a new one gets a turn.
+    pub(crate) fn known(&mut self, message: &Message) -> Option<Uuid> {
+        let index = self.turns.iter().position(|turn| turn.message.note == message.note)?;
+        let same_lane = *self.lane(&self.turns[index]) == message.lane;
+        let turn = &mut self.turns[index];
+        if same_lane && turn.state == State::Waiting && turn.cut == 0 {
+            turn.message.body = message.body.clone();
+        }
+        Some(turn.id)
+    }
+
+    pub(crate) fn accept(&mut self, message: Message, id: Uuid, conversation: Uuid, now: Timestamp) {
+        let index = self.conversation(&message.lane).unwrap_or_else(|| {
+            let fresh = Conversation {
+                id: conversation,
+                lane: message.lane.clone(),
+                session: None,
+                turns: 0,
+                started_at: None,
+                spend: Spend::default(),
+            };
+            self.conversations.push((fresh, 0));
+            self.conversations.len() - 1
+        });
+        assert_eq!(self.conversations[index].0.id, conversation);
+        let interrupts = message.mode == MessageMode::Interrupt;
+        self.turns.push(Turn {
+            id,
+            message,
+            conversation: index,
+            state: State::Waiting,
+            rank: self.turns.len(),
+            held: false,
+            leader: None,
+            epoch: 0,
+            lease_until: Timestamp::MIN,
+            resets: 0,
+            begun: None,
+            cut: 0,
+            cut_session: None,
+            accepted_at: now,
+            claimed_at: None,
+            settled_at: None,
+            spend: Spend::default(),
+        });
+        if interrupts {
+            self.reposition(id, Position::First).unwrap();
+        }
+    }
+
+    pub(crate) fn is_paused(&self, channel: &ChannelName, now: Timestamp) -> bool {
+        let pause = self.pauses.get(channel);
+        pause.is_some_and(|pause| pause.until.is_none_or(|until| until > now))
+    }
+
+    /// The turn that is claimed, with those that join it.
+    pub(crate) fn claim(&mut self, lane: &Lane, now: Timestamp, until: Timestamp) -> Option<usize> {
+        let conversation = self.conversation(lane)?;
+        if !self.line(conversation, State::Working).is_empty() || self.is_paused(&lane.channel, now) {
+            return None;
+        }
+        let mut line = self.line(conversation, State::Waiting);
+        line.retain(|index| !self.turns[*index].held);
+        let (head, behind) = line.split_first()?;
+        let turn = &mut self.turns[*head];
+        turn.state = State::Working;
+        turn.epoch += 1;
+        turn.claimed_at = Some(now);
+        let started_at = &mut self.conversations[turn.conversation].0.started_at;
+        *started_at = started_at.or(Some(now));
+        turn.lease_until = until;
+        turn.resets = self.conversations[conversation].1;
+        if turn.message.mode == MessageMode::Collect && turn.cut == 0 {
+            let leader = turn.id;
+            for index in behind {
+                let (id, next) = (self.turns[*index].id, &self.turns[*index]);
+                let size = 1 + self.joined(id).len();
+                let fits = next.message.mode == MessageMode::Collect && next.cut == 0;
+                if !fits || self.joined(leader).len() + size > JOINED_MAX {
+                    break;
+                }
+                for joins in self.joined(id).into_iter().chain([*index]) {
+                    self.turns[joins].state = State::Joined;
+                    self.turns[joins].leader = Some(leader);
+                }
+            }
+        }
+        Some(*head)
+    }
+
+    pub(crate) fn chain(&self, turn: &Turn) -> ChainTotals {
+        let chain = |other: &&Turn| other.message.chain == turn.message.chain;
+        let of_chain = || self.turns.iter().filter(chain);
+        ChainTotals {
+            messages: of_chain().count() as u64,
+            turns: of_chain()
+                .filter(|other| other.state.is_terminal() && other.leader.is_none())
+                .count() as u64,
+            nano_usd: of_chain().map(|other| other.spend.nano_usd).sum(),
+            before: of_chain().take_while(|other| other.id != turn.id).count() as u64,
+        }
+    }
+
+    pub(crate) fn today(&self, channel: &ChannelName, now: Timestamp) -> DayTotals {
+        self.days.get(&(channel.clone(), day(now))).copied().unwrap_or_default()
+    }
+
     pub(crate) fn holder(&mut self, lease: Lease) -> Result<&mut Turn, LeaseError> {
         let held = |turn: &&mut Turn| (turn.id, turn.epoch, turn.state) == (lease.turn, lease.epoch, State::Working);
         let stale = LeaseError::Stale { turn: lease.turn };
@@ -57,24 +240,235 @@ impl Model {
         self.leases.iter().rev().nth(number.checked_rem(among)?).copied()
     }
 
+    fn took(&mut self, index: usize, spend: Spend, turns: u64, now: Timestamp) {
+        self.turns[index].spend = self.turns[index].spend.plus(spend);
+        let key = (self.lane(&self.turns[index]).channel.clone(), day(now));
+        if turns + spend.nano_usd > 0 {
+            let day = self.days.entry(key).or_default();
+            day.turns += turns;
+            day.nano_usd += spend.nano_usd;
+        }
+    }
+
+    fn back_in_line(&mut self, index: usize) {
+        let turn = &mut self.turns[index];
+        turn.state = State::Waiting;
+        if let Some(session) = turn.begun.take() {
+            turn.cut += 1;
+            turn.cut_session = Some(session);
+        }
+        if turn.resets != self.conversations[turn.conversation].1 {
+            turn.cut_session = None;
+        }
+    }
+
+    pub(crate) fn release(&mut self, lease: Lease, spend: Spend, now: Timestamp) -> Result<(), LeaseError> {
+        self.holder(lease)?;
+        let index = self.find(lease.turn).unwrap();
+        self.took(index, spend, 0, now);
+        self.back_in_line(index);
+        Ok(())
+    }
+
     pub(crate) fn requeue(&mut self, gone: impl Fn(&Turn) -> bool) -> Recovery {
         let mut found = Recovery::default();
-        for turn in &mut self.turns {
+        for index in 0..self.turns.len() {
+            let turn = &self.turns[index];
             if turn.state == State::Working && gone(turn) {
                 match turn.begun {
                     Some(_) => found.interrupted += 1,
                     None => found.requeued += 1,
                 }
-                turn.back_in_line();
+                self.back_in_line(index);
             }
         }
         found
     }
 
-    pub(crate) fn in_line(&self, lane: &Lane, state: State) -> impl Iterator<Item = &Turn> {
-        self.turns
+    pub(crate) fn settle(&mut self, lease: Lease, end: &Settlement, now: Timestamp) -> Result<(), LeaseError> {
+        self.holder(lease)?;
+        let index = self.find(lease.turn).unwrap();
+        self.took(index, end.spend, 1, now);
+        for joined in self.joined(lease.turn) {
+            self.turns[joined].state = end.state;
+            self.turns[joined].settled_at = Some(now);
+        }
+        self.end(index, end, now);
+        let turn = &self.turns[index];
+        let (conversation, resets) = &mut self.conversations[turn.conversation];
+        if turn.resets == *resets {
+            match &end.session {
+                SessionUpdate::Keep => {}
+                SessionUpdate::Set(session, cwd) => conversation.session = Some((*session, cwd.clone())),
+                SessionUpdate::Clear => conversation.session = None,
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, index: usize, end: &Settlement, now: Timestamp) {
+        let turn = &mut self.turns[index];
+        turn.state = end.state;
+        turn.settled_at = Some(now);
+        turn.held = false;
+        let (conversation, _) = &mut self.conversations[turn.conversation];
+        // A message that was withdrawn while it waited was no turn.
+        conversation.turns += u64::from(turn.claimed_at.is_some());
+        conversation.spend = conversation.spend.plus(turn.spend);
+    }
+
+    fn waits(&mut self, id: Uuid) -> Result<&mut Turn, ControlError> {
+        let turn = self.turns.iter_mut().find(|turn| turn.id == id);
+        let turn = turn.ok_or(ControlError::Unknown { turn: id })?;
+        match turn.state {
+            State::Waiting => Ok(turn),
+            state => Err(ControlError::NotWaiting { turn: id, state }),
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, id: Uuid, end: &Settlement, now: Timestamp) -> Result<(), ControlError> {
+        self.waits(id)?;
+        let index = self.find(id).unwrap();
+        self.took(index, end.spend, 0, now);
+        for joined in self.joined(id) {
+            self.turns[joined].state = State::Waiting;
+            self.turns[joined].leader = None;
+        }
+        self.end(index, end, now);
+        Ok(())
+    }
+
+    pub(crate) fn hold(&mut self, id: Uuid, held: bool) -> Result<(), ControlError> {
+        self.waits(id)?.held = held;
+        Ok(())
+    }
+
+    pub(crate) fn edit(&mut self, id: Uuid, body: Value) -> Result<(), ControlError> {
+        self.waits(id)?.message.body = body;
+        Ok(())
+    }
+
+    /// Those that wait share out the places that they have.
+    pub(crate) fn reposition(&mut self, id: Uuid, to: Position) -> Result<(), ControlError> {
+        let conversation = self.waits(id)?.conversation;
+        let mut line = self.line(conversation, State::Waiting);
+        let places: Vec<usize> = line.iter().map(|index| self.turns[*index].rank).collect();
+        let moved = self.find(id).unwrap();
+        if to == Position::Before(id) {
+            return Ok(());
+        }
+        line.retain(|index| *index != moved);
+        let at = match to {
+            Position::First => 0,
+            Position::Last => line.len(),
+            Position::Before(other) => {
+                let stranger = ControlError::OtherLine { turn: id, other };
+                let place = line.iter().position(|index| self.turns[*index].id == other);
+                place.ok_or(stranger)?
+            }
+        };
+        line.insert(at, moved);
+        for (index, place) in line.into_iter().zip(places) {
+            self.turns[index].rank = place;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn resume(&mut self, channel: &ChannelName, codes: &[&str], now: Timestamp) -> bool {
+        let held = self.is_paused(channel, now);
+        let pause = self.pauses.get(channel);
+        let meant = pause.is_some_and(|pause| codes.is_empty() || codes.contains(&pause.code.as_str()));
+        if meant {
+            self.pauses.remove(channel);
+        }
+        meant && held
+    }
+
+    pub(crate) fn reset(&mut self, channel: &ChannelName, thread: Option<&ThreadKey>) -> u64 {
+        let mut reset = 0;
+        for (number, (conversation, resets)) in self.conversations.iter_mut().enumerate() {
+            let lane = &conversation.lane;
+            if lane.channel == *channel && thread.is_none_or(|thread| lane.thread == *thread) {
+                conversation.session = None;
+                *resets += 1;
+                reset += 1;
+                let waits = |turn: &&mut Turn| turn.conversation == number && turn.state == State::Waiting;
+                self.turns
+                    .iter_mut()
+                    .filter(waits)
+                    .for_each(|turn| turn.cut_session = None);
+            }
+        }
+        reset
+    }
+
+    /// All at once. Says what moved, and which conversations need another key; `None` for a contradiction.
+    pub(crate) fn bind(&mut self, bindings: &[(String, ChannelName)]) -> Option<(Vec<Renamed>, Vec<usize>)> {
+        let pairs: BTreeSet<_> = bindings.iter().collect();
+        let notes: BTreeSet<_> = pairs.iter().map(|(note, _)| note).collect();
+        let channels: BTreeSet<_> = pairs.iter().map(|(_, channel)| channel).collect();
+        if notes.len() < pairs.len() || channels.len() < pairs.len() {
+            return None;
+        }
+        let mut renamed: Vec<Renamed> = Vec::new();
+        for (note, to) in bindings {
+            let from = self.bindings.get(note).filter(|from| *from != to).cloned();
+            let from = from.filter(|from| renamed.iter().all(|other| other.from != *from));
+            renamed.extend(from.map(|from| Renamed { from, to: to.clone() }));
+        }
+        for (note, channel) in bindings {
+            self.bindings
+                .retain(|other, held| held != channel || other == note || notes.contains(other));
+        }
+        self.bindings.extend(bindings.iter().cloned());
+        let aside = self.rename(&renamed);
+        Some((renamed, aside))
+    }
+
+    fn rename(&mut self, renamed: &[Renamed]) -> Vec<usize> {
+        let to = |channel: &ChannelName| {
+            let name = renamed.iter().find(|name| name.from == *channel);
+            name.map(|name| name.to.clone())
+        };
+        let stays: Vec<bool> = self
+            .conversations
             .iter()
-            .filter(move |turn| turn.message.lane == *lane && turn.state == state)
+            .map(|(one, _)| to(&one.lane.channel).is_none())
+            .collect();
+        for (conversation, _) in &mut self.conversations {
+            let channel = &mut conversation.lane.channel;
+            *channel = to(channel).unwrap_or_else(|| channel.clone());
+        }
+        let lanes: Vec<Lane> = self.conversations.iter().map(|(one, _)| one.lane.clone()).collect();
+        let mut aside = Vec::new();
+        for (there, lane) in lanes.iter().enumerate().filter(|(there, _)| stays[*there]) {
+            let came = (0..lanes.len()).find(|mine| !stays[*mine] && lanes[*mine] == *lane);
+            let Some(mine) = came else { continue };
+            for index in self.line(there, State::Waiting) {
+                for joined in self.joined(self.turns[index].id) {
+                    self.turns[joined].conversation = mine;
+                }
+                self.turns[index].conversation = mine;
+                self.turns[index].cut_session = None;
+            }
+            aside.push(there);
+        }
+        let (moved, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pauses)
+            .into_iter()
+            .partition(|(channel, _)| to(channel).is_some());
+        self.pauses.extend(kept);
+        self.pauses.extend(
+            moved
+                .into_iter()
+                .filter_map(|(channel, pause)| Some((to(&channel)?, pause))),
+        );
+        for ((channel, day), totals) in std::mem::take(&mut self.days) {
+            let channel = to(&channel).unwrap_or(channel);
+            let sum = self.days.entry((channel, day)).or_default();
+            sum.turns += totals.turns;
+            sum.nano_usd += totals.nano_usd;
+        }
+        aside
     }
 
     pub(crate) fn due(&self, now: Timestamp) -> Vec<u64> {
@@ -142,15 +536,5 @@ impl Model {
             }
         }
         overdue
-    }
-}
-
-impl Turn {
-    pub(crate) fn back_in_line(&mut self) {
-        self.state = State::Waiting;
-        if let Some(session) = self.begun.take() {
-            self.cut += 1;
-            self.cut_session = Some(session);
-        }
     }
 }
