@@ -593,7 +593,7 @@ mod tests {
             (
                 "",
                 &[("REVEILLE_QUEUE__MAX_WAITING", "-1")][..],
-                "the variable REVEILLE_QUEUE__MAX_WAITING: `queue.max_waiting`: invalid value",
+                "the variable REVEILLE_QUEUE__MAX_WAITING: `queue.max_waiting`: invalid type: string \"-1\"",
             ),
             // An open string: the line itself, and with it the key, is not shown.
             ("[claude.env]\nKEY = \"sk-secret\n", &[][..], "FILE: line 2: "),
