@@ -153,6 +153,15 @@ impl Breakers {
         held
     }
 
+    /// Who did not answer when last asked, also while it is being asked again.
+    #[must_use]
+    pub(crate) fn silent(&self) -> Vec<String> {
+        let is_silent = |breaker: &Breaker| breaker.state != State::Closed;
+        let all = self.lock();
+        let silent = all.iter().filter(|(_, breaker)| is_silent(breaker));
+        silent.map(|(name, _)| name.clone()).collect()
+    }
+
     /// How a peer may be asked.
     #[must_use]
     pub(crate) fn pace(&self, name: &str) -> Pace {
@@ -303,6 +312,7 @@ mod tests {
         assert_eq!(breakers.pace(&away), Pace::Probe);
         breakers.probe(&away);
         assert_eq!(breakers.views()[0].state, "probing");
+        assert_eq!(breakers.silent(), ["away"]);
         breakers.answered(&away);
         assert_eq!(
             (breakers.pace(&away), breakers.views()[0].state),

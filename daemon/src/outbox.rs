@@ -128,12 +128,12 @@ impl Outbox {
 
     /// How many effects should have been delivered by now.
     pub(crate) async fn count_overdue(&self) -> Result<u64, QueueError> {
-        self.queue.count_overdue(&self.breakers.held().names).await
+        self.queue.count_overdue(&self.breakers.silent()).await
     }
 
     /// Which those are, after the effect of that number.
     pub(crate) async fn overdue(&self, after: u64, limit: u32) -> Result<Vec<Overdue>, QueueError> {
-        self.queue.overdue(&self.breakers.held().names, after, limit).await
+        self.queue.overdue(&self.breakers.silent(), after, limit).await
     }
 
     /// When an effect for a vault is tried next; `None` when a person or another effect must go first.
