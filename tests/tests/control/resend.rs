@@ -1,10 +1,10 @@
 //! A message that is sent once more.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use http::Method;
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{Sent, State};
-use serde_json::json;
+use reveille_tests::daemon::{Sent, State, Turn};
+use serde_json::{Value, json};
 
 use super::{Gate, empty, note, post, refusal, turn_of, with_eng};
 
@@ -75,5 +75,37 @@ async fn only_what_has_ended_is_sent_once_more() -> Result<()> {
     let unknown = uuid::Uuid::from_u128(7).to_string();
     let reply = post(&daemon, &["turns", &unknown, "resend"], empty()).await?;
     assert_eq!(refusal(&reply), (404, "unknown_turn"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn its_files_go_with_it() -> Result<()> {
+    let daemon = with_eng().await?;
+    let file = daemon.scratch().join("plan.txt");
+    std::fs::write(&file, "Ship on Friday.")?;
+    let file = file.to_str().context("a path")?;
+    let text = "[[exec cat ../attachments/*/plan.txt]]";
+    let sent = daemon
+        .run(["send", "eng", text, "--attach", file, "--wait", "--json"])
+        .await?;
+    let sent: Turn = serde_json::from_str(&sent.stdout).context(sent.stderr)?;
+    let again: Sent = post(&daemon, &["turns", &sent.turn, "resend"], empty()).await?.ok()?;
+    let reply = daemon.wait_turn("eng", &again).await?.reply;
+    assert!(
+        reply.as_deref().is_some_and(|reply| reply.contains("Ship on Friday.")),
+        "{reply:?}"
+    );
+    let files = async |note: &str| -> Result<Value> {
+        let path = ["vault", "default", "api", "notes", note, "attachments"];
+        let mut files: Value = daemon.request(Method::GET, &path, None).await?.ok()?;
+        for file in files.as_array_mut().into_iter().flatten() {
+            // What is of the one note alone.
+            for key in ["id", "noteId", "createdAt"] {
+                file.as_object_mut().and_then(|file| file.remove(key));
+            }
+        }
+        Ok(files)
+    };
+    assert_eq!(files(&again.id).await?, files(&sent.message).await?);
     Ok(())
 }
