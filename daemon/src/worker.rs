@@ -267,6 +267,12 @@ impl Workers {
                 continue;
             };
             match self.shared.context.queue.claim(&lane).await {
+                Ok(Some(claim)) if self.is_paused(&lane) => {
+                    // It was paused between the two looks, and that was answered.
+                    if let Err(error) = self.shared.context.queue.release(claim.lease, Spend::default()).await {
+                        tracing::error!(%error, turn = %claim.lease.turn, "a turn of a paused agent stays claimed until the next start");
+                    }
+                }
                 Ok(Some(claim)) => {
                     let turn = claim.lease.turn;
                     let live = self.begin(&claim);
@@ -297,6 +303,11 @@ impl Workers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&lane);
+    }
+
+    fn is_paused(&self, lane: &Lane) -> bool {
+        let agent = self.shared.context.registry.get(lane.channel.as_str());
+        agent.is_some_and(|agent| agent.definition.paused)
     }
 
     /// The line may have moved to another name while the turn ran: what waits there could not be claimed until now.
