@@ -558,6 +558,23 @@ mod tests {
     }
 
     #[test]
+    fn spans_may_be_days_and_sizes_are_numbers() {
+        let config = load(
+            "[retention]\nattachments = \"1d 12h\"",
+            &[("REVEILLE_VAULT__MAX_ATTACHMENT", "1000")],
+        )
+        .unwrap();
+        assert_eq!(config.retention.attachments.0.as_secs(), 36 * 60 * 60);
+        assert_eq!(config.vault.max_attachment, 1000);
+        let usual = load("", &[]).unwrap();
+        assert_eq!(usual.retention.attachments.0.as_secs(), 30 * 24 * 60 * 60);
+        for never in ["1mo", "1y", "0d", "-1d"] {
+            let wrong = load(&format!("[retention]\nattachments = {never:?}"), &[]).unwrap_err();
+            assert!(wrong.contains("is no time span"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_mistake_names_its_place_and_the_nearest_key() {
         for (text, environment, expected) in [
             (

@@ -150,6 +150,7 @@ mod tests {
 
     use pretty_assertions::assert_eq;
     use reveille_queue::{Lane, Message, MessageMode, Options, SessionUpdate, Settlement, Spend, State, ThreadKey};
+    use reveille_vault::{EmbeddedVault, NewAttachment, NewFile, NewNote};
     use serde_json::Value;
 
     use super::*;
@@ -236,5 +237,40 @@ mod tests {
             assert!(kept.join("a").is_file(), "{}", kept.display());
         }
         assert_eq!(retention.sweep_turns(later(31)).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_no_message_took_goes_after_a_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut retention = retention(dir.path());
+        let vault = EmbeddedVault::open("v", &dir.path().join("v.db")).unwrap();
+        retention.vaults = Arc::new(BTreeMap::from([("v".to_owned(), vault.clone() as _)]));
+        let mut paths = Vec::new();
+        for name in ["forgotten", "taken"] {
+            let file = NewFile {
+                filename: name.into(),
+                mime_type: None,
+            };
+            let upload = vault.files().upload(file).await.unwrap();
+            paths.push(upload.finish().await.unwrap().path);
+        }
+        let note = NewNote {
+            content: "x".into(),
+            attachments: vec![NewAttachment::of(&paths[1])],
+            ..NewNote::default()
+        };
+        vault.create(note).await.unwrap();
+        let there = async |path: &str| vault.files().open(path).await.unwrap().is_some();
+        // Conversations that cannot be listed do not keep the vaults from being swept.
+        for (hours, forgotten) in [(23, true), (25, false)] {
+            retention
+                .pass(Timestamp::now() + SignedDuration::from_hours(hours))
+                .await;
+            assert_eq!(
+                (there(&paths[0]).await, there(&paths[1]).await),
+                (forgotten, true),
+                "{hours}"
+            );
+        }
     }
 }

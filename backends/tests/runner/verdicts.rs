@@ -256,6 +256,12 @@ async fn without_its_sandbox_nothing_runs() {
     let (outcome, events) = bench.say("hi").await;
     assert_eq!((code(&outcome), events), (Code::Sandbox, vec![]));
     assert_eq!(failure(&outcome).detail, "the sandbox cannot start: 3 and 1. Mend it");
+
+    // What the turn may read besides is among what it may read.
+    let mut turn = bench.turn("hi", Session::New(Uuid::new_v4()));
+    turn.readable = vec![bench.dirs().tmp.join("attachments")];
+    let (outcome, _) = bench.run(turn).await;
+    assert_eq!(failure(&outcome).detail, "the sandbox cannot start: 3 and 2. Mend it");
 }
 
 #[tokio::test]

@@ -12,8 +12,7 @@ pub(super) async fn upload(client: &Client, agent: &str, files: &[PathBuf]) -> R
         return Ok(Vec::new());
     }
     let sizes: Vec<u64> = files.iter().map(|file| size(file)).collect::<Result<_, _>>()?;
-    let known = client.get(&format!("/api/agents/{}", segment(agent))).await?;
-    let vault = known["vault"].as_str().unwrap_or("default").to_owned();
+    let vault = vault_of(client, agent).await?;
     let limit = client.get(&format!("/vault/{}", segment(&vault))).await?["maxAttachment"].as_u64();
     for (file, size) in files.iter().zip(&sizes) {
         if let Some(limit) = limit.filter(|limit| size > limit) {
@@ -37,6 +36,19 @@ pub(super) async fn upload(client: &Client, agent: &str, files: &[PathBuf]) -> R
         paths.push(path.to_owned());
     }
     Ok(paths)
+}
+
+/// From the list of all agents: a turn may ask for nothing else.
+async fn vault_of(client: &Client, agent: &str) -> Result<String, CliError> {
+    let listed = client.get("/api/agents").await?;
+    let mut agents = listed["agents"].as_array().into_iter().flatten();
+    let known = agents.find(|one| one["name"] == agent);
+    let vault = known.and_then(|one| one["vault"].as_str());
+    vault.map(str::to_owned).ok_or_else(|| CliError::Refused {
+        message: format!(
+            "there is no agent {agent:?}. Nothing was sent. `reveille agent list` shows those that there are."
+        ),
+    })
 }
 
 fn size(file: &Path) -> Result<u64, CliError> {

@@ -203,3 +203,26 @@ async fn the_command_line_sends_files() -> Result<()> {
     assert_eq!(names(&daemon.state_dir().join("vaults/default.db-files"))?.len(), 2);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_turn_hands_a_file_on() -> Result<()> {
+    let daemon = with_eng().await?;
+    daemon.create_agent("beta", "You read.").await?;
+    let program = daemon.cli(["--version"]).await?;
+    let program = program.as_std().get_program().to_string_lossy().into_owned();
+    let path = upload(&daemon, "a.txt", b"from eng").await?;
+    // By the child's own hand, with what its token allows.
+    let text = format!("[[exec {program} send beta 'look at it' --attach ../attachments/*/a.txt]]");
+    turn(&daemon, &text, &[path]).await?;
+    let handed = eventually("beta has ended", LIMIT, async || {
+        let messages = daemon.messages("beta").await?;
+        let Some(turn) = messages.into_iter().find_map(|one| one.turn) else {
+            return Ok(None);
+        };
+        let turn = daemon.turn(&turn).await?;
+        Ok((turn.state == State::Ok).then_some(turn))
+    })
+    .await?;
+    assert_eq!(std::fs::read(staged(&daemon, &handed)?.join("a.txt"))?, b"from eng");
+    Ok(())
+}

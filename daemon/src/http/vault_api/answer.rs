@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use reveille_vault::note::millis;
-use reveille_vault::{Note, NoteId, VaultError};
+use reveille_vault::{Attachment, Key, Note, NoteId, Vault, VaultError};
 use serde_json::{Map, Value, json};
 
 /// Seconds after which a client may ask an unusable vault again.
@@ -24,6 +24,8 @@ pub(super) struct Form {
     /// The body; otherwise its size and a preview.
     pub(super) content: bool,
     pub(super) metadata: Fields,
+    /// The list of its files.
+    pub(super) attachments: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +40,25 @@ impl Form {
     pub(super) const FULL: Self = Self {
         content: true,
         metadata: Fields::All,
+        attachments: false,
     };
 
+    /// The note with everything that is asked for.
+    pub(super) async fn fill(&self, vault: &dyn Vault, note: Note) -> Result<Value, VaultError> {
+        let key = Key::Id(note.id.clone());
+        let mut rendered = self.render(note);
+        if self.attachments {
+            let listed = match vault.files().attachments(&key).await {
+                // It was removed a moment ago; it had none to speak of any more.
+                Err(VaultError::NotFound { .. }) => Vec::new(),
+                listed => listed?,
+            };
+            rendered["attachments"] = listed.iter().map(attachment).collect();
+        }
+        Ok(rendered)
+    }
+
+    /// The note without its attachments.
     pub(super) fn render(&self, note: Note) -> Value {
         let mut fields = Map::new();
         fields.insert("id".into(), note.id.as_str().into());
@@ -66,6 +85,19 @@ impl Form {
         fields.insert("updatedAt".into(), millis::format(note.updated_at).into());
         fields.into()
     }
+}
+
+/// An attachment as JSON.
+pub(super) fn attachment(attachment: &Attachment) -> Value {
+    json!({
+        "id": attachment.id,
+        "noteId": attachment.note,
+        "path": attachment.path,
+        "filename": attachment.filename,
+        "mimeType": attachment.mime_type,
+        "size": attachment.size,
+        "createdAt": millis::format(attachment.created_at),
+    })
 }
 
 /// The beginning of a text, its white space collapsed.

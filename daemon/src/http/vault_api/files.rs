@@ -8,8 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reveille_vault::note::millis;
-use reveille_vault::{Attachment, Key, NewFile, StoredFile, UNKNOWN_TYPE, Upload, VaultError};
+use reveille_vault::{Key, NewFile, StoredFile, UNKNOWN_TYPE, Upload, VaultError};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
@@ -22,25 +21,13 @@ pub(super) const FORM_BYTES: usize = 64 * 1024;
 /// Bytes of a file that are read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-fn render(attachment: &Attachment) -> Value {
-    json!({
-        "id": attachment.id,
-        "noteId": attachment.note,
-        "path": attachment.path,
-        "filename": attachment.filename,
-        "mimeType": attachment.mime_type,
-        "size": attachment.size,
-        "createdAt": millis::format(attachment.created_at),
-    })
-}
-
 /// `GET /api/notes/{idOrPath}/attachments`, and the note itself without that end.
 pub(super) async fn list_or_show(target: Target, uri: Uri) -> Result<Response, Failure> {
     let Part::Attachments { note } = target.part else {
         return notes::show(target, uri).await;
     };
     let attachments = target.vault.files().attachments(&Key::IdOrPath(note)).await?;
-    let rendered: Vec<Value> = attachments.iter().map(render).collect();
+    let rendered: Vec<Value> = attachments.iter().map(answer::attachment).collect();
     Ok(answer::ok(&rendered.into()))
 }
 
@@ -51,7 +38,7 @@ pub(super) async fn attach(target: Target, body: Result<Bytes, BytesRejection>) 
     };
     let new = body::new_attachment(body)?;
     let attachment = target.vault.files().attach(&Key::IdOrPath(note), new).await?;
-    Ok((StatusCode::CREATED, Json(render(&attachment))).into_response())
+    Ok((StatusCode::CREATED, Json(answer::attachment(&attachment))).into_response())
 }
 
 /// `DELETE /api/notes/{idOrPath}/attachments/{id}`, and the note itself without that end.

@@ -26,7 +26,7 @@ const UNSUPPORTED: &[&str] = &[
 ];
 
 /// The same, but only when they are switched on.
-const UNSUPPORTED_SWITCHES: &[&str] = &["include_links", "include_attachments", "expand_links"];
+const UNSUPPORTED_SWITCHES: &[&str] = &["include_links", "expand_links"];
 
 /// The parameters of one request, decoded.
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -91,6 +91,7 @@ impl Parameters {
         Ok(Form {
             content: self.switch("include_content", content)?,
             metadata,
+            attachments: self.switch("include_attachments", false)?,
         })
     }
 

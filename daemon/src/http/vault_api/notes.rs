@@ -26,11 +26,14 @@ pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Respo
         let form = parameters.form(true)?;
         let note = vault.get(&Key::IdOrPath(id.to_owned())).await?;
         let note = note.ok_or_else(|| Failure::IdNotFound { id: id.to_owned() })?;
-        return Ok(answer::ok(&form.render(note)));
+        return Ok(answer::ok(&form.fill(&*vault, note).await?));
     }
     let form = parameters.form(false)?;
     let page = vault.query(&parameters.query()).await?;
-    let notes: Vec<Value> = page.notes.into_iter().map(|note| form.render(note)).collect();
+    let mut notes: Vec<Value> = Vec::with_capacity(page.notes.len());
+    for note in page.notes {
+        notes.push(form.fill(&*vault, note).await?);
+    }
     let mut response = Json(notes).into_response();
     if let Some(next) = page.next {
         let next = HeaderValue::try_from(next).map_err(|error| VaultError::Unavailable {
@@ -61,7 +64,7 @@ pub(super) async fn create(
 pub(super) async fn show(Target { vault, key, .. }: Target, uri: Uri) -> Result<Response, Failure> {
     let form = Parameters::of(&uri)?.form(true)?;
     let note = vault.get(&Key::IdOrPath(key)).await?.ok_or(Failure::NoteNotFound)?;
-    Ok(answer::ok(&form.render(note)))
+    Ok(answer::ok(&form.fill(&*vault, note).await?))
 }
 
 /// `DELETE /api/notes/{idOrPath}`.

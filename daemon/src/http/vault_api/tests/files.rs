@@ -208,6 +208,18 @@ async fn attachments_are_listed_added_and_taken_off() {
         names.map(str::to_owned).collect()
     };
     assert_eq!(names(&all), ["1.png", "b.txt", "b.txt"]);
+    for (uri, place) in [
+        ("/n?include_attachments=true", "/attachments"),
+        ("?id=n&include_attachments=1", "/attachments"),
+        ("?include_attachments=true", "/0/attachments"),
+    ] {
+        assert_eq!(
+            api.get(&format!("{ROOT}{uri}")).await.1.pointer(place),
+            Some(&all),
+            "{uri}"
+        );
+    }
+    assert_eq!(api.get(&format!("{ROOT}/n")).await.1.get("attachments"), None);
 
     let first = format!("{at}/{}", first["id"].as_str().unwrap());
     let remove = || Request::delete(&first).body(Body::empty()).unwrap();

@@ -243,7 +243,6 @@ async fn what_is_not_supported_is_refused() {
         "format=graph",
         "metadata[agent]=eng",
         "include_links=true",
-        "include_attachments=1",
         "expand_links=true",
     ] {
         let (status, body) = coded(api.get(&format!("{ROOT}?{query}")).await);
