@@ -192,7 +192,7 @@ impl Output {
         if self.line(line) {
             let Spent { input, output, .. } = self.spent;
             self.ledger
-                .reported(&json!({"input": input, "output": output, "usd": cost(&self.spent)}));
+                .reported(&json!({"input": input, "output": output, "usd": self.cost()}));
         }
     }
 }

@@ -45,6 +45,10 @@ pub struct JournalTurn {
     /// What was kept of its end; `Null` while it is open.
     pub record: Value,
     pub spend: Spend,
+    /// Place in line.
+    pub rank: i64,
+    /// The turn that it is part of.
+    pub leader: Option<Uuid>,
 }
 
 /// A row of the queue's table of conversations.
@@ -77,9 +81,9 @@ impl JournalTurn {
         !matches!(self.state.as_str(), "waiting" | "working" | "joined")
     }
 
-    /// Whether it has ended and was more than a message that was withdrawn while it waited.
+    /// Whether it has ended and was more than a message that was withdrawn while it waited, or part of another turn.
     fn was_turn(&self) -> bool {
-        self.is_settled() && self.claimed_at.is_some()
+        self.is_settled() && self.claimed_at.is_some() && self.leader.is_none()
     }
 
     /// The answer that was kept, or `""`.
@@ -129,7 +133,8 @@ impl Journal {
         let turns = all(
             &queue,
             "SELECT id, conversation, channel, note, body, state, interruptions, claimed_at, settled_at, record, \
-             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, nano_usd FROM turns ORDER BY seq",
+             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, nano_usd, rank, leader \
+             FROM turns ORDER BY seq",
             turn,
         )?;
         let conversations = all(
@@ -227,11 +232,10 @@ impl Journal {
         }
     }
 
-    /// The turns of a conversation ran one after the other, in the order of their acceptance.
+    /// The turns of a conversation ran one after the other, in the order of the line.
     fn check_order(&self, found: &mut Vec<String>) {
         for conversation in &self.conversations {
-            let turns: Vec<_> = self.turns_of(conversation.id).collect();
-            for pair in turns.windows(2) {
+            for pair in self.line(conversation.id).windows(2) {
                 let (earlier, later) = (pair[0], pair[1]);
                 let overtaken = !earlier.is_settled() && later.state != "waiting";
                 if overtaken || earlier.settled_at > later.claimed_at.or(earlier.settled_at) {
@@ -250,7 +254,7 @@ impl Journal {
         for turn in &self.turns {
             let notes = answers.remove(turn.id.to_string().as_str()).unwrap_or_default();
             let failure = turn.record.get("failure").is_some();
-            let expected = usize::from(failure || !turn.reply().is_empty());
+            let expected = usize::from(turn.leader.is_none() && (failure || !turn.reply().is_empty()));
             let owed = self.undelivered.contains(&turn.id);
             if notes.len() != expected && !(owed && notes.len() < expected) {
                 let (state, count) = (&turn.state, notes.len());
@@ -283,11 +287,18 @@ impl Journal {
         if asked != told {
             found.push(format!("{asked} turns had a requester, {told} callbacks were written"));
         }
-        let mut sources = BTreeSet::new();
+        let mut told: BTreeMap<&str, usize> = BTreeMap::new();
         for note in self.notes.iter().filter(|note| note.is_callback()) {
-            let source = note.text("source_message");
-            if !source.is_empty() && !sources.insert(source) {
-                found.push(format!("reply {source} was told twice"));
+            *told.entry(note.text("source_message")).or_default() += 1;
+        }
+        // The messages of one turn share its reply, and each may have a requester.
+        for answer in self.notes.iter().filter(|note| note.is_outbound()) {
+            let (turn, told) = (answer.text("turn"), told.get(answer.id.as_str()).copied());
+            let part = |other: &JournalTurn| other.leader.unwrap_or(other.id).to_string() == turn;
+            let asked = |other: &&JournalTurn| other.body.get("reply_to").is_some() && part(other);
+            let most = || self.turns.iter().filter(asked).count();
+            if told.is_some_and(|told| told > most()) {
+                found.push(format!("reply {} was told too often", answer.id));
             }
         }
     }
@@ -318,10 +329,9 @@ impl Journal {
     fn check_threads(&self, found: &mut Vec<String>) {
         for conversation in &self.conversations {
             let (count, sum) = self.ended(conversation.id);
-            let last = self
-                .turns_of(conversation.id)
-                .rfind(|turn| turn.claimed_at.is_some())
-                .map(|turn| turn.state.clone());
+            let line = self.line(conversation.id);
+            let last = line.iter().rfind(|turn| turn.claimed_at.is_some());
+            let last = last.map(|turn| turn.state.clone());
             let id = conversation.id.to_string();
             let told = self.notes.iter().find(|note| note.id == id).map(|note| {
                 (
@@ -343,6 +353,16 @@ impl Journal {
     /// The messages to agents.
     pub fn inbound(&self) -> impl Iterator<Item = &JournalNote> {
         self.notes.iter().filter(|note| note.is_inbound())
+    }
+
+    /// The turns of a conversation in the order in which they run, those that are part of another one left out.
+    fn line(&self, conversation: Uuid) -> Vec<&JournalTurn> {
+        let mut line: Vec<_> = self
+            .turns_of(conversation)
+            .filter(|turn| turn.leader.is_none())
+            .collect();
+        line.sort_by_key(|turn| turn.rank);
+        line
     }
 
     /// The turns of a conversation in the order of their acceptance.
@@ -408,6 +428,8 @@ fn turn(row: &Row<'_>) -> Result<JournalTurn> {
         settled_at: row.get(8)?,
         record: record.map_or(Ok(Value::Null), |text| serde_json::from_str(&text))?,
         spend: spend(row, 10)?,
+        rank: row.get(15)?,
+        leader: row.get(16)?,
     })
 }
 

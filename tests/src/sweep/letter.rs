@@ -23,6 +23,10 @@ pub enum Kind {
     LostSession,
     /// Answers at once.
     Quick,
+    /// The same, and shares its turn with those of its kind behind it.
+    Gathered,
+    /// The same, and goes before all others, the running one included.
+    Urgent,
     /// Thinks, pretends to use a tool, and answers.
     Tool,
     /// Answers, and leaves no session.
@@ -48,6 +52,8 @@ impl Kind {
         (4, Self::Retried),
         (3, Self::LostSession),
         (20, Self::Quick),
+        (2, Self::Gathered),
+        (2, Self::Urgent),
         (6, Self::Tool),
         (3, Self::Unsaved),
         (3, Self::Noisy),
@@ -155,8 +161,11 @@ impl Letter {
 
     /// Whether an answer fits it.
     pub(super) fn is_answered_by(&self, reply: &str) -> bool {
-        if self.kind.answers() {
-            reply.ends_with(&format!("answer to {}", self.key))
+        let own = format!("answer to {}", self.key);
+        if self.kind == Kind::Gathered {
+            reply.split("\n\n").any(|part| part == own)
+        } else if self.kind.answers() {
+            reply.ends_with(&own)
         } else {
             reply.is_empty()
         }
@@ -170,7 +179,7 @@ impl Letter {
             Kind::LongWork => tool("; sleep 1.5"),
             Kind::Retried => format!("[[retry 529 x2]] {}", tool("")),
             Kind::LostSession => format!("{} [[lost-session]]", tool("")),
-            Kind::Quick => String::new(),
+            Kind::Quick | Kind::Gathered | Kind::Urgent => String::new(),
             Kind::Tool => "[[think well]] [[tool Read {\"path\":\"x\"}]]".to_owned(),
             Kind::Unsaved => "[[unsaved]]".to_owned(),
             Kind::Noisy => "[[garbage]] [[think a lot]]".to_owned(),
@@ -180,6 +189,15 @@ impl Letter {
             Kind::Hang => return "[[hang]]".to_owned(),
         };
         format!("{before} [[reply answer to {}]]", self.key)
+    }
+
+    /// What it does to the others of its conversation.
+    fn mode(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Gathered => Some("collect"),
+            Kind::Urgent => Some("interrupt"),
+            _ => None,
+        }
     }
 
     /// Sends it, under the same key each time. `None` when no answer came.
@@ -210,6 +228,9 @@ impl Letter {
         }
         if let Some(requester) = &self.reply_to {
             fields["reply_to"] = requester.as_str().into();
+        }
+        if let Some(mode) = self.mode() {
+            fields["mode"] = mode.into();
         }
         fields["correlation_id"] = self.key.as_str().into();
     }

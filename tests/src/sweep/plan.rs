@@ -13,7 +13,9 @@ pub(super) const CHANNELS: usize = 20;
 /// Clients that write, each one letter after the other.
 pub(super) const SENDERS: usize = 5;
 /// Letters of one round.
-const LETTERS: u64 = 14;
+const LETTERS: u64 = 13;
+/// Letters of a round that wait for each other, when it has some: to one agent, behind one that takes its time.
+const GATHERED: u64 = 5;
 /// Requests to stop a turn, and edits of a definition, in one round.
 const STOPS: u64 = 2;
 const EDITS: u64 = 1;
@@ -104,9 +106,13 @@ fn round(number: u32, points: &[(u64, String)], random: &mut Random) -> Round {
         16..46 => point(points, random),
         _ => Death::Late(random.millis(LATE)),
     };
+    let mut letters: Vec<_> = (0..LETTERS).map(|place| letter(number, place, random)).collect();
+    if random.one_of(3) {
+        letters.extend(gathering(number, random));
+    }
     Round {
         death,
-        letters: (0..LETTERS).map(|place| letter(number, place, random)).collect(),
+        letters,
         stops: moments(STOPS, random),
         edits: moments(EDITS, random),
         faults: random.number(),
@@ -127,6 +133,20 @@ fn point(points: &[(u64, String)], random: &mut Random) -> Death {
         Some(point) => Death::Point(point.clone(), nth),
         None => Death::Late(random.millis(LATE)),
     }
+}
+
+fn gathering(round: u32, random: &mut Random) -> Vec<Letter> {
+    // The first agent holds one conversation.
+    let to = |place, kind, random: &mut Random| Letter {
+        channel: channel(0),
+        one_conversation: true,
+        subject: None,
+        kind,
+        ..letter(round, place, random)
+    };
+    let first = to(LETTERS, Kind::SlowWork, random);
+    let others = (0..GATHERED).map(|place| to(LETTERS + 1 + place, Kind::Gathered, random));
+    std::iter::once(first).chain(others).collect()
 }
 
 fn letter(round: u32, place: u64, random: &mut Random) -> Letter {

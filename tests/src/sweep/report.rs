@@ -14,6 +14,7 @@ pub struct Report {
     pub told_to_come_later: u64,
     pub stopped: u64,
     pub turns: BTreeMap<String, u64>,
+    pub joined: u64,
     pub interruptions: u64,
     pub answers: u64,
     pub callbacks: u64,
@@ -39,7 +40,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "{} kills ({} at points, {} before it was ready, {} while it stopped; {} starts refused); {} letters, {} answers, {} callbacks; turns: {}; \
-             {} interruptions, {} stopped; faults: {} of the vault, {} of the queue, {} clients told to come later; \
+             {} part of another one, {} interruptions, {} stopped; faults: {} of the vault, {} of the queue, {} clients told to come later; \
              {} tools run; {} looks at the processes, {} of them at several children, {} at most; \
              cost in nano-dollars: {} recorded, {} reported to a dying daemon",
             self.kills,
@@ -51,6 +52,7 @@ impl fmt::Display for Report {
             self.answers,
             self.callbacks,
             turns.join(", "),
+            self.joined,
             self.interruptions,
             self.stopped,
             self.vault_faults,

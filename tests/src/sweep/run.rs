@@ -348,6 +348,7 @@ impl Sweep {
         self.report = Report {
             told_to_come_later: self.senders.refused(),
             turns,
+            joined: journal.turns.iter().filter(|turn| turn.leader.is_some()).count() as u64,
             interruptions: journal.turns.iter().map(|turn| turn.interruptions).sum(),
             answers: count(&|note| note.is_outbound()),
             callbacks: count(&|note| note.is_callback()),

@@ -99,7 +99,7 @@ impl Sightings {
 /// only when the same processes still look so a moment later.
 async fn look(marker: &str) -> Result<(usize, Vec<String>)> {
     let first = scan(marker)?;
-    let clis = first.iter().filter(|seen| seen.cli).count();
+    let clis = clis(&first).len();
     if judge(&first).is_empty() {
         return Ok((clis, Vec::new()));
     }
@@ -107,6 +107,13 @@ async fn look(marker: &str) -> Result<(usize, Vec<String>)> {
     let second = scan(marker)?;
     let both: BTreeSet<Seen> = first.intersection(&second).cloned().collect();
     Ok((clis, judge(&both)))
+}
+
+/// The CLIs. One that is just starting a tool looks like two for a moment.
+fn clis(seen: &BTreeSet<Seen>) -> Vec<&Seen> {
+    let all: BTreeMap<u32, &Seen> = seen.iter().filter(|one| one.cli).map(|one| (one.pid, one)).collect();
+    let own = |cli: &&&Seen| !all.contains_key(&cli.parent);
+    all.values().filter(own).copied().collect()
 }
 
 fn judge(seen: &BTreeSet<Seen>) -> Vec<String> {
@@ -117,10 +124,8 @@ fn judge(seen: &BTreeSet<Seen>) -> Vec<String> {
             "processes of several runs of the daemon live together: {seen:?}"
         ));
     }
-    let clis: BTreeMap<u32, &Seen> = seen.iter().filter(|one| one.cli).map(|one| (one.pid, one)).collect();
     let mut conversations: BTreeMap<&str, Vec<&Seen>> = BTreeMap::new();
-    // A CLI that is just starting a tool looks like two for a moment.
-    for cli in clis.values().filter(|cli| !clis.contains_key(&cli.parent)) {
+    for cli in clis(seen) {
         conversations.entry(&cli.conversation).or_default().push(cli);
     }
     for children in conversations.values().filter(|children| children.len() > 1) {
