@@ -47,7 +47,9 @@ pub struct JournalTurn {
     /// What was kept of its end; `Null` while it is open.
     pub record: Value,
     pub spend: Spend,
-    /// Place in line.
+    /// Place in the order of acceptance.
+    pub seq: i64,
+    /// Place in line: `seq`, until somebody moves it.
     pub rank: i64,
     /// The turn that it is part of.
     pub leader: Option<Uuid>,
@@ -135,7 +137,7 @@ impl Journal {
         let turns = all(
             &queue,
             "SELECT id, conversation, channel, note, body, state, interruptions, claimed_at, settled_at, record, \
-             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, nano_usd, rank, leader \
+             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, nano_usd, seq, rank, leader \
              FROM turns ORDER BY seq",
             turn,
         )?;
@@ -268,8 +270,9 @@ fn turn(row: &Row<'_>) -> Result<JournalTurn> {
         settled_at: row.get(8)?,
         record: record.map_or(Ok(Value::Null), |text| serde_json::from_str(&text))?,
         spend: spend(row, 10)?,
-        rank: row.get(15)?,
-        leader: row.get(16)?,
+        seq: row.get(15)?,
+        rank: row.get(16)?,
+        leader: row.get(17)?,
     })
 }
 

@@ -56,8 +56,11 @@ impl Journal {
         for conversation in &self.conversations {
             for pair in self.line(conversation.id).windows(2) {
                 let (earlier, later) = (pair[0], pair[1]);
+                // One that was cut off waits with the time of that attempt, and others may be put before it meanwhile.
+                let put_before = later.state == "waiting" && earlier.seq > later.seq;
                 let overtaken = !earlier.is_settled() && later.state != "waiting";
-                if overtaken || earlier.settled_at > later.claimed_at.or(earlier.settled_at) {
+                let early = earlier.settled_at > later.claimed_at.or(earlier.settled_at);
+                if overtaken || (early && !put_before) {
                     found.push(format!("turn {} began before {} had ended", later.id, earlier.id));
                 }
             }
