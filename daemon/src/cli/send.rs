@@ -73,6 +73,13 @@ impl Send {
         let sent = client
             .post(&format!("/api/channels/{}/send", segment(&self.agent)), &body)
             .await?;
+        if let Some(paused) = sent["paused"].as_str().filter(|_| !self.json) {
+            note(&format!(
+                "· {} is paused, so the message waits: {}",
+                self.agent,
+                safe(paused)
+            ));
+        }
         let Some(events) = events else {
             match self.json {
                 true => super::output::json(&sent),

@@ -6,7 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use reveille_queue::{ChannelName, Turn};
+use reveille_queue::{ChannelName, QueueError, Turn};
 use reveille_transports::{Incoming, Intake as _, Link, Refusal, Taken};
 use reveille_vault::agent::{MessageMode, Outbound, tag};
 use reveille_vault::note::millis;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::{ApiError, Body, Segment};
+use super::pauses;
 use super::turns::usd;
 use super::{Api, Caller};
 use crate::limits::{DEPTH_MAX, TOO_DEEP};
@@ -114,7 +115,23 @@ pub(super) async fn send(
         idempotency_key: key.map(str::to_owned),
         link,
     };
-    Ok(answer(&api.inbox.take(incoming).await?))
+    let name = incoming.agent.clone();
+    let Json(mut told) = answer(&api.inbox.take(incoming).await?);
+    // Stored it is either way; the sender should not wonder why nothing happens.
+    match pause_of(&api, &name).await {
+        Ok(pause) => told["paused"] = json!(pause),
+        Err(error) => tracing::warn!(%error, "it is not known whether the agent is paused"),
+    }
+    Ok(Json(told))
+}
+
+/// Why an agent's messages wait, in a line.
+async fn pause_of(api: &Api, name: &str) -> Result<Option<String>, QueueError> {
+    let pauses = api.queue.pauses().await?;
+    let own = pauses.iter().find(|(channel, _)| channel.as_str() == name);
+    let agent = api.registry.get(name);
+    let definition = agent.as_ref().map(|agent| &*agent.definition);
+    Ok(pauses::of(definition, own.map(|(_, pause)| pause)).map(|paused| paused.detail()))
 }
 
 /// The sender's own identity of a message.

@@ -288,3 +288,16 @@ async fn watch_shows_how_a_message_waits() -> Result<()> {
     watch.wait().await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn send_says_when_the_agent_is_paused() -> Result<()> {
+    let daemon = with_eng().await?;
+    let ran = daemon.run(["send", "eng", "[[reply now]]", "--wait"]).await?;
+    assert!(!ran.stderr.contains("paused"), "{}", ran.stderr);
+    out(&daemon, &["agent", "pause", "eng", "--reason", "Until Friday."]).await?;
+    let ran = daemon.run(["send", "eng", "[[reply later]]"]).await?;
+    assert_eq!(ran.code, 0);
+    let said = "eng is paused, so the message waits: paused by a person: Until Friday.";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    Ok(())
+}
