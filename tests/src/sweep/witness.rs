@@ -225,8 +225,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_the_marked_are_found() -> Result<()> {
+    #[tokio::test]
+    async fn only_the_marked_are_found() -> Result<()> {
         let value = uuid::Uuid::new_v4().to_string();
         let mut child = std::process::Command::new("sleep")
             .arg("600")
@@ -234,7 +234,12 @@ mod tests {
             .env(RUN, "/ledger/7")
             .spawn()?;
         let marker = format!("REVEILLE_MARK={value}");
-        let found: Vec<_> = scan(&marker)?.into_iter().map(|seen| (seen.pid, seen.cli)).collect();
+        // For a moment after it was spawned a process has no environment yet.
+        let found = crate::eventually("the process shows its marks", crate::daemon::LIMIT, async || {
+            let found: Vec<_> = scan(&marker)?.into_iter().map(|seen| (seen.pid, seen.cli)).collect();
+            Ok((!found.is_empty()).then_some(found))
+        });
+        let found = found.await?;
         let (of_other, of_own) = (
             strangers(&marker, "/ledger/8")?.len(),
             strangers(&marker, "/ledger/7")?.len(),
