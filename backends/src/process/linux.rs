@@ -1,6 +1,7 @@
 //! The search through `/proc`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::{fs, io};
 
@@ -17,6 +18,19 @@ const ROUND: Timespec = Timespec {
     tv_nsec: 100_000_000,
 };
 
+/// Until the next search when all that the last one found was just starting a program.
+const SOON: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 2_000_000,
+};
+/// Bytes of an environment that are read at once.
+const ENVIRON: usize = 64 * 1024;
+/// How often an environment must be found empty beside arguments that are not, before it counts as empty.
+const READS: usize = 8;
+/// Flags of a process that has no memory of its own: it is ending, or is a thread of the kernel.
+const PF_EXITING: u64 = 0x4;
+const PF_KTHREAD: u64 = 0x0020_0000;
+
 /// One process at one moment. Ids are used again, so a process is known by its id and its start together.
 #[derive(Clone, Copy)]
 struct Entry {
@@ -24,6 +38,24 @@ struct Entry {
     parent: i32,
     started: u64,
     dead: bool,
+    /// Whether it runs a program, or is about to.
+    program: bool,
+}
+
+/// What a process has in its environment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Ours,
+    NotOurs,
+    /// It is starting another program: for a moment there is nothing to read.
+    Unknown,
+}
+
+/// What one search found.
+struct Found {
+    struck: Vec<(i32, OwnedFd)>,
+    /// Processes of which it is not known yet whose they are.
+    unknown: usize,
 }
 
 /// A search for the processes of one marker.
@@ -55,14 +87,27 @@ impl Hunt {
 
     /// Kills what one search finds, without waiting for the deaths.
     pub(crate) fn strike(&mut self) -> io::Result<Vec<(i32, OwnedFd)>> {
+        Ok(self.search()?.struck)
+    }
+
+    fn search(&mut self) -> io::Result<Found> {
         let table = scan()?;
         let spared = self_and_ancestors(&table);
-        let roots = table
-            .iter()
-            .filter(|entry| !entry.dead && !spared.contains(&entry.pid))
-            .filter(|entry| self.known.contains(&(entry.pid, entry.started)) || carries(entry.pid, &self.marker))
-            .map(|entry| entry.pid)
-            .collect();
+        let (mut roots, mut unknown) = (Vec::new(), 0);
+        for entry in &table {
+            if entry.dead || spared.contains(&entry.pid) {
+                continue;
+            }
+            let mark = match self.known.contains(&(entry.pid, entry.started)) {
+                true => Mark::Ours,
+                false => mark(*entry, &self.marker),
+            };
+            match mark {
+                Mark::Ours => roots.push(entry.pid),
+                Mark::NotOurs => {}
+                Mark::Unknown => unknown += 1,
+            }
+        }
         let mut struck = Vec::new();
         for entry in with_descendants(&table, roots) {
             if entry.dead || spared.contains(&entry.pid) {
@@ -71,7 +116,7 @@ impl Hunt {
             self.known.insert((entry.pid, entry.started));
             struck.extend(kill(entry).map(|handle| (entry.pid, handle)));
         }
-        Ok(struck)
+        Ok(Found { struck, unknown })
     }
 
     /// Strikes until nothing is found any more.
@@ -79,8 +124,8 @@ impl Hunt {
         let mut killed = BTreeSet::new();
         let mut left = BTreeSet::new();
         for _ in 0..ROUNDS {
-            let struck = match self.strike() {
-                Ok(struck) => struck,
+            let Found { struck, unknown } = match self.search() {
+                Ok(found) => found,
                 Err(error) => {
                     let problem = Some(format!("the list of processes cannot be read: {error}"));
                     return SweepReport {
@@ -91,11 +136,12 @@ impl Hunt {
                 }
             };
             left = struck.iter().map(|(pid, _)| *pid).collect();
-            if left.is_empty() {
-                break;
-            }
             killed.extend(&left);
-            await_deaths(&struck);
+            match (left.is_empty(), unknown) {
+                (true, 0) => break,
+                (true, _) => pause(),
+                (false, _) => await_deaths(&struck),
+            }
         }
         killed.retain(|pid| !left.contains(pid));
         SweepReport {
@@ -140,6 +186,11 @@ fn await_deaths(struck: &[(i32, OwnedFd)]) {
     }
 }
 
+fn pause() {
+    // silent-ok: as above.
+    let _ = poll(&mut [], Some(&SOON));
+}
+
 fn scan() -> io::Result<Vec<Entry>> {
     let mut table = Vec::new();
     for dir in fs::read_dir("/proc")? {
@@ -164,21 +215,57 @@ fn stat(pid: i32) -> Option<Entry> {
     // silent-ok: the kernel writes these fields in ASCII.
     let mut fields = std::str::from_utf8(tail).ok()?.split_ascii_whitespace();
     let dead = matches!(fields.next()?, "Z" | "X" | "x");
-    // silent-ok: the kernel writes these fields as numbers (proc_pid_stat(5): ppid is field 4, starttime 22).
+    // silent-ok: the kernel writes these fields as numbers (proc_pid_stat(5): ppid is field 4, flags 9, starttime 22).
     let parent = fields.next()?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    let started = fields.nth(12)?.parse().ok()?;
     Some(Entry {
         pid,
         parent,
         started,
         dead,
+        program: flags & (PF_EXITING | PF_KTHREAD) == 0,
     })
 }
 
-fn carries(pid: i32, marker: &[u8]) -> bool {
-    // silent-ok: processes of other users cannot be read, and are none of ours.
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|it| it == marker))
+/// The environment of a process; empty while it starts another program.
+fn environment(pid: i32) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(format!("/proc/{pid}/environ"))?;
+    let mut environ = vec![0; ENVIRON];
+    let mut length = 0;
+    // The first read takes what is usual as a whole: between two of them the process may have started another program, and
+    // the rest would be missing.
+    loop {
+        let read = file.read(&mut environ[length..])?;
+        length += read;
+        if read == 0 || length < environ.len() {
+            environ.truncate(length);
+            return Ok(environ);
+        }
+        environ.resize(length + ENVIRON, 0);
+    }
+}
+
+fn mark(entry: Entry, marker: &[u8]) -> Mark {
+    let environ = || {
+        // silent-ok: processes of other users cannot be read, and are none of ours. One that is gone is nobody's.
+        let environ = environment(entry.pid).ok().filter(|environ| !environ.is_empty())?;
+        let ours = environ.split(|&byte| byte == 0).any(|it| it == marker);
+        Some(if ours { Mark::Ours } else { Mark::NotOurs })
+    };
+    // silent-ok: as above.
+    let arguments = || fs::read(format!("/proc/{}/cmdline", entry.pid)).is_ok_and(|arguments| !arguments.is_empty());
+    // The kernel takes the old environment and arguments away before it has put the new ones there. A program may also run
+    // without an environment, but not without arguments. The two cannot be read at one moment, hence the repetitions.
+    for _ in 0..READS {
+        match environ() {
+            Some(mark) => return mark,
+            None if !entry.program => return Mark::NotOurs,
+            None if !arguments() => return Mark::Unknown,
+            None => {}
+        }
+    }
+    Mark::NotOurs
 }
 
 fn with_descendants(table: &[Entry], roots: Vec<i32>) -> Vec<Entry> {

@@ -44,3 +44,19 @@ async fn nothing_to_do_is_reported_as_nothing() {
         SweepReport::default()
     );
 }
+
+/// A process that is just starting another program has no environment to read for a moment. This one does nothing else.
+#[tokio::test]
+async fn one_that_starts_program_after_program_does_not_slip_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("again");
+    std::fs::write(&script, "exec /bin/sh \"$0\"\n").unwrap();
+    for _ in 0..100 {
+        let marker = Uuid::new_v4().to_string();
+        let mut child = started(&format!("exec /bin/sh {}", script.display()), &marker);
+        let pid = i32::try_from(child.id().unwrap()).unwrap();
+        let report = sweep("REVEILLE_INSTANCE", &marker).await;
+        assert_eq!((report.killed, report.left, report.problem), (vec![pid], vec![], None));
+        child.wait().await.unwrap();
+    }
+}
