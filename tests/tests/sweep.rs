@@ -13,7 +13,7 @@ async fn nothing_is_lost_or_doubled_whenever_the_daemon_dies() -> Result<()> {
     println!("REVEILLE_TEST_SEED={seed}");
     let options = Options {
         seed,
-        kills: 20,
+        kills: 15,
         vault_faults: 10,
         queue_faults: 2,
         keep: None,
