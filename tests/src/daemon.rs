@@ -31,6 +31,7 @@ pub use self::command::{Ran, run};
 pub use self::door::Answer;
 pub use self::events::{Event, EventStream};
 pub use self::journal::{Journal, JournalConversation, JournalNote, JournalTurn, Spend};
+pub(crate) use self::processes::environment;
 pub use self::processes::{end, processes_with};
 pub use self::tables::{StateTables, rows};
 use crate::{MessagesApi, claude, eventually};

@@ -1,3 +1,4 @@
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Result;
@@ -5,6 +6,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// Rounds of [`end`]: a process that is being killed may have forked before it died.
 const ROUNDS: usize = 100;
+/// Bytes of an environment that are looked at.
+const ENVIRON_MAX: usize = 256 * 1024;
 
 /// The processes that have `name=value` in their environment, by `/proc/*/environ`. Processes that cannot be read (those
 /// of others) and zombies are left out.
@@ -46,8 +49,16 @@ pub fn end(name: &str, value: &str) {
 
 fn holds(process: &Path, wanted: &[u8]) -> bool {
     // silent-ok: the process ended meanwhile, or belongs to somebody else
-    std::fs::read(process.join("environ"))
-        .is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|entry| entry == wanted))
+    environment(process).is_ok_and(|environ| environ.split(|&byte| byte == 0).any(|entry| entry == wanted))
+}
+
+/// The environment of a process under `/proc`; empty while it is starting a program. Taken in one read: between two of them the
+/// process may start another one, and the rest would be missing.
+pub(crate) fn environment(process: &Path) -> std::io::Result<Vec<u8>> {
+    let mut environ = vec![0; ENVIRON_MAX];
+    let length = std::fs::File::open(process.join("environ"))?.read(&mut environ)?;
+    environ.truncate(length);
+    Ok(environ)
 }
 
 #[cfg(test)]
@@ -58,9 +69,11 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+    use crate::daemon::LIMIT;
+    use crate::eventually;
 
-    #[test]
-    fn finds_and_ends_only_the_marked() {
+    #[tokio::test]
+    async fn finds_and_ends_only_the_marked() -> Result<()> {
         let value = uuid::Uuid::new_v4().to_string();
         let sleep = |value: &str| {
             Command::new("sleep")
@@ -70,12 +83,17 @@ mod tests {
                 .expect("sleep")
         };
         let (mut marked, mut other) = (sleep(&value), sleep(&format!("{value}0")));
-        assert_eq!(processes_with("REVEILLE_MARK", &value).expect("/proc"), [marked.id()]);
+        // A process has no environment to read before its program has started.
+        eventually("the marked one is found", LIMIT, async || {
+            Ok((processes_with("REVEILLE_MARK", &value)? == [marked.id()]).then_some(()))
+        })
+        .await?;
         end("REVEILLE_MARK", &value);
         assert_eq!(marked.wait().expect("wait").signal(), Some(9));
         assert!(processes_with("REVEILLE_MARK", &value).expect("/proc").is_empty());
         assert!(other.try_wait().expect("wait").is_none());
         other.kill().expect("kill");
         other.wait().expect("wait");
+        Ok(())
     }
 }

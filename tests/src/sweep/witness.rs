@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::task::JoinHandle;
 
+use crate::daemon::environment;
+
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(40);
 /// Between a look that found something and the one that says whether it is still so.
@@ -147,7 +149,7 @@ fn scan(marker: &str) -> Result<BTreeSet<Seen>> {
 }
 
 fn process(path: &Path, pid: u32, marker: &str) -> Option<Seen> {
-    let environ = std::fs::read(path.join("environ")).ok()?; // silent-ok: see above
+    let environ = environment(path).ok()?; // silent-ok: see above
     let environ: Vec<_> = environ.split(|&byte| byte == 0).collect();
     if !environ.contains(&marker.as_bytes()) {
         return None;
