@@ -87,7 +87,9 @@ impl Pair {
                     self.write(lease, step).await;
                 }
             }
-            Step::Cancel { .. } | Step::Hold { .. } | Step::Move { .. } | Step::Edit { .. } => self.hand(step).await,
+            Step::Cancel { .. } | Step::Hold { .. } | Step::Move { .. } | Step::Front | Step::Edit { .. } => {
+                self.hand(step).await;
+            }
             Step::Pause { .. } | Step::Resume { .. } | Step::Reset { .. } => self.control(step).await,
             Step::Bind(names) => self.bind(&names).await,
             Step::Unbind(number) => {
@@ -283,6 +285,11 @@ impl Pair {
                     None => Position::Before(before),
                 };
                 assert_eq!(queue.reposition(turn, to).await, self.model.reposition(turn, to));
+            }
+            Step::Front => {
+                let turn = self.model.turns.last().map_or(NOBODY, |turn| turn.id);
+                let done = queue.reposition(turn, Position::First).await;
+                assert_eq!(done, self.model.reposition(turn, Position::First));
             }
             Step::Edit { turn, version: text } => {
                 let turn = self.turn(turn);

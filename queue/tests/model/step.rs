@@ -52,6 +52,8 @@ pub(crate) enum Step {
         to: Option<bool>,
         before: usize,
     },
+    /// The newest message goes to the front.
+    Front,
     Edit {
         turn: usize,
         version: u8,
@@ -92,9 +94,22 @@ fn mode() -> impl Strategy<Value = MessageMode> {
     ]
 }
 
+/// Mostly the same few: chance alone would seldom meet in one of many.
+fn lane() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(0), 2 => Just(2), 2 => 0..LANES]
+}
+
 fn accept() -> impl Strategy<Value = Step> {
-    let notes = prop::collection::vec((0..LANES, 0..60_u8, mode(), 0..3_u8), 0..5);
+    let notes = prop::collection::vec((lane(), 0..90_u8, mode(), 0..3_u8), 0..5);
     (notes, 0..50_u64).prop_map(|(notes, cursor)| Step::Accept { notes, cursor })
+}
+
+/// Names for all definitions, or for some: mostly so that each gets one of its own.
+fn names() -> impl Strategy<Value = Step> {
+    let shuffled = Just((0..NAMES).collect::<Vec<_>>()).prop_shuffle();
+    let agreed = (shuffled, 2..=NAMES).prop_map(|(names, count)| names.into_iter().enumerate().take(count).collect());
+    let any = prop::collection::vec((0..NAMES, 0..NAMES), 1..=NAMES);
+    prop_oneof![4 => agreed, 1 => any].prop_map(Step::Bind)
 }
 
 /// A worker's steps.
@@ -103,7 +118,7 @@ fn work() -> impl Strategy<Value = Step> {
     let targets = prop::collection::vec(0..3_u8, 0..4);
     prop_oneof![
         // Numbers beyond the lanes are conversations that were set aside.
-        8 => (0..LANES + 2).prop_map(Step::Claim),
+        8 => prop_oneof![3 => lane(), 1 => 0..LANES + 2].prop_map(Step::Claim),
         1 => at.clone().prop_map(Step::Heartbeat),
         4 => (at.clone(), 0..5_u8).prop_map(|(lease, session)| Step::Begin { lease, session }),
         2 => at.clone().prop_map(Step::Unbegin),
@@ -117,7 +132,6 @@ fn work() -> impl Strategy<Value = Step> {
 fn hand() -> impl Strategy<Value = Step> {
     let at = 0..64_usize;
     let targets = prop::collection::vec(0..3_u8, 0..3);
-    let names = prop::collection::vec((0..NAMES, 0..NAMES), 1..=NAMES);
     prop_oneof![
         2 => (at.clone(), 0..4_usize, 0..2_u64, targets)
             .prop_map(|(turn, state, unit, targets)| Step::Cancel { turn, state, unit, targets }),
@@ -129,8 +143,8 @@ fn hand() -> impl Strategy<Value = Step> {
             .prop_map(|(channel, code, seconds)| Step::Pause { channel, code, seconds }),
         1 => (0..NAMES, prop::collection::vec(0..2_usize, 0..2))
             .prop_map(|(channel, codes)| Step::Resume { channel, codes }),
-        1 => (0..LANES, any::<bool>()).prop_map(|(lane, all)| Step::Reset { lane, all }),
-        3 => names.prop_map(Step::Bind),
+        1 => (lane(), any::<bool>()).prop_map(|(lane, all)| Step::Reset { lane, all }),
+        3 => names(),
         1 => (0..NAMES).prop_map(Step::Unbind),
     ]
 }
@@ -154,21 +168,66 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![6 => accept(), 24 => work(), 14 => hand(), 11 => rest()]
 }
 
-/// Some steps: single ones, and attempts at the lane's next turn up to an end of some kind, which chance alone seldom makes.
-pub(crate) fn history() -> impl Strategy<Value = Vec<Step>> {
+/// Messages for one lane, and what becomes of them: they are claimed, something happens, the attempt ends somehow, perhaps
+/// another message comes before them, and the lane is claimed again.
+fn scene() -> impl Strategy<Value = Vec<Step>> {
     let newest = 0;
-    let attempt =
-        (accept(), 0..LANES, prop::option::of(0..5_u8), 0..4_u8).prop_map(move |(accept, lane, session, end)| {
-            let begin = session.map(|session| Step::Begin { lease: newest, session });
-            let end = match end {
-                0 => Step::Unbegin(newest),
-                1 => Step::Release { lease: newest, unit: 1 },
-                2 => Step::Recover,
-                _ => Step::Reopen,
+    let notes = prop::collection::vec((0..90_u8, mode(), 0..3_u8), 1..5);
+    let between = || {
+        let step = prop_oneof![
+            2 => hand(),
+            2 => any::<bool>().prop_map(|all| Step::Reset { lane: 0, all }),
+            1 => names(),
+            1 => accept(),
+        ];
+        prop::option::of(step)
+    };
+    let begin = prop::option::weighted(0.6, 0..5_u8);
+    let end = prop_oneof![
+        1 => Just(Step::Unbegin(newest)),
+        3 => Just(Step::Release { lease: newest, unit: 1 }),
+        2 => Just(Step::Recover),
+        1 => Just(Step::Reopen),
+        2 => (0..5_u8).prop_map(move |session| Step::Settle {
+            lease: newest,
+            state: 0,
+            session,
+            unit: 1,
+            targets: Vec::new(),
+        }),
+    ];
+    let front = prop::option::of((0..90_u8, mode()));
+    (lane(), notes, begin, between(), end, between(), front).prop_map(
+        move |(lane, notes, begin, between, end, after, front)| {
+            let here = |step| match step {
+                Step::Reset { all, .. } => Step::Reset { lane, all },
+                other => other,
             };
-            let steps = [Some(accept), Some(Step::Claim(lane)), begin, Some(end)];
-            steps.into_iter().flatten().collect()
-        });
-    let steps = prop_oneof![4 => step().prop_map(|step| vec![step]), 1 => attempt];
-    prop::collection::vec(steps, 5..60).prop_map(|steps| steps.concat())
+            let accept = |notes: Vec<(u8, MessageMode, u8)>| {
+                let notes = notes.into_iter().map(|(note, mode, text)| (lane, note, mode, text));
+                Step::Accept {
+                    notes: notes.collect(),
+                    cursor: 0,
+                }
+            };
+            let mut steps = vec![accept(notes), Step::Claim(lane)];
+            steps.extend(begin.map(|session| Step::Begin { lease: newest, session }));
+            steps.extend(between.map(here));
+            steps.push(end);
+            steps.extend(after.map(here));
+            if let Some((note, mode)) = front {
+                steps.push(accept(vec![(note, mode, 0)]));
+                steps.push(Step::Front);
+            }
+            steps.push(Step::Claim(lane));
+            steps
+        },
+    )
+}
+
+/// Definitions that have names from the start, mostly; then single steps, and scenes.
+pub(crate) fn history() -> impl Strategy<Value = Vec<Step>> {
+    let steps = prop_oneof![5 => step().prop_map(|step| vec![step]), 2 => scene()];
+    let steps = prop::collection::vec(steps, 5..40).prop_map(|steps| steps.concat());
+    (prop::option::weighted(0.8, names()), steps).prop_map(|(names, steps)| names.into_iter().chain(steps).collect())
 }
