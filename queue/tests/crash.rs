@@ -4,9 +4,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,16 +12,12 @@ use std::time::Duration;
 use pretty_assertions::assert_eq;
 use reveille_queue::{FeedCursor, Lane, Options, Queue, Settlement, Spend, SqliteQueue, State, Turn};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use support::kill::{self, Dice, say};
 use support::{done, effect, lane, message, subject};
 
-/// Where the victim finds its queue; without it the test below is empty.
-const STORAGE: &str = "REVEILLE_TEST_CRASH_STORAGE";
-const SEED: &str = "REVEILLE_TEST_CRASH_SEED";
 const ROUNDS: u64 = 20;
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -31,18 +25,7 @@ fn lanes() -> [Lane; 3] {
     [lane("a"), subject("a", "aside"), lane("b")]
 }
 
-/// A small generator (splitmix64): the same seed gives the same round.
-struct Dice(u64);
-
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % sides
-    }
-
     fn lane(&mut self) -> Lane {
         let [a, aside, b] = lanes();
         match self.roll(3) {
@@ -61,21 +44,13 @@ fn spend(note: &str) -> Spend {
     }
 }
 
-/// Tells the parent, in a line of its own.
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    out.write_all(format!("\n>{line}\n").as_bytes()).unwrap();
-    out.flush().unwrap();
-}
-
 /// Not a test by itself: the process that [`what_was_answered_survives_kill_9`] kills.
 #[tokio::test]
 async fn victim() {
-    let Some(path) = std::env::var_os(STORAGE) else {
+    let Some((path, mut dice)) = kill::victim() else {
         return;
     };
-    let mut dice = Dice(std::env::var(SEED).unwrap().parse().unwrap());
-    let queue = Options::new(PathBuf::from(path)).open().unwrap();
+    let queue = Options::new(path).open().unwrap();
     queue.recover().await.unwrap();
     say("ready");
     loop {
@@ -169,51 +144,6 @@ impl Answered {
     }
 }
 
-/// Starts a victim, kills it some answers later, and takes what it had said.
-async fn round(path: &Path, seed: u64, answered: &mut Answered) {
-    let mut dice = Dice(!seed);
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
-        .env(STORAGE, path)
-        .env(SEED, seed.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
-    let mut left = 1 + dice.roll(60);
-    let moment = Duration::from_micros(dice.roll(4000));
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if let Some(said) = line.strip_prefix('>') {
-            answered.hear(said);
-            left = left.saturating_sub(1);
-            if left == 0 {
-                break;
-            }
-        }
-    }
-    assert_eq!(
-        left,
-        0,
-        "the victim of seed {seed} ended by itself: {:?}",
-        victim.try_wait()
-    );
-    // Not a wait for something: it moves the kill to anywhere within the steps that follow.
-    tokio::time::sleep(moment).await;
-    victim.kill().await.unwrap();
-    let mut rest = String::new();
-    tokio::io::AsyncReadExt::read_to_string(lines.get_mut(), &mut rest)
-        .await
-        .unwrap();
-    // A line without its end was not said.
-    for line in rest.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
-        if let Some(said) = line.strip_prefix('>') {
-            answered.hear(said);
-        }
-    }
-}
-
 /// Compares the storage, as a restart finds it, with what was answered.
 async fn inspect(path: &Path, answered: &Answered) {
     let queue = Options::new(path).open().unwrap();
@@ -296,7 +226,7 @@ async fn what_was_answered_survives_kill_9() {
     let path = directory.path().join("queue.db");
     let mut answered = Answered::default();
     for seed in 0..ROUNDS {
-        timeout(DEADLINE, round(&path, seed, &mut answered))
+        timeout(DEADLINE, kill::round("victim", &path, seed, |line| answered.hear(line)))
             .await
             .expect("a round ends");
         inspect(&path, &answered).await;

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use pretty_assertions::assert_eq;
 use reveille_queue::{
-    FeedCursor, Lane, LeaseError, Message, Options, Queue, QueueError, Recovery, SessionUpdate, Settlement, Spend,
-    SqliteQueue, State,
+    ControlError, FeedCursor, Lane, LeaseError, Message, Options, Queue, QueueError, Recovery, SessionUpdate,
+    Settlement, Spend, SqliteQueue, State,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
@@ -137,6 +137,26 @@ async fn fail_together(queue: &SqliteQueue) {
     }
 }
 
+/// What a person does to a turn in line is refused as clearly, and the turn stays as it is.
+async fn refuse_by_hand(queue: &SqliteQueue, note: &str) {
+    let before = queue.turn_of("home", note).await.unwrap().unwrap();
+    let much = || Value::from("y".repeat(LARGE));
+    let settlement = Settlement {
+        state: State::Cancelled,
+        record: much(),
+        ..done()
+    };
+    let cancelled = queue.cancel(before.id, settlement, vec![effect("home", much())]).await;
+    let edited = queue.edit(before.id, Value::from("y".repeat(3 * LARGE))).await;
+    for refused in [cancelled, edited] {
+        let Err(ControlError::Queue(error)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_clear(&error);
+    }
+    assert_eq!(queue.turn(before.id).await.unwrap(), Some(before));
+}
+
 /// Not a test by itself: the process that the tests below start.
 #[tokio::test]
 async fn child() {
@@ -147,7 +167,8 @@ async fn child() {
     let path = directory.join("queue.db");
     let queue = Options::new(&path).open().unwrap();
     let echo = lane("echo");
-    queue.accept(vec![message(&echo, "first")], None).await.unwrap();
+    let batch = ["first", "second"].map(|note| message(&echo, note));
+    queue.accept(batch.to_vec(), None).await.unwrap();
     let held = claim(&queue, &echo).await;
     queue.begin(held.lease, Uuid::from_u128(1)).await.unwrap();
 
@@ -181,9 +202,11 @@ async fn child() {
     assert_eq!(lost, None);
     assert_eq!(
         queue.open_turns(&echo.channel, 10_000).await.unwrap().len(),
-        1 + accepted + small
+        2 + accepted + small
     );
     fail_together(&queue).await;
+    refuse_by_hand(&queue, "second").await;
+    assert_eq!(queue.outbox(9).await.unwrap(), []);
 
     limit.free();
     queue.heartbeat(held.lease).await.unwrap();
@@ -194,7 +217,8 @@ async fn child() {
 
     let queue = Options::new(&path).open().unwrap();
     assert_eq!(queue.recover().await.unwrap(), Recovery::default());
-    let mut expected: Vec<String> = (0..accepted).map(|number| format!("large{number}")).collect();
+    let mut expected = vec!["second".to_owned()];
+    expected.extend((0..accepted).map(|number| format!("large{number}")));
     expected.extend((0..small).map(|number| format!("small{number}")));
     expected.push(format!("large{accepted}"));
     assert_eq!(support::drain(&queue, &echo).await, expected);

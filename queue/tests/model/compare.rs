@@ -167,39 +167,6 @@ impl Pair {
         assert!(first.iter().map(|effect| effect.id).eq(expected.into_iter().take(2)));
         assert_eq!(queue.next_due(&[]).await.unwrap(), model.next_due("none"));
     }
-
-    /// What no call shows, read past the queue: each turn is where its conversation is and has a place of its own; whoever
-    /// joined ends with its leader.
-    pub(crate) fn inspect(&self) {
-        let file = rusqlite::Connection::open(self.storage.path()).unwrap();
-        for (what, sql) in [
-            (
-                "another channel",
-                "SELECT count(*) FROM turns t JOIN conversations c ON c.id = t.conversation WHERE c.channel <> t.channel",
-            ),
-            ("a shared place", "SELECT count(*) - count(DISTINCT rank) FROM turns"),
-            (
-                "no leader",
-                "SELECT count(*) FROM turns t WHERE state = 'joined' AND NOT EXISTS (SELECT 1 FROM turns l WHERE \
-                           l.id = t.leader AND l.state IN ('waiting', 'working') AND l.conversation = t.conversation)",
-            ),
-            (
-                "a chain of leaders",
-                "SELECT count(*) FROM turns t JOIN turns l ON l.id = t.leader WHERE l.leader IS NOT NULL",
-            ),
-            (
-                "an open turn with an end",
-                "SELECT count(*) FROM turns WHERE (settled_at IS NULL) <> (state IN ('waiting', 'working', 'joined'))",
-            ),
-            (
-                "a held turn that does not wait",
-                "SELECT count(*) FROM turns WHERE held AND state <> 'waiting'",
-            ),
-        ] {
-            let count: i64 = file.query_row(sql, [], |row| row.get(0)).unwrap();
-            assert_eq!(count, 0, "{what}");
-        }
-    }
 }
 
 fn place(model: &Model, turn: &Turn) -> Option<Place> {

@@ -416,7 +416,7 @@ fn effects(targets: &[u8], unit: u64) -> Vec<reveille_queue::NewEffect> {
 proptest! {
     // Some seconds of histories; `PROPTEST_CASES` may ask for more.
     #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 24 },
+        cases: if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 16 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -434,7 +434,7 @@ proptest! {
                 }
             }
             pair.compare_more().await;
-            pair.inspect();
+            support::inspect(&pair.storage.path());
         });
     }
 }

@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
-use std::path::PathBuf;
+pub(crate) mod kill;
+
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -256,4 +258,40 @@ pub(crate) fn hostile_texts() -> Vec<String> {
         .filter_map(|body| body.as_str().map(str::to_owned))
         .filter(|text| text.len() < 1000)
         .collect()
+}
+
+/// What no call shows, read past the queue: each turn is where its conversation is and has a place of its own; whoever joined
+/// ends with its leader.
+pub(crate) fn inspect(path: &Path) {
+    let file = rusqlite::Connection::open(path).unwrap();
+    for (what, sql) in [
+        (
+            "in another channel than its conversation",
+            "SELECT count(*) FROM turns t JOIN conversations c ON c.id = t.conversation WHERE c.channel <> t.channel",
+        ),
+        (
+            "at a place of another one",
+            "SELECT count(*) - count(DISTINCT rank) FROM turns",
+        ),
+        (
+            "without the turn that it is part of",
+            "SELECT count(*) FROM turns t WHERE state = 'joined' AND NOT EXISTS (SELECT 1 FROM turns l WHERE \
+             l.id = t.leader AND l.state IN ('waiting', 'working') AND l.conversation = t.conversation)",
+        ),
+        (
+            "part of a part",
+            "SELECT count(*) FROM turns t JOIN turns l ON l.id = t.leader WHERE t.state = 'joined' AND l.leader IS NOT NULL",
+        ),
+        (
+            "open with an end, or ended without one",
+            "SELECT count(*) FROM turns WHERE (settled_at IS NULL) <> (state IN ('waiting', 'working', 'joined'))",
+        ),
+        (
+            "held and not in line",
+            "SELECT count(*) FROM turns WHERE held AND state <> 'waiting'",
+        ),
+    ] {
+        let count: i64 = file.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0, "turns {what}");
+    }
 }
