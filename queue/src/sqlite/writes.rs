@@ -117,6 +117,7 @@ pub(super) fn rewind(connection: &Connection, feed: &str) -> Result<(), Fault> {
         .execute([feed])?;
     Ok(())
 }
+
 /// The turn of a lane that is next.
 pub(super) const HEAD: &str = "SELECT id FROM turns WHERE channel = ? AND conversation = ? AND state = 'waiting' AND held = 0 \
      ORDER BY rank LIMIT 1";

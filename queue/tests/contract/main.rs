@@ -17,6 +17,7 @@ mod pauses;
 mod renames;
 mod resets;
 mod settlement;
+mod swaps;
 mod views;
 mod watch;
 
@@ -170,15 +171,17 @@ macro_rules! contract {
                     a_guessed_key_does_no_harm
                     a_turn_that_was_set_aside_is_not_lost
                     a_shared_turn_joins_the_other_line_whole
-                    a_swap_crosses_no_wires
-                    a_newcomer_gets_nothing_of_what_moves
-                    who_lost_a_name_takes_nothing_along
-                    two_cannot_hold_one_name
                     a_forgotten_note_leaves_its_channel
                     a_name_can_be_taken_back
                     a_pause_moves_and_stays
                     days_are_summed
                     hostile_bindings_come_back_unchanged
+                }
+                swaps {
+                    a_swap_crosses_no_wires
+                    a_newcomer_gets_nothing_of_what_moves
+                    who_lost_a_name_takes_nothing_along
+                    two_cannot_hold_one_name
                 }
                 outbox {
                     an_effect_starts_pending_and_due

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod compare;
+mod names;
 mod reference;
 mod step;
 #[path = "../support/mod.rs"]
