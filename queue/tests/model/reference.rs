@@ -314,6 +314,8 @@ impl Model {
         let (conversation, _) = &mut self.conversations[turn.conversation];
         // A message that was withdrawn while it waited was no turn.
         conversation.turns += u64::from(turn.claimed_at.is_some());
+        // One that came from another conversation may be the first that this one has.
+        conversation.started_at = conversation.started_at.or(turn.claimed_at);
         conversation.spend = conversation.spend.plus(turn.spend);
     }
 
