@@ -1,4 +1,5 @@
-//! The table of cases, `tests/cases/turn-loop.md`, against the sources: whole, in order, and true.
+//! The tables of `tests/cases`, of the cases and of the weaknesses of the turn loop, against the sources: whole, in order, and
+//! true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use pretty_assertions::assert_eq;
 
-/// A test with a case in its name: its file and its name, such as `tests/tests/engine.rs` and `tc_retry_1_…`.
+/// A test: its file and its name, such as `tests/tests/engine.rs` and `tc_retry_1_…`.
 type Test = (String, String);
 
 fn root() -> PathBuf {
@@ -49,7 +50,7 @@ fn sources() -> Result<BTreeMap<String, String>> {
     Ok(found)
 }
 
-/// What a line begins with, if that is a name of a test: the name, whether it is a function's, and what follows.
+/// What a line begins with, if that is a name: the name, whether it is a function's, and what follows.
 fn named(line: &str) -> Option<(&str, bool, &str)> {
     let mut rest = line.trim();
     for word in ["pub(crate) ", "async "] {
@@ -63,11 +64,16 @@ fn named(line: &str) -> Option<(&str, bool, &str)> {
         .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .unwrap_or(rest.len());
     let (name, rest) = rest.split_at(end);
-    name.starts_with("tc_").then_some((name, function, rest))
+    (!name.is_empty()).then_some((name, function, rest))
 }
 
-/// All tests with a case in their name. A function counts when it is marked as a test, or listed by name for a macro that
-/// makes one of it; a macro's own entry is `name: …`.
+/// Whether a test has a case in its name.
+fn is_case(name: &str) -> bool {
+    name.starts_with("tc_")
+}
+
+/// All tests. A function counts when it is marked as a test, or listed by name for a macro that makes one of it; a macro's own
+/// entry is `name: …`, and counts when there is a case in its name.
 fn tests() -> Result<BTreeSet<Test>> {
     let (mut sure, mut unmarked, mut listed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (path, source) in sources()? {
@@ -82,7 +88,7 @@ fn tests() -> Result<BTreeSet<Test>> {
                 .by_ref()
                 .take_while(|line| line.starts_with("#["))
                 .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"));
-            if marked || (!function && rest.starts_with(':')) {
+            if marked || (!function && is_case(name) && rest.starts_with(':')) {
                 sure.insert(test);
             } else if function {
                 unmarked.insert(test);
@@ -92,22 +98,29 @@ fn tests() -> Result<BTreeSet<Test>> {
         }
     }
     for test in unmarked {
-        assert!(listed.contains(&test.1), "{test:?} is called like a test and is none");
-        sure.insert(test);
+        let is_listed = listed.contains(&test.1);
+        assert!(
+            is_listed || !is_case(&test.1),
+            "{test:?} is called like a test and is none"
+        );
+        if is_listed {
+            sure.insert(test);
+        }
     }
     Ok(sure)
 }
 
-/// The rows of the table: case, and its tests or none.
-fn rows() -> Result<Vec<(String, Vec<Test>)>> {
-    let table = std::fs::read_to_string(root().join("tests/cases/turn-loop.md"))?;
+/// The rows of a table whose first cells begin with `prefix`: what is in the first cell, and the tests or none.
+fn rows(table: &str, prefix: &str, cells_wanted: usize) -> Result<Vec<(String, Vec<Test>)>> {
+    let table = std::fs::read_to_string(root().join("tests/cases").join(table))?;
     let mut rows = Vec::new();
-    for line in table.lines().filter(|line| line.starts_with("| TC-")) {
+    for line in table.lines().filter(|line| line.starts_with(&format!("| {prefix}"))) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [case, says, shown] = cells[..] else {
-            bail!("three cells: {line}");
+        let [id, says @ .., shown] = &cells[..] else {
+            bail!("{cells_wanted} cells: {line}");
         };
-        assert!(!says.is_empty(), "{case} says nothing");
+        assert_eq!(cells.len(), cells_wanted, "{line}");
+        assert!(says.iter().all(|cell| !cell.is_empty()), "{id} says nothing");
         let named: Vec<Test> = shown
             .split("<br>")
             .filter_map(|one| one.strip_prefix('`')?.strip_suffix('`')?.split_once("::"))
@@ -118,15 +131,20 @@ fn rows() -> Result<Vec<(String, Vec<Test>)>> {
             reason != (named.len() == shown.split("<br>").count()),
             "a reason or tests: {line}"
         );
-        rows.push((case.to_owned(), named));
+        rows.push(((*id).to_owned(), named));
     }
     Ok(rows)
+}
+
+/// The rows of the table of cases.
+fn cases() -> Result<Vec<(String, Vec<Test>)>> {
+    rows("turn-loop.md", "TC-", 3)
 }
 
 #[test]
 fn every_case_has_one_row_in_order() -> Result<()> {
     let cases = std::fs::read_to_string(root().join("tests/fixtures/turn-loop-cases.txt"))?;
-    let rows: Vec<String> = rows()?.into_iter().map(|(case, _)| case).collect();
+    let rows: Vec<String> = self::cases()?.into_iter().map(|(case, _)| case).collect();
     assert_eq!(rows, cases.lines().collect::<Vec<_>>());
     Ok(())
 }
@@ -134,11 +152,11 @@ fn every_case_has_one_row_in_order() -> Result<()> {
 #[test]
 fn rows_and_tests_name_each_other() -> Result<()> {
     let mut in_table = BTreeSet::new();
-    for (case, named) in rows()? {
+    for (case, named) in cases()? {
         in_table.extend(named.into_iter().map(|test| (case.clone(), test)));
     }
     let mut in_sources = BTreeSet::new();
-    for test in tests()? {
+    for test in tests()?.into_iter().filter(|(_, name)| is_case(name)) {
         let cases = cases_of(&test.1);
         assert!(!cases.is_empty(), "{test:?} names no case");
         in_sources.extend(cases.into_iter().map(|case| (case, test.clone())));
@@ -154,6 +172,26 @@ fn rows_and_tests_name_each_other() -> Result<()> {
         untrue,
         Vec::<&(String, Test)>::new(),
         "rows that name no test of their case"
+    );
+    Ok(())
+}
+
+#[test]
+fn every_weakness_has_one_row_with_tests_that_exist_or_a_reason() -> Result<()> {
+    let rows = rows("turn-loop-weaknesses.md", "W-", 4)?;
+    let ids: Vec<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
+    let expected: Vec<String> = (1..=41).map(|number| format!("W-{number}")).collect();
+    assert_eq!(ids, expected);
+    let tests = tests()?;
+    let missing: Vec<_> = rows
+        .iter()
+        .flat_map(|(id, named)| named.iter().map(move |test| (id, test)))
+        .filter(|(_, test)| !tests.contains(*test))
+        .collect();
+    assert_eq!(
+        missing,
+        Vec::<(&String, &Test)>::new(),
+        "rows that name a test that there is not"
     );
     Ok(())
 }
