@@ -56,7 +56,8 @@ mod made {
     use anyhow::Context as _;
     use async_trait::async_trait;
     use reveille_vault::{
-        Change, Cursor, Files, Key, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault, VaultError,
+        Capabilities, Change, Cursor, Files, Key, Kind, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault,
+        VaultError, VaultState,
     };
     use tokio::sync::watch;
 
@@ -176,6 +177,18 @@ mod made {
             self.inner.name()
         }
 
+        fn kind(&self) -> Kind {
+            self.inner.kind()
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            self.inner.capabilities()
+        }
+
+        fn state(&self) -> VaultState {
+            self.inner.state()
+        }
+
         async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {
             self.read("get", self.inner.get(key)).await
         }
@@ -210,6 +223,14 @@ mod made {
 
         fn files(&self) -> &dyn Files {
             self.inner.files()
+        }
+
+        async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError> {
+            self.read("look", self.inner.look(note)).await
+        }
+
+        async fn close(&self) {
+            self.inner.close().await;
         }
     }
 

@@ -15,5 +15,6 @@ pub use attachment::{
 pub use embedded::EmbeddedVault;
 pub use note::{Metadata, Note, NoteId};
 pub use store::{
-    Change, ChangeKind, ContentChange, Cursor, Key, NewNote, Page, Patch, Precondition, Query, Vault, VaultError,
+    Capabilities, Change, ChangeKind, ContentChange, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query,
+    Vault, VaultError, VaultState,
 };

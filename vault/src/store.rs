@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::attachment::{Files, NewAttachment};
@@ -238,6 +239,14 @@ pub enum VaultError {
     /// Who asks may not do that.
     #[error("{0}")]
     Forbidden(String),
+    /// This kind of vault, or the version of the peer behind it, cannot do that. See [`Vault::capabilities`].
+    #[error("the vault {vault:?} cannot {what}")]
+    Unsupported {
+        /// Name of the vault.
+        vault: String,
+        /// What was asked, as a verb phrase such as `search the text of notes`.
+        what: String,
+    },
     /// The vault cannot be used now (disk full, file gone, peer down). Asking again later may help.
     #[error("the vault {vault:?} is not usable now: {reason}")]
     Unavailable {
@@ -248,11 +257,72 @@ pub enum VaultError {
     },
 }
 
+/// Where the notes of a vault are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// In an SQLite file of the daemon.
+    Embedded,
+    /// Behind the HTTP API of a Parachute vault.
+    Parachute,
+    /// In a folder of Markdown files.
+    Folder,
+}
+
+/// What a vault can do beyond what every kind can. What it cannot is refused with [`VaultError::Unsupported`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Capabilities {
+    /// Several new notes are written all or none.
+    pub atomic_batches: bool,
+    /// A metadata key can be taken away.
+    pub remove_metadata: bool,
+}
+
+impl Capabilities {
+    /// Everything.
+    pub const ALL: Self = Self {
+        atomic_batches: true,
+        remove_metadata: true,
+    };
+}
+
+/// How a vault stands now. Whatever it is, what was accepted is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum VaultState {
+    /// It reads and writes.
+    #[default]
+    Ready,
+    /// It works in part; says what does not and what to do.
+    Degraded {
+        /// For a person.
+        reason: String,
+        /// When that began.
+        since: Timestamp,
+    },
+    /// It cannot be used; says why and what to do. It is tried again.
+    Unavailable {
+        /// For a person.
+        reason: String,
+        /// When that began.
+        since: Timestamp,
+    },
+}
+
 /// A place where notes live. All writes are durable when they return.
 #[async_trait]
 pub trait Vault: Send + Sync + 'static {
     /// Name of the vault, as in `/vault/<name>`.
     fn name(&self) -> &str;
+
+    /// Where its notes are.
+    fn kind(&self) -> Kind;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// How it stands, as far as is known without asking.
+    fn state(&self) -> VaultState;
 
     /// One note, or `None`.
     ///
@@ -313,4 +383,15 @@ pub trait Vault: Send + Sync + 'static {
 
     /// The newest cursor. A change of the value is a hint to ask for [`Vault::changes`]; the log is the truth.
     fn watch(&self) -> watch::Receiver<Cursor>;
+
+    /// Somebody says that something has changed where the notes are: looks now instead of at the next scan. `note`: at that
+    /// note only. What was found is in the change log when this returns. Kinds whose log is always complete do nothing.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`]; the next scan finds it all the same.
+    async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError>;
+
+    /// Finishes what was accepted and ends what runs in the background. What is asked later answers
+    /// [`VaultError::Unavailable`].
+    async fn close(&self);
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reveille_vault::note::millis;
 use reveille_vault::{
-    Change, Cursor, Files, Key, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault, VaultError,
+    Capabilities, Change, Cursor, Files, Key, Kind, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault,
+    VaultError, VaultState,
 };
 use tokio::sync::watch;
 
@@ -49,6 +50,18 @@ impl MarkingVault {
 impl Vault for MarkingVault {
     fn name(&self) -> &str {
         self.inner.name()
+    }
+
+    fn kind(&self) -> Kind {
+        self.inner.kind()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn state(&self) -> VaultState {
+        self.inner.state()
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {
@@ -115,6 +128,14 @@ impl Vault for MarkingVault {
 
     fn watch(&self) -> watch::Receiver<Cursor> {
         self.inner.watch()
+    }
+
+    async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError> {
+        self.inner.look(note).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }
 

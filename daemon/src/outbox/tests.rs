@@ -42,6 +42,15 @@ impl Vault for Door {
     fn name(&self) -> &str {
         self.inner.name()
     }
+    fn kind(&self) -> reveille_vault::Kind {
+        self.inner.kind()
+    }
+    fn capabilities(&self) -> reveille_vault::Capabilities {
+        self.inner.capabilities()
+    }
+    fn state(&self) -> reveille_vault::VaultState {
+        self.inner.state()
+    }
     async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {
         self.inner.get(key).await
     }
@@ -68,6 +77,12 @@ impl Vault for Door {
     }
     fn files(&self) -> &dyn reveille_vault::Files {
         self.inner.files()
+    }
+    async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError> {
+        self.inner.look(note).await
+    }
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }
 

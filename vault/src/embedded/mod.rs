@@ -6,6 +6,7 @@
 mod fault;
 mod files;
 mod listing;
+pub(crate) mod mirror;
 mod read;
 mod readers;
 pub(crate) mod rules;
@@ -26,7 +27,9 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::attachment::Files;
 use crate::note::{Note, NoteId};
-use crate::store::{Change, Cursor, Key, NewNote, Page, Patch, Precondition, Query, Vault, VaultError};
+use crate::store::{
+    Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError, VaultState,
+};
 
 /// Tells the time. Tests give one that stands still.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -53,7 +56,7 @@ impl Default for Options {
 /// A vault in one SQLite file.
 ///
 /// Reads and writes need a Tokio runtime; opening does not. Dropping the vault ends its thread after what was accepted has
-/// been written; [`EmbeddedVault::close`] also waits for it.
+/// been written; [`Vault::close`] also waits for it.
 pub struct EmbeddedVault {
     place: Arc<Place>,
     clock: Clock,
@@ -105,13 +108,6 @@ impl EmbeddedVault {
         }))
     }
 
-    /// Finishes what was accepted, then closes the file. Everything asked later answers [`VaultError::Unavailable`].
-    pub async fn close(&self) {
-        // The writer closes last: the last connection folds the log file into the database.
-        self.readers.close().await;
-        self.writer.close().await;
-    }
-
     /// Changes [`Options::max_pages`] of the open vault. A limit below the present size stops growth and cuts nothing.
     ///
     /// # Errors
@@ -133,6 +129,18 @@ impl EmbeddedVault {
 impl Vault for EmbeddedVault {
     fn name(&self) -> &str {
         &self.place.vault
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Embedded
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::ALL
+    }
+
+    fn state(&self) -> VaultState {
+        VaultState::Ready
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {
@@ -180,5 +188,15 @@ impl Vault for EmbeddedVault {
 
     fn watch(&self) -> watch::Receiver<Cursor> {
         self.newest.clone()
+    }
+
+    async fn look(&self, _: Option<&NoteId>) -> Result<(), VaultError> {
+        Ok(())
+    }
+
+    async fn close(&self) {
+        // The writer closes last: the last connection folds the log file into the database.
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }

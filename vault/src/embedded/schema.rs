@@ -17,6 +17,7 @@ const APPLICATION_ID: i32 = 0x5276_6c74;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_notes.sql"),
     include_str!("migrations/0002_attachments.sql"),
+    include_str!("migrations/0003_mirror.sql"),
 ];
 
 /// How long a connection waits for another process that holds the file, a backup for instance.

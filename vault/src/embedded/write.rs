@@ -71,21 +71,7 @@ fn insert(conn: &Connection, note: Note, attachments: Vec<NewAttachment>, now: T
         return Err(VaultError::IdTaken { id: note.id }.into());
     }
     path_is_free(conn, &note)?;
-    const SQL: &str = "INSERT INTO notes (id, path, created_at, updated_at, agent, tags, metadata, content) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let row = Row::of(&note);
-    conn.prepare_cached(SQL)?.execute(params![
-        note.id.as_str(),
-        note.path,
-        row.created_at,
-        row.updated_at,
-        row.agent,
-        row.tags,
-        row.metadata,
-        note.content
-    ])?;
-    let seq = conn.last_insert_rowid();
-    index_tags(conn, seq, &note)?;
+    let seq = insert_row(conn, &note)?;
     for attachment in attachments {
         files::attach(conn, seq, &note.id, attachment, now)?;
     }
@@ -107,9 +93,36 @@ fn update(
     if note.path != before.path {
         path_is_free(conn, &note)?;
     }
+    update_row(conn, seq, &before, &note)?;
+    log(conn, &note.id, ChangeKind::Updated)?;
+    Ok(note)
+}
+
+/// Writes the row of a new note and what is found by it. Answers its place in the order of insertion.
+pub(super) fn insert_row(conn: &Connection, note: &Note) -> Result<i64, Fault> {
+    const SQL: &str = "INSERT INTO notes (id, path, created_at, updated_at, agent, tags, metadata, content) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let row = Row::of(note);
+    conn.prepare_cached(SQL)?.execute(params![
+        note.id.as_str(),
+        note.path,
+        row.created_at,
+        row.updated_at,
+        row.agent,
+        row.tags,
+        row.metadata,
+        note.content
+    ])?;
+    let seq = conn.last_insert_rowid();
+    index_tags(conn, seq, note)?;
+    Ok(seq)
+}
+
+/// Makes the row of a note what `note` says, and what is found by it.
+pub(super) fn update_row(conn: &Connection, seq: i64, before: &Note, note: &Note) -> Result<(), Fault> {
     const SQL: &str = "UPDATE notes SET path = ?2, created_at = ?3, updated_at = ?4, agent = ?5, tags = ?6, metadata = ?7, \
                        content = ?8 WHERE seq = ?1";
-    let (row, old) = (Row::of(&note), Row::of(&before));
+    let (row, old) = (Row::of(note), Row::of(before));
     conn.prepare_cached(SQL)?.execute(params![
         seq,
         note.path,
@@ -123,10 +136,9 @@ fn update(
     if (&row.tags, row.created_at, &row.agent) != (&old.tags, old.created_at, &old.agent) {
         conn.prepare_cached("DELETE FROM note_tags WHERE note = ?1")?
             .execute([seq])?;
-        index_tags(conn, seq, &note)?;
+        index_tags(conn, seq, note)?;
     }
-    log(conn, &note.id, ChangeKind::Updated)?;
-    Ok(note)
+    Ok(())
 }
 
 /// The columns whose stored form differs from the note's.
@@ -168,7 +180,7 @@ fn path_is_free(conn: &Connection, note: &Note) -> Result<(), Fault> {
     }
 }
 
-fn log(conn: &Connection, id: &NoteId, kind: ChangeKind) -> Result<(), Fault> {
+pub(super) fn log(conn: &Connection, id: &NoteId, kind: ChangeKind) -> Result<(), Fault> {
     let mut statement = conn.prepare_cached("INSERT INTO changes (note_id, kind) VALUES (?1, ?2)")?;
     statement.execute([id.as_str(), read::kind_text(kind)])?;
     Ok(())

@@ -321,6 +321,12 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
         }
         VaultError::Invalid(_) => Failure::Invalid { field: None, message }.parts(),
         VaultError::Forbidden(_) => vault_failure(StatusCode::FORBIDDEN, "forbidden", message, json!({})),
+        VaultError::Unsupported { .. } => vault_failure(
+            StatusCode::NOT_IMPLEMENTED,
+            "unsupported",
+            format!("{message}; nothing was done"),
+            json!({}),
+        ),
         VaultError::Unavailable { .. } => {
             tracing::warn!(error = message, "a request to a vault failed");
             vault_failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, json!({}))

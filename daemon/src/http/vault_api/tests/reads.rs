@@ -2,6 +2,7 @@
 
 use axum::http::header;
 use pretty_assertions::assert_eq;
+use reveille_vault::Vault as _;
 use serde_json::{Value, json};
 
 use super::{Api, ROOT, T0, coded, not_found, wrong};

@@ -1,0 +1,190 @@
+//! The embedded vault as the index of notes that are elsewhere: notes come in as they are there, with their times, and what
+//! differs from before stands in the change log.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::EmbeddedVault;
+use super::fault::Fault;
+use super::{read, write};
+use crate::note::{Note, NoteId, millis};
+use crate::store::{ChangeKind, Key, VaultError};
+
+/// What was seen on the other side.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Seen {
+    /// A note as it is there. A source that was of another note before is now of this one.
+    Note {
+        /// How the other side calls it.
+        source: String,
+        /// What tells whether it has changed.
+        stamp: String,
+        /// The note.
+        note: Note,
+    },
+    /// A note that is there no more. Nothing happens when the source is not known.
+    Gone {
+        /// How the other side called it.
+        source: String,
+    },
+}
+
+/// A known source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// How the other side calls it.
+    pub(crate) name: String,
+    /// Its note.
+    pub(crate) note: NoteId,
+    /// The stamp of the last time.
+    pub(crate) stamp: String,
+}
+
+impl EmbeddedVault {
+    /// Takes over what was seen, in this order, all or nothing. A note that is as it was (its `updated_at` and its stamp
+    /// aside) leaves no row in the change log. A path that another note had goes over to the one seen last.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(crate) async fn mirror(&self, seen: Vec<Seen>) -> Result<(), VaultError> {
+        let doomed = self
+            .write(move |conn, now| {
+                let mut doomed = Vec::new();
+                for seen in seen {
+                    match seen {
+                        Seen::Note { source, stamp, note } => put(conn, &source, &stamp, note)?,
+                        Seen::Gone { source } => {
+                            if let Some(id) = note_of(conn, &source)? {
+                                let (_, files) = write::delete(conn, &Key::Id(id), now)?;
+                                doomed.extend(files);
+                            }
+                        }
+                    }
+                }
+                Ok(doomed)
+            })
+            .await?;
+        self.discard(doomed).await;
+        Ok(())
+    }
+
+    /// All known sources, by name.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(crate) async fn sources(&self) -> Result<Vec<Source>, VaultError> {
+        const SQL: &str = "SELECT s.name, n.id, s.stamp FROM sources s JOIN notes n ON n.seq = s.note ORDER BY s.name";
+        self.readers
+            .run(|conn| {
+                let mut statement = conn.prepare_cached(SQL)?;
+                let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+                rows.map(|row| {
+                    let (name, id, stamp) = row?;
+                    let note = NoteId::new(id).map_err(|error| Fault::damaged("note id", error))?;
+                    Ok(Source { name, note, stamp })
+                })
+                .collect()
+            })
+            .await
+    }
+
+    /// The source of a note.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(crate) async fn source_of(&self, note: &NoteId) -> Result<Option<Source>, VaultError> {
+        const SQL: &str = "SELECT s.name, s.stamp FROM sources s JOIN notes n ON n.seq = s.note WHERE n.id = ?1";
+        let note = note.clone();
+        self.readers
+            .run(move |conn| {
+                let found = conn
+                    .prepare_cached(SQL)?
+                    .query_row([note.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?;
+                Ok(found.map(|(name, stamp)| Source { name, note, stamp }))
+            })
+            .await
+    }
+
+    /// A value that was kept under `key`.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(crate) async fn memo(&self, key: &'static str) -> Result<Option<String>, VaultError> {
+        self.readers
+            .run(move |conn| {
+                let mut statement = conn.prepare_cached("SELECT value FROM memos WHERE key = ?1")?;
+                Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+            })
+            .await
+    }
+
+    /// Keeps a value under `key`.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(crate) async fn set_memo(&self, key: &'static str, value: String) -> Result<(), VaultError> {
+        const SQL: &str = "INSERT INTO memos (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
+        self.write(move |conn, _| {
+            conn.prepare_cached(SQL)?.execute(params![key, value])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn note_of(conn: &Connection, source: &str) -> Result<Option<NoteId>, Fault> {
+    let mut statement =
+        conn.prepare_cached("SELECT n.id FROM sources s JOIN notes n ON n.seq = s.note WHERE s.name = ?1")?;
+    let id: Option<String> = statement.query_row([source], |row| row.get(0)).optional()?;
+    id.map(NoteId::new)
+        .transpose()
+        .map_err(|error| Fault::damaged("note id", error))
+}
+
+fn put(conn: &Connection, source: &str, stamp: &str, mut note: Note) -> Result<(), Fault> {
+    note.tags.sort_unstable();
+    note.tags.dedup();
+    note.created_at = millis::truncate(note.created_at);
+    note.updated_at = millis::truncate(note.updated_at);
+    give_way(conn, &note)?;
+    let seq = match read::find(conn, &Key::Id(note.id.clone()))? {
+        None => {
+            let seq = write::insert_row(conn, &note)?;
+            write::log(conn, &note.id, ChangeKind::Created)?;
+            seq
+        }
+        Some(before) => {
+            if before.note != note {
+                write::update_row(conn, before.seq, &before.note, &note)?;
+                let as_before = Note {
+                    updated_at: before.note.updated_at,
+                    ..note
+                };
+                if as_before != before.note {
+                    write::log(conn, &as_before.id, ChangeKind::Updated)?;
+                }
+            }
+            before.seq
+        }
+    };
+    // A note has one source: the file may have moved.
+    conn.prepare_cached("DELETE FROM sources WHERE note = ?1 AND name <> ?2")?
+        .execute(params![seq, source])?;
+    const SQL: &str = "INSERT INTO sources (name, note, stamp) VALUES (?1, ?2, ?3) \
+                       ON CONFLICT (name) DO UPDATE SET note = ?2, stamp = ?3";
+    conn.prepare_cached(SQL)?.execute(params![source, seq, stamp])?;
+    Ok(())
+}
+
+/// Takes the path off another note that had it: what was seen last is true, and the other one is seen again or is gone.
+fn give_way(conn: &Connection, note: &Note) -> Result<(), Fault> {
+    let Some(path) = &note.path else { return Ok(()) };
+    let Some(other) = read::find(conn, &Key::Path(path.clone()))?.filter(|other| other.note.id != note.id) else {
+        return Ok(());
+    };
+    let without = Note {
+        path: None,
+        ..other.note.clone()
+    };
+    write::update_row(conn, other.seq, &other.note, &without)
+}
