@@ -1,0 +1,133 @@
+//! A daemon to be measured.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::PATIENCE;
+use crate::figure::ms;
+
+/// A daemon that ends with this value.
+pub(crate) struct Daemon {
+    child: Child,
+    url: String,
+    token: String,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // silent-ok: it has ended already.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+fn binary() -> PathBuf {
+    let given = std::env::var_os("REVEILLE_BIN").map(PathBuf::from);
+    given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/reveille"))
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Starts a daemon; answers it with the time from spawn to the first 200 of `/health`. `settings` are more variables.
+pub(crate) async fn start(state: &Path, settings: &[(&str, &str)]) -> Result<(Daemon, Duration)> {
+    let address = free_address()?;
+    let begin = Instant::now();
+    let child = Command::new(binary())
+        .args(["serve", "--bind", &address.to_string(), "--state-dir"])
+        .arg(state)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", state)
+        .env("REVEILLE_CLAUDE__PROGRAM", "stand-in")
+        .env("REVEILLE_LOG__LEVEL", "error")
+        .envs(settings.iter().copied())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| {
+            format!(
+                "{} does not start; build it with `cargo build --release -p reveille`",
+                binary().display()
+            )
+        })?;
+    let mut daemon = Daemon {
+        child,
+        url: format!("http://{address}"),
+        token: String::new(),
+    };
+    let request = format!("GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    loop {
+        // A bare socket: a client library's own start must not count.
+        if let Ok(mut stream) = TcpStream::connect(address) {
+            let mut answer = Vec::new();
+            stream.write_all(request.as_bytes())?;
+            std::io::Read::read_to_end(&mut stream, &mut answer)?;
+            if answer.starts_with(b"HTTP/1.1 200") {
+                break;
+            }
+        }
+        ensure!(
+            begin.elapsed() < PATIENCE,
+            "the daemon is not healthy after {PATIENCE:?}"
+        );
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    let took = begin.elapsed();
+    daemon.token = std::fs::read_to_string(state.join("token"))?.trim().to_owned();
+    Ok((daemon, took))
+}
+
+impl Daemon {
+    pub(crate) async fn post(&self, http: &reqwest::Client, path: &str, body: &Value) -> Result<Value> {
+        let request = http
+            .post(format!("{}{path}", self.url))
+            .bearer_auth(&self.token)
+            .json(body);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+
+    pub(crate) async fn get(&self, http: &reqwest::Client, path: &str) -> Result<Value> {
+        let request = http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+
+    /// A request to the vault `default`, with how long its answer took.
+    pub(crate) async fn timed(&self, http: &reqwest::Client, path: &str) -> Result<(Value, f64)> {
+        let begin = Instant::now();
+        let answer = self.get(http, path).await?;
+        Ok((answer, ms(begin.elapsed())))
+    }
+
+    /// Processor time used so far, in milliseconds.
+    pub(crate) fn cpu(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit_once(')').context("no name in stat")?.1;
+        let ticks: f64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse::<f64>)
+            .sum::<Result<_, _>>()?;
+        // Linux counts in hundredths of a second on all machines that this runs on (USER_HZ).
+        Ok(ticks * 10.0)
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn rss(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("no VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024.0)
+    }
+}

@@ -1,0 +1,117 @@
+//! The benchmark: prints figures of the daemon beside the machine's own floor, measured in the same run.
+//!
+//! `cargo run --release -p reveille-tests --bin bench -- start --agents 1000` needs `cargo build --release -p reveille` first;
+//! `bench vault --notes 100000` and `bench folder --files 10000` likewise.
+
+#![forbid(unsafe_code)]
+
+mod daemon;
+mod figure;
+mod folder;
+mod start;
+mod vault;
+
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::figure::{Figure, ms};
+
+/// Runs of each figure; the median is printed.
+const RUNS: usize = 9;
+/// How long a daemon may take for anything that is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The machine's own floor: a process that does nothing, and one synced write.
+fn floor() -> Result<Vec<Figure>> {
+    let (mut spawn, mut sync) = (Vec::new(), Vec::new());
+    let dir = tempfile::tempdir()?;
+    let file = std::fs::File::create(dir.path().join("sync"))?;
+    file.write_all_at(&[0; 1 << 20], 0)?;
+    file.sync_all()?;
+    for run in 0..RUNS {
+        let begin = Instant::now();
+        ensure!(Command::new("/bin/true").status()?.success(), "/bin/true failed");
+        spawn.push(ms(begin.elapsed()));
+        let begin = Instant::now();
+        file.write_all_at(&[1; 4096], u64::try_from(run)? * 4096)?;
+        file.sync_data()?;
+        sync.push(ms(begin.elapsed()));
+    }
+    Ok(vec![
+        Figure {
+            name: "floor: spawn and wait for /bin/true",
+            unit: "ms",
+            values: spawn,
+        },
+        Figure {
+            name: "floor: 4 KiB write and fdatasync",
+            unit: "ms",
+            values: sync,
+        },
+    ])
+}
+
+enum Part {
+    Start,
+    Vault,
+    Folder,
+}
+
+fn asked() -> Result<(Part, usize)> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (part, count) = match args[..] {
+        ["start"] => (Part::Start, "1000"),
+        ["start", "--agents", number] => (Part::Start, number),
+        ["vault"] => (Part::Vault, "100000"),
+        ["vault", "--notes", number] => (Part::Vault, number),
+        ["folder"] => (Part::Folder, "10000"),
+        ["folder", "--files", number] => (Part::Folder, number),
+        _ => bail!("usage: bench start [--agents N] | vault [--notes N] | folder [--files N]"),
+    };
+    Ok((part, count.parse::<usize>().context("the count is no number")?.max(1)))
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let (part, count) = asked()?;
+    let mut figures = floor()?;
+    let what = match part {
+        Part::Start => {
+            figures.extend(start::measure(count).await?);
+            "agents"
+        }
+        Part::Vault => {
+            figures.extend(vault::measure(count).await?);
+            "notes"
+        }
+        Part::Folder => {
+            figures.extend(folder::measure(count).await?);
+            "files"
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{count} {what}\n{:50} {:>9} {:>9}", "", "p50", "p95")?;
+    for figure in &figures {
+        writeln!(
+            out,
+            "{:50} {:9.2} {:9.2} {}",
+            figure.name,
+            figure.at(0.5),
+            figure.at(0.95),
+            figure.unit
+        )?;
+    }
+    let json: Vec<Value> = figures
+        .iter()
+        .map(|figure| json!({"name": figure.name, "unit": figure.unit, "p50": figure.at(0.5), "p95": figure.at(0.95)}))
+        .collect();
+    writeln!(out, "{}", json!({ what: count, "figures": json }))?;
+    Ok(())
+}

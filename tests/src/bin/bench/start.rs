@@ -1,0 +1,104 @@
+//! Start, memory, and what a turn costs.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::daemon::{Daemon, start};
+use crate::figure::{Figure, ms};
+use crate::{PATIENCE, RUNS};
+
+async fn define(daemon: &Daemon, http: &reqwest::Client, agents: usize) -> Result<()> {
+    let notes: Vec<Value> = (0..agents)
+        .map(|n| {
+            json!({"path": format!("Agents/a{n}"), "content": format!("You are agent {n}."), "tags": ["agent/definition"],
+                   "metadata": {"name": format!("a{n}")}})
+        })
+        .collect();
+    for part in notes.chunks(500) {
+        daemon
+            .post(http, "/vault/default/api/notes", &json!({ "notes": part }))
+            .await?;
+    }
+    let begin = Instant::now();
+    loop {
+        let listed = daemon.get(http, "/api/agents").await?;
+        let stamped = daemon
+            .get(
+                http,
+                "/vault/default/api/notes?tag=agent/definition&limit=10000&include_metadata=true",
+            )
+            .await?;
+        let enabled = |note: &&Value| note["metadata"]["status"] == "enabled";
+        let done = stamped.as_array().into_iter().flatten().filter(enabled).count();
+        if listed["agents"].as_array().is_some_and(|list| list.len() == agents) && done == agents {
+            return Ok(());
+        }
+        ensure!(begin.elapsed() < PATIENCE, "{done} of {agents} definitions were taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Start, memory, and the overhead of turns with a child that answers at once.
+pub(crate) async fn measure(agents: usize) -> Result<Vec<Figure>> {
+    let dir = tempfile::tempdir()?;
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let (daemon, _) = start(dir.path(), &[]).await?;
+    define(&daemon, &http, agents).await?;
+    drop(daemon);
+    let (mut health, mut memory) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let (daemon, took) = start(dir.path(), &[]).await?;
+        health.push(ms(took));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        memory.push(daemon.rss()?);
+    }
+    let (daemon, _) = start(dir.path(), &[]).await?;
+    let (mut accept, mut turn) = (Vec::new(), Vec::new());
+    for n in 0..RUNS * 4 {
+        let begin = Instant::now();
+        let sent = daemon
+            .post(
+                &http,
+                "/api/channels/a0/send",
+                &json!({ "text": format!("[[reply {n}]]") }),
+            )
+            .await?;
+        accept.push(ms(begin.elapsed()));
+        let id = sent["turn"].as_str().context("no turn")?.to_owned();
+        let state = loop {
+            let view = daemon.get(&http, &format!("/api/turns/{id}")).await?;
+            if view["settled_at"].is_string() {
+                break view["state"].clone();
+            }
+            ensure!(begin.elapsed() < PATIENCE, "the turn does not end");
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        };
+        ensure!(state == "ok", "a turn ended as {state}");
+        turn.push(ms(begin.elapsed()));
+    }
+    Ok(vec![
+        Figure {
+            name: "start to /health",
+            unit: "ms",
+            values: health,
+        },
+        Figure {
+            name: "memory, idle",
+            unit: "MiB",
+            values: memory,
+        },
+        Figure {
+            name: "send: accepted durably",
+            unit: "ms",
+            values: accept,
+        },
+        Figure {
+            name: "send to settled, stand-in child",
+            unit: "ms",
+            values: turn,
+        },
+    ])
+}
