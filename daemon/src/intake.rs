@@ -73,9 +73,11 @@ impl Inbox {
         }
         match agent.vault.create(note).await {
             Ok(_) => {}
-            // The same key again is the same message.
-            Err(VaultError::IdTaken { .. }) => same_message(&*agent.vault, &id, message).await?,
-            Err(error @ VaultError::Unavailable { .. }) => return Err(Refusal::Unavailable(error.to_string())),
+            // The same key again is the same message. Its path holds its id, so a vault may complain of that first.
+            Err(VaultError::IdTaken { .. } | VaultError::PathTaken { .. }) => {
+                same_message(&*agent.vault, &id, message).await?
+            }
+            Err(error @ VaultError::Unavailable { .. }) => after_failure(&*agent.vault, &id, &error).await?,
             Err(error) => return Err(Refusal::Invalid(error.to_string())),
         }
         crash::point("intake.created");
@@ -150,12 +152,31 @@ impl Inbox {
     }
 }
 
+/// A vault can write a note and lose the answer: what it holds decides.
+async fn after_failure(vault: &dyn Vault, id: &NoteId, failure: &VaultError) -> Result<(), Refusal> {
+    match vault.get(&Key::Id(id.clone())).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(Refusal::Unavailable(failure.to_string())),
+        Err(_) => Err(Refusal::Unknown(failure.to_string())), // silent-ok: the first failure says why
+    }
+}
+
 /// Whether the note that was stored under an idempotency key says what is sent now.
 async fn same_message(vault: &dyn Vault, id: &NoteId, message: &Inbound) -> Result<(), Refusal> {
     let stored = vault.get(&Key::Id(id.clone())).await;
     let stored = stored.map_err(|error| Refusal::Unavailable(error.to_string()))?;
-    match stored {
-        Some(note) if note.content == message.text => Ok(()),
+    match stored.as_ref().map(Inbound::parse) {
+        Some(Ok(stored)) if asks_the_same(&stored, message) => Ok(()),
         _ => Err(Refusal::KeyReused),
     }
+}
+
+/// Everything that the sender chose. What the daemon adds may differ: another turn can send the same.
+fn asks_the_same(stored: &Inbound, sent: &Inbound) -> bool {
+    let chosen = |message: &Inbound| {
+        let conversation = message.subject.as_deref().map(|subject| subject.trim().to_owned());
+        let report = (message.reply_to.clone(), message.correlation_id.clone());
+        (message.text.trim().to_owned(), conversation, message.mode, report)
+    };
+    chosen(stored) == chosen(sent)
 }

@@ -344,11 +344,22 @@ async fn one_idempotency_key_is_one_message() -> Result<()> {
     assert_eq!(first, again);
     let (name, token) = daemon.bearer();
     let headers = [(name, token.as_str()), ("idempotency-key", "k1")];
-    let other = json!({"text": "[[reply two]]"}).to_string();
-    let refused = daemon
-        .ask("POST", "/api/channels/eng/send", &headers, other.as_bytes())
-        .await?;
-    assert_eq!(refused.refusal()?, (409, "idempotency_key_reused".to_owned()));
+    for other in [
+        json!({"text": "[[reply two]]"}),
+        json!({"text": "[[reply one]]", "subject": "elsewhere"}),
+        json!({"text": "[[reply one]]", "mode": "interrupt"}),
+        json!({"text": "[[reply one]]", "correlation_id": "c9"}),
+    ] {
+        let body = other.to_string();
+        let refused = daemon
+            .ask("POST", "/api/channels/eng/send", &headers, body.as_bytes())
+            .await?;
+        assert_eq!(
+            refused.refusal()?,
+            (409, "idempotency_key_reused".to_owned()),
+            "{other}"
+        );
+    }
     let journal = daemon.wait_quiet(LIMIT).await?;
     assert_eq!(journal.turns.len(), 1);
     Ok(())

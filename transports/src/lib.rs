@@ -97,6 +97,9 @@ pub enum Refusal {
     /// Try again later.
     #[error("the message was not stored: {0}")]
     Unavailable(String),
+    /// The vault failed in the middle: the message may be stored or not.
+    #[error("it is not known whether the message was stored: {0}")]
+    Unknown(String),
 }
 
 fn known(agents: &[String]) -> String {

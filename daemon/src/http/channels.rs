@@ -58,6 +58,9 @@ impl From<Refusal> for ApiError {
             Refusal::Invalid(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_message", message),
             Refusal::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
                 .then("Nothing was stored. Try again, and see `reveille doctor`."),
+            Refusal::Unknown(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", message).then(
+                "Look at the agent's messages before you send it again; with the same Idempotency-Key it is safe to send it again at once.",
+            ),
         }
     }
 }
