@@ -332,7 +332,7 @@ impl Run<'_> {
                 .map(|note| &note.id),
         };
         self.report(ending.at, asked, |report| {
-            report.callback(&outcome, |name| self.knows(name))
+            report.callback(&outcome, |name| self.home_of(name))
         })
     }
 

@@ -13,6 +13,7 @@ use crate::crash;
 use crate::inbox::{Arrival, Inbox, WAITING};
 use crate::registry::Effect;
 use crate::stamp;
+use crate::strays;
 
 /// Changes taken at once.
 const BATCH: u32 = 256;
@@ -104,6 +105,7 @@ impl Feed {
     /// Follows the vault until `drain`.
     pub(crate) async fn run(mut self, drain: CancellationToken) {
         let mut wake = self.vault.watch();
+        let stale = self.inbox.registry.stale_bell(self.vault.name());
         let mut pause = Duration::ZERO;
         loop {
             wake.borrow_and_update();
@@ -112,6 +114,7 @@ impl Feed {
                     pause = Duration::ZERO;
                     tokio::select! {
                         () = drain.cancelled() => break,
+                        () = stale.notified() => {}
                         changed = wake.changed() => if changed.is_err() { break },
                     }
                 }
@@ -157,6 +160,13 @@ impl Feed {
             };
             match Inbound::parse(note) {
                 Ok(message) => {
+                    let stray = strays::word(&self.inbox.registry, self.vault.name(), &message.agent);
+                    if let Some(word) = stray.filter(|_| message.callback.is_none())
+                        && self.turn_of(note).await?.is_none()
+                    {
+                        stamp::show(&*self.vault, note, UNROUTABLE, &word).await?;
+                        continue;
+                    }
                     // Our word on a note that a person has mended. On a callback `status` is the outcome that it reports.
                     let status = note.text("status").filter(|_| message.callback.is_none());
                     let waits_no_more = self.inbox.registry.get(&message.agent).is_some();
@@ -190,6 +200,7 @@ impl Feed {
         if any {
             crash::point("feed.accepted");
         }
+        self.restamp.extend(self.inbox.registry.take_stale(self.vault.name()));
         self.write_stamps().await?;
         Ok(changes.len())
     }

@@ -35,8 +35,10 @@ mod retention;
 mod service;
 mod stamp;
 mod state_dir;
+mod strays;
 mod system_prompt;
 mod turn;
+mod vaults;
 mod withdraw;
 mod worker;
 

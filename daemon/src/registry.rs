@@ -1,11 +1,12 @@
 //! The agents: what the definitions in the vaults amount to. Follows the notes; never writes one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use reveille_vault::agent::{Definition, tag};
 use reveille_vault::{Note, NoteId, Vault};
+use tokio::sync::Notify;
 
 /// An agent that can be woken.
 #[derive(Clone)]
@@ -49,17 +50,36 @@ struct Known {
 
 type NoteKey = (String, NoteId);
 
+/// A note that claims a name. The first in this order holds it: of the vault that comes first in the configuration, and there
+/// the oldest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    rank: usize,
+    created_at: Timestamp,
+    key: NoteKey,
+}
+
 #[derive(Default)]
 struct Inner {
     notes: HashMap<NoteKey, Known>,
-    /// Name to the notes that claim it, the oldest first: that one holds it.
-    names: BTreeMap<String, Vec<(Timestamp, NoteKey)>>,
+    /// Name to the notes that claim it, in order.
+    names: BTreeMap<String, Vec<Claim>>,
+}
+
+/// What happens in one vault and changes what the notes of another should say.
+#[derive(Default)]
+struct Elsewhere {
+    stale: Vec<NoteId>,
+    told: Arc<Notify>,
 }
 
 /// All definitions. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Registry {
     inner: Arc<RwLock<Inner>>,
+    /// Names of the vaults, in the order of the configuration.
+    vaults: Arc<[String]>,
+    elsewhere: Arc<Mutex<HashMap<String, Elsewhere>>>,
 }
 
 /// What a changed note did.
@@ -79,7 +99,7 @@ impl Inner {
         if let Ok(definition) = &known.parsed
             && let Some(claims) = self.names.get_mut(&definition.name)
         {
-            claims.retain(|(_, claim)| claim != key);
+            claims.retain(|claim| claim.key != *key);
             if claims.is_empty() {
                 self.names.remove(&definition.name);
             }
@@ -95,10 +115,17 @@ impl Inner {
         match &known.parsed {
             Err(problems) => error(problems.clone()),
             Ok(definition) => match self.names.get(&definition.name).and_then(|claims| claims.first()) {
-                Some((_, holder)) if holder != key => error(format!(
-                    "name: {} is taken by the older definition {} in vault {}; rename one of them",
-                    definition.name, holder.1, holder.0
-                )),
+                Some(Claim { key: holder, .. }) if holder != key => error(match holder.0 == key.0 {
+                    true => format!(
+                        "name: {} is taken by the older definition {} in vault {}; rename one of them",
+                        definition.name, holder.1, holder.0
+                    ),
+                    false => format!(
+                        "name: {} is taken by the definition {} in vault {}, which comes first in the configuration; rename \
+                         one of them",
+                        definition.name, holder.1, holder.0
+                    ),
+                }),
                 _ => Stamp {
                     status: "enabled",
                     detail: String::new(),
@@ -109,6 +136,47 @@ impl Inner {
 }
 
 impl Registry {
+    /// Without agents. `vaults`: in the order of the configuration.
+    #[must_use]
+    pub(crate) fn new(vaults: &[String]) -> Self {
+        Self {
+            inner: Arc::default(),
+            vaults: vaults.into(),
+            elsewhere: Arc::default(),
+        }
+    }
+
+    fn rank(&self, vault: &str) -> usize {
+        let found = self.vaults.iter().position(|name| name == vault);
+        found.unwrap_or(self.vaults.len())
+    }
+
+    /// Notes of this vault whose stamp may be out of date because of what happened in another one. Each is told once.
+    #[must_use]
+    pub(crate) fn take_stale(&self, vault: &str) -> Vec<NoteId> {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        elsewhere
+            .get_mut(vault)
+            .map(|one| std::mem::take(&mut one.stale))
+            .unwrap_or_default()
+    }
+
+    /// Rings when there is something for [`Registry::take_stale`].
+    #[must_use]
+    pub(crate) fn stale_bell(&self, vault: &str) -> Arc<Notify> {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&elsewhere.entry(vault.to_owned()).or_default().told)
+    }
+
+    fn tell_elsewhere(&self, keys: impl Iterator<Item = NoteKey>) {
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        for (vault, note) in keys {
+            let one = elsewhere.entry(vault).or_default();
+            one.stale.push(note);
+            one.told.notify_one();
+        }
+    }
+
     /// Takes the present state of a note: `None` when it is gone. Nothing happens when nothing changed.
     pub(crate) fn apply(&self, vault: &Arc<dyn Vault>, id: &NoteId, note: Option<&Note>) -> Effect {
         let key = (vault.name().to_owned(), id.clone());
@@ -146,19 +214,24 @@ impl Registry {
         if let Some(known) = fresh {
             if let Ok(definition) = &known.parsed {
                 let claims = inner.names.entry(definition.name.clone()).or_default();
-                claims.push((known.created_at, key.clone()));
+                claims.push(Claim {
+                    rank: self.rank(&key.0),
+                    created_at: known.created_at,
+                    key: key.clone(),
+                });
                 claims.sort();
                 touched.push(definition.name.clone());
             }
             inner.notes.insert(key.clone(), known);
         }
-        let mut restamp: Vec<NoteId> = touched
+        let (ours, others): (Vec<NoteKey>, Vec<NoteKey>) = touched
             .iter()
             .filter_map(|name| inner.names.get(name))
             .flatten()
-            .filter(|(_, claim)| claim.0 == key.0)
-            .map(|(_, claim)| claim.1.clone())
-            .collect();
+            .map(|claim| claim.key.clone())
+            .partition(|claim| claim.0 == key.0);
+        self.tell_elsewhere(others.into_iter());
+        let mut restamp: Vec<NoteId> = ours.into_iter().map(|claim| claim.1).collect();
         if inner.notes.contains_key(&key) {
             restamp.push(id.clone());
         }
@@ -177,13 +250,18 @@ impl Registry {
     #[must_use]
     pub(crate) fn get(&self, name: &str) -> Option<Agent> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let (_, key) = inner.names.get(name)?.first()?;
-        let known = inner.notes.get(key)?;
+        let known = inner.notes.get(&inner.names.get(name)?.first()?.key)?;
         let definition = known.parsed.as_ref().ok()?; // silent-ok: only parsed notes are in `names`
         Some(Agent {
             definition: Arc::clone(definition),
             vault: Arc::clone(&known.vault),
         })
+    }
+
+    /// The vault of the agent that holds a name.
+    #[must_use]
+    pub(crate) fn home(&self, name: &str) -> Option<String> {
+        self.get(name).map(|agent| agent.vault.name().to_owned())
     }
 
     /// Names of all agents that can be woken.

@@ -84,14 +84,14 @@ impl Report<'_> {
         }
     }
 
-    /// The word to the agent that asked, if one did.
+    /// The word to the agent that asked, if one did. `home_of` tells the vault of an agent.
     ///
     /// # Errors
     /// Why that agent is not told, for a person.
     pub(crate) fn callback(
         &self,
         outcome: &Outcome<'_>,
-        knows: impl Fn(&str) -> bool,
+        home_of: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Effect>, String> {
         let Some(requester) = &self.message.reply_to else {
             return Ok(None);
@@ -102,13 +102,16 @@ impl Report<'_> {
                 "{requester} was not told: the chain of hand-overs has reached its limit of {DEPTH_MAX}"
             ));
         }
-        if !knows(requester) {
+        let Some(home) = home_of(requester) else {
             return Err(format!("{requester} was not told: there is no agent of that name"));
-        }
+        };
+        // Links lead to notes of the same vault only.
+        let near = home == self.vault;
         let links = match (outcome.has_thread, outcome.reply) {
-            (true, _) => " The metadata of this note links its thread and its reply.",
-            (false, Some(_)) => " The metadata of this note links its reply.",
-            (false, None) => "",
+            (false, None) => String::new(),
+            _ if !near => format!(" Its notes are in the vault {:?}.", self.vault),
+            (true, _) => " The metadata of this note links its thread and its reply.".to_owned(),
+            (false, Some(_)) => " The metadata of this note links its reply.".to_owned(),
         };
         let message = Inbound {
             text: format!("[callback] {} {}.{links}", self.agent, outcome.how),
@@ -125,11 +128,11 @@ impl Report<'_> {
             ..Inbound::blank(requester.clone())
         };
         Ok(Some(Effect::Callback {
-            vault: self.vault.to_owned(),
+            vault: home,
             id: derived(self.turn, "callback"),
             at: self.at,
             message,
-            thread_path: Some(self.thread_path.to_owned()),
+            thread_path: near.then(|| self.thread_path.to_owned()),
         }))
     }
 }

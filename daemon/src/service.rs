@@ -1,6 +1,5 @@
 //! The daemon: all parts put together. `Options -> build() -> Service::run(drain)`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,8 +11,8 @@ use jiff::Timestamp;
 use reveille_backends::{Backend, sweep};
 use reveille_queue::{self as queue, Queue};
 use reveille_sandbox::{Sandbox, Unconfined};
-use reveille_vault::{EmbeddedVault, Vault};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -34,6 +33,7 @@ use crate::pauses::Pauses;
 use crate::registry::Registry;
 use crate::retention::Retention;
 use crate::state_dir::{DaemonFile, StateDir};
+use crate::vaults::Vaults;
 use crate::worker::{Context, Workers};
 
 /// How long a stop waits for the last replies to be delivered.
@@ -56,8 +56,7 @@ pub(crate) struct Service {
     address: SocketAddr,
     config: Config,
     queue: Arc<dyn Queue>,
-    vault: Arc<EmbeddedVault>,
-    feed: Feed,
+    feeds: Vec<Feed>,
     outbox: Outbox,
     workers: Workers,
     api: Api,
@@ -86,15 +85,7 @@ impl Options {
             .map_err(|error| cannot_bind(config.server.bind, &error))?;
         let address = listener.local_addr().context("the bound address is unknown")?;
 
-        let vault = EmbeddedVault::open(
-            &config.vault.name,
-            &state.path().join("vaults").join(format!("{}.db", config.vault.name)),
-        )?;
-        let default_vault: Arc<dyn Vault> = faults::vault(vault.clone())?;
-        let vaults = Arc::new(BTreeMap::from([(
-            config.vault.name.clone(),
-            Arc::clone(&default_vault),
-        )]));
+        let vaults = Vaults::open(&config.vaults, state.path()).await?;
         let mut queue_options = queue::Options::new(state.path().join("queue.db"));
         queue_options.lease = config.queue.lease.0;
         faults::queue(&mut queue_options)?;
@@ -111,9 +102,9 @@ impl Options {
             environment,
         ));
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let registry = Registry::default();
+        let registry = Registry::new(vaults.names());
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
-        let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(&vaults), hub.clone());
+        let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(vaults.by_name()), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
         let passes = Passes::new(
             local_url(address),
@@ -127,7 +118,7 @@ impl Options {
             backend,
             claude: config.claude.clone(),
             conversations: state.path().join("conversations"),
-            max_attachment: config.vault.max_attachment.try_into().unwrap_or(u64::MAX),
+            max_attachment: config.vaults.max_attachment().try_into().unwrap_or(u64::MAX),
             lease: config.queue.lease.0,
             limits: config.limits.clone(),
             reservations: Reservations::default(),
@@ -143,9 +134,12 @@ impl Options {
             progress: Progress::default(),
             max_waiting: config.queue.max_waiting,
         };
-        let feed = Feed::open(Arc::clone(&default_vault), inbox.clone())
-            .await
-            .context("the definitions cannot be read")?;
+        let mut feeds = Vec::new();
+        for vault in vaults.all() {
+            let feed = Feed::open(Arc::clone(vault), inbox.clone()).await;
+            feeds
+                .push(feed.with_context(|| format!("the definitions of the vault {:?} cannot be read", vault.name()))?);
+        }
         let url = format!("http://{address}");
         let auth = Auth::new(
             state.token(),
@@ -157,7 +151,6 @@ impl Options {
         let api = Api {
             auth,
             vaults,
-            default_vault,
             queue: Arc::clone(&queue),
             registry,
             inbox,
@@ -169,7 +162,7 @@ impl Options {
             url: url.into(),
             max_body: config.server.max_body,
             arrival: config.server.arrival.0,
-            max_attachment: config.vault.max_attachment,
+            max_attachment: config.vaults.max_attachment(),
             drain: closing.clone(),
         };
         let delivered = CancellationToken::new();
@@ -186,8 +179,7 @@ impl Options {
             address,
             config,
             queue,
-            vault,
-            feed,
+            feeds,
             outbox,
             workers,
             api,
@@ -269,21 +261,21 @@ impl Service {
             conversations: self.state.path().join("conversations"),
             attachments: self.config.retention.attachments.0,
             queue: Arc::clone(&self.queue),
-            vaults: Arc::clone(&self.api.vaults),
+            vaults: Arc::clone(self.api.vaults.by_name()),
         };
         let orphans = Orphans {
             queue: Arc::clone(&self.queue),
             registry: self.api.registry.clone(),
             hub: self.api.hub.clone(),
-            vaults: Arc::clone(&self.api.vaults),
+            vaults: Arc::clone(self.api.vaults.by_name()),
             wait: self.config.limits.agent_wait.0,
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
-        let result = work.run(self.outbox, self.feed, retention, stop, hurry).await;
+        let result = work.run(self.outbox, self.feeds, retention, stop, hurry).await;
         self.closing.cancel();
         connections.close();
         connections.wait().await;
-        self.vault.close().await;
+        self.api.vaults.close().await;
         self.state.withdraw();
         tracing::info!("stopped");
         result
@@ -305,7 +297,7 @@ impl Work<'_> {
     async fn run(
         self,
         outbox: Outbox,
-        feed: Feed,
+        feeds: Vec<Feed>,
         retention: Retention,
         stop: CancellationToken,
         hurry: CancellationToken,
@@ -313,7 +305,7 @@ impl Work<'_> {
         self.recover(&outbox).await?;
         let last = outbox.clone();
         let mut outbox = tokio::spawn(outbox.run(self.delivered.clone()));
-        let mut feed = tokio::spawn(feed.run(self.drain.clone()));
+        let mut following: JoinSet<()> = feeds.into_iter().map(|feed| feed.run(self.drain.clone())).collect();
         let retention = tokio::spawn(retention.run(self.drain.clone()));
         self.workers.open().await;
 
@@ -321,7 +313,7 @@ impl Work<'_> {
         let failed = tokio::select! {
             () = stop.cancelled() => None,
             ended = &mut outbox => Some(("outbox", ended)),
-            ended = &mut feed => Some(("feed", ended)),
+            Some(ended) = following.join_next() => Some(("feed", ended)),
         };
         tracing::info!(patience = ?self.patience, "stopping: no new turns; running ones may end");
         self.drain.cancel();
@@ -333,7 +325,9 @@ impl Work<'_> {
         // Replies of the last turns still go out.
         last.flush(OUTBOX_PATIENCE).await;
         self.delivered.cancel();
-        feed.await.context("the feed failed")?;
+        while let Some(ended) = following.join_next().await {
+            ended.context("the feed failed")?;
+        }
         outbox.await.context("the outbox failed")?;
         retention.await.context("the housekeeping failed")
     }

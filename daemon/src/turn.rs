@@ -29,6 +29,7 @@ use crate::prompt::CutOff;
 use crate::record::FailureRecord;
 use crate::registry::Agent;
 use crate::stamp;
+use crate::strays;
 use crate::worker::{Context, LiveTurn};
 
 use self::plan::Plan;
@@ -87,9 +88,9 @@ impl Run<'_> {
         self.started_at
     }
 
-    /// Whether an agent of that name can be woken.
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        self.context.registry.get(name).is_some()
+    /// The vault of the agent of that name, when there is one.
+    pub(crate) fn home_of(&self, name: &str) -> Option<String> {
+        self.context.registry.home(name)
     }
 }
 
@@ -136,6 +137,9 @@ impl Run<'_> {
     async fn to_its_end(&self, live: &LiveTurn, abandon: &CancellationToken) {
         crash::point("turn.claimed");
         let attempt = self.claim.interruptions + 1;
+        if let Some(failure) = strays::failure(self.agent, &self.claim.message.vault) {
+            return self.settle(Ending::refused(failure), abandon).await;
+        }
         if self.is_withdrawn().await {
             return self.settle(Ending::withdrawn(), abandon).await;
         }

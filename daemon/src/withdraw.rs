@@ -78,7 +78,7 @@ impl Desk<'_> {
             has_thread: !matches!(self.thread_note(turn, &thread_path).await, Ok(None)),
             reply: None,
         };
-        let callback = report.callback(&outcome, |name| self.registry.get(name).is_some());
+        let callback = report.callback(&outcome, |name| self.registry.home(name));
         let callback = callback.unwrap_or_else(|notice| {
             tracing::warn!(notice);
             record.notices.push(notice);

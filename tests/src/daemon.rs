@@ -59,6 +59,7 @@ enum Backend {
 pub struct Builder {
     backend: Backend,
     env: BTreeMap<String, OsString>,
+    config: Option<String>,
     fail_point: Option<String>,
 }
 
@@ -84,6 +85,13 @@ impl Builder {
         self
     }
 
+    /// The configuration file. `SCRATCH` in it becomes [`Daemon::scratch`].
+    #[must_use]
+    pub fn config(mut self, toml: &str) -> Self {
+        self.config = Some(toml.to_owned());
+        self
+    }
+
     /// Starts a daemon with an empty state directory and waits until it is healthy.
     ///
     /// # Errors
@@ -92,6 +100,10 @@ impl Builder {
         // Unix sockets allow 107 bytes for their path: keep it short.
         let dir = tempfile::Builder::new().prefix("rv").tempdir()?;
         std::fs::create_dir(dir.path().join("home"))?;
+        if let Some(toml) = &self.config {
+            let scratch = dir.path().join("home").display().to_string();
+            std::fs::write(dir.path().join("reveille.toml"), toml.replace("SCRATCH", &scratch))?;
+        }
         let run = Uuid::new_v4().to_string();
         let info = Info {
             url: Url::parse("http://127.0.0.1:0")?,
@@ -399,6 +411,9 @@ impl Daemon {
         command
             .env("REVEILLE_SANDBOX__MODE", "none")
             .env(format!("REVEILLE_CLAUDE__ENV__{MARKER}"), &self.run);
+        if self.settings.config.is_some() {
+            command.env("REVEILLE_CONFIG", self.dir.path().join("reveille.toml"));
+        }
         match &self.settings.backend {
             Backend::Unset => {}
             Backend::StandIn => {

@@ -49,6 +49,9 @@ pub(super) enum Agent {
         /// Another setting of the definition, such as timeout_wall=10m
         #[arg(long = "set", value_name = "KEY=VALUE")]
         settings: Vec<String>,
+        /// Where its notes are to live; the first vault of the configuration otherwise
+        #[arg(long)]
+        vault: Option<String>,
     },
     #[command(flatten)]
     Control(Control),
@@ -103,11 +106,13 @@ impl Agent {
                 prompt_file,
                 model,
                 settings,
+                vault,
             } => {
                 let prompt = role(prompt, prompt_file)?.unwrap_or_default();
                 let metadata: serde_json::Map<_, _> =
                     settings.iter().map(|setting| pair(setting)).collect::<Result<_, _>>()?;
-                let body = json!({ "name": name, "prompt": prompt, "model": model, "metadata": metadata });
+                let body =
+                    json!({ "name": name, "prompt": prompt, "model": model, "metadata": metadata, "vault": vault });
                 client.post("/api/agents", &body).await?;
                 out!("{name} is ready; send it something: reveille send {name} 'Hello' --wait");
                 Ok(())

@@ -170,6 +170,8 @@ pub(super) struct NewAgent {
     model: Option<String>,
     #[serde(default)]
     metadata: Metadata,
+    /// Where its notes are to live; the default vault, when absent.
+    vault: Option<String>,
 }
 
 /// A definition that is not written yet.
@@ -186,6 +188,13 @@ pub(super) async fn create(
     State(api): State<Api>,
     Body(agent): Body<NewAgent>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let vault = match &agent.vault {
+        Some(name) => api
+            .vaults
+            .get(name)
+            .ok_or_else(|| ApiError::unknown_vault(name, &api.vaults))?,
+        None => api.vaults.default(),
+    };
     let mut metadata = agent.metadata;
     metadata.insert("name".into(), agent.name.trim().into());
     if let Some(model) = agent.model.filter(|model| !model.trim().is_empty()) {
@@ -211,7 +220,6 @@ pub(super) async fn create(
         )
         .then("Choose another name, or edit the definition note of that agent."));
     }
-    let vault = &api.default_vault;
     let new = NewNote {
         id: Some(id),
         path: draft.path,

@@ -1,6 +1,7 @@
 //! Channels: sending to an agent, and what was said.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
@@ -175,11 +176,17 @@ pub(super) fn channel_name(text: &str) -> Result<ChannelName, ApiError> {
     text.parse().map_err(|_| ApiError::unknown_agent(text))
 }
 
-/// The vault of an agent; that of an agent which is gone is the default one.
-fn vault_of(api: &Api, channel: &str) -> std::sync::Arc<dyn Vault> {
-    api.registry
-        .get(channel)
-        .map_or_else(|| std::sync::Arc::clone(&api.default_vault), |agent| agent.vault)
+/// The vault of an agent. Of one that is gone it is the vault of its messages.
+async fn vault_of(api: &Api, channel: &ChannelName) -> Result<Arc<dyn Vault>, ApiError> {
+    if let Some(agent) = api.registry.get(channel.as_str()) {
+        return Ok(agent.vault);
+    }
+    let last = match api.queue.open_turns(channel, 1).await?.pop() {
+        None => api.queue.settled(channel, 1).await?.pop(),
+        open => open,
+    };
+    let vault = last.and_then(|turn| api.vaults.get(&turn.message.vault));
+    Ok(Arc::clone(vault.unwrap_or_else(|| api.vaults.default())))
 }
 
 /// `GET /api/channels/{channel}/messages`
@@ -197,7 +204,7 @@ pub(super) async fn messages(
         limit: Some(limit),
         ..Query::default()
     };
-    let vault = vault_of(&api, &channel);
+    let vault = vault_of(&api, &name).await?;
     let mut notes = vault.query(&query).await?.notes;
     if notes.is_empty() && api.registry.get(&channel).is_none() && api.queue.conversations(&name).await?.is_empty() {
         return Err(ApiError::unknown_agent(&channel));

@@ -12,6 +12,8 @@ use reveille_vault::VaultError;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::vaults::Vaults;
+
 /// An error as the client sees it.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -48,6 +50,13 @@ impl ApiError {
             format!("There is no agent {name:?}."),
         )
         .then("List the agents with `reveille agent list`, or make one with `reveille agent new`.")
+    }
+
+    pub(crate) fn unknown_vault(name: &str, vaults: &Vaults) -> Self {
+        let there = vaults.names().join(", ");
+        let message = format!("There is no vault {name:?}; there are: {there}");
+        Self::new(StatusCode::NOT_FOUND, "unknown_vault", message)
+            .then("Nothing was done. Correct the name, or add the vault to the configuration.")
     }
 }
 

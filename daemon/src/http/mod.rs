@@ -19,7 +19,6 @@ mod turns;
 mod undelivered;
 mod vault_api;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +29,6 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use reveille_queue::Queue;
 use reveille_sandbox::Summary;
-use reveille_vault::Vault;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use auth::Auth;
@@ -43,14 +41,14 @@ use crate::inbox::Inbox;
 use crate::live::Hub;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
+use crate::vaults::Vaults;
 use crate::worker::Workers;
 
 /// What the handlers need. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) auth: Auth,
-    pub(crate) vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>,
-    pub(crate) default_vault: Arc<dyn Vault>,
+    pub(crate) vaults: Vaults,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) registry: Registry,
     pub(crate) inbox: Inbox,
@@ -113,7 +111,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/session", get(session::show).delete(session::sign_out))
         .with_state(api.clone())
         .method_not_allowed_fallback(wrong_method)
-        .merge(vault_api::router(Arc::clone(&api.vaults), api.max_attachment))
+        .merge(vault_api::router(Arc::clone(api.vaults.by_name()), api.max_attachment))
         .route_layer(from_fn(client::finish))
         .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller));
     let max_body = api.max_body;

@@ -294,10 +294,25 @@ impl Daemon {
     /// # Errors
     /// When the daemon refuses.
     pub async fn note_put(&self, path: &str, content: &str, tags: &[&str], metadata: &Value) -> Result<Value> {
+        self.note_put_in("default", path, content, tags, metadata).await
+    }
+
+    /// The same in another vault.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    pub async fn note_put_in(
+        &self,
+        vault: &str,
+        path: &str,
+        content: &str,
+        tags: &[&str],
+        metadata: &Value,
+    ) -> Result<Value> {
         let body = json!({
             "content": content, "tags": tags, "metadata": metadata, "if_missing": "create", "force": true
         });
-        self.request(Method::PATCH, &["vault", "default", "api", "notes", path], Some(&body))
+        self.request(Method::PATCH, &["vault", vault, "api", "notes", path], Some(&body))
             .await?
             .ok()
     }
@@ -307,8 +322,16 @@ impl Daemon {
     /// # Errors
     /// When the daemon refuses.
     pub async fn note(&self, key: &str) -> Result<Option<Value>> {
+        self.note_in("default", key).await
+    }
+
+    /// The same in another vault.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    pub async fn note_in(&self, vault: &str, key: &str) -> Result<Option<Value>> {
         let reply = self
-            .request(Method::GET, &["vault", "default", "api", "notes", key], None)
+            .request(Method::GET, &["vault", vault, "api", "notes", key], None)
             .await?;
         if reply.status == 404 {
             Ok(None)

@@ -1,0 +1,143 @@
+//! From a file and the environment to the keys of the configuration.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::{Config, ConfigError};
+
+pub(super) fn has_bind(table: &Table) -> bool {
+    table
+        .get("server")
+        .and_then(Value::as_table)
+        .is_some_and(|server| server.contains_key("bind"))
+}
+
+pub(super) fn read_table(path: &Path, required: bool) -> Result<Table, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => text.parse().map_err(|error: toml::de::Error| ConfigError::Wrong {
+            origin: path.display().to_string(),
+            message: at_line(&text, &error),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(Table::new()),
+        Err(source) => Err(ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The message with its line number. The error's long form would show the line itself, which may hold a key.
+fn at_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.lines().count().max(1), error.message())
+}
+
+/// The table with a variable laid over it. A variable is text; where the key wants a number, a truth value or a list (by
+/// commas), it is read as that. What fits nowhere is blamed on the variable.
+pub(super) fn overlaid(table: &Table, variable: &str, rest: &str, text: &str) -> Result<Table, ConfigError> {
+    let list = || text.split(',').map(|item| Value::String(item.trim().to_owned()));
+    let readings = [
+        Some(Value::String(text.to_owned())),
+        text.parse().ok().map(Value::Integer), // silent-ok: then it is no number
+        text.parse().ok().map(Value::Float),   // silent-ok: likewise
+        text.parse().ok().map(Value::Boolean), // silent-ok: likewise
+        Some(Value::Array(list().filter(|item| item.as_str() != Some("")).collect())),
+    ];
+    let mut refused = None;
+    for value in readings.into_iter().flatten() {
+        let mut laid = table.clone();
+        overlay(&mut laid, variable, rest, value)?;
+        match parse(&laid, &format!("the variable {variable}")) {
+            Ok(_) => return Ok(laid),
+            // The complaint about the text itself is the one that a person understands.
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    refused.map_or_else(|| Ok(table.clone()), Err)
+}
+
+/// Sets `CLAUDE__ENV__NAME` and the like in the table. Keys below `claude.env` keep their case.
+fn overlay(table: &mut Table, variable: &str, rest: &str, value: Value) -> Result<(), ConfigError> {
+    let wrong = |message: &str| ConfigError::Wrong {
+        origin: format!("the variable {variable}"),
+        message: message.into(),
+    };
+    let mut parts: Vec<String> = rest.split("__").map(str::to_owned).collect();
+    let keep_case = parts.len() > 2 && parts[0].eq_ignore_ascii_case("claude") && parts[1].eq_ignore_ascii_case("env");
+    if keep_case {
+        parts = vec!["claude".into(), "env".into(), parts[2..].join("__")];
+    } else {
+        parts.iter_mut().for_each(|part| *part = part.to_ascii_lowercase());
+    }
+    let Some((last, sections)) = parts.split_last() else {
+        return Ok(());
+    };
+    let mut at = table;
+    for section in sections {
+        let next = at.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
+        if next.is_array() && section == "vault" {
+            return Err(wrong(
+                "the file has several vaults ([[vault]]), and no variable can tell which of them it means; set it in the file",
+            ));
+        }
+        at = next
+            .as_table_mut()
+            .ok_or_else(|| wrong("it names a key below one that has a value"))?;
+    }
+    at.insert(last.clone(), value);
+    Ok(())
+}
+
+pub(super) fn parse(table: &Table, origin: &str) -> Result<Config, ConfigError> {
+    Value::Table(table.clone())
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Wrong {
+            origin: origin.to_owned(),
+            message: explain(&error),
+        })
+}
+
+/// The message with the place: only the error's long form names the key.
+fn explain(error: &toml::de::Error) -> String {
+    let message = error.message().replace("expected usize", "expected a whole number");
+    let message = message.replace("expected u32", "expected a whole number");
+    let (text, message) = (error.to_string(), with_nearest(&message));
+    match text.lines().find_map(|line| line.strip_prefix("in ")) {
+        Some(place) => format!("{place}: {message}"),
+        None => message,
+    }
+}
+
+/// Adds "did you mean" to serde's "unknown field `x`, expected one of `a`, `b`".
+fn with_nearest(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if !message.starts_with("unknown field") {
+        return message.to_owned();
+    }
+    let Some(given) = quoted.next() else {
+        return message.to_owned();
+    };
+    let nearest = quoted.max_by(|a, b| strsim::jaro_winkler(given, a).total_cmp(&strsim::jaro_winkler(given, b)));
+    match nearest {
+        Some(nearest) => format!("unknown key `{given}`; did you mean `{nearest}`? ({message})"),
+        None => message.to_owned(),
+    }
+}
+
+/// Replaces each `${NAME}` by the variable's value; answers the name of one that is not set.
+pub(super) fn expand(text: &str, environment: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, tail)) = after.split_once('}') else {
+            break;
+        };
+        out.push_str(before);
+        out.push_str(environment.get(name).ok_or_else(|| name.to_owned())?);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}

@@ -1,0 +1,274 @@
+use super::vault::{Parachute, Secret};
+use super::*;
+
+fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("reveille.toml");
+    std::fs::write(&path, text).unwrap();
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Config::load(Some(&path), true, environment)
+        .map_err(|error| error.to_string().replace(&path.display().to_string(), "FILE"))
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = load(
+        "[claude]\nprogram = \"a\"\nmodel = \"m\"\n[limits]\nlive_turns = 2",
+        &[
+            ("REVEILLE_CLAUDE__PROGRAM", "b"),
+            ("REVEILLE_CLAUDE__ENV__ANTHROPIC_BASE_URL", "http://x/${WHO}"),
+            ("WHO", "me"),
+            ("REVEILLE_LIMITS__LIVE_TURNS", "7"),
+            ("REVEILLE_CLAUDE__TIMEOUT_IDLE", "90s"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(
+        (config.claude.program.as_str(), config.claude.model.as_deref()),
+        ("b", Some("m"))
+    );
+    assert_eq!(config.claude.env["ANTHROPIC_BASE_URL"], "http://x/me");
+    assert_eq!(
+        (config.limits.live_turns, config.claude.timeout_idle.0.as_secs()),
+        (7, 90)
+    );
+}
+
+#[test]
+fn spans_may_be_days_and_sizes_are_numbers() {
+    let config = load(
+        "[retention]\nattachments = \"1d 12h\"",
+        &[("REVEILLE_VAULT__MAX_ATTACHMENT", "1000")],
+    )
+    .unwrap();
+    assert_eq!(config.retention.attachments.0.as_secs(), 36 * 60 * 60);
+    assert_eq!(config.vaults.max_attachment(), 1000);
+    let usual = load("", &[]).unwrap();
+    assert_eq!(usual.retention.attachments.0.as_secs(), 30 * 24 * 60 * 60);
+    for never in ["1mo", "1y", "0d", "-1d"] {
+        let wrong = load(&format!("[retention]\nattachments = {never:?}"), &[]).unwrap_err();
+        assert!(wrong.contains("is no time span"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_mistake_names_its_place_and_the_nearest_key() {
+    for (text, environment, expected) in [
+        (
+            "[claude]\nprogramm = \"x\"",
+            &[][..],
+            "FILE: `claude`: unknown key `programm`; did you mean `program`?",
+        ),
+        (
+            "",
+            &[("REVEILLE_LIMIT__LIVE_TURNS", "1")][..],
+            "the variable REVEILLE_LIMIT__LIVE_TURNS: unknown key `limit`; did you mean `limits`?",
+        ),
+        (
+            "[claude]\ntimeout_idle = \"soon\"",
+            &[][..],
+            "FILE: `claude.timeout_idle`: \"soon\" is no time span",
+        ),
+        (
+            "",
+            &[("REVEILLE_LIMITS__LIVE_TURNS", "many")][..],
+            "the variable REVEILLE_LIMITS__LIVE_TURNS: `limits.live_turns`: invalid type",
+        ),
+        (
+            "",
+            &[("REVEILLE_LIMITS__LIVE_TURNS", "0")][..],
+            "[limits]: live_turns must be at least 1",
+        ),
+        (
+            "[queue]\nmax_waiting = 0",
+            &[][..],
+            "[queue]: max_waiting must be at least 1",
+        ),
+        (
+            "",
+            &[("REVEILLE_QUEUE__MAX_WAITING", "-1")][..],
+            "the variable REVEILLE_QUEUE__MAX_WAITING: `queue.max_waiting`: invalid type: string \"-1\"",
+        ),
+        // An open string: the line itself, and with it the key, is not shown.
+        ("[claude.env]\nKEY = \"sk-secret\n", &[][..], "FILE: line 2: "),
+        (
+            "[claude.env]\nA = \"${NOT_SET}\"",
+            &[][..],
+            "[claude.env] A: the variable NOT_SET",
+        ),
+        ("", &[("PORT", "80abc")][..], "the variable PORT: \"80abc\" is no port"),
+    ] {
+        let error = load(text, environment).unwrap_err();
+        assert!(error.starts_with(expected) && !error.contains("sk-secret"), "{error}");
+    }
+}
+
+#[test]
+fn ports_come_from_the_usual_variables_unless_bind_is_set() {
+    assert_eq!(
+        load("", &[("PORT", "4000"), ("PARACHUTE_AGENT_PORT", "5")])
+            .unwrap()
+            .server
+            .bind
+            .port(),
+        4000
+    );
+    assert_eq!(
+        load("", &[("PORT", ""), ("PARACHUTE_AGENT_PORT", "5")])
+            .unwrap()
+            .server
+            .bind
+            .port(),
+        5
+    );
+    assert_eq!(
+        load("[server]\nbind = \"127.0.0.1:7\"", &[("PORT", "4000")])
+            .unwrap()
+            .server
+            .bind
+            .port(),
+        7
+    );
+    assert_eq!(load("", &[]).unwrap().server.bind.port(), 1941);
+}
+
+#[test]
+fn a_vault_is_a_table_and_several_are_an_array_of_which_the_first_is_the_default_one() {
+    let only = load("[vault]\nname = \"notes\"", &[("REVEILLE_VAULT__MAX_ATTACHMENT", "7")]).unwrap();
+    let names = |config: &Config| config.vaults.all().map(|vault| vault.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&only), ["notes"]);
+    assert_eq!(
+        (only.vaults.default.max_attachment, &only.vaults.default.place),
+        (7, &Place::Embedded)
+    );
+    assert_eq!(load("", &[]).unwrap().vaults, Vaults::default());
+
+    let several = load(
+        "[[vault]]\nname = \"mine\"\n[[vault]]\nname = \"hers\"\nkind = \"parachute\"\nurl = \"http://h:1940/\"\n\
+         token = \"${HER_TOKEN}\"\nwebhook_secret_file = \"~/secret\"\n[[vault]]\nname = \"files\"\nkind = \"folder\"\n\
+         path = \"~/Notes\"",
+        &[("HER_TOKEN", "pvt_1"), ("HOME", "/home/me")],
+    )
+    .unwrap();
+    assert_eq!(names(&several), ["mine", "hers", "files"]);
+    let peer = Parachute {
+        url: "http://h:1940".into(),
+        vault: "hers".into(),
+        token: Some(Secret::Text("pvt_1".into())),
+        poll: Duration::from_secs(30),
+        webhook_secret: Some(Secret::File("/home/me/secret".into())),
+    };
+    assert_eq!(several.vaults.others[0].place, Place::Parachute(peer));
+    assert_eq!(several.vaults.others[1].place, Place::Folder("/home/me/Notes".into()));
+    assert!(!format!("{several:?}").contains("pvt_1"));
+
+    // All of one vault may come from variables, in whatever order they are read.
+    let remote = [
+        ("REVEILLE_VAULT__KIND", "parachute"),
+        ("REVEILLE_VAULT__URL", "https://h"),
+        ("REVEILLE_VAULT__TOKEN", "pvt_2"),
+        ("REVEILLE_VAULT__POLL", "5s"),
+    ];
+    let Place::Parachute(peer) = load("", &remote).unwrap().vaults.default.place else {
+        panic!("the kind counts");
+    };
+    assert_eq!(
+        (peer.poll.as_secs(), peer.token.unwrap().reveal().unwrap()),
+        (5, "pvt_2".to_owned())
+    );
+}
+
+#[test]
+fn a_mistake_in_a_vault_names_the_vault() {
+    for (text, expected) in [
+        (
+            "[vault]\nnam = \"x\"",
+            "FILE: `vault`: unknown key `nam`; did you mean `name`?",
+        ),
+        ("[vault]\nkind = \"file\"", "FILE: `vault.kind`: unknown variant `file`"),
+        (
+            "vault = 7",
+            "FILE: `vault`: invalid type: integer `7`, expected a table [vault], or several as [[vault]]",
+        ),
+        (
+            "[[vault]]\nname = \"a\"\npth = \"/x\"",
+            "FILE: `vault`: unknown key `pth`; did you mean `path`?",
+        ),
+        (
+            "[vault]\nname = \"a b\"",
+            "[vault] \"a b\": the name \"a b\" may have letters",
+        ),
+        (
+            "[vault]\nname = \"list\"",
+            "[vault] \"list\": the name \"list\" is taken",
+        ),
+        (
+            "[[vault]]\nname = \"a\"\n[[vault]]\nname = \"A\"",
+            "[vault] \"A\": there is a vault \"a\" already",
+        ),
+        (
+            "[[vault]]\nname = \"a\"\n[[vault]]",
+            "[[vault]] number 2: it has no name",
+        ),
+        ("[vault]\nkind = \"parachute\"", "[vault]: `url` is missing"),
+        ("[vault]\nkind = \"folder\"", "[vault]: `path` is missing"),
+        (
+            "[vault]\nkind = \"folder\"\npath = \"Notes\"",
+            "[vault]: `path` must be an absolute path",
+        ),
+        (
+            "[vault]\nkind = \"folder\"\npath = \"/n\"\nurl = \"http://h\"",
+            "[vault]: the key `url` is for `kind = \"parachute\"`, and this vault is of the kind \"folder\"",
+        ),
+        (
+            "[vault]\nkind = \"parachute\"\nurl = \"http://me:sk-secret@h\"",
+            "[vault]: `url` is the address alone",
+        ),
+        (
+            "[vault]\nkind = \"parachute\"\nurl = \"ftp://h\"",
+            "[vault]: `url` must begin with http:// or https://",
+        ),
+        (
+            "[vault]\nkind = \"parachute\"\nurl = \"http://h\"\ntoken = \"${NOT_SET}\"",
+            "[vault]: `token`: the variable NOT_SET",
+        ),
+        (
+            "[vault]\nkind = \"parachute\"\nurl = \"http://h\"\ntoken = \"${A}\"\ntoken_file = \"/t\"",
+            "[vault]: `token` and `token_file` are both set",
+        ),
+        // The file of a test may be read by everybody.
+        (
+            "[vault]\nkind = \"parachute\"\nurl = \"http://h\"\ntoken = \"sk-secret\"",
+            "FILE: `vault.token` is a secret, and others on this machine may read the file; `chmod 600` it",
+        ),
+    ] {
+        let error = load(text, &[]).unwrap_err();
+        assert!(error.starts_with(expected) && !error.contains("sk-secret"), "{error}");
+    }
+    let error = load("[[vault]]\nname = \"a\"", &[("REVEILLE_VAULT__NAME", "b")]).unwrap_err();
+    assert!(error.contains("the file has several vaults"), "{error}");
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file_that_nobody_else_may_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("reveille.toml");
+    std::fs::write(
+        &path,
+        "[vault]\nkind = \"parachute\"\nurl = \"http://h\"\ntoken = \"sk-secret\"",
+    )
+    .unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = Config::load(Some(&path), true, []).unwrap();
+    let Place::Parachute(peer) = config.vaults.default.place else {
+        panic!("the kind counts");
+    };
+    assert_eq!(peer.token.unwrap().reveal().unwrap(), "sk-secret");
+
+    let secret = Secret::File(dir.path().join("token"));
+    assert!(secret.reveal().unwrap_err().contains("cannot be read"));
+    std::fs::write(dir.path().join("token"), " sk \n").unwrap();
+    assert_eq!(secret.reveal().unwrap(), "sk");
+}

@@ -1,0 +1,96 @@
+//! The vaults of the configuration: opened by kind, found by name.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use reveille_vault::{EmbeddedVault, Vault, VaultError};
+
+use crate::config::{self, Place};
+use crate::faults;
+
+/// Opens one vault. It need not be usable: a kind that reaches elsewhere answers before it has been there, and says in its
+/// state how it stands. `state` is the state directory; what a kind keeps for itself is in `<state>/vaults`, in files that
+/// begin with the vault's name.
+///
+/// # Errors
+/// [`VaultError::Unavailable`]: it cannot be opened now.
+async fn open(config: &config::Vault, state: &Path) -> Result<Arc<dyn Vault>, VaultError> {
+    let own = state.join("vaults").join(format!("{}.db", config.name));
+    match &config.place {
+        Place::Embedded => Ok(EmbeddedVault::open(&config.name, &own)?),
+        Place::Parachute(_) => Err(not_built_in(config, "parachute")),
+        Place::Folder(_) => Err(not_built_in(config, "folder")),
+    }
+}
+
+fn not_built_in(config: &config::Vault, kind: &str) -> VaultError {
+    VaultError::Unavailable {
+        vault: config.name.clone(),
+        reason: format!(
+            "the kind {kind:?} is not built into this program yet; take its table out of the configuration"
+        ),
+    }
+}
+
+/// All vaults by name. At least one.
+#[derive(Clone)]
+pub(crate) struct Vaults {
+    by_name: Arc<BTreeMap<String, Arc<dyn Vault>>>,
+    /// In the order of the configuration.
+    order: Arc<[String]>,
+    default: Arc<dyn Vault>,
+}
+
+impl Vaults {
+    /// Opens all of them.
+    ///
+    /// # Errors
+    /// One cannot be opened.
+    pub(crate) async fn open(config: &config::Vaults, state: &Path) -> anyhow::Result<Self> {
+        let default = faults::vault(open(&config.default, state).await?)?;
+        let mut by_name = BTreeMap::from([(config.default.name.clone(), Arc::clone(&default))]);
+        for other in &config.others {
+            by_name.insert(other.name.clone(), faults::vault(open(other, state).await?)?);
+        }
+        Ok(Self {
+            by_name: Arc::new(by_name),
+            order: config.all().map(|vault| vault.name.clone()).collect(),
+            default,
+        })
+    }
+
+    /// The one that counts where none is named: the first of the configuration.
+    #[must_use]
+    pub(crate) fn default(&self) -> &Arc<dyn Vault> {
+        &self.default
+    }
+
+    /// The vault of that name.
+    #[must_use]
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn Vault>> {
+        self.by_name.get(name)
+    }
+
+    /// Their names, the default one first.
+    #[must_use]
+    pub(crate) fn names(&self) -> &[String] {
+        &self.order
+    }
+
+    /// All of them, the default one first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<dyn Vault>> {
+        self.order.iter().filter_map(|name| self.by_name.get(name))
+    }
+
+    /// By name.
+    #[must_use]
+    pub(crate) fn by_name(&self) -> &Arc<BTreeMap<String, Arc<dyn Vault>>> {
+        &self.by_name
+    }
+
+    /// Closes all of them.
+    pub(crate) async fn close(&self) {
+        futures_util::future::join_all(self.all().map(|vault| vault.close())).await;
+    }
+}
