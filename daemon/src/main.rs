@@ -38,6 +38,7 @@ mod state_dir;
 mod strays;
 mod system_prompt;
 mod turn;
+mod vault_tools;
 mod vaults;
 mod withdraw;
 mod worker;

@@ -6,6 +6,7 @@ mod command;
 mod door;
 mod events;
 mod journal;
+mod mcp;
 mod processes;
 mod tables;
 
@@ -31,6 +32,7 @@ pub use self::command::{Ran, run};
 pub use self::door::Answer;
 pub use self::events::{Event, EventStream};
 pub use self::journal::{Journal, JournalConversation, JournalNote, JournalTurn, Spend};
+pub use self::mcp::{ACCEPT, MCP, ToolAnswer};
 pub(crate) use self::processes::environment;
 pub use self::processes::{end, processes_with};
 pub use self::tables::{StateTables, rows};

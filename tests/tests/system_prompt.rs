@@ -20,6 +20,9 @@ const THREAD: &str = "Threads/eng/eng";
 const BODY: &str = "  You are an engineer. \n\n";
 const OWN: &str = "# Agents/eng\n\n  You are an engineer. \n\n";
 
+/// How the daemon's own layer begins, which stands behind all others.
+const TOOLS: &str = "# Reveille\n\nThe tools mcp__reveille__*";
+
 /// A daemon with the stand-in and one agent, `eng`.
 async fn with_eng(body: &str) -> Result<Daemon> {
     let daemon = Daemon::builder().stand_in().start().await?;
@@ -68,10 +71,13 @@ fn file(daemon: &Daemon, turn: &Turn) -> Result<PathBuf> {
     Ok(dir.join("ctl/system-prompt.txt"))
 }
 
-/// The prompt file of a turn's conversation, as the turn left it.
+/// The prompt file of a turn's conversation, as the turn left it, without the daemon's own layer. `None`: nothing else.
 fn prompt(daemon: &Daemon, turn: &Turn) -> Result<Option<String>> {
     match std::fs::read_to_string(file(daemon, turn)?) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => {
+            let (layers, _) = text.rsplit_once(TOOLS).context("the last layer names the tools")?;
+            Ok(layers.strip_suffix("\n\n---\n\n").map(str::to_owned))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -187,10 +193,10 @@ async fn tc_sp_31_35_w_38_without_any_text_there_is_no_file_and_no_flag() -> Res
         std::fs::metadata(file(&daemon, &first)?)?.permissions().mode() & 0o777,
         0o600
     );
-    define(&daemon, "", &json!({})).await?;
+    define(&daemon, "", &json!({"vault_tools": false})).await?;
     let second = turn_of(&daemon, "eng", &flags).await?;
     assert_eq!(second.reply.as_deref(), Some("Tool said: Exit code 1\n0"));
-    assert_eq!(prompt(&daemon, &second)?, None);
+    assert!(!file(&daemon, &second)?.exists());
     Ok(())
 }
 
@@ -235,8 +241,9 @@ async fn tc_sp_33_34_35_36_the_real_cli_appends_or_replaces_at_each_start() -> R
     assert_eq!(kept(&layered.system), own.len());
     assert!(layered.system.contains(&appended_whole), "{}", layered.system);
     assert_eq!(kept(&replaced.system), 0);
-    assert!(replaced.system.ends_with(&whole), "{}", replaced.system);
+    assert!(replaced.system.contains(&whole), "{}", replaced.system);
     for request in &requests {
+        assert!(request.system.contains(TOOLS), "{}", request.system);
         assert!(!request.system.contains("METADATA"));
     }
     Ok(())

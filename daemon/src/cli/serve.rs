@@ -66,7 +66,8 @@ pub(super) fn on_signals() -> Result<(CancellationToken, CancellationToken), Cli
 
 /// Structured logs on stderr.
 pub(super) fn start_log(log: &Log) -> Result<(), CliError> {
-    let filter = EnvFilter::try_new(&log.level)
+    // That library tells of every request, at the level of our own news. A filter of the operator's for it goes before.
+    let filter = EnvFilter::try_new(format!("rmcp=error,{}", log.level))
         .map_err(|error| CliError::Usage(format!("[log] level {:?} is no filter: {error}; try info", log.level)))?;
     let terminal = std::io::stderr().is_terminal();
     let json = match log.format {

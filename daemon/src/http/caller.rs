@@ -17,6 +17,17 @@ pub(crate) enum Caller {
     Turn(Arc<Origin>),
 }
 
+impl Caller {
+    /// Whether this caller may do what `method` does at a route of the router, in a vault. The doors that are no routes of
+    /// their own, such as tools, ask here, so that everybody may do the same by whichever door.
+    pub(crate) fn may(&self, method: &Method, route: &str, vault: &str) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Turn(origin) => may(origin, method, route, |name| (name == "name").then_some(vault)),
+        }
+    }
+}
+
 /// A condition on the variable part of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
@@ -29,7 +40,7 @@ enum Whose {
 }
 
 /// Everything that a turn may do, by the addresses of the router. `GET` stands for `HEAD` too. What is not here is refused.
-const MAY: [(Method, &str, Whose); 10] = [
+const MAY: [(Method, &str, Whose); 13] = [
     (Method::GET, "/api/agents", Whose::Any),
     (Method::POST, "/api/channels/{channel}/send", Whose::Any),
     (Method::GET, "/api/turns/{turn}", Whose::OwnTurn),
@@ -40,6 +51,10 @@ const MAY: [(Method, &str, Whose); 10] = [
     (Method::GET, "/vault/{name}", Whose::OwnVault),
     (Method::GET, "/vault/{name}/api/storage/{*key}", Whose::OwnVault),
     (Method::POST, "/vault/{name}/api/storage/upload", Whose::OwnVault),
+    // What its tools do is asked for each of them, by the route that does the same.
+    (Method::GET, "/vault/{name}/mcp", Whose::OwnVault),
+    (Method::POST, "/vault/{name}/mcp", Whose::OwnVault),
+    (Method::DELETE, "/vault/{name}/mcp", Whose::OwnVault),
 ];
 
 impl Whose {

@@ -25,19 +25,20 @@ use crate::limits::{DEPTH_MAX, TOO_DEEP};
 const MESSAGES: u32 = 200;
 const MESSAGES_MAX: u32 = 1000;
 
+/// A message as its sender words it.
 #[derive(Deserialize)]
 pub(super) struct Send {
-    text: String,
-    sender: Option<String>,
-    subject: Option<String>,
-    thread: Option<String>,
-    mode: Option<String>,
-    reply_to: Option<String>,
-    correlation_id: Option<String>,
+    pub(super) text: String,
+    pub(super) sender: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) thread: Option<String>,
+    pub(super) mode: Option<String>,
+    pub(super) reply_to: Option<String>,
+    pub(super) correlation_id: Option<String>,
     /// Goes on with this chain. A turn cannot choose: its own counts.
-    chain_id: Option<String>,
+    pub(super) chain_id: Option<String>,
     /// Paths of files that were uploaded to the agent's vault.
-    attachments: Option<Vec<String>>,
+    pub(super) attachments: Option<Vec<String>>,
 }
 
 impl From<Refusal> for ApiError {
@@ -86,8 +87,19 @@ pub(super) async fn send(
     headers: HeaderMap,
     Body(send): Body<Send>,
 ) -> Result<Json<Value>, ApiError> {
-    let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let key = idempotency_key(&headers)?;
+    Ok(Json(deliver(&api, &caller, channel, send, key).await?))
+}
+
+/// Stores a message of a caller for an agent; what the caller is told. The one road for all doors.
+pub(super) async fn deliver(
+    api: &Api,
+    caller: &Caller,
+    channel: String,
+    send: Send,
+    key: Option<&str>,
+) -> Result<Value, ApiError> {
+    let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let reply_to = some(send.reply_to);
     if let Some(requester) = reply_to.as_ref().filter(|name| api.registry.get(name).is_none()) {
         let message = format!("reply_to names {requester:?}, but there is no such agent");
@@ -95,7 +107,7 @@ pub(super) async fn send(
             ApiError::new(StatusCode::NOT_FOUND, "unknown_agent", message).then("Nothing was sent. Correct the name.")
         );
     }
-    let (sender, link) = match &caller {
+    let (sender, link) = match caller {
         Caller::Operator => {
             let link = some(send.chain_id).map(|chain| Link {
                 chain,
@@ -122,11 +134,11 @@ pub(super) async fn send(
     let name = incoming.agent.clone();
     let Json(mut told) = answer(&api.inbox.take(incoming).await?);
     // Stored it is either way; the sender should not wonder why nothing happens.
-    match pause_of(&api, &name).await {
+    match pause_of(api, &name).await {
         Ok(pause) => told["paused"] = json!(pause),
         Err(error) => tracing::warn!(%error, "it is not known whether the agent is paused"),
     }
-    Ok(Json(told))
+    Ok(told)
 }
 
 /// Why an agent's messages wait, in a line.

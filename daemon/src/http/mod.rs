@@ -25,7 +25,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http::StatusCode;
 use reveille_queue::Queue;
 use reveille_sandbox::Summary;
@@ -109,6 +109,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/undelivered", get(undelivered::list))
         .route("/api/undelivered/retry", post(undelivered::retry))
         .route("/api/session", get(session::show).delete(session::sign_out))
+        .route("/vault/{name}/mcp", any(vault_api::mcp))
         .with_state(api.clone())
         .method_not_allowed_fallback(wrong_method)
         .merge(vault_api::router(Arc::clone(api.vaults.by_name()), api.max_attachment))

@@ -31,6 +31,16 @@ pub(super) struct Composed {
     pub(super) dropped: Vec<String>,
 }
 
+impl Composed {
+    /// Puts the daemon's own words behind them; they are few, and always there.
+    pub(super) fn add(&mut self, words: &str) {
+        if !self.text.is_empty() {
+            self.text.push_str(SEPARATOR);
+        }
+        self.text.push_str(words);
+    }
+}
+
 /// Joins the layers in their order. Blank ones and a note's second layer are passed over. Firm layers are always whole; of
 /// the others those in front are kept, up to the first that would pass the budget.
 pub(super) fn compose(layers: Vec<Layer>, budget: usize) -> Composed {

@@ -14,6 +14,7 @@ use reveille_vault::{Key, Note, Vault, VaultError};
 
 use self::layers::{BUDGET, Layer, compose};
 use crate::inbox::shown;
+use crate::vault_tools;
 
 /// Notes that are asked for at the same time.
 const READS: usize = 8;
@@ -67,6 +68,9 @@ pub(crate) async fn gather(vault: &dyn Vault, definition: &Definition, thread: &
     }));
     layers.extend(listed.read("loadout", &settings.loadout, false).await);
     let mut composed = compose(layers, BUDGET);
+    if definition.vault_tools {
+        composed.add(vault_tools::WORDS);
+    }
     composed.dropped.append(&mut listed.unread);
     listed.tell(&composed.dropped, &mut standing.notices);
     standing.prompt = (!composed.text.is_empty()).then_some(SystemPrompt {

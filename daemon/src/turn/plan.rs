@@ -15,6 +15,7 @@ use crate::ending::Ending;
 use crate::prompt::{self, CutOff};
 use crate::state_dir::private_dir;
 use crate::system_prompt;
+use crate::vault_tools;
 
 /// Interruptions after which a turn is given up.
 const INTERRUPTIONS_MAX: u32 = 2;
@@ -124,6 +125,12 @@ impl Run<'_> {
                 detail,
             });
         }
+        let tools = self
+            .definition()
+            .vault_tools
+            .then_some(self.claim.message.vault.as_str());
+        vault_tools::offer(&dirs.ctl, tools)
+            .map_err(|error| storage_failure("the tools of the vault could not be offered", &error))?;
         let cwd = dirs.cwd.display().to_string();
         let (session, notice) = match &self.claim.conversation.session {
             Some((id, bound)) if *bound == cwd => (Session::Resume(*id), None),

@@ -4,6 +4,7 @@ mod callbacks;
 mod door;
 mod marks;
 mod real_cli;
+mod tools;
 
 use std::path::PathBuf;
 

@@ -113,6 +113,8 @@ pub struct Definition {
     pub paused: bool,
     /// Why, in a person's words.
     pub pause_reason: Option<String>,
+    /// Its turns get the tools of the vault.
+    pub vault_tools: bool,
 }
 
 /// Whether a text can be an agent's name: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
@@ -263,6 +265,7 @@ impl Definition {
         let budget_day_usd = read.number("budget_day_usd", "US dollars above 0, such as 5");
         let message_mode = read.choice("message_mode", &MessageMode::WORDS);
         let paused = read.choice("paused", &[("false", false), ("true", true)]);
+        let without_tools = read.choice("vault_tools", &[("true", false), ("false", true)]);
         match name {
             Some(name) if read.problems.is_empty() => Ok(Self {
                 note: note.id.clone(),
@@ -283,6 +286,7 @@ impl Definition {
                 message_mode,
                 paused,
                 pause_reason: note.text("pause_reason"),
+                vault_tools: !without_tools,
             }),
             _ => Err(read.problems),
         }
@@ -333,6 +337,7 @@ mod tests {
             message_mode: MessageMode::Followup,
             paused: false,
             pause_reason: None,
+            vault_tools: true,
         };
         assert_eq!(
             Definition::parse(&note(" You build. \n", json!({"name": " eng "}))),
@@ -363,6 +368,14 @@ mod tests {
             (parsed.mode, parsed.on_interrupt, parsed.prompt),
             (Mode::MultiThreaded, OnInterrupt::Stop, None)
         );
+    }
+
+    #[test]
+    fn the_tools_of_the_vault_can_be_taken_away() {
+        for (word, expected) in [(json!(false), false), (json!("false"), false), (json!(true), true)] {
+            let parsed = Definition::parse(&note("", json!({"name": "eng", "vault_tools": word})));
+            assert_eq!(parsed.map(|definition| definition.vault_tools), Ok(expected));
+        }
     }
 
     #[test]

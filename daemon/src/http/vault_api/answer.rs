@@ -178,7 +178,8 @@ impl Failure {
         }
     }
 
-    fn parts(self) -> (StatusCode, Value) {
+    /// Its status and body.
+    pub(super) fn parts(self) -> (StatusCode, Value) {
         match self {
             Self::UnknownVault { name } => (
                 StatusCode::NOT_FOUND,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::answer::Failure;
 
 /// Most notes in one batch.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 
 /// What `POST /api/notes` asks for.
 #[derive(Debug)]
@@ -22,7 +22,15 @@ pub(super) enum Create {
 
 impl Create {
     pub(super) fn parse(body: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
-        let mut object = Object::parse(body)?;
+        Self::read(Object::parse(body)?)
+    }
+
+    /// The same from an object that was parsed already.
+    pub(super) fn of(fields: Map<String, Value>) -> Result<Self, Failure> {
+        Self::read(Object::of(fields.into(), String::new())?)
+    }
+
+    fn read(mut object: Object) -> Result<Self, Failure> {
         let create = match object.take("notes") {
             None => Self::One(new_note(object)?),
             Some(Value::Array(items)) if items.len() > BATCH => {
@@ -117,7 +125,15 @@ pub(super) struct Change {
 
 impl Change {
     pub(super) fn parse(body: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
-        let mut object = Object::parse(body)?;
+        Self::read(Object::parse(body)?)
+    }
+
+    /// The same from an object that was parsed already.
+    pub(super) fn of(fields: Map<String, Value>) -> Result<Self, Failure> {
+        Self::read(Object::of(fields.into(), String::new())?)
+    }
+
+    fn read(mut object: Object) -> Result<Self, Failure> {
         object.refuse_links()?;
         let create = match object.take("if_missing") {
             None => false,

@@ -35,7 +35,12 @@ impl Parameters {
     /// Reads them, and refuses those that are not supported.
     pub(super) fn of(uri: &Uri) -> Result<Self, Failure> {
         let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-        let parameters = Self(pairs.into_owned().collect());
+        Self::of_pairs(pairs.into_owned().collect())
+    }
+
+    /// The same of names and values that came another way.
+    pub(super) fn of_pairs(pairs: Vec<(String, String)>) -> Result<Self, Failure> {
+        let parameters = Self(pairs);
         for (name, value) in &parameters.0 {
             let bare = name.split('[').next().unwrap_or_default();
             let on = UNSUPPORTED_SWITCHES.contains(&bare) && parameters.switch(bare, false)?;

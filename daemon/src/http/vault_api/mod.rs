@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod files;
 mod listing;
+mod mcp;
 mod notes;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use reveille_vault::{Vault, VaultError};
 use serde_json::json;
 
 use self::answer::Failure;
+pub(super) use self::mcp::answer as mcp;
 use super::Caller;
 use crate::delegation::MarkingVault;
 

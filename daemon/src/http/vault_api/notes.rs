@@ -78,19 +78,24 @@ pub(super) async fn patch(
     Target { vault, key, .. }: Target,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
+    let (note, status) = apply(&*vault, key, Change::parse(body)?).await?;
+    Ok((status, Json(Form::FULL.render(note))).into_response())
+}
+
+/// Changes the note under `key`, or creates it there when the change says so.
+pub(super) async fn apply(vault: &dyn Vault, key: String, change: Change) -> Result<(Note, StatusCode), Failure> {
     let Change {
         patch,
         precondition,
         create_with_tags,
-    } = Change::parse(body)?;
-    let (note, status) = match create_with_tags {
-        None => (
-            change(&*vault, &Key::IdOrPath(key), patch, precondition).await?,
-            StatusCode::OK,
-        ),
-        Some(tags) => change_or_create(&*vault, key, patch, precondition, tags).await?,
-    };
-    Ok((status, Json(Form::FULL.render(note))).into_response())
+    } = change;
+    match create_with_tags {
+        None => {
+            let note = self::change(vault, &Key::IdOrPath(key), patch, precondition).await?;
+            Ok((note, StatusCode::OK))
+        }
+        Some(tags) => change_or_create(vault, key, patch, precondition, tags).await,
+    }
 }
 
 async fn change(

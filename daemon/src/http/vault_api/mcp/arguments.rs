@@ -1,0 +1,145 @@
+//! Arguments of a call: known by name, taken by type, and turned into what the REST routes read.
+
+use serde_json::{Map, Value};
+
+use super::super::answer::Failure;
+use super::catalog::Entry;
+
+/// How metadata can be asked for.
+pub(super) const OPERATORS: &str = "Keys and the values that they must have.";
+
+/// Most notes of a listing.
+const LIMIT: i64 = 200;
+
+/// Arguments whose names are known.
+pub(super) struct Arguments(Map<String, Value>);
+
+impl Arguments {
+    /// Takes them under their usual names. What the tool does not know is refused: the model would believe that it counted.
+    pub(super) fn of(entry: &Entry, given: Map<String, Value>) -> Result<Self, Failure> {
+        let known = entry.arguments();
+        let mut arguments = Map::new();
+        for (name, value) in given {
+            let usual = entry.aliases.iter().find(|(alias, _)| *alias == name);
+            let name = usual.map_or(name, |(_, usual)| (*usual).to_owned());
+            if !known.contains(&name) {
+                let message = format!(
+                    "{} has no argument {name:?}; it takes: {}. Nothing was done",
+                    entry.name,
+                    known.join(", ")
+                );
+                return Err(Failure::invalid(name, message));
+            }
+            arguments.insert(name, value);
+        }
+        Ok(Self(arguments))
+    }
+
+    /// What is left of them.
+    pub(super) fn rest(self) -> Map<String, Value> {
+        self.0
+    }
+
+    /// Null counts as absent.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Failure> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Failure::invalid(name, format!("{name} must be text"))),
+        }
+    }
+
+    /// Text that must be there.
+    pub(super) fn needed(&mut self, name: &str) -> Result<String, Failure> {
+        let text = self.text(name)?.filter(|text| !text.trim().is_empty());
+        text.ok_or_else(|| Failure::invalid(name, format!("{name} is missing; nothing was done")))
+    }
+
+    pub(super) fn switch(&mut self, name: &str) -> Result<Option<bool>, Failure> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(on)) => Ok(Some(on)),
+            Some(_) => Err(Failure::invalid(name, format!("{name} must be true or false"))),
+        }
+    }
+
+    pub(super) fn index(&mut self, name: &str) -> Result<Option<usize>, Failure> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let number = value.as_u64().and_then(|number| usize::try_from(number).ok()); // silent-ok: told below
+        let rule = || Failure::invalid(name, format!("{name} must be a whole number from 0"));
+        number.map(Some).ok_or_else(rule)
+    }
+
+    pub(super) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Failure> {
+        let rule = || Failure::invalid(name, format!("{name} must be an array of texts"));
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let items = value.as_array().ok_or_else(rule)?;
+        let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+        texts.collect::<Option<_>>().map(Some).ok_or_else(rule)
+    }
+
+    /// Query parameters of the listing route.
+    pub(super) fn parameters(self) -> Result<Vec<(String, String)>, Failure> {
+        let mut pairs = Vec::new();
+        for (name, value) in self.0 {
+            match (name.as_str(), value) {
+                (_, Value::Null) => {}
+                ("metadata", value) => metadata(value, &mut pairs)?,
+                ("limit", value) => pairs.push((name, limit(&value)?.to_string())),
+                ("sort", value) => pairs.push((name.clone(), one_of(&name, &value, &["asc", "desc"])?)),
+                ("tag_match", value) => pairs.push((name.clone(), one_of(&name, &value, &["any", "all"])?)),
+                (_, Value::Array(items)) => pairs.push((name.clone(), comma_list(&name, &items)?)),
+                (_, value) => pairs.push((name.clone(), plain(&name, &value)?)),
+            }
+        }
+        Ok(pairs)
+    }
+}
+
+/// Negative: as many as there may be.
+fn limit(value: &Value) -> Result<i64, Failure> {
+    let number = value.as_i64();
+    let number = number.ok_or_else(|| Failure::invalid("limit", "limit must be a whole number"))?;
+    Ok(if number < 0 { LIMIT } else { number.min(LIMIT) })
+}
+
+fn one_of(name: &str, value: &Value, words: &[&str]) -> Result<String, Failure> {
+    let word = value.as_str().filter(|word| words.contains(word));
+    let rule = || Failure::invalid(name, format!("{name} must be one of: {}", words.join(", ")));
+    word.map(str::to_owned).ok_or_else(rule)
+}
+
+fn comma_list(name: &str, items: &[Value]) -> Result<String, Failure> {
+    let rule = || Failure::invalid(name, format!("{name} must be an array of texts without commas"));
+    let texts = items
+        .iter()
+        .map(|item| item.as_str().filter(|text| !text.contains(',')));
+    Ok(texts.collect::<Option<Vec<_>>>().ok_or_else(rule)?.join(","))
+}
+
+/// Text, a number or a switch.
+fn plain(name: &str, value: &Value) -> Result<String, Failure> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
+        _ => Err(Failure::invalid(
+            name,
+            format!("{name} must be text, a number, or true or false"),
+        )),
+    }
+}
+
+fn metadata(value: Value, pairs: &mut Vec<(String, String)>) -> Result<(), Failure> {
+    let Value::Object(wanted) = value else {
+        return Err(Failure::invalid("metadata", "metadata must be an object"));
+    };
+    for (key, value) in wanted {
+        let value = plain(&format!("metadata.{key}"), &value)?;
+        pairs.push((format!("meta.{key}"), value));
+    }
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! The tools: what the model reads about them, and the route that does the same, which says who may use them.
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use rmcp::model::{Tool, ToolAnnotations};
+use serde_json::{Value, json};
+
+use super::arguments::OPERATORS;
+use crate::http::Caller;
+
+/// Does its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    QueryNotes,
+    CreateNote,
+    UpdateNote,
+    DeleteNote,
+    VaultInfo,
+    SendMessage,
+    ListAgents,
+}
+
+/// What a tool does to notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Reads,
+    Adds,
+    Changes,
+}
+
+/// A tool.
+pub(super) struct Entry {
+    pub(super) id: Name,
+    pub(super) name: &'static str,
+    about: &'static str,
+    /// The route that does the same.
+    route: (Method, &'static str),
+    effect: Effect,
+    properties: fn() -> Value,
+    required: &'static [&'static str],
+    /// Other spellings of arguments.
+    pub(super) aliases: &'static [(&'static str, &'static str)],
+}
+
+/// All of them.
+pub(super) const TOOLS: &[Entry] = &[
+    Entry {
+        id: Name::QueryNotes,
+        name: "query-notes",
+        about: "Reads one note (id, which may be a path) or lists notes by tag, path and metadata. Lists are without \
+                bodies unless include_content is true.",
+        route: (Method::GET, "/vault/{name}/api/notes"),
+        effect: Effect::Reads,
+        properties: query_notes,
+        required: &[],
+        aliases: &[("excludeTags", "exclude_tags"), ("exclude_tag", "exclude_tags")],
+    },
+    Entry {
+        id: Name::CreateNote,
+        name: "create-note",
+        about: "Writes a new note, or several with `notes`: all or none. Needs content or a path; a path that is taken is \
+                refused.",
+        route: (Method::POST, "/vault/{name}/api/notes"),
+        effect: Effect::Adds,
+        properties: create_note,
+        required: &[],
+        aliases: &[("createdAt", "created_at")],
+    },
+    Entry {
+        id: Name::UpdateNote,
+        name: "update-note",
+        about: "Changes a note, or several with `notes`, one after the other. Needs if_updated_at (the updatedAt that you \
+                have read) or force: true, unless it only appends or prepends.",
+        route: (Method::PATCH, "/vault/{name}/api/notes/{*key}"),
+        effect: Effect::Changes,
+        properties: update_note,
+        required: &[],
+        aliases: &[("createdAt", "created_at")],
+    },
+    Entry {
+        id: Name::DeleteNote,
+        name: "delete-note",
+        about: "Removes a note for good.",
+        route: (Method::DELETE, "/vault/{name}/api/notes/{*key}"),
+        effect: Effect::Changes,
+        properties: || json!({ "id": text("Id or path of the note.") }),
+        required: &["id"],
+        aliases: &[],
+    },
+    Entry {
+        id: Name::VaultInfo,
+        name: "vault-info",
+        about: "Name, kind and state of this vault, and what it can do.",
+        route: (Method::GET, "/vault/{name}"),
+        effect: Effect::Reads,
+        properties: || json!({}),
+        required: &[],
+        aliases: &[],
+    },
+    Entry {
+        id: Name::SendMessage,
+        name: "send-message",
+        about: "Sends a message to an agent: it wakes and works by itself. With reply: true your own agent gets the outcome \
+                as a message of its own, in a later turn; do not wait for it.",
+        route: (Method::POST, "/api/channels/{channel}/send"),
+        effect: Effect::Adds,
+        properties: send_message,
+        required: &["agent", "text"],
+        aliases: &[],
+    },
+    Entry {
+        id: Name::ListAgents,
+        name: "list-agents",
+        about: "The agents that messages can be sent to, what they are for and how they are.",
+        route: (Method::GET, "/api/agents"),
+        effect: Effect::Reads,
+        properties: || json!({ "search": text("Only those with this text in their name.") }),
+        required: &[],
+        aliases: &[],
+    },
+];
+
+impl Entry {
+    /// Whether a caller may use it on a vault.
+    pub(super) fn is_for(&self, caller: &Caller, vault: &str) -> bool {
+        caller.may(&self.route.0, self.route.1, vault)
+    }
+
+    /// Names of its arguments.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        match (self.properties)() {
+            Value::Object(properties) => properties.into_iter().map(|(name, _)| name).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// As the model sees it.
+    pub(super) fn tool(&self) -> Tool {
+        let mut schema = serde_json::Map::new();
+        schema.insert("type".into(), "object".into());
+        schema.insert("properties".into(), (self.properties)());
+        if !self.required.is_empty() {
+            schema.insert("required".into(), self.required.into());
+        }
+        let annotations = ToolAnnotations::new()
+            .read_only(self.effect == Effect::Reads)
+            .destructive(self.effect == Effect::Changes)
+            .open_world(false);
+        Tool::new(self.name, self.about, Arc::new(schema)).with_annotations(annotations)
+    }
+}
+
+fn text(about: &str) -> Value {
+    json!({ "type": "string", "description": about })
+}
+
+fn switch(about: &str) -> Value {
+    json!({ "type": "boolean", "description": about })
+}
+
+fn number(about: &str) -> Value {
+    json!({ "type": "integer", "description": about })
+}
+
+fn texts(about: &str) -> Value {
+    json!({ "type": "array", "items": { "type": "string" }, "description": about })
+}
+
+fn one_or_more(about: &str) -> Value {
+    json!({ "type": ["string", "array"], "items": { "type": "string" }, "description": about })
+}
+
+fn word(about: &str, words: &[&str]) -> Value {
+    json!({ "type": "string", "enum": words, "description": about })
+}
+
+fn query_notes() -> Value {
+    json!({
+        "id": text("Id or path of one note; then only the include_ arguments and content_offset count."),
+        "content_offset": number("With id: answers the body from this byte on. An answer that was cut says where to go on."),
+        "tag": one_or_more("Tag, or several."),
+        "tag_match": word("With several tags: any of them (the default), or all.", &["any", "all"]),
+        "exclude_tags": one_or_more("None of these tags."),
+        "path": text("Exact path, in any case."),
+        "path_prefix": text("Beginning of the path, in any case."),
+        "metadata": json!({ "type": "object", "description": OPERATORS }),
+        "sort": word("By time of creation: asc (the default) or desc.", &["asc", "desc"]),
+        "limit": number("Most notes of the answer: 1 to 200, usually 50."),
+        "offset": number("Notes to pass over."),
+        "cursor": text("Goes on where an earlier answer ended, which says so."),
+        "include_content": switch("The bodies; usually only with id."),
+        "include_metadata": json!({ "type": ["boolean", "array"], "items": { "type": "string" },
+            "description": "false for none, or the keys that matter." }),
+        "include_attachments": switch("The lists of their files."),
+    })
+}
+
+/// Of a note that is new, and of each of `notes`.
+fn new_note() -> Value {
+    json!({
+        "content": text("The body, Markdown."),
+        "path": text("Where it stands, such as Projects/plan; optional."),
+        "metadata": json!({ "type": "object" }),
+        "tags": texts("Bare names, such as project/idea."),
+        "attachments": texts("Paths of uploaded files that belong to it."),
+        "created_at": text("RFC 3339; usually now."),
+    })
+}
+
+fn create_note() -> Value {
+    with_notes(new_note())
+}
+
+fn change() -> Value {
+    json!({
+        "id": text("Id or path of the note."),
+        "content": text("The new body. Only one of: content, content_edit, append and prepend."),
+        "append": text("Put behind the body as it is."),
+        "prepend": text("Put in front of the body, behind front matter."),
+        "content_edit": json!({ "type": "object", "description": "Replaces the one place where old_text stands.",
+            "properties": { "old_text": { "type": "string" }, "new_text": { "type": "string" } },
+            "required": ["old_text", "new_text"] }),
+        "path": json!({ "type": ["string", "null"], "description": "Moves it; null takes the path away." }),
+        "metadata": json!({ "type": "object", "description": "Merged key by key." }),
+        "tags": json!({ "type": "object", "description": "Tags to add and to remove.", "properties": {
+            "add": { "type": "array", "items": { "type": "string" } },
+            "remove": { "type": "array", "items": { "type": "string" } } } }),
+        "created_at": text("RFC 3339."),
+        "if_updated_at": text("The updatedAt that you have read; refused if the note has changed since."),
+        "force": switch("Changes it whatever happened since."),
+        "if_missing": word("Makes the note at the path `id` when there is none.", &["create"]),
+    })
+}
+
+fn update_note() -> Value {
+    with_notes(change())
+}
+
+/// One, or several at once.
+fn with_notes(one: Value) -> Value {
+    let mut all = one;
+    all["notes"] = json!({
+        "type": "array", "items": { "type": "object" }, "description": "Instead of one: up to 500 with these arguments.",
+    });
+    all
+}
+
+fn send_message() -> Value {
+    json!({
+        "agent": text("Name of the agent."),
+        "text": text("What it shall do, with all that it needs to know: it does not see your conversation."),
+        "subject": text("Names a conversation of that agent, to begin or go on with."),
+        "thread": text("Another word for subject."),
+        "attachments": texts("Paths of uploaded files that it gets."),
+        "reply": switch("Your own agent is told the outcome."),
+        "reply_to": text("Instead of your own: the agent that is told."),
+        "correlation_id": text("Comes back with the outcome."),
+        "mode": word("followup waits its turn, collect may share one, interrupt goes first.", &["followup", "collect", "interrupt"]),
+    })
+}

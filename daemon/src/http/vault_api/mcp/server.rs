@@ -1,0 +1,239 @@
+//! What the library asks of a server.
+
+use std::sync::Arc;
+
+use reveille_vault::{Vault, VaultError};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
+    ErrorData, Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::RequestContext;
+use rmcp::{RoleServer, ServerHandler};
+use serde_json::{Value, json};
+
+use super::super::answer::Failure;
+use super::arguments::Arguments;
+use super::catalog::{Entry, Name, TOOLS};
+use super::{agents, notes};
+use crate::http::error::ApiError;
+use crate::http::{Api, Caller};
+
+/// What `initialize` says of the notes.
+const NOTES: &str = "A note has an id, perhaps a path, a body in Markdown, tags and metadata. Tags are written bare, such as \
+                     project/idea. Read before you change: send the note's updatedAt as if_updated_at.";
+/// Of the agents.
+const AGENTS: &str = "Agents live here: each is a note tagged agent/definition, whose body is its role and whose metadata \
+                      has its name and settings. A message tagged agent/message and agent/message/inbound with metadata \
+                      {\"agent\": NAME} wakes that agent; send-message writes one, list-agents names them. To hand work on, \
+                      send it with all that the other one needs and reply: true, and end your turn: the outcome wakes you \
+                      with a message of its own.";
+const ONLY_THE_OPERATOR: &str = "Definitions are the operator's to write.";
+
+/// The answers to one request.
+#[derive(Clone)]
+pub(super) struct Server {
+    api: Api,
+    /// As the caller has it.
+    vault: Arc<dyn Vault>,
+    caller: Caller,
+}
+
+/// What a tool tells.
+pub(super) struct Told {
+    /// Given as JSON.
+    pub(super) value: Value,
+    /// What is not there, and how to get it.
+    pub(super) more: Option<String>,
+}
+
+impl Told {
+    /// All of it.
+    pub(super) fn of(value: Value) -> Self {
+        Self { value, more: None }
+    }
+}
+
+/// Why a call was not done.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// For the model to read.
+    Tool(Value),
+    /// As the contract of this API has it.
+    Protocol(ErrorData),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        let code = match &failure {
+            Failure::Vault(VaultError::Conflict { .. }) => Some(ErrorCode::INVALID_REQUEST),
+            Failure::PreconditionRequired { .. } => Some(ErrorCode::INVALID_PARAMS),
+            _ => None,
+        };
+        let (_, body) = failure.parts();
+        match code {
+            Some(code) => {
+                let message = body["message"].as_str().unwrap_or_default().to_owned();
+                Self::Protocol(ErrorData::new(code, message, Some(body)))
+            }
+            None => Self::Tool(body),
+        }
+    }
+}
+
+impl From<VaultError> for Refusal {
+    fn from(error: VaultError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        let mut body = json!({ "error": error.code, "message": error.message });
+        if let Some(next_step) = error.next_step {
+            body["next_step"] = next_step.into();
+        }
+        Self::Tool(body)
+    }
+}
+
+impl Refusal {
+    /// The same for one of several notes, those before which were written.
+    pub(super) fn of_item(self, index: usize) -> Self {
+        let told = |body: &mut Value| {
+            let message = body["message"].as_str().unwrap_or_default();
+            let message = match index {
+                0 => format!("notes[0]: {message}. Nothing was written"),
+                _ => format!(
+                    "notes[{index}]: {message}. The {index} before it were written; it and those behind it were not"
+                ),
+            };
+            body["message"] = message.clone().into();
+            body["item_index"] = index.into();
+            message
+        };
+        match self {
+            Self::Tool(mut body) => {
+                told(&mut body);
+                Self::Tool(body)
+            }
+            Self::Protocol(mut error) => {
+                let mut body = error.data.take().unwrap_or_default();
+                error.message = told(&mut body).into();
+                error.data = Some(body);
+                Self::Protocol(error)
+            }
+        }
+    }
+}
+
+impl Server {
+    /// For one caller. `vault`: as that caller has it.
+    pub(super) fn new(api: Api, vault: Arc<dyn Vault>, caller: Caller) -> Self {
+        Self { api, vault, caller }
+    }
+
+    fn tools(&self) -> impl Iterator<Item = &'static Entry> {
+        TOOLS
+            .iter()
+            .filter(|entry| entry.is_for(&self.caller, self.vault.name()))
+    }
+
+    async fn call(&self, entry: &Entry, arguments: Arguments) -> Result<Told, Refusal> {
+        let vault = &*self.vault;
+        match entry.id {
+            Name::QueryNotes => notes::query(vault, arguments).await,
+            Name::CreateNote => notes::create(vault, arguments).await,
+            Name::UpdateNote => notes::update(vault, arguments).await,
+            Name::DeleteNote => notes::delete(vault, arguments).await,
+            Name::VaultInfo => Ok(notes::info(vault, self.api.max_attachment)),
+            Name::SendMessage => agents::send(&self.api, &self.caller, arguments).await,
+            Name::ListAgents => agents::list(&self.api, &self.caller, arguments).await,
+        }
+    }
+
+    fn instructions(&self) -> String {
+        let name = self.vault.name();
+        let mut text = format!("The notes vault {name:?}. {NOTES}\n\n{AGENTS}");
+        if matches!(self.caller, Caller::Turn(_)) {
+            text.push(' ');
+            text.push_str(ONLY_THE_OPERATOR);
+        }
+        text
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let name = format!("reveille-vault/{}", self.vault.name());
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new(name, env!("CARGO_PKG_VERSION")))
+            .with_instructions(self.instructions())
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.tools().map(Entry::tool).collect()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(entry) = TOOLS.iter().find(|entry| entry.name == request.name) else {
+            let names: Vec<&str> = self.tools().map(|entry| entry.name).collect();
+            let message = format!("There is no tool {:?}; there are: {}.", request.name, names.join(", "));
+            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
+        };
+        if !entry.is_for(&self.caller, self.vault.name()) {
+            let message = format!(
+                "You may not use {}; nothing was done. Ask the operator to do it.",
+                entry.name
+            );
+            let body = json!({ "error": "forbidden", "error_type": "forbidden", "message": message });
+            return Ok(failed(&body).into());
+        }
+        let outcome = match Arguments::of(entry, request.arguments.unwrap_or_default()) {
+            Ok(arguments) => self.call(entry, arguments).await,
+            Err(failure) => Err(failure.into()),
+        };
+        match outcome {
+            Ok(told) => {
+                let texts = [Some(pretty(&told.value)), told.more].into_iter().flatten();
+                Ok(CallToolResult::success(texts.map(ContentBlock::text).collect()).into())
+            }
+            Err(Refusal::Tool(body)) => Ok(failed(&body).into()),
+            Err(Refusal::Protocol(error)) => Err(error),
+        }
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        // What it knows but cannot read comes here as well.
+        let (code, message) = match request.method.as_str() {
+            "initialize" | "tools/call" | "tools/list" => (
+                ErrorCode::INVALID_PARAMS,
+                format!("The parameters of {} cannot be read.", request.method),
+            ),
+            method => (
+                ErrorCode::METHOD_NOT_FOUND,
+                format!("There is no method {method:?}; this server has tools/list and tools/call."),
+            ),
+        };
+        Err(ErrorData::new(code, message, None))
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}")
+}
+
+fn failed(body: &Value) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(pretty(body))])
+}

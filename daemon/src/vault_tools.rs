@@ -1,0 +1,83 @@
+//! The tools of the vault as a turn gets them: the CLI is told where they are, and the model that they are there.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::state_dir::write_private;
+
+/// Name of the server in the CLI; its tools are called `mcp__reveille__<tool>`.
+const SERVER: &str = "reveille";
+
+/// For the system prompt.
+pub(crate) const WORDS: &str = "# Reveille\n\n\
+     The tools mcp__reveille__* read and write the notes of your vault (query-notes, create-note, update-note) and reach the other agents (list-agents, send-message).\n\
+     To hand work on, use send-message with all that the other agent needs and reply: true, then end your turn: the outcome wakes you as a message of its own.";
+
+/// Writes the file by which the CLI finds its servers: the vault's tools, or none. The token of the turn is in no file: the
+/// CLI takes it from its environment.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn offer(ctl: &Path, vault: Option<&str>) -> io::Result<()> {
+    let servers = match vault {
+        Some(vault) => json!({ SERVER: {
+            "type": "http",
+            "url": format!("${{REVEILLE_URL}}/vault/{vault}/mcp"),
+            "headers": { "Authorization": "Bearer ${REVEILLE_TOKEN}" },
+            // Otherwise the CLI may begin before it knows them, or hide them from the model until it searches for them.
+            "alwaysLoad": true,
+        } }),
+        None => json!({}),
+    };
+    let config = json!({ "mcpServers": servers }).to_string();
+    let file = ctl.join("mcp.json");
+    match fs::symlink_metadata(&file) {
+        Ok(meta) if meta.is_file() && fs::read(&file)? == config.as_bytes() => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => write_private(&file, config.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use pretty_assertions::assert_eq;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_file_names_the_vault_and_holds_no_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mcp.json");
+        let read = || serde_json::from_str::<Value>(&fs::read_to_string(&file).unwrap()).unwrap();
+        offer(dir.path(), Some("home")).unwrap();
+        let meta = fs::metadata(&file).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+        let server = json!({
+            "type": "http", "url": "${REVEILLE_URL}/vault/home/mcp", "alwaysLoad": true,
+            "headers": { "Authorization": "Bearer ${REVEILLE_TOKEN}" },
+        });
+        assert_eq!(read(), json!({ "mcpServers": { "reveille": server } }));
+        // Nothing is written when nothing changes.
+        offer(dir.path(), Some("home")).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().ino(), meta.ino());
+        offer(dir.path(), None).unwrap();
+        assert_eq!(read(), json!({ "mcpServers": {} }));
+    }
+
+    #[test]
+    fn a_link_in_its_place_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, elsewhere) = (dir.path().join("mcp.json"), dir.path().join("elsewhere"));
+        fs::write(&elsewhere, "mine").unwrap();
+        symlink(&elsewhere, &file).unwrap();
+        offer(dir.path(), Some("home")).unwrap();
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "mine");
+        assert!(fs::symlink_metadata(&file).unwrap().is_file());
+    }
+}
