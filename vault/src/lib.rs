@@ -7,6 +7,7 @@ pub mod agent;
 mod attachment;
 pub mod embedded;
 pub mod note;
+pub mod query;
 mod store;
 
 pub use attachment::{
@@ -14,6 +15,7 @@ pub use attachment::{
 };
 pub use embedded::EmbeddedVault;
 pub use note::{Metadata, Note, NoteId};
+pub use query::{FieldSpan, Filter, OrderBy, Span, Test};
 pub use store::{
     Capabilities, Change, ChangeKind, ContentChange, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query,
     Vault, VaultError, VaultState,

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::attachment::{Files, NewAttachment};
 use crate::embedded::rules;
 use crate::note::{Metadata, Note, NoteId};
+use crate::query::{FieldSpan, Filter, OrderBy, Span};
 
 /// Position in a vault's change log. Starts at 0; grows by one or more with each change; never reused.
 pub type Cursor = u64;
@@ -139,7 +140,21 @@ pub struct Query {
     pub path_prefix: Option<String>,
     /// Metadata keys that must have exactly this text, number or boolean.
     pub metadata: Vec<(String, String)>,
-    /// Newest first; oldest first otherwise. Order: time of creation, then order of insertion.
+    /// Conditions on metadata fields, all of them.
+    pub filters: Vec<Filter>,
+    /// Carries a tag at all, or none. Means nothing beside `tags`.
+    pub has_tags: Option<bool>,
+    /// When it was created.
+    pub created: Span,
+    /// When it was changed last. `from` is what a client asks that looks for news.
+    pub updated: Span,
+    /// A range of an indexed metadata field.
+    pub dated: Option<FieldSpan>,
+    /// Words of the body: an FTS5 expression, or plain text, of which every word must occur. Blank text finds nothing.
+    pub search: Option<String>,
+    /// Default: the best match first for a `search` (whatever `descending` says), the time of creation otherwise.
+    pub order_by: Option<OrderBy>,
+    /// Last comes first.
     pub descending: bool,
     /// Most notes to answer. `None`: all.
     pub limit: Option<u32>,
@@ -150,7 +165,7 @@ pub struct Query {
 }
 
 /// A part of a listing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
     /// In the asked order.
     pub notes: Vec<Note>,
@@ -236,6 +251,13 @@ pub enum VaultError {
     /// Something in the request breaks a rule.
     #[error("{0}")]
     Invalid(String),
+    /// A listing is to be ordered or bounded by a metadata field of which there is no index, or would have to read too
+    /// many notes without one.
+    #[error("the metadata field {field:?} is not indexed; declare it as indexed in the schema of a tag")]
+    FieldNotIndexed {
+        /// The field.
+        field: String,
+    },
     /// Who asks may not do that.
     #[error("{0}")]
     Forbidden(String),
@@ -276,6 +298,12 @@ pub struct Capabilities {
     pub atomic_batches: bool,
     /// A metadata key can be taken away.
     pub remove_metadata: bool,
+    /// The text of notes can be searched.
+    pub search: bool,
+    /// Listings have other orders than the time of creation.
+    pub order_by: bool,
+    /// Listings are narrowed by conditions on metadata fields, by dates, and by whether there are tags.
+    pub operators: bool,
 }
 
 impl Capabilities {
@@ -283,6 +311,9 @@ impl Capabilities {
     pub const ALL: Self = Self {
         atomic_batches: true,
         remove_metadata: true,
+        search: true,
+        order_by: true,
+        operators: true,
     };
 }
 
@@ -333,7 +364,7 @@ pub trait Vault: Send + Sync + 'static {
     /// A listing.
     ///
     /// # Errors
-    /// [`VaultError::Invalid`] for a bad cursor, [`VaultError::Unavailable`].
+    /// [`VaultError::Invalid`] for a bad cursor, [`VaultError::FieldNotIndexed`], [`VaultError::Unavailable`].
     async fn query(&self, query: &Query) -> Result<Page, VaultError>;
 
     /// Writes new notes, all or none.

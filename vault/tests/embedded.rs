@@ -8,6 +8,8 @@
 mod contract;
 #[path = "embedded/files.rs"]
 mod files;
+#[path = "embedded/queries.rs"]
+mod queries;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -4,149 +4,201 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::fault::Fault;
-use super::{read, rules};
-use crate::note::Metadata;
-use crate::store::{Page, Query, VaultError};
-
-/// Most tags of one kind in a query. SQLite bounds the parts of a compound select at 500.
-const TAGS: usize = 100;
-
-/// Place of a note in the order of listings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Position {
-    created_at: i64,
-    seq: i64,
-}
-
-impl Position {
-    /// The opaque cursor. It names the direction, because it means nothing in the other one.
-    fn cursor(self, descending: bool) -> String {
-        format!("{}{}.{}", direction(descending), self.created_at, self.seq)
-    }
-
-    fn parse(cursor: &str, descending: bool) -> Result<Self, VaultError> {
-        let parts = cursor
-            .strip_prefix(direction(descending))
-            .and_then(|rest| rest.split_once('.'));
-        let parsed = parts.and_then(|(time, seq)| Some((time.parse().ok()?, seq.parse().ok()?)));
-        let (created_at, seq) = parsed.ok_or_else(|| {
-            VaultError::Invalid(format!(
-                "the cursor {cursor:?} is not one of this listing; start again without a cursor, or keep the sort order"
-            ))
-        })?;
-        Ok(Self { created_at, seq })
-    }
-}
-
-fn direction(descending: bool) -> char {
-    if descending { 'd' } else { 'a' }
-}
+use super::filling::{Check, Filling};
+use super::narrow::{Asked, INDEXED, Narrow, bare_tags, millis_up};
+use super::position::{Position, order};
+use super::search;
+use crate::query::{OrderBy, Span};
+use crate::store::{Page, Query};
 
 /// One page.
 pub(super) fn page(conn: &Connection, query: &Query) -> Result<Page, Fault> {
-    let mut page = Page {
-        notes: Vec::new(),
-        next: None,
-    };
-    let limit = query
-        .limit
-        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    if limit == 0 {
-        return Ok(page);
+    if query.limit == Some(0) {
+        return Ok(Page::default());
     }
-    let select = Select::new(query)?;
-    let scanned: Vec<_> = query.metadata.iter().filter(|(key, _)| key != INDEXED).collect();
-    let mut statement = conn.prepare_cached(&select.sql)?;
-    // The open statement holds one snapshot; the loads below see the same.
-    let mut rows = statement.query(params_from_iter(select.params))?;
-    let (mut passed, mut last) = (0, None);
-    while let Some(row) = rows.next()? {
-        let position = Position {
-            created_at: row.get(0)?,
-            seq: row.get(1)?,
-        };
-        if !scanned.is_empty() && !has_metadata(conn, position.seq, &scanned)? {
-            continue;
-        }
-        if passed < query.offset {
-            passed += 1;
-            continue;
-        }
-        if page.notes.len() == limit {
-            page.next = last.map(|last: Position| last.cursor(query.descending));
-            break;
-        }
-        let found = read::by_seq(conn, position.seq)?;
-        page.notes.extend(found.map(|stored| stored.note));
-        last = Some(position);
+    // All statements see one state of the vault. It only reads: there is nothing to commit.
+    let _snapshot = conn.unchecked_transaction()?;
+    let asked = Asked::new(conn, query)?;
+    match &asked.expression {
+        Some(expression) if query.order_by.is_none() => search::page(conn, &asked, expression),
+        _ => ordered(conn, &asked),
     }
-    Ok(page)
 }
 
-/// The metadata key that has a column of its own.
-const INDEXED: &str = "agent";
-
-fn has_metadata(conn: &Connection, seq: i64, asked: &[&(String, String)]) -> Result<bool, Fault> {
-    let mut statement = conn.prepare_cached("SELECT metadata FROM notes WHERE seq = ?1")?;
-    let text: String = statement.query_row([seq], |row| row.get(0))?;
-    let metadata: Metadata = serde_json::from_str(&text).map_err(|error| Fault::damaged("metadata object", error))?;
-    Ok(asked.iter().all(|(key, value)| {
-        metadata
-            .get(key)
-            .and_then(rules::comparable)
-            .is_some_and(|text| text == *value)
-    }))
+fn ordered(conn: &Connection, asked: &Asked<'_>) -> Result<Page, Fault> {
+    let mut filling = Filling::new(asked.query);
+    let mut check = Check::new(asked);
+    let mut last = None;
+    for select in Select::all(conn, asked)? {
+        let mut statement = conn.prepare_cached(&select.sql)?;
+        let mut rows = statement.query(params_from_iter(select.params))?;
+        while let Some(row) = rows.next()? {
+            let seq = row.get(1)?;
+            if !check.passes(conn, seq)? {
+                continue;
+            }
+            if filling.is_full() {
+                filling.page.next = last.map(|last: Position| last.cursor(asked.query));
+                return Ok(filling.page);
+            }
+            if filling.take(conn, seq)? {
+                last = Some(Position { key: row.get(0)?, seq });
+            }
+        }
+    }
+    Ok(filling.page)
 }
 
 /// Selects the positions of the matching notes in the asked order.
-#[derive(Debug)]
-struct Select {
-    sql: String,
-    params: Vec<Value>,
+#[derive(Debug, Default)]
+pub(super) struct Select {
+    pub(super) sql: String,
+    pub(super) params: Vec<Value>,
 }
 
+/// What the columns of the notes are called in a statement.
+struct Columns {
+    seq: &'static str,
+    created_at: &'static str,
+    agent: &'static str,
+}
+
+const NOTES: Columns = Columns {
+    seq: "n.seq",
+    created_at: "n.created_at",
+    agent: "n.agent",
+};
+const TAGS: Columns = Columns {
+    seq: "t.note",
+    created_at: "t.created_at",
+    agent: "t.agent",
+};
+const WORDS: Columns = Columns {
+    seq: "notes_fts.rowid",
+    ..NOTES
+};
+
 impl Select {
-    fn new(query: &Query) -> Result<Self, VaultError> {
-        let tags = bare_tags(&query.tags)?;
-        let excluded = bare_tags(&query.exclude_tags)?;
-        let after = query
-            .after
-            .as_deref()
-            .map(|cursor| Position::parse(cursor, query.descending))
-            .transpose()?;
-        let mut select = Self {
-            sql: String::new(),
-            params: Vec::new(),
+    /// The statements of a listing, to be read one after the other.
+    fn all(conn: &Connection, asked: &Asked<'_>) -> Result<Vec<Self>, Fault> {
+        let query = asked.query;
+        let after = Position::after(query)?;
+        let order = order(query);
+        if order == OrderBy::CreatedAt {
+            return Ok(vec![Self::by_time(asked, after)?]);
+        }
+        let tags = tag_narrows(conn, query)?;
+        let few = asked.narrows.iter().chain(&tags).any(|narrow| narrow.few);
+        let mut selects = Vec::new();
+        if after.as_ref().is_none_or(|after| after.key != Value::Null) {
+            let mut select = Self::default();
+            let (key, seq) = select.with_key(&order, few);
+            select.conditions(asked, &NOTES, &tags);
+            if let Some(last) = &after {
+                let condition = format!("({key}, {seq}) {} (?, ?)", beyond(query));
+                select.and(&condition, [last.key.clone(), last.seq.into()]);
+            }
+            select.sort(query);
+            selects.push(select);
+        }
+        if order != OrderBy::UpdatedAt {
+            let mut select = Self::default();
+            select.without_key(&order);
+            select.conditions(asked, &NOTES, &tags);
+            if let Some(Position { key: Value::Null, seq }) = &after {
+                select.and(&format!("n.seq {} ?", beyond(query)), [(*seq).into()]);
+            }
+            select.sort(query);
+            selects.push(select);
+        }
+        Ok(selects)
+    }
+
+    /// Notes that have what the listing is ordered by. Answers the two columns that are its order.
+    fn with_key(&mut self, order: &OrderBy, few: bool) -> (&'static str, &'static str) {
+        let (key, table) = match order {
+            OrderBy::CreatedAt => ("n.created_at", "notes n WHERE true"),
+            OrderBy::UpdatedAt => ("n.updated_at", "notes n WHERE true"),
+            OrderBy::Path => ("n.path", "notes n WHERE n.path IS NOT NULL"),
+            OrderBy::Field(field) if field == INDEXED => ("n.agent", "notes n WHERE n.agent IS NOT NULL"),
+            OrderBy::Field(field) => {
+                self.params.push(text(field));
+                // Walk the values in their order, unless there is a better place to begin.
+                let join = if few { "JOIN" } else { "CROSS JOIN" };
+                self.sql.push_str(&format!(
+                    "SELECT f.value, f.note FROM note_fields f {join} notes n ON n.seq = f.note WHERE f.field = ?"
+                ));
+                return ("f.value", "f.note");
+            }
         };
+        self.sql.push_str(&format!("SELECT {key}, n.seq FROM {table}"));
+        (key, "n.seq")
+    }
+
+    /// Notes that do not.
+    fn without_key(&mut self, order: &OrderBy) {
+        self.sql.push_str("SELECT NULL, n.seq FROM notes n WHERE ");
+        match order {
+            OrderBy::CreatedAt | OrderBy::UpdatedAt => self.sql.push_str("false"),
+            OrderBy::Path => self.sql.push_str("n.path IS NULL"),
+            OrderBy::Field(field) if field == INDEXED => self.sql.push_str("n.agent IS NULL"),
+            OrderBy::Field(field) => {
+                self.sql
+                    .push_str("NOT EXISTS (SELECT 1 FROM note_fields f WHERE f.note = n.seq AND f.field = ?)");
+                self.params.push(text(field));
+            }
+        }
+    }
+
+    /// `seq` and rank of the notes that match a full-text expression, newest first, from `top` on.
+    pub(super) fn by_rank(conn: &Connection, asked: &Asked<'_>, expression: &str, top: i64) -> Result<Self, Fault> {
+        let query = asked.query;
+        let mut select = Self::default();
+        let in_notes = query.path.is_some()
+            || query.path_prefix.is_some()
+            || query.created != Span::default()
+            || !asked.agents().is_empty();
+        select
+            .sql
+            .push_str("SELECT notes_fts.rowid, bm25(notes_fts) FROM notes_fts");
+        if in_notes {
+            select.sql.push_str(" CROSS JOIN notes n ON n.seq = notes_fts.rowid");
+        }
+        select.sql.push_str(" WHERE notes_fts MATCH ? AND notes_fts.rowid <= ?");
+        select.params.extend([text(expression), top.into()]);
+        select.conditions(asked, &WORDS, &tag_narrows(conn, query)?);
+        select.sql.push_str(" ORDER BY notes_fts.rowid DESC");
+        Ok(select)
+    }
+
+    fn by_time(asked: &Asked<'_>, after: Option<Position>) -> Result<Self, Fault> {
+        let query = asked.query;
+        let tags = bare_tags(&query.tags)?;
+        let mut select = Self::default();
         match tags.as_slice() {
-            [] => select.arm(query, &[], &excluded, after),
-            all if query.all_tags => select.arm(query, all, &excluded, after),
+            [] => select.arm(asked, &[], after.as_ref()),
+            all if query.all_tags => select.arm(asked, all, after.as_ref()),
             // One walk of an index for each tag; SQLite merges them and drops what comes twice.
             any => {
                 for (index, tag) in any.iter().enumerate() {
                     if index > 0 {
                         select.sql.push_str(" UNION ");
                     }
-                    select.arm(query, std::slice::from_ref(tag), &excluded, after);
+                    select.arm(asked, std::slice::from_ref(tag), after.as_ref());
                 }
             }
         }
-        select.sql.push_str(if query.descending {
-            " ORDER BY 1 DESC, 2 DESC"
-        } else {
-            " ORDER BY 1, 2"
-        });
+        select.sort(query);
         Ok(select)
     }
 
     /// Notes that carry all of `tags`.
-    fn arm(&mut self, query: &Query, tags: &[String], excluded: &[String], after: Option<Position>) {
+    fn arm(&mut self, asked: &Asked<'_>, tags: &[String], after: Option<&Position>) {
+        let query = asked.query;
         let by_path = query.path.is_some() || query.path_prefix.is_some();
-        let (time, seq, agent) = match tags {
-            [] => ("n.created_at", "n.seq", "n.agent"),
-            _ => ("t.created_at", "t.note", "t.agent"),
-        };
-        self.sql.push_str(&format!("SELECT {time}, {seq} FROM "));
+        let columns = if tags.is_empty() { NOTES } else { TAGS };
+        let Columns { seq, created_at, .. } = columns;
+        self.sql.push_str(&format!("SELECT {created_at}, {seq} FROM "));
         match tags {
             [] => self.sql.push_str("notes n WHERE true"),
             [_, ..] if by_path => self
@@ -163,12 +215,37 @@ impl Select {
                 );
             }
         }
-        for tag in excluded {
+        self.conditions(asked, &columns, &[]);
+        if let Some(Position { key, seq: last }) = after {
+            self.and(
+                &format!("({created_at}, {seq}) {} (?, ?)", beyond(query)),
+                [key.clone(), Value::from(*last)],
+            );
+        }
+    }
+
+    /// Everything but the tags that are asked for, which are in `tags` unless the statement begins with them.
+    fn conditions(&mut self, asked: &Asked<'_>, columns: &Columns, tags: &[Narrow]) {
+        let query = asked.query;
+        let Columns { seq, created_at, agent } = columns;
+        for tag in &asked.excluded {
             let condition = format!("NOT EXISTS (SELECT 1 FROM note_tags x WHERE x.note = {seq} AND x.tag = ?)");
             self.and(&condition, [text(tag)]);
         }
-        for (_, value) in query.metadata.iter().filter(|(key, _)| key == INDEXED) {
-            self.and(&format!("{agent} = ?"), [text(value)]);
+        if let Some(has) = query.has_tags.filter(|_| query.tags.is_empty()) {
+            let not = if has { "" } else { "NOT " };
+            let condition = format!("{not}EXISTS (SELECT 1 FROM note_tags x WHERE x.note = {seq})");
+            self.and(&condition, []);
+        }
+        for agents in asked.agents() {
+            match agents.as_slice() {
+                [one] => self.and(&format!("{agent} = ?"), [text(one)]),
+                several => {
+                    let condition = format!("{agent} IN ({})", super::fields::marks(several.len()));
+                    self.and(&condition, []);
+                    self.params.extend(several.iter().map(|one| text(one)));
+                }
+            }
         }
         if let Some(path) = &query.path {
             self.and("n.path = ? COLLATE NOCASE", [text(path)]);
@@ -176,13 +253,23 @@ impl Select {
         if let Some(prefix) = &query.path_prefix {
             self.path_prefix(prefix);
         }
-        if let Some(Position { created_at, seq: last }) = after {
-            let beyond = if query.descending { "<" } else { ">" };
-            self.and(
-                &format!("({time}, {seq}) {beyond} (?, ?)"),
-                [Value::from(created_at), Value::from(last)],
-            );
+        for (bound, operator) in [(query.created.from, ">="), (query.created.to, "<")] {
+            if let Some(time) = bound {
+                self.and(&format!("{created_at} {operator} ?"), [millis_up(time).into()]);
+            }
         }
+        for narrow in asked.narrows.iter().chain(tags) {
+            self.and(&narrow.condition(seq), []);
+            self.params.extend(narrow.params.iter().cloned());
+        }
+    }
+
+    fn sort(&mut self, query: &Query) {
+        self.sql.push_str(if query.descending {
+            " ORDER BY 1 DESC, 2 DESC"
+        } else {
+            " ORDER BY 1, 2"
+        });
     }
 
     /// The bounds let SQLite use the index; the last condition decides.
@@ -202,6 +289,23 @@ impl Select {
     }
 }
 
+/// The tags that are asked for, as conditions.
+fn tag_narrows(conn: &Connection, query: &Query) -> Result<Vec<Narrow>, Fault> {
+    let tags = bare_tags(&query.tags)?;
+    if tags.is_empty() {
+        Ok(Vec::new())
+    } else if query.all_tags {
+        let each = tags.iter().map(|tag| Narrow::tags(conn, std::slice::from_ref(tag)));
+        each.collect()
+    } else {
+        Ok(vec![Narrow::tags(conn, &tags)?])
+    }
+}
+
+fn beyond(query: &Query) -> &'static str {
+    if query.descending { "<" } else { ">" }
+}
+
 fn text(value: &str) -> Value {
     Value::from(value.to_owned())
 }
@@ -219,25 +323,6 @@ fn end_of_range(prefix: &str) -> Option<String> {
     None
 }
 
-fn bare_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {
-    let mut bare: Vec<String> = Vec::with_capacity(tags.len());
-    for tag in tags.iter().map(|tag| rules::bare(tag)) {
-        if tag.is_empty() {
-            return Err(VaultError::Invalid("a tag of the query is blank".into()));
-        }
-        if !bare.iter().any(|known| known == tag) {
-            bare.push(tag.to_owned());
-        }
-    }
-    if bare.len() > TAGS {
-        return Err(VaultError::Invalid(format!(
-            "a query can name {TAGS} tags, this one names {}",
-            bare.len()
-        )));
-    }
-    Ok(bare)
-}
-
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
@@ -247,9 +332,15 @@ mod tests {
 
     /// What SQLite says it will do, one step a line.
     fn plan(query: &Query) -> Vec<String> {
+        plan_in("", query)
+    }
+
+    fn plan_in(filled_by: &str, query: &Query) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let conn = schema::open_writer(&dir.path().join("v.db")).unwrap();
-        let select = Select::new(query).unwrap();
+        conn.execute_batch(filled_by).unwrap();
+        let asked = Asked::new(&conn, query).unwrap();
+        let select = Select::all(&conn, &asked).unwrap().remove(0);
         let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", select.sql)).unwrap();
         let rows = statement
             .query_map(params_from_iter(select.params), |row| row.get(3))
@@ -316,6 +407,75 @@ mod tests {
         );
     }
 
+    fn ordered(order: OrderBy, tags: &[&str]) -> Query {
+        Query {
+            order_by: Some(order),
+            ..tagged(tags)
+        }
+    }
+
+    #[test]
+    fn other_orders_walk_an_index_when_there_are_many_notes() {
+        // More than are gathered and sorted.
+        let many = "CREATE TEMP TABLE numbers AS WITH RECURSIVE n (value) AS (VALUES (1) UNION ALL SELECT value + 1 FROM n \
+                    LIMIT 1100) SELECT value FROM n; \
+                    INSERT INTO notes (id, created_at, updated_at, tags, metadata, content) \
+                    SELECT value, 1, 1, '[]', '{}', '' FROM numbers; \
+                    INSERT INTO note_tags (tag, created_at, note) SELECT 'x', 1, seq FROM notes; \
+                    INSERT INTO indexed_fields VALUES ('f'); \
+                    INSERT INTO note_fields SELECT 'f', seq, seq FROM notes;";
+        let by_note = "SEARCH x EXISTS USING COVERING INDEX note_tags_by_note (note=? AND tag=?)";
+        for (query, expected) in [
+            (
+                ordered(OrderBy::UpdatedAt, &[]),
+                vec!["SCAN n USING COVERING INDEX notes_by_update"],
+            ),
+            (
+                ordered(OrderBy::UpdatedAt, &["x"]),
+                vec!["SCAN n USING COVERING INDEX notes_by_update", by_note],
+            ),
+            (
+                ordered(OrderBy::Path, &["x"]),
+                vec![
+                    "SEARCH n USING COVERING INDEX sqlite_autoindex_notes_2 (path>?)",
+                    by_note,
+                ],
+            ),
+            (
+                ordered(OrderBy::Field("f".into()), &["x"]),
+                vec![
+                    "SEARCH f USING PRIMARY KEY (field=?)",
+                    "SEARCH n USING INTEGER PRIMARY KEY (rowid=?)",
+                    by_note,
+                ],
+            ),
+        ] {
+            assert_eq!(plan_in(many, &query), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn what_changed_lately_is_gathered_and_sorted() {
+        let updated = Span {
+            from: Some(jiff::Timestamp::UNIX_EPOCH),
+            to: None,
+        };
+        for query in [
+            Query {
+                updated,
+                ..tagged(&["x"])
+            },
+            Query {
+                updated,
+                ..ordered(OrderBy::UpdatedAt, &["x"])
+            },
+        ] {
+            let steps = plan(&query);
+            let gathered = "SEARCH u USING COVERING INDEX notes_by_update (updated_at>?)";
+            assert!(steps.iter().any(|step| step == gathered), "{steps:#?}");
+        }
+    }
+
     #[test]
     fn a_path_prefix_searches_the_index_of_paths() {
         let steps = plan(&Query {
@@ -323,19 +483,6 @@ mod tests {
             ..Query::default()
         });
         assert_eq!(steps[0], "SEARCH n USING INDEX notes_by_path (path>? AND path<?)");
-    }
-
-    #[test]
-    fn cursors_are_read_back_and_keep_their_direction() {
-        let position = Position { created_at: -5, seq: 7 };
-        assert_eq!(position.cursor(true), "d-5.7");
-        assert_eq!(Position::parse("d-5.7", true).unwrap(), position);
-        for wrong in ["a-5.7", "", "d", "d1", "d1.", "dx.1", "d1.2.3", "é"] {
-            assert!(
-                matches!(Position::parse(wrong, true), Err(VaultError::Invalid(_))),
-                "{wrong:?}"
-            );
-        }
     }
 
     #[test]

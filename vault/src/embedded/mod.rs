@@ -4,13 +4,18 @@
 //! are given in the order of commits, because only one thread gives them.
 
 mod fault;
+mod fields;
 mod files;
+mod filling;
 mod listing;
 pub(crate) mod mirror;
+mod narrow;
+mod position;
 mod read;
 mod readers;
 pub(crate) mod rules;
 mod schema;
+mod search;
 mod write;
 mod writer;
 

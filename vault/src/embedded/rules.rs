@@ -180,7 +180,7 @@ pub(super) fn checked_path(path: &str) -> Result<Option<String>, VaultError> {
 }
 
 /// A metadata value as the text that [`crate::Query::metadata`] compares; `None` for null, arrays and objects.
-pub(super) fn comparable(value: &Value) -> Option<Cow<'_, str>> {
+pub(crate) fn comparable(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
         Value::Number(number) => Some(Cow::Owned(number.to_string())),

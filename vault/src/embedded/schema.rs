@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_notes.sql"),
     include_str!("migrations/0002_attachments.sql"),
     include_str!("migrations/0003_mirror.sql"),
+    include_str!("migrations/0004_search.sql"),
 ];
 
 /// How long a connection waits for another process that holds the file, a backup for instance.
@@ -187,6 +188,10 @@ mod tests {
             |row| row.get::<_, String>(0),
         );
         assert_eq!(found.unwrap(), "n0");
+        let searched = conn.query_row("SELECT rowid FROM notes_fts WHERE notes_fts MATCH 'x'", [], |row| {
+            row.get::<_, i64>(0)
+        });
+        assert_eq!(searched.unwrap(), 1);
     }
 
     #[test]
@@ -223,7 +228,7 @@ mod tests {
         let before = std::fs::read(&file).unwrap();
         let reason = refusal(&file);
         assert!(
-            reason.contains("schema version 99") && reason.contains("up to 2"),
+            reason.contains("schema version 99") && reason.contains(&format!("up to {}", MIGRATIONS.len())),
             "{reason}"
         );
         assert_eq!(std::fs::read(&file).unwrap(), before);

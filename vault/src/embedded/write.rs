@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::fault::Fault;
 use super::read::{self, Stored};
-use super::{files, rules};
+use super::{fields, files, rules, search};
 use crate::attachment::NewAttachment;
 use crate::note::{Note, NoteId};
 use crate::store::{ChangeKind, Key, NewNote, Patch, Precondition, VaultError};
@@ -58,6 +58,7 @@ pub(super) fn upsert(
 pub(super) fn delete(conn: &Connection, key: &Key, now: Timestamp) -> Result<(NoteId, Vec<String>), Fault> {
     let Stored { seq, note } = read::existing(conn, key)?;
     let doomed = files::doom_files_of(conn, seq, now, || {
+        search::remove(conn, seq)?;
         conn.prepare_cached("DELETE FROM notes WHERE seq = ?1")?
             .execute([seq])?;
         Ok(())
@@ -115,6 +116,8 @@ pub(super) fn insert_row(conn: &Connection, note: &Note) -> Result<i64, Fault> {
     ])?;
     let seq = conn.last_insert_rowid();
     index_tags(conn, seq, note)?;
+    fields::add(conn, seq, note)?;
+    search::add(conn, seq, &note.content)?;
     Ok(seq)
 }
 
@@ -137,6 +140,13 @@ pub(super) fn update_row(conn: &Connection, seq: i64, before: &Note, note: &Note
         conn.prepare_cached("DELETE FROM note_tags WHERE note = ?1")?
             .execute([seq])?;
         index_tags(conn, seq, note)?;
+    }
+    if row.metadata != old.metadata {
+        fields::replace(conn, seq, note)?;
+    }
+    if note.content != before.content {
+        search::remove(conn, seq)?;
+        search::add(conn, seq, &note.content)?;
     }
     Ok(())
 }

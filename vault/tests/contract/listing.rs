@@ -2,29 +2,30 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use pretty_assertions::assert_eq;
-use reveille_vault::{Key, NewNote, Note, Patch, Precondition, Query, Vault, VaultError};
+use reveille_vault::{Key, NewNote, Note, Patch, Precondition, Query, Span, Vault, VaultError};
 use serde_json::json;
 
 use super::{at_id, id, ids, metadata, ms, note, set};
 
-fn texts(values: &[&str]) -> Vec<String> {
+pub(super) fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|&value| value.to_owned()).collect()
 }
 
-fn tagged(tags: &[&str]) -> Query {
+pub(super) fn tagged(tags: &[&str]) -> Query {
     Query {
         tags: texts(tags),
         ..Query::default()
     }
 }
 
-async fn list(vault: &dyn Vault, query: &Query) -> Vec<Note> {
+pub(super) async fn list(vault: &dyn Vault, query: &Query) -> Vec<Note> {
     vault.query(query).await.unwrap().notes
 }
 
 /// 60 notes with every mixture of tags, agents and paths; several share an instant.
-async fn fill(vault: &dyn Vault) -> Vec<Note> {
+pub(super) async fn fill(vault: &dyn Vault) -> Vec<Note> {
     let new = (0..60_i64).map(|number| {
         let mut tags = Vec::new();
         for (every, tag) in [(2, "two"), (3, "three"), (5, "five")] {
@@ -53,8 +54,12 @@ async fn fill(vault: &dyn Vault) -> Vec<Note> {
     notes
 }
 
+fn within(span: Span, time: Timestamp) -> bool {
+    span.from.is_none_or(|from| time >= from) && span.to.is_none_or(|to| time < to)
+}
+
 /// What `query` means, by looking at every note. `notes` are in the order of insertion.
-fn scan<'a>(notes: &'a [Note], query: &Query) -> Vec<&'a Note> {
+pub(super) fn scan<'a>(notes: &'a [Note], query: &Query) -> Vec<&'a Note> {
     let text = |note: &Note, key: &str| match note.metadata.get(key) {
         Some(serde_json::Value::String(text)) => Some(text.clone()),
         Some(other) => Some(other.to_string()),
@@ -88,6 +93,12 @@ fn scan<'a>(notes: &'a [Note], query: &Query) -> Vec<&'a Note> {
                 .as_ref()
                 .is_none_or(|asked| path(note).is_some_and(|path| path.starts_with(&asked.to_ascii_lowercase())))
         })
+        .filter(|note| query.filters.iter().all(|filter| filter.matches(&note.metadata)))
+        .filter(|note| {
+            let has = query.has_tags.filter(|_| query.tags.is_empty());
+            has.is_none_or(|has| has != note.tags.is_empty())
+        })
+        .filter(|note| within(query.created, note.created_at) && within(query.updated, note.updated_at))
         .collect();
     found.sort_by_key(|note| note.created_at);
     if query.descending {
@@ -97,7 +108,7 @@ fn scan<'a>(notes: &'a [Note], query: &Query) -> Vec<&'a Note> {
     found.into_iter().skip(query.offset as usize).take(limit).collect()
 }
 
-fn combinations() -> Vec<Query> {
+pub(super) fn combinations() -> Vec<Query> {
     let tags: [&[&str]; 5] = [
         &[],
         &["two"],

@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod listing;
 pub(crate) mod notes;
 pub(crate) mod patches;
+pub(crate) mod queries;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -80,6 +81,16 @@ cases! {
         notes_of_one_instant_keep_their_order
         a_listing_follows_changes_of_its_keys
         a_bad_query_is_refused
+    }
+    queries {
+        operators_agree_with_a_plain_scan
+        times_and_untagged_notes_are_told_apart
+        every_order_is_kept_page_by_page
+        a_cursor_is_for_one_order_only
+        an_order_by_an_unknown_field_is_refused
+        words_are_found_in_bodies
+        a_search_follows_changes_of_the_body
+        a_search_has_pages
     }
     attachments {
         a_file_is_uploaded_and_read_back

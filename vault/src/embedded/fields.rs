@@ -1,0 +1,135 @@
+//! Metadata fields that listings can be ordered and narrowed by: an index of their values.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+
+use super::EmbeddedVault;
+use super::fault::Fault;
+use crate::note::{Metadata, Note};
+use crate::query::{Filter, Sortable, Test};
+use crate::store::VaultError;
+
+/// Most fields that can be indexed. Each costs every write a little.
+const FIELDS: usize = 64;
+
+impl EmbeddedVault {
+    /// Indexes these metadata fields, those of the notes that are there as well. What is indexed already stays so.
+    ///
+    /// # Errors
+    /// [`VaultError::Invalid`]: too many fields; [`VaultError::Unavailable`].
+    pub async fn index_fields(&self, names: Vec<String>) -> Result<(), VaultError> {
+        self.write(move |conn, _| {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            declare(conn, &names)
+        })
+        .await
+    }
+}
+
+/// Indexes these fields. Reads every note when one of them is new.
+pub(super) fn declare(conn: &Connection, names: &[&str]) -> Result<(), Fault> {
+    let mut new = Vec::new();
+    let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO indexed_fields (name) VALUES (?1)")?;
+    for name in names {
+        if insert.execute([name])? > 0 {
+            new.push((*name).to_owned());
+        }
+    }
+    if new.is_empty() {
+        return Ok(());
+    }
+    let count = declared(conn)?.len();
+    if count > FIELDS {
+        let message = format!("a vault can index {FIELDS} metadata fields, these would be {count}; none was added");
+        return Err(VaultError::Invalid(message).into());
+    }
+    let mut notes = conn.prepare("SELECT seq, metadata FROM notes")?;
+    let mut rows = notes.query([])?;
+    while let Some(row) = rows.next()? {
+        let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        let metadata = serde_json::from_str(text).map_err(|error| Fault::damaged("metadata object", error))?;
+        insert_values(conn, row.get(0)?, &metadata, &new)?;
+    }
+    Ok(())
+}
+
+/// Takes the index of a field away.
+#[expect(dead_code, reason = "for schemas that take a declaration back")]
+pub(super) fn forget(conn: &Connection, name: &str) -> Result<(), Fault> {
+    conn.prepare_cached("DELETE FROM indexed_fields WHERE name = ?1")?
+        .execute([name])?;
+    Ok(())
+}
+
+/// The indexed fields.
+pub(super) fn declared(conn: &Connection) -> Result<Vec<String>, Fault> {
+    let mut statement = conn.prepare_cached("SELECT name FROM indexed_fields")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
+/// Indexes a new note.
+pub(super) fn add(conn: &Connection, seq: i64, note: &Note) -> Result<(), Fault> {
+    if note.metadata.is_empty() {
+        return Ok(());
+    }
+    insert_values(conn, seq, &note.metadata, &declared(conn)?)
+}
+
+/// Indexes a note anew.
+pub(super) fn replace(conn: &Connection, seq: i64, note: &Note) -> Result<(), Fault> {
+    conn.prepare_cached("DELETE FROM note_fields WHERE note = ?1")?
+        .execute([seq])?;
+    add(conn, seq, note)
+}
+
+fn insert_values(conn: &Connection, seq: i64, metadata: &Metadata, fields: &[String]) -> Result<(), Fault> {
+    const SQL: &str = "INSERT INTO note_fields (field, value, note) VALUES (?1, ?2, ?3)";
+    for field in fields {
+        if let Some(value) = metadata.get(field).and_then(Sortable::of) {
+            conn.prepare_cached(SQL)?
+                .execute(params![field, sql_value(value), seq])?;
+        }
+    }
+    Ok(())
+}
+
+fn sql_value(value: Sortable) -> Value {
+    match value {
+        Sortable::Integer(integer) => integer.into(),
+        Sortable::Real(real) => real.into(),
+        Sortable::Text(text) => text.into(),
+    }
+}
+
+/// A condition on `f.value` that holds for all notes that match the filter, and what it compares with. It may hold for
+/// some more. `None`: the index cannot help, as with what is asked to be absent.
+pub(super) fn bounds(filter: &Filter) -> Option<(String, Vec<Value>)> {
+    let one = |operator: &str, value: &serde_json::Value| {
+        let value = Sortable::of(value)?;
+        // Order is among one kind only, and in SQLite every number comes before the first text.
+        let kind = match (&value, operator) {
+            (Sortable::Text(_), "<" | "<=") => " AND f.value >= ''",
+            (Sortable::Integer(_) | Sortable::Real(_), ">" | ">=") => " AND f.value < ''",
+            _ => "",
+        };
+        Some((format!("f.value {operator} ?{kind}"), vec![sql_value(value)]))
+    };
+    match filter.test() {
+        Test::Eq(value) => one("=", value),
+        Test::Gt(value) => one(">", value),
+        Test::Gte(value) => one(">=", value),
+        Test::Lt(value) => one("<", value),
+        Test::Lte(value) => one("<=", value),
+        Test::In(values) if values.len() <= FIELDS => {
+            let values: Option<Vec<_>> = values.iter().map(|value| Sortable::of(value).map(sql_value)).collect();
+            values.map(|values| (format!("f.value IN ({})", marks(values.len())), values))
+        }
+        Test::In(_) | Test::Ne(_) | Test::NotIn(_) | Test::Exists(_) => None,
+    }
+}
+
+/// `?,?,?`
+pub(super) fn marks(count: usize) -> String {
+    vec!["?"; count].join(",")
+}
