@@ -127,6 +127,12 @@ pub trait Files: Send + Sync {
     /// [`VaultError::NotFound`], [`VaultError::Unavailable`].
     async fn attachments(&self, note: &Key) -> Result<Vec<Attachment>, VaultError>;
 
+    /// The notes that a stored file is attached to, each once; none when there is no such file.
+    ///
+    /// # Errors
+    /// [`VaultError::Unsupported`] where that cannot be known, [`VaultError::Unavailable`].
+    async fn notes_of(&self, path: &str) -> Result<Vec<NoteId>, VaultError>;
+
     /// Attaches a stored file to a note.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod attachment;
 pub mod embedded;
 pub mod note;
 pub mod query;
+mod scope;
 mod store;
 
 pub use attachment::{
@@ -16,6 +17,7 @@ pub use attachment::{
 pub use embedded::EmbeddedVault;
 pub use note::{Metadata, Note, NoteId};
 pub use query::{FieldSpan, Filter, OrderBy, Span, Test};
+pub use scope::TagScope;
 pub use store::{
     Capabilities, Change, ChangeKind, ContentChange, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query,
     Vault, VaultError, VaultState,

@@ -9,6 +9,7 @@ use crate::attachment::{Files, NewAttachment};
 use crate::embedded::rules;
 use crate::note::{Metadata, Note, NoteId};
 use crate::query::{FieldSpan, Filter, OrderBy, Span};
+use crate::scope::TagScope;
 
 /// Position in a vault's change log. Starts at 0; grows by one or more with each change; never reused.
 pub type Cursor = u64;
@@ -162,6 +163,8 @@ pub struct Query {
     pub offset: u32,
     /// Continue after this cursor of an earlier [`Page`].
     pub after: Option<String>,
+    /// Only notes that this scope sees, whatever else is asked for. `None`: no bounds.
+    pub scope: Option<TagScope>,
 }
 
 /// A part of a listing.
@@ -261,6 +264,12 @@ pub enum VaultError {
     /// Who asks may not do that.
     #[error("{0}")]
     Forbidden(String),
+    /// Who asks is let in for some tags only, and the note would have none of them.
+    #[error("the note would carry none of the tags {tags:?} that this is limited to; nothing was written")]
+    OutsideScope {
+        /// The tags.
+        tags: Vec<String>,
+    },
     /// This kind of vault, or the version of the peer behind it, cannot do that. See [`Vault::capabilities`].
     #[error("the vault {vault:?} cannot {what}")]
     Unsupported {

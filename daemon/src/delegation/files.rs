@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use reveille_vault::{Attachment, Files, Key, NewAttachment, NewFile, OpenFile, Upload, VaultError};
+use reveille_vault::{Attachment, Files, Key, NewAttachment, NewFile, NoteId, OpenFile, Upload, VaultError};
 
 use super::MarkingVault;
 
@@ -26,6 +26,10 @@ impl Files for MarkingVault {
 
     async fn attachments(&self, note: &Key) -> Result<Vec<Attachment>, VaultError> {
         self.inner.files().attachments(note).await
+    }
+
+    async fn notes_of(&self, path: &str) -> Result<Vec<NoteId>, VaultError> {
+        self.inner.files().notes_of(path).await
     }
 
     async fn attach(&self, _: &Key, _: NewAttachment) -> Result<Attachment, VaultError> {

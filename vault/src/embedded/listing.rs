@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::filling::{Check, Filling};
 use super::narrow::{Asked, INDEXED, Narrow, bare_tags, millis_up};
 use super::position::{Position, order};
-use super::search;
+use super::{scope, search};
 use crate::query::{OrderBy, Span};
 use crate::store::{Page, Query};
 
@@ -252,6 +252,10 @@ impl Select {
         }
         if let Some(prefix) = &query.path_prefix {
             self.path_prefix(prefix);
+        }
+        if let Some(scope) = &query.scope {
+            let (condition, params) = scope::condition(seq, scope);
+            self.and(&condition, params);
         }
         for (bound, operator) in [(query.created.from, ">="), (query.created.to, "<")] {
             if let Some(time) = bound {

@@ -15,6 +15,7 @@ mod read;
 mod readers;
 pub(crate) mod rules;
 mod schema;
+mod scope;
 mod search;
 mod write;
 mod writer;

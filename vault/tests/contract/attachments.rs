@@ -240,3 +240,22 @@ pub(crate) async fn an_attachment_is_no_change_of_its_note(vault: Arc<dyn Vault>
         .await
         .unwrap();
 }
+
+pub(crate) async fn the_notes_of_a_file_are_told(vault: Arc<dyn Vault>) {
+    let file = upload(&*vault, "a.txt", b"a").await.path;
+    let notes_of = async |path: &str| {
+        let notes = vault.files().notes_of(path).await.unwrap();
+        notes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(notes_of(&file).await, Vec::<String>::new());
+    assert_eq!(notes_of("nothing").await, Vec::<String>::new());
+    for text in ["one", "two"] {
+        vault.create(note(text)).await.unwrap();
+        attach(&*vault, text, &file).await;
+    }
+    // Twice on one note is one note.
+    attach(&*vault, "one", &file).await;
+    assert_eq!(notes_of(&file).await, ["one", "two"]);
+    vault.delete(&at_id("one")).await.unwrap();
+    assert_eq!(notes_of(&file).await, ["two"]);
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
-use reveille_vault::{Key, NewNote, Note, Patch, Precondition, Query, Span, Vault, VaultError};
+use reveille_vault::{Key, NewNote, Note, Patch, Precondition, Query, Span, TagScope, Vault, VaultError};
 use serde_json::json;
 
 use super::{at_id, id, ids, metadata, ms, note, set};
@@ -465,4 +465,62 @@ pub(crate) async fn a_bad_query_is_refused(vault: Arc<dyn Vault>) {
         let outcome = vault.query(&query).await;
         assert!(matches!(outcome, Err(VaultError::Invalid(_))), "{query:?}: {outcome:?}");
     }
+}
+
+pub(crate) async fn a_scope_bounds_every_listing_before_its_limit(vault: Arc<dyn Vault>) {
+    let mut notes = fill(&*vault).await;
+    for (number, tag) in ["three/deep", "threes", "five/deep", "up/three"]
+        .into_iter()
+        .enumerate()
+    {
+        let new = NewNote {
+            tags: texts(&[tag]),
+            created_at: Some(ms(5)),
+            ..note(&format!("x{number}"))
+        };
+        notes.push(vault.create(new).await.unwrap());
+    }
+    let scope = |roots: &[&str], below: &[&str]| TagScope {
+        roots: texts(roots),
+        below: texts(below),
+    };
+    let wide = scope(&["three"], &["five"]);
+    for scope in [
+        wide.clone(),
+        scope(&["five"], &[]),
+        scope(&["absent"], &[]),
+        scope(&[], &[]),
+    ] {
+        let seen: Vec<Note> = notes.iter().filter(|note| scope.sees(note)).cloned().collect();
+        // Every fifth: each kind of filter meets each other one all the same.
+        for query in combinations().into_iter().step_by(5) {
+            let query = Query {
+                scope: Some(scope.clone()),
+                ..query
+            };
+            let expected: Vec<Note> = scan(&seen, &query).into_iter().cloned().collect();
+            assert_eq!(ids(&list(&*vault, &query).await), ids(&expected), "{query:?}");
+        }
+    }
+    let all: Vec<Note> = notes.iter().filter(|note| wide.sees(note)).cloned().collect();
+    let mut paged = Vec::new();
+    let mut query = Query {
+        scope: Some(wide),
+        limit: Some(4),
+        ..Query::default()
+    };
+    loop {
+        let page = vault.query(&query).await.unwrap();
+        paged.extend(page.notes.iter().map(|note| note.id.to_string()));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+        assert_eq!(page.notes.len(), 4, "a page that is not the last one is full");
+    }
+    let expected = scan(&all, &Query::default());
+    assert_eq!(
+        paged,
+        expected.iter().map(|note| note.id.to_string()).collect::<Vec<_>>()
+    );
 }

@@ -81,6 +81,7 @@ cases! {
         notes_of_one_instant_keep_their_order
         a_listing_follows_changes_of_its_keys
         a_bad_query_is_refused
+        a_scope_bounds_every_listing_before_its_limit
     }
     queries {
         operators_agree_with_a_plain_scan
@@ -96,6 +97,7 @@ cases! {
         a_file_is_uploaded_and_read_back
         a_path_is_only_ever_a_name
         attachments_are_listed_in_order
+        the_notes_of_a_file_are_told
         a_note_comes_with_its_attachments_or_not_at_all
         what_cannot_be_attached_is_refused
         a_file_goes_with_the_last_of_its_attachments

@@ -119,6 +119,7 @@ impl Parameters {
                 .number("offset")
                 .map_or(0, |offset| u32::try_from(offset.max(0)).unwrap_or(u32::MAX)),
             after: self.first("cursor").map(str::to_owned),
+            scope: None,
         }
     }
 

@@ -25,6 +25,7 @@ use crate::attachment::{
     Attachment, Files, NewAttachment, NewFile, OpenFile, StoredFile, UNKNOWN_TYPE, Upload, file_name, media_type,
     storage_path,
 };
+use crate::note::NoteId;
 use crate::store::{Key, VaultError};
 
 /// Rows that one transaction of a sweep touches, so that other writers are not held up.
@@ -84,6 +85,11 @@ impl Files for EmbeddedVault {
         self.readers
             .run(move |conn| rows::of_note(conn, &read::existing(conn, &key)?))
             .await
+    }
+
+    async fn notes_of(&self, path: &str) -> Result<Vec<NoteId>, VaultError> {
+        let path = path.to_owned();
+        self.readers.run(move |conn| rows::notes_of(conn, &path)).await
     }
 
     async fn attach(&self, note: &Key, attachment: NewAttachment) -> Result<Attachment, VaultError> {

@@ -77,6 +77,16 @@ pub(super) fn of_note(conn: &Connection, found: &Stored) -> Result<Vec<Attachmen
     Ok(attachments)
 }
 
+/// The notes that have a file, in the order in which they were written.
+pub(super) fn notes_of(conn: &Connection, path: &str) -> Result<Vec<NoteId>, Fault> {
+    const SQL: &str = "SELECT DISTINCT n.seq, n.id FROM files f JOIN attachments a ON a.file = f.seq \
+                       JOIN notes n ON n.seq = a.note WHERE f.path = ?1 ORDER BY n.seq";
+    let mut statement = conn.prepare_cached(SQL)?;
+    let ids = statement.query_map([path], |row| row.get::<_, String>(1))?;
+    ids.map(|id| NoteId::new(id?).map_err(|error| Fault::damaged("note id", error)))
+        .collect()
+}
+
 fn size(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
     let size: i64 = row.get(column)?;
     u64::try_from(size).map_err(|error| Fault::damaged("size of a file", error))
