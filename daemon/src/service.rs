@@ -33,6 +33,7 @@ use crate::pauses::Pauses;
 use crate::registry::Registry;
 use crate::retention::Retention;
 use crate::state_dir::{DaemonFile, StateDir};
+use crate::tokens::Tokens;
 use crate::vaults::Vaults;
 use crate::worker::{Context, Workers};
 
@@ -141,15 +142,18 @@ impl Options {
                 .push(feed.with_context(|| format!("the definitions of the vault {:?} cannot be read", vault.name()))?);
         }
         let url = format!("http://{address}");
+        let tokens = Tokens::open(&state.path().join("tokens.db"))?;
         let auth = Auth::new(
             state.token(),
             address,
             config.auth.session.0,
             config.server.hosts.clone(),
             passes,
+            tokens.clone(),
         );
         let api = Api {
             auth,
+            tokens,
             vaults,
             queue: Arc::clone(&queue),
             registry,
@@ -271,6 +275,7 @@ impl Service {
             wait: self.config.limits.agent_wait.0,
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
+        self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
         let result = work.run(self.outbox, self.feeds, retention, stop, hurry).await;
         self.closing.cancel();
         connections.close();

@@ -13,6 +13,7 @@ mod send;
 mod serve;
 mod show;
 mod thread;
+mod token;
 mod turn;
 mod undelivered;
 mod watch;
@@ -167,6 +168,12 @@ enum Command {
         after_help = "Example: reveille note put Agents/scribe --tag agent/definition --meta name=scribe 'You keep the minutes.'"
     )]
     Note(note::Note),
+    /// Tokens for a vault: make, list, revoke
+    #[command(
+        subcommand,
+        after_help = "Example: reveille token create --read --label laptop --expires 30d"
+    )]
+    Token(token::Token),
     /// Check everything that the daemon needs, and say how to mend it
     #[command(after_help = "Example: reveille doctor --json")]
     Doctor(doctor::Doctor),
@@ -216,6 +223,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Turn(turn) => turn.run(&global.client()?).await,
         Command::Undelivered(undelivered) => undelivered.run(&global.client()?).await,
         Command::Note(note) => note.run(&global.client()?).await,
+        Command::Token(token) => token.run(&global.client()?).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Open => {
             let link = global

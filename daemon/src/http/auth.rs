@@ -1,16 +1,16 @@
 //! Who may ask. One admin token from the state directory; browsers sign in once by a link and then carry a cookie; a turn
-//! has a token of its own while it runs.
+//! has a token of its own while it runs; named tokens reach as far as their scopes.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -18,13 +18,20 @@ use tokio::time::Instant;
 
 use super::caller::{Caller, check_turn};
 use super::error::ApiError;
+use super::grants::check_grant;
+use super::refusal::Refusal;
+use super::wrong::Wrong;
 use crate::delegation::Passes;
 use crate::state_dir::secret;
+use crate::tokens::{Checked, Tokens};
 
 /// How long a sign-in link works.
 const LINK_LIFE: Duration = Duration::from_secs(10 * 60);
 /// Open sign-in links at once; the oldest goes first.
 const LINKS_MAX: usize = 32;
+
+/// Where clients of the notes API may have their token too.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 type Digest = [u8; 32];
 
@@ -47,11 +54,20 @@ struct Inner {
     /// Digest of a code and the end of its life.
     links: Mutex<HashMap<Digest, Instant>>,
     passes: Passes,
+    tokens: Tokens,
+    wrong: Wrong,
 }
 
 impl Auth {
-    /// For one admin token. Cookies are not kept apart by port, so their name carries it.
-    pub(crate) fn new(token: &str, bound: SocketAddr, session: Duration, hosts: Vec<String>, passes: Passes) -> Self {
+    /// For one admin token, and those that others keep. Cookies are not kept apart by port, so their name carries it.
+    pub(crate) fn new(
+        token: &str,
+        bound: SocketAddr,
+        session: Duration,
+        hosts: Vec<String>,
+        passes: Passes,
+        tokens: Tokens,
+    ) -> Self {
         let inner = Inner {
             token: digest(token),
             key: digest(&format!("reveille cookie key\n{token}")),
@@ -60,6 +76,8 @@ impl Auth {
             hosts,
             links: Mutex::default(),
             passes,
+            tokens,
+            wrong: Wrong::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -118,7 +136,11 @@ impl Auth {
     }
 
     fn holds_token(&self, headers: &HeaderMap) -> bool {
-        bearer(headers).is_some_and(|token| bool::from(digest(token).ct_eq(&self.inner.token)))
+        credential(headers).is_some_and(|token| self.is_admin(token))
+    }
+
+    fn is_admin(&self, token: &str) -> bool {
+        bool::from(digest(token).ct_eq(&self.inner.token))
     }
 
     fn holds_cookie(&self, headers: &HeaderMap) -> bool {
@@ -159,11 +181,14 @@ impl Auth {
     }
 }
 
-/// The token that a request carries.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?; // silent-ok: no text, so no token of ours
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// The token that a request carries: as a bearer, or else as clients of the notes API send it.
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim); // silent-ok: no text, so no token of ours
+    let bearer = text(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    bearer.or_else(|| text(API_KEY)).filter(|token| !token.is_empty())
 }
 
 /// Whether a browser sent the request from a page of ours. Only browsers send cookies, and all of them say where from.
@@ -194,48 +219,89 @@ pub(crate) async fn check_host(State(auth): State<Auth>, request: Request, next:
     .into_response()
 }
 
-/// Lets a request pass that carries the admin token, the cookie of a browser that signed in, or the token of a turn that
-/// runs; that one only as far as a turn may go. The handlers find the [`Caller`] in the request.
+/// Lets a request pass that carries the admin token, a named token, the cookie of a browser that signed in, or the token of a
+/// turn that runs; those but the first and the cookie only as far as they reach. The handlers find the [`Caller`] in the
+/// request.
 pub(crate) async fn check_caller(State(auth): State<Auth>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     match auth.admit(request).await {
         Ok(request) => next.run(request).await,
-        Err(refusal) => {
-            let unknown = refusal.status == StatusCode::UNAUTHORIZED;
-            let mut refusal = refusal.into_response();
-            if unknown {
-                let bearer = http::HeaderValue::from_static("Bearer");
-                refusal.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
-            }
-            refusal
-        }
+        Err(refusal) => refusal.answer(&path),
     }
 }
 
 impl Auth {
-    async fn admit(&self, mut request: Request) -> Result<Request, ApiError> {
+    async fn admit(&self, request: Request) -> Result<Request, Refusal> {
+        let caller = self.identify(&request)?;
+        let mut request = match &caller {
+            Caller::Operator => request,
+            Caller::Turn(origin) => check_turn(origin, request).await?,
+            Caller::Token(grant) => check_grant(grant, request).await?,
+        };
+        request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+
+    /// Who sent a request. A token that it shows decides, also when there is a cookie beside it.
+    ///
+    /// # Errors
+    /// Nobody who is let in.
+    pub(crate) fn identify(&self, request: &Request) -> Result<Caller, Refusal> {
         let headers = request.headers();
-        if self.holds_token(headers) {
-            request.extensions_mut().insert(Caller::Operator);
-            return Ok(request);
-        }
-        if let Some(token) = bearer(headers).filter(|token| Passes::is_one(token)) {
-            let origin = self.inner.passes.check(token).ok_or_else(turn_is_over)?;
-            let mut request = check_turn(&origin, request).await?;
-            request.extensions_mut().insert(Caller::Turn(origin));
-            return Ok(request);
+        if let Some(token) = credential(headers) {
+            return self.holder(token).map_err(|refusal| match refusal {
+                // Somebody was given that one.
+                Refusal::Expired => Refusal::Expired,
+                refusal => match self.inner.wrong.count(peer(request)) {
+                    Some(wait) => Refusal::TooMany { wait },
+                    None => refusal,
+                },
+            });
         }
         if !self.holds_cookie(headers) {
-            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "This needs the admin token or a signed-in browser.")
-                .then("Run `reveille open` for a sign-in link; programs send `Authorization: Bearer` with the token from the state directory."));
+            return Err(if has_key(request.uri()) {
+                Refusal::KeyInUrl
+            } else {
+                Refusal::Nobody
+            });
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         if reads || same_origin(headers) {
-            request.extensions_mut().insert(Caller::Operator);
-            return Ok(request);
+            return Ok(Caller::Operator);
         }
         let message = "The request came from another site.";
-        Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", message))
+        Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", message).into())
     }
+
+    fn holder(&self, token: &str) -> Result<Caller, Refusal> {
+        if Passes::is_one(token) {
+            let origin = self.inner.passes.check(token).ok_or_else(turn_is_over)?;
+            return Ok(Caller::Turn(origin));
+        }
+        if Tokens::is_one(token) {
+            return match self.inner.tokens.check(token) {
+                Checked::Valid(grant) => Ok(Caller::Token(grant)),
+                Checked::Expired => Err(Refusal::Expired),
+                Checked::Unknown => Err(Refusal::Wrong),
+            };
+        }
+        if self.is_admin(token) {
+            return Ok(Caller::Operator);
+        }
+        Err(Refusal::Wrong)
+    }
+}
+
+/// Where a request came from. Without that knowledge all of them count together.
+fn peer(request: &Request) -> IpAddr {
+    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    connection.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| peer.ip())
+}
+
+/// Whether somebody put a key into the URL, as other daemons allow.
+fn has_key(uri: &Uri) -> bool {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    url::form_urlencoded::parse(query).any(|(name, value)| name == "key" && !value.is_empty())
 }
 
 fn turn_is_over() -> ApiError {
@@ -258,7 +324,13 @@ mod tests {
             Duration::from_secs(60),
             vec!["box.lan".into()],
             passes(),
+            tokens(),
         )
+    }
+
+    fn tokens() -> Tokens {
+        let dir = tempfile::tempdir().unwrap();
+        Tokens::open(&dir.path().join("tokens.db")).unwrap()
     }
 
     fn passes() -> Passes {
@@ -288,6 +360,7 @@ mod tests {
             Duration::from_secs(60),
             vec![],
             passes(),
+            tokens(),
         );
         assert!(!elsewhere.holds_cookie(&headers(&[("cookie", pair)])));
     }

@@ -6,7 +6,9 @@ use axum::extract::{FromRequestParts as _, MatchedPath, RawPathParams, Request};
 use http::{Method, StatusCode};
 
 use super::error::ApiError;
+use super::grants;
 use crate::delegation::Origin;
+use crate::tokens::Grant;
 
 /// Who sent a request that was let in.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub(crate) enum Caller {
     Operator,
     /// An agent, while its turn runs.
     Turn(Arc<Origin>),
+    /// Who holds a named token.
+    Token(Arc<Grant>),
 }
 
 impl Caller {
@@ -24,6 +28,7 @@ impl Caller {
         match self {
             Self::Operator => true,
             Self::Turn(origin) => may(origin, method, route, |name| (name == "name").then_some(vault)),
+            Self::Token(grant) => grants::may(grant, method, route, vault),
         }
     }
 }

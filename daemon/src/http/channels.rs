@@ -118,6 +118,8 @@ pub(super) async fn deliver(
         }
         Caller::Turn(origin) if origin.is_exhausted() => return Err(too_deep()),
         Caller::Turn(origin) => (origin.sender(), Some(origin.link())),
+        // Whoever holds it does not pass for somebody else.
+        Caller::Token(grant) => (format!("token:{}", grant.id), None),
     };
     let incoming = Incoming {
         agent: channel,

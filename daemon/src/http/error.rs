@@ -100,6 +100,7 @@ impl From<VaultError> for ApiError {
             VaultError::PathTaken { .. } => (StatusCode::CONFLICT, "path_conflict"),
             VaultError::IdTaken { .. } => (StatusCode::CONFLICT, "id_conflict"),
             VaultError::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            VaultError::OutsideScope { .. } => (StatusCode::FORBIDDEN, "tag_scope_violation"),
             VaultError::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
             VaultError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable"),
             _ => (StatusCode::BAD_REQUEST, "invalid_note"),

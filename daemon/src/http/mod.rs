@@ -6,18 +6,23 @@ mod auth;
 mod caller;
 mod channels;
 mod client;
+mod cors;
 mod error;
 mod events;
+mod grants;
 mod health;
 mod line;
 mod page;
 mod pauses;
+mod refusal;
 mod resend;
 mod serve;
 pub(crate) mod session;
 mod turns;
 mod undelivered;
 mod vault_api;
+mod vaults;
+mod wrong;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +46,7 @@ use crate::inbox::Inbox;
 use crate::live::Hub;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
+use crate::tokens::Tokens;
 use crate::vaults::Vaults;
 use crate::worker::Workers;
 
@@ -48,6 +54,7 @@ use crate::worker::Workers;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) auth: Auth,
+    pub(crate) tokens: Tokens,
     pub(crate) vaults: Vaults,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) registry: Registry,
@@ -109,10 +116,16 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/undelivered", get(undelivered::list))
         .route("/api/undelivered/retry", post(undelivered::retry))
         .route("/api/session", get(session::show).delete(session::sign_out))
+        .route("/vaults", get(vaults::show))
+        .route("/vaults/list", get(vaults::list))
         .route("/vault/{name}/mcp", any(vault_api::mcp))
         .with_state(api.clone())
         .method_not_allowed_fallback(wrong_method)
-        .merge(vault_api::router(Arc::clone(api.vaults.by_name()), api.max_attachment))
+        .merge(vault_api::router(
+            Arc::clone(api.vaults.by_name()),
+            &api.tokens,
+            api.max_attachment,
+        ))
         .route_layer(from_fn(client::finish))
         .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller));
     let max_body = api.max_body;
@@ -120,6 +133,7 @@ pub(crate) fn router(api: Api) -> Router {
     let auth = api.auth.clone();
     let open = Router::new()
         .route("/api/session", post(session::sign_in))
+        .route("/auth/status", get(vaults::status))
         .route("/health", get(health::health))
         .route("/", get(page::index))
         .route("/favicon.svg", get(page::asset))
@@ -131,6 +145,7 @@ pub(crate) fn router(api: Api) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
+        .layer(from_fn(cors::share_vaults))
         .layer(from_fn_with_state(auth, auth::check_host))
         .layer(from_fn_with_state(arrival, client::drain))
 }

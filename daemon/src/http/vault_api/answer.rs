@@ -132,6 +132,11 @@ pub(super) enum Failure {
         field: Option<String>,
         message: String,
     },
+    /// As the routes of tokens say it; `more` stands beside the message.
+    BadRequest {
+        message: String,
+        more: Value,
+    },
     TooLarge,
     Unsupported {
         parameter: String,
@@ -212,6 +217,13 @@ impl Failure {
                 if let Some(field) = field {
                     body["field"] = field.into();
                 }
+                (StatusCode::BAD_REQUEST, body)
+            }
+            Self::BadRequest { message, more } => {
+                let mut body = more;
+                body["error"] = "Bad Request".into();
+                body["error_type"] = "bad_request".into();
+                body["message"] = message.into();
                 (StatusCode::BAD_REQUEST, body)
             }
             Self::TooLarge => (
@@ -322,6 +334,13 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
         }
         VaultError::Invalid(_) => Failure::Invalid { field: None, message }.parts(),
         VaultError::Forbidden(_) => vault_failure(StatusCode::FORBIDDEN, "forbidden", message, json!({})),
+        VaultError::OutsideScope { tags } => {
+            let mut body = json!({ "scoped_tags": tags });
+            body["error"] = "Forbidden".into();
+            body["error_type"] = "tag_scope_violation".into();
+            body["message"] = message.into();
+            (StatusCode::FORBIDDEN, body)
+        }
         VaultError::Unsupported { .. } => vault_failure(
             StatusCode::NOT_IMPLEMENTED,
             "unsupported",

@@ -250,7 +250,7 @@ fn edit(value: Value) -> Result<ContentChange, Failure> {
 }
 
 /// A JSON object of the body. Null counts as absent; keys that nobody takes are ignored.
-struct Object {
+pub(super) struct Object {
     fields: Map<String, Value>,
     /// Where it stands in the body; empty for the body itself.
     place: String,
@@ -278,6 +278,14 @@ impl Object {
         Self::of(value, String::new())
     }
 
+    /// The same, where no body asks for nothing special.
+    pub(super) fn parse_or_empty(body: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
+        if body.as_ref().is_ok_and(|body| body.trim_ascii().is_empty()) {
+            return Self::of(Value::Object(Map::new()), String::new());
+        }
+        Self::parse(body)
+    }
+
     fn of(value: Value, place: String) -> Result<Self, Failure> {
         match value {
             Value::Object(fields) => Ok(Self { fields, place }),
@@ -301,7 +309,7 @@ impl Object {
         }
     }
 
-    fn invalid(&self, key: &str, rule: impl AsRef<str>) -> Failure {
+    pub(super) fn invalid(&self, key: &str, rule: impl AsRef<str>) -> Failure {
         let field = self.place_of(key);
         let message = format!("{field}: {}", rule.as_ref());
         Failure::invalid(field, message)
@@ -311,7 +319,7 @@ impl Object {
         self.invalid(key, "must be an array of texts")
     }
 
-    fn text(&mut self, key: &str) -> Result<Option<String>, Failure> {
+    pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, Failure> {
         match self.take(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -319,7 +327,7 @@ impl Object {
         }
     }
 
-    fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, Failure> {
+    pub(super) fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, Failure> {
         self.take(key)
             .map(|value| texts(value).ok_or_else(|| self.no_texts(key)))
             .transpose()
@@ -347,7 +355,7 @@ impl Object {
         items.into_iter().enumerate().map(one).collect()
     }
 
-    fn time(&mut self, key: &str) -> Result<Option<Timestamp>, Failure> {
+    pub(super) fn time(&mut self, key: &str) -> Result<Option<Timestamp>, Failure> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         let parsed = millis::parse(&text);
         parsed

@@ -12,6 +12,7 @@ mod mcp;
 mod notes;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,13 +29,14 @@ use self::answer::Failure;
 pub(super) use self::mcp::answer as mcp;
 use super::Caller;
 use crate::delegation::MarkingVault;
+use crate::tokens::Tokens;
 
 /// The vaults by name.
 pub(crate) type Vaults = Arc<BTreeMap<String, Arc<dyn Vault>>>;
 
 /// All routes below `/vault/`. It sets no fallback, so that it can be merged into any router. A stored file may have
 /// `max_file` bytes.
-pub(crate) fn router(vaults: Vaults, max_file: usize) -> Router {
+pub(crate) fn router(vaults: Vaults, tokens: &Tokens, max_file: usize) -> Router {
     let upload = move |target, head, form| files::upload(target, head, form, max_file);
     Router::new()
         .route("/vault/{name}", get(move |target| about(target, max_file)))
@@ -55,6 +57,7 @@ pub(crate) fn router(vaults: Vaults, max_file: usize) -> Router {
         // As above: the path of a file has a slash, encoded or not.
         .route("/vault/{name}/api/storage/{*key}", get(files::download))
         .route("/vault/{name}/{*rest}", any(unknown_route))
+        .merge(tokens::routes(tokens))
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
         .with_state(vaults)
 }
@@ -132,6 +135,7 @@ impl FromRequestParts<Vaults> for Target {
         let vault = match parts.extensions.get::<Caller>() {
             Some(Caller::Operator) => vault,
             Some(Caller::Turn(origin)) => Arc::new(MarkingVault::new(vault, Arc::clone(origin))),
+            Some(Caller::Token(grant)) => grant.open(vault)?,
             // To let a request in without knowing whose it is would be a mistake of ours.
             None => return Err(VaultError::Forbidden("it is not known who asks".into()).into()),
         };

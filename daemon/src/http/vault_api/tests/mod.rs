@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use super::{Caller, Vaults, router};
+use super::{Caller, Tokens, Vaults, router};
 
 /// Most bytes of a file.
 const MAX_FILE: usize = 200_000;
@@ -43,9 +43,10 @@ impl Api {
             ..Options::default()
         };
         let vault = EmbeddedVault::open_with("v", &dir.path().join("v.db"), options).unwrap();
+        let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
         let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), vault.clone() as _)]));
         Self {
-            router: router(vaults, MAX_FILE).layer(Extension(Caller::Operator)),
+            router: router(vaults, &tokens, MAX_FILE).layer(Extension(Caller::Operator)),
             vault,
             dir,
         }

@@ -1,0 +1,93 @@
+//! Named tokens with scopes: who gets one sees and writes as far as its scopes and tags reach, until it ends or is revoked.
+//! Only digests are stored, and the answer that makes a token is the only place where it can be read.
+
+mod files;
+mod scope;
+mod store;
+mod vault;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use reveille_vault::{Vault, VaultError};
+
+pub(crate) use scope::{Scope, Verb};
+pub(crate) use store::{Checked, Tokens, TokensError};
+use vault::ScopedVault;
+
+/// How every token begins.
+const PREFIX: &str = "pvt_";
+
+/// What a token is to be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewGrant {
+    /// What a person calls it.
+    pub(crate) label: Option<String>,
+    /// What it is good for.
+    pub(crate) scopes: Vec<Scope>,
+    /// Root tags that it is limited to; empty: no limit.
+    pub(crate) tags: Vec<String>,
+    /// When it ends; `None`: never by itself.
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// What a token is good for. The token itself is nowhere in it.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    /// `t_` and 12 hexadecimal digits; no secret.
+    pub(crate) id: String,
+    /// As asked for.
+    pub(crate) new: NewGrant,
+    /// When it was made.
+    pub(crate) created_at: Timestamp,
+    /// Milliseconds; 0: never.
+    used: AtomicI64,
+    /// The same as it is stored.
+    stored_used: AtomicI64,
+}
+
+impl Grant {
+    /// Whether it is good for what needs `needed`.
+    pub(crate) fn covers(&self, needed: &Scope) -> bool {
+        self.new.scopes.iter().any(|scope| scope.covers(needed))
+    }
+
+    /// Whether it may look into a vault.
+    pub(crate) fn reads(&self, vault: &str) -> bool {
+        self.covers(&Scope::vault(vault, Verb::Read))
+    }
+
+    /// Whether it is good for this vault and for nothing else.
+    pub(crate) fn is_of(&self, vault: &str) -> bool {
+        let within = |scope: &Scope| scope.area == scope::Area::Vault(vault.to_owned());
+        self.new.scopes.iter().all(within)
+    }
+
+    /// When it was last used; at the latest a minute after a crash this is a minute too early.
+    pub(crate) fn last_used_at(&self) -> Option<Timestamp> {
+        let used = self.used.load(Ordering::Relaxed);
+        (used != 0).then(|| Timestamp::from_millisecond(used).ok()).flatten() // silent-ok: it was a time when it was stored
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.new.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// The vault as it is for who holds the token: what is not seen is not there. The door decides what may be asked; this
+    /// holds whatever the door has let in.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`] when the token is not for this vault.
+    pub(crate) fn open(&self, vault: Arc<dyn Vault>) -> Result<Arc<dyn Vault>, VaultError> {
+        let name = vault.name();
+        if !self.reads(name) {
+            return Err(VaultError::Forbidden("this token is not for this vault".into()));
+        }
+        let writes = self.covers(&Scope::vault(name, Verb::Write));
+        if writes && self.new.tags.is_empty() {
+            return Ok(vault);
+        }
+        Ok(Arc::new(ScopedVault::new(vault, writes, self.new.tags.clone())))
+    }
+}

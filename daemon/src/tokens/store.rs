@@ -1,0 +1,365 @@
+//! Where tokens are kept: `tokens.db` in the state directory, and all of it in memory, so that no request waits for a disk.
+
+use std::collections::HashMap;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, Row, params};
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Grant, NewGrant, PREFIX, Scope};
+use crate::state_dir::secret;
+
+/// How often it is written down when tokens were used.
+const USES_EVERY: Duration = Duration::from_secs(60);
+/// Most tokens at once: all of them are in memory.
+const TOKENS_MAX: usize = 10_000;
+/// How long a write waits for another program that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of chance in a token: 32 characters of base64url.
+const SECRET_BYTES: usize = 24;
+
+/// `MIGRATIONS[n]` leads from `user_version` n to n + 1. Never edit one that was released; append.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE tokens (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE, -- SHA-256 of the token, which is kept nowhere
+    label        TEXT,
+    scopes       TEXT NOT NULL,        -- JSON array of full scopes
+    tags         TEXT NOT NULL,        -- JSON array; empty: not limited to tags
+    created_at   INTEGER NOT NULL,     -- all times: milliseconds since 1970 UTC
+    expires_at   INTEGER,
+    last_used_at INTEGER NOT NULL DEFAULT 0
+) STRICT;
+"];
+
+type Digest = [u8; 32];
+
+fn digest(token: &str) -> Digest {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// A token could not be made or revoked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokensError {
+    /// There are very many.
+    #[error("there are {TOKENS_MAX} tokens already; nothing was made. Revoke some first")]
+    TooMany,
+    /// `tokens.db` cannot be written.
+    #[error("the list of tokens cannot be written ({0}); {1}")]
+    Unwritable(rusqlite::Error, &'static str),
+}
+
+/// What is known of a token that somebody shows.
+#[derive(Debug)]
+pub(crate) enum Checked {
+    /// It holds.
+    Valid(Arc<Grant>),
+    /// It did hold, and its time is over.
+    Expired,
+    /// Nobody was given it, or it was revoked.
+    Unknown,
+}
+
+#[derive(Default)]
+struct Known {
+    grants: HashMap<Digest, Arc<Grant>>,
+    digests: HashMap<String, Digest>,
+}
+
+impl Known {
+    fn insert(&mut self, digest: Digest, grant: Arc<Grant>) {
+        self.digests.insert(grant.id.clone(), digest);
+        self.grants.insert(digest, grant);
+    }
+}
+
+/// All named tokens. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Mutex<Connection>,
+    /// Found by the digest: how long that takes tells nothing about any token.
+    known: RwLock<Known>,
+}
+
+impl Tokens {
+    /// Opens or makes the file, readable for its owner only.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and the mend.
+    pub(crate) fn open(file: &Path) -> anyhow::Result<Self> {
+        let opened = open(file).and_then(|db| Ok((load(&db)?, db)));
+        let (known, db) = opened.with_context(|| {
+            let file = file.display();
+            format!("the tokens in {file} cannot be read; mend it, or move the file away to go on without any token")
+        })?;
+        let inner = Inner {
+            db: Mutex::new(db),
+            known: RwLock::new(known),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Makes a token. It is on the disk when this returns; the second value is the only copy of its text.
+    ///
+    /// # Errors
+    /// [`TokensError`]; then there is none.
+    pub(crate) async fn create(&self, new: NewGrant) -> Result<(Arc<Grant>, String), TokensError> {
+        if self.known(|known| known.grants.len()) >= TOKENS_MAX {
+            return Err(TokensError::TooMany);
+        }
+        let token = fresh_token();
+        let digest = digest(&token);
+        let grant = Arc::new(Grant {
+            id: self.fresh_id(),
+            new,
+            created_at: now(),
+            used: AtomicI64::new(0),
+            stored_used: AtomicI64::new(0),
+        });
+        let row = Arc::clone(&grant);
+        let stored = self.write(move |db| insert(db, &digest, &row)).await;
+        stored.map_err(|error| TokensError::Unwritable(error, "no token was made"))?;
+        self.change(|known| known.insert(digest, Arc::clone(&grant)));
+        Ok((grant, token))
+    }
+
+    /// All tokens, in the order in which they were made.
+    pub(crate) fn list(&self) -> Vec<Arc<Grant>> {
+        let mut grants: Vec<_> = self.known(|known| known.grants.values().cloned().collect());
+        grants.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
+        grants
+    }
+
+    /// The token with this id.
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Grant>> {
+        self.known(|known| known.grants.get(known.digests.get(id)?).cloned())
+    }
+
+    /// Takes a token away. It holds no longer from now on, also when the file cannot be written.
+    ///
+    /// # Errors
+    /// [`TokensError::Unwritable`]: it would hold again after a restart.
+    pub(crate) async fn revoke(&self, id: &str) -> Result<(), TokensError> {
+        self.change(|known| {
+            if let Some(digest) = known.digests.remove(id) {
+                known.grants.remove(&digest);
+            }
+        });
+        let id = id.to_owned();
+        let stored = self
+            .write(move |db| db.execute("DELETE FROM tokens WHERE id = ?1", [id]).map(drop))
+            .await;
+        stored.map_err(|error| {
+            let kept = "the token does not work now, but would after a restart of the daemon: revoke it again";
+            TokensError::Unwritable(error, kept)
+        })
+    }
+
+    /// Whether a text may be one of them.
+    pub(crate) fn is_one(token: &str) -> bool {
+        token.starts_with(PREFIX)
+    }
+
+    /// What a token is good for, now.
+    pub(crate) fn check(&self, token: &str) -> Checked {
+        let digest = digest(token);
+        let Some(grant) = self.known(|known| known.grants.get(&digest).cloned()) else {
+            return Checked::Unknown;
+        };
+        let now = now();
+        if grant.is_over(now) {
+            return Checked::Expired;
+        }
+        grant.used.store(now.as_millisecond(), Ordering::Relaxed);
+        Checked::Valid(grant)
+    }
+
+    /// Writes down now and then which tokens were used, until `drain`, and then once more.
+    pub(crate) async fn run(self, drain: CancellationToken) {
+        loop {
+            let over = tokio::select! {
+                () = drain.cancelled() => true,
+                () = tokio::time::sleep(USES_EVERY) => false,
+            };
+            if let Err(error) = self.store_uses().await {
+                tracing::warn!(%error, "when tokens were last used is not written down; it is tried again");
+            }
+            if over {
+                return;
+            }
+        }
+    }
+
+    async fn store_uses(&self) -> rusqlite::Result<()> {
+        let used = self.list().into_iter().filter_map(|grant| {
+            let at = grant.used.load(Ordering::Relaxed);
+            (at != grant.stored_used.load(Ordering::Relaxed)).then_some((grant, at))
+        });
+        let used: Vec<_> = used.collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        self.write(move |db| {
+            let transaction = db.transaction()?;
+            for (grant, at) in &used {
+                let sql = "UPDATE tokens SET last_used_at = ?2 WHERE id = ?1";
+                transaction.prepare_cached(sql)?.execute(params![grant.id, at])?;
+            }
+            transaction.commit()?;
+            for (grant, at) in &used {
+                grant.stored_used.store(*at, Ordering::Relaxed);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn fresh_id(&self) -> String {
+        loop {
+            // The first twelve digits of such an identity are all chance.
+            let id = format!("t_{}", &Uuid::new_v4().simple().to_string()[..12]);
+            if self.find(&id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    fn known<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.inner.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        change(&mut self.inner.known.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Runs a write to its end on a thread that may wait for the disk, also when its request goes away.
+    async fn write(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> rusqlite::Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let ran =
+            tokio::task::spawn_blocking(move || work(&mut inner.db.lock().unwrap_or_else(PoisonError::into_inner)));
+        ran.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a write of tokens failed");
+            Err(rusqlite::Error::InvalidQuery)
+        })
+    }
+}
+
+/// Times are kept in milliseconds.
+fn now() -> Timestamp {
+    reveille_vault::note::millis::truncate(Timestamp::now())
+}
+
+fn fresh_token() -> String {
+    // The digest of 244 random bits is as good as as many random ones, and has no fixed bits as they have.
+    let bytes = digest(&secret());
+    format!("{PREFIX}{}", base64url(&bytes[..SECRET_BYTES]))
+}
+
+/// Base64url of bytes whose number is a multiple of three.
+fn base64url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::with_capacity(bytes.len() / 3 * 4);
+    for three in bytes.chunks_exact(3) {
+        let number = three
+            .iter()
+            .fold(0_usize, |number, byte| (number << 8) | usize::from(*byte));
+        text.extend([18, 12, 6, 0].map(|shift| char::from(ALPHABET[(number >> shift) & 63])));
+    }
+    text
+}
+
+fn open(file: &Path) -> anyhow::Result<Connection> {
+    // Before SQLite has it: it gives its journal the permissions of the file.
+    let made = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(file)?;
+    made.set_permissions(Permissions::from_mode(0o600))?;
+    let mut db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let there = usize::try_from(version)?;
+    anyhow::ensure!(there <= MIGRATIONS.len(), "a newer version of this program wrote it");
+    for (next, sql) in (version + 1..).zip(&MIGRATIONS[there..]) {
+        let transaction = db.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", next)?;
+        transaction.commit()?;
+    }
+    Ok(db)
+}
+
+fn load(db: &Connection) -> anyhow::Result<Known> {
+    const SQL: &str = "SELECT digest, id, label, scopes, tags, created_at, expires_at, last_used_at FROM tokens";
+    let mut known = Known::default();
+    let mut statement = db.prepare(SQL)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        known.insert(row.get(0)?, Arc::new(grant(row)?));
+    }
+    Ok(known)
+}
+
+fn grant(row: &Row<'_>) -> anyhow::Result<Grant> {
+    let list =
+        |column: usize| -> anyhow::Result<Vec<String>> { Ok(serde_json::from_str(row.get_ref(column)?.as_str()?)?) };
+    let time = |column: usize| -> anyhow::Result<Option<Timestamp>> {
+        let at: Option<i64> = row.get(column)?;
+        Ok(at.map(Timestamp::from_millisecond).transpose()?)
+    };
+    let scopes = list(3)?.into_iter();
+    let scopes = scopes.map(|text| Scope::stored(&text).with_context(|| format!("{text:?} is no scope")));
+    let used: i64 = row.get(7)?;
+    Ok(Grant {
+        id: row.get(1)?,
+        new: NewGrant {
+            label: row.get(2)?,
+            scopes: scopes.collect::<anyhow::Result<_>>()?,
+            tags: list(4)?,
+            expires_at: time(6)?,
+        },
+        created_at: time(5)?.context("a token without a time")?,
+        used: AtomicI64::new(used),
+        stored_used: AtomicI64::new(used),
+    })
+}
+
+fn insert(db: &mut Connection, digest: &Digest, grant: &Grant) -> rusqlite::Result<()> {
+    let list = |texts: &mut dyn Iterator<Item = String>| serde_json::Value::from_iter(texts).to_string();
+    let new = &grant.new;
+    db.execute(
+        "INSERT INTO tokens (digest, id, label, scopes, tags, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            digest,
+            grant.id,
+            new.label,
+            list(&mut new.scopes.iter().map(ToString::to_string)),
+            list(&mut new.tags.iter().cloned()),
+            grant.created_at.as_millisecond(),
+            new.expires_at.map(Timestamp::as_millisecond),
+        ],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
