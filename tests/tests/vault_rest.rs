@@ -304,7 +304,7 @@ async fn the_door_stands_before_the_vault_and_the_daemon_behind_it() -> Result<(
     for target in ["/vault/default", "/vault/default/api/health", NOTES] {
         assert_eq!(
             daemon.ask("GET", target, &[], b"").await?.refusal()?,
-            (401, "unauthorized".into()),
+            (401, "Unauthorized".into()),
             "{target}"
         );
         assert_eq!(daemon.ask_in("GET", target, b"").await?.status, 200, "{target}");

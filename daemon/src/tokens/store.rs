@@ -148,21 +148,24 @@ impl Tokens {
         self.known(|known| known.grants.get(known.digests.get(id)?).cloned())
     }
 
-    /// Takes a token away. It holds no longer from now on, also when the file cannot be written.
+    /// Takes a token away, and tells whether there was one. It holds no longer from now on, also when the file cannot be
+    /// written.
     ///
     /// # Errors
-    /// [`TokensError::Unwritable`]: it would hold again after a restart.
-    pub(crate) async fn revoke(&self, id: &str) -> Result<(), TokensError> {
+    /// [`TokensError::Unwritable`]: it would hold again after a restart. It is to be revoked again, although
+    /// [`Tokens::find`] does not know it any more.
+    pub(crate) async fn revoke(&self, id: &str) -> Result<bool, TokensError> {
+        let mut held = false;
         self.change(|known| {
             if let Some(digest) = known.digests.remove(id) {
-                known.grants.remove(&digest);
+                held = known.grants.remove(&digest).is_some();
             }
         });
         let id = id.to_owned();
         let stored = self
-            .write(move |db| db.execute("DELETE FROM tokens WHERE id = ?1", [id]).map(drop))
+            .write(move |db| db.execute("DELETE FROM tokens WHERE id = ?1", [id]))
             .await;
-        stored.map_err(|error| {
+        stored.map(|rows| held || rows > 0).map_err(|error| {
             let kept = "the token does not work now, but would after a restart of the daemon: revoke it again";
             TokensError::Unwritable(error, kept)
         })
@@ -246,10 +249,10 @@ impl Tokens {
     }
 
     /// Runs a write to its end on a thread that may wait for the disk, also when its request goes away.
-    async fn write(
+    async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static,
-    ) -> rusqlite::Result<()> {
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> rusqlite::Result<T> {
         let inner = Arc::clone(&self.inner);
         let ran =
             tokio::task::spawn_blocking(move || work(&mut inner.db.lock().unwrap_or_else(PoisonError::into_inner)));

@@ -103,7 +103,7 @@ async fn files_are_only_for_those_who_may_read_notes() -> Result<()> {
     ] {
         let headers = [("content-type", kind), ("authorization", "Bearer wrong")];
         let answer = daemon.ask(method, &target, &headers, &body).await?;
-        assert_eq!(answer.refusal()?, (401, "unauthorized".to_owned()), "{method} {target}");
+        assert_eq!(answer.refusal()?, (401, "Unauthorized".to_owned()), "{method} {target}");
     }
     assert_eq!(names(&daemon.state_dir().join("vaults/default.db-files"))?.len(), 1);
     Ok(())

@@ -87,12 +87,12 @@ async fn a_revoked_token_is_unknown_at_once_and_for_ever() {
     let tokens = Tokens::open(&file).unwrap();
     let (made, text) = tokens.create(new("lost")).await.unwrap();
     let (kept, other) = tokens.create(new("kept")).await.unwrap();
-    tokens.revoke(&made.id).await.unwrap();
+    assert!(tokens.revoke(&made.id).await.unwrap());
     assert!(matches!(tokens.check(&text), Checked::Unknown));
     assert!(tokens.find(&made.id).is_none());
     // Once more, and one that never was.
-    tokens.revoke(&made.id).await.unwrap();
-    tokens.revoke("t_000000000000").await.unwrap();
+    assert!(!tokens.revoke(&made.id).await.unwrap());
+    assert!(!tokens.revoke("t_000000000000").await.unwrap());
     drop(tokens);
     let again = Tokens::open(&file).unwrap();
     assert!(matches!(again.check(&text), Checked::Unknown));
@@ -115,7 +115,7 @@ async fn a_token_that_cannot_be_removed_from_the_file_does_not_work_all_the_same
     assert!(refused.contains("no token was made"), "{refused}");
     assert_eq!(tokens.list().len(), 0);
     held.execute_batch("COMMIT").unwrap();
-    tokens.revoke(&made.id).await.unwrap();
+    assert!(tokens.revoke(&made.id).await.unwrap(), "it was in the file still");
     drop(tokens);
     assert_eq!(Tokens::open(&file).unwrap().list().len(), 0);
 }

@@ -3,6 +3,7 @@
 mod files;
 mod patches;
 mod reads;
+mod tokens;
 mod writes;
 
 use std::collections::BTreeMap;
