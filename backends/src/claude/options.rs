@@ -80,9 +80,13 @@ const PASSED: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
+/// The machine itself, as `NO_PROXY` has it.
+const LOOPBACK: &str = "localhost,127.0.0.1,::1";
+
 /// Picks what a child may see of the daemon's environment (`std::env::vars_os()`): the user's identity, the language, and
 /// the variables for proxies and certificate authorities. `CLAUDE*` and `ANTHROPIC*` never pass by themselves. Without a
-/// `PATH` the usual one is given.
+/// `PATH` the usual one is given. What is on the machine itself, such as the daemon's tools, is never asked for through a
+/// proxy.
 #[must_use]
 pub fn base_env(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
     let mut picked: Vec<_> = vars
@@ -95,7 +99,27 @@ pub fn base_env(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(Os
     if !picked.iter().any(|(name, _)| name == "PATH") {
         picked.push(("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into()));
     }
+    spare_loopback(&mut picked);
     picked
+}
+
+/// Adds the machine's own addresses to those that no proxy is asked for, if there is a proxy.
+fn spare_loopback(env: &mut Vec<(OsString, OsString)>) {
+    let is = |name: &OsString, wanted: &str| name.to_str().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    if !env.iter().any(|(name, _)| proxies.iter().any(|proxy| is(name, proxy))) {
+        return;
+    }
+    let spared = env
+        .iter()
+        .find(|(name, value)| is(name, "NO_PROXY") && !value.is_empty());
+    let mut all = spared.map_or_else(OsString::new, |(_, value)| value.clone());
+    if !all.is_empty() {
+        all.push(",");
+    }
+    all.push(LOOPBACK);
+    env.retain(|(name, _)| !is(name, "NO_PROXY"));
+    env.extend(["NO_PROXY", "no_proxy"].map(|name| (name.into(), all.clone())));
 }
 
 #[cfg(test)]
@@ -127,9 +151,28 @@ mod tests {
                 ("HOME", "/h"),
                 ("PATH", "/p"),
                 ("LC_ALL", "C"),
-                ("https_proxy", "http://proxy")
+                ("https_proxy", "http://proxy"),
+                ("NO_PROXY", LOOPBACK),
+                ("no_proxy", LOOPBACK),
             ])
         );
+    }
+
+    #[test]
+    fn no_proxy_is_asked_for_the_machine_itself() {
+        let (path, proxy) = (("PATH", "/p"), ("HTTP_PROXY", "http://proxy"));
+        let both = |value| vec![path, proxy, ("NO_PROXY", value), ("no_proxy", value)];
+        let more = format!("corp.example,{LOOPBACK}");
+        let own = [path, ("NO_PROXY", "corp.example")];
+        for (given, expected) in [
+            (&own[..], own.to_vec()),
+            (&[path, proxy], both(LOOPBACK)),
+            (&[path, proxy, ("NO_PROXY", "")], both(LOOPBACK)),
+            (&[path, proxy, ("no_proxy", "corp.example")], both(&more)),
+            (&[path, ("NO_PROXY", "corp.example"), proxy], both(&more)),
+        ] {
+            assert_eq!(base_env(pairs(given)), pairs(&expected), "{given:?}");
+        }
     }
 
     #[test]

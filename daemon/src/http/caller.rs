@@ -137,6 +137,7 @@ mod tests {
         let note = "/vault/{name}/api/notes/{*key}";
         let file = "/vault/{name}/api/storage/{*key}";
         let upload = "/vault/{name}/api/storage/upload";
+        let mcp = "/vault/{name}/mcp";
         for (method, route, variables, expected) in [
             ("GET", "/api/agents", &[][..], true),
             ("HEAD", "/api/agents", &[], true),
@@ -160,6 +161,10 @@ mod tests {
             ("GET", file, &[("name", "other"), ("key", "d/f")], false),
             ("POST", upload, &[("name", "default")], true),
             ("POST", upload, &[("name", "other")], false),
+            ("POST", mcp, &[("name", "default")], true),
+            ("GET", mcp, &[("name", "default")], true),
+            ("DELETE", mcp, &[("name", "default")], true),
+            ("POST", mcp, &[("name", "other")], false),
         ] {
             assert_eq!(
                 allowed(method, route, variables),

@@ -88,6 +88,26 @@ async fn an_agent_hands_on_and_is_told_the_outcome() -> Result<()> {
     Ok(())
 }
 
+/// Many networks have a proxy for all that is outside; the daemon is not.
+#[tokio::test]
+async fn the_tools_are_not_looked_for_behind_a_proxy() -> Result<()> {
+    let api = MessagesApi::start().await?;
+    // Nobody answers there.
+    let dead = "http://127.0.0.1:9";
+    let daemon = Daemon::builder()
+        .real_claude(&api)
+        .env("HTTP_PROXY", dead)
+        .env("HTTPS_PROXY", dead)
+        .start()
+        .await?;
+    daemon.create_agent("alpha", "You do as you are told.").await?;
+    let note = json!({ "content": "hi", "path": "Notes/one" });
+    let sent = daemon.send("alpha", &tool("create-note", &note)).await?;
+    let turn = daemon.wait_turn("alpha", &sent).await?;
+    assert!(daemon.note("Notes/one").await?.is_some(), "{turn:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_definition_can_do_without_the_tools() -> Result<()> {
     let api = MessagesApi::start().await?;

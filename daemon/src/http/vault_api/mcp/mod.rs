@@ -7,8 +7,6 @@ mod bounds;
 mod catalog;
 mod notes;
 mod server;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
