@@ -196,8 +196,10 @@ pub struct Change {
     pub id: NoteId,
     /// What happened.
     pub kind: ChangeKind,
-    /// Present state; `None` when it has been deleted since.
+    /// Present state; `None` when it has been deleted since, or cannot be read.
     pub note: Option<Note>,
+    /// Why the note, which is there, cannot be read.
+    pub unreadable: Option<String>,
 }
 
 /// A vault could not do what was asked. The message is for a person and holds no secret.
@@ -277,6 +279,14 @@ pub enum VaultError {
         vault: String,
         /// What was asked, as a verb phrase such as `search the text of notes`.
         what: String,
+    },
+    /// The stored form of this note cannot be read. The others are not touched by that; the note can be deleted.
+    #[error("the note {note} cannot be read: {reason}; delete it, or restore the vault from a backup")]
+    Damaged {
+        /// Its identity.
+        note: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The vault cannot be used now (disk full, file gone, peer down). Asking again later may help.
     #[error("the vault {vault:?} is not usable now: {reason}")]
@@ -367,10 +377,10 @@ pub trait Vault: Send + Sync + 'static {
     /// One note, or `None`.
     ///
     /// # Errors
-    /// [`VaultError::Unavailable`].
+    /// [`VaultError::Damaged`], [`VaultError::Unavailable`].
     async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError>;
 
-    /// A listing.
+    /// A listing. Notes that cannot be read are left out, and [`Vault::state`] names them.
     ///
     /// # Errors
     /// [`VaultError::Invalid`] for a bad cursor, [`VaultError::FieldNotIndexed`], [`VaultError::Unavailable`].
@@ -425,7 +435,8 @@ pub trait Vault: Send + Sync + 'static {
     fn watch(&self) -> watch::Receiver<Cursor>;
 
     /// Somebody says that something has changed where the notes are: looks now instead of at the next scan. `note`: at that
-    /// note only. What was found is in the change log when this returns. Kinds whose log is always complete do nothing.
+    /// note only. What was found is in the change log when this returns. A kind whose log is always complete looks after its
+    /// storage: whether it can be opened, and whether what failed last works again.
     ///
     /// # Errors
     /// [`VaultError::Unavailable`]; the next scan finds it all the same.

@@ -10,6 +10,8 @@ mod contract;
 mod files;
 #[path = "embedded/queries.rs"]
 mod queries;
+#[path = "embedded/trouble.rs"]
+mod trouble;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -1,9 +1,10 @@
 //! From what SQLite says to what a person can act on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use super::health::Health;
 use crate::store::VaultError;
 
 /// Why a piece of work inside the vault failed.
@@ -15,6 +16,13 @@ pub(super) enum Fault {
     Storage(rusqlite::Error),
     /// The file cannot be used as it is; says why.
     Unusable(String),
+    /// One note cannot be read; the others can.
+    Damaged {
+        /// Its identity.
+        note: String,
+        /// What is wrong with its row.
+        reason: String,
+    },
 }
 
 impl From<VaultError> for Fault {
@@ -38,14 +46,67 @@ impl Fault {
     }
 }
 
-/// Which vault and which file an error is about.
+/// Which vault and which file an error is about, and how it stands.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) vault: String,
     pub(super) file: PathBuf,
+    pub(super) health: Health,
 }
 
 impl Place {
+    pub(super) fn new(vault: &str, file: &Path) -> Self {
+        Self {
+            vault: vault.to_owned(),
+            file: file.to_owned(),
+            health: Health::default(),
+        }
+    }
+
+    /// The error of a read, which counts for how the vault stands.
+    pub(super) fn read_error(&self, fault: Fault) -> VaultError {
+        self.judge(&fault, |health, reason| health.read_failed(reason));
+        self.error(fault)
+    }
+
+    /// The error of a write, which counts for how the vault stands.
+    pub(super) fn write_error(&self, fault: Fault) -> VaultError {
+        self.judge(&fault, |health, reason| {
+            if health.write_failed(reason) {
+                tracing::error!(vault = self.vault, reason, "the vault cannot write; what waits for it is kept");
+            }
+        });
+        self.error(fault)
+    }
+
+    fn judge(&self, fault: &Fault, failed: impl FnOnce(&Health, &str)) {
+        match fault {
+            Fault::Storage(error) if error.sqlite_error_code() == Some(ErrorCode::TooBig) => {}
+            Fault::Storage(error) => {
+                let reason = self.explain(error);
+                if let Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) = error.sqlite_error_code() {
+                    self.health.damaged(&reason);
+                }
+                failed(&self.health, &reason);
+            }
+            Fault::Damaged { note, reason } => {
+                if self.health.unreadable(note) {
+                    tracing::error!(vault = self.vault, note, reason, "a note cannot be read");
+                }
+            }
+            Fault::Refused(_) | Fault::Unusable(_) => {}
+        }
+    }
+
+    /// Notes that were left out.
+    pub(super) fn left_out(&self, notes: &[String]) {
+        for note in notes {
+            if self.health.unreadable(note) {
+                tracing::error!(vault = self.vault, note, "a note cannot be read and is left out");
+            }
+        }
+    }
+
     /// The error that callers see.
     pub(super) fn error(&self, fault: Fault) -> VaultError {
         match fault {
@@ -56,6 +117,7 @@ impl Place {
             }
             Fault::Storage(error) => self.unavailable(self.explain(&error)),
             Fault::Unusable(reason) => self.unavailable(reason),
+            Fault::Damaged { note, reason } => VaultError::Damaged { note, reason },
         }
     }
 
@@ -67,9 +129,12 @@ impl Place {
         }
     }
 
-    /// The vault has been closed, or its writer is gone.
+    /// The vault is not open, has been closed, or its writer is gone.
     pub(super) fn closed(&self) -> VaultError {
-        self.unavailable("it has been closed; start the daemon again")
+        match self.health.why_shut() {
+            Some(reason) => self.unavailable(reason),
+            None => self.unavailable("it has been closed; start the daemon again"),
+        }
     }
 
     fn explain(&self, error: &rusqlite::Error) -> String {

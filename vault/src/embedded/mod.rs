@@ -3,13 +3,16 @@
 //! Every write and its row of the change log are one transaction, synced to the disk before the caller is answered. Cursors
 //! are given in the order of commits, because only one thread gives them.
 
+mod damage;
 mod fault;
 mod fields;
 mod files;
 mod filling;
+mod health;
 mod listing;
 pub(crate) mod mirror;
 mod narrow;
+mod opening;
 mod position;
 mod read;
 mod readers;
@@ -29,6 +32,7 @@ use tokio::sync::watch;
 
 use self::fault::{Fault, Place};
 use self::files::FileDir;
+use self::opening::Opener;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::attachment::Files;
@@ -70,6 +74,7 @@ pub struct EmbeddedVault {
     writer: Arc<Writer>,
     dir: FileDir,
     newest: watch::Receiver<Cursor>,
+    opener: Arc<Opener>,
 }
 
 impl EmbeddedVault {
@@ -88,30 +93,35 @@ impl EmbeddedVault {
     /// # Errors
     /// As [`EmbeddedVault::open`].
     pub fn open_with(name: &str, path: &Path, options: Options) -> Result<Arc<Self>, VaultError> {
-        let place = Arc::new(Place {
-            vault: name.to_owned(),
-            file: path.to_owned(),
-        });
-        let opened = schema::open_writer(path).and_then(|conn| {
-            if let Some(pages) = options.max_pages {
-                schema::limit_pages(&conn, pages)?;
-            }
-            let dir = files::open_dir(&conn, path)?;
-            let newest = read::newest_cursor(&conn)?;
-            Ok((conn, dir, newest))
-        });
-        let (conn, dir, newest) = opened.map_err(|fault| place.error(fault))?;
-        let (sender, receiver) = watch::channel(newest);
-        let writer = Writer::start(conn, Arc::clone(&place), sender)?;
-        let readers = Readers::new(Arc::clone(&place));
-        Ok(Arc::new(Self {
+        let vault = Self::shut(name, path, options);
+        vault.opener.open()?;
+        Ok(vault)
+    }
+
+    /// As [`EmbeddedVault::open`], but a file that cannot be opened now does no harm: the vault says so in its state, answers
+    /// [`VaultError::Unavailable`] with the reason, and [`Vault::look`] tries again.
+    #[must_use]
+    pub fn open_late(name: &str, path: &Path) -> Arc<Self> {
+        let vault = Self::shut(name, path, Options::default());
+        if let Err(error) = vault.opener.open() {
+            tracing::error!(%error, "the vault is not open; it is tried again");
+        }
+        vault
+    }
+
+    fn shut(name: &str, path: &Path, options: Options) -> Arc<Self> {
+        let place = Arc::new(Place::new(name, path));
+        let (sender, newest) = watch::channel(0);
+        let (readers, writer, opener) = opening::parts(&place, sender, options.max_pages);
+        Arc::new(Self {
             place,
             clock: options.clock,
             readers,
-            writer: Arc::new(writer),
-            dir,
-            newest: receiver,
-        }))
+            writer,
+            dir: FileDir::beside(path),
+            newest,
+            opener,
+        })
     }
 
     /// Changes [`Options::max_pages`] of the open vault. A limit below the present size stops growth and cuts nothing.
@@ -146,7 +156,7 @@ impl Vault for EmbeddedVault {
     }
 
     fn state(&self) -> VaultState {
-        VaultState::Ready
+        self.place.health.state()
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {
@@ -197,10 +207,11 @@ impl Vault for EmbeddedVault {
     }
 
     async fn look(&self, _: Option<&NoteId>) -> Result<(), VaultError> {
-        Ok(())
+        self.look_after().await
     }
 
     async fn close(&self) {
+        self.opener.close();
         // The writer closes last: the last connection folds the log file into the database.
         self.readers.close().await;
         self.writer.close().await;

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
+use super::damage;
 use super::fault::Fault;
-use crate::note::{Note, NoteId};
+use crate::note::{Metadata, Note, NoteId};
 use crate::store::{Change, ChangeKind, Cursor, Key, VaultError};
 
 /// A note with its place in the order of insertion.
@@ -38,13 +39,39 @@ pub(super) fn existing(conn: &Connection, key: &Key) -> Result<Stored, Fault> {
     find(conn, key)?.ok_or_else(|| VaultError::NotFound { key: key.to_string() }.into())
 }
 
-/// One note by its place in the order of insertion.
+/// One note by its place in the order of insertion. One that cannot be read is left out.
 pub(super) fn by_seq(conn: &Connection, seq: i64) -> Result<Option<Stored>, Fault> {
-    one(
+    let found = one(
         conn,
         concat!("SELECT ", columns!(), " FROM notes n WHERE n.seq = ?1"),
         [seq],
-    )
+    );
+    match found {
+        Err(Fault::Damaged { note, .. }) => {
+            damage::found(&note);
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+/// One note that is to be removed. Of one that cannot be read only the place and the identity are true.
+pub(super) fn doomed(conn: &Connection, key: &Key) -> Result<Stored, Fault> {
+    let found = existing(conn, key);
+    let Err(Fault::Damaged { .. }) = found else { return found };
+    let text = key.to_string();
+    let mut statement = conn.prepare_cached("SELECT seq, id FROM notes WHERE id = ?1 OR path = ?1 ORDER BY id = ?1 DESC")?;
+    let (seq, id): (i64, String) = statement.query_row([text], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let note = Note {
+        id: NoteId::new(id).map_err(|error| Fault::damaged("note id", error))?,
+        path: None,
+        content: String::new(),
+        tags: Vec::new(),
+        metadata: Metadata::new(),
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    };
+    Ok(Stored { seq, note })
 }
 
 fn by_id(conn: &Connection, id: &str) -> Result<Option<Stored>, Fault> {
@@ -69,7 +96,23 @@ fn one(conn: &Connection, sql: &str, params: impl Params) -> Result<Option<Store
     rows.next()?.map(|row| stored(row, 0)).transpose()
 }
 
+/// A note of a row. What is wrong with the row itself is wrong with this note alone.
 fn stored(row: &Row<'_>, first: usize) -> Result<Stored, Fault> {
+    parsed(row, first).map_err(|fault| {
+        let reason = match fault {
+            Fault::Unusable(reason) => reason,
+            Fault::Storage(error) if error.sqlite_error_code().is_none() => error.to_string(),
+            other => return other,
+        };
+        let id: Result<String, _> = row.get(first + 1);
+        let seq: Result<i64, _> = row.get(first);
+        // A note whose identity cannot be read is called by its number.
+        let note = id.unwrap_or_else(|_| format!("#{}", seq.unwrap_or_default()));
+        Fault::Damaged { note, reason }
+    })
+}
+
+fn parsed(row: &Row<'_>, first: usize) -> Result<Stored, Fault> {
     let text = |offset: usize| row.get_ref(first + offset)?.as_str().map_err(rusqlite::Error::from);
     let note = Note {
         id: NoteId::new(column::<String>(row, first + 1)?).map_err(|error| Fault::damaged("note id", error))?,
@@ -112,13 +155,21 @@ pub(super) fn changes(conn: &Connection, since: Cursor, limit: u32) -> Result<Ve
     while bytes < CHANGES_BYTES {
         let Some(row) = rows.next()? else { break };
         let seq: Option<i64> = column(row, 3)?;
-        let note = seq.map(|_| stored(row, 3)).transpose()?.map(|stored| stored.note);
+        let (note, unreadable) = match seq.map(|_| stored(row, 3)).transpose() {
+            Ok(stored) => (stored.map(|stored| stored.note), None),
+            Err(Fault::Damaged { note, reason }) => {
+                damage::found(&note);
+                (None, Some(reason))
+            }
+            Err(fault) => return Err(fault),
+        };
         bytes += note.as_ref().map_or(0, |note| note.content.len());
         found.push(Change {
             cursor: cursor(column(row, 0)?)?,
             id: NoteId::new(column::<String>(row, 1)?).map_err(|error| Fault::damaged("note id", error))?,
             kind: kind(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
             note,
+            unreadable,
         });
     }
     Ok(found)

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::fault::{Fault, Place};
-use super::schema;
+use super::{damage, schema};
 use crate::store::VaultError;
 
 /// Most reads at one time. More would cost memory without being faster on the small machines that this runs on.
@@ -40,12 +40,17 @@ impl Readers {
             .map_err(|_closed| self.place.closed())?;
         let (place, idle) = (Arc::clone(&self.place), Arc::clone(&self.idle));
         let task = tokio::task::spawn_blocking(move || {
+            if place.health.why_shut().is_some() {
+                return Err(place.closed());
+            }
             let pooled = lock(&idle).pop();
             let outcome = match pooled.map_or_else(|| schema::open_reader(&place.file), Ok) {
                 Ok(conn) => {
-                    let outcome = work(&conn);
+                    let (outcome, left_out) = damage::watched(|| work(&conn));
+                    place.left_out(&left_out);
                     // After a storage error a fresh connection is the better start.
                     if !matches!(outcome, Err(Fault::Storage(_))) {
+                        place.health.has_read();
                         lock(&idle).push(conn);
                     }
                     outcome
@@ -54,12 +59,22 @@ impl Readers {
             };
             // The connection is back before the next reader may look for one.
             drop(permit);
-            outcome.map_err(|fault| place.error(fault))
+            outcome.map_err(|fault| place.read_error(fault))
         });
         match task.await {
             Ok(outcome) => outcome,
             Err(error) => Err(self.place.unavailable(format!("a read was given up ({error})"))),
         }
+    }
+
+    /// Waits for the running reads and closes the connections. `meanwhile` runs while there is none.
+    pub(super) async fn pause<T>(&self, meanwhile: impl Future<Output = T>) -> Result<T, VaultError> {
+        let all = self.permits.acquire_many(CONNECTIONS).await;
+        let all = all.map_err(|_closed| self.place.closed())?;
+        lock(&self.idle).clear();
+        let outcome = meanwhile.await;
+        drop(all);
+        Ok(outcome)
     }
 
     /// Waits for the running reads, refuses new ones, closes the connections.

@@ -56,7 +56,7 @@ pub(super) fn upsert(
 
 /// Removes one note. Answers also the names of the files that go with it.
 pub(super) fn delete(conn: &Connection, key: &Key, now: Timestamp) -> Result<(NoteId, Vec<String>), Fault> {
-    let Stored { seq, note } = read::existing(conn, key)?;
+    let Stored { seq, note } = read::doomed(conn, key)?;
     let doomed = files::doom_files_of(conn, seq, now, || {
         search::remove(conn, seq)?;
         conn.prepare_cached("DELETE FROM notes WHERE seq = ?1")?

@@ -24,30 +24,42 @@ enum Message {
 /// Handle of the writer thread. The thread ends after [`Writer::close`] or when the handle is dropped.
 pub(super) struct Writer {
     place: Arc<Place>,
+    /// `None` while the file is not open.
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
     queue: mpsc::Sender<Message>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: JoinHandle<()>,
 }
 
 impl Writer {
+    /// Of a file that is not open yet.
+    pub(super) fn new(place: Arc<Place>) -> Self {
+        Self {
+            place,
+            running: Mutex::default(),
+        }
+    }
+
     /// Starts the thread. `newest` is told the newest cursor after each commit.
-    pub(super) fn start(
-        conn: Connection,
-        place: Arc<Place>,
-        newest: watch::Sender<Cursor>,
-    ) -> Result<Self, VaultError> {
+    pub(super) fn start(&self, conn: Connection, newest: watch::Sender<Cursor>) -> Result<(), VaultError> {
+        let place = Arc::clone(&self.place);
         let (queue, requests) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("vault-writer".into())
-            .spawn({
-                let place = Arc::clone(&place);
-                move || serve(conn, requests, &place, &newest)
-            })
-            .map_err(|error| place.unavailable(format!("its writer thread could not be started ({error})")))?;
-        Ok(Self {
-            place,
-            queue,
-            thread: Mutex::new(Some(thread)),
-        })
+            .spawn(move || serve(conn, requests, &place, &newest))
+            .map_err(|error| {
+                self.place
+                    .unavailable(format!("its writer thread could not be started ({error})"))
+            })?;
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Running { queue, thread });
+        Ok(())
+    }
+
+    fn queue(&self) -> Option<mpsc::Sender<Message>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().map(|running| running.queue.clone())
     }
 
     /// Runs `work` in a savepoint and answers once it is durable. When the caller gives up waiting, the work is done all
@@ -62,7 +74,11 @@ impl Writer {
             outcome: None,
             reply,
         };
-        if self.queue.send(Message::Write(Box::new(request))).await.is_err() {
+        let sent = match self.queue() {
+            Some(queue) => queue.send(Message::Write(Box::new(request))).await.is_ok(),
+            None => false,
+        };
+        if !sent {
             return Err(self.place.closed());
         }
         match answer.await {
@@ -71,12 +87,12 @@ impl Writer {
         }
     }
 
-    /// Commits what waits, refuses what comes later, ends the thread.
+    /// Commits what waits, refuses what comes later, ends the thread. It may be started again.
     pub(super) async fn close(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { queue, thread }) = running else { return };
         // silent-ok: it fails only when the thread has ended
-        let _ = self.queue.send(Message::Stop).await;
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(thread) = thread else { return };
+        let _ = queue.send(Message::Stop).await;
         match tokio::task::spawn_blocking(move || thread.join()).await {
             Ok(Ok(())) => {}
             Ok(Err(_panic)) => tracing::error!(vault = self.place.vault, "the vault's writer panicked"),
@@ -89,6 +105,9 @@ impl Writer {
 trait Job: Send {
     /// Does the work. `Some`: the storage failed, for this reason.
     fn run(&mut self, tx: &mut Transaction<'_>, place: &Place) -> Option<String>;
+
+    /// Whether the storage has done what it was asked.
+    fn has_written(&self) -> bool;
 
     /// Tells the caller. `committed` is the error of the whole batch, if any.
     fn settle(self: Box<Self>, committed: Result<(), &str>, place: &Place);
@@ -107,13 +126,17 @@ where
 {
     fn run(&mut self, tx: &mut Transaction<'_>, place: &Place) -> Option<String> {
         let work = self.work.take()?;
-        let outcome = in_savepoint(tx, work).map_err(|fault| place.error(fault));
+        let outcome = in_savepoint(tx, work).map_err(|fault| place.write_error(fault));
         let failure = match &outcome {
             Err(VaultError::Unavailable { reason, .. }) => Some(reason.clone()),
             _ => None,
         };
         self.outcome = Some(outcome);
         failure
+    }
+
+    fn has_written(&self) -> bool {
+        matches!(self.outcome, Some(Ok(_)))
     }
 
     fn settle(self: Box<Self>, committed: Result<(), &str>, place: &Place) {
@@ -158,7 +181,12 @@ fn serve(mut conn: Connection, mut requests: mpsc::Receiver<Message>, place: &Pl
 
 /// Runs the jobs in one transaction, then answers all of them.
 fn commit(conn: &mut Connection, mut jobs: Vec<Box<dyn Job>>, place: &Place, newest: &watch::Sender<Cursor>) {
+    let failed_before = place.health.has_failed().1;
     let committed = run_all(conn, &mut jobs, place);
+    if committed.is_ok() && failed_before && jobs.iter().any(|job| job.has_written()) {
+        place.health.has_written();
+        tracing::info!(vault = place.vault, "the vault can write again");
+    }
     if let Ok(cursor) = committed {
         // Before the answers: whoever has one finds its change announced.
         newest.send_if_modified(|known| std::mem::replace(known, cursor) != cursor);
@@ -171,7 +199,7 @@ fn commit(conn: &mut Connection, mut jobs: Vec<Box<dyn Job>>, place: &Place, new
 
 /// The newest cursor after the commit, or the reason why nothing was written.
 fn run_all(conn: &mut Connection, jobs: &mut [Box<dyn Job>], place: &Place) -> Result<Cursor, String> {
-    let reason = |fault: Fault| match place.error(fault) {
+    let reason = |fault: Fault| match place.write_error(fault) {
         VaultError::Unavailable { reason, .. } => reason,
         other => other.to_string(),
     };
@@ -192,6 +220,8 @@ fn run_all(conn: &mut Connection, jobs: &mut [Box<dyn Job>], place: &Place) -> R
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use pretty_assertions::assert_eq;
 
     use super::*;
@@ -215,10 +245,7 @@ mod tests {
     }
 
     fn run(conn: &mut Connection, newest: &watch::Sender<Cursor>, sql: &[&'static str]) -> Vec<Result<(), String>> {
-        let place = Place {
-            vault: "v".into(),
-            file: "v.db".into(),
-        };
+        let place = Place::new("v", Path::new("v.db"));
         let (jobs, answers): (Vec<_>, Vec<_>) = sql.iter().copied().map(request).unzip();
         commit(conn, jobs, &place, newest);
         let text = |error: VaultError| error.to_string();

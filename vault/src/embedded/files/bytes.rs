@@ -15,11 +15,16 @@ use crate::embedded::fault::Fault;
 pub(in crate::embedded) struct FileDir(PathBuf);
 
 impl FileDir {
-    /// Makes it (0700) when it is not there: `vault.db-files` beside `vault.db`.
-    pub(super) fn open(database: &Path) -> Result<Self, Fault> {
+    /// Where it is: `vault.db-files` beside `vault.db`.
+    pub(in crate::embedded) fn beside(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-files");
-        let path = PathBuf::from(path);
+        Self(path.into())
+    }
+
+    /// Makes it (0700) when it is not there.
+    pub(super) fn open(database: &Path) -> Result<Self, Fault> {
+        let Self(path) = Self::beside(database);
         let made = DirBuilder::new()
             .recursive(true)
             .mode(0o700)

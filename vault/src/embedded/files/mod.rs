@@ -32,12 +32,11 @@ use crate::store::{Key, VaultError};
 const SWEEP_BATCH: u32 = 200;
 
 /// Makes the directory, and removes what an earlier run has left in it. Nothing else may use the vault yet.
-pub(super) fn open_dir(conn: &Connection, database: &Path) -> Result<FileDir, Fault> {
+pub(super) fn open_dir(conn: &Connection, database: &Path) -> Result<(), Fault> {
     let dir = FileDir::open(database)?;
     let left = rows::doomed(conn, i64::MAX, u32::MAX)?;
     // What cannot be removed now is tried again by the next sweep: no reason to refuse the notes.
-    rows::forget(conn, &dir.remove_now(&left))?;
-    Ok(dir)
+    rows::forget(conn, &dir.remove_now(&left))
 }
 
 impl EmbeddedVault {
