@@ -6,19 +6,26 @@
 pub mod agent;
 mod attachment;
 pub mod embedded;
+mod links;
 pub mod note;
+mod profile;
 pub mod query;
 mod scope;
 mod store;
+mod tags;
+pub mod wikilink;
 
 pub use attachment::{
     Attachment, Files, NewAttachment, NewFile, OpenFile, StoredFile, UNKNOWN_TYPE, Upload, media_type,
 };
 pub use embedded::EmbeddedVault;
+pub use links::{Link, Links, Near, Neighbour, NewLink, OldLink, Trail, Unresolved};
 pub use note::{Metadata, Note, NoteId};
+pub use profile::{Profile, Stats};
 pub use query::{FieldSpan, Filter, OrderBy, Span, Test};
 pub use scope::TagScope;
 pub use store::{
     Capabilities, Change, ChangeKind, ContentChange, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query,
     Vault, VaultError, VaultState,
 };
+pub use tags::{Tag, TagChange, Tags};

@@ -7,9 +7,12 @@ use tokio::sync::watch;
 
 use crate::attachment::{Files, NewAttachment};
 use crate::embedded::rules;
+use crate::links::{Links, Near, NewLink, OldLink};
 use crate::note::{Metadata, Note, NoteId};
+use crate::profile::Profile;
 use crate::query::{FieldSpan, Filter, OrderBy, Span};
 use crate::scope::TagScope;
+use crate::tags::Tags;
 
 /// Position in a vault's change log. Starts at 0; grows by one or more with each change; never reused.
 pub type Cursor = u64;
@@ -51,6 +54,8 @@ pub struct NewNote {
     pub created_at: Option<Timestamp>,
     /// Stored files that belong to it from the beginning.
     pub attachments: Vec<NewAttachment>,
+    /// Links to other notes, beside those that stand in the body.
+    pub links: Vec<NewLink>,
 }
 
 impl NewNote {
@@ -104,10 +109,14 @@ pub struct Patch {
     pub remove_tags: Vec<String>,
     /// New time of creation.
     pub created_at: Option<Timestamp>,
+    /// Links to add; one with the same target and relationship gets the metadata of this one.
+    pub add_links: Vec<NewLink>,
+    /// Links to take away, before others are added. Those of the body stay.
+    pub remove_links: Vec<OldLink>,
 }
 
 impl Patch {
-    /// What it makes of a note, without writing it.
+    /// What it makes of a note, without writing it. Links are no part of that.
     ///
     /// # Errors
     /// [`VaultError::Empty`], [`VaultError::EditNotFound`], [`VaultError::EditAmbiguous`], [`VaultError::Invalid`].
@@ -129,11 +138,13 @@ pub enum Precondition {
 /// Which notes to list. `default()`: all of them, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Query {
-    /// Any of these tags (all of them with `all_tags`); empty: every note.
+    /// Any of these tags (all of them with `all_tags`), or a kind of them (see [`Tags`]); empty: every note.
     pub tags: Vec<String>,
+    /// The tags literally, without what is a kind of them.
+    pub exact_tags: bool,
     /// Every tag of `tags` must be there.
     pub all_tags: bool,
-    /// None of these.
+    /// None of these, literally.
     pub exclude_tags: Vec<String>,
     /// Equal, without regard to ASCII case.
     pub path: Option<String>,
@@ -141,6 +152,10 @@ pub struct Query {
     pub path_prefix: Option<String>,
     /// Metadata keys that must have exactly this text, number or boolean.
     pub metadata: Vec<(String, String)>,
+    /// Notes with (`true`) or without (`false`) links from or to another note.
+    pub has_links: Option<bool>,
+    /// Notes near this one.
+    pub near: Option<Near>,
     /// Conditions on metadata fields, all of them.
     pub filters: Vec<Filter>,
     /// Carries a tag at all, or none. Means nothing beside `tags`.
@@ -253,6 +268,18 @@ pub enum VaultError {
         /// How often it occurs.
         count: usize,
     },
+    /// No tag has that name.
+    #[error("there is no tag {tag:?}")]
+    NoTag {
+        /// The name as asked.
+        tag: String,
+    },
+    /// Another tag has that name.
+    #[error("a tag {tag:?} exists already; merge the two instead")]
+    TagTaken {
+        /// The name.
+        tag: String,
+    },
     /// Something in the request breaks a rule.
     #[error("{0}")]
     Invalid(String),
@@ -323,6 +350,12 @@ pub struct Capabilities {
     pub order_by: bool,
     /// Listings are narrowed by conditions on metadata fields, by dates, and by whether there are tags.
     pub operators: bool,
+    /// Tags have descriptions and fields: [`Vault::tags`].
+    pub tag_schemas: bool,
+    /// A tag can be a kind of another one by its schema, and queries know it.
+    pub tag_parents: bool,
+    /// Notes have links: [`Vault::links`], [`Query::near`], [`Query::has_links`].
+    pub links: bool,
 }
 
 impl Capabilities {
@@ -333,6 +366,9 @@ impl Capabilities {
         search: true,
         order_by: true,
         operators: true,
+        tag_schemas: true,
+        tag_parents: true,
+        links: true,
     };
 }
 
@@ -383,7 +419,8 @@ pub trait Vault: Send + Sync + 'static {
     /// A listing. Notes that cannot be read are left out, and [`Vault::state`] names them.
     ///
     /// # Errors
-    /// [`VaultError::Invalid`] for a bad cursor, [`VaultError::FieldNotIndexed`], [`VaultError::Unavailable`].
+    /// [`VaultError::Invalid`] for a bad cursor, [`VaultError::FieldNotIndexed`], [`VaultError::NotFound`] for the note of
+    /// [`Query::near`], [`VaultError::Unavailable`].
     async fn query(&self, query: &Query) -> Result<Page, VaultError>;
 
     /// Writes new notes, all or none.
@@ -402,7 +439,8 @@ pub trait Vault: Send + Sync + 'static {
         })
     }
 
-    /// Changes one note. A patch that changes nothing writes nothing and answers the note as it is.
+    /// Changes one note. A patch that changes nothing writes nothing and answers the note as it is. With a new path the
+    /// wikilinks of other notes that named the old one name the new one, in the same transaction.
     ///
     /// # Errors
     /// [`VaultError::NotFound`], [`VaultError::Conflict`], [`VaultError::PathTaken`], [`VaultError::Empty`],
@@ -430,6 +468,21 @@ pub trait Vault: Send + Sync + 'static {
 
     /// Files that belong to notes.
     fn files(&self) -> &dyn Files;
+
+    /// Tags as such.
+    ///
+    /// # Errors
+    /// [`VaultError::Unsupported`] without [`Capabilities::tag_schemas`].
+    fn tags(&self) -> Result<&dyn Tags, VaultError>;
+
+    /// Links between notes.
+    ///
+    /// # Errors
+    /// [`VaultError::Unsupported`] without [`Capabilities::links`].
+    fn links(&self) -> Result<&dyn Links, VaultError>;
+
+    /// The vault as a whole.
+    fn profile(&self) -> &dyn Profile;
 
     /// The newest cursor. A change of the value is a hint to ask for [`Vault::changes`]; the log is the truth.
     fn watch(&self) -> watch::Receiver<Cursor>;

@@ -228,6 +228,7 @@ pub(super) async fn create(
         metadata: draft.metadata,
         created_at: None,
         attachments: Vec::new(),
+        links: Vec::new(),
     };
     let note = vault.create(new).await?;
     crash::point("agent.created");

@@ -228,6 +228,7 @@ impl Inbound {
             metadata,
             created_at: Some(at),
             attachments: Vec::new(),
+            links: Vec::new(),
         }
     }
 }
@@ -313,6 +314,7 @@ impl Outbound {
             metadata,
             created_at: Some(self.at),
             attachments: Vec::new(),
+            links: Vec::new(),
         }
     }
 

@@ -138,6 +138,7 @@ impl ThreadRecord {
             metadata,
             created_at: Some(self.started_at),
             attachments: Vec::new(),
+            links: Vec::new(),
         };
         (patch, note)
     }

@@ -73,7 +73,11 @@ impl Place {
     pub(super) fn write_error(&self, fault: Fault) -> VaultError {
         self.judge(&fault, |health, reason| {
             if health.write_failed(reason) {
-                tracing::error!(vault = self.vault, reason, "the vault cannot write; what waits for it is kept");
+                tracing::error!(
+                    vault = self.vault,
+                    reason,
+                    "the vault cannot write; what waits for it is kept"
+                );
             }
         });
         self.error(fault)

@@ -181,7 +181,11 @@ mod tests {
         for id in ["b", "c", "d", "e"] {
             health.unreadable(id);
         }
-        assert!(told(&health).contains("left out: a, b, c and 2 more"), "{}", told(&health));
+        assert!(
+            told(&health).contains("left out: a, b, c and 2 more"),
+            "{}",
+            told(&health)
+        );
         assert!(health.write_failed("the disk is full") && !health.write_failed("the disk is still full"));
         assert_eq!(
             told(&health),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::fault::Fault;
 use super::filling::{Check, Filling};
-use super::narrow::{Asked, INDEXED, Narrow, bare_tags, millis_up};
+use super::narrow::{Asked, INDEXED, Narrow, TAGS as MOST_TAGS, millis_up};
 use super::position::{Position, order};
 use super::{scope, search};
 use crate::query::{OrderBy, Span};
@@ -87,7 +87,7 @@ impl Select {
         if order == OrderBy::CreatedAt {
             return Ok(vec![Self::by_time(asked, after)?]);
         }
-        let tags = tag_narrows(conn, query)?;
+        let tags = tag_narrows(conn, asked)?;
         let few = asked.narrows.iter().chain(&tags).any(|narrow| narrow.few);
         let mut selects = Vec::new();
         if after.as_ref().is_none_or(|after| after.key != Value::Null) {
@@ -166,25 +166,29 @@ impl Select {
         }
         select.sql.push_str(" WHERE notes_fts MATCH ? AND notes_fts.rowid <= ?");
         select.params.extend([text(expression), top.into()]);
-        select.conditions(asked, &WORDS, &tag_narrows(conn, query)?);
+        select.conditions(asked, &WORDS, &tag_narrows(conn, asked)?);
         select.sql.push_str(" ORDER BY notes_fts.rowid DESC");
         Ok(select)
     }
 
     fn by_time(asked: &Asked<'_>, after: Option<Position>) -> Result<Self, Fault> {
         let query = asked.query;
-        let tags = bare_tags(&query.tags)?;
         let mut select = Self::default();
-        match tags.as_slice() {
-            [] => select.arm(asked, &[], after.as_ref()),
-            all if query.all_tags => select.arm(asked, all, after.as_ref()),
+        // The walk follows the list with the fewest tags; the others are looked up for each note.
+        let mut others: Vec<&[String]> = asked.tags.iter().map(Vec::as_slice).collect();
+        let walked = (0..others.len()).min_by_key(|at| others[*at].len());
+        match walked
+            .filter(|at| others[*at].len() <= MOST_TAGS)
+            .map(|at| others.remove(at))
+        {
+            None => select.arm(asked, None, &others, after.as_ref()),
             // One walk of an index for each tag; SQLite merges them and drops what comes twice.
-            any => {
+            Some(any) => {
                 for (index, tag) in any.iter().enumerate() {
                     if index > 0 {
                         select.sql.push_str(" UNION ");
                     }
-                    select.arm(asked, std::slice::from_ref(tag), after.as_ref());
+                    select.arm(asked, Some(tag), &others, after.as_ref());
                 }
             }
         }
@@ -192,28 +196,25 @@ impl Select {
         Ok(select)
     }
 
-    /// Notes that carry all of `tags`.
-    fn arm(&mut self, asked: &Asked<'_>, tags: &[String], after: Option<&Position>) {
+    /// Notes that carry `tag`, and one tag of each of `others`.
+    fn arm(&mut self, asked: &Asked<'_>, tag: Option<&str>, others: &[&[String]], after: Option<&Position>) {
         let query = asked.query;
         let by_path = query.path.is_some() || query.path_prefix.is_some();
-        let columns = if tags.is_empty() { NOTES } else { TAGS };
+        let columns = if tag.is_none() { NOTES } else { TAGS };
         let Columns { seq, created_at, .. } = columns;
         self.sql.push_str(&format!("SELECT {created_at}, {seq} FROM "));
-        match tags {
-            [] => self.sql.push_str("notes n WHERE true"),
-            [_, ..] if by_path => self
+        match tag {
+            None => self.sql.push_str("notes n WHERE true"),
+            Some(_) if by_path => self
                 .sql
                 .push_str("note_tags t JOIN notes n ON n.seq = t.note WHERE true"),
-            [_, ..] => self.sql.push_str("note_tags t WHERE true"),
+            Some(_) => self.sql.push_str("note_tags t WHERE true"),
         }
-        if let [first, others @ ..] = tags {
-            self.and("t.tag = ?", [text(first)]);
-            for tag in others {
-                self.and(
-                    "EXISTS (SELECT 1 FROM note_tags x WHERE x.note = t.note AND x.tag = ?)",
-                    [text(tag)],
-                );
-            }
+        if let Some(tag) = tag {
+            self.and("t.tag = ?", [text(tag)]);
+        }
+        for tags in others {
+            self.one_of(seq, tags);
         }
         self.conditions(asked, &columns, &[]);
         if let Some(Position { key, seq: last }) = after {
@@ -257,6 +258,7 @@ impl Select {
             let (condition, params) = scope::condition(seq, scope);
             self.and(&condition, params);
         }
+        self.linked(asked, seq);
         for (bound, operator) in [(query.created.from, ">="), (query.created.to, "<")] {
             if let Some(time) = bound {
                 self.and(&format!("{created_at} {operator} ?"), [millis_up(time).into()]);
@@ -265,6 +267,33 @@ impl Select {
         for narrow in asked.narrows.iter().chain(tags) {
             self.and(&narrow.condition(seq), []);
             self.params.extend(narrow.params.iter().cloned());
+        }
+    }
+
+    /// The note carries one of `tags`.
+    fn one_of(&mut self, seq: &str, tags: &[String]) {
+        let (test, param) = match tags {
+            [only] => ("= ?", text(only)),
+            several => (
+                "IN (SELECT value FROM json_each(?))",
+                text(&serde_json::Value::from(several).to_string()),
+            ),
+        };
+        let condition = format!("EXISTS (SELECT 1 FROM note_tags x WHERE x.note = {seq} AND x.tag {test})");
+        self.and(&condition, [param]);
+    }
+
+    fn linked(&mut self, asked: &Asked<'_>, seq: &str) {
+        if let Some(near) = &asked.near {
+            self.and(&format!("{seq} IN (SELECT value FROM json_each(?))"), [text(near)]);
+        }
+        if let Some(has) = asked.query.has_links {
+            let not = if has { "" } else { "NOT " };
+            let condition = format!(
+                "{not}(EXISTS (SELECT 1 FROM links l WHERE l.source = {seq} AND l.target IS NOT NULL) \
+                 OR EXISTS (SELECT 1 FROM links l WHERE l.target = {seq}))"
+            );
+            self.and(&condition, []);
         }
     }
 
@@ -294,16 +323,8 @@ impl Select {
 }
 
 /// The tags that are asked for, as conditions.
-fn tag_narrows(conn: &Connection, query: &Query) -> Result<Vec<Narrow>, Fault> {
-    let tags = bare_tags(&query.tags)?;
-    if tags.is_empty() {
-        Ok(Vec::new())
-    } else if query.all_tags {
-        let each = tags.iter().map(|tag| Narrow::tags(conn, std::slice::from_ref(tag)));
-        each.collect()
-    } else {
-        Ok(vec![Narrow::tags(conn, &tags)?])
-    }
+fn tag_narrows(conn: &Connection, asked: &Asked<'_>) -> Result<Vec<Narrow>, Fault> {
+    asked.tags.iter().map(|tags| Narrow::tags(conn, tags)).collect()
 }
 
 fn beyond(query: &Query) -> &'static str {
@@ -478,6 +499,36 @@ mod tests {
             let gathered = "SEARCH u USING COVERING INDEX notes_by_update (updated_at>?)";
             assert!(steps.iter().any(|step| step == gathered), "{steps:#?}");
         }
+    }
+
+    #[test]
+    fn kinds_of_a_tag_are_walked_with_it_and_a_tag_without_kinds_leads() {
+        let edges = "INSERT INTO tag_edges (parent, child) VALUES ('wide', 'a'), ('wide', 'b'), ('a', 'wide')";
+        let search = "SEARCH t USING PRIMARY KEY (tag=?)";
+        assert_eq!(
+            plan_in(edges, &tagged(&["wide"])),
+            [
+                "MERGE (UNION)",
+                "LEFT",
+                "MERGE (UNION)",
+                "LEFT",
+                search,
+                "RIGHT",
+                search,
+                "RIGHT",
+                search
+            ]
+        );
+        let exact = Query {
+            exact_tags: true,
+            ..tagged(&["wide"])
+        };
+        assert_eq!(plan_in(edges, &exact), [search]);
+        let all = Query {
+            all_tags: true,
+            ..tagged(&["wide", "x"])
+        };
+        assert_eq!(plan_in(edges, &all)[0], search);
     }
 
     #[test]

@@ -9,17 +9,20 @@ mod fields;
 mod files;
 mod filling;
 mod health;
+mod links;
 mod listing;
 pub(crate) mod mirror;
 mod narrow;
 mod opening;
 mod position;
+mod profile;
 mod read;
 mod readers;
 pub(crate) mod rules;
 mod schema;
 mod scope;
 mod search;
+mod tags;
 mod write;
 mod writer;
 
@@ -36,10 +39,13 @@ use self::opening::Opener;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::attachment::Files;
+use crate::links::Links;
 use crate::note::{Note, NoteId};
+use crate::profile::Profile;
 use crate::store::{
     Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError, VaultState,
 };
+use crate::tags::Tags;
 
 /// Tells the time. Tests give one that stands still.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -199,6 +205,18 @@ impl Vault for EmbeddedVault {
     }
 
     fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn tags(&self) -> Result<&dyn Tags, VaultError> {
+        Ok(self)
+    }
+
+    fn links(&self) -> Result<&dyn Links, VaultError> {
+        Ok(self)
+    }
+
+    fn profile(&self) -> &dyn Profile {
         self
     }
 

@@ -1,10 +1,12 @@
 //! What a query asks for beside its order: conditions that an index answers, and how to use it.
 
+use std::collections::HashSet;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::fault::Fault;
-use super::{fields, rules, search};
+use super::{fields, links, rules, search, tags};
 use crate::query::{Filter, OrderBy, Span, Test};
 use crate::store::{Query, VaultError};
 
@@ -18,6 +20,10 @@ pub(super) const INDEXED: &str = "agent";
 /// A query that has been looked at.
 pub(super) struct Asked<'q> {
     pub(super) query: &'q Query,
+    /// A note must carry one tag of each.
+    pub(super) tags: Vec<Vec<String>>,
+    /// Places of the notes that are near, as a JSON array.
+    pub(super) near: Option<String>,
     pub(super) excluded: Vec<String>,
     pub(super) narrows: Vec<Narrow>,
     /// All filters, those of [`Query::dated`] too.
@@ -58,8 +64,11 @@ impl<'q> Asked<'q> {
             return Err(VaultError::FieldNotIndexed { field: field.clone() }.into());
         }
         let expression = query.search.as_deref().map(|text| search::expression(conn, text));
+        let near = query.near.as_ref().map(|near| links::near(conn, near)).transpose()?;
         let mut asked = Self {
             query,
+            tags: tag_groups(conn, query)?,
+            near,
             excluded: bare_tags(&query.exclude_tags)?,
             narrows: Vec::new(),
             filters,
@@ -185,7 +194,26 @@ pub(super) fn millis_up(time: jiff::Timestamp) -> i64 {
 }
 
 /// Most tags of one kind in a query. SQLite bounds the parts of a compound select at 500.
-const TAGS: usize = 100;
+pub(super) const TAGS: usize = 100;
+
+/// What the stored tags make of those of a query: a note must carry one of each list.
+fn tag_groups(conn: &Connection, query: &Query) -> Result<Vec<Vec<String>>, Fault> {
+    let mut groups = Vec::new();
+    for tag in bare_tags(&query.tags)? {
+        groups.push(if query.exact_tags {
+            vec![tag]
+        } else {
+            tags::hierarchy::kinds_of(conn, &tag)?
+        });
+    }
+    if !query.all_tags && groups.len() > 1 {
+        let mut seen = HashSet::new();
+        let mut any: Vec<String> = groups.into_iter().flatten().collect();
+        any.retain(|tag| seen.insert(tag.clone()));
+        groups = vec![any];
+    }
+    Ok(groups)
+}
 
 /// Tags of a query as they are stored, each once.
 pub(super) fn bare_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {

@@ -107,12 +107,14 @@ impl Opener {
             let newest = read::newest_cursor(&conn)?;
             Ok((conn, newest))
         })();
-        let opened = opened.map_err(|fault| self.place.error(fault)).and_then(|(conn, newest)| {
-            self.remember();
-            self.place.health.opened();
-            self.newest.send_replace(newest);
-            self.writer.start(conn, self.newest.clone())
-        });
+        let opened = opened
+            .map_err(|fault| self.place.error(fault))
+            .and_then(|(conn, newest)| {
+                self.remember();
+                self.place.health.opened();
+                self.newest.send_replace(newest);
+                self.writer.start(conn, self.newest.clone())
+            });
         if let Err(error) = &opened {
             let reason = match error {
                 VaultError::Unavailable { reason, .. } => reason.clone(),
@@ -140,7 +142,9 @@ impl Opener {
         let aside = beside(&self.place.file, "-wal.old");
         match std::fs::rename(&log, &aside) {
             Ok(()) => tracing::warn!(log = %aside.display(), "the log of the file that was replaced was put aside"),
-            Err(error) => tracing::error!(%error, log = %log.display(), "the log of the file that was replaced is still there"),
+            Err(error) => {
+                tracing::error!(%error, log = %log.display(), "the log of the file that was replaced is still there")
+            }
         }
     }
 }
@@ -166,7 +170,11 @@ impl EmbeddedVault {
     async fn take_other_file(&self) -> Result<(), VaultError> {
         let file = self.place.file.display();
         tracing::error!(vault = self.place.vault, %file, "another file was put in the place of the vault's, or it is gone; it is opened anew");
-        let (opener, writer, place) = (Arc::clone(&self.opener), Arc::clone(&self.writer), Arc::clone(&self.place));
+        let (opener, writer, place) = (
+            Arc::clone(&self.opener),
+            Arc::clone(&self.writer),
+            Arc::clone(&self.place),
+        );
         let anew = async move {
             place.health.shut("its file was replaced; it is being opened");
             let known = opener.known();

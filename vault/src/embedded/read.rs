@@ -58,9 +58,12 @@ pub(super) fn by_seq(conn: &Connection, seq: i64) -> Result<Option<Stored>, Faul
 /// One note that is to be removed. Of one that cannot be read only the place and the identity are true.
 pub(super) fn doomed(conn: &Connection, key: &Key) -> Result<Stored, Fault> {
     let found = existing(conn, key);
-    let Err(Fault::Damaged { .. }) = found else { return found };
+    let Err(Fault::Damaged { .. }) = found else {
+        return found;
+    };
     let text = key.to_string();
-    let mut statement = conn.prepare_cached("SELECT seq, id FROM notes WHERE id = ?1 OR path = ?1 ORDER BY id = ?1 DESC")?;
+    let mut statement =
+        conn.prepare_cached("SELECT seq, id FROM notes WHERE id = ?1 OR path = ?1 ORDER BY id = ?1 DESC")?;
     let (seq, id): (i64, String) = statement.query_row([text], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let note = Note {
         id: NoteId::new(id).map_err(|error| Fault::damaged("note id", error))?,

@@ -71,7 +71,7 @@ pub(crate) fn patched(
 }
 
 /// Now, or a millisecond after the last change when the clock has not moved on (or went back).
-fn later(now: Timestamp, last: Timestamp) -> Timestamp {
+pub(super) fn later(now: Timestamp, last: Timestamp) -> Timestamp {
     // The sum overflows in the year 9999 only.
     let next = last.checked_add(1.millisecond()).unwrap_or(last);
     millis::truncate(now).max(next)
@@ -142,7 +142,8 @@ pub(super) fn bare(tag: &str) -> &str {
     tag.trim().trim_start_matches('#').trim()
 }
 
-fn checked_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {
+/// Tags as they are stored: bare, sorted, each once.
+pub(super) fn checked_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {
     let mut bare_tags = Vec::with_capacity(tags.len());
     for tag in tags {
         let bare = bare(tag);
@@ -163,6 +164,12 @@ fn checked_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {
     bare_tags.sort_unstable();
     bare_tags.dedup();
     Ok(bare_tags)
+}
+
+/// One tag as it is stored.
+pub(super) fn checked_tag(tag: &str) -> Result<String, VaultError> {
+    let mut tags = checked_tags(&[tag.to_owned()])?;
+    tags.pop().ok_or_else(|| VaultError::Invalid("a tag is missing".into()))
 }
 
 /// A normalised path; `None` when nothing is left of it.

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_attachments.sql"),
     include_str!("migrations/0003_mirror.sql"),
     include_str!("migrations/0004_search.sql"),
+    include_str!("migrations/0005_tags_links.sql"),
 ];
 
 /// How long a connection waits for another process that holds the file, a backup for instance.

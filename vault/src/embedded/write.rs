@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::fault::Fault;
 use super::read::{self, Stored};
-use super::{fields, files, rules, search};
+use super::{fields, files, links, rules, search, tags};
 use crate::attachment::NewAttachment;
 use crate::note::{Note, NoteId};
 use crate::store::{ChangeKind, Key, NewNote, Patch, Precondition, VaultError};
@@ -17,7 +17,10 @@ pub(super) fn create_all(conn: &Connection, new: Vec<NewNote>, now: Timestamp) -
 
 fn create(conn: &Connection, mut new: NewNote, now: Timestamp) -> Result<Note, Fault> {
     let attachments = std::mem::take(&mut new.attachments);
-    insert(conn, rules::created(new, now)?, attachments, now)
+    let linked = std::mem::take(&mut new.links);
+    let (seq, note) = insert(conn, rules::created(new, now)?, attachments, now)?;
+    links::change(conn, seq, linked, &[], now)?;
+    Ok(note)
 }
 
 /// Changes one note.
@@ -57,17 +60,24 @@ pub(super) fn upsert(
 /// Removes one note. Answers also the names of the files that go with it.
 pub(super) fn delete(conn: &Connection, key: &Key, now: Timestamp) -> Result<(NoteId, Vec<String>), Fault> {
     let Stored { seq, note } = read::doomed(conn, key)?;
+    links::before_removal(conn, seq)?;
     let doomed = files::doom_files_of(conn, seq, now, || {
         search::remove(conn, seq)?;
         conn.prepare_cached("DELETE FROM notes WHERE seq = ?1")?
             .execute([seq])?;
         Ok(())
     })?;
+    links::after_removal(conn, &note)?;
     log(conn, &note.id, ChangeKind::Deleted)?;
     Ok((note.id, doomed))
 }
 
-fn insert(conn: &Connection, note: Note, attachments: Vec<NewAttachment>, now: Timestamp) -> Result<Note, Fault> {
+fn insert(
+    conn: &Connection,
+    note: Note,
+    attachments: Vec<NewAttachment>,
+    now: Timestamp,
+) -> Result<(i64, Note), Fault> {
     if read::find(conn, &Key::Id(note.id.clone()))?.is_some() {
         return Err(VaultError::IdTaken { id: note.id }.into());
     }
@@ -77,26 +87,43 @@ fn insert(conn: &Connection, note: Note, attachments: Vec<NewAttachment>, now: T
         files::attach(conn, seq, &note.id, attachment, now)?;
     }
     log(conn, &note.id, ChangeKind::Created)?;
-    Ok(note)
+    Ok((seq, note))
 }
 
 fn update(
     conn: &Connection,
     found: Stored,
-    patch: Patch,
+    mut patch: Patch,
     precondition: Precondition,
     now: Timestamp,
 ) -> Result<Note, Fault> {
     let Stored { seq, note: before } = found;
-    let Some(note) = rules::patched(&before, patch, precondition, now)? else {
-        return Ok(before);
+    let (add, remove) = (
+        std::mem::take(&mut patch.add_links),
+        std::mem::take(&mut patch.remove_links),
+    );
+    let patched = rules::patched(&before, patch, precondition, now)?;
+    // After the precondition. What fails later undoes it.
+    let relinked = links::change(conn, seq, add, &remove, now)?;
+    let note = match patched {
+        Some(note) => note,
+        None if relinked => Note {
+            updated_at: rules::later(now, before.updated_at),
+            ..before.clone()
+        },
+        None => return Ok(before),
     };
+    let renamed = before.path.as_ref().filter(|_| note.path != before.path);
+    let named = renamed.map(|_| links::Named::of(conn, seq)).transpose()?;
     if note.path != before.path {
         path_is_free(conn, &note)?;
     }
     update_row(conn, seq, &before, &note)?;
     log(conn, &note.id, ChangeKind::Updated)?;
-    Ok(note)
+    match renamed.zip(named) {
+        Some((old, named)) => links::follow_rename(conn, seq, old, note, named, now),
+        None => Ok(note),
+    }
 }
 
 /// Writes the row of a new note and what is found by it. Answers its place in the order of insertion.
@@ -118,6 +145,7 @@ pub(super) fn insert_row(conn: &Connection, note: &Note) -> Result<i64, Fault> {
     index_tags(conn, seq, note)?;
     fields::add(conn, seq, note)?;
     search::add(conn, seq, &note.content)?;
+    follow(conn, seq, None, note)?;
     Ok(seq)
 }
 
@@ -148,7 +176,13 @@ pub(super) fn update_row(conn: &Connection, seq: i64, before: &Note, note: &Note
         search::remove(conn, seq)?;
         search::add(conn, seq, &note.content)?;
     }
-    Ok(())
+    follow(conn, seq, Some(before), note)
+}
+
+/// What other tables say of a note, from the note as it is now.
+fn follow(conn: &Connection, seq: i64, before: Option<&Note>, note: &Note) -> Result<(), Fault> {
+    links::follow(conn, seq, before, note)?;
+    tags::hierarchy::follow(conn, seq, before, note)
 }
 
 /// The columns whose stored form differs from the note's.
@@ -178,6 +212,7 @@ fn index_tags(conn: &Connection, seq: i64, note: &Note) -> Result<(), Fault> {
     let mut statement = conn.prepare_cached(SQL)?;
     for tag in &note.tags {
         statement.execute(params![tag, seq])?;
+        tags::know(conn, tag)?;
     }
     Ok(())
 }

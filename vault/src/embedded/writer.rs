@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fault::{Fault, Place};
-use super::read;
+use super::{links, read};
 use crate::store::{Cursor, VaultError};
 
 /// Requests that wait before callers are held back.
@@ -90,7 +91,9 @@ impl Writer {
     /// Commits what waits, refuses what comes later, ends the thread. It may be started again.
     pub(super) async fn close(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { queue, thread }) = running else { return };
+        let Some(Running { queue, thread }) = running else {
+            return;
+        };
         // silent-ok: it fails only when the thread has ended
         let _ = queue.send(Message::Stop).await;
         match tokio::task::spawn_blocking(move || thread.join()).await {
@@ -159,7 +162,8 @@ fn in_savepoint<T>(tx: &mut Transaction<'_>, work: impl FnOnce(&Connection) -> R
 }
 
 fn serve(mut conn: Connection, mut requests: mpsc::Receiver<Message>, place: &Place, newest: &watch::Sender<Cursor>) {
-    while let Some(first) = requests.blocking_recv() {
+    let mut behind = true;
+    while let Some(first) = next(&mut conn, &mut requests, place, &mut behind) {
         let mut jobs = Vec::new();
         let mut message = Some(first);
         while let Some(next) = message.take() {
@@ -177,6 +181,29 @@ fn serve(mut conn: Connection, mut requests: mpsc::Receiver<Message>, place: &Pl
     if let Err((_conn, error)) = conn.close() {
         tracing::warn!(vault = place.vault, %error, "the vault's file was not closed cleanly");
     }
+}
+
+/// The next message; `None` at the end. `behind`: whether an older version may have left something undone; that is done while
+/// nobody waits.
+fn next(
+    conn: &mut Connection,
+    requests: &mut mpsc::Receiver<Message>,
+    place: &Place,
+    behind: &mut bool,
+) -> Option<Message> {
+    while *behind {
+        match requests.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        *behind = links::read_some(conn).unwrap_or_else(|fault| {
+            let error = place.error(fault);
+            tracing::warn!(%error, "links of older notes are not known yet; the next start reads them");
+            false
+        });
+    }
+    requests.blocking_recv()
 }
 
 /// Runs the jobs in one transaction, then answers all of them.

@@ -3,10 +3,12 @@
 
 pub(crate) mod attachments;
 pub(crate) mod changes;
+pub(crate) mod links;
 pub(crate) mod listing;
 pub(crate) mod notes;
 pub(crate) mod patches;
 pub(crate) mod queries;
+pub(crate) mod tags;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -103,6 +105,29 @@ cases! {
         a_file_goes_with_the_last_of_its_attachments
         only_what_nobody_attached_is_swept
         an_attachment_is_no_change_of_its_note
+    }
+    tags {
+        a_tag_is_known_from_its_first_use
+        a_schema_is_put_and_merged_by_field
+        what_no_schema_can_be_is_refused
+        a_tag_finds_what_is_a_kind_of_it
+        a_tag_with_many_kinds_is_listed_page_by_page
+        a_note_can_say_what_a_tag_is_a_kind_of
+        a_tag_is_renamed_on_all_notes
+        tags_are_merged_and_removed
+    }
+    links {
+        wikilinks_lead_to_the_notes_that_they_name
+        a_link_resolves_when_its_note_appears_and_waits_when_it_goes
+        links_follow_the_body
+        a_renamed_note_keeps_its_links
+        a_path_that_no_link_can_name_leaves_the_links
+        a_refused_rename_rewrites_nothing
+        links_are_given_with_a_note_and_taken_away
+        a_given_link_waits_for_its_note
+        the_neighbourhood_of_a_note_is_told
+        notes_are_listed_by_whether_they_have_links
+        a_way_between_two_notes_is_found
     }
     changes {
         the_log_names_every_change_in_order

@@ -21,6 +21,7 @@ pub(crate) async fn a_created_note_reads_back(vault: Arc<dyn Vault>) {
             })),
             created_at: Some(ms(1_000)),
             attachments: Vec::new(),
+            links: Vec::new(),
         })
         .await
         .unwrap();

@@ -45,14 +45,27 @@ async fn one_note_that_cannot_be_read_does_not_hide_the_others() {
     }
     let log = vault.changes(0, 10).await.unwrap();
     let told_of = |change: &reveille_vault::Change| (change.note.is_some(), change.unreadable.is_some());
-    assert_eq!(log.iter().map(told_of).collect::<Vec<_>>(), [(true, false), (false, true), (true, false)]);
+    assert_eq!(
+        log.iter().map(told_of).collect::<Vec<_>>(),
+        [(true, false), (false, true), (true, false)]
+    );
     for key in [at_id("b"), Key::Path("b".into())] {
         let refused = vault.get(&key).await.unwrap_err();
-        assert!(matches!(&refused, VaultError::Damaged { note, .. } if note == "b"), "{refused}");
+        assert!(
+            matches!(&refused, VaultError::Damaged { note, .. } if note == "b"),
+            "{refused}"
+        );
     }
-    let refused = vault.patch(&at_id("b"), append("!"), Precondition::Force).await.unwrap_err();
+    let refused = vault
+        .patch(&at_id("b"), append("!"), Precondition::Force)
+        .await
+        .unwrap_err();
     assert!(matches!(refused, VaultError::Damaged { .. }), "{refused}");
-    assert!(told(&*vault).starts_with("degraded: notes that cannot be read are left out: b;"), "{}", told(&*vault));
+    assert!(
+        told(&*vault).starts_with("degraded: notes that cannot be read are left out: b;"),
+        "{}",
+        told(&*vault)
+    );
 
     // Mended by hand, or removed: then nothing is said any more.
     vault.look(None).await.unwrap();
@@ -82,7 +95,10 @@ async fn a_full_disk_is_told_until_there_is_room() {
     };
     while vault.create(big()).await.is_ok() {}
     let state = told(&*vault);
-    assert!(state.starts_with("degraded: notes can be read, but not written: the disk is full"), "{state}");
+    assert!(
+        state.starts_with("degraded: notes can be read, but not written: the disk is full"),
+        "{state}"
+    );
     // It reads, which says nothing about writing; nor does a small write that just fits.
     vault.query(&Query::default()).await.unwrap();
     unavailable(vault.look(None).await);
@@ -103,7 +119,10 @@ async fn a_lock_of_another_process_is_told_until_it_is_gone() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     unavailable(vault.create(note("a")).await);
     let state = told(&*vault);
-    assert!(state.starts_with("degraded: notes can be read") && state.contains("locked by another process"), "{state}");
+    assert!(
+        state.starts_with("degraded: notes can be read") && state.contains("locked by another process"),
+        "{state}"
+    );
     other.execute_batch("ROLLBACK").unwrap();
     vault.create(note("a")).await.unwrap();
     assert_eq!(told(&*vault), "ready");
@@ -162,7 +181,10 @@ async fn a_file_that_is_put_in_the_place_of_the_open_one_is_taken_and_nothing_of
     vault.create(note("new")).await.unwrap();
     vault.close().await;
     let vault = open(&file);
-    assert_eq!(ids(&vault.query(&Query::default()).await.unwrap().notes), ["kept", "new"]);
+    assert_eq!(
+        ids(&vault.query(&Query::default()).await.unwrap().notes),
+        ["kept", "new"]
+    );
 
     // One that is gone is not begun anew.
     let away = dir.path().join("away.db");
@@ -173,5 +195,8 @@ async fn a_file_that_is_put_in_the_place_of_the_open_one_is_taken_and_nothing_of
     assert!(!file.exists());
     std::fs::rename(&away, &file).unwrap();
     vault.look(None).await.unwrap();
-    assert_eq!(ids(&vault.query(&Query::default()).await.unwrap().notes), ["kept", "new"]);
+    assert_eq!(
+        ids(&vault.query(&Query::default()).await.unwrap().notes),
+        ["kept", "new"]
+    );
 }

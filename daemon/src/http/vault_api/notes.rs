@@ -171,5 +171,6 @@ fn new_note(path: &str, patch: &Patch, tags: &[String]) -> Result<NewNote, Failu
         metadata: patch.metadata.clone(),
         created_at: patch.created_at,
         attachments: Vec::new(),
+        links: Vec::new(),
     })
 }
