@@ -56,8 +56,8 @@ mod made {
     use anyhow::Context as _;
     use async_trait::async_trait;
     use reveille_vault::{
-        Capabilities, Change, Cursor, Files, Key, Kind, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault,
-        VaultError, VaultState,
+        Capabilities, Change, Cursor, Files, Key, Kind, Links, NewNote, Note, NoteId, Page, Patch, Precondition,
+        Profile, Query, Tags, Vault, VaultError, VaultState,
     };
     use tokio::sync::watch;
 
@@ -223,6 +223,18 @@ mod made {
 
         fn files(&self) -> &dyn Files {
             self.inner.files()
+        }
+
+        fn tags(&self) -> Result<&dyn Tags, VaultError> {
+            self.inner.tags()
+        }
+
+        fn links(&self) -> Result<&dyn Links, VaultError> {
+            self.inner.links()
+        }
+
+        fn profile(&self) -> &dyn Profile {
+            self.inner.profile()
         }
 
         async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError> {

@@ -76,6 +76,7 @@ impl Feed {
         let at = stored_cursor(&*vault, &*inbox.queue).await?;
         let all = Query {
             tags: vec![tag::DEFINITION.into()],
+            exact_tags: true,
             ..Query::default()
         };
         let notes = vault.query(&all).await?.notes;

@@ -37,6 +37,7 @@ mod stamp;
 mod state_dir;
 mod strays;
 mod system_prompt;
+mod tag_schema;
 mod tokens;
 mod turn;
 mod vault_tools;

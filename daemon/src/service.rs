@@ -33,6 +33,7 @@ use crate::pauses::Pauses;
 use crate::registry::Registry;
 use crate::retention::Retention;
 use crate::state_dir::{DaemonFile, StateDir};
+use crate::tag_schema;
 use crate::tokens::Tokens;
 use crate::vaults::Vaults;
 use crate::worker::{Context, Workers};
@@ -276,6 +277,8 @@ impl Service {
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
+        let declared = tag_schema::declare(Arc::clone(self.api.vaults.by_name()), work.drain.clone());
+        self.workers.spawn(declared);
         let result = work.run(self.outbox, self.feeds, retention, stop, hurry).await;
         self.closing.cancel();
         connections.close();

@@ -3,6 +3,7 @@
 
 mod files;
 mod pass;
+mod tags;
 mod vault;
 
 use reveille_transports::Link;
@@ -91,6 +92,7 @@ impl Origin {
     fn mark_new(&self, mut note: NewNote) -> Result<NewNote, VaultError> {
         let preview = note.preview()?;
         refuse_definition(&preview)?;
+        tags::refuse_note(&preview)?;
         if Inbound::wakes(&preview) {
             self.mark(&mut note.metadata);
             note.metadata.remove(CALLBACK);
@@ -107,6 +109,8 @@ impl Origin {
         let after = patch.preview(before)?;
         refuse_definition(before)?;
         refuse_definition(&after)?;
+        tags::refuse_note(before)?;
+        tags::refuse_note(&after)?;
         if !Inbound::wakes(&after) {
             return Ok(patch);
         }

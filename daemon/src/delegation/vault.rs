@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reveille_vault::note::millis;
 use reveille_vault::{
-    Capabilities, Change, Cursor, Files, Key, Kind, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault,
-    VaultError, VaultState,
+    Capabilities, Change, Cursor, Files, Key, Kind, Links, NewNote, Note, NoteId, Page, Patch, Precondition, Profile,
+    Query, Tags, Vault, VaultError, VaultState,
 };
 use tokio::sync::watch;
 
@@ -41,6 +41,7 @@ impl MarkingVault {
             });
         }
         let patch = self.origin.mark_patch(before, patch)?;
+        self.check_rename(before, &patch).await?;
         let as_read = Precondition::UpdatedAt(before.updated_at);
         self.inner.patch(&Key::Id(before.id.clone()), patch, as_read).await
     }
@@ -123,6 +124,19 @@ impl Vault for MarkingVault {
     }
 
     fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn tags(&self) -> Result<&dyn Tags, VaultError> {
+        self.inner.tags()?;
+        Ok(self)
+    }
+
+    fn links(&self) -> Result<&dyn Links, VaultError> {
+        self.inner.links()
+    }
+
+    fn profile(&self) -> &dyn Profile {
         self
     }
 

@@ -45,7 +45,7 @@ enum Whose {
 }
 
 /// Everything that a turn may do, by the addresses of the router. `GET` stands for `HEAD` too. What is not here is refused.
-const MAY: [(Method, &str, Whose); 13] = [
+const MAY: [(Method, &str, Whose); 18] = [
     (Method::GET, "/api/agents", Whose::Any),
     (Method::POST, "/api/channels/{channel}/send", Whose::Any),
     (Method::GET, "/api/turns/{turn}", Whose::OwnTurn),
@@ -54,6 +54,11 @@ const MAY: [(Method, &str, Whose); 13] = [
     (Method::GET, "/vault/{name}/api/notes/{*key}", Whose::OwnVault),
     (Method::PATCH, "/vault/{name}/api/notes/{*key}", Whose::OwnVault),
     (Method::GET, "/vault/{name}", Whose::OwnVault),
+    (Method::GET, "/vault/{name}/api/vault", Whose::OwnVault),
+    (Method::GET, "/vault/{name}/api/tags", Whose::OwnVault),
+    (Method::GET, "/vault/{name}/api/tags/{*key}", Whose::OwnVault),
+    (Method::GET, "/vault/{name}/api/find-path", Whose::OwnVault),
+    (Method::GET, "/vault/{name}/api/unresolved-wikilinks", Whose::OwnVault),
     (Method::GET, "/vault/{name}/api/storage/{*key}", Whose::OwnVault),
     (Method::POST, "/vault/{name}/api/storage/upload", Whose::OwnVault),
     // What its tools do is asked for each of them, by the route that does the same.
@@ -136,6 +141,7 @@ mod tests {
         let notes = "/vault/{name}/api/notes";
         let note = "/vault/{name}/api/notes/{*key}";
         let file = "/vault/{name}/api/storage/{*key}";
+        let tag = "/vault/{name}/api/tags/{*key}";
         let upload = "/vault/{name}/api/storage/upload";
         let mcp = "/vault/{name}/mcp";
         for (method, route, variables, expected) in [
@@ -157,6 +163,21 @@ mod tests {
             // The same address, with `/attachments` behind it, adds a file to a note that is there.
             ("POST", note, &[("name", "default"), ("key", "a/b/attachments")], false),
             ("GET", "/vault/{name}", &[("name", "default")], true),
+            ("GET", "/vault/{name}/api/tags", &[("name", "default")], true),
+            ("GET", "/vault/{name}/api/tags", &[("name", "other")], false),
+            ("GET", tag, &[("name", "default"), ("key", "t")], true),
+            ("PUT", tag, &[("name", "default"), ("key", "t")], false),
+            ("POST", tag, &[("name", "default"), ("key", "merge")], false),
+            ("DELETE", tag, &[("name", "default"), ("key", "t")], false),
+            ("GET", "/vault/{name}/api/vault", &[("name", "default")], true),
+            ("PATCH", "/vault/{name}/api/vault", &[("name", "default")], false),
+            ("GET", "/vault/{name}/api/find-path", &[("name", "default")], true),
+            (
+                "GET",
+                "/vault/{name}/api/unresolved-wikilinks",
+                &[("name", "default")],
+                true,
+            ),
             ("GET", file, &[("name", "default"), ("key", "d/f")], true),
             ("GET", file, &[("name", "other"), ("key", "d/f")], false),
             ("POST", upload, &[("name", "default")], true),

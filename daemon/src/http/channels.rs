@@ -213,6 +213,7 @@ pub(super) async fn messages(
     let limit = limit_of(limit, MESSAGES, MESSAGES_MAX)?;
     let query = Query {
         tags: vec![tag::MESSAGE.into(), tag::INBOUND.into(), tag::OUTBOUND.into()],
+        exact_tags: true,
         metadata: vec![("agent".into(), channel.clone())],
         descending: true,
         limit: Some(limit),

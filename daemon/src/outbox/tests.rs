@@ -78,6 +78,15 @@ impl Vault for Door {
     fn files(&self) -> &dyn reveille_vault::Files {
         self.inner.files()
     }
+    fn tags(&self) -> Result<&dyn reveille_vault::Tags, VaultError> {
+        self.inner.tags()
+    }
+    fn links(&self) -> Result<&dyn reveille_vault::Links, VaultError> {
+        self.inner.links()
+    }
+    fn profile(&self) -> &dyn reveille_vault::Profile {
+        self.inner.profile()
+    }
     async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError> {
         self.inner.look(note).await
     }

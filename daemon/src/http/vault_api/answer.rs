@@ -8,6 +8,9 @@ use reveille_vault::note::millis;
 use reveille_vault::{Attachment, Key, Note, NoteId, Vault, VaultError};
 use serde_json::{Map, Value, json};
 
+use super::expand::Expand;
+use super::graph;
+
 /// Seconds after which a client may ask an unusable vault again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
@@ -26,6 +29,10 @@ pub(super) struct Form {
     pub(super) metadata: Fields,
     /// The list of its files.
     pub(super) attachments: bool,
+    /// Its links, in both directions.
+    pub(super) links: bool,
+    /// What its body links to stands in it.
+    pub(super) expand: Option<Expand>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +48,16 @@ impl Form {
         content: true,
         metadata: Fields::All,
         attachments: false,
+        links: false,
+        expand: None,
     };
 
     /// The note with everything that is asked for.
-    pub(super) async fn fill(&self, vault: &dyn Vault, note: Note) -> Result<Value, VaultError> {
+    pub(super) async fn fill(&self, vault: &dyn Vault, mut note: Note) -> Result<Value, VaultError> {
+        if let Some(expand) = self.expand.filter(|_| self.content) {
+            note.content = expand.body(vault, &note).await?;
+        }
+        let id = note.id.clone();
         let key = Key::Id(note.id.clone());
         let mut rendered = self.render(note);
         if self.attachments {
@@ -55,10 +68,13 @@ impl Form {
             };
             rendered["attachments"] = listed.iter().map(attachment).collect();
         }
+        if self.links {
+            rendered["links"] = graph::links_of(vault, &id).await?;
+        }
         Ok(rendered)
     }
 
-    /// The note without its attachments.
+    /// The note without its attachments and links.
     pub(super) fn render(&self, note: Note) -> Value {
         let mut fields = Map::new();
         fields.insert("id".into(), note.id.as_str().into());
@@ -101,7 +117,7 @@ pub(super) fn attachment(attachment: &Attachment) -> Value {
 }
 
 /// The beginning of a text, its white space collapsed.
-fn preview(content: &str) -> String {
+pub(super) fn preview(content: &str) -> String {
     let mut preview = String::new();
     // Each word brings a character at least, so that a long body is not walked to its end.
     for word in content.split_whitespace().take(PREVIEW_CHARS) {
@@ -125,6 +141,10 @@ pub(super) enum Failure {
     NoteNotFound,
     /// The note of `?id=`.
     IdNotFound {
+        id: String,
+    },
+    /// The note of `near[note_id]`.
+    AnchorNotFound {
         id: String,
     },
     /// Something in the request breaks a rule. `field`: where, when one place is to blame.
@@ -210,6 +230,11 @@ impl Failure {
                 StatusCode::NOT_FOUND,
                 json!({ "error": "Note not found", "error_type": "not_found", "id": id,
                     "message": "no note has this id or path; paths are case-sensitive" }),
+            ),
+            Self::AnchorNotFound { id } => (
+                StatusCode::NOT_FOUND,
+                json!({ "error": "Anchor note not found", "error_type": "not_found", "note_id": id,
+                    "message": "no note has the id or path of near[note_id]; paths are case-sensitive" }),
             ),
             Self::Invalid { field, message } => {
                 let mut body =
@@ -331,6 +356,10 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
         ),
         VaultError::EditAmbiguous { count } => {
             vault_failure(StatusCode::CONFLICT, "ambiguous", message, json!({ "count": count }))
+        }
+        VaultError::NoTag { tag } => vault_failure(StatusCode::NOT_FOUND, "not_found", message, json!({ "tag": tag })),
+        VaultError::TagTaken { tag } => {
+            vault_failure(StatusCode::CONFLICT, "target_exists", message, json!({ "target": tag }))
         }
         VaultError::Invalid(_) => Failure::Invalid { field: None, message }.parts(),
         VaultError::Forbidden(_) => vault_failure(StatusCode::FORBIDDEN, "forbidden", message, json!({})),

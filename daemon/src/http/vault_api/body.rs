@@ -5,7 +5,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use reveille_vault::note::{millis, normalise_path};
-use reveille_vault::{ContentChange, Metadata, NewAttachment, NewNote, NoteId, Patch, Precondition, media_type};
+use reveille_vault::{
+    ContentChange, Metadata, NewAttachment, NewLink, NewNote, NoteId, OldLink, Patch, Precondition, media_type,
+};
 use serde_json::{Map, Value};
 
 use super::answer::Failure;
@@ -68,7 +70,6 @@ impl Create {
 }
 
 fn new_note(mut object: Object) -> Result<NewNote, Failure> {
-    object.refuse_links()?;
     let id = object
         .text("id")?
         .map(|id| NoteId::new(id).map_err(|error| object.invalid("id", error.to_string())));
@@ -80,6 +81,10 @@ fn new_note(mut object: Object) -> Result<NewNote, Failure> {
         metadata: object.object("metadata")?.unwrap_or_default(),
         created_at: object.created_at()?,
         attachments: object.attachments()?,
+        links: match object.take("links") {
+            None => Vec::new(),
+            Some(links) => new_links(links, &object.place_of("links"))?,
+        },
     })
 }
 
@@ -134,7 +139,6 @@ impl Change {
     }
 
     fn read(mut object: Object) -> Result<Self, Failure> {
-        object.refuse_links()?;
         let create = match object.take("if_missing") {
             None => false,
             Some(Value::String(how)) if how == "create" => true,
@@ -148,6 +152,7 @@ impl Change {
             Some(_) => return Err(Failure::invalid("path", "path must be text, or null to take it away")),
         };
         let tags = Tags::of(&mut object, create)?;
+        let (add_links, remove_links) = changed_links(&mut object, create)?;
         let patch = Patch {
             content: content_change(&mut object)?,
             path,
@@ -156,6 +161,8 @@ impl Change {
             add_tags: tags.add,
             remove_tags: tags.remove,
             created_at: object.created_at()?,
+            add_links,
+            remove_links,
         };
         let only_extends = matches!(patch.content, ContentChange::Extend { .. })
             && patch
@@ -251,13 +258,13 @@ fn edit(value: Value) -> Result<ContentChange, Failure> {
 
 /// A JSON object of the body. Null counts as absent; keys that nobody takes are ignored.
 pub(super) struct Object {
-    fields: Map<String, Value>,
+    pub(super) fields: Map<String, Value>,
     /// Where it stands in the body; empty for the body itself.
     place: String,
 }
 
 impl Object {
-    fn parse(body: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
+    pub(super) fn parse(body: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
         let body = body.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLarge,
             _ => Failure::Invalid {
@@ -333,7 +340,7 @@ impl Object {
             .transpose()
     }
 
-    fn object(&mut self, key: &str) -> Result<Option<Metadata>, Failure> {
+    pub(super) fn object(&mut self, key: &str) -> Result<Option<Metadata>, Failure> {
         match self.take(key) {
             None => Ok(None),
             Some(Value::Object(fields)) => Ok(Some(fields)),
@@ -367,20 +374,73 @@ impl Object {
         let snake = self.time("created_at")?;
         Ok(self.time("createdAt")?.or(snake))
     }
+}
 
-    /// Links are not stored yet; to drop them without a word would lose them.
-    fn refuse_links(&mut self) -> Result<(), Failure> {
-        match self.take("links") {
-            None => Ok(()),
-            Some(Value::Array(links)) if links.is_empty() => Ok(()),
-            Some(Value::Object(links)) if links.values().all(|list| list.as_array().is_some_and(Vec::is_empty)) => {
-                Ok(())
-            }
-            Some(_) => Err(Failure::Unsupported {
-                parameter: "links".into(),
-                message: "this vault does not store links yet; leave links out. Nothing was written".into(),
-            }),
+/// In a patch: `{"add": [..], "remove": [..]}`. A note that is created because it is missing may have them like a new one.
+fn changed_links(object: &mut Object, create: bool) -> Result<(Vec<NewLink>, Vec<OldLink>), Failure> {
+    match object.take("links") {
+        None => Ok((Vec::new(), Vec::new())),
+        Some(links @ Value::Array(_)) if create => Ok((new_links(links, "links")?, Vec::new())),
+        Some(Value::Object(fields)) => {
+            let mut fields = Object {
+                fields,
+                place: "links".into(),
+            };
+            let add = fields.take("add").map(|links| new_links(links, "links.add"));
+            let remove = fields.take("remove").map(|links| old_links(links, "links.remove"));
+            Ok((
+                add.transpose()?.unwrap_or_default(),
+                remove.transpose()?.unwrap_or_default(),
+            ))
         }
+        Some(_) => Err(Failure::invalid(
+            "links",
+            "in a PATCH, links must be an object: {\"add\": [..], \"remove\": [..]}",
+        )),
+    }
+}
+
+fn new_links(links: Value, place: &str) -> Result<Vec<NewLink>, Failure> {
+    let one = |mut link: Object| match (link.text("target")?, link.text("relationship")?) {
+        (Some(target), Some(relationship)) => Ok(NewLink {
+            target,
+            relationship,
+            metadata: link.object("metadata")?.unwrap_or_default(),
+        }),
+        (None, _) => Err(link.invalid("target", "must be the id or path of a note")),
+        (_, None) => Err(link.invalid("relationship", "must be text")),
+    };
+    items(links, place)?
+        .enumerate()
+        .map(|(index, item)| one(Object::of(item, format!("{place}[{index}]"))?))
+        .collect()
+}
+
+/// Objects, or the targets alone.
+fn old_links(links: Value, place: &str) -> Result<Vec<OldLink>, Failure> {
+    let one = |(index, item)| {
+        if let Value::String(target) = item {
+            return Ok(OldLink {
+                target,
+                relationship: None,
+            });
+        }
+        let mut link = Object::of(item, format!("{place}[{index}]"))?;
+        let Some(target) = link.text("target")? else {
+            return Err(link.invalid("target", "must be the id or path of a note"));
+        };
+        Ok(OldLink {
+            target,
+            relationship: link.text("relationship")?,
+        })
+    };
+    items(links, place)?.enumerate().map(one).collect()
+}
+
+fn items(value: Value, place: &str) -> Result<std::vec::IntoIter<Value>, Failure> {
+    match value {
+        Value::Array(items) => Ok(items.into_iter()),
+        _ => Err(Failure::invalid(place, format!("{place} must be an array of objects"))),
     }
 }
 

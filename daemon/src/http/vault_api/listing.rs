@@ -1,9 +1,10 @@
 //! Query parameters of reads.
 
 use axum::http::Uri;
-use reveille_vault::Query;
+use reveille_vault::{Key, Near, Query};
 
 use super::answer::{Failure, Fields, Form};
+use super::expand::Expand;
 
 /// Notes in a listing that names no limit.
 const DEFAULT_LIMIT: u32 = 50;
@@ -19,14 +20,15 @@ const UNSUPPORTED: &[&str] = &[
     "date_to",
     "date_field",
     "has_tags",
-    "has_links",
-    "format",
     "metadata",
-    "near",
 ];
 
-/// The same, but only when they are switched on.
-const UNSUPPORTED_SWITCHES: &[&str] = &["include_links", "expand_links"];
+/// Links away from a note that are near when nobody says it, and at most.
+const NEAR: i64 = 2;
+const NEAR_MAX: i64 = 5;
+
+/// Most times that links of linked notes are expanded.
+const EXPAND_MAX: i64 = 3;
 
 /// The parameters of one request, decoded.
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -43,8 +45,7 @@ impl Parameters {
         let parameters = Self(pairs);
         for (name, value) in &parameters.0 {
             let bare = name.split('[').next().unwrap_or_default();
-            let on = UNSUPPORTED_SWITCHES.contains(&bare) && parameters.switch(bare, false)?;
-            if on || (UNSUPPORTED.contains(&bare) && !value.is_empty()) {
+            if UNSUPPORTED.contains(&bare) && !value.is_empty() {
                 let message = match bare {
                     "metadata" => "write meta.<key>=<value> instead".to_owned(),
                     _ => format!("this vault does not support {bare} yet; leave it out"),
@@ -77,11 +78,15 @@ impl Parameters {
         items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
-    fn switch(&self, name: &str, default: bool) -> Result<bool, Failure> {
+    pub(super) fn switch(&self, name: &str, default: bool) -> Result<bool, Failure> {
+        Ok(self.choice(name)?.unwrap_or(default))
+    }
+
+    fn choice(&self, name: &str) -> Result<Option<bool>, Failure> {
         match self.first(name) {
-            None => Ok(default),
-            Some("true" | "1") => Ok(true),
-            Some("false" | "0") => Ok(false),
+            None => Ok(None),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
             Some(_) => Err(Failure::invalid(name, format!("{name} must be true or false"))),
         }
     }
@@ -97,15 +102,64 @@ impl Parameters {
             content: self.switch("include_content", content)?,
             metadata,
             attachments: self.switch("include_attachments", false)?,
+            links: self.switch("include_links", false)?,
+            expand: self.expand()?,
         })
     }
 
-    pub(super) fn query(&self) -> Query {
+    fn expand(&self) -> Result<Option<Expand>, Failure> {
+        if !self.switch("expand_links", false)? {
+            return Ok(None);
+        }
+        let full = match self.first("expand_mode") {
+            None | Some("full") => true,
+            Some("summary") => false,
+            Some(_) => return Err(Failure::invalid("expand_mode", "expand_mode must be full or summary")),
+        };
+        let depth = self.number("expand_depth").unwrap_or(1).clamp(0, EXPAND_MAX);
+        Ok(Some(Expand {
+            depth: u32::try_from(depth).unwrap_or_default(),
+            full,
+        }))
+    }
+
+    /// Whether the notes are asked for as a graph.
+    pub(super) fn as_graph(&self) -> Result<bool, Failure> {
+        match self.first("format") {
+            None => Ok(false),
+            Some("graph") => Ok(true),
+            Some(_) => Err(Failure::invalid("format", "format must be graph, or left out")),
+        }
+    }
+
+    fn near(&self) -> Result<Option<Near>, Failure> {
+        let Some(note) = self.first("near[note_id]") else {
+            if let Some((name, _)) = self
+                .0
+                .iter()
+                .find(|(name, value)| name.starts_with("near") && !value.is_empty())
+            {
+                return Err(Failure::invalid(
+                    name.clone(),
+                    "near[note_id] must name the note in the middle",
+                ));
+            }
+            return Ok(None);
+        };
+        let depth = self.number("near[depth]").unwrap_or(NEAR).clamp(0, NEAR_MAX);
+        Ok(Some(Near {
+            note: Key::IdOrPath(note.to_owned()),
+            depth: u32::try_from(depth).unwrap_or_default(),
+            relationship: self.first("near[relationship]").map(str::to_owned),
+        }))
+    }
+
+    pub(super) fn query(&self) -> Result<Query, Failure> {
         let filters = self
             .0
             .iter()
             .filter_map(|(name, value)| Some((name.strip_prefix("meta.")?, value)));
-        Query {
+        Ok(Query {
             tags: self.list(&["tag"]),
             // Whatever is not `any` means `all`, as clients of other vaults know it.
             all_tags: self.first("tag_match").is_some_and(|how| how != "any"),
@@ -120,7 +174,10 @@ impl Parameters {
                 .map_or(0, |offset| u32::try_from(offset.max(0)).unwrap_or(u32::MAX)),
             after: self.first("cursor").map(str::to_owned),
             scope: None,
-        }
+            has_links: self.choice("has_links")?,
+            near: self.near()?,
+            exact_tags: false,
+        })
     }
 
     /// Negative: all. No number: the default.
@@ -131,7 +188,7 @@ impl Parameters {
         }
     }
 
-    fn number(&self, name: &str) -> Option<i64> {
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
         // silent-ok: the contract reads what is no number as absent
         self.first(name)?.parse().ok()
     }

@@ -4,12 +4,16 @@
 //! input answers 4xx and names the field; what is not supported yet is refused instead of being ignored.
 //! Authentication and the limit of body sizes are layers around this router; the first leaves the caller in the request.
 
+mod about;
 mod answer;
 mod body;
+mod expand;
 mod files;
+mod graph;
 mod listing;
 mod mcp;
 mod notes;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -39,7 +43,7 @@ pub(crate) type Vaults = Arc<BTreeMap<String, Arc<dyn Vault>>>;
 pub(crate) fn router(vaults: Vaults, tokens: &Tokens, max_file: usize) -> Router {
     let upload = move |target, head, form| files::upload(target, head, form, max_file);
     Router::new()
-        .route("/vault/{name}", get(move |target| about(target, max_file)))
+        .route("/vault/{name}", get(move |target| about::about(target, max_file)))
         .route("/vault/{name}/api/health", get(health))
         .route("/vault/{name}/api/notes", get(notes::list).post(notes::create))
         // A path of a note is one encoded segment by contract; raw slashes are understood as well.
@@ -56,14 +60,21 @@ pub(crate) fn router(vaults: Vaults, tokens: &Tokens, max_file: usize) -> Router
         )
         // As above: the path of a file has a slash, encoded or not.
         .route("/vault/{name}/api/storage/{*key}", get(files::download))
+        .route("/vault/{name}/api/tags", get(tags::list))
+        .route(
+            "/vault/{name}/api/tags/{*key}",
+            get(tags::show)
+                .put(tags::put)
+                .post(tags::rename_or_merge)
+                .delete(tags::delete),
+        )
+        .route("/vault/{name}/api/vault", get(about::show).patch(about::change))
+        .route("/vault/{name}/api/find-path", get(graph::find_path))
+        .route("/vault/{name}/api/unresolved-wikilinks", get(graph::unresolved))
         .route("/vault/{name}/{*rest}", any(unknown_route))
         .merge(tokens::routes(tokens))
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
         .with_state(vaults)
-}
-
-async fn about(Target { vault, .. }: Target, max_file: usize) -> Response {
-    answer::ok(&json!({ "name": vault.name(), "maxAttachment": max_file }))
 }
 
 /// Reads from the vault: a vault that cannot be read is not healthy.

@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use reveille_vault::{ContentChange, Key, NewNote, Note, Patch, Precondition, Vault, VaultError};
 use serde_json::{Value, json};
 
-use super::Target;
 use super::answer::{self, Failure, Form};
 use super::body::{Change, Create};
 use super::listing::Parameters;
+use super::{Target, graph};
 
 /// Cursor of the next page; absent on the last one.
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
@@ -29,12 +29,20 @@ pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Respo
         return Ok(answer::ok(&form.fill(&*vault, note).await?));
     }
     let form = parameters.form(false)?;
-    let page = vault.query(&parameters.query()).await?;
-    let mut notes: Vec<Value> = Vec::with_capacity(page.notes.len());
-    for note in page.notes {
-        notes.push(form.fill(&*vault, note).await?);
-    }
-    let mut response = Json(notes).into_response();
+    let page = match vault.query(&parameters.query()?).await {
+        Err(VaultError::NotFound { key }) => return Err(Failure::AnchorNotFound { id: key }),
+        page => page?,
+    };
+    let body = if parameters.as_graph()? {
+        graph::graph(&*vault, &page.notes, form.links).await?
+    } else {
+        let mut notes: Vec<Value> = Vec::with_capacity(page.notes.len());
+        for note in page.notes {
+            notes.push(form.fill(&*vault, note).await?);
+        }
+        notes.into()
+    };
+    let mut response = answer::ok(&body);
     if let Some(next) = page.next {
         let next = HeaderValue::try_from(next).map_err(|error| VaultError::Unavailable {
             vault: vault.name().to_owned(),
@@ -171,6 +179,6 @@ fn new_note(path: &str, patch: &Patch, tags: &[String]) -> Result<NewNote, Failu
         metadata: patch.metadata.clone(),
         created_at: patch.created_at,
         attachments: Vec::new(),
-        links: Vec::new(),
+        links: patch.add_links.clone(),
     })
 }

@@ -27,7 +27,7 @@ pub(super) async fn query(vault: &dyn Vault, mut arguments: Arguments) -> Result
         return Err(Failure::invalid("content_offset", "content_offset needs the id of one note").into());
     }
     let form = parameters.form(false)?;
-    let query = parameters.query();
+    let query = parameters.query()?;
     let (offset, page) = (query.offset, vault.query(&query).await?);
     let mut notes = Vec::with_capacity(page.notes.len());
     for note in page.notes {

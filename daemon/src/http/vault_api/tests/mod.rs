@@ -1,8 +1,10 @@
 //! The routes, against a real vault whose clock stands still.
 
 mod files;
+mod links;
 mod patches;
 mod reads;
+mod tags;
 mod tokens;
 mod writes;
 

@@ -235,16 +235,10 @@ async fn what_is_not_supported_is_refused() {
     let api = Api::new();
     for query in [
         "search=apple",
-        "near[note_id]=x",
-        "near%5Bdepth%5D=2",
         "order_by=status",
         "date_from=2026-01-01",
         "has_tags=true",
-        "has_links=false",
-        "format=graph",
         "metadata[agent]=eng",
-        "include_links=true",
-        "expand_links=true",
     ] {
         let (status, body) = coded(api.get(&format!("{ROOT}?{query}")).await);
         assert_eq!(
@@ -252,8 +246,6 @@ async fn what_is_not_supported_is_refused() {
             (400, Some("unsupported_parameter")),
             "{query}"
         );
-        let name = query.split('=').next().unwrap().replace("%5B", "[").replace("%5D", "]");
-        assert_eq!(body["parameter"], name);
+        assert_eq!(body["parameter"], query.split('=').next().unwrap());
     }
-    assert_eq!(api.get(&format!("{ROOT}/x?include_links=true")).await.0, 400);
 }

@@ -1,0 +1,111 @@
+//! The routes of links, and listings as a graph.
+
+use std::collections::HashSet;
+
+use axum::http::Uri;
+use axum::response::Response;
+use reveille_vault::note::millis;
+use reveille_vault::{Key, Link, Links as _, Note, NoteId, Vault, VaultError};
+use serde_json::{Value, json};
+
+use super::Target;
+use super::answer::{self, Failure};
+use super::listing::Parameters;
+
+/// Links that a way between two notes may have when nobody says it, and at most.
+const PATH_DEPTH: i64 = 5;
+const PATH_DEPTH_MAX: i64 = 20;
+
+/// `GET /api/find-path`.
+pub(super) async fn find_path(Target { vault, .. }: Target, uri: Uri) -> Result<Response, Failure> {
+    let parameters = Parameters::of(&uri)?;
+    let end = |name: &str| match parameters.first(name) {
+        Some(text) => Ok(Key::IdOrPath(text.to_owned())),
+        None => Err(Failure::invalid(
+            name,
+            format!("{name} is required: the id or path of a note"),
+        )),
+    };
+    let (source, target) = (end("source")?, end("target")?);
+    let depth = parameters
+        .number("max_depth")
+        .unwrap_or(PATH_DEPTH)
+        .clamp(0, PATH_DEPTH_MAX);
+    let depth = u32::try_from(depth).unwrap_or_default();
+    let trail = match vault.links()?.find_path(&source, &target, depth).await {
+        Err(VaultError::NotFound { key }) => return Err(Failure::IdNotFound { id: key }),
+        trail => trail?,
+    };
+    Ok(answer::ok(&trail.map_or(
+        Value::Null,
+        |trail| json!({ "path": trail.notes, "relationships": trail.relationships }),
+    )))
+}
+
+/// `GET /api/unresolved-wikilinks`.
+pub(super) async fn unresolved(Target { vault, .. }: Target) -> Result<Response, Failure> {
+    let found = vault.links()?.unresolved_links().await?;
+    let rendered: Vec<Value> = found
+        .iter()
+        .map(|link| json!({ "source_id": link.source, "source_path": link.source_path, "target_path": link.name }))
+        .collect();
+    Ok(answer::ok(&json!({ "count": rendered.len(), "unresolved": rendered })))
+}
+
+/// The links of a note as JSON; those that say the same once.
+pub(super) async fn links_of(vault: &dyn Vault, note: &NoteId) -> Result<Value, VaultError> {
+    let mut links = of(vault, note).await?;
+    links.dedup_by(|next, one| edge(next) == edge(one));
+    Ok(links.iter().map(rendered).collect())
+}
+
+/// None for a note that was removed a moment ago.
+async fn of(vault: &dyn Vault, note: &NoteId) -> Result<Vec<Link>, VaultError> {
+    match vault.links()?.links_of(&Key::Id(note.clone())).await {
+        Err(VaultError::NotFound { .. }) => Ok(Vec::new()),
+        links => links,
+    }
+}
+
+fn edge(link: &Link) -> (&NoteId, &NoteId, &str) {
+    (&link.source, &link.target, &link.relationship)
+}
+
+fn rendered(link: &Link) -> Value {
+    let mut rendered = json!({
+        "sourceId": link.source,
+        "targetId": link.target,
+        "relationship": link.relationship,
+        "createdAt": millis::format(link.created_at),
+    });
+    for (key, path) in [("sourcePath", &link.source_path), ("targetPath", &link.target_path)] {
+        if let Some(path) = path {
+            rendered[key] = path.clone().into();
+        }
+    }
+    if !link.metadata.is_empty() {
+        rendered["metadata"] = link.metadata.clone().into();
+    }
+    rendered
+}
+
+/// Notes as a graph: its edges are the links between these notes.
+pub(super) async fn graph(vault: &dyn Vault, notes: &[Note], with_links: bool) -> Result<Value, VaultError> {
+    let nodes: Vec<Value> = notes
+        .iter()
+        .map(|note| json!({ "id": note.id, "path": note.path, "tags": note.tags }))
+        .collect();
+    let mut edges = Vec::new();
+    if with_links {
+        let listed: HashSet<&NoteId> = notes.iter().map(|note| &note.id).collect();
+        for note in notes {
+            let mut links = of(vault, &note.id).await?;
+            links.retain(|link| link.source == note.id && listed.contains(&link.target));
+            links.dedup_by(|next, one| edge(next) == edge(one));
+            edges.extend(links.iter().map(
+                |link| json!({ "source": link.source, "target": link.target, "relationship": link.relationship }),
+            ));
+        }
+    }
+    Ok(json!({ "nodes": nodes, "edges": edges }))
+}
