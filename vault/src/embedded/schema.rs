@@ -146,6 +146,19 @@ fn version(conn: &Connection) -> Result<usize, Fault> {
     usize::try_from(version).map_err(|error| Fault::damaged("schema version", error))
 }
 
+/// A file as the version with the first `steps` left it.
+#[cfg(test)]
+pub(super) fn made_by_older(file: &Path, steps: usize) -> Connection {
+    let old = Connection::open(file).unwrap();
+    for step in &MIGRATIONS[..steps] {
+        old.execute_batch(step).unwrap();
+    }
+    old.pragma_update(None, "user_version", i64::try_from(steps).unwrap())
+        .unwrap();
+    old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    old
+}
+
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
@@ -174,12 +187,9 @@ mod tests {
     fn an_older_file_keeps_its_notes() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("vault.db");
-        let old = Connection::open(&file).unwrap();
-        old.execute_batch(MIGRATIONS[0]).unwrap();
+        let old = made_by_older(&file, 1);
         let note = "INSERT INTO notes (id, created_at, updated_at, tags, metadata, content) VALUES ('n', 1, 1, '[]', '{}', 'x')";
         old.execute_batch(note).unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
-        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
         drop(old);
         let conn = open_writer(&file).unwrap();
         assert_eq!(version(&conn).unwrap(), MIGRATIONS.len());

@@ -122,16 +122,6 @@ async fn bad_input_is_refused_and_the_field_is_named() {
         coded(api.post(json!({ "content": "x", "tags": ["a,b"] })).await),
         nowhere
     );
-    assert_eq!(
-        coded(
-            api.post(json!({ "content": "x", "links": [{ "target": "y", "relationship": "r" }] }))
-                .await
-        ),
-        (
-            400,
-            json!({ "error": "unsupported_parameter", "error_type": "unsupported_parameter", "parameter": "links" })
-        )
-    );
     assert_eq!(api.ids("").await, "");
     assert_eq!(api.post(json!({ "id": "n", "content": "x", "links": [] })).await.0, 201);
 
