@@ -13,6 +13,7 @@ pub mod query;
 mod scope;
 mod store;
 mod tags;
+pub mod triggers;
 pub mod wikilink;
 
 pub use attachment::{
@@ -29,3 +30,4 @@ pub use store::{
     Vault, VaultError, VaultState,
 };
 pub use tags::{Tag, TagChange, Tags};
+pub use triggers::Triggers;

@@ -13,6 +13,7 @@ use crate::profile::Profile;
 use crate::query::{FieldSpan, Filter, OrderBy, Span};
 use crate::scope::TagScope;
 use crate::tags::Tags;
+use crate::triggers::Triggers;
 
 /// Position in a vault's change log. Starts at 0; grows by one or more with each change; never reused.
 pub type Cursor = u64;
@@ -356,6 +357,8 @@ pub struct Capabilities {
     pub tag_parents: bool,
     /// Notes have links: [`Vault::links`], [`Query::near`], [`Query::has_links`].
     pub links: bool,
+    /// It tells others of writes: [`Vault::triggers`].
+    pub triggers: bool,
 }
 
 impl Capabilities {
@@ -369,6 +372,7 @@ impl Capabilities {
         tag_schemas: true,
         tag_parents: true,
         links: true,
+        triggers: true,
     };
 }
 
@@ -483,6 +487,12 @@ pub trait Vault: Send + Sync + 'static {
 
     /// The vault as a whole.
     fn profile(&self) -> &dyn Profile;
+
+    /// Whom it tells of writes.
+    ///
+    /// # Errors
+    /// [`VaultError::Unsupported`] by a kind that has none, [`VaultError::Forbidden`] when who asks may not.
+    fn triggers(&self) -> Result<&dyn Triggers, VaultError>;
 
     /// The newest cursor. A change of the value is a hint to ask for [`Vault::changes`]; the log is the truth.
     fn watch(&self) -> watch::Receiver<Cursor>;

@@ -10,6 +10,8 @@ mod contract;
 mod files;
 #[path = "embedded/queries.rs"]
 mod queries;
+#[path = "embedded/triggers.rs"]
+mod triggers;
 #[path = "embedded/trouble.rs"]
 mod trouble;
 

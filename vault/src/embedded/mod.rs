@@ -23,6 +23,7 @@ mod schema;
 mod scope;
 mod search;
 mod tags;
+mod triggers;
 mod write;
 mod writer;
 
@@ -37,6 +38,7 @@ use self::fault::{Fault, Place};
 use self::files::FileDir;
 use self::opening::Opener;
 use self::readers::Readers;
+use self::triggers::Tx;
 use self::writer::Writer;
 use crate::attachment::Files;
 use crate::links::Links;
@@ -46,6 +48,7 @@ use crate::store::{
     Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError, VaultState,
 };
 use crate::tags::Tags;
+use crate::triggers::Triggers;
 
 /// Tells the time. Tests give one that stands still.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -81,6 +84,7 @@ pub struct EmbeddedVault {
     dir: FileDir,
     newest: watch::Receiver<Cursor>,
     opener: Arc<Opener>,
+    deliveries: watch::Receiver<u64>,
 }
 
 impl EmbeddedVault {
@@ -118,7 +122,8 @@ impl EmbeddedVault {
     fn shut(name: &str, path: &Path, options: Options) -> Arc<Self> {
         let place = Arc::new(Place::new(name, path));
         let (sender, newest) = watch::channel(0);
-        let (readers, writer, opener) = opening::parts(&place, sender, options.max_pages);
+        let (wake, deliveries) = watch::channel(0);
+        let (readers, writer, opener) = opening::parts(&place, sender, wake, options.max_pages);
         Arc::new(Self {
             place,
             clock: options.clock,
@@ -127,6 +132,7 @@ impl EmbeddedVault {
             dir: FileDir::beside(path),
             newest,
             opener,
+            deliveries,
         })
     }
 
@@ -140,7 +146,7 @@ impl EmbeddedVault {
 
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&rusqlite::Connection, Timestamp) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>, Timestamp) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, VaultError> {
         let clock = Arc::clone(&self.clock);
         self.writer.run(move |conn| work(conn, clock())).await
@@ -218,6 +224,10 @@ impl Vault for EmbeddedVault {
 
     fn profile(&self) -> &dyn Profile {
         self
+    }
+
+    fn triggers(&self) -> Result<&dyn Triggers, VaultError> {
+        Ok(self)
     }
 
     fn watch(&self) -> watch::Receiver<Cursor> {

@@ -36,6 +36,7 @@ pub(super) struct Opener {
     place: Arc<Place>,
     writer: Arc<Writer>,
     newest: watch::Sender<Cursor>,
+    deliveries: watch::Sender<u64>,
     max_pages: Option<u32>,
     known: Mutex<Option<Known>>,
     closed: AtomicBool,
@@ -59,12 +60,14 @@ impl Opener {
         place: Arc<Place>,
         writer: Arc<Writer>,
         newest: watch::Sender<Cursor>,
+        deliveries: watch::Sender<u64>,
         max_pages: Option<u32>,
     ) -> Self {
         Self {
             place,
             writer,
             newest,
+            deliveries,
             max_pages,
             known: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -113,7 +116,10 @@ impl Opener {
                 self.remember();
                 self.place.health.opened();
                 self.newest.send_replace(newest);
-                self.writer.start(conn, self.newest.clone())
+                self.writer.start(conn, self.newest.clone(), self.deliveries.clone())?;
+                // What waits in a file that was put in the place of another one may be due.
+                self.deliveries.send_modify(|count| *count = count.wrapping_add(1));
+                Ok(())
             });
         if let Err(error) = &opened {
             let reason = match error {
@@ -226,9 +232,16 @@ async fn open_apart(opener: Arc<Opener>) -> Result<(), VaultError> {
 pub(super) fn parts(
     place: &Arc<Place>,
     newest: watch::Sender<Cursor>,
+    deliveries: watch::Sender<u64>,
     max_pages: Option<u32>,
 ) -> (Readers, Arc<Writer>, Arc<Opener>) {
     let writer = Arc::new(Writer::new(Arc::clone(place)));
-    let opener = Arc::new(Opener::new(Arc::clone(place), Arc::clone(&writer), newest, max_pages));
+    let opener = Arc::new(Opener::new(
+        Arc::clone(place),
+        Arc::clone(&writer),
+        newest,
+        deliveries,
+        max_pages,
+    ));
     (Readers::new(Arc::clone(place)), writer, opener)
 }

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_mirror.sql"),
     include_str!("migrations/0004_search.sql"),
     include_str!("migrations/0005_tags_links.sql"),
+    include_str!("migrations/0006_triggers.sql"),
 ];
 
 /// How long a connection waits for another process that holds the file, a backup for instance.

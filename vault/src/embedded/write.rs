@@ -5,17 +5,19 @@ use rusqlite::{Connection, params};
 
 use super::fault::Fault;
 use super::read::{self, Stored};
+use super::triggers::{self, Tx};
 use super::{fields, files, links, rules, search, tags};
 use crate::attachment::NewAttachment;
 use crate::note::{Note, NoteId};
 use crate::store::{ChangeKind, Key, NewNote, Patch, Precondition, VaultError};
+use crate::triggers::Event;
 
 /// Writes new notes. The caller's savepoint makes it all or none.
-pub(super) fn create_all(conn: &Connection, new: Vec<NewNote>, now: Timestamp) -> Result<Vec<Note>, Fault> {
+pub(super) fn create_all(conn: &Tx<'_>, new: Vec<NewNote>, now: Timestamp) -> Result<Vec<Note>, Fault> {
     new.into_iter().map(|new| create(conn, new, now)).collect()
 }
 
-fn create(conn: &Connection, mut new: NewNote, now: Timestamp) -> Result<Note, Fault> {
+fn create(conn: &Tx<'_>, mut new: NewNote, now: Timestamp) -> Result<Note, Fault> {
     let attachments = std::mem::take(&mut new.attachments);
     let linked = std::mem::take(&mut new.links);
     let (seq, note) = insert(conn, rules::created(new, now)?, attachments, now)?;
@@ -25,7 +27,7 @@ fn create(conn: &Connection, mut new: NewNote, now: Timestamp) -> Result<Note, F
 
 /// Changes one note.
 pub(super) fn patch(
-    conn: &Connection,
+    conn: &Tx<'_>,
     key: &Key,
     patch: Patch,
     precondition: Precondition,
@@ -37,7 +39,7 @@ pub(super) fn patch(
 
 /// Changes the note at `path`, or creates it there. The flag says whether it was created.
 pub(super) fn upsert(
-    conn: &Connection,
+    conn: &Tx<'_>,
     path: &str,
     patch: Patch,
     create: NewNote,
@@ -72,12 +74,7 @@ pub(super) fn delete(conn: &Connection, key: &Key, now: Timestamp) -> Result<(No
     Ok((note.id, doomed))
 }
 
-fn insert(
-    conn: &Connection,
-    note: Note,
-    attachments: Vec<NewAttachment>,
-    now: Timestamp,
-) -> Result<(i64, Note), Fault> {
+fn insert(conn: &Tx<'_>, note: Note, attachments: Vec<NewAttachment>, now: Timestamp) -> Result<(i64, Note), Fault> {
     if read::find(conn, &Key::Id(note.id.clone()))?.is_some() {
         return Err(VaultError::IdTaken { id: note.id }.into());
     }
@@ -87,11 +84,12 @@ fn insert(
         files::attach(conn, seq, &note.id, attachment, now)?;
     }
     log(conn, &note.id, ChangeKind::Created)?;
+    triggers::fire(conn, seq, &note, Event::Created, now)?;
     Ok((seq, note))
 }
 
 fn update(
-    conn: &Connection,
+    conn: &Tx<'_>,
     found: Stored,
     mut patch: Patch,
     precondition: Precondition,
@@ -120,6 +118,7 @@ fn update(
     }
     update_row(conn, seq, &before, &note)?;
     log(conn, &note.id, ChangeKind::Updated)?;
+    triggers::fire(conn, seq, &note, Event::Updated, now)?;
     match renamed.zip(named) {
         Some((old, named)) => links::follow_rename(conn, seq, old, note, named, now),
         None => Ok(note),

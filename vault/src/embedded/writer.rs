@@ -8,6 +8,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fault::{Fault, Place};
+use super::triggers::{Known, Tx};
 use super::{links, read};
 use crate::store::{Cursor, VaultError};
 
@@ -43,13 +44,18 @@ impl Writer {
         }
     }
 
-    /// Starts the thread. `newest` is told the newest cursor after each commit.
-    pub(super) fn start(&self, conn: Connection, newest: watch::Sender<Cursor>) -> Result<(), VaultError> {
+    /// Starts the thread. `newest` is told the newest cursor after each commit, `deliveries` when something may be due.
+    pub(super) fn start(
+        &self,
+        conn: Connection,
+        newest: watch::Sender<Cursor>,
+        deliveries: watch::Sender<u64>,
+    ) -> Result<(), VaultError> {
         let place = Arc::clone(&self.place);
         let (queue, requests) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("vault-writer".into())
-            .spawn(move || serve(conn, requests, &place, &newest))
+            .spawn(move || serve(conn, requests, &place, &newest, &Known::new(deliveries)))
             .map_err(|error| {
                 self.place
                     .unavailable(format!("its writer thread could not be started ({error})"))
@@ -67,7 +73,7 @@ impl Writer {
     /// the same.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, VaultError> {
         let (reply, answer) = oneshot::channel();
         let request = Request {
@@ -107,7 +113,7 @@ impl Writer {
 /// One request with its answer, whatever their types.
 trait Job: Send {
     /// Does the work. `Some`: the storage failed, for this reason.
-    fn run(&mut self, tx: &mut Transaction<'_>, place: &Place) -> Option<String>;
+    fn run(&mut self, tx: &mut Transaction<'_>, place: &Place, known: &Known) -> Option<String>;
 
     /// Whether the storage has done what it was asked.
     fn has_written(&self) -> bool;
@@ -125,11 +131,11 @@ struct Request<T, F> {
 impl<T, F> Job for Request<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send,
 {
-    fn run(&mut self, tx: &mut Transaction<'_>, place: &Place) -> Option<String> {
+    fn run(&mut self, tx: &mut Transaction<'_>, place: &Place, known: &Known) -> Option<String> {
         let work = self.work.take()?;
-        let outcome = in_savepoint(tx, work).map_err(|fault| place.write_error(fault));
+        let outcome = in_savepoint(tx, known, work).map_err(|fault| place.write_error(fault));
         let failure = match &outcome {
             Err(VaultError::Unavailable { reason, .. }) => Some(reason.clone()),
             _ => None,
@@ -154,14 +160,24 @@ where
 }
 
 /// Undone when `work` fails, so that the other requests of the batch are not touched.
-fn in_savepoint<T>(tx: &mut Transaction<'_>, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+fn in_savepoint<T>(
+    tx: &mut Transaction<'_>,
+    known: &Known,
+    work: impl FnOnce(&Tx<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let savepoint = tx.savepoint()?;
-    let value = work(&savepoint)?;
+    let value = work(&Tx::new(&savepoint, known))?;
     savepoint.commit()?;
     Ok(value)
 }
 
-fn serve(mut conn: Connection, mut requests: mpsc::Receiver<Message>, place: &Place, newest: &watch::Sender<Cursor>) {
+fn serve(
+    mut conn: Connection,
+    mut requests: mpsc::Receiver<Message>,
+    place: &Place,
+    newest: &watch::Sender<Cursor>,
+    known: &Known,
+) {
     let mut behind = true;
     while let Some(first) = next(&mut conn, &mut requests, place, &mut behind) {
         let mut jobs = Vec::new();
@@ -176,7 +192,7 @@ fn serve(mut conn: Connection, mut requests: mpsc::Receiver<Message>, place: &Pl
                 message = requests.try_recv().ok();
             }
         }
-        commit(&mut conn, jobs, place, newest);
+        commit(&mut conn, jobs, place, newest, known);
     }
     if let Err((_conn, error)) = conn.close() {
         tracing::warn!(vault = place.vault, %error, "the vault's file was not closed cleanly");
@@ -207,13 +223,20 @@ fn next(
 }
 
 /// Runs the jobs in one transaction, then answers all of them.
-fn commit(conn: &mut Connection, mut jobs: Vec<Box<dyn Job>>, place: &Place, newest: &watch::Sender<Cursor>) {
+fn commit(
+    conn: &mut Connection,
+    mut jobs: Vec<Box<dyn Job>>,
+    place: &Place,
+    newest: &watch::Sender<Cursor>,
+    known: &Known,
+) {
     let failed_before = place.health.has_failed().1;
-    let committed = run_all(conn, &mut jobs, place);
+    let committed = run_all(conn, &mut jobs, place, known);
     if committed.is_ok() && failed_before && jobs.iter().any(|job| job.has_written()) {
         place.health.has_written();
         tracing::info!(vault = place.vault, "the vault can write again");
     }
+    known.after(committed.is_ok());
     if let Ok(cursor) = committed {
         // Before the answers: whoever has one finds its change announced.
         newest.send_if_modified(|known| std::mem::replace(known, cursor) != cursor);
@@ -225,7 +248,7 @@ fn commit(conn: &mut Connection, mut jobs: Vec<Box<dyn Job>>, place: &Place, new
 }
 
 /// The newest cursor after the commit, or the reason why nothing was written.
-fn run_all(conn: &mut Connection, jobs: &mut [Box<dyn Job>], place: &Place) -> Result<Cursor, String> {
+fn run_all(conn: &mut Connection, jobs: &mut [Box<dyn Job>], place: &Place, known: &Known) -> Result<Cursor, String> {
     let reason = |fault: Fault| match place.write_error(fault) {
         VaultError::Unavailable { reason, .. } => reason,
         other => other.to_string(),
@@ -233,7 +256,7 @@ fn run_all(conn: &mut Connection, jobs: &mut [Box<dyn Job>], place: &Place) -> R
     let begun = conn.transaction_with_behavior(TransactionBehavior::Immediate);
     let mut tx = begun.map_err(|error| reason(error.into()))?;
     for job in jobs {
-        if let Some(failure) = job.run(&mut tx, place)
+        if let Some(failure) = job.run(&mut tx, place, known)
             // SQLite rolls the whole transaction back after some errors, a full disk among them.
             && tx.is_autocommit()
         {
@@ -260,7 +283,7 @@ mod tests {
 
     fn request(sql: &'static str) -> (Box<dyn Job>, Answer) {
         let (reply, answer) = oneshot::channel();
-        let work = move |conn: &Connection| Ok(conn.execute_batch(sql)?);
+        let work = move |tx: &Tx<'_>| Ok(tx.execute_batch(sql)?);
         (
             Box::new(Request {
                 work: Some(work),
@@ -274,7 +297,7 @@ mod tests {
     fn run(conn: &mut Connection, newest: &watch::Sender<Cursor>, sql: &[&'static str]) -> Vec<Result<(), String>> {
         let place = Place::new("v", Path::new("v.db"));
         let (jobs, answers): (Vec<_>, Vec<_>) = sql.iter().copied().map(request).unzip();
-        commit(conn, jobs, &place, newest);
+        commit(conn, jobs, &place, newest, &Known::new(watch::Sender::new(0)));
         let text = |error: VaultError| error.to_string();
         answers
             .into_iter()

@@ -9,6 +9,7 @@ pub(crate) mod notes;
 pub(crate) mod patches;
 pub(crate) mod queries;
 pub(crate) mod tags;
+pub(crate) mod triggers;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -134,6 +135,21 @@ cases! {
         a_refused_write_leaves_no_trace
         the_watch_tells_the_newest_cursor
         a_tail_sees_every_change_once_while_many_write
+    }
+    triggers {
+        a_trigger_is_put_found_and_removed
+        a_trigger_that_makes_no_sense_is_refused
+        writes_leave_what_triggers_ask_for
+        a_patch_is_judged_as_a_whole
+        what_is_told_is_the_note_as_it_was_written
+        a_note_and_what_it_leaves_are_written_together
+        deliveries_of_a_note_go_in_their_order
+        a_receiver_gets_no_more_at_once_than_it_has_lanes
+        what_failed_is_due_later_and_what_was_given_up_can_be_driven_again
+        a_reply_is_written_and_fires_nothing
+        a_reply_that_the_note_does_not_take_changes_nothing
+        a_receiver_that_is_gone_is_asked_for_nothing
+        a_paused_trigger_holds_what_waits
     }
 }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub(super) use self::bytes::FileDir;
 use self::bytes::NewBytes;
-pub(super) use self::rows::{attach, doom_files_of};
+pub(super) use self::rows::{attach, doom_files_of, of_note};
 use super::fault::Fault;
 use super::writer::Writer;
 use super::{Clock, EmbeddedVault, read};

@@ -57,7 +57,7 @@ pub(super) fn stored(conn: &Connection, path: &str) -> Result<Option<(String, St
 }
 
 /// The attachments of a note, oldest first.
-pub(super) fn of_note(conn: &Connection, found: &Stored) -> Result<Vec<Attachment>, Fault> {
+pub(in crate::embedded) fn of_note(conn: &Connection, found: &Stored) -> Result<Vec<Attachment>, Fault> {
     const SQL: &str = "SELECT a.id, f.path, a.filename, a.mime_type, f.size, a.created_at \
                        FROM attachments a JOIN files f ON f.seq = a.file WHERE a.note = ?1 ORDER BY a.seq";
     let mut statement = conn.prepare_cached(SQL)?;
