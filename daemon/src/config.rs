@@ -309,6 +309,8 @@ pub(crate) struct Config {
     pub(crate) sandbox: Sandbox,
     /// Limits.
     pub(crate) limits: Limits,
+    /// How triggers deliver.
+    pub(crate) triggers: crate::triggers::Settings,
     /// Sign-in.
     pub(crate) auth: Auth,
     /// Logging.

@@ -57,7 +57,7 @@ mod made {
     use async_trait::async_trait;
     use reveille_vault::{
         Capabilities, Change, Cursor, Files, Key, Kind, Links, NewNote, Note, NoteId, Page, Patch, Precondition,
-        Profile, Query, Tags, Vault, VaultError, VaultState,
+        Profile, Query, Tags, Triggers, Vault, VaultError, VaultState,
     };
     use tokio::sync::watch;
 
@@ -215,6 +215,10 @@ mod made {
 
         async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError> {
             self.read("changes", self.inner.changes(since, limit)).await
+        }
+
+        fn triggers(&self) -> Result<&dyn Triggers, VaultError> {
+            self.inner.triggers()
         }
 
         fn watch(&self) -> watch::Receiver<Cursor> {

@@ -39,6 +39,7 @@ mod strays;
 mod system_prompt;
 mod tag_schema;
 mod tokens;
+mod triggers;
 mod turn;
 mod vault_tools;
 mod vaults;

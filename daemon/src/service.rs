@@ -35,6 +35,7 @@ use crate::retention::Retention;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::tag_schema;
 use crate::tokens::Tokens;
+use crate::triggers::Deliverer;
 use crate::vaults::Vaults;
 use crate::worker::{Context, Workers};
 
@@ -279,6 +280,9 @@ impl Service {
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
         let declared = tag_schema::declare(Arc::clone(self.api.vaults.by_name()), work.drain.clone());
         self.workers.spawn(declared);
+        for deliverer in Deliverer::all(self.api.vaults.by_name(), &self.config.triggers)? {
+            self.workers.spawn(deliverer.run(work.drain.clone()));
+        }
         let result = work.run(self.outbox, self.feeds, retention, stop, hurry).await;
         self.closing.cancel();
         connections.close();

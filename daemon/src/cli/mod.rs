@@ -14,6 +14,7 @@ mod serve;
 mod show;
 mod thread;
 mod token;
+mod trigger;
 mod turn;
 mod undelivered;
 mod watch;
@@ -162,6 +163,9 @@ enum Command {
     /// Replies that the vault has not taken yet: list, try again
     #[command(subcommand, after_help = "Example: reveille undelivered list")]
     Undelivered(undelivered::Undelivered),
+    /// Triggers of a vault and their deliveries: list, show, pause, resume, deliver again, remove
+    #[command(subcommand, after_help = "Example: reveille trigger list")]
+    Trigger(trigger::Trigger),
     /// Notes of the vault
     #[command(
         subcommand,
@@ -222,6 +226,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Queue(queue) => queue.run(&global.client()?).await,
         Command::Turn(turn) => turn.run(&global.client()?).await,
         Command::Undelivered(undelivered) => undelivered.run(&global.client()?).await,
+        Command::Trigger(trigger) => trigger.run(&global.client()?).await,
         Command::Note(note) => note.run(&global.client()?).await,
         Command::Token(token) => token.run(&global.client()?).await,
         Command::Doctor(doctor) => doctor.run(&global).await,

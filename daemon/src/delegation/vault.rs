@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use reveille_vault::note::millis;
 use reveille_vault::{
     Capabilities, Change, Cursor, Files, Key, Kind, Links, NewNote, Note, NoteId, Page, Patch, Precondition, Profile,
-    Query, Tags, Vault, VaultError, VaultState,
+    Query, Tags, Triggers, Vault, VaultError, VaultState,
 };
 use tokio::sync::watch;
 
@@ -138,6 +138,12 @@ impl Vault for MarkingVault {
 
     fn profile(&self) -> &dyn Profile {
         self
+    }
+
+    fn triggers(&self) -> Result<&dyn Triggers, VaultError> {
+        Err(VaultError::Forbidden(
+            "a turn may not touch triggers; nothing was changed. Ask the operator to do it".into(),
+        ))
     }
 
     fn watch(&self) -> watch::Receiver<Cursor> {

@@ -33,6 +33,27 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<V
     });
     if api.auth.knows(&headers) {
         view["vaults"] = json!(api.outbox.vault_states());
+        // What triggers have given up telling; `reveille trigger list` shows where.
+        view["dead_deliveries"] = dead_deliveries(&api).await;
     }
     Json(view)
+}
+
+/// Null when a vault cannot be read.
+async fn dead_deliveries(api: &Api) -> Value {
+    let mut dead = 0;
+    for vault in api.vaults.all().filter(|vault| vault.capabilities().triggers) {
+        let counted = match vault.triggers() {
+            Ok(triggers) => triggers.dead().await,
+            Err(error) => Err(error),
+        };
+        match counted {
+            Ok(count) => dead += count,
+            Err(error) => {
+                tracing::error!(vault = vault.name(), %error, "the deliveries of triggers cannot be counted");
+                return Value::Null;
+            }
+        }
+    }
+    json!(dead)
 }

@@ -72,6 +72,9 @@ impl Vault for Door {
     async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError> {
         self.inner.changes(since, limit).await
     }
+    fn triggers(&self) -> Result<&dyn reveille_vault::Triggers, VaultError> {
+        self.inner.triggers()
+    }
     fn watch(&self) -> watch::Receiver<Cursor> {
         self.inner.watch()
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use reveille_vault::note::millis;
 use reveille_vault::{
     Capabilities, Change, Cursor, Files, Key, Kind, NewNote, Note, NoteId, Page, Patch, Precondition, Query, TagScope,
-    Vault, VaultError, VaultState,
+    Triggers, Vault, VaultError, VaultState,
 };
 use tokio::sync::watch;
 
@@ -219,6 +219,16 @@ impl Vault for ScopedVault {
 
     fn files(&self) -> &dyn Files {
         self
+    }
+
+    /// The door lets in admins of the vault only. They see every note: a trigger tells of any.
+    fn triggers(&self) -> Result<&dyn Triggers, VaultError> {
+        if self.writes && self.tags.is_empty() {
+            return self.inner.triggers();
+        }
+        Err(VaultError::Forbidden(
+            "this token may not touch triggers; nothing was changed. Ask for one with the scope vault:admin".into(),
+        ))
     }
 
     fn watch(&self) -> watch::Receiver<Cursor> {

@@ -173,6 +173,8 @@ pub(super) enum Failure {
         count: usize,
         limit: usize,
     },
+    /// No trigger has the name in the URL.
+    UnknownTrigger,
     /// No attachment of the note has the id in the URL.
     UnknownAttachment,
     /// No file is stored under the path in the URL.
@@ -267,6 +269,11 @@ impl Failure {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 json!({ "error": "BatchTooLarge", "error_type": "batch_too_large", "limit": limit,
                     "message": format!("{count} notes in one batch; send at most {limit}. Nothing was written") }),
+            ),
+            Self::UnknownTrigger => (
+                StatusCode::NOT_FOUND,
+                json!({ "error": "Not found", "error_type": "not_found",
+                    "message": "this vault has no trigger with that name; the list of its triggers names them" }),
             ),
             Self::UnknownAttachment => (
                 StatusCode::NOT_FOUND,

@@ -17,6 +17,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod triggers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,10 +72,22 @@ pub(crate) fn router(vaults: Vaults, tokens: &Tokens, max_file: usize) -> Router
         .route("/vault/{name}/api/vault", get(about::show).patch(about::change))
         .route("/vault/{name}/api/find-path", get(graph::find_path))
         .route("/vault/{name}/api/unresolved-wikilinks", get(graph::unresolved))
+        .merge(trigger_routes())
         .route("/vault/{name}/{*rest}", any(unknown_route))
         .merge(tokens::routes(tokens))
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
         .with_state(vaults)
+}
+
+fn trigger_routes() -> Router<Vaults> {
+    Router::new()
+        .route("/vault/{name}/api/triggers", get(triggers::list).post(triggers::put))
+        .route(
+            "/vault/{name}/api/triggers/{key}",
+            get(triggers::show).patch(triggers::enable).delete(triggers::remove),
+        )
+        .route("/vault/{name}/api/triggers/{key}/deliveries", get(triggers::deliveries))
+        .route("/vault/{name}/api/triggers/{key}/redrive", post(triggers::redrive))
 }
 
 /// Reads from the vault: a vault that cannot be read is not healthy.
