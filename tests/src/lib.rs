@@ -8,6 +8,7 @@ pub mod daemon;
 mod fail_points;
 pub mod messages_api;
 mod random;
+mod receiver;
 pub mod sweep;
 mod wait;
 
@@ -15,4 +16,5 @@ pub use daemon::Daemon;
 pub use fail_points::fail_points;
 pub use messages_api::MessagesApi;
 pub use random::Random;
+pub use receiver::{Answer as ReceiverAnswer, Receiver, Told};
 pub use wait::eventually;

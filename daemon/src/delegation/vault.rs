@@ -240,5 +240,6 @@ mod tests {
         }
         let gone = vault.delete(&Key::Path("new".into())).await;
         assert!(matches!(gone, Err(VaultError::Forbidden(_))), "{gone:?}");
+        assert!(matches!(vault.triggers().err(), Some(VaultError::Forbidden(_))));
     }
 }

@@ -215,6 +215,10 @@ mod tests {
             ("POST", "/api/agents/{name}/resume"),
             ("GET", "/api/session"),
             ("GET", "/vault/{name}/{*rest}"),
+            ("GET", "/vault/{name}/api/triggers"),
+            ("POST", "/vault/{name}/api/triggers"),
+            ("PATCH", "/vault/{name}/api/triggers/{key}"),
+            ("POST", "/vault/{name}/api/triggers/{key}/redrive"),
             ("GET", "/new/route"),
             ("GET", ""),
         ] {

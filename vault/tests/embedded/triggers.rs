@@ -113,3 +113,50 @@ async fn what_nobody_needs_any_more_is_removed() {
         (1000, "n1099", "n100")
     );
 }
+
+#[tokio::test]
+async fn of_too_many_that_wait_the_oldest_are_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("v.db");
+    let vault = EmbeddedVault::open("test", &file).unwrap();
+    vault.put(new("t")).await.unwrap();
+    vault.close().await;
+    // Two of the note that is first in line, and as many others as may wait.
+    let conn = rusqlite::Connection::open(&file).unwrap();
+    let rows = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100001) \
+                INSERT INTO deliveries (id, trigger, note_id, event, state, next_at, created_at, body) \
+                SELECT n, 1, iif(n < 3, 'first', n), 'created', 'waiting', iif(n = 2, NULL, 0), 0, '{}' FROM n";
+    conn.execute(rows, []).unwrap();
+    drop(conn);
+    let vault = EmbeddedVault::open("test", &file).unwrap();
+    vault.prune().await.unwrap();
+    let found = vault.find("t").await.unwrap().unwrap();
+    assert_eq!((found.waiting, found.dead), (100_000, 1));
+    let filter = DeliveryFilter {
+        state: Some(DeliveryState::Dead),
+        limit: 9,
+        before: None,
+    };
+    let dead = vault.deliveries("t", filter).await.unwrap();
+    assert_eq!(dead[0].id, "1");
+    assert!(
+        dead[0]
+            .error
+            .as_ref()
+            .is_some_and(|error| error.contains("more than 100000")),
+        "{dead:?}"
+    );
+    // What stood behind it in line is due.
+    let behind = vault
+        .deliveries(
+            "t",
+            DeliveryFilter {
+                before: Some(3),
+                limit: 1,
+                state: None,
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!((&*behind[0].id, behind[0].next_at.is_some()), ("2", true));
+}

@@ -258,3 +258,73 @@ impl Triggers for EmbeddedVault {
         self.deliveries.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::embedded::schema;
+    use crate::triggers::Secret;
+
+    fn names(known: &Known, conn: &Connection) -> Vec<String> {
+        let rules = known.rules(conn).unwrap();
+        rules.iter().map(|rule| rule.name.clone()).collect()
+    }
+
+    fn new(name: &str) -> NewTrigger {
+        NewTrigger {
+            name: name.into(),
+            events: vec![Event::Created],
+            when: When::default(),
+            webhook: "http://127.0.0.1:1/".into(),
+            timeout: Duration::from_secs(1),
+            bearer: None,
+            secret: Secret::new("s"),
+            rotate: false,
+            enabled: None,
+        }
+    }
+
+    #[test]
+    fn a_trigger_of_a_failed_commit_is_not_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = schema::open_writer(&dir.path().join("v.db")).unwrap();
+        let (sender, mut wake) = watch::channel(0);
+        let known = Known::new(sender);
+        let at = Timestamp::UNIX_EPOCH;
+        rows::put(&Tx::new(&conn, &known), new("kept"), at).unwrap();
+        known.after(true);
+        wake.borrow_and_update();
+
+        let tx = conn.transaction().unwrap();
+        rows::put(&Tx::new(&tx, &known), new("lost"), at).unwrap();
+        assert_eq!(names(&known, &tx), ["kept", "lost"]);
+        tx.rollback().unwrap();
+        known.after(false);
+        assert_eq!(names(&known, &conn), ["kept"]);
+    }
+
+    #[test]
+    fn a_write_that_nobody_asks_for_needs_no_look_at_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = schema::open_writer(&dir.path().join("v.db")).unwrap();
+        let known = Known::new(watch::Sender::new(0));
+        assert_eq!(names(&known, &conn), Vec::<String>::new());
+        // From here on nothing of triggers can be read or written.
+        conn.execute_batch("DROP TABLE deliveries; DROP TABLE triggers")
+            .unwrap();
+        let note = Note {
+            id: crate::note::NoteId::generate(),
+            path: None,
+            content: "x".into(),
+            tags: Vec::new(),
+            metadata: crate::note::Metadata::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        };
+        fire(&Tx::new(&conn, &known), 1, &note, Event::Created, Timestamp::UNIX_EPOCH).unwrap();
+    }
+}

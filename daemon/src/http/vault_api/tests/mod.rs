@@ -6,6 +6,7 @@ mod patches;
 mod reads;
 mod tags;
 mod tokens;
+mod triggers;
 mod writes;
 
 use std::collections::BTreeMap;
