@@ -30,6 +30,7 @@ mod pauses;
 mod prompt;
 mod record;
 mod registry;
+mod renames;
 mod report;
 mod retention;
 mod service;

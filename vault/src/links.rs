@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::note::{Metadata, NoteId};
+use crate::scope::TagScope;
 use crate::store::{Key, VaultError};
 use crate::wikilink;
 
@@ -118,6 +119,8 @@ pub struct Near {
     pub depth: u32,
     /// Only links with this relationship; all when absent.
     pub relationship: Option<String>,
+    /// Only by way of notes that this scope sees. `None`: no bounds.
+    pub scope: Option<TagScope>,
 }
 
 /// The links of a vault. They are written with the notes: [`NewNote::links`](crate::NewNote), [`Patch::add_links`](crate::Patch).

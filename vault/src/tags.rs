@@ -149,6 +149,12 @@ pub trait Tags: Send + Sync {
     /// [`VaultError::Unavailable`].
     async fn tag(&self, name: &str) -> Result<Option<Tag>, VaultError>;
 
+    /// Everything that is a kind of one of these tags, each once; not the tags themselves, unless one is a kind of another.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    async fn kinds_of(&self, names: &[String]) -> Result<Vec<String>, VaultError>;
+
     /// Changes a tag, or makes it. A change that changes nothing writes nothing.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use reveille_vault::agent::tag;
 use reveille_vault::{Key, Note, Patch, Profile, Stats, Tag, TagChange, Tags, Vault as _, VaultError};
 
 use super::MarkingVault;
+use crate::renames::rewritten_by;
 
 /// Notes below this path say which tag is a kind of which.
 const TAG_NOTES: &str = "_tags/";
@@ -28,15 +29,8 @@ pub(super) fn refuse_note(note: &Note) -> Result<(), VaultError> {
 impl MarkingVault {
     /// With a new path the links to the note are written anew where they stand, and definitions are not for a turn to write.
     pub(super) async fn check_rename(&self, before: &Note, patch: &Patch) -> Result<(), VaultError> {
-        if before.path.is_none() || patch.path.is_none() || patch.preview(before)?.path == before.path {
-            return Ok(());
-        }
-        // Without links there is nothing to write anew.
-        let Ok(links) = self.inner.links() else { return Ok(()) };
-        let mut links = links.links_of(&Key::Id(before.id.clone())).await?;
-        links.retain(|link| link.name.is_some() && link.source != before.id);
-        for link in links {
-            let source = self.get(&Key::Id(link.source)).await?;
+        for source in rewritten_by(&*self.inner, before, patch).await? {
+            let source = self.get(&Key::Id(source)).await?;
             if source.is_some_and(|source| source.has_tag(tag::DEFINITION)) {
                 return Err(VaultError::Forbidden(
                     "the definition of an agent links to this note, and a new path would change the definition; nothing was \
@@ -57,6 +51,10 @@ impl Tags for MarkingVault {
 
     async fn tag(&self, name: &str) -> Result<Option<Tag>, VaultError> {
         self.inner.tags()?.tag(name).await
+    }
+
+    async fn kinds_of(&self, names: &[String]) -> Result<Vec<String>, VaultError> {
+        self.inner.tags()?.kinds_of(names).await
     }
 
     async fn put_tag(&self, _: &str, _: TagChange) -> Result<Tag, VaultError> {

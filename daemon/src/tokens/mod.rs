@@ -2,6 +2,7 @@
 //! Only digests are stored, and the answer that makes a token is the only place where it can be read.
 
 mod files;
+mod graph;
 mod scope;
 mod store;
 mod vault;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reveille_vault::note::millis;
 use reveille_vault::{
-    Capabilities, Change, Cursor, Files, Key, Kind, NewNote, Note, NoteId, Page, Patch, Precondition, Query, TagScope,
-    Triggers, Vault, VaultError, VaultState,
+    Capabilities, Change, Cursor, Files, Key, Kind, Links, NewNote, Note, NoteId, Page, Patch, Precondition, Profile,
+    Query, TagScope, Tags, Triggers, Vault, VaultError, VaultState,
 };
 use tokio::sync::watch;
 
@@ -37,9 +37,14 @@ impl ScopedVault {
         if self.tags.is_empty() {
             return Ok(None);
         }
+        let below = match self.inner.tags() {
+            Ok(tags) if self.inner.capabilities().tag_parents => tags.kinds_of(&self.tags).await?,
+            // There is nothing that declares it.
+            _ => Vec::new(),
+        };
         Ok(Some(TagScope {
             roots: self.tags.clone(),
-            below: Vec::new(),
+            below,
         }))
     }
 
@@ -95,6 +100,7 @@ impl ScopedVault {
         let scope = self.scope().await?;
         self.check(scope.as_ref(), before)?;
         self.check(scope.as_ref(), &patch.preview(before)?)?;
+        self.check_rename(scope.as_ref(), before, &patch).await?;
         let as_read = Precondition::UpdatedAt(before.updated_at);
         self.inner.patch(&Key::Id(before.id.clone()), patch, as_read).await
     }
@@ -135,8 +141,13 @@ impl Vault for ScopedVault {
         let Some(scope) = self.scope().await? else {
             return self.inner.query(query).await;
         };
+        let near = match &query.near {
+            None => None,
+            Some(near) => Some(self.bounded(near, &scope).await?),
+        };
         let query = Query {
             scope: Some(scope.clone()),
+            near,
             ..query.clone()
         };
         let mut page = self.inner.query(&query).await?;
@@ -229,6 +240,20 @@ impl Vault for ScopedVault {
         Err(VaultError::Forbidden(
             "this token may not touch triggers; nothing was changed. Ask for one with the scope vault:admin".into(),
         ))
+    }
+
+    fn tags(&self) -> Result<&dyn Tags, VaultError> {
+        self.inner.tags()?;
+        Ok(self)
+    }
+
+    fn links(&self) -> Result<&dyn Links, VaultError> {
+        self.inner.links()?;
+        Ok(self)
+    }
+
+    fn profile(&self) -> &dyn Profile {
+        self
     }
 
     fn watch(&self) -> watch::Receiver<Cursor> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
 use reveille_vault::{
-    ContentChange, Key, Links, Near, NewLink, NewNote, OldLink, Patch, Precondition, Query, Vault, VaultError,
+    ContentChange, Key, Links, Near, NewLink, NewNote, OldLink, Patch, Precondition, Query, TagScope, Vault, VaultError,
 };
 use serde_json::json;
 
@@ -359,6 +359,7 @@ fn near(note: &str, depth: u32, relationship: Option<&str>) -> Near {
         note: Key::IdOrPath(note.into()),
         depth,
         relationship: relationship.map(str::to_owned),
+        scope: None,
     }
 }
 
@@ -407,6 +408,39 @@ pub(crate) async fn the_neighbourhood_of_a_note_is_told(vault: Arc<dyn Vault>) {
         ..Query::default()
     };
     assert!(refused(vault.query(&nowhere).await).starts_with("NotFound"));
+}
+
+pub(crate) async fn a_way_leads_only_over_notes_that_are_seen(vault: Arc<dyn Vault>) {
+    let Some(links) = links_of(&*vault) else { return };
+    let open = |id: &str, content: &str| NewNote {
+        tags: vec!["open".into()],
+        ..at_path(id, content)
+    };
+    vault
+        .create_all(vec![
+            open("a", "[[hidden]] [[b]]"),
+            open("b", "x"),
+            open("c", "x"),
+            at_path("hidden", "[[c]]"),
+        ])
+        .await
+        .unwrap();
+    let asked = Near {
+        scope: Some(TagScope {
+            roots: vec!["open".into()],
+            below: Vec::new(),
+        }),
+        ..near("a", 5, None)
+    };
+    let found = links.neighbours(&asked).await.unwrap();
+    let found: Vec<_> = found.iter().map(|one| one.note.as_str()).collect();
+    assert_eq!(found, ["a", "b"]);
+    let query = Query {
+        scope: asked.scope.clone(),
+        near: Some(asked),
+        ..Query::default()
+    };
+    assert_eq!(ids(&vault.query(&query).await.unwrap().notes), ["a", "b"]);
 }
 
 pub(crate) async fn notes_are_listed_by_whether_they_have_links(vault: Arc<dyn Vault>) {

@@ -127,6 +127,7 @@ cases! {
         links_are_given_with_a_note_and_taken_away
         a_given_link_waits_for_its_note
         the_neighbourhood_of_a_note_is_told
+        a_way_leads_only_over_notes_that_are_seen
         notes_are_listed_by_whether_they_have_links
         a_way_between_two_notes_is_found
     }

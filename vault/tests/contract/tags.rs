@@ -179,6 +179,10 @@ pub(crate) async fn a_tag_finds_what_is_a_kind_of_it(vault: Arc<dyn Vault>) {
     ] {
         assert_eq!(with_tag(&*vault, query).await, expected, "{query:?}");
     }
+    let kinds = async |names: &[&str]| tags.kinds_of(&texts(names)).await.unwrap();
+    assert_eq!(kinds(&["#animal", "small"]).await, ["dog", "puppy"]);
+    assert_eq!(kinds(&["animal", "dog"]).await, ["dog", "puppy"]);
+    assert_eq!(kinds(&["puppy", "nope"]).await, Vec::<String>::new());
     let all = |tags: &[&str]| Query {
         tags: texts(tags),
         all_tags: true,

@@ -5,7 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::Uri;
 use axum::response::Response;
 use reveille_vault::note::millis;
-use reveille_vault::{Stats, Vault};
+use reveille_vault::{Stats, Vault, VaultError};
 use serde_json::{Map, Value, json};
 
 use super::Target;
@@ -19,9 +19,13 @@ pub(super) async fn about(Target { vault, .. }: Target, max_file: usize) -> Resu
     let mut body = json!({
         "name": vault.name(),
         "createdAt": millis::format(profile.made_at().await?),
-        "stats": stats(&profile.stats().await?),
         "maxAttachment": max_file,
     });
+    match profile.stats().await {
+        // Who sees a part of the notes only gets no numbers about all of them.
+        Err(VaultError::Forbidden(_)) => {}
+        found => body["stats"] = stats(&found?),
+    }
     if let Some(description) = profile.description().await? {
         body["description"] = description.into();
     }

@@ -369,6 +369,8 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
             vault_failure(StatusCode::CONFLICT, "target_exists", message, json!({ "target": tag }))
         }
         VaultError::Invalid(_) => Failure::Invalid { field: None, message }.parts(),
+        VaultError::FieldNotIndexed { .. } => Failure::Invalid { field: None, message }.parts(),
+        VaultError::Damaged { .. } => vault_failure(StatusCode::INTERNAL_SERVER_ERROR, "damaged", message, json!({})),
         VaultError::Forbidden(_) => vault_failure(StatusCode::FORBIDDEN, "forbidden", message, json!({})),
         VaultError::OutsideScope { tags } => {
             let mut body = json!({ "scoped_tags": tags });

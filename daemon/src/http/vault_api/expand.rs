@@ -3,9 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 
-use reveille_vault::{Key, Link, Links as _, Note, NoteId, Vault, VaultError, wikilink};
+use reveille_vault::{Key, Link, Note, NoteId, Vault, VaultError, wikilink};
 
-use super::answer::preview;
+use super::answer::{Failure, preview};
+use super::listing::Parameters;
+
+/// Most times that links of linked notes are expanded.
+const DEPTH_MAX: i64 = 3;
 
 /// Most bytes that are put into one note.
 const ROOM: usize = 1 << 20;
@@ -20,6 +24,23 @@ pub(super) struct Expand {
 }
 
 impl Expand {
+    /// As the parameters say; `None`: links stay as they are.
+    pub(super) fn of(parameters: &Parameters) -> Result<Option<Self>, Failure> {
+        if !parameters.switch("expand_links", false)? {
+            return Ok(None);
+        }
+        let full = match parameters.first("expand_mode") {
+            None | Some("full") => true,
+            Some("summary") => false,
+            Some(_) => return Err(Failure::invalid("expand_mode", "expand_mode must be full or summary")),
+        };
+        let depth = parameters.number("expand_depth").unwrap_or(1).clamp(0, DEPTH_MAX);
+        Ok(Some(Self {
+            depth: u32::try_from(depth).unwrap_or_default(),
+            full,
+        }))
+    }
+
     /// The body of a note with the notes that it names. Each of them stands there once.
     pub(super) async fn body(self, vault: &dyn Vault, note: &Note) -> Result<String, VaultError> {
         let mut state = Walk {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use axum::http::Uri;
 use axum::response::Response;
 use reveille_vault::note::millis;
-use reveille_vault::{Key, Link, Links as _, Note, NoteId, Vault, VaultError};
+use reveille_vault::{Key, Link, Near, Note, NoteId, Vault, VaultError};
 use serde_json::{Value, json};
 
 use super::Target;
@@ -15,6 +15,36 @@ use super::listing::Parameters;
 /// Links that a way between two notes may have when nobody says it, and at most.
 const PATH_DEPTH: i64 = 5;
 const PATH_DEPTH_MAX: i64 = 20;
+
+/// Links away from a note that are near when nobody says it, and at most.
+const NEAR: i64 = 2;
+const NEAR_MAX: i64 = 5;
+
+/// What is asked of the notes near one.
+pub(super) fn near(parameters: &Parameters) -> Result<Option<Near>, Failure> {
+    let Some(note) = parameters.first("near[note_id]") else {
+        return match parameters.named_like("near") {
+            None => Ok(None),
+            Some(name) => Err(Failure::invalid(name, "near[note_id] must name the note in the middle")),
+        };
+    };
+    let depth = parameters.number("near[depth]").unwrap_or(NEAR).clamp(0, NEAR_MAX);
+    Ok(Some(Near {
+        note: Key::IdOrPath(note.to_owned()),
+        depth: u32::try_from(depth).unwrap_or_default(),
+        relationship: parameters.first("near[relationship]").map(str::to_owned),
+        scope: None,
+    }))
+}
+
+/// Whether notes are asked for as a graph.
+pub(super) fn is_asked(parameters: &Parameters) -> Result<bool, Failure> {
+    match parameters.first("format") {
+        None => Ok(false),
+        Some("graph") => Ok(true),
+        Some(_) => Err(Failure::invalid("format", "format must be graph, or left out")),
+    }
+}
 
 /// `GET /api/find-path`.
 pub(super) async fn find_path(Target { vault, .. }: Target, uri: Uri) -> Result<Response, Failure> {

@@ -1,10 +1,11 @@
 //! Query parameters of reads.
 
 use axum::http::Uri;
-use reveille_vault::{Key, Near, Query};
+use reveille_vault::Query;
 
 use super::answer::{Failure, Fields, Form};
 use super::expand::Expand;
+use super::graph;
 
 /// Notes in a listing that names no limit.
 const DEFAULT_LIMIT: u32 = 50;
@@ -22,13 +23,6 @@ const UNSUPPORTED: &[&str] = &[
     "has_tags",
     "metadata",
 ];
-
-/// Links away from a note that are near when nobody says it, and at most.
-const NEAR: i64 = 2;
-const NEAR_MAX: i64 = 5;
-
-/// Most times that links of linked notes are expanded.
-const EXPAND_MAX: i64 = 3;
 
 /// The parameters of one request, decoded.
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -67,6 +61,13 @@ impl Parameters {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The first name with this beginning whose value is not empty.
+    pub(super) fn named_like(&self, beginning: &str) -> Option<&str> {
+        let mut pairs = self.0.iter();
+        let pair = pairs.find(|(name, value)| name.starts_with(beginning) && !value.is_empty());
+        pair.map(|(name, _)| name.as_str())
+    }
+
     /// A comma list; repeated parameters add to it.
     fn list(&self, names: &[&str]) -> Vec<String> {
         let values = self
@@ -82,7 +83,7 @@ impl Parameters {
         Ok(self.choice(name)?.unwrap_or(default))
     }
 
-    fn choice(&self, name: &str) -> Result<Option<bool>, Failure> {
+    pub(super) fn choice(&self, name: &str) -> Result<Option<bool>, Failure> {
         match self.first(name) {
             None => Ok(None),
             Some("true" | "1") => Ok(Some(true)),
@@ -103,55 +104,8 @@ impl Parameters {
             metadata,
             attachments: self.switch("include_attachments", false)?,
             links: self.switch("include_links", false)?,
-            expand: self.expand()?,
+            expand: Expand::of(self)?,
         })
-    }
-
-    fn expand(&self) -> Result<Option<Expand>, Failure> {
-        if !self.switch("expand_links", false)? {
-            return Ok(None);
-        }
-        let full = match self.first("expand_mode") {
-            None | Some("full") => true,
-            Some("summary") => false,
-            Some(_) => return Err(Failure::invalid("expand_mode", "expand_mode must be full or summary")),
-        };
-        let depth = self.number("expand_depth").unwrap_or(1).clamp(0, EXPAND_MAX);
-        Ok(Some(Expand {
-            depth: u32::try_from(depth).unwrap_or_default(),
-            full,
-        }))
-    }
-
-    /// Whether the notes are asked for as a graph.
-    pub(super) fn as_graph(&self) -> Result<bool, Failure> {
-        match self.first("format") {
-            None => Ok(false),
-            Some("graph") => Ok(true),
-            Some(_) => Err(Failure::invalid("format", "format must be graph, or left out")),
-        }
-    }
-
-    fn near(&self) -> Result<Option<Near>, Failure> {
-        let Some(note) = self.first("near[note_id]") else {
-            if let Some((name, _)) = self
-                .0
-                .iter()
-                .find(|(name, value)| name.starts_with("near") && !value.is_empty())
-            {
-                return Err(Failure::invalid(
-                    name.clone(),
-                    "near[note_id] must name the note in the middle",
-                ));
-            }
-            return Ok(None);
-        };
-        let depth = self.number("near[depth]").unwrap_or(NEAR).clamp(0, NEAR_MAX);
-        Ok(Some(Near {
-            note: Key::IdOrPath(note.to_owned()),
-            depth: u32::try_from(depth).unwrap_or_default(),
-            relationship: self.first("near[relationship]").map(str::to_owned),
-        }))
     }
 
     pub(super) fn query(&self) -> Result<Query, Failure> {
@@ -173,10 +127,9 @@ impl Parameters {
                 .number("offset")
                 .map_or(0, |offset| u32::try_from(offset.max(0)).unwrap_or(u32::MAX)),
             after: self.first("cursor").map(str::to_owned),
-            scope: None,
             has_links: self.choice("has_links")?,
-            near: self.near()?,
-            exact_tags: false,
+            near: graph::near(self)?,
+            ..Query::default()
         })
     }
 

@@ -33,7 +33,7 @@ pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Respo
         Err(VaultError::NotFound { key }) => return Err(Failure::AnchorNotFound { id: key }),
         page => page?,
     };
-    let body = if parameters.as_graph()? {
+    let body = if graph::is_asked(&parameters)? {
         graph::graph(&*vault, &page.notes, form.links).await?
     } else {
         let mut notes: Vec<Value> = Vec::with_capacity(page.notes.len());

@@ -72,7 +72,7 @@ pub(super) fn after_removal(conn: &Connection, note: &Note) -> Result<(), Fault>
 /// The notes near one, as a JSON array of places in the order of insertion.
 pub(super) fn near(conn: &Connection, near: &Near) -> Result<String, Fault> {
     let start = read::existing(conn, &near.note)?.seq;
-    let found = walk::around(conn, start, near.depth, near.relationship.as_deref())?;
+    let found = walk::around(conn, start, near)?;
     let places: Vec<i64> = found.into_iter().map(|(seq, _)| seq).collect();
     Ok(serde_json::Value::from(places).to_string())
 }
@@ -95,7 +95,7 @@ impl Links for EmbeddedVault {
         self.readers
             .run(move |conn| {
                 let start = read::existing(conn, &near.note)?.seq;
-                let found = walk::around(conn, start, near.depth, near.relationship.as_deref())?;
+                let found = walk::around(conn, start, &near)?;
                 let neighbour = |(seq, depth)| {
                     let (note, path) = name_of(conn, seq)?;
                     Ok(Neighbour { note, path, depth })

@@ -6,7 +6,7 @@ mod rows;
 use async_trait::async_trait;
 
 pub(super) use self::rows::know;
-use super::EmbeddedVault;
+use super::{EmbeddedVault, rules};
 use crate::store::VaultError;
 use crate::tags::{Tag, TagChange, Tags};
 
@@ -19,6 +19,22 @@ impl Tags for EmbeddedVault {
     async fn tag(&self, name: &str) -> Result<Option<Tag>, VaultError> {
         let name = name.to_owned();
         self.readers.run(move |conn| rows::find(conn, &name)).await
+    }
+
+    async fn kinds_of(&self, names: &[String]) -> Result<Vec<String>, VaultError> {
+        let names = names.to_vec();
+        self.readers
+            .run(move |conn| {
+                let mut kinds = Vec::new();
+                for name in &names {
+                    let of_one = hierarchy::kinds_of(conn, rules::bare(name))?;
+                    kinds.extend(of_one.into_iter().skip(1));
+                }
+                kinds.sort_unstable();
+                kinds.dedup();
+                Ok(kinds)
+            })
+            .await
     }
 
     async fn put_tag(&self, name: &str, change: TagChange) -> Result<Tag, VaultError> {
