@@ -39,6 +39,10 @@ async fn it_sees_notes_with_its_tags_and_no_others() -> Result<()> {
         ("?tag=private,work", &["w1", "w3"]),
         ("?exclude_tag=work", &["w2"]),
         ("?path_prefix=p", &[]),
+        ("?search=p1", &[]),
+        ("?search=p1%20OR%20w2", &["w2"]),
+        ("?order_by=path&sort=desc&limit=2", &["w3", "w2"]),
+        ("?has_tags=true&limit=1", &["w1"]),
         // A page is full although others lie between.
         ("?limit=2", &["w1", "w2"]),
         ("?limit=2&offset=1", &["w2", "w3"]),
