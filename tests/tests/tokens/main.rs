@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod door;
+mod mcp;
 mod scopes;
 mod tags;
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::LIMIT;
-use reveille_tests::eventually;
+use reveille_tests::{Daemon, eventually};
 use serde_json::{Value, json};
 
 use super::{Holder, NOTES, TOKENS, coded, note, started};
@@ -185,5 +185,49 @@ async fn a_message_that_a_token_writes_wakes_an_agent() -> Result<()> {
     })
     .await?;
     assert_eq!(reply["content"], "built");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_is_of_one_vault_and_no_other() -> Result<()> {
+    let two = "[[vault]]\nname = \"first\"\n[[vault]]\nname = \"second\"\n";
+    let daemon = Daemon::builder().stand_in().config(two).start().await?;
+    let mut made = Vec::new();
+    for name in ["first", "second"] {
+        let answer = daemon.ask_in("POST", &format!("/vault/{name}/tokens"), b"{}").await?;
+        made.push((name, Holder::of(&answer.json()?)?));
+    }
+    for (name, holder) in &made {
+        assert_eq!(
+            holder.get(&daemon, "/vaults/list").await?.json()?,
+            json!({ "vaults": [name] })
+        );
+        for asked in ["first", "second", "elsewhere"] {
+            let answer = holder.get(&daemon, &format!("/vault/{asked}/api/notes")).await?;
+            if asked == *name {
+                assert_eq!(answer.status, 200, "{name} at {asked}");
+                continue;
+            }
+            // The same, whether or not there is one.
+            let own = format!("vault:{name}:");
+            let granted = ["read", "write", "admin"].map(|verb| format!("{own}{verb}"));
+            let granted: Vec<&str> = granted.iter().map(String::as_str).collect();
+            assert_eq!(
+                coded(&answer)?,
+                insufficient("Forbidden", "vault:read", &granted),
+                "{name} at {asked}"
+            );
+        }
+        let list = daemon
+            .ask_in("GET", &format!("/vault/{name}/tokens"), b"")
+            .await?
+            .json()?;
+        assert_eq!(list["tokens"].as_array().map(Vec::len), Some(1));
+    }
+    // An admin of one vault takes away no token of another one.
+    let target = format!("/vault/first/tokens/{}", made[1].1.id);
+    let answer = made[0].1.ask(&daemon, "DELETE", &target, &Value::Null).await?;
+    assert_eq!((answer.status, &answer.json()?["known"]), (200, &json!(false)));
+    assert_eq!(made[1].1.get(&daemon, "/vault/second/api/notes").await?.status, 200);
     Ok(())
 }
