@@ -1,7 +1,7 @@
 //! Where deliveries may go.
 //!
-//! Only an operator makes triggers, so they may point at this machine and at private networks: that is what they are mostly
-//! for. They may not point at link-local addresses, where clouds keep the credentials of a machine. A name is judged by the
+//! Only an admin of the vault makes triggers, so they may point at this machine and at private networks: that is what they
+//! are mostly for. They may not point at link-local addresses, where clouds keep the credentials of a machine. A name is judged by the
 //! addresses that it has when a delivery leaves.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -73,21 +73,23 @@ impl Deliverer {
         };
         let mut under_way = UnderWay::default();
         let mut prune = tokio::time::interval(PRUNE);
+        let mut readable = true;
         loop {
             wake.borrow_and_update();
-            let pause = match self.start_due(&mut under_way, &drain).await {
-                Ok(next) => next.map_or(LOOK, |at| until(at).min(LOOK)),
-                Err(error) => {
-                    tracing::warn!(%error, "what triggers ask for cannot be read; it is tried again");
-                    VAULT_PAUSE
-                }
-            };
+            let due = self.start_due(&mut under_way, &drain).await;
+            if let Err(error) = &due
+                && readable
+            {
+                tracing::warn!(%error, "what triggers ask for cannot be read; it is tried again");
+            }
+            readable = due.is_ok();
+            let pause = due.map_or(VAULT_PAUSE, |next| next.map_or(LOOK, until).min(LOOK));
             tokio::select! {
                 () = drain.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
                 changed = wake.changed() => if changed.is_err() { break },
                 Some(ended) = under_way.tasks.join_next_with_id() => under_way.forget(ended),
-                _ = prune.tick() => self.prune().await,
+                _ = prune.tick(), if readable => self.prune().await,
             }
         }
         under_way.stop().await;

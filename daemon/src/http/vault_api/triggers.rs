@@ -1,4 +1,4 @@
-//! Triggers of a vault and what they have left to deliver. For the operator only.
+//! Triggers of a vault and what they have left to deliver. The door lets in admins of the vault only.
 
 use std::time::Duration;
 
