@@ -1,6 +1,6 @@
-//! Notes: the model, the [`Vault`] trait, its embedded kind on SQLite, and the typed `agent/*` notes that are parsed from
-//! and rendered to notes. Owns the notes, their
-//! files and their change log. Must never know of queues, processes or HTTP.
+//! Notes: the model, the [`Vault`] trait, its kinds (embedded on SQLite, a Parachute vault over HTTP), and the typed `agent/*`
+//! notes that are parsed from and rendered to notes. Owns the notes, their files and their change log. Must never know of
+//! queues or processes, and of HTTP only as the client of another vault.
 #![forbid(unsafe_code)]
 
 pub mod agent;
@@ -8,6 +8,7 @@ mod attachment;
 pub mod embedded;
 mod links;
 pub mod note;
+pub mod parachute;
 mod profile;
 pub mod query;
 mod scope;
@@ -22,6 +23,7 @@ pub use attachment::{
 pub use embedded::EmbeddedVault;
 pub use links::{Link, Links, Near, Neighbour, NewLink, OldLink, Trail, Unresolved};
 pub use note::{Metadata, Note, NoteId};
+pub use parachute::ParachuteVault;
 pub use profile::{Profile, Stats};
 pub use query::{FieldSpan, Filter, OrderBy, Span, Test};
 pub use scope::TagScope;

@@ -21,7 +21,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use contract::{Subject, append, at_id, ids, ms, note, vault_contract};
+use contract::{
+    Subject, append, at_id, batch_contract, files_contract, ids, ms, note, order_contract, removal_contract, vault_contract,
+};
 use pretty_assertions::assert_eq;
 use reveille_vault::embedded::Options;
 use reveille_vault::{ChangeKind, EmbeddedVault, Key, NewNote, Note, Precondition, Query, Vault, VaultError};
@@ -37,6 +39,10 @@ async fn embedded() -> Subject {
 }
 
 vault_contract!(embedded);
+batch_contract!(embedded);
+removal_contract!(embedded);
+order_contract!(embedded);
+files_contract!(embedded);
 
 fn unavailable<T: std::fmt::Debug>(outcome: Result<T, VaultError>) -> String {
     match outcome {

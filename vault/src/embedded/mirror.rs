@@ -1,6 +1,8 @@
 //! The embedded vault as the index of notes that are elsewhere: notes come in as they are there, with their times, and what
 //! differs from before stands in the change log.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::EmbeddedVault;
@@ -14,6 +16,15 @@ use crate::store::{ChangeKind, Key, VaultError};
 pub(crate) enum Seen {
     /// A note as it is there. A source that was of another note before is now of this one.
     Note {
+        /// How the other side calls it.
+        source: String,
+        /// What tells whether it has changed.
+        stamp: String,
+        /// The note.
+        note: Note,
+    },
+    /// The same, and whatever of it is new or has changed leaves no row in the change log.
+    Quiet {
         /// How the other side calls it.
         source: String,
         /// What tells whether it has changed.
@@ -51,7 +62,8 @@ impl EmbeddedVault {
                 let mut doomed = Vec::new();
                 for seen in seen {
                     match seen {
-                        Seen::Note { source, stamp, note } => put(conn, &source, &stamp, note)?,
+                        Seen::Note { source, stamp, note } => put(conn, &source, &stamp, note, true)?,
+                        Seen::Quiet { source, stamp, note } => put(conn, &source, &stamp, note, false)?,
                         Seen::Gone { source } => {
                             if let Some(id) = note_of(conn, &source)? {
                                 let (_, files) = write::delete(conn, &Key::Id(id), now)?;
@@ -105,6 +117,49 @@ impl EmbeddedVault {
             .await
     }
 
+    /// The known sources of the notes that carry any of these tags, by name. The tags are bare.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(crate) async fn sources_with(&self, tags: &'static [&'static str]) -> Result<Vec<Source>, VaultError> {
+        const SQL: &str = "SELECT s.name, n.id, s.stamp FROM note_tags t JOIN notes n ON n.seq = t.note \
+                           JOIN sources s ON s.note = n.seq WHERE t.tag = ?1";
+        self.readers
+            .run(move |conn| {
+                let mut sources = BTreeMap::new();
+                for tag in tags {
+                    let mut statement = conn.prepare_cached(SQL)?;
+                    let mut rows = statement.query([tag])?;
+                    while let Some(row) = rows.next()? {
+                        let (name, id): (String, String) = (row.get(0)?, row.get(1)?);
+                        let note = NoteId::new(id).map_err(|error| Fault::damaged("note id", error))?;
+                        let stamp = row.get(2)?;
+                        sources.insert(name.clone(), Source { name, note, stamp });
+                    }
+                }
+                Ok(sources.into_values().collect())
+            })
+            .await
+    }
+
+    /// The stamps of those of the named sources that are known.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(crate) async fn stamps(&self, names: Vec<String>) -> Result<BTreeMap<String, String>, VaultError> {
+        self.readers
+            .run(move |conn| {
+                let mut statement = conn.prepare_cached("SELECT stamp FROM sources WHERE name = ?1")?;
+                let mut stamps = BTreeMap::new();
+                for name in names {
+                    let stamp: Option<String> = statement.query_row([&name], |row| row.get(0)).optional()?;
+                    stamps.extend(stamp.map(|stamp| (name, stamp)));
+                }
+                Ok(stamps)
+            })
+            .await
+    }
+
     /// A value that was kept under `key`.
     ///
     /// # Errors
@@ -141,7 +196,7 @@ fn note_of(conn: &Connection, source: &str) -> Result<Option<NoteId>, Fault> {
         .map_err(|error| Fault::damaged("note id", error))
 }
 
-fn put(conn: &Connection, source: &str, stamp: &str, mut note: Note) -> Result<(), Fault> {
+fn put(conn: &Connection, source: &str, stamp: &str, mut note: Note, told: bool) -> Result<(), Fault> {
     note.tags.sort_unstable();
     note.tags.dedup();
     note.created_at = millis::truncate(note.created_at);
@@ -150,7 +205,9 @@ fn put(conn: &Connection, source: &str, stamp: &str, mut note: Note) -> Result<(
     let seq = match read::find(conn, &Key::Id(note.id.clone()))? {
         None => {
             let seq = write::insert_row(conn, &note)?;
-            write::log(conn, &note.id, ChangeKind::Created)?;
+            if told {
+                write::log(conn, &note.id, ChangeKind::Created)?;
+            }
             seq
         }
         Some(before) => {
@@ -160,7 +217,7 @@ fn put(conn: &Connection, source: &str, stamp: &str, mut note: Note) -> Result<(
                     updated_at: before.note.updated_at,
                     ..note
                 };
-                if as_before != before.note {
+                if told && as_before != before.note {
                     write::log(conn, &as_before.id, ChangeKind::Updated)?;
                 }
             }

@@ -138,7 +138,7 @@ fn front_matter_end(content: &str) -> usize {
 }
 
 /// A tag as it is stored and compared: trimmed, without leading `#`.
-pub(super) fn bare(tag: &str) -> &str {
+pub(crate) fn bare(tag: &str) -> &str {
     tag.trim().trim_start_matches('#').trim()
 }
 
@@ -173,7 +173,7 @@ pub(super) fn checked_tag(tag: &str) -> Result<String, VaultError> {
 }
 
 /// A normalised path; `None` when nothing is left of it.
-pub(super) fn checked_path(path: &str) -> Result<Option<String>, VaultError> {
+pub(crate) fn checked_path(path: &str) -> Result<Option<String>, VaultError> {
     let path = normalise_path(path);
     let wrong = match &path {
         Some(path) if path.chars().any(char::is_control) => "it contains a control character",

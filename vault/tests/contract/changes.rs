@@ -6,13 +6,13 @@ use std::sync::Arc;
 use pretty_assertions::assert_eq;
 use reveille_vault::{ChangeKind, ContentChange, NewNote, NoteId, Patch, Precondition, Vault, VaultError};
 
-use super::{DEADLINE, append, at_id, get, id, note};
+use super::{DEADLINE, append, at_id, create_each, get, id, note};
 
 const FORCE: Precondition = Precondition::Force;
 
 pub(crate) async fn the_log_names_every_change_in_order(vault: Arc<dyn Vault>) {
     assert_eq!(vault.changes(0, 10).await.unwrap(), []);
-    vault.create_all(vec![note("a"), note("b")]).await.unwrap();
+    create_each(&*vault, [note("a"), note("b")]).await;
     vault.patch(&at_id("a"), append("!"), FORCE).await.unwrap();
     vault.upsert("p", Patch::default(), note("c")).await.unwrap();
     vault.upsert("p", append("!"), note("c")).await.unwrap();

@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use reveille_vault::{Key, NewNote, Note, Patch, Precondition, Query, Span, TagScope, Vault, VaultError};
 use serde_json::json;
 
-use super::{at_id, id, ids, metadata, ms, note, set};
+use super::{at_id, create_each, id, ids, metadata, ms, note, set};
 
 pub(super) fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|&value| value.to_owned()).collect()
@@ -400,7 +400,7 @@ pub(crate) async fn a_listing_follows_changes_of_its_keys(vault: Arc<dyn Vault>)
         created_at: Some(ms(time)),
         ..note(name)
     };
-    vault.create_all(vec![new("a", 1), new("b", 2)]).await.unwrap();
+    create_each(&*vault, [new("a", 1), new("b", 2)]).await;
     let change = async |patch: Patch| vault.patch(&at_id("a"), patch, Precondition::Force).await.unwrap();
     let of = |agent: &str| Query {
         metadata: vec![("agent".into(), agent.into())],
@@ -436,7 +436,7 @@ pub(crate) async fn a_listing_follows_changes_of_its_keys(vault: Arc<dyn Vault>)
 }
 
 pub(crate) async fn a_bad_query_is_refused(vault: Arc<dyn Vault>) {
-    vault.create_all(vec![note("a"), note("b")]).await.unwrap();
+    create_each(&*vault, [note("a"), note("b")]).await;
     let ascending = vault
         .query(&Query {
             limit: Some(1),

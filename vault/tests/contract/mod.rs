@@ -1,5 +1,6 @@
 //! What every kind of vault must do. `vault_contract!(factory)` makes one test of each case; `factory` is an async function
-//! that answers a [`Subject`] with an empty vault.
+//! that answers a [`Subject`] with an empty vault. The other macros are for what not every kind can: a kind that cannot has
+//! tests of its own that it says so.
 
 pub(crate) mod attachments;
 pub(crate) mod changes;
@@ -30,8 +31,9 @@ pub(crate) struct Subject {
 }
 
 macro_rules! cases {
-    ($($module:ident { $($case:ident)* })*) => {
-        macro_rules! vault_contract {
+    ($contract:ident: $($module:ident { $($case:ident)* })*) => {
+        #[allow(unused_macros, reason = "not every kind can all of it")]
+        macro_rules! $contract {
             ($factory:path) => {
                 $($(
                     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,18 +44,19 @@ macro_rules! cases {
                 )*)*
             };
         }
-        pub(crate) use vault_contract;
+        #[allow(unused_imports, reason = "not every kind can all of it")]
+        pub(crate) use $contract;
     };
 }
 
 cases! {
+    vault_contract:
     notes {
         a_created_note_reads_back
         an_absent_note_is_none
         an_id_goes_before_a_path
         paths_are_case_sensitive
         an_id_or_a_path_is_given_once
-        a_batch_is_all_or_none
         a_note_needs_text_or_a_path
         tags_and_paths_that_cannot_be_asked_for_are_refused
         any_text_survives
@@ -62,7 +65,6 @@ cases! {
     patches {
         content_is_replaced_extended_and_edited
         an_edit_must_match_once
-        metadata_is_merged_and_removed
         tags_are_added_and_removed
         paths_are_renamed_and_removed
         a_note_cannot_be_emptied
@@ -78,10 +80,8 @@ cases! {
     listing {
         every_filter_agrees_with_a_plain_scan
         pages_follow_each_other_without_gap_or_repeat
-        pages_are_stable_while_notes_come_and_go
         paths_are_compared_literally_without_case
         metadata_is_compared_as_text
-        notes_of_one_instant_keep_their_order
         a_listing_follows_changes_of_its_keys
         a_bad_query_is_refused
         a_scope_bounds_every_listing_before_its_limit
@@ -96,6 +96,42 @@ cases! {
         a_search_follows_changes_of_the_body
         a_search_has_pages
     }
+    changes {
+        the_log_names_every_change_in_order
+        a_refused_write_leaves_no_trace
+        the_watch_tells_the_newest_cursor
+        a_tail_sees_every_change_once_while_many_write
+    }
+}
+
+// Several new notes are written all or none.
+cases! {
+    batch_contract:
+    notes {
+        a_batch_is_all_or_none
+    }
+}
+
+// A metadata key can be taken away.
+cases! {
+    removal_contract:
+    patches {
+        metadata_is_merged_and_removed
+    }
+}
+
+// Notes of one instant have an order: that of their insertion.
+cases! {
+    order_contract:
+    listing {
+        pages_are_stable_while_notes_come_and_go
+        notes_of_one_instant_keep_their_order
+    }
+}
+
+// Files of any type and name are kept, and go when nobody needs them.
+cases! {
+    files_contract:
     attachments {
         a_file_is_uploaded_and_read_back
         a_path_is_only_ever_a_name
@@ -175,6 +211,13 @@ pub(crate) fn note(text: &str) -> NewNote {
         id: Some(id(text)),
         content: text.to_owned(),
         ..NewNote::default()
+    }
+}
+
+/// Writes notes one by one.
+pub(crate) async fn create_each(vault: &dyn Vault, notes: impl IntoIterator<Item = NewNote>) {
+    for note in notes {
+        vault.create(note).await.unwrap();
     }
 }
 

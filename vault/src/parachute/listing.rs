@@ -1,0 +1,216 @@
+//! Listings: what the peer can filter it does, the rest is done here, page by page.
+
+use std::collections::HashSet;
+
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Core;
+use super::http::Ask;
+use super::scan::spelled;
+use crate::embedded::rules;
+use crate::note::{Note, NoteId, millis};
+use crate::store::{Page, Query, VaultError};
+
+/// Most notes asked for at once; they come with their texts.
+const PAGE: usize = 200;
+/// How long a listing may take, in requests that take as long as one may.
+const PATIENCE: u32 = 3;
+/// A page goes over the end of the one before: a note that is deleted meanwhile moves the others.
+const OVERLAP: usize = 5;
+
+/// Where a page ends: the peer knows no order among notes of one instant, so those that were given are named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Position {
+    at: Timestamp,
+    given: Vec<String>,
+}
+
+impl Position {
+    fn cursor(&self, descending: bool) -> String {
+        let direction = if descending { 'd' } else { 'a' };
+        format!("{direction}{}/{}", self.at.as_millisecond(), self.given.join("/"))
+    }
+
+    fn parse(cursor: &str, descending: bool) -> Result<Self, VaultError> {
+        let parsed = cursor
+            .strip_prefix(if descending { 'd' } else { 'a' })
+            .and_then(|rest| rest.split_once('/'))
+            .and_then(|(at, given)| {
+                let at = Timestamp::from_millisecond(at.parse().ok()?).ok()?; // silent-ok: told below
+                Some(Self {
+                    at,
+                    given: given.split('/').map(str::to_owned).collect(),
+                })
+            });
+        parsed.ok_or_else(|| {
+            VaultError::Invalid(format!(
+                "the cursor {cursor:?} is not one of this listing; start again without a cursor, or keep the sort order"
+            ))
+        })
+    }
+}
+
+/// A query as the peer takes it, and what is left to do here.
+struct Plan {
+    /// Bare.
+    tags: Vec<String>,
+    excluded: Vec<String>,
+    query: Query,
+    after: Option<Position>,
+}
+
+impl Plan {
+    fn of(query: &Query) -> Result<Self, VaultError> {
+        let after = query.after.as_deref();
+        Ok(Self {
+            tags: bare_tags(&query.tags)?,
+            excluded: bare_tags(&query.exclude_tags)?,
+            after: after.map(|after| Position::parse(after, query.descending)).transpose()?,
+            query: query.clone(),
+        })
+    }
+
+    fn parameters(&self, limit: usize, offset: usize) -> Vec<(&'static str, String)> {
+        let sort = if self.query.descending { "desc" } else { "asc" };
+        let mut parameters = vec![
+            ("include_content", "true".to_owned()),
+            ("sort", sort.to_owned()),
+            ("limit", limit.to_string()),
+            ("offset", offset.to_string()),
+        ];
+        let mut add = |key, value: Option<String>| parameters.extend(value.map(|value| (key, value)));
+        // Both spellings of a tag are one tag, so the peer can ask for all of several only one by one.
+        let asked = if self.query.all_tags { self.tags.get(..1) } else { Some(&*self.tags) };
+        let asked = asked.filter(|tags| !tags.is_empty());
+        add("tag_match", asked.map(|_| "any".to_owned()));
+        add("tag", asked.map(spelled));
+        add("exclude_tag", Some(spelled(&self.excluded)).filter(|tags| !tags.is_empty()));
+        add("path", self.query.path.clone());
+        add("path_prefix", self.query.path_prefix.clone());
+        if let Some(after) = &self.after {
+            if self.query.descending {
+                let end = after.at.saturating_add(SignedDuration::from_millis(1));
+                add("date_to", end.ok().map(millis::format)); // silent-ok: nothing is later than the last moment
+            } else {
+                add("date_from", Some(millis::format(after.at)));
+            }
+        }
+        parameters
+    }
+
+    /// Whether a note that the peer listed is asked for.
+    fn takes(&self, note: &Note) -> bool {
+        let has = |tag: &String| note.tags.contains(tag);
+        let path = note.path.as_deref();
+        let query = &self.query;
+        (!query.all_tags || self.tags.iter().all(has))
+            && !self.excluded.iter().any(has)
+            && query
+                .path
+                .as_ref()
+                .is_none_or(|asked| path.is_some_and(|path| path.eq_ignore_ascii_case(asked)))
+            && query.path_prefix.as_ref().is_none_or(|asked| {
+                let start = path.and_then(|path| path.get(..asked.len()));
+                start.is_some_and(|start| start.eq_ignore_ascii_case(asked))
+            })
+            && query.metadata.iter().all(|(key, asked)| {
+                let value = note.metadata.get(key).and_then(rules::comparable);
+                value.is_some_and(|value| value == *asked)
+            })
+            && !self.is_given(note)
+    }
+
+    fn is_given(&self, note: &Note) -> bool {
+        self.after
+            .as_ref()
+            .is_some_and(|after| note.created_at == after.at && after.given.iter().any(|id| id == note.id.as_str()))
+    }
+
+    /// The position behind `notes`.
+    fn end(&self, notes: &[Note]) -> Option<Position> {
+        let at = notes.last()?.created_at;
+        let mut given: Vec<String> = match &self.after {
+            Some(after) if after.at == at => after.given.clone(),
+            _ => Vec::new(),
+        };
+        let same = notes.iter().filter(|note| note.created_at == at);
+        given.extend(same.map(|note| note.id.to_string()));
+        Some(Position { at, given })
+    }
+}
+
+impl Core {
+    /// One page.
+    ///
+    /// # Errors
+    /// [`VaultError::Invalid`], [`VaultError::Unavailable`]: the peer does not answer, or filtering here takes too long.
+    pub(super) async fn page_of(&self, query: &Query) -> Result<Page, VaultError> {
+        let plan = Plan::of(query)?;
+        let patience = self.client.timeout() * PATIENCE;
+        let walk = tokio::time::timeout(patience, self.walk(&plan));
+        walk.await.unwrap_or_else(|_| {
+            let reason = format!("the listing takes longer than {patience:?}; ask for tags, or for a part of it");
+            Err(self.client.unavailable(reason))
+        })
+    }
+
+    async fn walk(&self, plan: &Plan) -> Result<Page, VaultError> {
+        let limit = plan.query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut to_pass = usize::try_from(plan.query.offset).unwrap_or(usize::MAX);
+        let mut notes = Vec::new();
+        let mut seen: HashSet<NoteId> = HashSet::new();
+        let mut from = 0_usize;
+        while limit > 0 {
+            let offset = from.saturating_sub(OVERLAP);
+            // One more than a page tells whether there is another.
+            let wanted = limit.saturating_add(to_pass).saturating_add(OVERLAP + 1).min(PAGE);
+            let mut ask = Ask::new(Method::GET, "/notes".into());
+            ask.query = plan.parameters(wanted, offset);
+            let listed = self.list(ask).await?;
+            let is_last = listed.len() < wanted && !listed.len().is_multiple_of(50);
+            from = offset + listed.len();
+            let mut any_new = false;
+            for raw in listed {
+                if !seen.insert(raw.note.id.clone()) {
+                    continue;
+                }
+                any_new = true;
+                if !plan.takes(&raw.note) {
+                    continue;
+                }
+                if to_pass > 0 {
+                    to_pass -= 1;
+                    continue;
+                }
+                if notes.len() == limit {
+                    let next = plan.end(&notes).map(|end| end.cursor(plan.query.descending));
+                    return Ok(Page { notes, next });
+                }
+                notes.push(raw.note);
+            }
+            if is_last || !any_new {
+                break;
+            }
+        }
+        Ok(Page { notes, next: None })
+    }
+}
+
+fn bare_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {
+    let mut bare: Vec<String> = Vec::with_capacity(tags.len());
+    for tag in tags.iter().map(|tag| rules::bare(tag)) {
+        if tag.is_empty() {
+            return Err(VaultError::Invalid("a tag of the query is blank".into()));
+        }
+        if tag.contains(',') {
+            return Err(VaultError::Invalid(format!(
+                "the tag {tag:?} of the query has a comma, which separates tags there"
+            )));
+        }
+        if !bare.iter().any(|known| known == tag) {
+            bare.push(tag.to_owned());
+        }
+    }
+    Ok(bare)
+}
