@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use contract::{
-    Subject, append, at_id, batch_contract, files_contract, ids, ms, note, order_contract, removal_contract, vault_contract,
+    Subject, append, at_id, batch_contract, files_contract, ids, ms, note, order_contract, removal_contract,
+    vault_contract,
 };
 use pretty_assertions::assert_eq;
 use reveille_vault::embedded::Options;

@@ -10,8 +10,16 @@ mod contract;
 #[allow(dead_code, unreachable_pub, reason = "the end-to-end tests use the rest of it")]
 #[path = "../../tests/src/parachute/mod.rs"]
 mod double;
+#[path = "parachute/first.rs"]
+mod first;
 #[path = "parachute/house.rs"]
 mod house;
+#[path = "parachute/outage.rs"]
+mod outage;
+#[path = "parachute/rows.rs"]
+mod rows;
+#[path = "parachute/scan.rs"]
+mod scan;
 
 /// The contract, with each version of the server.
 mod may {

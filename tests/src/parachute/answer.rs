@@ -1,10 +1,12 @@
 //! From a request to an answer: addresses, the token, the routes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -81,10 +83,11 @@ pub(super) async fn respond(shared: &Arc<Shared>, request: Request, cut: Cut) ->
     match cut {
         Cut::No => response(status, &kind, bytes.into()),
         Cut::Middle => response(status, &kind, broken_off(bytes)),
-        // Without a head there is no answer at all: the body breaks before the first byte, and so does the connection.
         Cut::Start => {
             let mut response = response(status, &kind, broken_off(Vec::new()));
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(1_000));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(1_000));
             response
         }
     }
@@ -92,8 +95,13 @@ pub(super) async fn respond(shared: &Arc<Shared>, request: Request, cut: Cut) ->
 
 fn broken_off(mut bytes: Vec<u8>) -> Body {
     bytes.truncate(bytes.len() / 2);
-    let pieces = [Ok(Bytes::from(bytes)), Err(std::io::Error::other("made"))];
-    Body::from_stream(futures_util::stream::iter(pieces))
+    let first = stream::once(async { Ok(Bytes::from(bytes)) });
+    let end = stream::once(async {
+        // What is there goes out before the end.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Err(std::io::Error::other("made"))
+    });
+    Body::from_stream(first.chain(end))
 }
 
 /// One segment of an address, decoded.
@@ -113,7 +121,9 @@ async fn route(shared: &Arc<Shared>, request: Request) -> Reply {
         return Reply::Json(404, json!({ "error": "Vault not found", "vault": vault }));
     }
     let bearer = request.headers().get(header::AUTHORIZATION);
-    let token = bearer.and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+    let token = bearer
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
     match token {
         None => return Reply::Json(401, json!({ "error": "Unauthorized", "message": "no key" })),
         Some(TOKEN) => {}
@@ -125,7 +135,9 @@ async fn route(shared: &Arc<Shared>, request: Request) -> Reply {
         (Method::GET, ["notes"]) => listing::list(shared, request.uri().query().unwrap_or_default()),
         (Method::POST, ["notes"]) => notes::post(shared, request).await,
         (_, ["notes"]) => wrong_method(),
-        (Method::GET, ["notes", key]) => listing::show(shared, &decoded(key), request.uri().query().unwrap_or_default()),
+        (Method::GET, ["notes", key]) => {
+            listing::show(shared, &decoded(key), request.uri().query().unwrap_or_default())
+        }
         (Method::PATCH, ["notes", key]) => notes::patch(shared, &decoded(key), request).await,
         (Method::DELETE, ["notes", key]) => notes::delete(shared, &decoded(key)),
         (_, ["notes", _]) => wrong_method(),

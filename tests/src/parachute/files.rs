@@ -35,7 +35,10 @@ pub(super) async fn upload(shared: &Arc<Shared>, request: Request) -> Reply {
             continue;
         }
         let name = part.file_name().unwrap_or_default().to_owned();
-        let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
+        let extension = name
+            .rsplit_once('.')
+            .map(|(_, extension)| extension.to_ascii_lowercase())
+            .unwrap_or_default();
         let Some((_, mime_type)) = TYPES.iter().find(|(known, _)| *known == extension) else {
             return Reply::Json(400, json!({ "error": format!("File type .{extension} not allowed") }));
         };
@@ -43,7 +46,11 @@ pub(super) async fn upload(shared: &Arc<Shared>, request: Request) -> Reply {
         let mut store = lock(&shared.store);
         let at = jiff::Timestamp::now();
         let number = store.files.len();
-        let path = format!("{}/{}-{number}.{extension}", at.strftime("%Y-%m-%d"), at.as_millisecond());
+        let path = format!(
+            "{}/{}-{number}.{extension}",
+            at.strftime("%Y-%m-%d"),
+            at.as_millisecond()
+        );
         let size = bytes.len();
         let file = File {
             mime_type: (*mime_type).to_owned(),
@@ -73,7 +80,9 @@ pub(super) fn attachments(shared: &Shared, key: &str) -> Reply {
 
 /// `POST /notes/{key}/attachments`. Nobody looks whether the file is there.
 pub(super) async fn attach(shared: &Arc<Shared>, key: &str, request: Request) -> Reply {
-    let Some(body) = json_of(request).await else { return broken() };
+    let Some(body) = json_of(request).await else {
+        return broken();
+    };
     let text = |field: &str| body.get(field).and_then(Value::as_str);
     let (Some(path), Some(mime_type)) = (text("path"), text("mimeType")) else {
         return Reply::Json(400, json!({ "error": "path and mimeType are required" }));
@@ -99,7 +108,10 @@ pub(super) fn detach(shared: &Shared, key: &str, id: &str) -> Reply {
     let Some(path) = gone.as_ref().and_then(|row| row["path"].as_str()) else {
         return not_found();
     };
-    let used = store.all().flat_map(|note| &note.attachments).any(|row| row["path"] == path);
+    let used = store
+        .all()
+        .flat_map(|note| &note.attachments)
+        .any(|row| row["path"] == path);
     if !used {
         store.files.remove(path);
     }

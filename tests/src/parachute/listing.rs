@@ -26,7 +26,9 @@ impl Parameters {
     }
 
     fn list(&self, key: &str) -> Vec<&str> {
-        self.get(key).map(|value| value.split(',').collect()).unwrap_or_default()
+        self.get(key)
+            .map(|value| value.split(',').collect())
+            .unwrap_or_default()
     }
 
     fn is_set(&self, key: &str) -> bool {
@@ -40,7 +42,9 @@ impl Parameters {
 
 fn decoded(text: &str) -> String {
     let text = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(&text)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 /// `GET /notes/{key}`.
@@ -74,18 +78,29 @@ pub(super) fn list(shared: &Shared, query: &str) -> Reply {
     notes.sort_by(|one, other| one.created_at.cmp(&other.created_at).then(one.seq.cmp(&other.seq)));
     if faults.shuffle_ties {
         let place = |note: &Stored| note.seq.wrapping_mul(turn.wrapping_mul(2).wrapping_add(1)) % 1_009;
-        notes.sort_by(|one, other| one.created_at.cmp(&other.created_at).then(place(one).cmp(&place(other))));
+        notes.sort_by(|one, other| {
+            one.created_at
+                .cmp(&other.created_at)
+                .then(place(one).cmp(&place(other)))
+        });
     }
     if descending {
         notes.reverse();
     }
-    let offset = parameters.number("offset").and_then(|offset| usize::try_from(offset).ok()).unwrap_or(0);
+    let offset = parameters
+        .number("offset")
+        .and_then(|offset| usize::try_from(offset).ok())
+        .unwrap_or(0);
     let limit = match parameters.number("limit") {
         Some(-1) => usize::MAX,
         Some(limit) => usize::try_from(limit).unwrap_or(50),
         None => 50,
     };
-    let limit = if faults.page_max > 0 { limit.min(faults.page_max) } else { limit };
+    let limit = if faults.page_max > 0 {
+        limit.min(faults.page_max)
+    } else {
+        limit
+    };
     let full = parameters.is_set("include_content");
     let render = |note: &Stored| if full { note.full() } else { note.lean() };
     let page: Vec<Value> = notes.into_iter().skip(offset).take(limit).map(render).collect();
@@ -112,10 +127,14 @@ fn matches(store: &Store, parameters: &Parameters, note: &Stored) -> bool {
         && parameters
             .get("path_prefix")
             .is_none_or(|asked| path.as_deref().is_some_and(|path| like_prefix(path, &lower(asked))))
-        && parameters.get("date_from").is_none_or(|from| note.created_at.as_str() >= from)
+        && parameters
+            .get("date_from")
+            .is_none_or(|from| note.created_at.as_str() >= from)
         && parameters.get("date_to").is_none_or(|to| note.created_at.as_str() < to)
         && parameters.get("search").is_none_or(|words| {
-            words.split_whitespace().all(|word| lower(&note.content).contains(&lower(word.trim_matches('"'))))
+            words
+                .split_whitespace()
+                .all(|word| lower(&note.content).contains(&lower(word.trim_matches('"'))))
         })
 }
 

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
@@ -149,7 +149,6 @@ impl Parachute {
     }
 
     /// What the server was asked since the last time: method, path and query.
-    #[must_use]
     pub fn take_log(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.shared.log))
     }
@@ -200,6 +199,14 @@ impl Parachute {
         lock(&self.shared.store).triggers.values().cloned().collect()
     }
 
+    /// Paths of the stored files, sorted.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        let mut files: Vec<_> = lock(&self.shared.store).files.keys().cloned().collect();
+        files.sort_unstable();
+        files
+    }
+
     /// The declared tags.
     #[must_use]
     pub fn declared_tags(&self) -> Map<String, Value> {
@@ -221,7 +228,10 @@ fn serve(shared: Arc<Shared>, listener: TcpListener) -> std::io::Result<Runtime>
         .enable_all()
         .build()?;
     life.spawn(async move {
-        let router = Router::new().fallback(handle).with_state(shared);
+        let router = Router::new()
+            .fallback(handle)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(shared);
         let served = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => axum::serve(listener, router).await,
             Err(error) => Err(error),

@@ -60,7 +60,9 @@ fn error(status: u16, code: &str, fields: Value) -> Value {
 /// The status that goes with a refusal.
 fn refused(mut body: Value) -> Reply {
     let status = body.as_object_mut().and_then(|body| body.remove("status"));
-    let status = status.and_then(|status| status.as_u64()).and_then(|status| u16::try_from(status).ok());
+    let status = status
+        .and_then(|status| status.as_u64())
+        .and_then(|status| u16::try_from(status).ok());
     match status {
         Some(500) | None => broken(),
         Some(status) => Reply::Json(status, body),
@@ -76,7 +78,11 @@ pub(super) fn create(shared: &Shared, fields: Value) -> Result<Stored, Value> {
     }
     let content = text("content").unwrap_or_default().to_owned();
     if content.trim().is_empty() && path.is_none() {
-        return Err(error(400, "empty_note", json!({ "error": "EmptyNoteError", "item_index": 0 })));
+        return Err(error(
+            400,
+            "empty_note",
+            json!({ "error": "EmptyNoteError", "item_index": 0 }),
+        ));
     }
     let mut store = lock(&shared.store);
     let id = text("id").map_or_else(
@@ -97,7 +103,11 @@ pub(super) fn create(shared: &Shared, fields: Value) -> Result<Stored, Value> {
         path,
         content,
         tags: tags_of(fields.get("tags")),
-        metadata: fields.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
+        metadata: fields
+            .get("metadata")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default(),
         created_at: created.unwrap_or(&now).to_owned(),
         updated_at: created.unwrap_or(&now).to_owned(),
         attachments: Vec::new(),
@@ -112,7 +122,9 @@ pub(super) fn create(shared: &Shared, fields: Value) -> Result<Stored, Value> {
 
 /// `POST /notes`.
 pub(super) async fn post(shared: &Arc<Shared>, request: Request) -> Reply {
-    let Some(body) = json_of(request).await else { return broken() };
+    let Some(body) = json_of(request).await else {
+        return broken();
+    };
     let Some(list) = body.get("notes").and_then(Value::as_array) else {
         return match create(shared, body) {
             Ok(note) => {
@@ -155,14 +167,21 @@ pub(super) fn delete(shared: &Shared, key: &str) -> Reply {
 pub(super) async fn patch(shared: &Arc<Shared>, key: &str, request: Request) -> Reply {
     // It looks at the note before it has read the body: that is how `force` loses what others write.
     let before = lock(&shared.store).find(key).cloned();
-    let Some(body) = json_of(request).await else { return broken() };
+    let Some(body) = json_of(request).await else {
+        return broken();
+    };
     let pause = lock(&shared.faults).slow_patches;
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }
     let Some(before) = before else {
-        let upsert = shared.version == Version::July && body.get("if_missing").and_then(Value::as_str) == Some("create");
-        return if upsert { create_at(shared, key, &body) } else { missing(key) };
+        let upsert =
+            shared.version == Version::July && body.get("if_missing").and_then(Value::as_str) == Some("create");
+        return if upsert {
+            create_at(shared, key, &body)
+        } else {
+            missing(key)
+        };
     };
     match change(shared, &before, &body) {
         Ok((note, told)) => {
@@ -243,7 +262,10 @@ fn change(shared: &Shared, before: &Stored, body: &Value) -> Result<(Stored, boo
     after.content = changed_content(&current.content, body)?;
     if let Some(path) = fields.get("path") {
         after.path = path.as_str().and_then(normalised);
-        if let Some(path) = after.path.as_deref().filter(|path| current.path.as_deref() != Some(path))
+        if let Some(path) = after
+            .path
+            .as_deref()
+            .filter(|path| current.path.as_deref() != Some(path))
             && store.has_path(path)
         {
             return Err(error(409, "path_conflict", json!({ "path": path })));
@@ -251,22 +273,43 @@ fn change(shared: &Shared, before: &Stored, body: &Value) -> Result<(Stored, boo
     }
     if let Some(Value::Object(metadata)) = fields.get("metadata") {
         // The weakness: with `force` the merge is over what was read before.
-        let base: &Map<String, Value> = if expected.is_some() { &current.metadata } else { &before.metadata };
+        let base: &Map<String, Value> = if expected.is_some() {
+            &current.metadata
+        } else {
+            &before.metadata
+        };
         after.metadata.clone_from(base);
         after.metadata.extend(metadata.clone());
     }
     let gained = change_tags(&mut after, fields.get("tags"));
-    if let Some(created) = body.get("createdAt").or_else(|| body.get("created_at")).and_then(Value::as_str) {
+    if let Some(created) = body
+        .get("createdAt")
+        .or_else(|| body.get("created_at"))
+        .and_then(Value::as_str)
+    {
         after.created_at = created.to_owned();
     }
     if after.content.trim().is_empty() && after.path.is_none() {
         return Err(error(400, "empty_note", json!({ "note_id": before.id })));
     }
-    let told = ["content", "append", "prepend", "content_edit", "path", "metadata", "createdAt", "created_at"]
-        .iter()
-        .any(|key| has(key));
+    let told = [
+        "content",
+        "append",
+        "prepend",
+        "content_edit",
+        "path",
+        "metadata",
+        "createdAt",
+        "created_at",
+    ]
+    .iter()
+    .any(|key| has(key));
     if told || expected.is_some() {
-        after.updated_at = if expected.is_some() { later(&current.updated_at) } else { now() };
+        after.updated_at = if expected.is_some() {
+            later(&current.updated_at)
+        } else {
+            now()
+        };
     }
     store.tamper(&before.id, |note| note.clone_from(&after));
     tags::add_defaults(&mut store, &before.id, &gained);
@@ -275,7 +318,9 @@ fn change(shared: &Shared, before: &Stored, body: &Value) -> Result<(Stored, boo
 
 /// A plain list is ignored without a word. Answers the tags that came.
 fn change_tags(note: &mut Stored, change: Option<&Value>) -> Vec<String> {
-    let Some(Value::Object(change)) = change else { return Vec::new() };
+    let Some(Value::Object(change)) = change else {
+        return Vec::new();
+    };
     let mut gained = tags_of(change.get("add"));
     gained.retain(|tag| !note.tags.contains(tag));
     note.tags.extend(gained.iter().cloned());

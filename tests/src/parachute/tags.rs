@@ -12,14 +12,20 @@ use super::{Shared, Version, lock};
 
 /// `PUT /tags/{name}`. `parent_names` is dropped without a word by the older one.
 pub(super) async fn put(shared: &Arc<Shared>, name: &str, request: Request) -> Reply {
-    let Some(body) = json_of(request).await else { return broken() };
+    let Some(body) = json_of(request).await else {
+        return broken();
+    };
     let mut store = lock(&shared.store);
     let mut schema = store.schemas.get(name).cloned().unwrap_or_else(|| json!({}));
     if let Some(description) = body.get("description") {
         schema["description"] = description.clone();
     }
     if let Some(Value::Object(fields)) = body.get("fields") {
-        let mut all = schema.get("fields").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut all = schema
+            .get("fields")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         all.extend(fields.clone());
         schema["fields"] = all.into();
     }
@@ -39,10 +45,14 @@ pub(super) async fn put(shared: &Arc<Shared>, name: &str, request: Request) -> R
 /// `GET /tags/{name}`: also for a tag that nobody knows.
 pub(super) fn show(shared: &Shared, name: &str) -> Reply {
     let store = lock(&shared.store);
-    let count = store.all().filter(|note| note.tags.iter().any(|tag| tag == name)).count();
+    let count = store
+        .all()
+        .filter(|note| note.tags.iter().any(|tag| tag == name))
+        .count();
     let schema = store.schemas.get(name);
     let field = |key: &str| schema.and_then(|schema| schema.get(key)).cloned().unwrap_or_default();
-    let answer = json!({ "name": name, "count": count, "description": field("description"), "fields": field("fields") });
+    let answer =
+        json!({ "name": name, "count": count, "description": field("description"), "fields": field("fields") });
     Reply::Json(200, answer)
 }
 
@@ -53,12 +63,18 @@ pub(super) fn family(store: &Store, tag: &str) -> BTreeSet<String> {
         let before = family.len();
         let declared = store.schemas.iter().filter_map(|(child, schema)| {
             let parents = schema.get("parent_names")?.as_array()?;
-            parents.iter().any(|parent| parent.as_str().is_some_and(|parent| family.contains(parent))).then(|| child.clone())
+            parents
+                .iter()
+                .any(|parent| parent.as_str().is_some_and(|parent| family.contains(parent)))
+                .then(|| child.clone())
         });
         let noted = store.all().filter_map(|note| {
             let child = note.path.as_deref()?.strip_prefix("_tags/")?;
             let parents = note.metadata.get("parents")?.as_array()?;
-            parents.iter().any(|parent| parent.as_str().is_some_and(|parent| family.contains(parent))).then(|| child.to_owned())
+            parents
+                .iter()
+                .any(|parent| parent.as_str().is_some_and(|parent| family.contains(parent)))
+                .then(|| child.to_owned())
         });
         let more: Vec<String> = declared.chain(noted).collect();
         family.extend(more);

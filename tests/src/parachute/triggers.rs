@@ -49,7 +49,12 @@ impl Trigger {
 
     fn matches(&self, note: &Stored, event: &str) -> bool {
         let is_there = |key: &String| note.metadata.get(key).is_some_and(|value| !value.is_null());
-        let truthy = |key: String| note.metadata.get(&key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+        let truthy = |key: String| {
+            note.metadata
+                .get(&key)
+                .and_then(Value::as_str)
+                .is_some_and(|text| !text.is_empty())
+        };
         self.events.iter().any(|known| known == event)
             && !truthy(format!("{}_pending_at", self.name))
             && !truthy(format!("{}_rendered_at", self.name))
@@ -66,7 +71,12 @@ static SLOTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 pub(super) fn fire(shared: &Arc<Shared>, id: &str, event: &'static str) {
     let store = lock(&shared.store);
     let Some(note) = store.find(id) else { return };
-    let due: Vec<Trigger> = store.triggers.values().filter(|trigger| trigger.matches(note, event)).cloned().collect();
+    let due: Vec<Trigger> = store
+        .triggers
+        .values()
+        .filter(|trigger| trigger.matches(note, event))
+        .cloned()
+        .collect();
     drop(store);
     for trigger in due {
         tokio::spawn(deliver(Arc::clone(shared), trigger, id.to_owned(), event));
@@ -75,7 +85,10 @@ pub(super) fn fire(shared: &Arc<Shared>, id: &str, event: &'static str) {
 
 async fn deliver(shared: Arc<Shared>, trigger: Trigger, id: String, event: &'static str) {
     let Ok(_slot) = SLOTS.acquire().await else { return };
-    let (pending, rendered) = (format!("{}_pending_at", trigger.name), format!("{}_rendered_at", trigger.name));
+    let (pending, rendered) = (
+        format!("{}_pending_at", trigger.name),
+        format!("{}_rendered_at", trigger.name),
+    );
     let (note, number) = {
         let mut store = lock(&shared.store);
         let Some(note) = store.find(&id).cloned() else { return };
@@ -89,7 +102,9 @@ async fn deliver(shared: Arc<Shared>, trigger: Trigger, id: String, event: &'sta
     if every > 0 && number.is_multiple_of(every) {
         return;
     }
-    let Some(reply) = post(&trigger, &note, event).await else { return };
+    let Some(reply) = post(&trigger, &note, event).await else {
+        return;
+    };
     let mut store = lock(&shared.store);
     store.tamper(&id, |note| {
         note.metadata.remove(&pending);
@@ -100,7 +115,8 @@ async fn deliver(shared: Arc<Shared>, trigger: Trigger, id: String, event: &'sta
             note.content = content.to_owned();
         }
         if let Some(reason) = reply.get("skipped_reason") {
-            note.metadata.insert(format!("{}_skipped_reason", trigger.name), reason.clone());
+            note.metadata
+                .insert(format!("{}_skipped_reason", trigger.name), reason.clone());
         }
         note.metadata.insert(rendered, now().into());
     });
@@ -108,7 +124,11 @@ async fn deliver(shared: Arc<Shared>, trigger: Trigger, id: String, event: &'sta
 
 /// The reply when it counts as a success.
 async fn post(trigger: &Trigger, note: &Stored, event: &str) -> Option<Map<String, Value>> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().ok()?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+        .build()
+        .ok()?;
     let mut told = note.full();
     told["metadata"] = note.metadata.clone().into();
     told["attachments"] = json!([]);
@@ -136,7 +156,9 @@ pub(super) async fn manage(shared: &Arc<Shared>, method: &Method, name: Option<&
             Reply::Json(200, json!({ "triggers": names }))
         }
         (&Method::POST, None) => {
-            let Some(body) = json_of(request).await else { return broken() };
+            let Some(body) = json_of(request).await else {
+                return broken();
+            };
             let Some(trigger) = parsed(&body) else {
                 return Reply::Json(400, json!({ "error": "bad_request" }));
             };
@@ -166,6 +188,9 @@ fn parsed(body: &Value) -> Option<Trigger> {
         has_metadata: clause("has_metadata"),
         missing_metadata: clause("missing_metadata"),
         webhook: action.get("webhook")?.as_str()?.to_owned(),
-        bearer: action.pointer("/auth/bearer").and_then(Value::as_str).map(str::to_owned),
+        bearer: action
+            .pointer("/auth/bearer")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
     })
 }

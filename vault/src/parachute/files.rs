@@ -175,7 +175,10 @@ fn day(text: &str) -> Timestamp {
 #[async_trait]
 impl Files for ParachuteVault {
     async fn upload(&self, file: NewFile) -> Result<Box<dyn Upload>, VaultError> {
-        let extension = file.filename.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        let extension = file
+            .filename
+            .rsplit_once('.')
+            .map(|(_, extension)| extension.to_ascii_lowercase());
         let Some(extension) = extension.filter(|extension| EXTENSIONS.contains(&extension.as_str())) else {
             return Err(VaultError::Unsupported {
                 vault: self.core.name.clone(),
@@ -257,7 +260,10 @@ fn reading(body: Incoming, patience: Duration) -> impl AsyncRead + Send + Unpin 
                     Err(_) => continue,
                 },
                 Ok(Some(Err(error))) => Err(io::Error::other(error)),
-                Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the vault stopped in the middle of a file")),
+                Err(_) => Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the vault stopped in the middle of a file",
+                )),
             };
             return Some((piece, body));
         }
@@ -342,7 +348,10 @@ impl Sending {
             // The request has ended before the file: its answer tells why.
             Ok(Err(_)) => match self.answer().await {
                 Err(error) => Err(error),
-                Ok(_) => Err(self.core.client.unavailable("it answered before the file was sent; nothing of it is kept")),
+                Ok(_) => Err(self
+                    .core
+                    .client
+                    .unavailable("it answered before the file was sent; nothing of it is kept")),
             },
             Err(_) => Err(self.core.client.unavailable(format!(
                 "it took nothing of the file for {patience:?}; nothing of it is kept"
@@ -372,7 +381,12 @@ impl Upload for Sending {
         let patience = self.core.client.timeout();
         let answer = match tokio::time::timeout(patience, self.answer()).await {
             Ok(answer) => answer?,
-            Err(_) => return Err(self.core.client.unavailable(format!("it did not take the file within {patience:?}"))),
+            Err(_) => {
+                return Err(self
+                    .core
+                    .client
+                    .unavailable(format!("it did not take the file within {patience:?}")));
+            }
         };
         let text = |key: &str| answer.get(key).and_then(Value::as_str);
         let path = text("path").ok_or_else(|| self.core.client.garbled("it answered no path of the file"))?;

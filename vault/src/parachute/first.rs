@@ -96,7 +96,9 @@ impl Judge {
 
 fn is_marked(metadata: &Metadata) -> bool {
     metadata.iter().any(|(key, value)| match value.as_str() {
-        Some(text) => (key.ends_with("_rendered_at") && !text.trim().is_empty()) || (key == "status" && text == "handled"),
+        Some(text) => {
+            (key.ends_with("_rendered_at") && !text.trim().is_empty()) || (key == "status" && text == "handled")
+        }
         None => false,
     })
 }

@@ -79,7 +79,9 @@ impl Answer {
     /// The code of a refusal, whichever of the peer's three styles it has. Short: it goes into messages.
     pub(super) fn code(&self) -> String {
         let codes = ["error_type", "code", "error"].iter();
-        let code = codes.filter_map(|key| self.body.get(*key).and_then(Value::as_str)).next();
+        let code = codes
+            .filter_map(|key| self.body.get(*key).and_then(Value::as_str))
+            .next();
         code.unwrap_or_default().chars().take(100).collect()
     }
 }
@@ -113,15 +115,27 @@ impl Client {
         let secure = match parsed.scheme() {
             "https" => true,
             "http" => false,
-            other => return Err(invalid(format!("its url begins with {other}:, not with http: or https:"))),
+            other => {
+                return Err(invalid(format!(
+                    "its url begins with {other}:, not with http: or https:"
+                )));
+            }
         };
         if parsed.host_str().is_none() || !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(invalid("its url must name a host, and neither a user nor a password".into()));
+            return Err(invalid(
+                "its url must name a host, and neither a user nor a password".into(),
+            ));
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(invalid("its url must end before `?` and `#`; the token has a key of its own".into()));
+            return Err(invalid(
+                "its url must end before `?` and `#`; the token has a key of its own".into(),
+            ));
         }
-        if remote.is_empty() || !remote.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-') {
+        if remote.is_empty()
+            || !remote
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
+        {
             return Err(invalid(format!(
                 "{remote:?} can be no name of a vault there; use letters, digits, `_` and `-`"
             )));
@@ -171,7 +185,10 @@ impl Client {
 
     /// What was answered is not what the contract says: the peer is not what it should be.
     pub(super) fn garbled(&self, reason: &str) -> VaultError {
-        self.failed(Severity::Once, format!("{reason}; is the url that of a Parachute vault?"))
+        self.failed(
+            Severity::Once,
+            format!("{reason}; is the url that of a Parachute vault?"),
+        )
     }
 
     fn failed(&self, severity: Severity, reason: String) -> VaultError {
@@ -179,7 +196,11 @@ impl Client {
         #[expect(clippy::cast_precision_loss, reason = "a share between 0 and 1")]
         let chance = (chance >> 11) as f64 / (1_u64 << 53) as f64;
         if self.health.failed(severity, chance, &reason) {
-            tracing::warn!(vault = self.vault, reason, "the vault is left alone for a while; it is asked again");
+            tracing::warn!(
+                vault = self.vault,
+                reason,
+                "the vault is left alone for a while; it is asked again"
+            );
         }
         self.unavailable(reason)
     }
@@ -225,9 +246,7 @@ impl Client {
             header::CONTENT_TYPE,
             value.map_err(|_| VaultError::Invalid("the media type can be none".into()))?,
         );
-        let response = self
-            .exchange(Method::POST, &self.uri(path, &[]), headers, body)
-            .await?;
+        let response = self.exchange(Method::POST, &self.uri(path, &[]), headers, body).await?;
         let read = tokio::time::timeout(self.timeout, self.read(response, false)).await;
         read.unwrap_or_else(|_| Err(self.too_slow()))
     }
@@ -291,7 +310,11 @@ impl Client {
             .map_err(|error| VaultError::Invalid(format!("the address can be none ({error})")))?;
         let sent = self.http.request(request).await;
         let response = sent.map_err(|error| {
-            let severity = if error.is_connect() { Severity::Lasting } else { Severity::Once };
+            let severity = if error.is_connect() {
+                Severity::Lasting
+            } else {
+                Severity::Once
+            };
             self.failed(severity, format!("it cannot be reached: {}", chain(&error)))
         })?;
         self.note_clock(response.headers());
@@ -344,7 +367,11 @@ impl Client {
                 return Err(VaultError::Forbidden(reason.into()));
             }
             403 => {
-                let scope = answer.body.get("required_scope").and_then(Value::as_str).unwrap_or("vault:write");
+                let scope = answer
+                    .body
+                    .get("required_scope")
+                    .and_then(Value::as_str)
+                    .unwrap_or("vault:write");
                 let scope: String = scope.chars().take(100).collect();
                 let reason = format!("the token lacks the scope {scope} (403); make a new one there and set it here");
                 return Err(self.failed(Severity::Lasting, reason));
@@ -357,7 +384,11 @@ impl Client {
             400..=499 if status.as_u16() != 429 && answer.body.get("error").is_some() => {}
             429 | 500..=599 => return Err(self.failed(Severity::Once, format!("it answered {status}"))),
             _ => {
-                let what = if body.is_some() { "an error of another kind" } else { "no JSON" };
+                let what = if body.is_some() {
+                    "an error of another kind"
+                } else {
+                    "no JSON"
+                };
                 return Err(self.garbled(&format!("it answered {status} and {what}")));
             }
         }
@@ -388,7 +419,11 @@ fn connect(secure: bool, timeout: Duration) -> io::Result<Http> {
             .map_err(io::Error::other)?
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        builder.with_tls_config(trusted).https_or_http().enable_http1().wrap_connector(tcp)
+        builder
+            .with_tls_config(trusted)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp)
     };
     Ok(legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())

@@ -66,7 +66,9 @@ impl Plan {
         Ok(Self {
             tags: bare_tags(&query.tags)?,
             excluded: bare_tags(&query.exclude_tags)?,
-            after: after.map(|after| Position::parse(after, query.descending)).transpose()?,
+            after: after
+                .map(|after| Position::parse(after, query.descending))
+                .transpose()?,
             query: query.clone(),
         })
     }
@@ -81,11 +83,18 @@ impl Plan {
         ];
         let mut add = |key, value: Option<String>| parameters.extend(value.map(|value| (key, value)));
         // Both spellings of a tag are one tag, so the peer can ask for all of several only one by one.
-        let asked = if self.query.all_tags { self.tags.get(..1) } else { Some(&*self.tags) };
+        let asked = if self.query.all_tags {
+            self.tags.get(..1)
+        } else {
+            Some(&*self.tags)
+        };
         let asked = asked.filter(|tags| !tags.is_empty());
         add("tag_match", asked.map(|_| "any".to_owned()));
         add("tag", asked.map(spelled));
-        add("exclude_tag", Some(spelled(&self.excluded)).filter(|tags| !tags.is_empty()));
+        add(
+            "exclude_tag",
+            Some(spelled(&self.excluded)).filter(|tags| !tags.is_empty()),
+        );
         add("path", self.query.path.clone());
         add("path_prefix", self.query.path_prefix.clone());
         if let Some(after) = &self.after {
@@ -156,7 +165,10 @@ impl Core {
     }
 
     async fn walk(&self, plan: &Plan) -> Result<Page, VaultError> {
-        let limit = plan.query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let limit = plan
+            .query
+            .limit
+            .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut to_pass = usize::try_from(plan.query.offset).unwrap_or(usize::MAX);
         let mut notes = Vec::new();
         let mut seen: HashSet<NoteId> = HashSet::new();

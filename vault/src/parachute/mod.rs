@@ -155,9 +155,7 @@ impl Core {
         ];
         // The peer does not look at case.
         let found = self.list(ask).await?.into_iter();
-        Ok(found
-            .filter(|raw| raw.note.path.as_deref() == Some(path))
-            .next())
+        Ok(found.filter(|raw| raw.note.path.as_deref() == Some(path)).next())
     }
 }
 

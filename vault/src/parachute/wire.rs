@@ -27,13 +27,16 @@ const STAMPS: Uuid = Uuid::from_u128(0x7d0f_5c38_3f0e_4b52_9a51_0b0e_6d1c_5a07);
 const MARKS: [&str; 3] = ["_pending_at", "_rendered_at", "_skipped_reason"];
 
 /// Whether a metadata key belongs to the peer's triggers. Their writes are no changes of the note.
-pub(super) fn is_mark(key: &str) -> bool {
+fn is_mark(key: &str) -> bool {
     MARKS.iter().any(|mark| key.ends_with(mark))
 }
 
-/// Metadata without the marks of triggers.
+/// Metadata without the marks of triggers, and without blank texts: those stand for a key that was taken away, or are
+/// defaults that the peer adds after it has answered.
 pub(super) fn unmarked(metadata: &Metadata) -> Metadata {
-    let kept = metadata.iter().filter(|(key, _)| !is_mark(key));
+    let kept = metadata
+        .iter()
+        .filter(|(key, value)| !is_mark(key) && value.as_str() != Some(""));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
@@ -127,9 +130,7 @@ fn note(mut fields: Map<String, Value>) -> Result<Raw, String> {
 
 fn stamp(path: &Option<String>, tags: &[String], metadata: &Metadata, times: &[&str], bytes: u64) -> String {
     let parts = serde_json::json!([path, tags, unmarked(metadata), times, bytes]);
-    Uuid::new_v5(&STAMPS, parts.to_string().as_bytes())
-        .simple()
-        .to_string()
+    Uuid::new_v5(&STAMPS, parts.to_string().as_bytes()).simple().to_string()
 }
 
 #[cfg(test)]
@@ -158,7 +159,10 @@ mod tests {
         let mut lean = with("byteSize", json!(3));
         lean.as_object_mut().unwrap().remove("content");
         assert_eq!(one(lean).unwrap().stamp, whole.stamp);
-        let marked = with("metadata", json!({"k": 1, "x_pending_at": "now", "x_rendered_at": "now"}));
+        let marked = with(
+            "metadata",
+            json!({"k": 1, "x_pending_at": "now", "x_rendered_at": "now", "default": ""}),
+        );
         assert_eq!(one(marked).unwrap().stamp, whole.stamp);
         for (key, value) in [
             ("path", json!("q")),

@@ -137,7 +137,11 @@ impl Rounds {
                 other => other.to_string(),
             });
             if let Some(reason) = &failure {
-                tracing::debug!(vault = self.core.name, reason, "the scan failed; the next one finds the rest");
+                tracing::debug!(
+                    vault = self.core.name,
+                    reason,
+                    "the scan failed; the next one finds the rest"
+                );
             }
             self.sender.send_replace(Scanned { ask, failure });
             tokio::select! {

@@ -11,8 +11,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::Core;
 use super::http::{Answer, Ask, segment};
-use super::wire::{self, Raw};
 use super::scan;
+use super::wire::{self, Raw};
 use crate::embedded::mirror::Seen;
 use crate::embedded::rules;
 use crate::note::{Metadata, Note, NoteId, millis};
@@ -195,10 +195,7 @@ impl Core {
         let mut tries = 1;
         loop {
             if let Some(found) = self.fetch(&key).await? {
-                match self
-                    .patch_found(&key, found, patch.clone(), Precondition::Force)
-                    .await
-                {
+                match self.patch_found(&key, found, patch.clone(), Precondition::Force).await {
                     Err(VaultError::NotFound { .. }) if tries < TRIES => {}
                     outcome => return outcome.map(|note| (note, false)),
                 }
@@ -338,8 +335,16 @@ fn holds(now: &Note, before: &Note, after: &Note) -> bool {
         && changed_metadata(before, after)
             .iter()
             .all(|(key, value)| now.metadata.get(key) == Some(value))
-        && after.tags.iter().filter(|tag| !before.tags.contains(tag)).all(|tag| now.tags.contains(tag))
-        && before.tags.iter().filter(|tag| !after.tags.contains(tag)).all(|tag| !now.tags.contains(tag))
+        && after
+            .tags
+            .iter()
+            .filter(|tag| !before.tags.contains(tag))
+            .all(|tag| now.tags.contains(tag))
+        && before
+            .tags
+            .iter()
+            .filter(|tag| !after.tags.contains(tag))
+            .all(|tag| !now.tags.contains(tag))
 }
 
 /// Whether doing it twice is the same as doing it once.
@@ -352,5 +357,8 @@ fn is_same(there: &Note, sent: &Note) -> bool {
     there.content == sent.content
         && there.path == sent.path
         && sent.tags.iter().all(|tag| there.tags.contains(tag))
-        && sent.metadata.iter().all(|(key, value)| there.metadata.get(key) == Some(value))
+        && sent
+            .metadata
+            .iter()
+            .all(|(key, value)| there.metadata.get(key) == Some(value))
 }

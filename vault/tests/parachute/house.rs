@@ -71,7 +71,9 @@ pub(crate) async fn changes(vault: &dyn Vault, count: usize) -> Vec<Change> {
             watch.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(DEADLINE, all).await.expect("the changes do not come")
+    tokio::time::timeout(DEADLINE, all)
+        .await
+        .expect("the changes do not come")
 }
 
 /// Waits until the vault stands so, by the word of its state.
