@@ -222,6 +222,13 @@ impl Files for ParachuteVault {
         Ok(attachments)
     }
 
+    async fn notes_of(&self, _: &str) -> Result<Vec<NoteId>, VaultError> {
+        Err(VaultError::Unsupported {
+            vault: self.core.name.clone(),
+            what: "tell which notes a file belongs to".into(),
+        })
+    }
+
     async fn attach(&self, note: &Key, attachment: NewAttachment) -> Result<Attachment, VaultError> {
         let id = self.core.id_of(note).await?;
         let checked = self.core.checked_attachment(attachment).await?;

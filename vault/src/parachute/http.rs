@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
+use super::Token;
 use super::health::{Health, Severity};
 use crate::store::{VaultError, VaultState};
 
@@ -32,6 +34,9 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 
 /// Body of a request.
 pub(super) type Body = BoxBody<Bytes, io::Error>;
+
+/// What is shown to the peer, if anything.
+type Authorization = Option<HeaderValue>;
 
 /// A text as one segment of an address.
 pub(super) fn segment(text: &str) -> String {
@@ -91,7 +96,9 @@ pub(super) struct Client {
     vault: String,
     http: legacy::Client<HttpsConnector<HttpConnector>, Body>,
     root: String,
-    authorization: HeaderValue,
+    token: Token,
+    /// As it was read last; nothing before the first request and after a refusal.
+    authorization: Mutex<Option<Authorization>>,
     timeout: Duration,
     health: Health,
     /// The peer's clock minus ours, in milliseconds.
@@ -102,12 +109,12 @@ impl Client {
     /// To the vault `remote` of the peer at `url`. Nothing is asked yet. `vault` is its name here.
     ///
     /// # Errors
-    /// [`VaultError::Invalid`]: the address or the token can be none.
+    /// [`VaultError::Invalid`]: the address can be none.
     pub(super) fn new(
         vault: &str,
         url: &str,
         remote: &str,
-        token: &str,
+        token: Token,
         timeout: Duration,
     ) -> Result<Self, VaultError> {
         let invalid = |what: String| VaultError::Invalid(format!("the vault {vault:?}: {what}"));
@@ -140,14 +147,12 @@ impl Client {
                 "{remote:?} can be no name of a vault there; use letters, digits, `_` and `-`"
             )));
         }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| invalid("its token holds characters that no token has".into()))?;
-        authorization.set_sensitive(true);
         Ok(Self {
             vault: vault.to_owned(),
             http: connect(secure, timeout).map_err(|error| invalid(error.to_string()))?,
             root: format!("{}/vault/{remote}/api", parsed.as_str().trim_end_matches('/')),
-            authorization,
+            token,
+            authorization: Mutex::default(),
             timeout,
             health: Health::new(),
             skew: AtomicI64::new(0),
@@ -298,10 +303,11 @@ impl Client {
         self.health
             .admit(self.timeout)
             .map_err(|reason| self.unavailable(reason))?;
+        let authorization = self.authorization()?;
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(all) = request.headers_mut() {
             *all = headers;
-            all.insert(header::AUTHORIZATION, self.authorization.clone());
+            all.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
             all.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
             all.insert(header::USER_AGENT, HeaderValue::from_static("reveille"));
         }
@@ -319,6 +325,36 @@ impl Client {
         })?;
         self.note_clock(response.headers());
         Ok(response)
+    }
+
+    fn authorization(&self) -> Result<Authorization, VaultError> {
+        let mut known = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(known.clone());
+        }
+        let read = self.token.read().and_then(|token| {
+            let header = |token: String| HeaderValue::from_str(&format!("Bearer {token}"));
+            token
+                .map(header)
+                .transpose()
+                .map_err(|_| "it holds characters that no token has".into())
+        });
+        let mut value = read.map_err(|reason| {
+            self.failed(
+                Severity::Lasting,
+                format!("the token of the vault cannot be used: {reason}"),
+            )
+        })?;
+        if let Some(value) = &mut value {
+            value.set_sensitive(true);
+        }
+        *known = Some(value.clone());
+        Ok(value)
+    }
+
+    /// The token was refused: it is read again before the next request.
+    fn forget_token(&self) {
+        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn note_clock(&self, headers: &HeaderMap) {
@@ -358,6 +394,7 @@ impl Client {
             200..=299 if body.is_some() => {}
             401 | 403 if trial => {}
             401 => {
+                self.forget_token();
                 let reason = "it does not take the token (401); make a new one there and set it here";
                 return Err(self.failed(Severity::Lasting, reason.into()));
             }
@@ -367,6 +404,7 @@ impl Client {
                 return Err(VaultError::Forbidden(reason.into()));
             }
             403 => {
+                self.forget_token();
                 let scope = answer
                     .body
                     .get("required_scope")

@@ -10,6 +10,7 @@ use super::http::Ask;
 use super::scan::spelled;
 use crate::embedded::rules;
 use crate::note::{Note, NoteId, millis};
+use crate::query::{FieldSpan, Filter, OrderBy, Span};
 use crate::store::{Page, Query, VaultError};
 
 /// Most notes asked for at once; they come with their texts.
@@ -56,19 +57,35 @@ struct Plan {
     /// Bare.
     tags: Vec<String>,
     excluded: Vec<String>,
+    /// Conditions on metadata.
+    filters: Vec<Filter>,
     query: Query,
     after: Option<Position>,
 }
 
 impl Plan {
-    fn of(query: &Query) -> Result<Self, VaultError> {
+    fn of(vault: &str, query: &Query) -> Result<Self, VaultError> {
         let after = query.after.as_deref();
+        let unsupported = match (&query.search, &query.order_by) {
+            (Some(_), _) => Some("search the text of notes; search there"),
+            (None, Some(OrderBy::CreatedAt) | None) => None,
+            (None, Some(_)) => Some("list in another order than by time of creation"),
+        };
+        if let Some(what) = unsupported {
+            return Err(VaultError::Unsupported {
+                vault: vault.to_owned(),
+                what: what.into(),
+            });
+        }
+        let mut filters = query.filters.clone();
+        filters.extend(query.dated.iter().flat_map(FieldSpan::filters));
         Ok(Self {
             tags: bare_tags(&query.tags)?,
             excluded: bare_tags(&query.exclude_tags)?,
             after: after
                 .map(|after| Position::parse(after, query.descending))
                 .transpose()?,
+            filters,
             query: query.clone(),
         })
     }
@@ -97,15 +114,29 @@ impl Plan {
         );
         add("path", self.query.path.clone());
         add("path_prefix", self.query.path_prefix.clone());
-        if let Some(after) = &self.after {
-            if self.query.descending {
-                let end = after.at.saturating_add(SignedDuration::from_millis(1));
-                add("date_to", end.ok().map(millis::format)); // silent-ok: nothing is later than the last moment
-            } else {
-                add("date_from", Some(millis::format(after.at)));
-            }
-        }
+        let Span { from, to } = self.bounds();
+        add("date_from", from.map(millis::format));
+        add("date_to", to.map(millis::format));
         parameters
+    }
+
+    /// When the notes were created that are left.
+    fn bounds(&self) -> Span {
+        let Span { mut from, mut to } = self.query.created;
+        match &self.after {
+            Some(after) if self.query.descending => {
+                let end = after.at.saturating_add(SignedDuration::from_millis(1));
+                let end = end.unwrap_or(Timestamp::MAX);
+                to = Some(to.map_or(end, |to| to.min(end)));
+            }
+            Some(after) => from = Some(from.map_or(after.at, |from| from.max(after.at))),
+            None => {}
+        }
+        // The peer compares texts with three decimals, and a moment between two of them is cut off.
+        Span {
+            from: from.map(millis::truncate),
+            to: to.map(|to| to.saturating_add(SignedDuration::from_micros(999)).unwrap_or(to)),
+        }
     }
 
     /// Whether a note that the peer listed is asked for.
@@ -127,6 +158,13 @@ impl Plan {
                 let value = note.metadata.get(key).and_then(rules::comparable);
                 value.is_some_and(|value| value == *asked)
             })
+            && self.filters.iter().all(|filter| filter.matches(&note.metadata))
+            && query
+                .has_tags
+                .is_none_or(|asked| !query.tags.is_empty() || asked != note.tags.is_empty())
+            && within(query.created, note.created_at)
+            && within(query.updated, note.updated_at)
+            && query.scope.as_ref().is_none_or(|scope| scope.sees(note))
             && !self.is_given(note)
     }
 
@@ -155,7 +193,7 @@ impl Core {
     /// # Errors
     /// [`VaultError::Invalid`], [`VaultError::Unavailable`]: the peer does not answer, or filtering here takes too long.
     pub(super) async fn page_of(&self, query: &Query) -> Result<Page, VaultError> {
-        let plan = Plan::of(query)?;
+        let plan = Plan::of(&self.name, query)?;
         let patience = self.client.timeout() * PATIENCE;
         let walk = tokio::time::timeout(patience, self.walk(&plan));
         walk.await.unwrap_or_else(|_| {
@@ -207,6 +245,10 @@ impl Core {
         }
         Ok(Page { notes, next: None })
     }
+}
+
+fn within(span: Span, moment: Timestamp) -> bool {
+    span.from.is_none_or(|from| moment >= from) && span.to.is_none_or(|to| moment < to)
 }
 
 fn bare_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {

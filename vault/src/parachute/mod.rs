@@ -41,15 +41,46 @@ use crate::store::{
     Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError, VaultState,
 };
 
-/// How a Parachute vault is opened.
+/// What reads a token; the error says what is in the way, and never what was read.
+type Read = dyn Fn() -> Result<Option<String>, String> + Send + Sync;
+
+/// What lets us in. It is read before the first request, and again when the peer has refused it: it may be renewed while
+/// everything runs.
 #[derive(Clone)]
+pub struct Token(Arc<Read>);
+
+impl Token {
+    /// One that is always the same.
+    pub fn fixed(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::read_by(move || Ok(Some(text.clone())))
+    }
+
+    /// One that is read where it is kept; `None`: nothing is shown to the peer.
+    pub fn read_by(read: impl Fn() -> Result<Option<String>, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    fn read(&self) -> Result<Option<String>, String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// How a Parachute vault is opened.
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Address of the server, such as `http://127.0.0.1:1940`.
     pub url: String,
     /// Name of the vault there.
     pub vault: String,
     /// A token of that vault, with `vault:write`.
-    pub token: String,
+    pub token: Token,
     /// File of the index. It is made when it is missing, and may be thrown away while nothing runs: then everything counts
     /// as a first connection.
     pub index: PathBuf,
@@ -66,32 +97,17 @@ pub struct Options {
 impl Options {
     /// With the defaults: a scan each 2 s, one of everything each 5 minutes, 10 s for a request.
     #[must_use]
-    pub fn new(url: impl Into<String>, vault: impl Into<String>, token: impl Into<String>, index: PathBuf) -> Self {
+    pub fn new(url: impl Into<String>, vault: impl Into<String>, token: Token, index: PathBuf) -> Self {
         Self {
             url: url.into(),
             vault: vault.into(),
-            token: token.into(),
+            token,
             index,
             poll: Duration::from_secs(2),
             timeout: Duration::from_secs(10),
             full_scan: Duration::from_secs(5 * 60),
             first_connect: FirstConnect::default(),
         }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("url", &self.url)
-            .field("vault", &self.vault)
-            .field("token", &"…")
-            .field("index", &self.index)
-            .field("poll", &self.poll)
-            .field("timeout", &self.timeout)
-            .field("full_scan", &self.full_scan)
-            .field("first_connect", &self.first_connect)
-            .finish()
     }
 }
 
@@ -170,14 +186,13 @@ impl ParachuteVault {
     /// of it goes on. The scan begins at once. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// [`VaultError::Invalid`]: the address or the token can be none. [`VaultError::Unavailable`]: the file of the index cannot
-    /// be used.
+    /// [`VaultError::Invalid`]: the address can be none.
     pub fn open(name: &str, options: Options) -> Result<Arc<Self>, VaultError> {
-        let client = Client::new(name, &options.url, &options.vault, &options.token, options.timeout)?;
+        let client = Client::new(name, &options.url, &options.vault, options.token, options.timeout)?;
         let core = Arc::new(Core {
             name: name.to_owned(),
             client,
-            index: EmbeddedVault::open(name, &options.index)?,
+            index: EmbeddedVault::open_late(name, &options.index),
             touched: Touched::default(),
             mirroring: Mutex::default(),
             first_connect: options.first_connect,
@@ -200,15 +215,23 @@ impl Vault for ParachuteVault {
     }
 
     /// The peer writes several notes one by one, and cannot take a metadata key away: it becomes `""`, which counts as absent.
+    /// It lists by time of creation only, and what its search finds has no pages. Conditions are looked at here.
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             atomic_batches: false,
             remove_metadata: false,
+            search: false,
+            order_by: false,
+            operators: true,
         }
     }
 
+    /// The worse of the index and the peer.
     fn state(&self) -> VaultState {
-        self.core.client.state()
+        match self.core.index.state() {
+            VaultState::Ready => self.core.client.state(),
+            trouble => trouble,
+        }
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Core;
 use super::scan::Depth;
-use crate::store::VaultError;
+use crate::store::{Vault as _, VaultError};
 
 /// A full scan takes at most this share of the time.
 const FULL_SHARE: u32 = 20;
@@ -132,6 +132,9 @@ impl Rounds {
                 Ok(()) => self.poll,
                 Err(_) => self.poll.min(Duration::from_secs(1)).max(self.core.client.rest()),
             };
+            if outcome.is_err() {
+                self.mend_index().await;
+            }
             let failure = outcome.err().map(|error| match error {
                 VaultError::Unavailable { reason, .. } => reason,
                 other => other.to_string(),
@@ -148,6 +151,13 @@ impl Rounds {
                 () = tokio::time::sleep(pause) => {}
                 () = self.asks.wake.notified() => {}
             }
+        }
+    }
+
+    /// The index may be what failed: it is opened again, or tried out.
+    async fn mend_index(&self) {
+        if let Err(error) = self.core.index.look(None).await {
+            tracing::debug!(%error, vault = self.core.name, "the index of the vault does not work yet");
         }
     }
 

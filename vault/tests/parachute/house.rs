@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_vault::parachute::Options;
+use reveille_vault::parachute::{Options, Token};
 use reveille_vault::{Change, ParachuteVault, Vault, VaultState};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -30,7 +30,12 @@ impl House {
         Options {
             poll: Duration::from_millis(20),
             timeout: Duration::from_secs(5),
-            ..Options::new(self.peer.url(), VAULT, TOKEN, self.dir.path().join("index.db"))
+            ..Options::new(
+                self.peer.url(),
+                VAULT,
+                Token::fixed(TOKEN),
+                self.dir.path().join("index.db"),
+            )
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pretty_assertions::assert_eq;
-use reveille_vault::parachute::Options;
+use reveille_vault::parachute::{Options, Token};
 use reveille_vault::{NewNote, ParachuteVault, Precondition, Query, Vault, VaultError, VaultState};
 use serde_json::json;
 
@@ -170,6 +170,24 @@ async fn a_refused_token_is_told_with_the_mend_and_a_good_one_works_at_once() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_renewed_is_read_again() {
+    let house = House::new(Version::May);
+    let file = house.dir.path().join("token");
+    std::fs::write(&file, "pvt_old").unwrap();
+    let options = Options {
+        token: Token::read_by({
+            let file = file.clone();
+            move || Ok(Some(std::fs::read_to_string(&file).unwrap()))
+        }),
+        ..house.options()
+    };
+    let vault = ParachuteVault::open("test", options).unwrap();
+    state(&*vault, "unavailable").await;
+    std::fs::write(&file, TOKEN).unwrap();
+    state(&*vault, "ready").await;
+}
+
+#[tokio::test]
 async fn a_slow_server_costs_a_bounded_time() {
     let house = House::new(Version::May);
     let options = Options {
@@ -194,28 +212,41 @@ async fn a_slow_server_costs_a_bounded_time() {
 #[tokio::test]
 async fn addresses_and_tokens_that_can_be_none_are_refused_at_once() {
     let house = House::new(Version::May);
-    for (url, vault, token) in [
-        ("127.0.0.1:1940", "default", "t"),
-        ("ftp://127.0.0.1", "default", "t"),
-        ("http://user:secret@127.0.0.1", "default", "t"),
-        ("http://127.0.0.1/?key=secret", "default", "t"),
-        ("http://127.0.0.1", "a/b", "t"),
-        ("http://127.0.0.1", "", "t"),
-        ("http://127.0.0.1", "default", "se\ncret"),
+    for (url, vault) in [
+        ("127.0.0.1:1940", "default"),
+        ("ftp://127.0.0.1", "default"),
+        ("http://user:secret@127.0.0.1", "default"),
+        ("http://127.0.0.1/?key=secret", "default"),
+        ("http://127.0.0.1", "a/b"),
+        ("http://127.0.0.1", ""),
     ] {
         let options = Options {
             url: url.into(),
             vault: vault.into(),
-            token: token.into(),
             ..house.options()
         };
-        let told = format!("{options:?}");
-        assert!(!told.contains("se\\ncret"), "{told}");
+        assert!(!format!("{options:?}").contains(TOKEN));
         let error = ParachuteVault::open("test", options).map(|_| ()).unwrap_err();
         let text = error.to_string();
         assert!(
             matches!(error, VaultError::Invalid(_)) && !text.contains("secret"),
             "{text}"
+        );
+    }
+    for token in [
+        Token::fixed("se\ncret"),
+        Token::read_by(|| Err("/run/token is empty".into())),
+    ] {
+        let options = Options {
+            token,
+            index: house.dir.path().join("index2.db"),
+            ..house.options()
+        };
+        let vault = ParachuteVault::open("test", options).unwrap();
+        let reason = unavailable(vault.get(&at_id("n")).await);
+        assert!(
+            reason.contains("token of the vault cannot be used") && !reason.contains("secret"),
+            "{reason}"
         );
     }
     // The kind of address that most have, with a certificate that is asked for: nobody answers, and that is told.

@@ -484,6 +484,9 @@ async fn what_the_kind_cannot_do_is_refused_by_name() {
     let expected = Capabilities {
         atomic_batches: false,
         remove_metadata: false,
+        search: false,
+        order_by: false,
+        operators: true,
     };
     assert_eq!(vault.capabilities(), expected);
     let two = vec![crate::contract::note("a"), crate::contract::note("b")];
