@@ -156,6 +156,7 @@ impl Options {
         let api = Api {
             auth,
             tokens,
+            webhooks: http::Webhooks::of(&config.vaults),
             vaults,
             queue: Arc::clone(&queue),
             registry,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use reveille_vault::{EmbeddedVault, Vault, VaultError};
+use reveille_vault::{EmbeddedVault, ParachuteVault, Vault, VaultError, parachute};
 
-use crate::config::{self, Place};
+use crate::config::{self, Place, Secret};
 use crate::faults;
 
 /// Opens one vault. It need not be usable: a kind that reaches elsewhere answers before it has been there, and says in its
@@ -19,8 +19,19 @@ async fn open(config: &config::Vault, state: &Path) -> Result<Arc<dyn Vault>, Va
     let own = state.join("vaults").join(format!("{}.db", config.name));
     match &config.place {
         Place::Embedded => Ok(EmbeddedVault::open(&config.name, &own)?),
-        Place::Parachute(_) => Err(not_built_in(config, "parachute")),
+        Place::Parachute(peer) => Ok(ParachuteVault::open(&config.name, parachute(config, peer, state))?),
         Place::Folder(_) => Err(not_built_in(config, "folder")),
+    }
+}
+
+fn parachute(config: &config::Vault, peer: &config::Parachute, state: &Path) -> parachute::Options {
+    let token = peer.token.clone();
+    let token = parachute::Token::read_by(move || token.as_ref().map(Secret::reveal).transpose());
+    let index = state.join("vaults").join(format!("{}.parachute.db", config.name));
+    parachute::Options {
+        poll: peer.poll,
+        first_connect: peer.first_connect,
+        ..parachute::Options::new(&peer.url, &peer.vault, token, index)
     }
 }
 

@@ -1,3 +1,5 @@
+use reveille_vault::parachute::FirstConnect;
+
 use super::vault::{Parachute, Secret};
 use super::*;
 
@@ -145,7 +147,7 @@ fn a_vault_is_a_table_and_several_are_an_array_of_which_the_first_is_the_default
 
     let several = load(
         "[[vault]]\nname = \"mine\"\n[[vault]]\nname = \"hers\"\nkind = \"parachute\"\nurl = \"http://h:1940/\"\n\
-         token = \"${HER_TOKEN}\"\nwebhook_secret_file = \"~/secret\"\n[[vault]]\nname = \"files\"\nkind = \"folder\"\n\
+         token = \"${HER_TOKEN}\"\nwebhook_secret_file = \"~/secret\"\nfirst_connect = \"none\"\n[[vault]]\nname = \"files\"\nkind = \"folder\"\n\
          path = \"~/Notes\"",
         &[("HER_TOKEN", "pvt_1"), ("HOME", "/home/me")],
     )
@@ -155,8 +157,9 @@ fn a_vault_is_a_table_and_several_are_an_array_of_which_the_first_is_the_default
         url: "http://h:1940".into(),
         vault: "hers".into(),
         token: Some(Secret::Text("pvt_1".into())),
-        poll: Duration::from_secs(30),
+        poll: Duration::from_secs(5),
         webhook_secret: Some(Secret::File("/home/me/secret".into())),
+        first_connect: FirstConnect::None,
     };
     assert_eq!(several.vaults.others[0].place, Place::Parachute(peer));
     assert_eq!(several.vaults.others[1].place, Place::Folder("/home/me/Notes".into()));
@@ -211,6 +214,10 @@ fn a_mistake_in_a_vault_names_the_vault() {
             "[[vault]] number 2: it has no name",
         ),
         ("[vault]\nkind = \"parachute\"", "[vault]: `url` is missing"),
+        (
+            "[vault]\nkind = \"parachute\"\nurl = \"http://h\"\nfirst_connect = \"some\"",
+            "[vault]: `first_connect` is \"some\"",
+        ),
         ("[vault]\nkind = \"folder\"", "[vault]: `path` is missing"),
         (
             "[vault]\nkind = \"folder\"\npath = \"Notes\"",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use reveille_vault::parachute::FirstConnect;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 
 use super::read::expand;
@@ -18,8 +19,8 @@ use super::{ConfigError, Span};
 const RESERVED: &[&str] = &["list"];
 /// Largest file of a note, unless the table says otherwise.
 const MAX_ATTACHMENT: usize = 100 << 20;
-/// Pause between two scans of a Parachute vault, unless the table says otherwise.
-const POLL: Span = Span(Duration::from_secs(30));
+/// Pause between two scans of a Parachute vault, unless the table says otherwise. A scan of a quiet vault is two requests.
+const POLL: Span = Span(Duration::from_secs(5));
 
 /// A secret as the configuration has it. Shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub(crate) struct Parachute {
     pub(crate) poll: Duration,
     /// What its webhooks show.
     pub(crate) webhook_secret: Option<Secret>,
+    /// What happens to the messages that are there at the first connection.
+    pub(crate) first_connect: FirstConnect,
 }
 
 /// Where the notes of a vault are.
@@ -161,6 +164,7 @@ struct Written {
     poll: Option<Span>,
     webhook_secret: Option<String>,
     webhook_secret_file: Option<PathBuf>,
+    first_connect: Option<String>,
     path: Option<PathBuf>,
 }
 
@@ -296,6 +300,7 @@ impl Written {
                 Kind::Parachute,
                 self.webhook_secret_file.is_some(),
             ),
+            ("first_connect", Kind::Parachute, self.first_connect.is_some()),
             ("path", Kind::Folder, self.path.is_some()),
         ];
         if let Some((key, kind, _)) = keys.iter().find(|(_, kind, set)| *set && *kind != self.kind) {
@@ -346,8 +351,19 @@ impl Written {
                 self.webhook_secret_file,
                 environment,
             )?,
+            first_connect: first_connect(self.first_connect.as_deref())?,
         })
     }
+}
+
+fn first_connect(word: Option<&str>) -> Result<FirstConnect, String> {
+    let Some(word) = word else {
+        return Ok(FirstConnect::default());
+    };
+    let known = FirstConnect::WORDS.iter().find(|(known, _)| *known == word);
+    known.map(|(_, rule)| *rule).ok_or_else(|| {
+        format!("`first_connect` is {word:?}; write \"pending\" (what nobody has dealt with runs), \"all\" or \"none\"")
+    })
 }
 
 fn secret(

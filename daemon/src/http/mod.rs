@@ -21,6 +21,7 @@ pub(crate) mod session;
 mod turns;
 mod undelivered;
 mod vault_api;
+mod vault_hints;
 mod vaults;
 mod wrong;
 
@@ -40,6 +41,7 @@ pub(crate) use auth::Auth;
 pub(crate) use caller::Caller;
 use error::ApiError;
 pub(crate) use serve::serve;
+pub(crate) use vault_hints::Webhooks;
 
 use crate::claude::Claude;
 use crate::inbox::Inbox;
@@ -56,6 +58,7 @@ pub(crate) struct Api {
     pub(crate) auth: Auth,
     pub(crate) tokens: Tokens,
     pub(crate) vaults: Vaults,
+    pub(crate) webhooks: Webhooks,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) registry: Registry,
     pub(crate) inbox: Inbox,
@@ -134,6 +137,9 @@ pub(crate) fn router(api: Api) -> Router {
     let open = Router::new()
         .route("/api/session", post(session::sign_in))
         .route("/auth/status", get(vaults::status))
+        // They have secrets of their own.
+        .route("/api/vault/inbound", post(vault_hints::take))
+        .route("/api/vault/agent-def", post(vault_hints::take))
         .route("/health", get(health::health))
         .route("/", get(page::index))
         .route("/favicon.svg", get(page::asset))

@@ -1,0 +1,151 @@
+//! `POST /api/vault/inbound` and its siblings: the server of a vault says that something was written there.
+//!
+//! It is a hint and no message: what counts is read from the vault. A wrong one costs a look there and does no harm, and one
+//! that never comes is made good by the next scan.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode, Uri, header};
+use reveille_vault::NoteId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::Api;
+use super::error::ApiError;
+use crate::config::{Place, Secret, Vaults};
+
+/// Most bytes of a hint: it holds a note.
+const BODY_BYTES: usize = 32 << 20;
+/// The header in which older servers show the secret.
+const SECRET_HEADER: &str = "x-channel-webhook-secret";
+
+/// The secrets that the servers of vaults show, by the name of the vault. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Webhooks(Arc<[(String, Secret)]>);
+
+impl Webhooks {
+    /// As they are configured.
+    #[must_use]
+    pub(crate) fn of(vaults: &Vaults) -> Self {
+        let secrets = vaults.all().filter_map(|vault| match &vault.place {
+            Place::Parachute(peer) => Some((vault.name.clone(), peer.webhook_secret.clone()?)),
+            Place::Embedded | Place::Folder(_) => None,
+        });
+        Self(secrets.collect())
+    }
+
+    /// The vaults whose secret was shown. The time that it takes tells nothing of the secrets.
+    fn vaults_of(&self, shown: &str) -> Vec<&str> {
+        let shown = Sha256::digest(shown);
+        let is_shown = |name: &str, secret: &Secret| match secret.reveal() {
+            Ok(secret) => bool::from(Sha256::digest(&secret).as_slice().ct_eq(shown.as_slice())),
+            Err(reason) => {
+                tracing::warn!(vault = name, reason, "the secret of the vault's webhooks cannot be used");
+                false
+            }
+        };
+        let known = self.0.iter().filter(|(name, secret)| is_shown(name, secret));
+        known.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+/// The secret that a request shows. A header that is there decides. The server of May 2026 can send no header, only an
+/// address: so for these routes alone a secret in the address is taken. It can do nothing but make us look.
+fn shown(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    if headers.contains_key(header::AUTHORIZATION) {
+        let bearer = text(header::AUTHORIZATION.as_str())?;
+        return bearer.strip_prefix("Bearer ").map(|token| token.trim().to_owned());
+    }
+    if headers.contains_key(SECRET_HEADER) {
+        return text(SECRET_HEADER).map(str::to_owned);
+    }
+    let mut pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs
+        .find(|(key, _)| key == "secret")
+        .map(|(_, secret)| secret.into_owned())
+}
+
+/// What is read of a hint.
+#[derive(Deserialize)]
+struct Hint {
+    note: Named,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: NoteId,
+}
+
+/// Looks where the hint points, and answers `{}` once the queue has what there is. Every key of the answer would be a
+/// command to the server.
+pub(super) async fn take(State(api): State<Api>, request: Request) -> Response {
+    let shown = shown(request.headers(), request.uri()).filter(|secret| !secret.is_empty());
+    let vaults = shown.map_or_else(Vec::new, |secret| api.webhooks.vaults_of(&secret));
+    if vaults.is_empty() {
+        return (StatusCode::UNAUTHORIZED, Json(json!({ "error": "unauthorized" }))).into_response();
+    }
+    let bytes = match axum::body::to_bytes(request.into_body(), BODY_BYTES).await {
+        Ok(bytes) => bytes,
+        Err(_) => return wrong("The hint did not arrive whole, or is larger than 32 MiB."),
+    };
+    let Ok(Hint { note }) = serde_json::from_slice::<Hint>(&bytes) else {
+        return wrong("A hint is JSON with `note.id`.");
+    };
+    for vault in vaults {
+        if let Err(reason) = look(&api, vault, &note.id).await {
+            tracing::warn!(vault, note = %note.id, reason, "the vault's server gave a hint that could not be followed; the scan finds what there is");
+            let message = format!("The vault {vault:?} cannot be read now: {reason}");
+            return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
+                .then("Nothing is lost: what was written is found by the next scan.")
+                .into_response();
+        }
+    }
+    Json(Value::Object(serde_json::Map::new())).into_response()
+}
+
+async fn look(api: &Api, name: &str, note: &NoteId) -> Result<(), String> {
+    let vault = api.vaults.get(name).ok_or("it is not open")?;
+    vault.look(Some(note)).await.map_err(|error| error.to_string())?;
+    match api.inbox.caught_up(&**vault).await {
+        true => Ok(()),
+        false => Err("the queue takes longer than usual".into()),
+    }
+}
+
+fn wrong(message: &str) -> Response {
+    ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn of(headers: &[(&str, &str)], uri: &str) -> Option<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        shown(&map, &uri.parse().unwrap())
+    }
+
+    #[test]
+    fn a_header_decides_over_the_address() {
+        let address = "/api/vault/inbound?a=b&secret=in%20address";
+        assert_eq!(of(&[], address).as_deref(), Some("in address"));
+        assert_eq!(of(&[(SECRET_HEADER, "own")], address).as_deref(), Some("own"));
+        let bearer = ("authorization", "Bearer one");
+        assert_eq!(of(&[bearer, (SECRET_HEADER, "own")], address).as_deref(), Some("one"));
+        for none in ["", "Basic x", "bearer one"] {
+            assert_eq!(of(&[("authorization", none)], address), None, "{none:?}");
+        }
+        assert_eq!(of(&[], "/api/vault/inbound"), None);
+    }
+}
