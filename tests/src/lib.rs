@@ -1,5 +1,5 @@
-//! Peers and tools for the end-to-end tests, which drive the compiled binary from outside. Owns the double of Anthropic's
-//! Messages API and the harness of the daemon. Must never depend on a crate of the workspace: what a test knows of the
+//! Peers and tools for the end-to-end tests, which drive the compiled binary from outside. Owns the doubles of Anthropic's
+//! Messages API and of a Parachute vault, and the harness of the daemon. Must never depend on a crate of the workspace: what a test knows of the
 //! daemon is what a user can know of it.
 #![forbid(unsafe_code)]
 

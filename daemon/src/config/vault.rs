@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reveille_vault::parachute::FirstConnect;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use reveille_vault::parachute::FirstConnect;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 
 use super::read::expand;

@@ -114,6 +114,7 @@ async fn route(shared: &Arc<Shared>, request: Request) -> Reply {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let (vault, rest) = match segments.as_slice() {
         ["health"] => return Reply::Json(200, json!({ "status": "ok" })),
+        ["vault", vault] => (decoded(vault), &[] as &[&str]),
         ["vault", vault, "api", rest @ ..] => (decoded(vault), rest),
         _ => return not_found(),
     };
@@ -132,6 +133,9 @@ async fn route(shared: &Arc<Shared>, request: Request) -> Reply {
     let method = request.method().clone();
     match (method, rest) {
         (Method::GET, ["health"]) => Reply::Json(200, json!({ "status": "ok", "vault": vault })),
+        (Method::GET, []) => Reply::Json(200, json!({ "name": vault, "createdAt": shared.made_at })),
+        (Method::GET, ["vault"]) => tags::about(shared, request.uri().query().unwrap_or_default()),
+        (Method::PATCH, ["vault"]) => tags::describe(shared, request).await,
         (Method::GET, ["notes"]) => listing::list(shared, request.uri().query().unwrap_or_default()),
         (Method::POST, ["notes"]) => notes::post(shared, request).await,
         (_, ["notes"]) => wrong_method(),

@@ -72,6 +72,7 @@ pub struct Faults {
 /// What the server and its owner share.
 struct Shared {
     version: Version,
+    made_at: String,
     faults: Mutex<Faults>,
     store: Mutex<Store>,
     /// Method, path and query of each request.
@@ -97,6 +98,7 @@ impl Parachute {
     pub fn start(version: Version) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             version,
+            made_at: notes::now(),
             faults: Mutex::default(),
             store: Mutex::default(),
             log: Mutex::default(),

@@ -78,6 +78,7 @@ pub(super) struct Store {
     next: u64,
     pub(super) files: HashMap<String, File>,
     pub(super) schemas: Map<String, Value>,
+    pub(super) description: Option<String>,
     pub(super) triggers: BTreeMap<String, Trigger>,
     /// Webhooks that were to be sent so far.
     pub(super) webhooks: u64,

@@ -1,4 +1,4 @@
-//! Tags: what is declared of them, and whose child they are.
+//! Tags: what is declared of them, and whose child they are; and the vault as a whole.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use axum::extract::Request;
 use serde_json::{Value, json};
 
 use super::answer::{Reply, broken, json_of};
-use super::store::Store;
-use super::{Shared, Version, lock};
+use super::store::{Store, Stored};
+use super::{Shared, VAULT, Version, lock};
 
 /// `PUT /tags/{name}`. `parent_names` is dropped without a word by the older one.
 pub(super) async fn put(shared: &Arc<Shared>, name: &str, request: Request) -> Reply {
@@ -102,4 +102,31 @@ pub(super) fn add_defaults(store: &mut Store, id: &str, gained: &[String]) {
             note.metadata.entry(key).or_insert(default);
         }
     });
+}
+
+/// `GET /vault`.
+pub(super) fn about(shared: &Shared, query: &str) -> Reply {
+    let store = lock(&shared.store);
+    let mut about = json!({ "name": VAULT, "description": store.description, "config": { "audio_retention": "keep" } });
+    if query.contains("include_stats=true") {
+        let named = |note: Option<&Stored>| note.map(|note| json!({ "id": note.id, "createdAt": note.created_at }));
+        let tags: BTreeSet<&String> = store.all().flat_map(|note| &note.tags).collect();
+        about["stats"] = json!({
+            "totalNotes": store.all().count(), "earliestNote": named(store.all().next()),
+            "latestNote": named(store.all().next_back()), "notesByMonth": [], "topTags": [],
+            "tagCount": tags.len(), "linkCount": 0
+        });
+    }
+    Reply::Json(200, about)
+}
+
+/// `PATCH /vault`.
+pub(super) async fn describe(shared: &Arc<Shared>, request: Request) -> Reply {
+    let Some(body) = json_of(request).await else {
+        return broken();
+    };
+    if let Some(description) = body.get("description") {
+        lock(&shared.store).description = description.as_str().map(str::to_owned);
+    }
+    about(shared, "")
 }

@@ -180,14 +180,11 @@ impl Files for ParachuteVault {
             .rsplit_once('.')
             .map(|(_, extension)| extension.to_ascii_lowercase());
         let Some(extension) = extension.filter(|extension| EXTENSIONS.contains(&extension.as_str())) else {
-            return Err(VaultError::Unsupported {
-                vault: self.core.name.clone(),
-                what: format!(
-                    "store the file {:?}: a Parachute vault takes {} only; put its text into a note",
-                    file_name(&file.filename),
-                    EXTENSIONS.join(", ")
-                ),
-            });
+            return Err(self.core.unsupported(format!(
+                "store the file {:?}: a Parachute vault takes {} only; put its text into a note",
+                file_name(&file.filename),
+                EXTENSIONS.join(", ")
+            )));
         };
         Ok(Box::new(Sending::start(&self.core, &file, &extension).await?))
     }
@@ -223,10 +220,7 @@ impl Files for ParachuteVault {
     }
 
     async fn notes_of(&self, _: &str) -> Result<Vec<NoteId>, VaultError> {
-        Err(VaultError::Unsupported {
-            vault: self.core.name.clone(),
-            what: "tell which notes a file belongs to".into(),
-        })
+        Err(self.core.unsupported("tell which notes a file belongs to"))
     }
 
     async fn attach(&self, note: &Key, attachment: NewAttachment) -> Result<Attachment, VaultError> {

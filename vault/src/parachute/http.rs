@@ -48,7 +48,7 @@ pub(super) fn segment(text: &str) -> String {
 pub(super) struct Ask<'a> {
     /// Verb.
     pub(super) method: Method,
-    /// Behind `/vault/<name>/api`, encoded.
+    /// Behind `/vault/<name>/api`, encoded; empty: the vault itself, `/vault/<name>`.
     pub(super) path: String,
     /// Not encoded.
     pub(super) query: Vec<(&'a str, String)>,
@@ -283,7 +283,12 @@ impl Client {
     }
 
     fn uri(&self, path: &str, query: &[(&str, String)]) -> String {
-        let mut uri = format!("{}{path}", self.root);
+        let root = if path.is_empty() {
+            self.root.trim_end_matches("/api")
+        } else {
+            &self.root
+        };
+        let mut uri = format!("{root}{path}");
         for (number, (key, value)) in query.iter().enumerate() {
             uri.push(if number == 0 { '?' } else { '&' });
             uri.push_str(key);

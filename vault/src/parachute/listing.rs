@@ -64,19 +64,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(vault: &str, query: &Query) -> Result<Self, VaultError> {
+    fn of(query: &Query) -> Result<Self, VaultError> {
         let after = query.after.as_deref();
-        let unsupported = match (&query.search, &query.order_by) {
-            (Some(_), _) => Some("search the text of notes; search there"),
-            (None, Some(OrderBy::CreatedAt) | None) => None,
-            (None, Some(_)) => Some("list in another order than by time of creation"),
-        };
-        if let Some(what) = unsupported {
-            return Err(VaultError::Unsupported {
-                vault: vault.to_owned(),
-                what: what.into(),
-            });
-        }
         let mut filters = query.filters.clone();
         filters.extend(query.dated.iter().flat_map(FieldSpan::filters));
         Ok(Self {
@@ -145,6 +134,7 @@ impl Plan {
         let path = note.path.as_deref();
         let query = &self.query;
         (!query.all_tags || self.tags.iter().all(has))
+            && (!query.exact_tags || query.all_tags || self.tags.is_empty() || self.tags.iter().any(has))
             && !self.excluded.iter().any(has)
             && query
                 .path
@@ -193,13 +183,32 @@ impl Core {
     /// # Errors
     /// [`VaultError::Invalid`], [`VaultError::Unavailable`]: the peer does not answer, or filtering here takes too long.
     pub(super) async fn page_of(&self, query: &Query) -> Result<Page, VaultError> {
-        let plan = Plan::of(&self.name, query)?;
+        self.refuse(query)?;
+        let plan = Plan::of(query)?;
         let patience = self.client.timeout() * PATIENCE;
         let walk = tokio::time::timeout(patience, self.walk(&plan));
         walk.await.unwrap_or_else(|_| {
             let reason = format!("the listing takes longer than {patience:?}; ask for tags, or for a part of it");
             Err(self.client.unavailable(reason))
         })
+    }
+
+    /// What neither the peer can do nor we with what it lists.
+    fn refuse(&self, query: &Query) -> Result<(), VaultError> {
+        let what = if query.search.is_some() {
+            "search the text of notes; search there"
+        } else if query.has_links.is_some() || query.near.is_some() {
+            "list notes by their links"
+        } else if query
+            .order_by
+            .as_ref()
+            .is_some_and(|order| *order != OrderBy::CreatedAt)
+        {
+            "list in another order than by time of creation"
+        } else {
+            return Ok(());
+        };
+        Err(self.unsupported(what))
     }
 
     async fn walk(&self, plan: &Plan) -> Result<Page, VaultError> {

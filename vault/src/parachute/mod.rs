@@ -14,6 +14,7 @@ mod first;
 mod health;
 mod http;
 mod listing;
+mod profile;
 mod scan;
 mod touched;
 mod wire;
@@ -36,10 +37,14 @@ use self::wire::Raw;
 use self::worker::Worker;
 use crate::attachment::Files;
 use crate::embedded::EmbeddedVault;
+use crate::links::Links;
 use crate::note::{Note, NoteId};
+use crate::profile::Profile;
 use crate::store::{
     Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError, VaultState,
 };
+use crate::tags::Tags;
+use crate::triggers::Triggers;
 
 /// What reads a token; the error says what is in the way, and never what was read.
 type Read = dyn Fn() -> Result<Option<String>, String> + Send + Sync;
@@ -125,6 +130,13 @@ struct Core {
 }
 
 impl Core {
+    fn unsupported(&self, what: impl Into<String>) -> VaultError {
+        VaultError::Unsupported {
+            vault: self.name.clone(),
+            what: what.into(),
+        }
+    }
+
     /// A note by its identity.
     ///
     /// # Errors
@@ -215,7 +227,9 @@ impl Vault for ParachuteVault {
     }
 
     /// The peer writes several notes one by one, and cannot take a metadata key away: it becomes `""`, which counts as absent.
-    /// It lists by time of creation only, and what its search finds has no pages. Conditions are looked at here.
+    /// It lists by time of creation only, and what its search finds has no pages. Conditions are looked at here. Schemas,
+    /// links and triggers are left to those who work with the server itself: in the oldest one, fields of a schema are written
+    /// into the notes of everybody.
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             atomic_batches: false,
@@ -223,6 +237,10 @@ impl Vault for ParachuteVault {
             search: false,
             order_by: false,
             operators: true,
+            tag_schemas: false,
+            tag_parents: false,
+            links: false,
+            triggers: false,
         }
     }
 
@@ -251,10 +269,9 @@ impl Vault for ParachuteVault {
         match (notes.pop(), notes.is_empty()) {
             (None, _) => Ok(Vec::new()),
             (Some(note), true) => Ok(vec![self.core.create(note).await?]),
-            (Some(_), false) => Err(VaultError::Unsupported {
-                vault: self.core.name.clone(),
-                what: "write several notes all or none; write them one by one".into(),
-            }),
+            (Some(_), false) => Err(self
+                .core
+                .unsupported("write several notes all or none; write them one by one")),
         }
     }
 
@@ -276,6 +293,22 @@ impl Vault for ParachuteVault {
 
     fn files(&self) -> &dyn Files {
         self
+    }
+
+    fn tags(&self) -> Result<&dyn Tags, VaultError> {
+        Err(self.core.unsupported("describe its tags; do that there"))
+    }
+
+    fn links(&self) -> Result<&dyn Links, VaultError> {
+        Err(self.core.unsupported("tell its links; they are there"))
+    }
+
+    fn profile(&self) -> &dyn Profile {
+        self
+    }
+
+    fn triggers(&self) -> Result<&dyn Triggers, VaultError> {
+        Err(self.core.unsupported("tell others of writes; its own server does"))
     }
 
     fn watch(&self) -> watch::Receiver<Cursor> {

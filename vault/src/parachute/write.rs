@@ -20,6 +20,10 @@ use crate::store::{ContentChange, Key, NewNote, Patch, Precondition, VaultError}
 
 /// How often a change is judged anew because the note has changed meanwhile.
 const TRIES: u32 = 32;
+/// How often a change is sent whose answers are lost.
+const TRIES_UNKNOWN: u32 = 3;
+/// What is said of links.
+const LINKS: &str = "link notes by hand; write [[Target]] into the text";
 /// Our own writers of one note go one after the other: the peer lets one of them win each time.
 const LOCKS: usize = 64;
 
@@ -54,6 +58,9 @@ enum Tried {
 impl Core {
     /// Writes one new note with its attachments.
     pub(super) async fn create(&self, mut new: NewNote) -> Result<Note, VaultError> {
+        if !new.links.is_empty() {
+            return Err(self.unsupported(LINKS));
+        }
         let attachments = std::mem::take(&mut new.attachments);
         let attachments = self.checked_attachments(attachments).await?;
         let (chosen, dated) = (new.id.is_some(), new.created_at.is_some());
@@ -112,6 +119,9 @@ impl Core {
 
     /// Changes one note.
     pub(super) async fn patch(&self, key: &Key, patch: Patch, precondition: Precondition) -> Result<Note, VaultError> {
+        if !patch.add_links.is_empty() || !patch.remove_links.is_empty() {
+            return Err(self.unsupported(LINKS));
+        }
         let _turn = self.locks.take(&key.to_string()).await;
         let found = self.fetch(key).await?;
         let found = found.ok_or_else(|| VaultError::NotFound { key: key.to_string() })?;
@@ -125,49 +135,49 @@ impl Core {
         patch: Patch,
         precondition: Precondition,
     ) -> Result<Note, VaultError> {
-        let id = found.note.id.clone();
-        let touching = self.touched.begin(&id);
-        let mut tries = 1;
-        let done = loop {
+        let touching = self.touched.begin(&found.note.id);
+        for tries in 1..=TRIES {
             let patch = without_removal(&found.note, patch.clone());
-            let Some(after) = rules::patched(&found.note, patch.clone(), precondition, Timestamp::now())? else {
+            let repeatable = is_repeatable(&patch.content);
+            let Some(after) = rules::patched(&found.note, patch, precondition, Timestamp::now())? else {
                 return Ok(found.note);
             };
-            let tried = self.try_patch(&found, &after).await?;
-            if let Tried::Done(raw) = tried {
-                break *raw;
-            }
-            let again = self.fetch_id(&id).await;
-            let now = again.and_then(|now| now.ok_or_else(|| VaultError::NotFound { key: key.to_string() }));
-            let now = match (&tried, now) {
-                (Tried::Unknown(_), Err(VaultError::Unavailable { .. })) | (_, Ok(_)) if tries >= TRIES => {
-                    return Err(given_up(self, tried));
+            let mut lost = match self.try_patch(&found, &after).await? {
+                Tried::Done(raw) => {
+                    let note = raw.note.clone();
+                    self.mirror_own(*raw).await?;
+                    drop(touching);
+                    return Ok(note);
                 }
-                (Tried::Unknown(_), Err(_)) => return Err(given_up(self, tried)),
-                (_, now) => now?,
+                Tried::Stale => None,
+                Tried::Unknown(error) => Some(error),
             };
-            if let Tried::Unknown(error) = tried {
+            let now = self.fetch_id(&found.note.id).await;
+            let Some(now) = now.map_err(|error| lost.take().unwrap_or(error))? else {
+                return Err(VaultError::NotFound { key: key.to_string() });
+            };
+            if let Some(error) = lost {
                 if holds(&now.note, &found.note, &after) {
-                    break now;
+                    let note = now.note.clone();
+                    self.mirror_own(now).await?;
+                    return Ok(note);
                 }
                 // Not done, or done and changed again by somebody else: what must not happen twice is left to the caller.
-                if now.updated_at == found.updated_at || is_repeatable(&patch.content) {
-                    if tries >= 3 {
-                        return Err(error);
-                    }
-                } else {
+                let is_untouched = now.updated_at == found.updated_at;
+                if tries >= TRIES_UNKNOWN || !(is_untouched || repeatable) {
                     return Err(error);
                 }
             }
-            tries += 1;
             found = now;
             // Many writers of one note would go on in step.
             tokio::time::sleep(Duration::from_millis(u64::from(tries.min(10)))).await;
-        };
-        let note = done.note.clone();
-        self.mirror_own(done).await?;
-        drop(touching);
-        Ok(note)
+        }
+        Err(self.contended())
+    }
+
+    fn contended(&self) -> VaultError {
+        self.client
+            .unavailable("others change that note all the time; nothing was written, try again")
     }
 
     /// Sends what differs, for the state that was seen: `force` would lose what others write meanwhile.
@@ -262,15 +272,6 @@ impl Core {
             (413, _) => VaultError::Invalid("the vault refuses it as too large (413)".into()),
             (status, code) => VaultError::Invalid(format!("the vault refuses it ({status} {code})")),
         }
-    }
-}
-
-fn given_up(core: &Core, tried: Tried) -> VaultError {
-    match tried {
-        Tried::Unknown(error) => error,
-        Tried::Done(_) | Tried::Stale => core
-            .client
-            .unavailable("others change that note all the time; nothing was written, try again"),
     }
 }
 

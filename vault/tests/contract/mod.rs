@@ -96,6 +96,45 @@ cases! {
         a_search_follows_changes_of_the_body
         a_search_has_pages
     }
+    tags {
+        a_tag_is_known_from_its_first_use
+        a_schema_is_put_and_merged_by_field
+        what_no_schema_can_be_is_refused
+        a_tag_finds_what_is_a_kind_of_it
+        a_tag_with_many_kinds_is_listed_page_by_page
+        a_note_can_say_what_a_tag_is_a_kind_of
+        a_tag_is_renamed_on_all_notes
+        tags_are_merged_and_removed
+    }
+    links {
+        wikilinks_lead_to_the_notes_that_they_name
+        a_link_resolves_when_its_note_appears_and_waits_when_it_goes
+        links_follow_the_body
+        a_renamed_note_keeps_its_links
+        a_path_that_no_link_can_name_leaves_the_links
+        a_refused_rename_rewrites_nothing
+        links_are_given_with_a_note_and_taken_away
+        a_given_link_waits_for_its_note
+        the_neighbourhood_of_a_note_is_told
+        a_way_leads_only_over_notes_that_are_seen
+        notes_are_listed_by_whether_they_have_links
+        a_way_between_two_notes_is_found
+    }
+    triggers {
+        a_trigger_is_put_found_and_removed
+        a_trigger_that_makes_no_sense_is_refused
+        writes_leave_what_triggers_ask_for
+        a_patch_is_judged_as_a_whole
+        what_is_told_is_the_note_as_it_was_written
+        a_note_and_what_it_leaves_are_written_together
+        deliveries_of_a_note_go_in_their_order
+        a_receiver_gets_no_more_at_once_than_it_has_lanes
+        what_failed_is_due_later_and_what_was_given_up_can_be_driven_again
+        a_reply_is_written_and_fires_nothing
+        a_reply_that_the_note_does_not_take_changes_nothing
+        a_receiver_that_is_gone_is_asked_for_nothing
+        a_paused_trigger_holds_what_waits
+    }
     changes {
         the_log_names_every_change_in_order
         a_refused_write_leaves_no_trace
@@ -142,51 +181,6 @@ cases! {
         a_file_goes_with_the_last_of_its_attachments
         only_what_nobody_attached_is_swept
         an_attachment_is_no_change_of_its_note
-    }
-    tags {
-        a_tag_is_known_from_its_first_use
-        a_schema_is_put_and_merged_by_field
-        what_no_schema_can_be_is_refused
-        a_tag_finds_what_is_a_kind_of_it
-        a_tag_with_many_kinds_is_listed_page_by_page
-        a_note_can_say_what_a_tag_is_a_kind_of
-        a_tag_is_renamed_on_all_notes
-        tags_are_merged_and_removed
-    }
-    links {
-        wikilinks_lead_to_the_notes_that_they_name
-        a_link_resolves_when_its_note_appears_and_waits_when_it_goes
-        links_follow_the_body
-        a_renamed_note_keeps_its_links
-        a_path_that_no_link_can_name_leaves_the_links
-        a_refused_rename_rewrites_nothing
-        links_are_given_with_a_note_and_taken_away
-        a_given_link_waits_for_its_note
-        the_neighbourhood_of_a_note_is_told
-        a_way_leads_only_over_notes_that_are_seen
-        notes_are_listed_by_whether_they_have_links
-        a_way_between_two_notes_is_found
-    }
-    changes {
-        the_log_names_every_change_in_order
-        a_refused_write_leaves_no_trace
-        the_watch_tells_the_newest_cursor
-        a_tail_sees_every_change_once_while_many_write
-    }
-    triggers {
-        a_trigger_is_put_found_and_removed
-        a_trigger_that_makes_no_sense_is_refused
-        writes_leave_what_triggers_ask_for
-        a_patch_is_judged_as_a_whole
-        what_is_told_is_the_note_as_it_was_written
-        a_note_and_what_it_leaves_are_written_together
-        deliveries_of_a_note_go_in_their_order
-        a_receiver_gets_no_more_at_once_than_it_has_lanes
-        what_failed_is_due_later_and_what_was_given_up_can_be_driven_again
-        a_reply_is_written_and_fires_nothing
-        a_reply_that_the_note_does_not_take_changes_nothing
-        a_receiver_that_is_gone_is_asked_for_nothing
-        a_paused_trigger_holds_what_waits
     }
 }
 

@@ -487,8 +487,26 @@ async fn what_the_kind_cannot_do_is_refused_by_name() {
         search: false,
         order_by: false,
         operators: true,
+        tag_schemas: false,
+        tag_parents: false,
+        links: false,
+        triggers: false,
     };
     assert_eq!(vault.capabilities(), expected);
+    let by_links = Query {
+        has_links: Some(true),
+        ..Query::default()
+    };
+    for query in [
+        by_links,
+        Query {
+            search: Some("x".into()),
+            ..Query::default()
+        },
+    ] {
+        let outcome = vault.query(&query).await;
+        assert!(matches!(outcome, Err(VaultError::Unsupported { .. })), "{outcome:?}");
+    }
     let two = vec![crate::contract::note("a"), crate::contract::note("b")];
     let error = vault.create_all(two).await.unwrap_err();
     assert!(
@@ -497,4 +515,21 @@ async fn what_the_kind_cannot_do_is_refused_by_name() {
     );
     assert_eq!(house.peer.notes(), []);
     assert_eq!(vault.create_all(Vec::new()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_vault_as_a_whole_is_told_as_its_server_tells_it() {
+    let house = House::new(Version::May);
+    let vault = house.open();
+    let profile = vault.profile();
+    assert_eq!(profile.description().await.unwrap(), None);
+    profile.describe(" Notes of a team. ").await.unwrap();
+    assert_eq!(
+        profile.description().await.unwrap().as_deref(),
+        Some("Notes of a team.")
+    );
+    let note = vault.create(crate::contract::note("n")).await.unwrap();
+    let stats = profile.stats().await.unwrap();
+    assert_eq!((stats.notes, stats.latest), (1, Some((note.id, note.created_at))));
+    assert!(profile.made_at().await.unwrap() <= note.created_at);
 }
