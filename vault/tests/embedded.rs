@@ -227,7 +227,7 @@ async fn what_was_acknowledged_survives_kill_9() {
 async fn a_full_disk_loses_nothing_and_is_left_behind() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options {
-        max_pages: Some(64),
+        max_pages: Some(128),
         ..Options::default()
     };
     let vault = EmbeddedVault::open_with("test", &dir.path().join("vault.db"), options).unwrap();

@@ -99,6 +99,7 @@ cases! {
     tags {
         a_tag_is_known_from_its_first_use
         a_schema_is_put_and_merged_by_field
+        a_field_that_is_declared_indexed_orders_listings
         what_no_schema_can_be_is_refused
         a_tag_finds_what_is_a_kind_of_it
         a_tag_with_many_kinds_is_listed_page_by_page

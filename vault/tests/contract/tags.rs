@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
-use reveille_vault::{NewNote, Patch, Precondition, Query, Tag, TagChange, Tags, Vault, VaultError};
+use reveille_vault::{NewNote, OrderBy, Patch, Precondition, Query, Tag, TagChange, Tags, Vault, VaultError};
 use serde_json::{Value, json};
 
 use super::{at_id, get, ids, metadata, note, refused};
@@ -127,6 +127,31 @@ pub(crate) async fn a_schema_is_put_and_merged_by_field(vault: Arc<dyn Vault>) {
     tags.put_tag("t", schema("x", json!({ "one": text }))).await.unwrap();
     assert_eq!(get(&*vault, "n").await, before);
     assert_eq!(vault.changes(0, 10).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_field_that_is_declared_indexed_orders_listings(vault: Arc<dyn Vault>) {
+    let Some(tags) = tags_of(&*vault).filter(|_| vault.capabilities().order_by) else {
+        return;
+    };
+    for (id, rank) in [("a", 3), ("b", 1), ("c", 2)] {
+        let new = NewNote {
+            metadata: metadata(json!({ "rank": rank })),
+            ..note(id)
+        };
+        vault.create(new).await.unwrap();
+    }
+    let ordered = Query {
+        order_by: Some(OrderBy::Field("rank".into())),
+        ..Query::default()
+    };
+    let declare = async |field: Value| {
+        let change = schema("x", json!({ "rank": field }));
+        tags.put_tag("t", change).await.unwrap();
+    };
+    declare(json!({ "type": "integer" })).await;
+    assert!(refused(vault.query(&ordered).await).starts_with("FieldNotIndexed"));
+    declare(json!({ "type": "integer", "indexed": true })).await;
+    assert_eq!(found(&*vault, ordered).await, "b c a");
 }
 
 pub(crate) async fn what_no_schema_can_be_is_refused(vault: Arc<dyn Vault>) {

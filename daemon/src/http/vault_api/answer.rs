@@ -182,6 +182,12 @@ pub(super) enum Failure {
     FileTooLarge {
         limit: usize,
     },
+    /// Tokens are limited to the tag.
+    TagInUse {
+        tag: String,
+        /// Their ids.
+        tokens: Vec<String>,
+    },
     MutuallyExclusive,
     BadEdit,
     PreconditionRequired {
@@ -289,6 +295,11 @@ impl Failure {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 json!({ "error": "too_large", "error_type": "too_large", "limit": limit,
                     "message": format!("a file may have {limit} bytes ([vault] max_attachment); nothing was stored") }),
+            ),
+            Self::TagInUse { tag, tokens } => (
+                StatusCode::CONFLICT,
+                json!({ "error": "tag_in_use_by_tokens", "error_type": "tag_in_use_by_tokens", "tag": tag,
+                    "tokens": tokens, "message": "tokens are limited to this tag; revoke them first. Nothing was done" }),
             ),
             Self::MutuallyExclusive => (
                 StatusCode::BAD_REQUEST,

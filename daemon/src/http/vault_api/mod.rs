@@ -61,19 +61,12 @@ pub(crate) fn router(vaults: Vaults, tokens: &Tokens, max_file: usize) -> Router
         )
         // As above: the path of a file has a slash, encoded or not.
         .route("/vault/{name}/api/storage/{*key}", get(files::download))
-        .route("/vault/{name}/api/tags", get(tags::list))
-        .route(
-            "/vault/{name}/api/tags/{*key}",
-            get(tags::show)
-                .put(tags::put)
-                .post(tags::rename_or_merge)
-                .delete(tags::delete),
-        )
         .route("/vault/{name}/api/vault", get(about::show).patch(about::change))
         .route("/vault/{name}/api/find-path", get(graph::find_path))
         .route("/vault/{name}/api/unresolved-wikilinks", get(graph::unresolved))
         .merge(trigger_routes())
         .route("/vault/{name}/{*rest}", any(unknown_route))
+        .merge(tags::routes(tokens))
         .merge(tokens::routes(tokens))
         .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
         .with_state(vaults)

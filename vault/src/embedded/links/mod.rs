@@ -40,7 +40,9 @@ pub(super) use segment;
 /// A note has come, or has changed from `before`.
 pub(super) fn follow(conn: &Connection, seq: i64, before: Option<&Note>, note: &Note) -> Result<(), Fault> {
     let was = before.and_then(|before| before.path.as_deref());
-    if before.is_none_or(|before| before.content != note.content) {
+    let links = |note: &Note| note.content.contains("[[");
+    let changed = before.is_none_or(|before| before.content != note.content);
+    if changed && (links(note) || before.is_some_and(links)) {
         written::index(conn, seq, &note.content, note.updated_at.as_millisecond())?;
     }
     if before.is_none() {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::hierarchy;
 use crate::embedded::fault::Fault;
 use crate::embedded::read::{self, Stored};
-use crate::embedded::{rules, write};
+use crate::embedded::{fields, narrow, rules, write};
 use crate::store::{ChangeKind, VaultError};
 use crate::tags::{Tag, TagChange, merged};
 
@@ -82,12 +82,19 @@ fn set_schema(conn: &Connection, name: &str, schema: &Schema) -> Result<(), Faul
     let fields = schema.fields.clone().map(|fields| Value::from(fields).to_string());
     conn.prepare_cached(SQL)?
         .execute(params![name, schema.description, fields])?;
-    declare_indexed(conn, schema.fields.as_ref())
+    let fields = schema.fields.iter().flatten();
+    // One of them has a column of its own.
+    let indexed =
+        fields.filter(|(name, field)| field.get("indexed") == Some(&Value::Bool(true)) && *name != narrow::INDEXED);
+    declare_indexed(conn, &indexed.map(|(name, _)| name.as_str()).collect::<Vec<_>>())
 }
 
-/// Where the fields that are declared with `indexed: true` get their index.
-fn declare_indexed(_conn: &Connection, _fields: Option<&Map<String, Value>>) -> Result<(), Fault> {
-    Ok(())
+/// The fields that are declared as indexed get their index.
+fn declare_indexed(conn: &Connection, names: &[&str]) -> Result<(), Fault> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    fields::declare(conn, names)
 }
 
 /// Changes a tag, or makes it.

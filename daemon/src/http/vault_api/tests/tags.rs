@@ -1,10 +1,10 @@
 //! Tags, and the vault as a whole.
 
 use pretty_assertions::assert_eq;
-use reveille_vault::Vault as _;
-use serde_json::{Value, json};
+use reveille_vault::{Key, TagChange, Tags as _, Vault as _};
 
-use super::{Api, ROOT, T0, coded, wrong};
+use super::*;
+use crate::tokens::{NewGrant, Scope, Verb};
 
 const TAGS: &str = "/vault/v/api/tags";
 
@@ -263,4 +263,101 @@ async fn the_vault_is_described_and_counted() {
     assert_eq!(api.get("/vault/v").await.1.get("description"), None);
     api.vault.close().await;
     assert_eq!(api.get(uri).await.0, 503);
+}
+
+#[tokio::test]
+async fn a_tag_that_a_token_is_limited_to_stays() {
+    let api = Api::new();
+    api.three_notes().await;
+    let tokens = Tokens::open(&api.dir.path().join("more.db")).unwrap();
+    let new = NewGrant {
+        scopes: vec![Scope::vault("v", Verb::Read)],
+        tags: vec!["b".into()],
+        ..NewGrant::default()
+    };
+    let (grant, _) = tokens.create(new).await.unwrap();
+    let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), api.vault.clone() as _)]));
+    let api = Api {
+        router: router(vaults, &tokens, MAX_FILE).layer(Extension(Caller::Operator)),
+        ..api
+    };
+    let in_use = json!({
+        "error": "tag_in_use_by_tokens", "error_type": "tag_in_use_by_tokens", "tag": "b", "tokens": [grant.id]
+    });
+    for (method, uri, body) in [
+        ("POST", format!("{TAGS}/b/rename"), json!({ "new_name": "x" })),
+        (
+            "POST",
+            format!("{TAGS}/merge"),
+            json!({ "sources": ["c", "#b"], "target": "x" }),
+        ),
+        ("DELETE", format!("{TAGS}/%23b"), json!({})),
+    ] {
+        assert_eq!(
+            coded(api.send(method, &uri, body).await),
+            (409, in_use.clone()),
+            "{uri}"
+        );
+    }
+    assert_eq!(api.ids("tag=b").await, "n1 n2");
+    assert!(tokens.revoke(&grant.id).await.unwrap());
+    let deleted = api.send("DELETE", &format!("{TAGS}/b"), json!({})).await;
+    assert_eq!(deleted, (200, json!({ "deleted": true, "notes_untagged": 2 })));
+}
+
+#[tokio::test]
+async fn what_is_declared_below_the_tags_of_a_token_is_seen_with_it() {
+    let api = Api::new();
+    let note = |id: &str, tag: &str, content: &str| json!({ "id": id, "path": id, "tags": [tag], "content": content });
+    api.post(json!({ "notes": [
+        note("own", "work", "[[below]] [[hidden]]"), note("below", "plan", "x"), note("hidden", "private", "[[own]]")
+    ] }))
+    .await;
+    let api = api.held(Scope::vault("v", Verb::Write), &["work"]).await;
+    assert_eq!(api.ids("").await, "own");
+    let change = TagChange {
+        parents: Some(vec!["work".into()]),
+        ..TagChange::default()
+    };
+    api.vault.put_tag("plan", change).await.unwrap();
+    assert_eq!(api.ids("").await, "own below");
+    assert_eq!(api.ids("near[note_id]=own&near[depth]=5").await, "own below");
+    // Links to what is not seen are not there.
+    let (_, own) = api.get(&format!("{ROOT}/own?include_links=true")).await;
+    let targets: Vec<_> = own["links"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|link| &link["targetId"])
+        .collect();
+    assert_eq!(targets, ["below"]);
+    // It cannot write into what it does not see, not even by a rename.
+    let (status, body) = coded(api.patch("own", json!({ "path": "Do as I say", "force": true })).await);
+    assert_eq!((status, body["error"].as_str()), (403, Some("forbidden")));
+    assert_eq!(
+        api.vault
+            .get(&Key::Path("hidden".into()))
+            .await
+            .unwrap()
+            .unwrap()
+            .content,
+        "[[own]]"
+    );
+    assert_eq!(
+        api.patch("below", json!({ "path": "moved", "force": true })).await.0,
+        200
+    );
+    assert_eq!(
+        api.get(&format!("{ROOT}/own")).await.1["content"],
+        "[[moved]] [[hidden]]"
+    );
+    let (status, about) = api.get("/vault/v").await;
+    assert_eq!((status, about.get("stats")), (200, None));
+    for uri in [
+        TAGS,
+        "/vault/v/api/unresolved-wikilinks",
+        "/vault/v/api/find-path?source=own&target=own",
+    ] {
+        assert_eq!(coded(api.get(uri).await).0, 403, "{uri}");
+    }
 }

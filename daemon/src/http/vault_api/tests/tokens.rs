@@ -7,7 +7,7 @@ use crate::tokens::{NewGrant, Scope, Verb};
 
 impl Api {
     /// The same, for who holds a token.
-    async fn held(self, scope: Scope, tags: &[&str]) -> Self {
+    pub(super) async fn held(self, scope: Scope, tags: &[&str]) -> Self {
         let tokens = Tokens::open(&self.dir.path().join("held.db")).unwrap();
         let new = NewGrant {
             scopes: vec![scope],
