@@ -55,7 +55,7 @@ impl Profile for EmbeddedVault {
     }
 
     async fn stats(&self) -> Result<Stats, VaultError> {
-        self.readers.run(|conn| stats(conn)).await
+        self.readers.run(stats).await
     }
 }
 

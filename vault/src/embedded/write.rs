@@ -120,7 +120,7 @@ fn update(
     log(conn, &note.id, ChangeKind::Updated)?;
     triggers::fire(conn, seq, &note, Event::Updated, now)?;
     match renamed.zip(named) {
-        Some((old, named)) => links::follow_rename(conn, seq, old, note, named, now),
+        Some((old, named)) => links::follow_rename(conn, seq, old, note, &named, now),
         None => Ok(note),
     }
 }

@@ -89,7 +89,7 @@ impl Links for EmbeddedVault {
     }
 
     async fn unresolved_links(&self) -> Result<Vec<Unresolved>, VaultError> {
-        self.readers.run(|conn| unresolved(conn)).await
+        self.readers.run(unresolved).await
     }
 
     async fn neighbours(&self, near: &Near) -> Result<Vec<Neighbour>, VaultError> {

@@ -31,7 +31,7 @@ pub(in crate::embedded) fn follow(
     seq: i64,
     old: &str,
     note: Note,
-    named: Named,
+    named: &Named,
     now: Timestamp,
 ) -> Result<Note, Fault> {
     let Some(new) = note.path.clone().filter(|path| can_name(path)) else {

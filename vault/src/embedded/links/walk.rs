@@ -67,13 +67,11 @@ pub(super) fn around(conn: &Connection, start: i64, near: &Near) -> Result<Vec<(
     Ok(found)
 }
 
+/// The notes of a way and the relationships between them: one less.
+type Way = (Vec<i64>, Vec<String>);
+
 /// A shortest way: the notes from `source` to `target`, and the relationships between them.
-pub(super) fn path(
-    conn: &Connection,
-    source: i64,
-    target: i64,
-    max_depth: u32,
-) -> Result<Option<(Vec<i64>, Vec<String>)>, Fault> {
+pub(super) fn path(conn: &Connection, source: i64, target: i64, max_depth: u32) -> Result<Option<Way>, Fault> {
     // Of each note that was reached: from where, and by what.
     let mut reached: HashMap<i64, Option<(i64, String)>> = HashMap::from([(source, None)]);
     let steps = Steps::new(None, None);

@@ -13,7 +13,7 @@ use crate::tags::{Tag, TagChange, Tags};
 #[async_trait]
 impl Tags for EmbeddedVault {
     async fn all_tags(&self) -> Result<Vec<Tag>, VaultError> {
-        self.readers.run(|conn| rows::all(conn)).await
+        self.readers.run(rows::all).await
     }
 
     async fn tag(&self, name: &str) -> Result<Option<Tag>, VaultError> {
