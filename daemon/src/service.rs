@@ -281,7 +281,7 @@ impl Service {
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
         let declared = tag_schema::declare(Arc::clone(self.api.vaults.by_name()), work.drain.clone());
         self.workers.spawn(declared);
-        for deliverer in Deliverer::all(self.api.vaults.by_name(), &self.config.triggers)? {
+        for deliverer in Deliverer::all(self.api.vaults.by_name(), &self.config.triggers) {
             self.workers.spawn(deliverer.run(work.drain.clone()));
         }
         let result = work.run(self.outbox, self.feeds, retention, stop, hurry).await;

@@ -4,9 +4,8 @@
 //! are mostly for. They may not point at link-local addresses, where clouds keep the credentials of a machine. A name is judged by the
 //! addresses that it has when a delivery leaves.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// Where Amazon's metadata service listens besides the link-local addresses.
@@ -16,7 +15,7 @@ const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
 const URL_BYTES: usize = 2048;
 
 /// Whether nothing may be sent there.
-fn is_refused(ip: IpAddr) -> bool {
+pub(super) fn is_refused(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => {
@@ -70,27 +69,6 @@ pub(crate) fn shown(text: &str) -> String {
         None => "…".to_owned(),
     });
     format!("{before}?{}", names.collect::<Vec<_>>().join("&"))
-}
-
-/// Looks names up, and leaves out addresses to which nothing may be sent.
-pub(super) struct Resolver;
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> = found.iter().copied().filter(|at| !is_refused(at.ip())).collect();
-            if allowed.is_empty() {
-                let why = if found.is_empty() {
-                    "the name has no address"
-                } else {
-                    "the name stands for a link-local address; nothing is sent there"
-                };
-                return Err(why.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
 }
 
 #[cfg(test)]

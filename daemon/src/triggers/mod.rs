@@ -6,6 +6,7 @@
 
 pub(crate) mod address;
 mod answer;
+mod client;
 mod send;
 mod settings;
 mod sign;
@@ -48,21 +49,17 @@ pub(crate) struct Deliverer {
 
 impl Deliverer {
     /// One for each vault that has triggers.
-    ///
-    /// # Errors
-    /// There is no HTTP client.
-    pub(crate) fn all(vaults: &BTreeMap<String, Arc<dyn Vault>>, settings: &Settings) -> anyhow::Result<Vec<Self>> {
-        let sender = Sender::new()?;
+    pub(crate) fn all(vaults: &BTreeMap<String, Arc<dyn Vault>>, settings: &Settings) -> Vec<Self> {
+        let sender = Sender::default();
         let pauses: Arc<[Duration]> = settings.retry_pauses.iter().map(|pause| pause.0).collect();
         let able = vaults.values().filter(|vault| vault.capabilities().triggers);
-        Ok(able
-            .map(|vault| Self {
-                vault: Arc::clone(vault),
-                sender: sender.clone(),
-                pauses: Arc::clone(&pauses),
-                at_once: settings.at_once.max(1),
-            })
-            .collect())
+        able.map(|vault| Self {
+            vault: Arc::clone(vault),
+            sender: sender.clone(),
+            pauses: Arc::clone(&pauses),
+            at_once: settings.at_once.max(1),
+        })
+        .collect()
     }
 
     /// Delivers until `drain`.

@@ -164,3 +164,33 @@ async fn what_a_receiver_answers_is_written_and_told_to_nobody() -> Result<()> {
     assert_eq!((&note["content"], &note["metadata"]), (&json!("edited"), &expected));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_receiver_that_cannot_be_reached_says_why() -> Result<()> {
+    let daemon = with_short_pauses()
+        .env("REVEILLE_TRIGGERS__RETRY_PAUSES", "20ms")
+        .start()
+        .await?;
+    let receiver = Receiver::start().await?;
+    let closed = Receiver::start().await?.address();
+    for (name, webhook) in [
+        ("closed", format!("http://{closed}/hook?key=SECRET")),
+        // It does not speak TLS.
+        ("secure", format!("https://{}/hook?key=SECRET", receiver.address())),
+        ("nameless", "http://no-such-host.invalid/hook?key=SECRET".to_owned()),
+        ("named", format!("http://localhost:{}/named", receiver.address().port())),
+    ] {
+        register(&daemon, name, &["created"], &webhook).await?;
+    }
+    daemon.note_put("a", "x", &[], &json!({})).await?;
+    wait_states(&daemon, "named", &["delivered"]).await?;
+    for name in ["closed", "secure", "nameless"] {
+        let dead = wait_states(&daemon, name, &["dead"]).await?;
+        assert_eq!((&dead[0]["attempts"], &dead[0]["status"]), (&json!(2), &Value::Null));
+        assert!(error(&dead[0]).starts_with("it cannot be reached: "), "{dead:?}");
+        assert!(!format!("{dead:?}").contains("SECRET"), "{dead:?}");
+    }
+    assert_eq!(receiver.told().len(), 1);
+    assert!(!daemon.log()?.contains("SECRET"));
+    Ok(())
+}
