@@ -37,7 +37,9 @@ fn define(peer: &Parachute, name: &str) -> Result<()> {
         "path": format!("Agents/{name}"), "content": "You do as you are told.", "tags": ["agent/definition"],
         "metadata": { "name": name }
     });
-    peer.write(note).map(drop).map_err(|refusal| anyhow::anyhow!("{refusal}"))
+    peer.write(note)
+        .map(drop)
+        .map_err(|refusal| anyhow::anyhow!("{refusal}"))
 }
 
 /// A message as another client of the server writes it.
@@ -46,7 +48,9 @@ fn write(peer: &Parachute, agent: &str, id: &str) -> Result<()> {
         "id": id, "path": format!("channel/{agent}/{id}"), "content": id, "tags": ["agent/message", "agent/message/inbound"],
         "metadata": { "agent": agent, "direction": "inbound", "sender": "operator" }
     });
-    peer.write(note).map(drop).map_err(|refusal| anyhow::anyhow!("{refusal}"))
+    peer.write(note)
+        .map(drop)
+        .map_err(|refusal| anyhow::anyhow!("{refusal}"))
 }
 
 /// What the agents' answers answer, by agent, in the order in which they were written.
@@ -83,7 +87,10 @@ async fn wait_answers(peer: &Parachute, expected: usize) -> Result<BTreeMap<Stri
 
 async fn state(daemon: &Daemon, word: &str) -> Result<Value> {
     eventually(&format!("the vault is {word}"), LIMIT, async || {
-        let health = reqwest::get(daemon.url().join("health")?).await?.json::<Value>().await?;
+        let health = reqwest::get(daemon.url().join("health")?)
+            .await?
+            .json::<Value>()
+            .await?;
         let vaults = health["vaults"].as_array().cloned().unwrap_or_default();
         let found = vaults.into_iter().find(|vault| vault["name"] == "remote");
         Ok(found.filter(|vault| vault["state"] == word))
@@ -102,11 +109,17 @@ async fn an_agent_in_a_parachute_vault_answers_there() -> Result<()> {
         assert_eq!(there["eng"], ["one"]);
         // The record of the conversation is there too, and the word on the definition.
         let thread = eventually("the thread note says ok", LIMIT, async || {
-            Ok(peer.note("Threads/eng/eng").filter(|note| note.metadata["status"] == "ok"))
+            Ok(peer
+                .note("Threads/eng/eng")
+                .filter(|note| note.metadata["status"] == "ok"))
         })
         .await?;
         assert_eq!(thread.tags, ["agent/thread"]);
-        assert!(thread.metadata["session"].as_str().is_some_and(|session| !session.is_empty()));
+        assert!(
+            thread.metadata["session"]
+                .as_str()
+                .is_some_and(|session| !session.is_empty())
+        );
         let agent = peer.note("Agents/eng").context("the definition")?;
         assert_eq!(agent.metadata["status"], "enabled");
 
@@ -130,7 +143,13 @@ async fn a_hint_of_the_server_is_taken_only_with_the_secret_of_the_vault() -> Re
     let hint = json!({ "trigger": "t", "event": "created", "note": { "id": "n", "metadata": { "agent": "eng" } } });
     let address = daemon.url().join("api/vault/inbound")?;
     let shown = |secret: &str| format!("{address}?secret={secret}");
-    for url in [address.to_string(), shown(""), shown("wrong"), shown(daemon.token()), shown(TOKEN)] {
+    for url in [
+        address.to_string(),
+        shown(""),
+        shown("wrong"),
+        shown(daemon.token()),
+        shown(TOKEN),
+    ] {
         let answer = http.post(url).json(&hint).send().await?;
         assert_eq!(answer.status().as_u16(), 401);
     }
@@ -181,7 +200,9 @@ async fn a_server_that_is_down_keeps_no_daemon_from_starting_and_its_agents_work
     eventually("the turn is taken", LIMIT, async || {
         let turns = daemon.request(http::Method::GET, &["api", "turns"], None).await?;
         let turns: Value = turns.ok()?;
-        let known = turns["turns"].as_array().map(|turns| turns.iter().any(|turn| turn["note"] == "last"));
+        let known = turns["turns"]
+            .as_array()
+            .map(|turns| turns.iter().any(|turn| turn["note"] == "last"));
         Ok(known.filter(|known| *known))
     })
     .await?;
@@ -241,9 +262,16 @@ async fn every_note_gets_one_turn_in_order_whatever_the_server_loses() -> Result
     ensure!(told.is_empty(), "seed {seed}, {deaths} deaths of the server:\n{told}");
     ensure!(deaths > 0, "the server never died; take another seed than {seed}");
     // Nothing more comes: one turn each.
-    let turns: Value = daemon.request(http::Method::GET, &["api", "turns?limit=1"], None).await?.ok()?;
+    let turns: Value = daemon
+        .request(http::Method::GET, &["api", "turns?limit=1"], None)
+        .await?
+        .ok()?;
     ensure!(turns["turns"].is_array(), "{turns}");
-    let stuck = peer.notes().iter().filter(|note| note.metadata.contains_key("channel_inbound_pending_at")).count();
+    let stuck = peer
+        .notes()
+        .iter()
+        .filter(|note| note.metadata.contains_key("channel_inbound_pending_at"))
+        .count();
     ensure!(stuck > 0, "no webhook was lost");
     assert_eq!(answered(&peer), expected);
     Ok(())

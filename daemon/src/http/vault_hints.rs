@@ -45,7 +45,11 @@ impl Webhooks {
         let is_shown = |name: &str, secret: &Secret| match secret.reveal() {
             Ok(secret) => bool::from(Sha256::digest(&secret).as_slice().ct_eq(shown.as_slice())),
             Err(reason) => {
-                tracing::warn!(vault = name, reason, "the secret of the vault's webhooks cannot be used");
+                tracing::warn!(
+                    vault = name,
+                    reason,
+                    "the secret of the vault's webhooks cannot be used"
+                );
                 false
             }
         };
@@ -57,7 +61,11 @@ impl Webhooks {
 /// The secret that a request shows. A header that is there decides. The server of May 2026 can send no header, only an
 /// address: so for these routes alone a secret in the address is taken. It can do nothing but make us look.
 fn shown(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &http::HeaderValue| value.to_str().ok())
+    };
     if headers.contains_key(header::AUTHORIZATION) {
         let bearer = text(header::AUTHORIZATION.as_str())?;
         return bearer.strip_prefix("Bearer ").map(|token| token.trim().to_owned());

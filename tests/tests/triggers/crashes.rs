@@ -104,7 +104,7 @@ async fn every_event_gets_there_although_the_daemon_is_killed_at_any_moment() ->
 async fn write_many(daemon: &Daemon, round: usize) -> Result<()> {
     for number in 0..200 {
         for state in 0..3 {
-            let path = format!("r{round}-{}", number);
+            let path = format!("r{round}-{number}");
             let body = json!({"content": state.to_string(), "if_missing": "create", "force": true});
             let at = ["vault", "default", "api", "notes", &path];
             daemon.try_request(http::Method::PATCH, &at, None, Some(&body)).await?;

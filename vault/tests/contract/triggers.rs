@@ -477,7 +477,7 @@ pub(crate) async fn what_failed_is_due_later_and_what_was_given_up_can_be_driven
     triggers.settle(&second.id, failed(SignedDuration::ZERO)).await.unwrap();
     triggers.redrive("t", None).await.unwrap();
     let ids = |due: Vec<Due>| due.into_iter().map(|one| one.id).collect::<Vec<_>>();
-    assert_eq!(ids(all_due(triggers).await), [first.id.clone()]);
+    assert_eq!(ids(all_due(triggers).await), [&*first.id]);
     triggers.settle(&first.id, delivered()).await.unwrap();
     assert_eq!(ids(all_due(triggers).await), [second.id]);
 }

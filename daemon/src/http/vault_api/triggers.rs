@@ -187,7 +187,7 @@ fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, 
 fn new_trigger(new: New) -> Result<NewTrigger, Failure> {
     let events = match new.events {
         None => vec![Event::Created, Event::Updated],
-        Some(names) => names.into_iter().map(event).collect::<Result<_, _>>()?,
+        Some(names) => names.iter().map(event).collect::<Result<_, _>>()?,
     };
     if let Some(send) = new.action.send.filter(|send| send != "json") {
         return Err(Failure::invalid(
@@ -235,7 +235,7 @@ fn new_trigger(new: New) -> Result<NewTrigger, Failure> {
     })
 }
 
-fn event(name: String) -> Result<Event, Failure> {
+fn event(name: &String) -> Result<Event, Failure> {
     match name.as_str() {
         "created" => Ok(Event::Created),
         "updated" => Ok(Event::Updated),

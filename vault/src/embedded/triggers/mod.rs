@@ -202,7 +202,7 @@ impl Triggers for EmbeddedVault {
     }
 
     async fn list(&self) -> Result<Vec<Trigger>, VaultError> {
-        self.readers.run(|conn| rows::list(conn)).await
+        self.readers.run(rows::list).await
     }
 
     async fn find(&self, name: &str) -> Result<Option<Trigger>, VaultError> {
@@ -247,11 +247,11 @@ impl Triggers for EmbeddedVault {
     }
 
     async fn prune(&self) -> Result<u64, VaultError> {
-        self.write(|tx, now| deliveries::prune(tx, now)).await
+        self.write(deliveries::prune).await
     }
 
     async fn dead(&self) -> Result<u64, VaultError> {
-        self.readers.run(|conn| deliveries::dead(conn)).await
+        self.readers.run(deliveries::dead).await
     }
 
     fn wake(&self) -> watch::Receiver<u64> {

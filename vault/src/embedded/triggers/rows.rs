@@ -9,7 +9,7 @@ use super::{Rule, Tx};
 use crate::embedded::fault::Fault;
 use crate::embedded::read;
 use crate::store::VaultError;
-use crate::triggers::{NewTrigger, PutTrigger, Trigger, TriggerState};
+use crate::triggers::{NewTrigger, PutTrigger, Secret, Trigger, TriggerState};
 
 /// Most triggers of a vault: each of them is asked at every write, and has lanes of its own.
 const TRIGGERS_MAX: u32 = 64;
@@ -81,7 +81,7 @@ pub(super) fn put(tx: &Tx<'_>, new: NewTrigger, now: Timestamp) -> Result<PutTri
         text(&new.when.normalised())?,
         new.webhook,
         i64::try_from(new.timeout.as_millis()).unwrap_or(i64::MAX),
-        new.bearer.as_ref().map(|bearer| bearer.expose()),
+        new.bearer.as_ref().map(Secret::expose),
         new.secret.expose(),
         state_text(state),
         now.as_millisecond(),

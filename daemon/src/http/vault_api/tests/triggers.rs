@@ -9,7 +9,7 @@ use super::*;
 const TRIGGERS: &str = "/vault/v/api/triggers";
 
 impl Api {
-    async fn trigger(&self, method: &str, tail: &str, body: &Value) -> (u16, Value) {
+    async fn ask(&self, method: &str, tail: &str, body: &Value) -> (u16, Value) {
         let body = if body.is_null() {
             String::new()
         } else {
@@ -46,42 +46,31 @@ fn shown() -> Value {
 #[tokio::test]
 async fn a_trigger_is_registered_shown_and_removed() {
     let api = Api::new();
-    assert_eq!(
-        api.trigger("GET", "", &Value::Null).await,
-        (200, json!({"triggers": []}))
-    );
-    let (status, mut made) = api.trigger("POST", "", &inbound()).await;
+    assert_eq!(api.ask("GET", "", &Value::Null).await, (200, json!({"triggers": []})));
+    let (status, mut made) = api.ask("POST", "", &inbound()).await;
     let secret = made.as_object_mut().unwrap().remove("secret").unwrap();
     assert!(secret.as_str().unwrap().starts_with("whsec_"));
     assert_eq!((status, made), (201, shown()));
     // The same again changes nothing, and shows no secret.
-    assert_eq!(api.trigger("POST", "", &inbound()).await, (200, shown()));
+    assert_eq!(api.ask("POST", "", &inbound()).await, (200, shown()));
     assert_eq!(
-        api.trigger("GET", "", &Value::Null).await,
+        api.ask("GET", "", &Value::Null).await,
         (200, json!({"triggers": [shown()]}))
     );
-    assert_eq!(
-        api.trigger("GET", "/conn_inbound-v", &Value::Null).await,
-        (200, shown())
-    );
+    assert_eq!(api.ask("GET", "/conn_inbound-v", &Value::Null).await, (200, shown()));
     let mut rotate = inbound();
     rotate["rotate_secret"] = true.into();
-    let (status, rotated) = api.trigger("POST", "", &rotate).await;
+    let (status, rotated) = api.ask("POST", "", &rotate).await;
     assert_eq!(status, 200);
     assert!(rotated["secret"].as_str().unwrap().starts_with("whsec_") && rotated["secret"] != secret);
 
-    let (status, paused) = api
-        .trigger("PATCH", "/conn_inbound-v", &json!({"enabled": false}))
-        .await;
+    let (status, paused) = api.ask("PATCH", "/conn_inbound-v", &json!({"enabled": false})).await;
     assert_eq!(
         (status, &paused["state"], &paused["enabled"]),
         (200, &json!("paused"), &json!(false))
     );
     let gone = json!({"deleted": true, "name": "conn_inbound-v"});
-    assert_eq!(
-        api.trigger("DELETE", "/conn_inbound-v", &Value::Null).await,
-        (200, gone)
-    );
+    assert_eq!(api.ask("DELETE", "/conn_inbound-v", &Value::Null).await, (200, gone));
     for (method, tail, body) in [
         ("DELETE", "", Value::Null),
         ("GET", "", Value::Null),
@@ -89,7 +78,7 @@ async fn a_trigger_is_registered_shown_and_removed() {
         ("GET", "/deliveries", Value::Null),
         ("POST", "/redrive", Value::Null),
     ] {
-        let told = api.trigger(method, &format!("/conn_inbound-v{tail}"), &body).await;
+        let told = api.ask(method, &format!("/conn_inbound-v{tail}"), &body).await;
         assert_eq!(coded(told), not_found(), "{method} {tail}");
     }
 }
@@ -99,8 +88,8 @@ async fn a_name_is_one_encoded_segment() {
     let api = Api::new();
     let mut new = inbound();
     new["name"] = "a/b ü".into();
-    assert_eq!(api.trigger("POST", "", &new).await.0, 201);
-    let (status, found) = api.trigger("GET", "/a%2Fb%20%C3%BC", &Value::Null).await;
+    assert_eq!(api.ask("POST", "", &new).await.0, 201);
+    let (status, found) = api.ask("GET", "/a%2Fb%20%C3%BC", &Value::Null).await;
     assert_eq!((status, &found["name"]), (200, &new["name"]));
 }
 
@@ -108,7 +97,7 @@ async fn a_name_is_one_encoded_segment() {
 async fn what_is_left_out_has_its_usual_value() {
     let api = Api::new();
     let new = json!({"name": "t", "action": {"webhook": "https://example.com/", "timeout": 9_999_999}, "later": 1});
-    let (status, made) = api.trigger("POST", "", &new).await;
+    let (status, made) = api.ask("POST", "", &new).await;
     assert_eq!(status, 201);
     assert_eq!(
         (&made["events"], &made["when"]),
@@ -154,19 +143,16 @@ async fn what_cannot_be_a_trigger_is_refused() {
                 json!({"error": "invalid_request", "error_type": "invalid_request"}),
             ),
         };
-        assert_eq!(coded(api.trigger("POST", "", &body).await), expected, "{body}");
+        assert_eq!(coded(api.ask("POST", "", &body).await), expected, "{body}");
     }
-    assert_eq!(
-        api.trigger("GET", "", &Value::Null).await,
-        (200, json!({"triggers": []}))
-    );
+    assert_eq!(api.ask("GET", "", &Value::Null).await, (200, json!({"triggers": []})));
 }
 
 #[tokio::test]
 async fn deliveries_are_listed_and_driven_again() {
     let api = Api::new();
     let new = json!({"name": "t", "action": {"webhook": "http://127.0.0.1:1/"}});
-    api.trigger("POST", "", &new).await;
+    api.ask("POST", "", &new).await;
     for id in ["a", "b", "c"] {
         api.post(json!({"id": id, "content": "x"})).await;
     }
@@ -177,7 +163,7 @@ async fn deliveries_are_listed_and_driven_again() {
     };
     api.vault.settle(&due[1].id, dead).await.unwrap();
 
-    let (status, page) = api.trigger("GET", "/t/deliveries?limit=2", &Value::Null).await;
+    let (status, page) = api.ask("GET", "/t/deliveries?limit=2", &Value::Null).await;
     let waiting = json!({
         "id": due[2].id, "number": 3, "noteId": "c", "event": "created", "state": "waiting", "attempts": 0,
         "nextAt": T0, "status": null, "error": null, "remark": null, "createdAt": T0, "settledAt": null,
@@ -191,9 +177,7 @@ async fn deliveries_are_listed_and_driven_again() {
         (200, json!({"deliveries": [waiting, given_up], "next": 2}))
     );
     let numbers = async |query: &str| {
-        let (status, page) = api
-            .trigger("GET", &format!("/t/deliveries?{query}"), &Value::Null)
-            .await;
+        let (status, page) = api.ask("GET", &format!("/t/deliveries?{query}"), &Value::Null).await;
         assert_eq!((status, &page["next"]), (200, &Value::Null), "{query}");
         let all = page["deliveries"].as_array().unwrap();
         all.iter()
@@ -204,13 +188,11 @@ async fn deliveries_are_listed_and_driven_again() {
     assert_eq!(numbers("state=dead").await, [2]);
     assert_eq!(numbers("state=waiting").await, [3, 1]);
     for (query, field) in [("state=lost", "state"), ("limit=x", "limit"), ("before=-1", "before")] {
-        let told = api
-            .trigger("GET", &format!("/t/deliveries?{query}"), &Value::Null)
-            .await;
+        let told = api.ask("GET", &format!("/t/deliveries?{query}"), &Value::Null).await;
         assert_eq!(coded(told), wrong(field), "{query}");
     }
 
-    let redrive = async |body: &Value| api.trigger("POST", "/t/redrive", body).await;
+    let redrive = async |body: &Value| api.ask("POST", "/t/redrive", body).await;
     assert_eq!(
         redrive(&json!({"ids": ["unknown", due[1].id]})).await,
         (200, json!({"redriven": 1}))
