@@ -26,6 +26,9 @@ async fn a_turn_sees_the_tools_that_it_may_use() -> Result<()> {
         "query-notes",
         "create-note",
         "update-note",
+        "list-tags",
+        "find-path",
+        "synthesize-notes",
         "vault-info",
         "send-message",
         "list-agents",
@@ -39,6 +42,21 @@ async fn a_turn_sees_the_tools_that_it_may_use() -> Result<()> {
     let definition = json!({ "content": "x", "tags": ["agent/definition"], "metadata": { "name": "gamma" } });
     let edit = json!({ "id": "Agents/beta", "metadata": { "budget_turn_usd": "1000" }, "force": true });
     for (tool, arguments) in [("create-note", definition), ("update-note", edit)] {
+        let told = daemon.tool(&held.token, tool, &arguments).await?;
+        assert_eq!(
+            (told.failed, &told.value["error_type"]),
+            (true, &json!("forbidden")),
+            "{tool}"
+        );
+    }
+    for (tool, arguments) in [
+        (
+            "update-tag",
+            json!({ "tag": "agent/message/inbound", "parent_names": ["x"] }),
+        ),
+        ("delete-tag", json!({ "tag": "agent/definition" })),
+        ("vault-info", json!({ "description": "mine" })),
+    ] {
         let told = daemon.tool(&held.token, tool, &arguments).await?;
         assert_eq!(
             (told.failed, &told.value["error_type"]),

@@ -12,14 +12,14 @@ use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::{Value, json};
 
 /// A client, and the daemon that it talks to.
-struct Client {
-    daemon: Daemon,
+pub(super) struct Client {
+    pub(super) daemon: Daemon,
     rmcp: RunningService<RoleClient, ()>,
 }
 
 impl Client {
     /// With one agent, `eng`.
-    async fn start() -> Result<Self> {
+    pub(super) async fn start() -> Result<Self> {
         let daemon = Daemon::builder().stand_in().start().await?;
         daemon.create_agent("eng", "You are an engineer.").await?;
         let url = daemon.url().join(MCP)?;
@@ -41,7 +41,7 @@ impl Client {
     }
 
     /// What a tool tells that works.
-    async fn told(&self, name: &'static str, arguments: Value) -> Result<Value> {
+    pub(super) async fn told(&self, name: &'static str, arguments: Value) -> Result<Value> {
         let answer = self.call(name, arguments).await?;
         let answer = answer.map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
         anyhow::ensure!(!answer.failed, "{name}: {}", answer.value);
@@ -49,7 +49,7 @@ impl Client {
     }
 
     /// The kind of a refusal, as the model reads it.
-    async fn refused(&self, name: &'static str, arguments: Value) -> Result<String> {
+    pub(super) async fn refused(&self, name: &'static str, arguments: Value) -> Result<String> {
         let answer = self.call(name, arguments.clone()).await?;
         let answer = answer.map_err(|error| anyhow::anyhow!("{name} {arguments}: {error}"))?;
         anyhow::ensure!(answer.failed, "{name} {arguments}: {}", answer.value);
@@ -60,7 +60,7 @@ impl Client {
     }
 }
 
-fn paths(notes: &Value) -> Vec<&str> {
+pub(super) fn paths(notes: &Value) -> Vec<&str> {
     let notes = notes.as_array().into_iter().flatten();
     notes.filter_map(|note| note["path"].as_str()).collect()
 }
@@ -88,6 +88,11 @@ async fn the_server_says_what_it_is_and_what_it_has() -> Result<()> {
         "create-note",
         "update-note",
         "delete-note",
+        "list-tags",
+        "update-tag",
+        "delete-tag",
+        "find-path",
+        "synthesize-notes",
         "vault-info",
         "send-message",
         "list-agents",

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod knowledge;
 mod real_cli;
 mod sizes;
 mod wire;

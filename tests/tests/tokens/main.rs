@@ -6,6 +6,7 @@ mod door;
 mod mcp;
 mod scopes;
 mod tags;
+mod tools;
 
 use anyhow::{Context as _, Result, ensure};
 use reveille_tests::Daemon;

@@ -89,6 +89,10 @@ impl Arguments {
             match (name.as_str(), value) {
                 (_, Value::Null) => {}
                 ("metadata", value) => metadata(value, &mut pairs)?,
+                ("near", value) => {
+                    let keys = ["note_id", "depth", "relationship"].map(|key| (key, format!("near[{key}]")));
+                    parts(&name, value, &keys, &mut pairs)?;
+                }
                 ("limit", value) => pairs.push((name, limit(&value)?.to_string())),
                 ("sort", value) => pairs.push((name.clone(), one_of(&name, &value, &["asc", "desc"])?)),
                 ("tag_match", value) => pairs.push((name.clone(), one_of(&name, &value, &["any", "all"])?)),
@@ -140,6 +144,22 @@ fn metadata(value: Value, pairs: &mut Vec<(String, String)>) -> Result<(), Failu
     for (key, value) in wanted {
         let value = plain(&format!("metadata.{key}"), &value)?;
         pairs.push((format!("meta.{key}"), value));
+    }
+    Ok(())
+}
+
+/// An object whose keys have parameters of their own.
+fn parts(name: &str, value: Value, known: &[(&str, String)], pairs: &mut Vec<(String, String)>) -> Result<(), Failure> {
+    let keys: Vec<&str> = known.iter().map(|(key, _)| *key).collect();
+    let rule = || Failure::invalid(name, format!("{name} must be an object of: {}", keys.join(", ")));
+    let Value::Object(fields) = value else {
+        return Err(rule());
+    };
+    for (key, value) in fields {
+        let (_, parameter) = known.iter().find(|(known, _)| *known == key).ok_or_else(rule)?;
+        if !value.is_null() {
+            pairs.push((parameter.clone(), plain(&format!("{name}.{key}"), &value)?));
+        }
     }
     Ok(())
 }

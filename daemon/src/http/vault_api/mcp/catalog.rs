@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::Method;
+use reveille_vault::Capabilities;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
@@ -16,6 +17,11 @@ pub(super) enum Name {
     CreateNote,
     UpdateNote,
     DeleteNote,
+    ListTags,
+    UpdateTag,
+    DeleteTag,
+    FindPath,
+    SynthesizeNotes,
     VaultInfo,
     SendMessage,
     ListAgents,
@@ -29,6 +35,14 @@ enum Effect {
     Changes,
 }
 
+/// What a vault must be able to do for a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Tags,
+    Links,
+}
+
 /// A tool.
 pub(super) struct Entry {
     pub(super) id: Name,
@@ -37,6 +51,7 @@ pub(super) struct Entry {
     /// The route that does the same.
     route: (Method, &'static str),
     effect: Effect,
+    takes: Takes,
     properties: fn() -> Value,
     required: &'static [&'static str],
     /// Other spellings of arguments.
@@ -48,10 +63,10 @@ pub(super) const TOOLS: &[Entry] = &[
     Entry {
         id: Name::QueryNotes,
         name: "query-notes",
-        about: "Reads one note (id, which may be a path) or lists notes by tag, path and metadata. Lists are without \
-                bodies unless include_content is true.",
+        about: "Reads one note (id, which may be a path), or lists notes by tag, path, metadata and links. Lists are without bodies unless include_content is true.",
         route: (Method::GET, "/vault/{name}/api/notes"),
         effect: Effect::Reads,
+        takes: Takes::Nothing,
         properties: query_notes,
         required: &[],
         aliases: &[("excludeTags", "exclude_tags"), ("exclude_tag", "exclude_tags")],
@@ -63,6 +78,7 @@ pub(super) const TOOLS: &[Entry] = &[
                 refused.",
         route: (Method::POST, "/vault/{name}/api/notes"),
         effect: Effect::Adds,
+        takes: Takes::Nothing,
         properties: create_note,
         required: &[],
         aliases: &[("createdAt", "created_at")],
@@ -74,6 +90,7 @@ pub(super) const TOOLS: &[Entry] = &[
                 have read) or force: true, unless it only appends or prepends.",
         route: (Method::PATCH, "/vault/{name}/api/notes/{*key}"),
         effect: Effect::Changes,
+        takes: Takes::Nothing,
         properties: update_note,
         required: &[],
         aliases: &[("createdAt", "created_at")],
@@ -84,17 +101,76 @@ pub(super) const TOOLS: &[Entry] = &[
         about: "Removes a note for good.",
         route: (Method::DELETE, "/vault/{name}/api/notes/{*key}"),
         effect: Effect::Changes,
+        takes: Takes::Nothing,
         properties: || json!({ "id": text("Id or path of the note.") }),
         required: &["id"],
         aliases: &[],
     },
     Entry {
+        id: Name::ListTags,
+        name: "list-tags",
+        about: "All tags with the number of their notes, or one of them with its description and fields.",
+        route: (Method::GET, "/vault/{name}/api/tags"),
+        effect: Effect::Reads,
+        takes: Takes::Tags,
+        properties: list_tags,
+        required: &[],
+        aliases: &[],
+    },
+    Entry {
+        id: Name::UpdateTag,
+        name: "update-tag",
+        about: "Says what a tag is for and which fields its notes have. What is not named stays as it is.",
+        route: (Method::PUT, "/vault/{name}/api/tags/{*key}"),
+        effect: Effect::Changes,
+        takes: Takes::Tags,
+        properties: update_tag,
+        required: &["tag"],
+        aliases: &[],
+    },
+    Entry {
+        id: Name::DeleteTag,
+        name: "delete-tag",
+        about: "Removes a tag, and takes it off all notes that carry it. The notes stay.",
+        route: (Method::DELETE, "/vault/{name}/api/tags/{*key}"),
+        effect: Effect::Changes,
+        takes: Takes::Tags,
+        properties: || json!({ "tag": text("Name of the tag.") }),
+        required: &["tag"],
+        aliases: &[],
+    },
+    Entry {
+        id: Name::FindPath,
+        name: "find-path",
+        about: "A shortest chain of links between two notes, in either direction.",
+        route: (Method::GET, "/vault/{name}/api/find-path"),
+        effect: Effect::Reads,
+        takes: Takes::Links,
+        properties: find_path,
+        required: &["source", "target"],
+        aliases: &[],
+    },
+    Entry {
+        id: Name::SynthesizeNotes,
+        name: "synthesize-notes",
+        about: "What the vault has about something, in one answer: the anchor note, the notes that are linked with it, and \
+                those that match the query.",
+        route: (Method::GET, "/vault/{name}/api/notes"),
+        effect: Effect::Reads,
+        takes: Takes::Nothing,
+        properties: synthesize,
+        required: &[],
+        aliases: &[],
+    },
+    Entry {
         id: Name::VaultInfo,
         name: "vault-info",
-        about: "Name, kind and state of this vault, and what it can do.",
+        about: "Name, kind and state of this vault, what it is for and what it can do. With a description: says what it is \
+                for.",
         route: (Method::GET, "/vault/{name}"),
         effect: Effect::Reads,
-        properties: || json!({}),
+        takes: Takes::Nothing,
+        properties: vault_info,
         required: &[],
         aliases: &[],
     },
@@ -105,6 +181,7 @@ pub(super) const TOOLS: &[Entry] = &[
                 as a message of its own, in a later turn; do not wait for it.",
         route: (Method::POST, "/api/channels/{channel}/send"),
         effect: Effect::Adds,
+        takes: Takes::Nothing,
         properties: send_message,
         required: &["agent", "text"],
         aliases: &[],
@@ -115,6 +192,7 @@ pub(super) const TOOLS: &[Entry] = &[
         about: "The agents that messages can be sent to, what they are for and how they are.",
         route: (Method::GET, "/api/agents"),
         effect: Effect::Reads,
+        takes: Takes::Nothing,
         properties: || json!({ "search": text("Only those with this text in their name.") }),
         required: &[],
         aliases: &[],
@@ -125,6 +203,15 @@ impl Entry {
     /// Whether a caller may use it on a vault.
     pub(super) fn is_for(&self, caller: &Caller, vault: &str) -> bool {
         caller.may(&self.route.0, self.route.1, vault)
+    }
+
+    /// Whether a vault of these abilities has it.
+    pub(super) fn is_of(&self, vault: Capabilities) -> bool {
+        match self.takes {
+            Takes::Nothing => true,
+            Takes::Tags => vault.tag_schemas,
+            Takes::Links => vault.links,
+        }
     }
 
     /// Names of its arguments.
@@ -182,9 +269,13 @@ fn query_notes() -> Value {
         "tag": one_or_more("Tag, or several."),
         "tag_match": word("With several tags: any of them (the default), or all.", &["any", "all"]),
         "exclude_tags": one_or_more("None of these tags."),
+        "has_links": switch("true: only notes with links; false: only those without."),
         "path": text("Exact path, in any case."),
         "path_prefix": text("Beginning of the path, in any case."),
         "metadata": json!({ "type": "object", "description": OPERATORS }),
+        "near": json!({ "type": "object", "description": "Only notes that are linked with this one, up to depth links away (2).",
+            "properties": { "note_id": { "type": "string" }, "depth": { "type": "integer" }, "relationship": { "type": "string" } },
+            "required": ["note_id"] }),
         "sort": word("By time of creation: asc (the default) or desc.", &["asc", "desc"]),
         "limit": number("Most notes of the answer: 1 to 200, usually 50."),
         "offset": number("Notes to pass over."),
@@ -193,6 +284,10 @@ fn query_notes() -> Value {
         "include_metadata": json!({ "type": ["boolean", "array"], "items": { "type": "string" },
             "description": "false for none, or the keys that matter." }),
         "include_attachments": switch("The lists of their files."),
+        "include_links": switch("Their links, in both directions."),
+        "expand_links": switch("Puts the notes that a body links to below their links."),
+        "expand_depth": number("Also the links of those, so many times: 1, at most 3."),
+        "expand_mode": word("The linked notes in full (the default), or their beginnings.", &["full", "summary"]),
     })
 }
 
@@ -203,6 +298,9 @@ fn new_note() -> Value {
         "path": text("Where it stands, such as Projects/plan; optional."),
         "metadata": json!({ "type": "object" }),
         "tags": texts("Bare names, such as project/idea."),
+        "links": json!({ "type": "array", "description": "Links to other notes, beside the [[wikilinks]] of the body.",
+            "items": { "type": "object", "properties": { "target": { "type": "string" }, "relationship": { "type": "string" } },
+            "required": ["target", "relationship"] } }),
         "attachments": texts("Paths of uploaded files that belong to it."),
         "created_at": text("RFC 3339; usually now."),
     })
@@ -226,6 +324,9 @@ fn change() -> Value {
         "tags": json!({ "type": "object", "description": "Tags to add and to remove.", "properties": {
             "add": { "type": "array", "items": { "type": "string" } },
             "remove": { "type": "array", "items": { "type": "string" } } } }),
+        "links": json!({ "type": "object", "description": "Links to add {target, relationship} and to remove.", "properties": {
+            "add": { "type": "array", "items": { "type": "object" } },
+            "remove": { "type": "array", "items": { "type": "object" } } } }),
         "created_at": text("RFC 3339."),
         "if_updated_at": text("The updatedAt that you have read; refused if the note has changed since."),
         "force": switch("Changes it whatever happened since."),
@@ -235,6 +336,49 @@ fn change() -> Value {
 
 fn update_note() -> Value {
     with_notes(change())
+}
+
+fn list_tags() -> Value {
+    json!({
+        "tag": text("Only this one."),
+        "include_schema": switch("Descriptions and fields as well."),
+    })
+}
+
+fn update_tag() -> Value {
+    json!({
+        "tag": text("Name of the tag; it is made if there is none."),
+        "description": text("What it is for."),
+        "fields": json!({ "type": "object", "description":
+            "Metadata keys of its notes, such as {\"due\": {\"type\": \"string\", \"indexed\": true}}; null takes one away." }),
+        "parent_names": texts("All tags that it is a kind of: whoever asks for one of them gets its notes too."),
+    })
+}
+
+fn find_path() -> Value {
+    json!({
+        "source": text("Id or path of a note."),
+        "target": text("Id or path of the other one."),
+        "max_depth": number("Most links: 5 unless you say so, at most 20."),
+    })
+}
+
+fn synthesize() -> Value {
+    json!({
+        "anchor": text("Id or path of the note in the middle."),
+        "query": text("Words to search for, beside the anchor or instead of it."),
+        "scope": text("Only notes with this tag or, with a slash at its end, below this path."),
+        "depth": number("Links away from the anchor: 0 to 3, usually 1."),
+        "limit": number("Most notes: 1 to 50, usually 10."),
+        "include_content": switch("false: their beginnings only."),
+    })
+}
+
+fn vault_info() -> Value {
+    json!({
+        "include_stats": switch("Numbers of notes, tags and links as well."),
+        "description": text("From now on: what this vault is for."),
+    })
 }
 
 /// One, or several at once.

@@ -5,8 +5,12 @@ mod agents;
 mod arguments;
 mod bounds;
 mod catalog;
+mod info;
+mod links;
 mod notes;
+mod rest;
 mod server;
+mod tags;
 
 use std::sync::Arc;
 
@@ -62,7 +66,7 @@ pub(in crate::http) async fn answer(State(api): State<Api>, request: Request) ->
         Ok(id) => id,
         Err((code, message)) => return failed(StatusCode::BAD_REQUEST, code, &message, &Value::Null),
     };
-    let server = Server::new(api, target.vault, caller);
+    let server = Server::new(api, target.vault, caller).await;
     in_our_shape(serve(server, parts, body).await, &id).await
 }
 

@@ -109,17 +109,6 @@ pub(super) async fn delete(vault: &dyn Vault, mut arguments: Arguments) -> Resul
     Ok(Told::of(json!({ "deleted": true, "id": id })))
 }
 
-/// `vault-info`
-pub(super) fn info(vault: &dyn Vault, max_attachment: usize) -> Told {
-    Told::of(json!({
-        "name": vault.name(),
-        "kind": vault.kind(),
-        "state": vault.state(),
-        "capabilities": vault.capabilities(),
-        "maxAttachment": max_attachment,
-    }))
-}
-
 fn all_written(notes: Vec<Value>) -> Told {
     let count = notes.len();
     let Shown { notes, left_out } = bounds::list(notes);

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use super::super::answer::Failure;
 use super::arguments::Arguments;
 use super::catalog::{Entry, Name, TOOLS};
-use super::{agents, notes};
+use super::{agents, info, links, notes, tags};
 use crate::http::error::ApiError;
 use crate::http::{Api, Caller};
+use crate::inbox::shown;
 
 /// What `initialize` says of the notes.
 const NOTES: &str = "A note has an id, perhaps a path, a body in Markdown, tags and metadata. Tags are written bare, such as \
@@ -27,6 +28,8 @@ const AGENTS: &str = "Agents live here: each is a note tagged agent/definition, 
                       {\"agent\": NAME} wakes that agent; send-message writes one, list-agents names them. To hand work on, \
                       send it with all that the other one needs and reply: true, and end your turn: the outcome wakes you \
                       with a message of its own.";
+/// Characters of a vault's description that it says.
+const DESCRIPTION_CHARS: usize = 2000;
 const ONLY_THE_OPERATOR: &str = "Definitions are the operator's to write.";
 
 /// The answers to one request.
@@ -36,6 +39,8 @@ pub(super) struct Server {
     /// As the caller has it.
     vault: Arc<dyn Vault>,
     caller: Caller,
+    /// What the vault is for.
+    description: Option<String>,
 }
 
 /// What a tool tells.
@@ -97,6 +102,12 @@ impl From<ApiError> for Refusal {
 }
 
 impl Refusal {
+    /// For want of a right. `what`: a sentence without its end.
+    pub(super) fn forbidden(what: &str) -> Self {
+        let message = format!("{what}; nothing was done. Ask the operator to do it.");
+        Self::Tool(json!({ "error": "forbidden", "error_type": "forbidden", "message": message }))
+    }
+
     /// The same for one of several notes, those before which were written.
     pub(super) fn of_item(self, index: usize) -> Self {
         let told = |body: &mut Value| {
@@ -127,14 +138,27 @@ impl Refusal {
 }
 
 impl Server {
-    /// For one caller. `vault`: as that caller has it.
-    pub(super) fn new(api: Api, vault: Arc<dyn Vault>, caller: Caller) -> Self {
-        Self { api, vault, caller }
+    /// For one caller. `vault`: as that caller has it. A vault that cannot say now what it is for is not described.
+    pub(super) async fn new(api: Api, vault: Arc<dyn Vault>, caller: Caller) -> Self {
+        let description = match vault.profile().description().await {
+            Ok(description) => description,
+            Err(error) => {
+                tracing::warn!(%error, "a vault is offered without its description");
+                None
+            }
+        };
+        Self {
+            api,
+            vault,
+            caller,
+            description,
+        }
     }
 
     fn tools(&self) -> impl Iterator<Item = &'static Entry> {
         TOOLS
             .iter()
+            .filter(|entry| entry.is_of(self.vault.capabilities()))
             .filter(|entry| entry.is_for(&self.caller, self.vault.name()))
     }
 
@@ -145,7 +169,12 @@ impl Server {
             Name::CreateNote => notes::create(vault, arguments).await,
             Name::UpdateNote => notes::update(vault, arguments).await,
             Name::DeleteNote => notes::delete(vault, arguments).await,
-            Name::VaultInfo => Ok(notes::info(vault, self.api.max_attachment)),
+            Name::ListTags => tags::list(&self.vault, arguments).await,
+            Name::UpdateTag => tags::update(&self.vault, arguments).await,
+            Name::DeleteTag => tags::delete(&self.vault, arguments).await,
+            Name::FindPath => links::find_path(&self.vault, arguments).await,
+            Name::SynthesizeNotes => links::synthesize(vault, arguments).await,
+            Name::VaultInfo => info::info(&self.vault, &self.caller, self.api.max_attachment, arguments).await,
             Name::SendMessage => agents::send(&self.api, &self.caller, arguments).await,
             Name::ListAgents => agents::list(&self.api, &self.caller, arguments).await,
         }
@@ -153,7 +182,11 @@ impl Server {
 
     fn instructions(&self) -> String {
         let name = self.vault.name();
+        let about = self.description.as_deref().unwrap_or_default();
         let mut text = format!("The notes vault {name:?}. {NOTES}\n\n{AGENTS}");
+        if !about.trim().is_empty() {
+            text = format!("{}\n\n{text}", shown(about, DESCRIPTION_CHARS));
+        }
         if matches!(self.caller, Caller::Turn(_)) {
             text.push(' ');
             text.push_str(ONLY_THE_OPERATOR);
@@ -183,20 +216,15 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(entry) = TOOLS.iter().find(|entry| entry.name == request.name) else {
+        let of_vault = |entry: &&Entry| entry.is_of(self.vault.capabilities());
+        let Some(entry) = TOOLS.iter().filter(of_vault).find(|entry| entry.name == request.name) else {
             let names: Vec<&str> = self.tools().map(|entry| entry.name).collect();
             let message = format!("There is no tool {:?}; there are: {}.", request.name, names.join(", "));
             return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
         };
-        if !entry.is_for(&self.caller, self.vault.name()) {
-            let message = format!(
-                "You may not use {}; nothing was done. Ask the operator to do it.",
-                entry.name
-            );
-            let body = json!({ "error": "forbidden", "error_type": "forbidden", "message": message });
-            return Ok(failed(&body).into());
-        }
+        let may = entry.is_for(&self.caller, self.vault.name());
         let outcome = match Arguments::of(entry, request.arguments.unwrap_or_default()) {
+            _ if !may => Err(Refusal::forbidden(&format!("You may not use {}", entry.name))),
             Ok(arguments) => self.call(entry, arguments).await,
             Err(failure) => Err(failure.into()),
         };
