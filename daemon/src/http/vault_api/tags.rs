@@ -45,7 +45,7 @@ fn refuse_in_use(tokens: &Tokens, vault: &dyn Vault, tags: &[&str]) -> Result<()
 }
 
 /// `GET /api/tags`: all of them, or one by `?tag=`.
-async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Response, Failure> {
+pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Response, Failure> {
     let parameters = Parameters::of(&uri)?;
     if let Some(name) = parameters.first("tag") {
         return show_tag(&*vault, name).await;
@@ -87,7 +87,10 @@ fn rendered(tag: &Tag) -> Value {
 }
 
 /// `PUT /api/tags/{name}`: what is not named stays as it is.
-async fn put(Target { vault, key, .. }: Target, body: Result<Bytes, BytesRejection>) -> Result<Response, Failure> {
+pub(super) async fn put(
+    Target { vault, key, .. }: Target,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
     let mut object = Object::parse(body)?;
     let change = TagChange {
         description: object.text("description")?,
@@ -104,7 +107,7 @@ async fn put(Target { vault, key, .. }: Target, body: Result<Bytes, BytesRejecti
 }
 
 /// `DELETE /api/tags/{name}`.
-async fn delete(Target { vault, key, .. }: Target, tokens: Tokens) -> Result<Response, Failure> {
+pub(super) async fn delete(Target { vault, key, .. }: Target, tokens: Tokens) -> Result<Response, Failure> {
     refuse_in_use(&tokens, &*vault, &[&key])?;
     let untagged = vault.tags()?.delete_tag(&key).await?;
     Ok(answer::ok(&json!({

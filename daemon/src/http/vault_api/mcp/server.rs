@@ -171,7 +171,7 @@ impl Server {
             Name::DeleteNote => notes::delete(vault, arguments).await,
             Name::ListTags => tags::list(&self.vault, arguments).await,
             Name::UpdateTag => tags::update(&self.vault, arguments).await,
-            Name::DeleteTag => tags::delete(&self.vault, arguments).await,
+            Name::DeleteTag => tags::delete(&self.vault, &self.api.tokens, arguments).await,
             Name::FindPath => links::find_path(&self.vault, arguments).await,
             Name::SynthesizeNotes => links::synthesize(vault, arguments).await,
             Name::VaultInfo => info::info(&self.vault, &self.caller, self.api.max_attachment, arguments).await,

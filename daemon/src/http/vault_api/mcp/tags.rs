@@ -10,6 +10,7 @@ use super::arguments::Arguments;
 use super::bounds::{self, Shown};
 use super::rest;
 use super::server::{Refusal, Told};
+use crate::tokens::Tokens;
 
 /// `list-tags`
 pub(super) async fn list(vault: &Arc<dyn Vault>, arguments: Arguments) -> Result<Told, Refusal> {
@@ -38,9 +39,9 @@ pub(super) async fn update(vault: &Arc<dyn Vault>, mut arguments: Arguments) -> 
 }
 
 /// `delete-tag`
-pub(super) async fn delete(vault: &Arc<dyn Vault>, mut arguments: Arguments) -> Result<Told, Refusal> {
+pub(super) async fn delete(vault: &Arc<dyn Vault>, tokens: &Tokens, mut arguments: Arguments) -> Result<Told, Refusal> {
     let tag = arguments.needed("tag")?;
-    let mut told = rest::told(&**vault, tags::delete(rest::target(vault, &tag)).await).await?;
+    let mut told = rest::told(&**vault, tags::delete(rest::target(vault, &tag), tokens.clone()).await).await?;
     told["tag"] = json!(tag);
     Ok(Told::of(told))
 }
