@@ -99,6 +99,7 @@ impl Breaker {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct View {
     /// The peer.
+    #[serde(skip)]
     pub(crate) vault: String,
     /// `closed`, `open` or `probing`.
     pub(crate) state: &'static str,

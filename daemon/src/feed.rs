@@ -24,6 +24,15 @@ const UNROUTABLE: &str = "error";
 /// Longest pause after a failure of the vault or the queue.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// Why a feed no longer follows its vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was asked to end.
+    Drained,
+    /// The vault has another change log than before: it has to be read anew.
+    OtherLog,
+}
+
 /// Follows one vault.
 pub(crate) struct Feed {
     vault: Arc<dyn Vault>,
@@ -47,6 +56,16 @@ enum Trouble {
     Vault(#[from] VaultError),
     #[error(transparent)]
     Queue(#[from] QueueError),
+}
+
+/// What a look at the log has brought.
+enum Progress {
+    /// Changes; there may be more.
+    More,
+    /// None.
+    Done,
+    /// It is not the log that was followed.
+    OtherLog,
 }
 
 /// Where an earlier run has stopped. A cursor that the vault's log has not reached yet is one of another log: everything is
@@ -80,8 +99,14 @@ impl Feed {
             ..Query::default()
         };
         let notes = vault.query(&all).await?.notes;
+        let mut gone = inbox.registry.notes_of(vault.name());
         for note in &notes {
             inbox.registry.apply(&vault, &note.id, Some(note));
+            gone.remove(&note.id);
+        }
+        // Known from before the vault became another one.
+        for note in gone {
+            inbox.registry.apply(&vault, &note, None);
         }
         // A crash between a change and its stamp, or a definition that another version judged otherwise.
         let stale = |note: &&Note| {
@@ -100,28 +125,32 @@ impl Feed {
             gone,
         };
         feed.settle_names().await?;
+        feed.inbox.progress.follows(feed.vault.name());
         Ok(feed)
     }
 
-    /// Follows the vault until `drain`.
-    pub(crate) async fn run(mut self, drain: CancellationToken) {
+    /// Follows the vault until `drain`, or until it is another one.
+    pub(crate) async fn run(mut self, drain: CancellationToken) -> End {
         let mut wake = self.vault.watch();
         let stale = self.inbox.registry.stale_bell(self.vault.name());
         let mut pause = Duration::ZERO;
         loop {
             wake.borrow_and_update();
-            match self.step().await {
-                Ok(0) => {
+            match self.follow().await {
+                Ok(Progress::OtherLog) => return End::OtherLog,
+                Ok(Progress::Done) => {
                     pause = Duration::ZERO;
+                    self.inbox.progress.follows(self.vault.name());
                     tokio::select! {
                         () = drain.cancelled() => break,
                         () = stale.notified() => {}
                         changed = wake.changed() => if changed.is_err() { break },
                     }
                 }
-                Ok(_) => pause = Duration::ZERO,
+                Ok(Progress::More) => pause = Duration::ZERO,
                 Err(error) => {
                     pause = (pause * 2).clamp(Duration::from_millis(250), PAUSE_MAX);
+                    self.inbox.progress.stands(self.vault.name(), &error.to_string());
                     tracing::error!(%error, vault = self.vault.name(), ?pause, "the feed stands; nothing is lost, it tries again");
                     tokio::select! {
                         () = drain.cancelled() => break,
@@ -142,6 +171,28 @@ impl Feed {
                 tracing::warn!(%error, "the feed's cursor was not stored; the next start reads these changes again");
             }
         }
+        End::Drained
+    }
+
+    async fn follow(&mut self) -> Result<Progress, Trouble> {
+        if self.step().await? > 0 {
+            return Ok(Progress::More);
+        }
+        // The last row that was read is in the log as long as it is the same log: no position is given twice.
+        let Some(before) = self.at.checked_sub(1) else {
+            return Ok(Progress::Done);
+        };
+        let last = self.vault.changes(before, 1).await?;
+        if last.first().is_some_and(|change| change.cursor == self.at) {
+            return Ok(Progress::Done);
+        }
+        tracing::error!(
+            vault = self.vault.name(),
+            "the vault is another one than before, or an older copy: it is read from its beginning; messages in it that had \
+             no turn yet get one now"
+        );
+        self.inbox.queue.rewind(self.vault.name()).await?;
+        Ok(Progress::OtherLog)
     }
 
     /// Takes one batch; answers how many changes it held. What is written on notes is written before the cursor moves, so
@@ -149,7 +200,8 @@ impl Feed {
     async fn step(&mut self) -> Result<usize, Trouble> {
         let changes = self.vault.changes(self.at, BATCH).await?;
         let mut arrivals = Vec::new();
-        for change in &changes {
+        // One that cannot be read is passed by: the vault has told it, and it counts as changed when it can be read again.
+        for change in changes.iter().filter(|change| change.unreadable.is_none()) {
             let effect = self.define(change);
             self.woken.extend(effect.woken);
             if effect.gone {

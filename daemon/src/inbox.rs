@@ -1,9 +1,10 @@
 //! The door of the queue: inbound notes become durable turns, in the order in which the vault has them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reveille_queue::{
     Accepted, Binding, ChannelName, FeedCursor, Lane, Message, MessageMode, Queue, QueueError, ThreadKey,
 };
@@ -47,21 +48,76 @@ pub(crate) struct Inbox {
 /// How far the feed of each vault is: everything up to the cursor is accepted. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Progress {
-    feeds: Arc<Mutex<HashMap<String, watch::Sender<Cursor>>>>,
+    /// `None` until the vault has been read.
+    feeds: Arc<Mutex<HashMap<String, watch::Sender<Option<Cursor>>>>>,
+    standing: Arc<Mutex<BTreeMap<String, Standing>>>,
+}
+
+/// A vault that is not followed now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Why, for a person.
+    pub(crate) reason: String,
+    /// When that began.
+    pub(crate) since: Timestamp,
+    /// It has not been read since the start: its agents are not known.
+    pub(crate) unread: bool,
 }
 
 impl Progress {
-    fn of<T>(&self, vault: &str, with: impl FnOnce(&watch::Sender<Cursor>) -> T) -> T {
+    fn standing(&self) -> MutexGuard<'_, BTreeMap<String, Standing>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A vault cannot be followed now. True when the reason is news.
+    pub(crate) fn stands(&self, vault: &str, reason: &str) -> bool {
+        let mut standing = self.standing();
+        let one = standing.entry(vault.to_owned()).or_insert_with(|| Standing {
+            reason: String::new(),
+            since: Timestamp::now(),
+            unread: self.of(vault, |feed| feed.borrow().is_none()),
+        });
+        let news = one.reason != reason;
+        reason.clone_into(&mut one.reason);
+        news
+    }
+
+    /// A vault is followed.
+    pub(crate) fn follows(&self, vault: &str) {
+        self.of(vault, |feed| {
+            feed.send_if_modified(|at| at.replace(at.unwrap_or(0)).is_none())
+        });
+        self.standing().remove(vault);
+    }
+
+    /// Why a vault is not followed now.
+    pub(crate) fn why_standing(&self, vault: &str) -> Option<Standing> {
+        self.standing().get(vault).cloned()
+    }
+
+    /// A vault whose agents are not known yet, with the reason.
+    pub(crate) fn unread(&self) -> Option<(String, String)> {
+        let standing = self.standing();
+        let (vault, one) = standing.iter().find(|(_, one)| one.unread)?;
+        Some((vault.clone(), one.reason.clone()))
+    }
+
+    /// Whether the agents of a vault are known.
+    pub(crate) fn is_read(&self, vault: &str) -> bool {
+        self.standing().get(vault).is_none_or(|one| !one.unread)
+    }
+
+    fn of<T>(&self, vault: &str, with: impl FnOnce(&watch::Sender<Option<Cursor>>) -> T) -> T {
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-        with(feeds.entry(vault.to_owned()).or_insert_with(|| watch::channel(0).0))
+        with(feeds.entry(vault.to_owned()).or_insert_with(|| watch::channel(None).0))
     }
 
     /// A feed has accepted everything up to here.
     pub(crate) fn reached(&self, vault: &str, cursor: Cursor) {
         self.of(vault, |feed| {
             feed.send_if_modified(|at| {
-                let further = cursor > *at;
-                *at = cursor.max(*at);
+                let further = Some(cursor) > *at;
+                *at = Some(cursor).max(*at);
                 further
             })
         });
@@ -70,7 +126,7 @@ impl Progress {
     /// Waits until a feed has come as far as this; false when that takes longer than `patience`.
     pub(crate) async fn wait(&self, vault: &str, cursor: Cursor, patience: Duration) -> bool {
         let mut feed = self.of(vault, watch::Sender::subscribe);
-        let there = feed.wait_for(|at| *at >= cursor);
+        let there = feed.wait_for(|at| *at >= Some(cursor));
         matches!(tokio::time::timeout(patience, there).await, Ok(Ok(_)))
     }
 }

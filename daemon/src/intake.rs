@@ -75,7 +75,7 @@ impl Inbox {
             Ok(_) => {}
             // The same key again is the same message. Its path holds its id, so a vault may complain of that first.
             Err(VaultError::IdTaken { .. } | VaultError::PathTaken { .. }) => {
-                same_message(&*agent.vault, &id, message).await?
+                same_message(&*agent.vault, &id, message).await?;
             }
             Err(error @ VaultError::Unavailable { .. }) => after_failure(&*agent.vault, &id, &error).await?,
             Err(error) => return Err(Refusal::Invalid(error.to_string())),
@@ -94,12 +94,16 @@ impl Inbox {
         if let Some(agent) = self.registry.get(name) {
             return Ok(agent);
         }
-        match self.registry.list().into_iter().find(|listed| listed.name == name) {
-            Some(listed) => Err(Refusal::BrokenAgent {
+        let listed = self.registry.list().into_iter().find(|listed| listed.name == name);
+        match (listed, self.progress.unread()) {
+            (Some(listed), _) => Err(Refusal::BrokenAgent {
                 agent: name.to_owned(),
                 problems: listed.stamp.detail,
             }),
-            None => Err(Refusal::UnknownAgent {
+            (None, Some((vault, reason))) => Err(Refusal::Unavailable(format!(
+                "there is no agent {name:?} in the vaults that can be read, and the vault {vault:?} cannot be read now: {reason}"
+            ))),
+            (None, None) => Err(Refusal::UnknownAgent {
                 agent: name.to_owned(),
                 agents: self.registry.names(),
             }),

@@ -18,6 +18,7 @@ mod effects;
 mod ending;
 mod faults;
 mod feed;
+mod follow;
 mod gate;
 mod http;
 mod inbox;

@@ -10,6 +10,7 @@ use reveille_queue::{ChannelName, ControlError, Queue, QueueError, State};
 use reveille_vault::Vault;
 use tokio_util::sync::CancellationToken;
 
+use crate::inbox::Progress;
 use crate::live::Hub;
 use crate::record::FailureRecord;
 use crate::registry::Registry;
@@ -28,6 +29,8 @@ pub(crate) struct Orphans {
     pub(crate) registry: Registry,
     pub(crate) hub: Hub,
     pub(crate) vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>,
+    /// Which vaults have been read.
+    pub(crate) progress: Progress,
     /// How long a message waits for an agent.
     pub(crate) wait: Duration,
 }
@@ -81,6 +84,10 @@ impl Orphans {
             let Some(vault) = self.vaults.get(&turn.message.vault) else {
                 continue;
             };
+            // Its agent may be there, and only not be known yet.
+            if !self.progress.is_read(vault.name()) {
+                continue;
+            }
             let desk = Desk {
                 queue: &*self.queue,
                 registry: &self.registry,

@@ -67,7 +67,10 @@ fn pause(tries: u32) -> SignedDuration {
 
 /// Whether trying again can help.
 fn passes(error: &VaultError) -> bool {
-    matches!(error, VaultError::Unavailable { .. } | VaultError::Conflict { .. })
+    matches!(
+        error,
+        VaultError::Unavailable { .. } | VaultError::Conflict { .. } | VaultError::Damaged { .. }
+    )
 }
 
 fn is_silent(error: &VaultError) -> bool {

@@ -1,6 +1,6 @@
 //! The agents: what the definitions in the vaults amount to. Follows the notes; never writes one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -280,6 +280,14 @@ impl Registry {
     #[must_use]
     pub(crate) fn count(&self) -> usize {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).names.len()
+    }
+
+    /// The definition notes of a vault, as far as they are known.
+    #[must_use]
+    pub(crate) fn notes_of(&self, vault: &str) -> HashSet<NoteId> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let ours = inner.notes.keys().filter(|key| key.0 == vault);
+        ours.map(|key| key.1.clone()).collect()
     }
 
     /// What to show on a note.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use reveille_backends::{Backend, sweep};
-use reveille_queue::{self as queue, Queue};
+use reveille_queue::{self as queue, Queue, QueueError};
 use reveille_sandbox::{Sandbox, Unconfined};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -22,7 +23,7 @@ use crate::config::{Config, SandboxMode};
 use crate::crash;
 use crate::delegation::Passes;
 use crate::faults;
-use crate::feed::Feed;
+use crate::follow::Follower;
 use crate::http::{self, Api, Auth, session::sign_in_url};
 use crate::inbox::{Inbox, Progress};
 use crate::limits::Reservations;
@@ -42,6 +43,9 @@ use crate::worker::{Context, Workers};
 /// How long a stop waits for the last replies to be delivered.
 const OUTBOX_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Shortest and longest pause between tries to read the queue at the start.
+const RECOVERY_PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
 /// What a daemon is built from.
 pub(crate) struct Options {
     /// Everything that outlives the process.
@@ -59,7 +63,7 @@ pub(crate) struct Service {
     address: SocketAddr,
     config: Config,
     queue: Arc<dyn Queue>,
-    feeds: Vec<Feed>,
+    feeds: Vec<Follower>,
     outbox: Outbox,
     workers: Workers,
     api: Api,
@@ -137,12 +141,10 @@ impl Options {
             progress: Progress::default(),
             max_waiting: config.queue.max_waiting,
         };
-        let mut feeds = Vec::new();
-        for vault in vaults.all() {
-            let feed = Feed::open(Arc::clone(vault), inbox.clone()).await;
-            feeds
-                .push(feed.with_context(|| format!("the definitions of the vault {:?} cannot be read", vault.name()))?);
-        }
+        let followers = vaults
+            .all()
+            .map(|vault| Follower::start(Arc::clone(vault), inbox.clone()));
+        let feeds = join_all(followers).await;
         let url = format!("http://{address}");
         let tokens = Tokens::open(&state.path().join("tokens.db"))?;
         let auth = Auth::new(
@@ -275,6 +277,7 @@ impl Service {
             registry: self.api.registry.clone(),
             hub: self.api.hub.clone(),
             vaults: Arc::clone(self.api.vaults.by_name()),
+            progress: self.api.inbox.progress.clone(),
             wait: self.config.limits.agent_wait.0,
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
@@ -284,6 +287,8 @@ impl Service {
         for deliverer in Deliverer::all(self.api.vaults.by_name(), &self.config.triggers) {
             self.workers.spawn(deliverer.run(work.drain.clone()));
         }
+        self.workers
+            .spawn(self.api.vaults.clone().look_after(work.drain.clone()));
         let result = work.run(self.outbox, self.feeds, retention, stop, hurry).await;
         self.closing.cancel();
         connections.close();
@@ -310,12 +315,12 @@ impl Work<'_> {
     async fn run(
         self,
         outbox: Outbox,
-        feeds: Vec<Feed>,
+        feeds: Vec<Follower>,
         retention: Retention,
         stop: CancellationToken,
         hurry: CancellationToken,
     ) -> anyhow::Result<()> {
-        self.recover(&outbox).await?;
+        self.recover(&outbox, &stop).await?;
         let last = outbox.clone();
         let mut outbox = tokio::spawn(outbox.run(self.delivered.clone()));
         let mut following: JoinSet<()> = feeds.into_iter().map(|feed| feed.run(self.drain.clone())).collect();
@@ -346,7 +351,7 @@ impl Work<'_> {
     }
 
     /// Deals with what an earlier run has left, before anything is claimed again.
-    async fn recover(&self, outbox: &Outbox) -> anyhow::Result<()> {
+    async fn recover(&self, outbox: &Outbox, stop: &CancellationToken) -> anyhow::Result<()> {
         let swept = sweep("REVEILLE_INSTANCE", self.instance).await;
         if let Some(problem) = &swept.problem {
             tracing::error!(
@@ -363,15 +368,38 @@ impl Work<'_> {
             swept.left
         );
         crash::point("recovery.swept");
-        let found = self.queue.recover().await?;
+        let Some(found) = until_it_works(stop, || self.queue.recover()).await else {
+            return Ok(());
+        };
         crash::point("recovery.requeued");
         if found != queue::Recovery::default() {
             let (requeued, interrupted) = (found.requeued, found.interrupted);
             tracing::info!(requeued, interrupted, "turns of an earlier run are back in line");
         }
         // A person may have mended what kept effects from being delivered.
-        outbox.retry(None).await?;
+        until_it_works(stop, || outbox.retry(None)).await;
         Ok(())
+    }
+}
+
+/// Asks the queue for what must be known before anything is worked on. A storage that fails for a moment does not end the
+/// daemon. `None`: it is to stop.
+async fn until_it_works<T, A>(stop: &CancellationToken, ask: impl Fn() -> A) -> Option<T>
+where
+    A: Future<Output = Result<T, QueueError>>,
+{
+    let mut pause = RECOVERY_PAUSES.0;
+    loop {
+        match ask().await {
+            Ok(answer) => return Some(answer),
+            Err(error) => {
+                tracing::error!(%error, ?pause, "the queue cannot be read; nothing is lost, it is tried again");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(RECOVERY_PAUSES.1),
+        }
     }
 }
 

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use reveille_vault::{EmbeddedVault, ParachuteVault, Vault, VaultError, parachute};
+use reveille_vault::{EmbeddedVault, Kind, ParachuteVault, Vault, VaultError, VaultState, parachute};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Place, Secret};
 use crate::faults;
+
+/// Pause between two looks at the storage.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Opens one vault. It need not be usable: a kind that reaches elsewhere answers before it has been there, and says in its
 /// state how it stands. `state` is the state directory; what a kind keeps for itself is in `<state>/vaults`, in files that
@@ -18,7 +23,7 @@ use crate::faults;
 async fn open(config: &config::Vault, state: &Path) -> Result<Arc<dyn Vault>, VaultError> {
     let own = state.join("vaults").join(format!("{}.db", config.name));
     match &config.place {
-        Place::Embedded => Ok(EmbeddedVault::open(&config.name, &own)?),
+        Place::Embedded => Ok(EmbeddedVault::open_late(&config.name, &own)),
         Place::Parachute(peer) => Ok(ParachuteVault::open(&config.name, parachute(config, peer, state))?),
         Place::Folder(_) => Err(not_built_in(config, "folder")),
     }
@@ -98,6 +103,34 @@ impl Vaults {
     #[must_use]
     pub(crate) fn by_name(&self) -> &Arc<BTreeMap<String, Arc<dyn Vault>>> {
         &self.by_name
+    }
+
+    /// Looks after the storage of those that have it here, and tells when one stands otherwise than before. Until `drain`.
+    pub(crate) async fn look_after(self, drain: CancellationToken) {
+        let mut told: BTreeMap<&str, String> = BTreeMap::new();
+        loop {
+            for vault in self.all() {
+                if vault.kind() == Kind::Embedded
+                    && let Err(error) = vault.look(None).await
+                {
+                    tracing::debug!(%error, vault = vault.name(), "the vault is not well yet");
+                }
+                let now = match vault.state() {
+                    VaultState::Ready => String::new(),
+                    VaultState::Degraded { reason, .. } | VaultState::Unavailable { reason, .. } => reason,
+                };
+                let before = told.insert(vault.name(), now.clone()).unwrap_or_default();
+                match now.as_str() {
+                    _ if now == before => {}
+                    "" => tracing::info!(vault = vault.name(), "the vault is well again"),
+                    reason => tracing::warn!(vault = vault.name(), reason, "the vault is not well"),
+                }
+            }
+            tokio::select! {
+                () = drain.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
     }
 
     /// Closes all of them.

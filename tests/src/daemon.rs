@@ -13,6 +13,7 @@ mod tables;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -62,6 +63,7 @@ pub struct Builder {
     backend: Backend,
     env: BTreeMap<String, OsString>,
     config: Option<String>,
+    mounts: Option<String>,
     fail_point: Option<String>,
 }
 
@@ -91,6 +93,14 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
         self.config = Some(toml.to_owned());
+        self
+    }
+
+    /// The daemon has its own view of the file systems: a shell script that makes it, with `$1` the directory of its vaults,
+    /// such as `mount -t tmpfs -o size=2m,mode=0700 none "$1"`. Linux only.
+    #[must_use]
+    pub fn mounts(mut self, script: &str) -> Self {
+        self.mounts = Some(script.to_owned());
         self
     }
 
@@ -253,7 +263,10 @@ impl Daemon {
     async fn spawn(&mut self) -> Result<u32> {
         ensure!(self.child.is_none(), "the daemon runs already");
         let program = binary::reveille().await?;
-        let mut command = self.command(&program)?;
+        let mut command = match &self.settings.mounts {
+            Some(script) => self.apart(script, &program)?,
+            None => self.command(&program)?,
+        };
         command
             .args(["serve", "--bind", "127.0.0.1:0", "--state-dir"])
             .arg(self.state_dir());
@@ -397,6 +410,31 @@ impl Daemon {
     /// When a file is missing or is no database.
     pub fn state_tables(&self) -> Result<StateTables> {
         StateTables::open(&self.state_dir())
+    }
+
+    /// The directory of its vaults as it sees it, while it runs.
+    #[must_use]
+    pub fn vaults_as_seen(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.info.pid));
+        let vaults = self.state_dir().join("vaults");
+        root.join(vaults.strip_prefix("/").unwrap_or(&vaults))
+    }
+
+    /// The program in a mount namespace of its own.
+    fn apart(&self, script: &str, program: &Path) -> Result<Command> {
+        let vaults = self.state_dir().join("vaults");
+        std::fs::create_dir_all(&vaults)?;
+        for dir in [self.state_dir(), vaults.clone()] {
+            std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+        }
+        let mut command = self.command(Path::new("unshare"))?;
+        command
+            .args(["--user", "--map-root-user", "--mount", "sh", "-ec"])
+            .arg(format!("{script}\nshift\nexec \"$@\""))
+            .arg("sh")
+            .arg(vaults)
+            .arg(program);
+        Ok(command)
     }
 
     /// The program with nothing of the test's own environment but `PATH`.

@@ -1,5 +1,7 @@
 //! `reveille doctor`
 
+mod vaults;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use reveille_sandbox::{Sandbox as _, Unconfined};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::output::{self, out};
 use super::{CliError, Global};
@@ -66,7 +69,9 @@ impl Doctor {
         };
         checks.push(state_dir_check(&state_dir));
         checks.push(address_check(&config, &state_dir).await);
-        checks.push(deliveries_check(global).await);
+        let health = Health::ask(global).await;
+        checks.push(deliveries_check(&health));
+        checks.extend(vaults::checks(&config, &state_dir, &health).await);
         checks.extend(claude_checks(&config).await);
         let sandbox = Unconfined.summary();
         let mend = Some("run only agents and messages that you trust, as a user who has nothing to lose");
@@ -143,30 +148,51 @@ async fn address_check(config: &Config, state_dir: &Path) -> Check {
     check(name, Level::Error, format!("{address} cannot be used: {error}"), mend)
 }
 
+/// What the running daemon says of itself.
+pub(super) enum Health {
+    /// No daemon runs.
+    NoDaemon,
+    /// It does not answer.
+    Silent(String),
+    /// Its answer.
+    Told(Value),
+}
+
+impl Health {
+    async fn ask(global: &Global) -> Self {
+        let Ok(client) = global.client() else {
+            return Self::NoDaemon; // silent-ok: that no daemon runs is no fault
+        };
+        match client.get("/health").await {
+            Ok(health) => Self::Told(health),
+            Err(error) => Self::Silent(error.to_string()),
+        }
+    }
+}
+
 /// What the running daemon could not deliver.
-async fn deliveries_check(global: &Global) -> Check {
+fn deliveries_check(health: &Health) -> Check {
     let name = "deliveries";
-    let Ok(client) = global.client() else {
-        // silent-ok: that no daemon runs is no fault; a start delivers what is left.
-        return check(
-            name,
-            Level::Ok,
-            "no daemon runs; what is left goes out at its start",
-            None,
-        );
-    };
-    let health = match client.get("/health").await {
-        Ok(health) => health,
-        Err(error) => {
+    let health = match health {
+        Health::Told(health) => health,
+        Health::NoDaemon => {
+            return check(
+                name,
+                Level::Ok,
+                "no daemon runs; what is left goes out at its start",
+                None,
+            );
+        }
+        Health::Silent(error) => {
             let mend = Some("start the daemon again with `reveille serve`");
-            return check(name, Level::Warning, error.to_string(), mend);
+            return check(name, Level::Warning, error, mend);
         }
     };
     let vaults = health["vaults"].as_array();
     let silent = vaults
         .into_iter()
         .flatten()
-        .find_map(|vault| Some((vault["vault"].as_str()?, vault["last_error"].as_str()?)));
+        .find_map(|vault| Some((vault["name"].as_str()?, vault["deliveries"]["last_error"].as_str()?)));
     let count = health["undelivered"].as_u64();
     let detail = match (count, silent) {
         (Some(0), None) => return check(name, Level::Ok, "everything is delivered", None),

@@ -1,6 +1,6 @@
 use reveille_vault::parachute::FirstConnect;
 
-use super::vault::{Parachute, Secret};
+use super::vault::Secret;
 use super::*;
 
 fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {

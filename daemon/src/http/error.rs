@@ -102,6 +102,7 @@ impl From<VaultError> for ApiError {
             VaultError::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             VaultError::OutsideScope { .. } => (StatusCode::FORBIDDEN, "tag_scope_violation"),
             VaultError::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
+            VaultError::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "damaged_note"),
             VaultError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable"),
             _ => (StatusCode::BAD_REQUEST, "invalid_note"),
         };

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::HeaderMap;
+use reveille_vault::{Vault, VaultState};
 use serde_json::{Value, json};
 
 use super::Api;
@@ -21,7 +22,8 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<V
     } else {
         vec!["claude"]
     };
-    let well = missing.is_empty() && undelivered == 0;
+    let vaults: Vec<Standing> = api.vaults.all().map(|vault| Standing::of(&api, &**vault)).collect();
+    let well = missing.is_empty() && undelivered == 0 && vaults.iter().all(Standing::is_well);
     let mut view = json!({
         "status": if well { "ok" } else { "degraded" },
         // Replies, thread notes and callbacks that the vault has not taken yet; they are kept and tried again.
@@ -32,7 +34,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<V
         "dependencies": { "ok": missing.is_empty(), "missing": missing },
     });
     if api.auth.knows(&headers) {
-        view["vaults"] = json!(api.outbox.vault_states());
+        view["vaults"] = vaults.iter().map(|one| one.view(&api)).collect();
         // What triggers have given up telling; `reveille trigger list` shows where.
         view["dead_deliveries"] = dead_deliveries(&api).await;
     }
@@ -57,4 +59,43 @@ async fn dead_deliveries(api: &Api) -> Value {
         }
     }
     json!(dead)
+}
+
+/// How a vault stands: what itself says, and whether it is followed.
+struct Standing<'a> {
+    vault: &'a dyn Vault,
+    state: VaultState,
+}
+
+impl<'a> Standing<'a> {
+    fn of(api: &Api, vault: &'a dyn Vault) -> Self {
+        let state = match (vault.state(), api.inbox.progress.why_standing(vault.name())) {
+            (VaultState::Ready, Some(standing)) if standing.unread => VaultState::Unavailable {
+                reason: standing.reason,
+                since: standing.since,
+            },
+            (VaultState::Ready, Some(standing)) => VaultState::Degraded {
+                reason: format!("new notes in it are not taken now: {}", standing.reason),
+                since: standing.since,
+            },
+            (state, _) => state,
+        };
+        Self { vault, state }
+    }
+
+    fn is_well(&self) -> bool {
+        self.state == VaultState::Ready
+    }
+
+    fn view(&self, api: &Api) -> Value {
+        let mut view = json!(self.state);
+        view["name"] = self.vault.name().into();
+        view["kind"] = json!(self.vault.kind());
+        view["default"] = (self.vault.name() == api.vaults.default().name()).into();
+        view["capabilities"] = json!(self.vault.capabilities());
+        // Replies and the like that wait for it.
+        let deliveries = api.outbox.vault_states();
+        view["deliveries"] = json!(deliveries.iter().find(|one| one.vault == self.vault.name()));
+        view
+    }
 }

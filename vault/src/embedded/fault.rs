@@ -65,7 +65,7 @@ impl Place {
 
     /// The error of a read, which counts for how the vault stands.
     pub(super) fn read_error(&self, fault: Fault) -> VaultError {
-        self.judge(&fault, |health, reason| health.read_failed(reason));
+        self.judge(&fault, Health::read_failed);
         self.error(fault)
     }
 

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use super::fault::{Fault, Place};
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{EmbeddedVault, files, read, schema};
+use super::{EmbeddedVault, files, read, schema, write};
 use crate::note::NoteId;
-use crate::store::{Cursor, Key, VaultError};
+use crate::store::{ChangeKind, Cursor, Key, VaultError};
 
 /// Bytes that a trial write takes: it must not fit into what is left of a page.
 const TRIAL_BYTES: i64 = 64 * 1024;
@@ -107,7 +107,9 @@ impl Opener {
                 schema::limit_pages(&conn, pages)?;
             }
             files::open_dir(&conn, file)?;
-            let newest = read::newest_cursor(&conn)?;
+            let newest = read::newest_cursor(&conn)?.max(*self.newest.borrow());
+            // No position is given twice, also when an older copy has taken the place of the file.
+            read::go_on_after(&conn, newest)?;
             Ok((conn, newest))
         })();
         let opened = opened
@@ -149,7 +151,7 @@ impl Opener {
         match std::fs::rename(&log, &aside) {
             Ok(()) => tracing::warn!(log = %aside.display(), "the log of the file that was replaced was put aside"),
             Err(error) => {
-                tracing::error!(%error, log = %log.display(), "the log of the file that was replaced is still there")
+                tracing::error!(%error, log = %log.display(), "the log of the file that was replaced is still there");
             }
         }
     }
@@ -212,9 +214,14 @@ impl EmbeddedVault {
                 Ok(id) => self.readers.run(move |conn| read::find(conn, &Key::Id(id))).await,
                 Err(_) => Ok(None),
             };
-            if found.is_ok() {
-                self.place.health.readable(&note);
+            let Ok(found) = found else { continue };
+            if let Some(found) = found {
+                // Whoever follows the log has passed it by.
+                self.writer
+                    .run(move |conn| write::log(conn, &found.note.id, ChangeKind::Updated))
+                    .await?;
             }
+            self.place.health.readable(&note);
         }
         Ok(())
     }

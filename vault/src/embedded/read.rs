@@ -185,6 +185,22 @@ pub(super) fn newest_cursor(conn: &Connection) -> Result<Cursor, Fault> {
     cursor(newest.unwrap_or(0))
 }
 
+/// Lets the next cursor be greater than this one.
+pub(super) fn go_on_after(conn: &Connection, newest: Cursor) -> Result<(), Fault> {
+    if newest_cursor(conn)? >= newest {
+        return Ok(());
+    }
+    let newest = i64::try_from(newest).unwrap_or(i64::MAX);
+    let known = conn.execute("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'changes'", [newest])?;
+    if known == 0 {
+        conn.execute(
+            "INSERT INTO sqlite_sequence (name, seq) VALUES ('changes', ?1)",
+            [newest],
+        )?;
+    }
+    Ok(())
+}
+
 fn cursor(value: i64) -> Result<Cursor, Fault> {
     Cursor::try_from(value).map_err(|error| Fault::damaged("cursor", error))
 }

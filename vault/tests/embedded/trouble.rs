@@ -73,6 +73,14 @@ async fn one_note_that_cannot_be_read_does_not_hide_the_others() {
     sql(&file, "UPDATE notes SET metadata = '{}' WHERE id = 'b'");
     vault.look(None).await.unwrap();
     assert_eq!(told(&*vault), "ready");
+    // Whoever follows the log has passed it by, and finds it again.
+    let news = vault.changes(3, 10).await.unwrap();
+    assert_eq!(
+        news.iter()
+            .map(|change| (change.id.as_str(), change.note.is_some()))
+            .collect::<Vec<_>>(),
+        [("b", true)]
+    );
     sql(&file, "UPDATE notes SET tags = 'never' WHERE id = 'c'");
     assert_eq!(ids(&vault.query(&Query::default()).await.unwrap().notes), ["a", "b"]);
     assert_eq!(vault.delete(&Key::IdOrPath("c".into())).await.unwrap().as_str(), "c");
@@ -176,9 +184,13 @@ async fn a_file_that_is_put_in_the_place_of_the_open_one_is_taken_and_nothing_of
 
     std::fs::rename(&backup, &file).unwrap();
     vault.look(None).await.unwrap();
-    assert_eq!((told(&*vault), *vault.watch().borrow()), ("ready".into(), 1));
+    assert_eq!(told(&*vault), "ready");
     assert_eq!(ids(&vault.query(&Query::default()).await.unwrap().notes), ["kept"]);
     vault.create(note("new")).await.unwrap();
+    // Six changes were told of the file that was there before: no position is given twice.
+    let log = vault.changes(0, 10).await.unwrap();
+    assert_eq!(log.iter().map(|change| change.cursor).collect::<Vec<_>>(), [1, 7]);
+    assert_eq!(*vault.watch().borrow(), 7);
     vault.close().await;
     let vault = open(&file);
     assert_eq!(

@@ -396,6 +396,12 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
             format!("{message}; nothing was done"),
             json!({}),
         ),
+        VaultError::Damaged { note, .. } => vault_failure(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "damaged_note",
+            message,
+            json!({ "note_id": note }),
+        ),
         VaultError::Unavailable { .. } => {
             tracing::warn!(error = message, "a request to a vault failed");
             vault_failure(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, json!({}))

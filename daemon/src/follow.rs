@@ -1,0 +1,81 @@
+//! Follows one vault from the moment at which it can be read: at the start, or whenever it comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reveille_vault::Vault;
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::{End, Feed};
+use crate::inbox::Inbox;
+
+/// How long the start waits for a vault. Later its agents come when they come.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+/// Shortest and longest pause before a vault that cannot be read is asked again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// The feed of one vault, whether or not the vault can be read yet.
+pub(crate) struct Follower {
+    vault: Arc<dyn Vault>,
+    inbox: Inbox,
+    feed: Option<Feed>,
+}
+
+impl Follower {
+    /// Tries once, so that the agents are known before the first request. A vault that cannot be read holds nothing up.
+    pub(crate) async fn start(vault: Arc<dyn Vault>, inbox: Inbox) -> Self {
+        inbox.progress.stands(vault.name(), "it has not been read yet");
+        let mut follower = Self {
+            vault,
+            inbox,
+            feed: None,
+        };
+        let opened = tokio::time::timeout(
+            START_PATIENCE,
+            Feed::open(Arc::clone(&follower.vault), follower.inbox.clone()),
+        );
+        match opened.await {
+            Ok(Ok(feed)) => follower.feed = Some(feed),
+            Ok(Err(error)) => follower.is_not_read(&error),
+            Err(_) => follower.is_not_read(&anyhow::anyhow!("it does not answer")),
+        }
+        follower
+    }
+
+    fn is_not_read(&self, error: &anyhow::Error) {
+        let reason = format!("{error:#}");
+        if self.inbox.progress.stands(self.vault.name(), &reason) {
+            tracing::error!(
+                vault = self.vault.name(),
+                reason,
+                "the vault cannot be read; its agents come when it can, and everything else goes on"
+            );
+        }
+    }
+
+    /// Follows the vault until `drain`.
+    pub(crate) async fn run(mut self, drain: CancellationToken) {
+        let mut pause = Duration::ZERO;
+        loop {
+            let feed = match self.feed.take() {
+                Some(feed) => Ok(feed),
+                None => Feed::open(Arc::clone(&self.vault), self.inbox.clone()).await,
+            };
+            match feed {
+                Ok(feed) => {
+                    pause = Duration::ZERO;
+                    match feed.run(drain.clone()).await {
+                        End::Drained => return,
+                        End::OtherLog => continue,
+                    }
+                }
+                Err(error) => self.is_not_read(&error),
+            }
+            pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
+            tokio::select! {
+                () = drain.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
