@@ -1,6 +1,6 @@
 //! `reveille note …`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::CliError;
@@ -42,13 +42,37 @@ pub(super) enum Note {
         json: bool,
     },
     /// List notes, newest first
-    #[command(after_help = "Example: reveille note list --tag idea --limit 10")]
+    #[command(after_help = "Example: reveille note list --tag idea --where 'due[lt]=2026-12' --order-by due --asc")]
     List {
-        /// Only with one of these tags
-        #[arg(long = "tag", value_name = "TAG")]
-        tags: Vec<String>,
+        #[command(flatten)]
+        only: Only,
+        /// Order by `created_at`, `updated_at`, `path`, or an indexed metadata field
+        #[arg(long, value_name = "FIELD", default_value = "created_at")]
+        order_by: String,
+        /// Oldest or smallest first
+        #[arg(long)]
+        asc: bool,
         /// Most notes
         #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// The vault
+        #[arg(long, default_value = "default")]
+        vault: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Search the text of notes, best match first
+    #[command(after_help = "Example: reveille note search 'red app*' --tag idea\n\n\
+        Every word must occur. FTS5 expressions work: \"a phrase\", OR, NOT, begin*")]
+    Search {
+        /// What to look for
+        #[arg(required = true, value_name = "TEXT")]
+        words: Vec<String>,
+        #[command(flatten)]
+        only: Only,
+        /// Most notes
+        #[arg(long, default_value_t = 20)]
         limit: u32,
         /// The vault
         #[arg(long, default_value = "default")]
@@ -66,6 +90,49 @@ pub(super) enum Note {
         #[arg(long, default_value = "default")]
         vault: String,
     },
+}
+
+/// Which notes a list or a search is about.
+#[derive(Debug, Args)]
+pub(super) struct Only {
+    /// Only with one of these tags
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// None with one of these tags
+    #[arg(long = "without", value_name = "TAG")]
+    without: Vec<String>,
+    /// Only below this path
+    #[arg(long, value_name = "PREFIX")]
+    path: Option<String>,
+    /// Only with this metadata: `KEY=VALUE`, or `KEY[OP]=VALUE` with OP one of eq, ne, gt, gte, lt, lte, in, not_in,
+    /// exists; may be given several times
+    #[arg(long = "where", value_name = "CONDITION")]
+    conditions: Vec<String>,
+    /// Only what has changed since this time, such as `2026-07-02` or `2026-07-02T10:00:00Z`
+    #[arg(long, value_name = "TIME")]
+    updated_since: Option<String>,
+}
+
+impl Only {
+    /// As query parameters.
+    fn parameters(&self) -> Result<Vec<(String, String)>, CliError> {
+        let mut parameters = Vec::new();
+        for (name, tags) in [("tag", &self.tags), ("exclude_tag", &self.without)] {
+            parameters.extend(tags.iter().map(|tag| (name.to_owned(), tag.clone())));
+        }
+        for (name, value) in [("path_prefix", &self.path), ("updated_since", &self.updated_since)] {
+            parameters.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
+        }
+        for condition in &self.conditions {
+            let Some((key, value)) = condition.split_once('=') else {
+                return Err(CliError::Usage(format!(
+                    "--where {condition:?} has no =; write KEY=VALUE or KEY[gte]=VALUE"
+                )));
+            };
+            parameters.push((format!("meta.{key}"), value.to_owned()));
+        }
+        Ok(parameters)
+    }
 }
 
 fn address(vault: &str, note: &str) -> String {
@@ -117,40 +184,28 @@ impl Note {
                 Ok(())
             }
             Self::List {
-                tags,
+                only,
+                order_by,
+                asc,
                 limit,
                 vault,
                 json,
             } => {
-                let tag = tags.iter().map(|tag| segment(tag)).collect::<Vec<_>>().join(",");
-                let tag = if tag.is_empty() { tag } else { format!("&tag={tag}") };
-                let notes = client
-                    .get(&format!(
-                        "/vault/{}/api/notes?sort=desc&limit={limit}{tag}",
-                        segment(&vault)
-                    ))
-                    .await?;
-                if json {
-                    output::json(&notes);
-                    return Ok(());
-                }
-                let text = |value: &Value| safe(value.as_str().unwrap_or("-"));
-                let rows: Vec<Vec<String>> = notes
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(|note| {
-                        let preview = one_line(note["preview"].as_str().unwrap_or_default(), 60);
-                        vec![
-                            text(&note["updatedAt"]),
-                            text(&note["path"]),
-                            text(&note["id"]),
-                            preview,
-                        ]
-                    })
-                    .collect();
-                table(&["UPDATED", "PATH", "ID", "TEXT"], &rows);
-                Ok(())
+                let mut parameters = only.parameters()?;
+                parameters.push(("order_by".to_owned(), order_by));
+                parameters.push(("sort".to_owned(), if asc { "asc" } else { "desc" }.to_owned()));
+                show_list(client, &vault, parameters, limit, json).await
+            }
+            Self::Search {
+                words,
+                only,
+                limit,
+                vault,
+                json,
+            } => {
+                let mut parameters = only.parameters()?;
+                parameters.push(("search".to_owned(), words.join(" ")));
+                show_list(client, &vault, parameters, limit, json).await
             }
             Self::Rm { note, vault } => {
                 client.delete(&address(&vault, &note)).await?;
@@ -159,6 +214,42 @@ impl Note {
             }
         }
     }
+}
+
+/// Prints a listing.
+async fn show_list(
+    client: &Client,
+    vault: &str,
+    parameters: Vec<(String, String)>,
+    limit: u32,
+    json: bool,
+) -> Result<(), CliError> {
+    let mut url = format!("/vault/{}/api/notes?limit={limit}", segment(vault));
+    for (name, value) in &parameters {
+        url.push_str(&format!("&{}={}", segment(name), segment(value)));
+    }
+    let notes = client.get(&url).await?;
+    if json {
+        output::json(&notes);
+        return Ok(());
+    }
+    let text = |value: &Value| safe(value.as_str().unwrap_or("-"));
+    let rows: Vec<Vec<String>> = notes
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|note| {
+            let preview = one_line(note["preview"].as_str().unwrap_or_default(), 60);
+            vec![
+                text(&note["updatedAt"]),
+                text(&note["path"]),
+                text(&note["id"]),
+                preview,
+            ]
+        })
+        .collect();
+    table(&["UPDATED", "PATH", "ID", "TEXT"], &rows);
+    Ok(())
 }
 
 async fn put(

@@ -114,3 +114,66 @@ async fn an_agent_and_its_message_can_be_written_as_notes() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn notes_are_searched_and_narrowed() -> Result<()> {
+    let daemon = with_eng().await?;
+    for (path, text, due, tag) in [
+        ("Ideas/one", "A red apple a day", "2026-11-01", "idea"),
+        ("Ideas/two", "Red, red apples - and banana-2", "2026-12-24", "idea"),
+        ("Other/three", "A green pear", "2026-10-01", "other"),
+    ] {
+        let meta = format!("due={due}");
+        out(&daemon, &["note", "put", path, text, "--tag", tag, "--meta", &meta]).await?;
+    }
+    for (args, expected) in [
+        (&["search", "red"][..], &["Ideas/two", "Ideas/one"][..]),
+        (&["search", "banana-2"], &["Ideas/two"]),
+        (&["search", "a", "pear"], &["Other/three"]),
+        (&["search", "apple*", "--limit", "1"], &["Ideas/one"]),
+        (&["search", "red", "--tag", "other"], &[]),
+        (
+            &["search", "red OR green", "--where", "due[lt]=2026-11"],
+            &["Other/three"],
+        ),
+        (&["list", "--path", "ideas/"], &["Ideas/two", "Ideas/one"]),
+        (&["list", "--where", "due=2026-12-24"], &["Ideas/two"]),
+        (
+            &["list", "--where", "due[gte]=2026-11", "--asc"],
+            &["Ideas/one", "Ideas/two"],
+        ),
+        (
+            &["list", "--path", "", "--without", "idea", "--tag", "other"],
+            &["Other/three"],
+        ),
+        (
+            &["list", "--where", "due[exists]=true", "--order-by", "path"],
+            &["Other/three", "Ideas/two", "Ideas/one"],
+        ),
+        (&["list", "--updated-since", "2100"], &[]),
+    ] {
+        let args = [&["note"], args, &["--json"]].concat();
+        let listed = json_out(&daemon, &args).await?;
+        let paths: Vec<_> = listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|note| &note["path"])
+            .collect();
+        assert_eq!(paths, expected, "{args:?}");
+    }
+    let table = out(&daemon, &["note", "search", "green"]).await?;
+    assert!(table.contains("Other/three") && table.lines().count() == 2, "{table}");
+    for (args, code, says) in [
+        (&["search"][..], 2, "TEXT"),
+        (&["list", "--where", "due"], 2, "KEY=VALUE"),
+        (&["list", "--where", "due[like]=x"], 4, "not_in"),
+        (&["list", "--order-by", "due"], 4, "indexed"),
+        (&["list", "--updated-since", "yesterday"], 4, "yesterday"),
+    ] {
+        let ran = daemon.run([&["note"], args].concat()).await?;
+        assert_eq!(told(&ran), (code, ""), "{args:?} {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{args:?}: {}", ran.stderr);
+    }
+    Ok(())
+}

@@ -57,24 +57,29 @@ pub(super) struct Select {
 }
 
 /// What the columns of the notes are called in a statement.
-struct Columns {
-    seq: &'static str,
+pub(super) struct Columns {
+    pub(super) seq: &'static str,
     created_at: &'static str,
     agent: &'static str,
+    /// It is quick to begin with a given `seq`.
+    pub(super) by_seq: bool,
 }
 
 const NOTES: Columns = Columns {
     seq: "n.seq",
     created_at: "n.created_at",
     agent: "n.agent",
+    by_seq: true,
 };
 const TAGS: Columns = Columns {
     seq: "t.note",
     created_at: "t.created_at",
     agent: "t.agent",
+    by_seq: true,
 };
 const WORDS: Columns = Columns {
     seq: "notes_fts.rowid",
+    by_seq: false,
     ..NOTES
 };
 
@@ -84,7 +89,7 @@ impl Select {
         let query = asked.query;
         let after = Position::after(query)?;
         let order = order(query);
-        if order == OrderBy::CreatedAt {
+        if order == OrderBy::CreatedAt && !asked.narrows.iter().any(|narrow| narrow.few) {
             return Ok(vec![Self::by_time(asked, after)?]);
         }
         let tags = tag_narrows(conn, asked)?;
@@ -101,9 +106,9 @@ impl Select {
             select.sort(query);
             selects.push(select);
         }
-        if order != OrderBy::UpdatedAt {
+        if matches!(order, OrderBy::Path | OrderBy::Field(_)) {
             let mut select = Self::default();
-            select.without_key(&order);
+            select.without_key(&order, few);
             select.conditions(asked, &NOTES, &tags);
             if let Some(Position { key: Value::Null, seq }) = &after {
                 select.and(&format!("n.seq {} ?", beyond(query)), [(*seq).into()]);
@@ -116,28 +121,33 @@ impl Select {
 
     /// Notes that have what the listing is ordered by. Answers the two columns that are its order.
     fn with_key(&mut self, order: &OrderBy, few: bool) -> (&'static str, &'static str) {
-        let (key, table) = match order {
-            OrderBy::CreatedAt => ("n.created_at", "notes n WHERE true"),
-            OrderBy::UpdatedAt => ("n.updated_at", "notes n WHERE true"),
-            OrderBy::Path => ("n.path", "notes n WHERE n.path IS NOT NULL"),
-            OrderBy::Field(field) if field == INDEXED => ("n.agent", "notes n WHERE n.agent IS NOT NULL"),
+        let notes = notes(few);
+        let (key, condition) = match order {
+            OrderBy::CreatedAt => ("n.created_at", "true"),
+            OrderBy::UpdatedAt => ("n.updated_at", "true"),
+            OrderBy::Path => ("n.path", "n.path IS NOT NULL"),
+            OrderBy::Field(field) if field == INDEXED => ("n.agent", "n.agent IS NOT NULL"),
             OrderBy::Field(field) => {
                 self.params.push(text(field));
-                // Walk the values in their order, unless there is a better place to begin.
-                let join = if few { "JOIN" } else { "CROSS JOIN" };
-                self.sql.push_str(&format!(
-                    "SELECT f.value, f.note FROM note_fields f {join} notes n ON n.seq = f.note WHERE f.field = ?"
-                ));
+                // Either the few notes are looked up, or the values are walked in their order.
+                let tables = match few {
+                    true => format!("{notes} CROSS JOIN note_fields f ON f.note = n.seq"),
+                    false => format!("note_fields f CROSS JOIN {notes} ON n.seq = f.note"),
+                };
+                self.sql
+                    .push_str(&format!("SELECT f.value, f.note FROM {tables} WHERE f.field = ?"));
                 return ("f.value", "f.note");
             }
         };
-        self.sql.push_str(&format!("SELECT {key}, n.seq FROM {table}"));
+        self.sql
+            .push_str(&format!("SELECT {key}, n.seq FROM {notes} WHERE {condition}"));
         (key, "n.seq")
     }
 
     /// Notes that do not.
-    fn without_key(&mut self, order: &OrderBy) {
-        self.sql.push_str("SELECT NULL, n.seq FROM notes n WHERE ");
+    fn without_key(&mut self, order: &OrderBy, few: bool) {
+        self.sql
+            .push_str(&format!("SELECT NULL, n.seq FROM {} WHERE ", notes(few)));
         match order {
             OrderBy::CreatedAt | OrderBy::UpdatedAt => self.sql.push_str("false"),
             OrderBy::Path => self.sql.push_str("n.path IS NULL"),
@@ -166,7 +176,8 @@ impl Select {
         }
         select.sql.push_str(" WHERE notes_fts MATCH ? AND notes_fts.rowid <= ?");
         select.params.extend([text(expression), top.into()]);
-        select.conditions(asked, &WORDS, &tag_narrows(conn, asked)?);
+        let tags = tag_narrows(conn, asked)?;
+        select.conditions(asked, &WORDS, &tags);
         select.sql.push_str(" ORDER BY notes_fts.rowid DESC");
         Ok(select)
     }
@@ -228,7 +239,9 @@ impl Select {
     /// Everything but the tags that are asked for, which are in `tags` unless the statement begins with them.
     fn conditions(&mut self, asked: &Asked<'_>, columns: &Columns, tags: &[Narrow]) {
         let query = asked.query;
-        let Columns { seq, created_at, agent } = columns;
+        let Columns {
+            seq, created_at, agent, ..
+        } = columns;
         for tag in &asked.excluded {
             let condition = format!("NOT EXISTS (SELECT 1 FROM note_tags x WHERE x.note = {seq} AND x.tag = ?)");
             self.and(&condition, [text(tag)]);
@@ -265,7 +278,7 @@ impl Select {
             }
         }
         for narrow in asked.narrows.iter().chain(tags) {
-            self.and(&narrow.condition(seq), []);
+            self.and(&narrow.condition(columns), []);
             self.params.extend(narrow.params.iter().cloned());
         }
     }
@@ -320,6 +333,11 @@ impl Select {
         self.sql.push_str(condition);
         self.params.extend(params);
     }
+}
+
+/// The table of notes. When a condition leaves few of them, no index of an order is of use.
+fn notes(few: bool) -> &'static str {
+    if few { "notes n NOT INDEXED" } else { "notes n" }
 }
 
 /// The tags that are asked for, as conditions.

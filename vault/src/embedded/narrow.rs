@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::fault::Fault;
+use super::listing::Columns;
 use super::{fields, links, rules, search, tags};
 use crate::query::{Filter, OrderBy, Span, Test};
 use crate::store::{Query, VaultError};
@@ -179,10 +180,11 @@ impl Narrow {
         Ok(())
     }
 
-    /// The condition on the note `seq`.
-    pub(super) fn condition(&self, seq: &str) -> String {
+    /// The condition on a note.
+    pub(super) fn condition(&self, columns: &Columns) -> String {
+        let seq = columns.seq;
         match self.column {
-            Some(column) if !self.few => format!("EXISTS ({} AND {column} = {seq})", self.select),
+            Some(column) if !self.few || !columns.by_seq => format!("EXISTS ({} AND {column} = {seq})", self.select),
             _ => format!("{seq} IN ({})", self.select),
         }
     }

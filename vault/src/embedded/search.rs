@@ -70,7 +70,7 @@ pub(super) fn expression(conn: &Connection, text: &str) -> Result<String, Fault>
 
 /// Whether FTS5 understands it.
 fn is_expression(conn: &Connection, text: &str) -> Result<bool, Fault> {
-    let mut statement = conn.prepare_cached("SELECT rowid FROM notes_fts WHERE notes_fts MATCH ?1 LIMIT 1")?;
+    let mut statement = conn.prepare_cached("SELECT rowid FROM fts_syntax WHERE fts_syntax MATCH ?1")?;
     let mut rows = statement.query([text])?;
     match rows.next() {
         Ok(_) => Ok(true),

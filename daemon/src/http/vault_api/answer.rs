@@ -157,6 +157,13 @@ pub(super) enum Failure {
         message: String,
         more: Value,
     },
+    /// The parameters of a listing are not understood. The code is the contract's.
+    Query {
+        code: &'static str,
+        /// The parameter, or the metadata field.
+        field: Option<String>,
+        message: String,
+    },
     TooLarge,
     Unsupported {
         parameter: String,
@@ -211,6 +218,11 @@ impl Failure {
         }
     }
 
+    pub(super) fn query(code: &'static str, field: Option<&str>, message: String) -> Self {
+        let field = field.map(str::to_owned);
+        Self::Query { code, field, message }
+    }
+
     /// Its status and body.
     pub(super) fn parts(self) -> (StatusCode, Value) {
         match self {
@@ -257,6 +269,15 @@ impl Failure {
                 body["error"] = "Bad Request".into();
                 body["error_type"] = "bad_request".into();
                 body["message"] = message.into();
+                (StatusCode::BAD_REQUEST, body)
+            }
+            Self::Query { code, field, message } => {
+                // Here `error` is the sentence: clients of this contract key on `code`.
+                let mut body =
+                    json!({ "error": message, "code": code, "error_type": "invalid_query", "message": message });
+                if let Some(field) = field {
+                    body["field"] = field.into();
+                }
                 (StatusCode::BAD_REQUEST, body)
             }
             Self::TooLarge => (
@@ -380,7 +401,7 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
             vault_failure(StatusCode::CONFLICT, "target_exists", message, json!({ "target": tag }))
         }
         VaultError::Invalid(_) => Failure::Invalid { field: None, message }.parts(),
-        VaultError::FieldNotIndexed { .. } => Failure::Invalid { field: None, message }.parts(),
+        VaultError::FieldNotIndexed { field } => Failure::query("FIELD_NOT_INDEXED", Some(&field), message).parts(),
         VaultError::Damaged { .. } => vault_failure(StatusCode::INTERNAL_SERVER_ERROR, "damaged", message, json!({})),
         VaultError::Forbidden(_) => vault_failure(StatusCode::FORBIDDEN, "forbidden", message, json!({})),
         VaultError::OutsideScope { tags } => {

@@ -1,10 +1,10 @@
 //! Query parameters of reads.
 
 use axum::http::Uri;
-use reveille_vault::Query;
 
 use super::answer::{Failure, Fields, Form};
 use super::expand::Expand;
+use super::filters;
 use super::graph;
 
 /// Notes in a listing that names no limit.
@@ -14,15 +14,7 @@ const DEFAULT_LIMIT: u32 = 50;
 const MOST: u32 = 10_000;
 
 /// Known to other vaults, not to this one yet. To ignore a filter would answer notes that were not asked for.
-const UNSUPPORTED: &[&str] = &[
-    "search",
-    "order_by",
-    "date_from",
-    "date_to",
-    "date_field",
-    "has_tags",
-    "metadata",
-];
+const UNSUPPORTED: &[&str] = &["metadata"];
 
 /// The parameters of one request, decoded.
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -38,10 +30,11 @@ impl Parameters {
     pub(super) fn of_pairs(pairs: Vec<(String, String)>) -> Result<Self, Failure> {
         let parameters = Self(pairs);
         for (name, value) in &parameters.0 {
+            filters::refuse_misspelt(name)?;
             let bare = name.split('[').next().unwrap_or_default();
             if UNSUPPORTED.contains(&bare) && !value.is_empty() {
                 let message = match bare {
-                    "metadata" => "write meta.<key>=<value> instead".to_owned(),
+                    "metadata" => "write meta.<key>=<value> or meta.<key>[<operator>]=<value> instead".to_owned(),
                     _ => format!("this vault does not support {bare} yet; leave it out"),
                 };
                 return Err(Failure::Unsupported {
@@ -69,7 +62,7 @@ impl Parameters {
     }
 
     /// A comma list; repeated parameters add to it.
-    fn list(&self, names: &[&str]) -> Vec<String> {
+    pub(super) fn list(&self, names: &[&str]) -> Vec<String> {
         let values = self
             .0
             .iter()
@@ -108,33 +101,14 @@ impl Parameters {
         })
     }
 
-    pub(super) fn query(&self) -> Result<Query, Failure> {
-        let filters = self
-            .0
-            .iter()
-            .filter_map(|(name, value)| Some((name.strip_prefix("meta.")?, value)));
-        Ok(Query {
-            tags: self.list(&["tag"]),
-            // Whatever is not `any` means `all`, as clients of other vaults know it.
-            all_tags: self.first("tag_match").is_some_and(|how| how != "any"),
-            exclude_tags: self.list(&["exclude_tag", "exclude_tags"]),
-            path: self.first("path").map(str::to_owned),
-            path_prefix: self.first("path_prefix").map(str::to_owned),
-            metadata: filters.map(|(key, value)| (key.to_owned(), value.clone())).collect(),
-            descending: self.first("sort") == Some("desc"),
-            limit: Some(self.limit()),
-            offset: self
-                .number("offset")
-                .map_or(0, |offset| u32::try_from(offset.max(0)).unwrap_or(u32::MAX)),
-            after: self.first("cursor").map(str::to_owned),
-            has_links: self.choice("has_links")?,
-            near: graph::near(self)?,
-            ..Query::default()
-        })
+    /// What follows `prefix` in the names that begin with it, with the values.
+    pub(super) fn named(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        pairs.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value)))
     }
 
     /// Negative: all. No number: the default.
-    fn limit(&self) -> u32 {
+    pub(super) fn limit(&self) -> u32 {
         match self.number("limit") {
             None => DEFAULT_LIMIT,
             Some(limit) => u32::try_from(limit).unwrap_or(MOST).min(MOST),

@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod expand;
 mod files;
+mod filters;
 mod graph;
 mod listing;
 mod mcp;

@@ -31,6 +31,7 @@ pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Respo
     let form = parameters.form(false)?;
     let page = match vault.query(&parameters.query()?).await {
         Err(VaultError::NotFound { key }) => return Err(Failure::AnchorNotFound { id: key }),
+        Err(VaultError::Invalid(message)) => return Err(Failure::query("INVALID_QUERY", None, message)),
         page => page?,
     };
     let body = if graph::is_asked(&parameters)? {

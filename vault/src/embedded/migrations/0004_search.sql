@@ -21,4 +21,7 @@ CREATE VIRTUAL TABLE notes_fts USING fts5 (
     content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
 );
 
+-- Stays empty. It tells whether an expression is one, without looking anything up.
+CREATE VIRTUAL TABLE fts_syntax USING fts5 (content, content = '');
+
 INSERT INTO notes_fts (rowid, content) SELECT seq, substr(content, 1, 1048576) FROM notes;
