@@ -402,7 +402,6 @@ fn vault(error: VaultError) -> (StatusCode, Value) {
         }
         VaultError::Invalid(_) => Failure::Invalid { field: None, message }.parts(),
         VaultError::FieldNotIndexed { field } => Failure::query("FIELD_NOT_INDEXED", Some(&field), message).parts(),
-        VaultError::Damaged { .. } => vault_failure(StatusCode::INTERNAL_SERVER_ERROR, "damaged", message, json!({})),
         VaultError::Forbidden(_) => vault_failure(StatusCode::FORBIDDEN, "forbidden", message, json!({})),
         VaultError::OutsideScope { tags } => {
             let mut body = json!({ "scoped_tags": tags });

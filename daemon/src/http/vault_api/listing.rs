@@ -5,7 +5,6 @@ use axum::http::Uri;
 use super::answer::{Failure, Fields, Form};
 use super::expand::Expand;
 use super::filters;
-use super::graph;
 
 /// Notes in a listing that names no limit.
 const DEFAULT_LIMIT: u32 = 50;
