@@ -121,7 +121,8 @@ mod tests {
     }
 
     fn refused<T: std::fmt::Debug>(outcome: Result<T, VaultError>) {
-        assert!(matches!(outcome, Err(VaultError::Forbidden(_))), "{outcome:?}");
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, VaultError::Forbidden(_)), "{error:?}");
     }
 
     fn vaults(dir: &tempfile::TempDir) -> (Arc<dyn Vault>, MarkingVault) {

@@ -90,7 +90,7 @@ impl Select {
         let after = Position::after(query)?;
         let order = order(query);
         if order == OrderBy::CreatedAt && !asked.narrows.iter().any(|narrow| narrow.few) {
-            return Ok(vec![Self::by_time(asked, after)?]);
+            return Ok(vec![Self::by_time(asked, after.as_ref())?]);
         }
         let tags = tag_narrows(conn, asked)?;
         let few = asked.narrows.iter().chain(&tags).any(|narrow| narrow.few);
@@ -182,7 +182,7 @@ impl Select {
         Ok(select)
     }
 
-    fn by_time(asked: &Asked<'_>, after: Option<Position>) -> Result<Self, Fault> {
+    fn by_time(asked: &Asked<'_>, after: Option<&Position>) -> Result<Self, Fault> {
         let query = asked.query;
         let mut select = Self::default();
         // The walk follows the list with the fewest tags; the others are looked up for each note.
@@ -192,14 +192,14 @@ impl Select {
             .filter(|at| others[*at].len() <= MOST_TAGS)
             .map(|at| others.remove(at))
         {
-            None => select.arm(asked, None, &others, after.as_ref()),
+            None => select.arm(asked, None, &others, after),
             // One walk of an index for each tag; SQLite merges them and drops what comes twice.
             Some(any) => {
                 for (index, tag) in any.iter().enumerate() {
                     if index > 0 {
                         select.sql.push_str(" UNION ");
                     }
-                    select.arm(asked, Some(tag), &others, after.as_ref());
+                    select.arm(asked, Some(tag), &others, after);
                 }
             }
         }
