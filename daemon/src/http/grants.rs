@@ -14,22 +14,22 @@ enum Ask {
     Usual,
     /// The same, but a tag is renamed, merged and removed by an admin only.
     Tags,
+    /// The same; who sees some notes only may read here and no more, and is told what it sees.
+    Whole,
     /// Everything comes by one method; the vault in the hands of the token holds it back from writing.
     Read,
 }
 
 /// What tokens may ask a vault. The last part: whether also those that are limited to tags, because the route answers
 /// nothing but notes that they see.
-const OF_VAULTS: [(&str, Ask, bool); 11] = [
+const OF_VAULTS: [(&str, Ask, bool); 9] = [
     ("/vault/{name}/api/health", Ask::Usual, true),
     ("/vault/{name}/api/notes", Ask::Usual, true),
     ("/vault/{name}/api/storage", Ask::Usual, true),
     ("/vault/{name}/mcp", Ask::Read, true),
     ("/vault/{name}/api/tags", Ask::Tags, false),
-    ("/vault/{name}/api/tag-schema", Ask::Tags, false),
-    ("/vault/{name}/api/vault", Ask::Usual, false),
+    ("/vault/{name}/api/vault", Ask::Whole, false),
     ("/vault/{name}/api/find-path", Ask::Usual, false),
-    ("/vault/{name}/api/graph", Ask::Usual, false),
     ("/vault/{name}/api/unresolved-wikilinks", Ask::Usual, false),
     // Nothing is there; that may be said to everybody who is let in.
     ("/vault/{name}/{*rest}", Ask::Usual, true),
@@ -79,6 +79,7 @@ impl Need {
         let (verb, tagged) = match OF_VAULTS.iter().find(under) {
             Some((_, Ask::Read, tagged)) => (Verb::Read, *tagged),
             Some((_, Ask::Tags, tagged)) if !reads && method != Method::PUT => (Verb::Admin, *tagged),
+            Some((_, Ask::Tags | Ask::Whole, tagged)) => (usual, *tagged || reads),
             Some((_, _, tagged)) => (usual, *tagged),
             None if route == "/vault/{name}" => (usual, true),
             None => (Verb::Admin, false),
@@ -182,11 +183,13 @@ mod tests {
             ("GET", "/vault/{name}/.parachute/config", ("vault:v:admin", false)),
             ("GET", "/vault/{name}/new/route", ("vault:v:admin", false)),
             ("GET", "/vault/{name}/api/notesx", ("vault:v:admin", false)),
-            ("GET", "/vault/{name}/api/tags", ("vault:v:read", false)),
+            ("GET", "/vault/{name}/api/tags", ("vault:v:read", true)),
             ("PUT", "/vault/{name}/api/tags/{*key}", ("vault:v:write", false)),
             ("POST", "/vault/{name}/api/tags/{*key}", ("vault:v:admin", false)),
             ("DELETE", "/vault/{name}/api/tags/{*key}", ("vault:v:admin", false)),
-            ("GET", "/vault/{name}/api/vault", ("vault:v:read", false)),
+            ("GET", "/vault/{name}/api/vault", ("vault:v:read", true)),
+            ("GET", "/vault/{name}/api/find-path", ("vault:v:read", false)),
+            ("GET", "/vault/{name}/api/unresolved-wikilinks", ("vault:v:read", false)),
             ("PATCH", "/vault/{name}/api/vault", ("vault:v:write", false)),
             ("POST", "/vault/{name}/mcp", ("vault:v:read", true)),
         ] {

@@ -55,6 +55,14 @@ impl ScopedVault {
     }
 }
 
+/// The tag, if it is one of those that are seen, without the parents that are not. Its count is of notes that are seen,
+/// because they carry it.
+fn seen(mut tag: Tag, scope: Option<&TagScope>) -> Option<Tag> {
+    let Some(scope) = scope else { return Some(tag) };
+    tag.parents.retain(|parent| scope.covers(parent));
+    scope.covers(&tag.name).then_some(tag)
+}
+
 #[async_trait]
 impl Links for ScopedVault {
     async fn links_of(&self, note: &Key) -> Result<Vec<Link>, VaultError> {
@@ -98,18 +106,22 @@ impl Links for ScopedVault {
 #[async_trait]
 impl Tags for ScopedVault {
     async fn all_tags(&self) -> Result<Vec<Tag>, VaultError> {
-        self.whole("list the tags of all notes").await?;
-        self.inner.tags()?.all_tags().await
+        let scope = self.scope().await?;
+        let tags = self.inner.tags()?.all_tags().await?.into_iter();
+        Ok(tags.filter_map(|tag| seen(tag, scope.as_ref())).collect())
     }
 
     async fn tag(&self, name: &str) -> Result<Option<Tag>, VaultError> {
-        self.whole("read tags").await?;
-        self.inner.tags()?.tag(name).await
+        let scope = self.scope().await?;
+        let tag = self.inner.tags()?.tag(name).await?;
+        Ok(tag.and_then(|tag| seen(tag, scope.as_ref())))
     }
 
     async fn kinds_of(&self, names: &[String]) -> Result<Vec<String>, VaultError> {
-        self.whole("read tags").await?;
-        self.inner.tags()?.kinds_of(names).await
+        let scope = self.scope().await?;
+        let mut kinds = self.inner.tags()?.kinds_of(names).await?;
+        kinds.retain(|kind| scope.as_ref().is_none_or(|scope| scope.covers(kind)));
+        Ok(kinds)
     }
 
     async fn put_tag(&self, name: &str, change: TagChange) -> Result<Tag, VaultError> {

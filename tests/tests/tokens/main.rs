@@ -3,7 +3,6 @@
 mod admin;
 mod cli;
 mod door;
-mod mcp;
 mod scopes;
 mod tags;
 mod tools;

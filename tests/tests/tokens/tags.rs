@@ -121,6 +121,50 @@ async fn it_writes_nothing_that_it_would_not_see() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_declared_below_its_tags_is_seen() -> Result<()> {
+    let (daemon, work) = subject().await?;
+    let tag = |name: &str| format!("/vault/default/api/tags/{name}");
+    let declare = json!({ "parent_names": ["work"] }).to_string();
+    assert_eq!(work.get(&daemon, &format!("{NOTES}/p2")).await?.status, 404);
+    let put = daemon.ask_in("PUT", &tag("works"), declare.as_bytes()).await?;
+    assert_eq!(put.status, 200);
+    let listed = work.get(&daemon, NOTES).await?;
+    assert_eq!(paths(&listed)?, ["w1", "p2", "w2", "w3"]);
+    let tags = work.get(&daemon, "/vault/default/api/tags").await?.json()?;
+    let names: Vec<_> = tags
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|tag| tag["name"].as_str())
+        .collect();
+    assert_eq!(names, ["work", "work/plans", "works"]);
+    let about = work.get(&daemon, "/vault/default").await?;
+    let about = (about.status, about.json()?);
+    assert!(about.0 == 200 && about.1.get("stats").is_none(), "{about:?}");
+    // A tag that a token is limited to is not renamed, merged or removed under it.
+    let in_use = json!({
+        "error": "tag_in_use_by_tokens", "error_type": "tag_in_use_by_tokens", "tag": "work", "tokens": [work.id],
+    });
+    for (method, target, body) in [
+        ("DELETE", tag("work"), Value::Null),
+        ("POST", tag("work/rename"), json!({ "new_name": "play" })),
+        (
+            "POST",
+            tag("merge"),
+            json!({ "sources": ["private", "#work"], "target": "play" }),
+        ),
+    ] {
+        let answer = daemon.ask_in(method, &target, body.to_string().as_bytes()).await?;
+        assert_eq!(coded(&answer)?, (409, in_use.clone()), "{method} {target}");
+    }
+    let gone = daemon.ask_in("DELETE", &format!("{TOKENS}/{}", work.id), b"").await?;
+    assert_eq!(gone.status, 200);
+    let removed = daemon.ask_in("DELETE", &tag("work"), b"").await?.json()?;
+    assert_eq!(removed, json!({ "deleted": true, "notes_untagged": 2 }));
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_reaches_over_all_notes_is_not_for_it() -> Result<()> {
     let (daemon, _) = subject().await?;
     let admin = Holder::new(&daemon, json!({ "tags": ["work"] })).await?;
@@ -129,6 +173,17 @@ async fn what_reaches_over_all_notes_is_not_for_it() -> Result<()> {
         ("POST", TOKENS, json!({})),
         ("GET", TOKENS, Value::Null),
         ("DELETE", &format!("{TOKENS}/{}", admin.id), Value::Null),
+        (
+            "PUT",
+            "/vault/default/api/tags/private",
+            json!({ "parent_names": ["work"] }),
+        ),
+        ("DELETE", "/vault/default/api/tags/private", Value::Null),
+        ("PATCH", "/vault/default/api/vault", json!({ "description": "x" })),
+        ("GET", "/vault/default/api/unresolved-wikilinks", Value::Null),
+        ("GET", "/vault/default/api/find-path?source=w1&target=w2", Value::Null),
+        ("GET", "/vault/default/api/triggers", Value::Null),
+        ("POST", "/vault/default/api/triggers", json!({})),
     ] {
         let answer = admin.ask(&daemon, method, target, &body).await?;
         assert_eq!(coded(&answer)?, outside(), "{method} {target}");

@@ -84,6 +84,7 @@ async fn a_token_of_some_tags_works_on_their_notes_only() -> Result<()> {
     let expected = [
         "create-note",
         "delete-note",
+        "list-tags",
         "query-notes",
         "synthesize-notes",
         "update-note",

@@ -1,5 +1,5 @@
 use pretty_assertions::assert_eq;
-use reveille_vault::{ContentChange, EmbeddedVault, NewAttachment, NewFile};
+use reveille_vault::{ContentChange, EmbeddedVault, NewAttachment, NewFile, TagChange};
 use tempfile::TempDir;
 
 use super::*;
@@ -276,7 +276,119 @@ async fn who_may_only_read_writes_nothing() {
         refused(scoped.files().attach(&at("mine"), NewAttachment::of("x")).await),
         refused(scoped.files().detach(&at("mine"), "x").await),
         refused(scoped.files().sweep(jiff::Timestamp::MAX).await),
+        refused(scoped.tags().unwrap().put_tag("t", TagChange::default()).await),
+        refused(scoped.tags().unwrap().delete_tag("private").await),
+        refused(scoped.profile().describe("x").await),
     ];
-    assert_eq!(outcomes, ["Forbidden"; 8]);
+    assert_eq!(outcomes, ["Forbidden"; 11]);
+    assert_eq!(scoped.profile().stats().await.unwrap().notes, 2);
     assert_eq!(*inner.watch().borrow(), newest);
+}
+
+fn parent(name: &str) -> TagChange {
+    TagChange {
+        parents: Some(vec![name.into()]),
+        ..TagChange::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_declared_below_a_tag_is_seen_while_it_is() {
+    let Subject { inner, scoped, _dir } = subject().await;
+    let tags = inner.tags().unwrap();
+    assert_eq!(scoped.get(&at("other")).await.unwrap(), None);
+    // Two steps below, and nothing with a `/` behind it.
+    tags.put_tag("projects", parent("work")).await.unwrap();
+    tags.put_tag("private", parent("projects")).await.unwrap();
+    inner.create(note("deeper", &["private/x"])).await.unwrap();
+    assert!(scoped.get(&at("other")).await.unwrap().is_some());
+    assert_eq!(scoped.get(&at("deeper")).await.unwrap(), None);
+    let all = scoped.query(&Query::default()).await.unwrap().notes;
+    assert_eq!(all.len(), 2);
+    scoped.create(note("new", &["private"])).await.unwrap();
+    assert_eq!(scoped.changes(0, 10).await.unwrap().len(), 3);
+
+    tags.put_tag("private", parent("elsewhere")).await.unwrap();
+    assert_eq!(scoped.get(&at("other")).await.unwrap(), None);
+    assert_eq!(refused(scoped.create(note("late", &["private"])).await), "OutsideScope");
+    // A note says it as well.
+    let declares = NewNote {
+        metadata: [("parents".to_owned(), vec!["work"].into())].into_iter().collect(),
+        ..note("_tags/private", &[])
+    };
+    inner.create(declares).await.unwrap();
+    assert!(scoped.get(&at("other")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn tags_are_seen_as_far_as_the_notes_and_are_not_changed() {
+    let Subject { inner, scoped, _dir } = subject().await;
+    inner.tags().unwrap().put_tag("work", parent("private")).await.unwrap();
+    let tags = scoped.tags().unwrap();
+    let seen: Vec<_> = tags
+        .all_tags()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|tag| (tag.name, tag.count, tag.parents))
+        .collect();
+    assert_eq!(seen, [("work".to_owned(), 0, vec![]), ("work/a".to_owned(), 1, vec![])]);
+    assert!(tags.tag("private").await.unwrap().is_none());
+    assert_eq!(tags.tag("#work").await.unwrap().unwrap().parents, Vec::<String>::new());
+    assert_eq!(tags.kinds_of(&["private".into()]).await.unwrap(), ["work"]);
+    let outcomes = [
+        refused(tags.put_tag("private", parent("work")).await),
+        refused(tags.rename_tag("private", "work/b").await),
+        refused(tags.merge_tags(&["private".into()], "work").await),
+        refused(tags.delete_tag("work").await),
+        refused(scoped.profile().describe("x").await),
+        refused(scoped.profile().stats().await),
+    ];
+    assert_eq!(outcomes, ["Forbidden"; 6]);
+    assert_eq!(scoped.get(&at("other")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn links_are_seen_between_notes_that_are_seen() {
+    let Subject { inner, scoped, _dir } = subject().await;
+    let body = |path: &str, text: &str, tag: &str| NewNote {
+        content: text.into(),
+        ..note(path, &[tag])
+    };
+    inner
+        .create(body("more", "[[mine]] [[other]] [[nowhere]]", "work"))
+        .await
+        .unwrap();
+    inner.create(body("spy", "[[mine]]", "private")).await.unwrap();
+    let links = scoped.links().unwrap();
+    let sources = |links: Vec<reveille_vault::Link>| {
+        let ends = links
+            .into_iter()
+            .map(|link| (link.source_path.unwrap(), link.target_path.unwrap()));
+        ends.collect::<Vec<_>>()
+    };
+    let own = [("more".to_owned(), "mine".to_owned())];
+    assert_eq!(sources(links.links_of(&at("mine")).await.unwrap()), own);
+    assert_eq!(sources(links.links_of(&at("more")).await.unwrap()), own);
+    assert_eq!(refused(links.links_of(&at("spy")).await), "NotFound");
+    let outcomes = [
+        refused(links.unresolved_links().await),
+        refused(links.find_path(&at("mine"), &at("more"), 3).await),
+    ];
+    assert_eq!(outcomes, ["Forbidden"; 2]);
+    // A new path would be written into a note that is not seen.
+    let moved = Patch {
+        path: Some(Some("moved".into())),
+        ..Patch::default()
+    };
+    let force = Precondition::Force;
+    assert_eq!(
+        refused(scoped.patch(&at("mine"), moved.clone(), force).await),
+        "Forbidden"
+    );
+    assert_eq!(inner.get(&at("spy")).await.unwrap().unwrap().content, "[[mine]]");
+    inner.delete(&at("spy")).await.unwrap();
+    scoped.patch(&at("mine"), moved, force).await.unwrap();
+    let rewritten = inner.get(&at("more")).await.unwrap().unwrap().content;
+    assert_eq!(rewritten, "[[moved]] [[other]] [[nowhere]]");
 }

@@ -349,8 +349,10 @@ async fn what_is_declared_below_the_tags_of_a_token_is_seen_with_it() {
     );
     let (status, about) = api.get("/vault/v").await;
     assert_eq!((status, about.get("stats")), (200, None));
+    let (status, tags) = api.get(TAGS).await;
+    let own = json!([{ "name": "plan", "count": 1 }, { "name": "work", "count": 1 }]);
+    assert_eq!((status, tags), (200, own));
     for uri in [
-        TAGS,
         "/vault/v/api/unresolved-wikilinks",
         "/vault/v/api/find-path?source=own&target=own",
     ] {
