@@ -1,4 +1,4 @@
-//! The tools that follow links and keep tags in order.
+//! The tools that search, follow links and keep tags in order.
 
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
@@ -46,13 +46,33 @@ async fn found(client: &Client, mut arguments: Value) -> Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn notes_are_found_by_links() -> Result<()> {
+async fn notes_are_found_by_words_conditions_dates_and_links() -> Result<()> {
     let client = library().await?;
+    let tag = json!({ "tag": "place", "fields": { "rank": { "type": "integer", "indexed": true } } });
+    client.told("update-tag", tag).await?;
+    let indexed = json!({ "tag": "letter", "fields": { "due": { "type": "string", "indexed": true } } });
+    client.told("update-tag", indexed).await?;
     for (arguments, expected) in [
+        (json!({ "search": "whales" }), &["c"][..]),
+        (json!({ "search": "harbour lighthouse" }), &["b"]),
+        (json!({ "search": "harbour", "tag": "letter" }), &["d"]),
+        (json!({ "metadata": { "rank": { "gte": 3 } } }), &["a", "b"]),
+        (json!({ "metadata": { "rank": { "gt": 3, "lt": 11 } } }), &["b"]),
+        (json!({ "metadata": { "rank": { "in": [3, "x"] } } }), &["a", "c"]),
+        (json!({ "metadata": { "rank": { "exists": false } } }), &["d"]),
+        (json!({ "metadata": { "rank": { "eq": null } } }), &["d"]),
+        (json!({ "metadata": { "rank": null } }), &["d"]),
         (
-            json!({ "near": { "note_id": "lib/a", "depth": 1 } }),
-            &["a", "b", "d"][..],
+            json!({ "order_by": "rank", "sort": "desc", "tag": ["place", "place/tower"] }),
+            &["b", "a"],
         ),
+        (json!({ "has_tags": false }), &["c"]),
+        (
+            json!({ "date_filter": { "field": "due", "from": "2026-07", "to": "2026-08" } }),
+            &["d"],
+        ),
+        (json!({ "date_from": "2000", "date_to": "2001" }), &[]),
+        (json!({ "near": { "note_id": "lib/a", "depth": 1 } }), &["a", "b", "d"]),
         (
             json!({ "near": { "note_id": "lib/a", "depth": 1, "relationship": "answers" } }),
             &["a", "d"],
@@ -62,10 +82,20 @@ async fn notes_are_found_by_links() -> Result<()> {
         assert_eq!(found(&client, arguments.clone()).await?, expected, "{arguments}");
     }
     for (arguments, kind) in [
+        (json!({ "metadata": { "rank": { "like": 3 } } }), "invalid_query"),
+        (json!({ "metadata": { "rank": { "exists": 3 } } }), "invalid_query"),
+        (json!({ "metadata": { "rank": [3] } }), "invalid_request"),
+        (
+            json!({ "date_from": "2026", "date_filter": { "field": "due", "to": "2027" } }),
+            "invalid_request",
+        ),
+        (json!({ "date_from": "soon" }), "invalid_query"),
         (json!({ "near": { "depth": 1 } }), "invalid_request"),
         (json!({ "near": { "note": "lib/a" } }), "invalid_request"),
         (json!({ "near": "lib/a" }), "invalid_request"),
         (json!({ "near": { "note_id": "lib/z" } }), "not_found"),
+        (json!({ "date_filter": { "since": "2026" } }), "invalid_request"),
+        (json!({ "order_by": "mood" }), "invalid_query"),
     ] {
         assert_eq!(
             client.refused("query-notes", arguments.clone()).await?,

@@ -6,7 +6,8 @@ use super::super::answer::Failure;
 use super::catalog::Entry;
 
 /// How metadata can be asked for.
-pub(super) const OPERATORS: &str = "Keys and the values that they must have.";
+pub(super) const OPERATORS: &str = "Keys and the values that they must have, or conditions such as {\"due\": {\"gte\": \
+    \"2026-07\", \"lt\": \"2026-08\"}}: eq ne gt gte lt lte in not_in exists.";
 
 /// Most notes of a listing.
 const LIMIT: i64 = 200;
@@ -85,12 +86,22 @@ impl Arguments {
     /// Query parameters of the listing route.
     pub(super) fn parameters(self) -> Result<Vec<(String, String)>, Failure> {
         let mut pairs = Vec::new();
+        let twice =
+            self.0.contains_key("date_filter") && ["date_from", "date_to"].iter().any(|key| self.0.contains_key(*key));
+        if twice {
+            let message = "date_filter stands instead of date_from and date_to, not beside them";
+            return Err(Failure::invalid("date_filter", message));
+        }
         for (name, value) in self.0 {
             match (name.as_str(), value) {
                 (_, Value::Null) => {}
                 ("metadata", value) => metadata(value, &mut pairs)?,
                 ("near", value) => {
                     let keys = ["note_id", "depth", "relationship"].map(|key| (key, format!("near[{key}]")));
+                    parts(&name, value, &keys, &mut pairs)?;
+                }
+                ("date_filter", value) => {
+                    let keys = ["field", "from", "to"].map(|key| (key, format!("date_{key}")));
                     parts(&name, value, &keys, &mut pairs)?;
                 }
                 ("limit", value) => pairs.push((name, limit(&value)?.to_string())),
@@ -142,10 +153,25 @@ fn metadata(value: Value, pairs: &mut Vec<(String, String)>) -> Result<(), Failu
         return Err(Failure::invalid("metadata", "metadata must be an object"));
     };
     for (key, value) in wanted {
-        let value = plain(&format!("metadata.{key}"), &value)?;
-        pairs.push((format!("meta.{key}"), value));
+        match value {
+            Value::Object(conditions) => {
+                for (operator, value) in conditions {
+                    pairs.push((format!("meta.{key}[{operator}]"), operand(&value)));
+                }
+            }
+            Value::Null => pairs.push((format!("meta.{key}[eq]"), operand(&Value::Null))),
+            value => pairs.push((format!("meta.{key}"), plain(&format!("metadata.{key}"), &value)?)),
+        }
     }
     Ok(())
+}
+
+/// As the listing route reads it: lists and null as JSON, texts as they are.
+fn operand(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
 }
 
 /// An object whose keys have parameters of their own.
