@@ -65,6 +65,15 @@ fn answered(peer: &Parachute) -> BTreeMap<String, Vec<String>> {
     answered
 }
 
+/// The turns of an agent.
+async fn turns(daemon: &Daemon, agent: &str) -> Result<Vec<Value>> {
+    let answer = daemon
+        .ask_in("GET", &format!("/api/turns?channel={agent}&limit=1000"), b"")
+        .await?;
+    let list = answer.json()?["turns"].as_array().cloned();
+    list.context("a list of turns")
+}
+
 fn count(answered: &BTreeMap<String, Vec<String>>) -> usize {
     answered.values().map(Vec::len).sum()
 }
@@ -83,19 +92,6 @@ async fn wait_answers(peer: &Parachute, expected: usize) -> Result<BTreeMap<Stri
             return Ok(more);
         }
     }
-}
-
-async fn state(daemon: &Daemon, word: &str) -> Result<Value> {
-    eventually(&format!("the vault is {word}"), LIMIT, async || {
-        let health = reqwest::get(daemon.url().join("health")?)
-            .await?
-            .json::<Value>()
-            .await?;
-        let vaults = health["vaults"].as_array().cloned().unwrap_or_default();
-        let found = vaults.into_iter().find(|vault| vault["name"] == "remote");
-        Ok(found.filter(|vault| vault["state"] == word))
-    })
-    .await
 }
 
 #[tokio::test]
@@ -127,7 +123,7 @@ async fn an_agent_in_a_parachute_vault_answers_there() -> Result<()> {
         let sent = daemon.send("eng", "by the door").await?;
         daemon.wait_turn("eng", &sent).await?;
         let there = wait_answers(&peer, 2).await?;
-        assert_eq!(there["eng"], ["one".to_owned(), sent.note]);
+        assert_eq!(there["eng"], ["one".to_owned(), sent.id]);
         let log = daemon.log()?;
         ensure!(!log.contains(TOKEN) && !log.contains(SECRET), "a secret is in the log");
     }
@@ -198,12 +194,8 @@ async fn a_server_that_is_down_keeps_no_daemon_from_starting_and_its_agents_work
     // A reply that cannot be delivered is kept until it can.
     write(&peer, "eng", "last")?;
     eventually("the turn is taken", LIMIT, async || {
-        let turns = daemon.request(http::Method::GET, &["api", "turns"], None).await?;
-        let turns: Value = turns.ok()?;
-        let known = turns["turns"]
-            .as_array()
-            .map(|turns| turns.iter().any(|turn| turn["note"] == "last"));
-        Ok(known.filter(|known| *known))
+        let turns = turns(&daemon, "eng").await?;
+        Ok(turns.iter().any(|turn| turn["message"] == "last").then_some(()))
     })
     .await?;
     peer.kill();
@@ -237,17 +229,17 @@ async fn every_note_gets_one_turn_in_order_whatever_the_server_loses() -> Result
     let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut deaths = 0;
     for number in 0..notes {
-        let agent = format!("a{}", random.below(AGENTS));
+        let agent = format!("a{}", random.within(0..AGENTS));
         let id = format!("n{number:04}");
         write(&peer, &agent, &id)?;
         expected.entry(agent).or_default().push(id);
         // Sometimes many at once, sometimes with time for their webhooks.
-        if random.below(3) == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(random.below(60))).await;
+        if random.one_of(3) {
+            tokio::time::sleep(random.millis(0..60)).await;
         }
-        if random.below(notes / 6) == 0 {
+        if random.one_of(notes / 6) {
             peer.kill();
-            tokio::time::sleep(std::time::Duration::from_millis(random.below(300))).await;
+            tokio::time::sleep(random.millis(0..300)).await;
             peer.restart()?;
             deaths += 1;
         }
@@ -261,12 +253,16 @@ async fn every_note_gets_one_turn_in_order_whatever_the_server_loses() -> Result
     }
     ensure!(told.is_empty(), "seed {seed}, {deaths} deaths of the server:\n{told}");
     ensure!(deaths > 0, "the server never died; take another seed than {seed}");
-    // Nothing more comes: one turn each.
-    let turns: Value = daemon
-        .request(http::Method::GET, &["api", "turns?limit=1"], None)
-        .await?
-        .ok()?;
-    ensure!(turns["turns"].is_array(), "{turns}");
+    for (agent, ids) in &expected {
+        let turns = turns(&daemon, agent).await?;
+        let mut messages: Vec<_> = turns
+            .iter()
+            .map(|turn| turn["message"].as_str().unwrap_or_default())
+            .collect();
+        messages.sort_unstable();
+        assert_eq!(&messages, ids, "one turn each");
+        ensure!(turns.iter().all(|turn| turn["state"] == "ok"), "{turns:?}");
+    }
     let stuck = peer
         .notes()
         .iter()

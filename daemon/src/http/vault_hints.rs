@@ -87,7 +87,7 @@ struct Hint {
 
 #[derive(Deserialize)]
 struct Named {
-    id: NoteId,
+    id: String,
 }
 
 /// Looks where the hint points, and answers `{}` once the queue has what there is. Every key of the answer would be a
@@ -102,12 +102,13 @@ pub(super) async fn take(State(api): State<Api>, request: Request) -> Response {
         Ok(bytes) => bytes,
         Err(_) => return wrong("The hint did not arrive whole, or is larger than 32 MiB."),
     };
-    let Ok(Hint { note }) = serde_json::from_slice::<Hint>(&bytes) else {
+    let hint = serde_json::from_slice::<Hint>(&bytes);
+    let Some(note) = hint.ok().and_then(|hint| NoteId::new(hint.note.id).ok()) else {
         return wrong("A hint is JSON with `note.id`.");
     };
     for vault in vaults {
-        if let Err(reason) = look(&api, vault, &note.id).await {
-            tracing::warn!(vault, note = %note.id, reason, "the vault's server gave a hint that could not be followed; the scan finds what there is");
+        if let Err(reason) = look(&api, vault, &note).await {
+            tracing::warn!(vault, %note, reason, "the vault's server gave a hint that could not be followed; the scan finds what there is");
             let message = format!("The vault {vault:?} cannot be read now: {reason}");
             return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
                 .then("Nothing is lost: what was written is found by the next scan.")
