@@ -37,7 +37,7 @@ fn define(peer: &Parachute, name: &str) -> Result<()> {
         "path": format!("Agents/{name}"), "content": "You do as you are told.", "tags": ["agent/definition"],
         "metadata": { "name": name }
     });
-    peer.write(note)
+    peer.write(&note)
         .map(drop)
         .map_err(|refusal| anyhow::anyhow!("{refusal}"))
 }
@@ -48,7 +48,7 @@ fn write(peer: &Parachute, agent: &str, id: &str) -> Result<()> {
         "id": id, "path": format!("channel/{agent}/{id}"), "content": id, "tags": ["agent/message", "agent/message/inbound"],
         "metadata": { "agent": agent, "direction": "inbound", "sender": "operator" }
     });
-    peer.write(note)
+    peer.write(&note)
         .map(drop)
         .map_err(|refusal| anyhow::anyhow!("{refusal}"))
 }
@@ -188,7 +188,7 @@ async fn a_server_that_is_down_keeps_no_daemon_from_starting_and_its_agents_work
     daemon.start().await?;
     let agents = daemon.agents().await?;
     assert_eq!(agents.iter().map(|agent| &agent["name"]).collect::<Vec<_>>(), ["eng"]);
-    peer.restart()?;
+    peer.restart().await?;
     let there = wait_answers(&peer, 2).await?;
     assert_eq!(there["eng"], ["before", "meanwhile"]);
     // A reply that cannot be delivered is kept until it can.
@@ -199,7 +199,7 @@ async fn a_server_that_is_down_keeps_no_daemon_from_starting_and_its_agents_work
     })
     .await?;
     peer.kill();
-    peer.restart()?;
+    peer.restart().await?;
     assert_eq!(wait_answers(&peer, 3).await?["eng"], ["before", "meanwhile", "last"]);
     Ok(())
 }
@@ -240,7 +240,7 @@ async fn every_note_gets_one_turn_in_order_whatever_the_server_loses() -> Result
         if random.one_of(notes / 6) {
             peer.kill();
             tokio::time::sleep(random.millis(0..300)).await;
-            peer.restart()?;
+            peer.restart().await?;
             deaths += 1;
         }
     }

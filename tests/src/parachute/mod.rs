@@ -130,14 +130,14 @@ impl Parachute {
     ///
     /// # Errors
     /// The port is taken.
-    pub fn restart(&self) -> std::io::Result<()> {
+    pub async fn restart(&self) -> std::io::Result<()> {
         self.kill();
-        let until = std::time::Instant::now() + Duration::from_secs(10);
+        let until = tokio::time::Instant::now() + Duration::from_secs(10);
         let listener = loop {
             // The dead one may hold it for a moment.
             match TcpListener::bind(self.address) {
-                Err(error) if std::time::Instant::now() > until => return Err(error),
-                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                Err(error) if tokio::time::Instant::now() > until => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
                 Ok(listener) => break listener,
             }
         };
@@ -171,7 +171,7 @@ impl Parachute {
     ///
     /// # Errors
     /// The refusal.
-    pub fn write(&self, fields: Value) -> Result<Stored, Value> {
+    pub fn write(&self, fields: &Value) -> Result<Stored, Value> {
         let made = notes::create(&self.shared, fields)?;
         if let Some(life) = &*lock(&self.life) {
             let _inside = life.enter();
@@ -223,6 +223,7 @@ impl Drop for Parachute {
 }
 
 /// One life of the server: when the runtime ends, so do its connections.
+#[expect(clippy::print_stderr, reason = "a double has no log")]
 fn serve(shared: Arc<Shared>, listener: TcpListener) -> std::io::Result<Runtime> {
     listener.set_nonblocking(true)?;
     let life = tokio::runtime::Builder::new_multi_thread()

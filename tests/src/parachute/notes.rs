@@ -70,7 +70,7 @@ fn refused(mut body: Value) -> Reply {
 }
 
 /// Makes a note of the fields of a request.
-pub(super) fn create(shared: &Shared, fields: Value) -> Result<Stored, Value> {
+pub(super) fn create(shared: &Shared, fields: &Value) -> Result<Stored, Value> {
     let text = |key: &str| fields.get(key).and_then(Value::as_str);
     let path = text("path").and_then(normalised);
     if fields.get("content").is_some_and(|content| !content.is_string()) {
@@ -126,7 +126,7 @@ pub(super) async fn post(shared: &Arc<Shared>, request: Request) -> Reply {
         return broken();
     };
     let Some(list) = body.get("notes").and_then(Value::as_array) else {
-        return match create(shared, body) {
+        return match create(shared, &body) {
             Ok(note) => {
                 triggers::fire(shared, &note.id, "created");
                 Reply::Json(201, note.full())
@@ -140,7 +140,7 @@ pub(super) async fn post(shared: &Arc<Shared>, request: Request) -> Reply {
     let mut made = Vec::new();
     for fields in list {
         // What stands before the one that fails stays.
-        match create(shared, fields.clone()) {
+        match create(shared, fields) {
             Ok(note) => {
                 triggers::fire(shared, &note.id, "created");
                 made.push(note.full());
@@ -199,7 +199,7 @@ fn create_at(shared: &Arc<Shared>, path: &str, body: &Value) -> Reply {
         "path": path, "content": body.get("content").cloned().unwrap_or_else(|| "".into()),
         "tags": body.get("tags").cloned().unwrap_or_default(), "metadata": body.get("metadata").cloned().unwrap_or_default()
     });
-    match create(shared, fields) {
+    match create(shared, &fields) {
         Ok(note) => {
             triggers::fire(shared, &note.id, "created");
             Reply::Json(201, note.full())

@@ -220,7 +220,10 @@ impl Core {
         let mut notes = Vec::new();
         let mut seen: HashSet<NoteId> = HashSet::new();
         let mut from = 0_usize;
-        while limit > 0 {
+        if limit == 0 {
+            return Ok(Page::default());
+        }
+        loop {
             let offset = from.saturating_sub(OVERLAP);
             // One more than a page tells whether there is another.
             let wanted = limit.saturating_add(to_pass).saturating_add(OVERLAP + 1).min(PAGE);
@@ -249,10 +252,9 @@ impl Core {
                 notes.push(raw.note);
             }
             if is_last || !any_new {
-                break;
+                return Ok(Page { notes, next: None });
             }
         }
-        Ok(Page { notes, next: None })
     }
 }
 

@@ -182,8 +182,8 @@ impl Core {
             ("limit", "200".into()),
         ];
         // The peer does not look at case.
-        let found = self.list(ask).await?.into_iter();
-        Ok(found.filter(|raw| raw.note.path.as_deref() == Some(path)).next())
+        let mut found = self.list(ask).await?.into_iter();
+        Ok(found.find(|raw| raw.note.path.as_deref() == Some(path)))
     }
 }
 

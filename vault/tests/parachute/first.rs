@@ -13,14 +13,14 @@ use crate::house::{House, changes};
 fn history(house: &House) {
     house
         .peer
-        .write(json!({ "id": "eng", "content": "role", "tags": ["agent/definition"] }))
+        .write(&json!({ "id": "eng", "content": "role", "tags": ["agent/definition"] }))
         .unwrap();
     house.message("answered", &json!({}));
     let reply = json!({
         "id": "reply", "content": "done", "tags": ["agent/message", "agent/message/outbound"],
         "metadata": { "in_reply_to": "answered", "direction": "outbound" }
     });
-    house.peer.write(reply).unwrap();
+    house.peer.write(&reply).unwrap();
     for (id, key, value) in [
         ("handled", "status", "handled"),
         ("rendered", "channel_inbound_rendered_at", "2026-07-02T10:00:00.000Z"),

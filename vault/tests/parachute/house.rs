@@ -51,7 +51,7 @@ impl House {
         for (key, value) in fields.as_object().unwrap() {
             note[key] = value.clone();
         }
-        self.peer.write(note).unwrap();
+        self.peer.write(&note).unwrap();
     }
 }
 

@@ -36,7 +36,7 @@ async fn a_dead_server_keeps_nobody_from_opening_and_what_was_known_goes_on() {
     let house = House::new(Version::May);
     house
         .peer
-        .write(json!({ "id": "eng", "content": "role", "tags": ["agent/definition"] }))
+        .write(&json!({ "id": "eng", "content": "role", "tags": ["agent/definition"] }))
         .unwrap();
     let vault = house.open();
     changes(&*vault, 1).await;
@@ -59,7 +59,7 @@ async fn a_dead_server_keeps_nobody_from_opening_and_what_was_known_goes_on() {
     );
 
     house.message("meanwhile", &json!({}));
-    house.peer.restart().unwrap();
+    house.peer.restart().await.unwrap();
     state(&*vault, "ready").await;
     assert_eq!(changes(&*vault, 2).await[1].id.as_str(), "meanwhile");
     vault.create(note("n")).await.unwrap();
@@ -117,7 +117,7 @@ async fn nothing_counts_as_gone_because_of_a_wrong_answer() {
     let house = House::new(Version::May);
     house
         .peer
-        .write(json!({ "id": "eng", "content": "role", "tags": ["agent/definition"] }))
+        .write(&json!({ "id": "eng", "content": "role", "tags": ["agent/definition"] }))
         .unwrap();
     let vault = house.open();
     changes(&*vault, 1).await;

@@ -202,7 +202,7 @@ async fn vapi_row_07_a_thread_is_read_by_its_path() {
     let vault = house.open();
     assert_eq!(vault.get(&at_path("Threads/eng/main")).await.unwrap(), None);
     let thread = json!({ "path": "Threads/eng/main", "content": "standing", "metadata": { "session": "s" } });
-    house.peer.write(thread).unwrap();
+    house.peer.write(&thread).unwrap();
     let note = vault.get(&at_path("Threads/eng/main")).await.unwrap().unwrap();
     assert_eq!(
         (note.content.as_str(), note.text("session").as_deref()),
@@ -252,7 +252,7 @@ async fn vapi_row_09_a_key_is_taken_away_by_a_blank_text() {
     assert!(matches!(absent, Err(VaultError::NotFound { .. })));
     house
         .peer
-        .write(json!({ "path": "T/a", "metadata": { "session": "s", "k": 1 } }))
+        .write(&json!({ "path": "T/a", "metadata": { "session": "s", "k": 1 } }))
         .unwrap();
     let note = vault.patch(&at_path("T/a"), forget.clone(), FORCE).await.unwrap();
     assert_eq!(note.metadata, metadata(json!({ "session": "", "k": 1 })));
@@ -292,7 +292,7 @@ async fn vapi_row_11_jobs_are_listed_changed_and_removed() {
     let house = House::new(Version::May);
     for number in 0..60 {
         let job = json!({ "id": format!("j{number:02}"), "content": "go", "tags": ["agent/job"] });
-        house.peer.write(job).unwrap();
+        house.peer.write(&job).unwrap();
     }
     let vault = house.open();
     assert_eq!(vault.query(&tagged(&["agent/job"])).await.unwrap().notes.len(), 60);
@@ -314,8 +314,8 @@ async fn vapi_row_12_every_edit_of_a_definition_is_seen_though_no_trigger_tells_
     let house = House::new(Version::May);
     let define =
         |id: &str, tag: &str| json!({ "id": id, "content": "role", "tags": [tag], "metadata": { "name": id } });
-    house.peer.write(define("eng", "agent/definition")).unwrap();
-    house.peer.write(define("old", "#agent/definition")).unwrap();
+    house.peer.write(&define("eng", "agent/definition")).unwrap();
+    house.peer.write(&define("old", "#agent/definition")).unwrap();
     let vault = house.open();
     let log = changes(&*vault, 2).await;
     assert!(

@@ -129,7 +129,7 @@ async fn whoever_is_told_of_a_note_finds_what_came_before_it_first() {
     );
     // One that only a full scan would find is looked at by name; one that means nothing to agents is not taken in.
     house.message("old", &json!({ "createdAt": "2001-01-01T00:00:00.000Z" }));
-    house.peer.write(json!({ "id": "diary", "content": "x" })).unwrap();
+    house.peer.write(&json!({ "id": "diary", "content": "x" })).unwrap();
     for id in ["old", "diary", "nothing"] {
         vault.look(Some(&crate::contract::id(id))).await.unwrap();
     }
