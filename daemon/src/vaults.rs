@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_vault::{EmbeddedVault, Kind, ParachuteVault, Vault, VaultError, VaultState, parachute};
+use reveille_vault::{
+    EmbeddedVault, FolderVault, Kind, ParachuteVault, Vault, VaultError, VaultState, folder, parachute,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Place, Secret};
@@ -25,7 +27,10 @@ async fn open(config: &config::Vault, state: &Path) -> Result<Arc<dyn Vault>, Va
     match &config.place {
         Place::Embedded => Ok(EmbeddedVault::open_late(&config.name, &own)),
         Place::Parachute(peer) => Ok(ParachuteVault::open(&config.name, parachute(config, peer, state))?),
-        Place::Folder(_) => Err(not_built_in(config, "folder")),
+        Place::Folder(folder) => {
+            let index = state.join("vaults").join(format!("{}.folder.db", config.name));
+            Ok(FolderVault::open(&config.name, folder::Options::new(folder, index))?)
+        }
     }
 }
 
@@ -37,15 +42,6 @@ fn parachute(config: &config::Vault, peer: &config::Parachute, state: &Path) -> 
         poll: peer.poll,
         first_connect: peer.first_connect,
         ..parachute::Options::new(&peer.url, &peer.vault, token, index)
-    }
-}
-
-fn not_built_in(config: &config::Vault, kind: &str) -> VaultError {
-    VaultError::Unavailable {
-        vault: config.name.clone(),
-        reason: format!(
-            "the kind {kind:?} is not built into this program yet; take its table out of the configuration"
-        ),
     }
 }
 

@@ -359,6 +359,8 @@ pub struct Capabilities {
     pub links: bool,
     /// It tells others of writes: [`Vault::triggers`].
     pub triggers: bool,
+    /// A note can be without a path. Where it cannot, the vault gives it one.
+    pub without_path: bool,
 }
 
 impl Capabilities {
@@ -373,6 +375,7 @@ impl Capabilities {
         tag_parents: true,
         links: true,
         triggers: true,
+        without_path: true,
     };
 }
 

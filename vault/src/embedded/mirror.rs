@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::EmbeddedVault;
 use super::fault::Fault;
-use super::{read, write};
+use super::triggers::{self, Tx};
+use super::{read, sources, write};
 use crate::note::{Note, NoteId, millis};
 use crate::store::{ChangeKind, Key, VaultError};
+use crate::triggers::Event;
 
 /// What was seen on the other side.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,13 +60,21 @@ impl EmbeddedVault {
     /// # Errors
     /// [`VaultError::Unavailable`].
     pub(crate) async fn mirror(&self, seen: Vec<Seen>) -> Result<(), VaultError> {
+        self.mirror_with(seen, false).await
+    }
+
+    /// As [`EmbeddedVault::mirror`], then removes the notes that have no source any more when `sweep` says so.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(crate) async fn mirror_with(&self, seen: Vec<Seen>, sweep: bool) -> Result<(), VaultError> {
         let doomed = self
-            .write(move |conn, now| {
+            .write_here(move |conn, now| {
                 let mut doomed = Vec::new();
                 for seen in seen {
                     match seen {
-                        Seen::Note { source, stamp, note } => put(conn, &source, &stamp, note, true)?,
-                        Seen::Quiet { source, stamp, note } => put(conn, &source, &stamp, note, false)?,
+                        Seen::Note { source, stamp, note } => put(conn, now, (&source, &stamp), note, true)?,
+                        Seen::Quiet { source, stamp, note } => put(conn, now, (&source, &stamp), note, false)?,
                         Seen::Gone { source } => {
                             if let Some(id) = note_of(conn, &source)? {
                                 let (_, files) = write::delete(conn, &Key::Id(id), now)?;
@@ -71,6 +82,14 @@ impl EmbeddedVault {
                             }
                         }
                     }
+                }
+                for id in if sweep {
+                    sources::without_source(conn)?
+                } else {
+                    Vec::new()
+                } {
+                    let (_, files) = write::delete(conn, &Key::Id(id), now)?;
+                    doomed.extend(files);
                 }
                 Ok(doomed)
             })
@@ -196,7 +215,7 @@ fn note_of(conn: &Connection, source: &str) -> Result<Option<NoteId>, Fault> {
         .map_err(|error| Fault::damaged("note id", error))
 }
 
-fn put(conn: &Connection, source: &str, stamp: &str, mut note: Note, told: bool) -> Result<(), Fault> {
+fn put(conn: &Tx<'_>, now: Timestamp, (source, stamp): (&str, &str), mut note: Note, told: bool) -> Result<(), Fault> {
     note.tags.sort_unstable();
     note.tags.dedup();
     note.created_at = millis::truncate(note.created_at);
@@ -207,6 +226,7 @@ fn put(conn: &Connection, source: &str, stamp: &str, mut note: Note, told: bool)
             let seq = write::insert_row(conn, &note)?;
             if told {
                 write::log(conn, &note.id, ChangeKind::Created)?;
+                triggers::fire(conn, seq, &note, Event::Created, now)?;
             }
             seq
         }
@@ -215,15 +235,21 @@ fn put(conn: &Connection, source: &str, stamp: &str, mut note: Note, told: bool)
                 write::update_row(conn, before.seq, &before.note, &note)?;
                 let as_before = Note {
                     updated_at: before.note.updated_at,
-                    ..note
+                    ..note.clone()
                 };
                 if told && as_before != before.note {
-                    write::log(conn, &as_before.id, ChangeKind::Updated)?;
+                    write::log(conn, &note.id, ChangeKind::Updated)?;
+                    triggers::fire(conn, before.seq, &note, Event::Updated, now)?;
                 }
             }
             before.seq
         }
     };
+    put_source(conn, seq, source, stamp)
+}
+
+/// Says where a note is.
+pub(super) fn put_source(conn: &Connection, seq: i64, source: &str, stamp: &str) -> Result<(), Fault> {
     // A note has one source: the file may have moved.
     conn.prepare_cached("DELETE FROM sources WHERE note = ?1 AND name <> ?2")?
         .execute(params![seq, source])?;

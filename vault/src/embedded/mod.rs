@@ -4,6 +4,7 @@
 //! are given in the order of commits, because only one thread gives them.
 
 mod damage;
+pub(crate) mod elsewhere;
 mod fault;
 mod fields;
 mod files;
@@ -22,6 +23,7 @@ pub(crate) mod rules;
 mod schema;
 mod scope;
 mod search;
+mod sources;
 mod tags;
 mod triggers;
 mod write;
@@ -34,6 +36,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use self::elsewhere::Elsewhere;
 use self::fault::{Fault, Place};
 use self::files::FileDir;
 use self::opening::Opener;
@@ -85,6 +88,8 @@ pub struct EmbeddedVault {
     newest: watch::Receiver<Cursor>,
     opener: Arc<Opener>,
     deliveries: watch::Receiver<u64>,
+    /// Where the notes are in truth, when this is their index.
+    elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl EmbeddedVault {
@@ -103,7 +108,7 @@ impl EmbeddedVault {
     /// # Errors
     /// As [`EmbeddedVault::open`].
     pub fn open_with(name: &str, path: &Path, options: Options) -> Result<Arc<Self>, VaultError> {
-        let vault = Self::shut(name, path, options);
+        let vault = Self::shut(name, path, options, 0, None);
         vault.opener.open()?;
         Ok(vault)
     }
@@ -112,18 +117,40 @@ impl EmbeddedVault {
     /// [`VaultError::Unavailable`] with the reason, and [`Vault::look`] tries again.
     #[must_use]
     pub fn open_late(name: &str, path: &Path) -> Arc<Self> {
-        let vault = Self::shut(name, path, Options::default());
+        let vault = Self::shut(name, path, Options::default(), 0, None);
         if let Err(error) = vault.opener.open() {
             tracing::error!(%error, "the vault is not open; it is tried again");
         }
         vault
     }
 
-    fn shut(name: &str, path: &Path, options: Options) -> Arc<Self> {
+    /// As [`EmbeddedVault::open_late`], for the index of notes that are elsewhere. The first change of a log that has none yet
+    /// comes after the cursor `first`.
+    pub(crate) fn index(
+        name: &str,
+        path: &Path,
+        options: Options,
+        first: Cursor,
+        elsewhere: Arc<dyn Elsewhere>,
+    ) -> Arc<Self> {
+        let vault = Self::shut(name, path, options, first, Some(elsewhere));
+        if let Err(error) = vault.opener.open() {
+            tracing::error!(%error, "the index of the vault is not open; it is tried again");
+        }
+        vault
+    }
+
+    fn shut(
+        name: &str,
+        path: &Path,
+        options: Options,
+        first: Cursor,
+        elsewhere: Option<Arc<dyn Elsewhere>>,
+    ) -> Arc<Self> {
         let place = Arc::new(Place::new(name, path));
         let (sender, newest) = watch::channel(0);
         let (wake, deliveries) = watch::channel(0);
-        let (readers, writer, opener) = opening::parts(&place, sender, wake, options.max_pages);
+        let (readers, writer, opener) = opening::parts(&place, sender, wake, options.max_pages, first);
         Arc::new(Self {
             place,
             clock: options.clock,
@@ -133,6 +160,7 @@ impl EmbeddedVault {
             newest,
             opener,
             deliveries,
+            elsewhere,
         })
     }
 
@@ -145,6 +173,23 @@ impl EmbeddedVault {
     }
 
     async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>, Timestamp) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let Some(elsewhere) = self.elsewhere.clone() else {
+            return self.write_here(work).await;
+        };
+        self.write_here(move |conn, now| {
+            let before = read::newest_cursor(conn)?;
+            let value = work(conn, now)?;
+            elsewhere::carry(conn, before, &*elsewhere)?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Writes what is elsewhere already.
+    async fn write_here<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>, Timestamp) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, VaultError> {

@@ -38,6 +38,8 @@ pub(super) struct Opener {
     newest: watch::Sender<Cursor>,
     deliveries: watch::Sender<u64>,
     max_pages: Option<u32>,
+    /// The log of a new file begins after this.
+    first: Cursor,
     known: Mutex<Option<Known>>,
     closed: AtomicBool,
     turn: tokio::sync::Mutex<()>,
@@ -62,6 +64,7 @@ impl Opener {
         newest: watch::Sender<Cursor>,
         deliveries: watch::Sender<u64>,
         max_pages: Option<u32>,
+        first: Cursor,
     ) -> Self {
         Self {
             place,
@@ -69,6 +72,7 @@ impl Opener {
             newest,
             deliveries,
             max_pages,
+            first,
             known: Mutex::default(),
             closed: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
@@ -107,7 +111,10 @@ impl Opener {
                 schema::limit_pages(&conn, pages)?;
             }
             files::open_dir(&conn, file)?;
-            let newest = read::newest_cursor(&conn)?.max(*self.newest.borrow());
+            let newest = match read::newest_cursor(&conn)?.max(*self.newest.borrow()) {
+                0 => self.first,
+                newest => newest,
+            };
             // No position is given twice, also when an older copy has taken the place of the file.
             read::go_on_after(&conn, newest)?;
             Ok((conn, newest))
@@ -241,6 +248,7 @@ pub(super) fn parts(
     newest: watch::Sender<Cursor>,
     deliveries: watch::Sender<u64>,
     max_pages: Option<u32>,
+    first: Cursor,
 ) -> (Readers, Arc<Writer>, Arc<Opener>) {
     let writer = Arc::new(Writer::new(Arc::clone(place)));
     let opener = Arc::new(Opener::new(
@@ -249,6 +257,7 @@ pub(super) fn parts(
         newest,
         deliveries,
         max_pages,
+        first,
     ));
     (Readers::new(Arc::clone(place)), writer, opener)
 }

@@ -71,7 +71,7 @@ pub(crate) fn patched(
 }
 
 /// Now, or a millisecond after the last change when the clock has not moved on (or went back).
-pub(super) fn later(now: Timestamp, last: Timestamp) -> Timestamp {
+pub(crate) fn later(now: Timestamp, last: Timestamp) -> Timestamp {
     // The sum overflows in the year 9999 only.
     let next = last.checked_add(1.millisecond()).unwrap_or(last);
     millis::truncate(now).max(next)
@@ -143,7 +143,7 @@ pub(crate) fn bare(tag: &str) -> &str {
 }
 
 /// Tags as they are stored: bare, sorted, each once.
-pub(super) fn checked_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {
+pub(crate) fn checked_tags(tags: &[String]) -> Result<Vec<String>, VaultError> {
     let mut bare_tags = Vec::with_capacity(tags.len());
     for tag in tags {
         let bare = bare(tag);

@@ -241,6 +241,7 @@ impl Vault for ParachuteVault {
             tag_parents: false,
             links: false,
             triggers: false,
+            without_path: true,
         }
     }
 

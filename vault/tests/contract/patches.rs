@@ -167,8 +167,11 @@ pub(crate) async fn paths_are_renamed_and_removed(vault: Arc<dyn Vault>) {
 
     for gone in [None, Some(" / ")] {
         vault.patch(&at_id("n"), path(Some("new")), FORCE).await.unwrap();
-        assert_eq!(vault.patch(&at_id("n"), path(gone), FORCE).await.unwrap().path, None);
+        let without = vault.patch(&at_id("n"), path(gone), FORCE).await.unwrap();
+        assert_eq!(without.path.is_none(), vault.capabilities().without_path, "{without:?}");
         assert_eq!(vault.get(&Key::Path("new".into())).await.unwrap(), None);
+        // What has no path, or the one that the vault gives, has none taken away.
+        assert_eq!(vault.patch(&at_id("n"), path(gone), FORCE).await.unwrap(), without);
     }
 }
 

@@ -308,10 +308,13 @@ pub(crate) async fn what_is_told_is_the_note_as_it_was_written(vault: Arc<dyn Va
         ),
         (&json!(file.path), &json!("a.txt"), &json!(5), &Value::Null)
     );
-    let expected = json!({"trigger": "t", "event": "created", "note": {
+    let mut expected = json!({"trigger": "t", "event": "created", "note": {
         "id": "b", "content": "b", "tags": [], "metadata": {}, "attachments": [],
         "createdAt": time(plain.created_at), "updatedAt": time(plain.updated_at),
     }});
+    if let Some(path) = plain.path {
+        expected["note"]["path"] = json!(path);
+    }
     assert_eq!(bodies[1], expected);
     let first = &due[0];
     assert_eq!(

@@ -491,6 +491,7 @@ async fn what_the_kind_cannot_do_is_refused_by_name() {
         tag_parents: false,
         links: false,
         triggers: false,
+        without_path: true,
     };
     assert_eq!(vault.capabilities(), expected);
     let by_links = Query {

@@ -1,0 +1,188 @@
+//! Agents that live in a folder of Markdown files: the compiled daemon, and a person with an editor.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use pretty_assertions::assert_eq;
+use reveille_tests::daemon::LIMIT;
+use reveille_tests::{Daemon, eventually};
+use serde_json::Value;
+
+const DEFINITION: &str =
+    "---\n# The one who helps\ntags: [agent/definition]\nname: uni\n---\nYou do as you are told.\n";
+
+/// A folder with one agent, and a daemon whose only vault it is.
+struct House {
+    dir: tempfile::TempDir,
+    daemon: Daemon,
+}
+
+impl House {
+    async fn new() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let notes = dir.path().join("My notes");
+        fs::create_dir_all(notes.join("Agents"))?;
+        fs::create_dir_all(notes.join("Inbox"))?;
+        fs::write(notes.join("Agents/uni.md"), DEFINITION)?;
+        let config = format!(
+            "[vault]\nname = \"notes\"\nkind = \"folder\"\npath = {:?}\n",
+            notes.display().to_string()
+        );
+        let daemon = Daemon::builder().stand_in().config(&config).start().await?;
+        Ok(Self { dir, daemon })
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.dir.path().join("My notes")
+    }
+
+    /// Drops a message the way a file manager does.
+    fn drop_message(&self, name: &str, text: &str) -> Result<()> {
+        let file = format!("---\ntags:\n  - \"#agent/message/inbound\"\nagent: uni\n---\n{text}\n");
+        Ok(fs::write(self.notes().join("Inbox").join(name), file)?)
+    }
+
+    /// The files of the vault with this text in them, by name.
+    fn files_with(&self, text: &str) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        let mut dirs = vec![self.notes()];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(dir)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else if let Ok(content) = fs::read_to_string(&path)
+                    && content.contains(text)
+                {
+                    let name = path.strip_prefix(self.notes())?.display().to_string();
+                    found.push((name, content));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Waits until there are that many replies; answers their texts.
+    async fn replies(&self, count: usize) -> Result<Vec<(String, String)>> {
+        eventually(&format!("{count} replies"), LIMIT, async || {
+            let found = self.files_with("- agent/message/outbound")?;
+            Ok((found.len() == count).then_some(found))
+        })
+        .await
+    }
+}
+
+/// The way of editors that write a new file and put it in the place of the old one.
+fn save(path: &Path, text: &str) -> Result<()> {
+    let new = path.with_extension("md.new");
+    fs::write(&new, text)?;
+    Ok(fs::rename(new, path)?)
+}
+
+#[tokio::test]
+async fn a_file_in_the_inbox_wakes_the_agent_and_the_reply_is_a_file() -> Result<()> {
+    let mut house = House::new().await?;
+    house.drop_message("Hello there.md", "Say hello")?;
+    let replies = house.replies(1).await?;
+    assert!(replies[0].0.starts_with("channel/uni/"), "{replies:?}");
+    assert!(
+        replies[0].1.contains("agent: uni") && replies[0].1.contains("in_reply_to:"),
+        "{replies:?}"
+    );
+    eventually("the thread says how it went", LIMIT, async || {
+        let threads = house.files_with("- agent/thread")?;
+        let done = threads
+            .iter()
+            .any(|(name, text)| name.starts_with("Threads/uni/") && text.contains("status: ok"));
+        Ok(done.then_some(()))
+    })
+    .await?;
+
+    // A person's definition has its status and its id, and is otherwise as it was.
+    eventually("the definition says that it is in use", LIMIT, async || {
+        let text = fs::read_to_string(house.notes().join("Agents/uni.md"))?;
+        Ok(text.contains("status: enabled").then_some(()))
+    })
+    .await?;
+    let text = fs::read_to_string(house.notes().join("Agents/uni.md"))?;
+    let (before, body) = text.rsplit_once("\n---\n").context("front matter")?;
+    let (known, _) = DEFINITION.rsplit_once("\n---\n").context("front matter")?;
+    assert!(
+        before.starts_with(known) && body == "You do as you are told.\n",
+        "{text}"
+    );
+
+    // A restart answers nothing again; a message of the time in between is answered once.
+    house.daemon.stop().await?;
+    house.drop_message("While away.md", "Still there?")?;
+    house.daemon.start().await?;
+    house.replies(2).await?;
+    house.drop_message("After.md", "And now?")?;
+    house.replies(3).await?;
+    house.daemon.restart().await?;
+    house.drop_message("Last.md", "The last one")?;
+    house.replies(4).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_is_changed_in_an_editor_and_copies_wake_nobody() -> Result<()> {
+    let house = House::new().await?;
+    let agents = async || house.daemon.agents().await;
+    let named = |agents: &[Value], name: &str| agents.iter().any(|agent| agent["name"] == name);
+    eventually("the agent is there", LIMIT, async || {
+        Ok(named(&agents().await?, "uni").then_some(()))
+    })
+    .await?;
+
+    let file = house.notes().join("Agents/uni.md");
+    let edited = || -> Result<String> { Ok(fs::read_to_string(&file)?.replace("name: uni", "name: ops")) };
+    save(&file, &edited()?)?;
+    eventually("the agent has its new name", LIMIT, async || {
+        let agents = agents().await?;
+        Ok((named(&agents, "ops") && !named(&agents, "uni")).then_some(()))
+    })
+    .await?;
+
+    // Two machines had changed it: the program for synchronisation has kept both.
+    let copy = house
+        .notes()
+        .join("Agents/uni.sync-conflict-20261125-101010-ABCDEFG.md");
+    fs::write(&copy, fs::read_to_string(&file)?.replace("name: ops", "name: other"))?;
+    let message = "---\nid: m1\ntags: [agent/message/inbound]\nagent: ops\n---\nOnce, please\n";
+    fs::write(house.notes().join("Inbox/m.md"), message)?;
+    house.replies(1).await?;
+    fs::copy(house.notes().join("Inbox/m.md"), house.notes().join("Inbox/m copy.md"))?;
+    // Whoever comes later is answered; the copy was seen before.
+    eventually("the copy is a note", LIMIT, async || {
+        house.daemon.note_in("notes", "Inbox/m copy").await
+    })
+    .await?;
+    fs::write(house.notes().join("Inbox/n.md"), message.replace("id: m1\n", ""))?;
+    house.replies(2).await?;
+    assert!(!named(&agents().await?, "other"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_goes_and_comes_loses_no_reply() -> Result<()> {
+    let mut house = House::new().await?;
+    house.drop_message("one.md", "One")?;
+    house.replies(1).await?;
+    let away = house.dir.path().join("away");
+    house.daemon.stop().await?;
+    fs::rename(house.notes(), &away)?;
+    house.daemon.start().await?;
+    let health = house.daemon.ask_in("GET", "/health", b"").await?;
+    assert!(
+        health.json()?.to_string().contains("is not there"),
+        "{:?}",
+        health.json()
+    );
+    fs::rename(&away, house.notes())?;
+    house.drop_message("two.md", "Two")?;
+    house.replies(2).await?;
+    Ok(())
+}
