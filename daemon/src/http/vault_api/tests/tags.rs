@@ -9,13 +9,13 @@ use crate::tokens::{NewGrant, Scope, Verb};
 const TAGS: &str = "/vault/v/api/tags";
 
 impl Api {
-    async fn ask(&self, method: &str, uri: &str, body: Value) -> (u16, Value) {
+    async fn send(&self, method: &str, uri: &str, body: Value) -> (u16, Value) {
         let (status, _, body) = self.raw(method, uri, body.to_string()).await;
         (status.as_u16(), body)
     }
 
     async fn put_tag(&self, name: &str, body: Value) -> (u16, Value) {
-        self.ask("PUT", &format!("{TAGS}/{name}"), body).await
+        self.send("PUT", &format!("{TAGS}/{name}"), body).await
     }
 
     async fn three_notes(&self) {
@@ -121,7 +121,7 @@ async fn a_bad_schema_is_refused_with_its_place() {
             "{body}"
         );
     }
-    assert_eq!(api.ask("PUT", &format!("{TAGS}/a,b"), json!({})).await.0, 400);
+    assert_eq!(api.send("PUT", &format!("{TAGS}/a,b"), json!({})).await.0, 400);
     let (status, _, _) = api.raw("PUT", &format!("{TAGS}/t"), "{nonsense").await;
     assert_eq!(status, 400);
     assert_eq!(api.get(TAGS).await, (200, json!([])));
@@ -166,7 +166,7 @@ async fn no_note_gets_the_fields_of_its_tags() {
 async fn tags_are_renamed_merged_and_removed() {
     let api = Api::new();
     api.three_notes().await;
-    let rename = async |name: &str, body: Value| api.ask("POST", &format!("{TAGS}/{name}/rename"), body).await;
+    let rename = async |name: &str, body: Value| api.send("POST", &format!("{TAGS}/{name}/rename"), body).await;
     assert_eq!(
         rename("b", json!({ "new_name": "#new/b" })).await,
         (200, json!({ "renamed": 2 }))
@@ -189,7 +189,7 @@ async fn tags_are_renamed_merged_and_removed() {
     }
     assert_eq!(rename("b", json!({ "new_name": " " })).await.0, 400);
 
-    let merge = async |body: Value| api.ask("POST", &format!("{TAGS}/merge"), body).await;
+    let merge = async |body: Value| api.send("POST", &format!("{TAGS}/merge"), body).await;
     let merged = json!({ "merged": { "b": 2, "nope": 0 }, "target": "c" });
     assert_eq!(
         merge(json!({ "sources": ["#b", "nope"], "target": "#c" })).await,
@@ -198,9 +198,9 @@ async fn tags_are_renamed_merged_and_removed() {
     assert_eq!(api.ids("tag=c").await, "n1 n2 n3");
     assert_eq!(coded(merge(json!({ "target": "c" })).await), wrong("sources"));
     assert_eq!(coded(merge(json!({ "sources": ["x"] })).await), wrong("target"));
-    assert_eq!(api.ask("POST", &format!("{TAGS}/c"), json!({})).await.0, 404);
+    assert_eq!(api.send("POST", &format!("{TAGS}/c"), json!({})).await.0, 404);
 
-    let delete = async |name: &str| api.ask("DELETE", &format!("{TAGS}/{name}"), json!({})).await;
+    let delete = async |name: &str| api.send("DELETE", &format!("{TAGS}/{name}"), json!({})).await;
     assert_eq!(
         delete("%23c").await,
         (200, json!({ "deleted": true, "notes_untagged": 3 }))
@@ -217,7 +217,7 @@ async fn the_vault_is_described_and_counted() {
     let settings = |description: Value| json!({ "name": "v", "description": description, "config": { "audio_retention": "keep" } });
     let uri = "/vault/v/api/vault";
     assert_eq!(api.get(uri).await, (200, settings(Value::Null)));
-    let patch = async |body: Value| api.ask("PATCH", uri, body).await;
+    let patch = async |body: Value| api.send("PATCH", uri, body).await;
     let expected = (200, settings(json!("my notes")));
     assert_eq!(patch(json!({ "description": " my notes " })).await, expected);
     assert_eq!(
@@ -293,11 +293,15 @@ async fn a_tag_that_a_token_is_limited_to_stays() {
         ),
         ("DELETE", format!("{TAGS}/%23b"), json!({})),
     ] {
-        assert_eq!(coded(api.ask(method, &uri, body).await), (409, in_use.clone()), "{uri}");
+        assert_eq!(
+            coded(api.send(method, &uri, body).await),
+            (409, in_use.clone()),
+            "{uri}"
+        );
     }
     assert_eq!(api.ids("tag=b").await, "n1 n2");
     assert!(tokens.revoke(&grant.id).await.unwrap());
-    let deleted = api.ask("DELETE", &format!("{TAGS}/b"), json!({})).await;
+    let deleted = api.send("DELETE", &format!("{TAGS}/b"), json!({})).await;
     assert_eq!(deleted, (200, json!({ "deleted": true, "notes_untagged": 2 })));
 }
 
