@@ -55,6 +55,17 @@ async fn nobody_but_the_operator_touches_triggers() -> Result<()> {
             "{method} {target}"
         );
     }
+    // Of the tokens of the vault only those of its admins will do.
+    for (scope, expected) in [("vault:write", 403), ("vault:admin", 200)] {
+        let new = json!({"scopes": [scope]});
+        let made = daemon
+            .request(Method::POST, &["vault", "default", "tokens"], Some(&new))
+            .await?;
+        let token: Value = made.ok()?;
+        let bearer = format!("Bearer {}", token["token"].as_str().context("a token")?);
+        let answer = daemon.ask("GET", target, &[("authorization", &bearer)], b"").await?;
+        assert_eq!(answer.status, expected, "{scope}");
+    }
     // A turn asks with the token that it has.
     daemon.create_agent("eng", "You are an engineer.").await?;
     let file = daemon.scratch().join("seen");
