@@ -98,9 +98,8 @@ pub(super) async fn take(State(api): State<Api>, request: Request) -> Response {
     if vaults.is_empty() {
         return (StatusCode::UNAUTHORIZED, Json(json!({ "error": "unauthorized" }))).into_response();
     }
-    let bytes = match axum::body::to_bytes(request.into_body(), BODY_BYTES).await {
-        Ok(bytes) => bytes,
-        Err(_) => return wrong("The hint did not arrive whole, or is larger than 32 MiB."),
+    let Ok(bytes) = axum::body::to_bytes(request.into_body(), BODY_BYTES).await else {
+        return wrong("The hint did not arrive whole, or is larger than 32 MiB.");
     };
     let hint = serde_json::from_slice::<Hint>(&bytes);
     let Some(note) = hint.ok().and_then(|hint| NoteId::new(hint.note.id).ok()) else {

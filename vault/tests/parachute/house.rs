@@ -76,9 +76,8 @@ pub(crate) async fn changes(vault: &dyn Vault, count: usize) -> Vec<Change> {
             watch.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(DEADLINE, all)
-        .await
-        .expect("the changes do not come")
+    let came = tokio::time::timeout(DEADLINE, all).await;
+    came.unwrap_or_else(|_| panic!("{count} changes do not come"))
 }
 
 /// Waits until the vault stands so, by the word of its state.
