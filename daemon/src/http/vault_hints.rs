@@ -127,7 +127,7 @@ async fn look(api: &Api, name: &str, note: &NoteId) -> Result<(), String> {
 }
 
 fn wrong(message: &str) -> Response {
-    ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message).into_response()
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message).into_response()
 }
 
 #[cfg(test)]
