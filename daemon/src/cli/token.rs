@@ -67,7 +67,7 @@ pub(super) struct Create {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Scope {
-    /// It reads notes and files [default]
+    /// It reads notes and files; the default
     #[arg(long)]
     read: bool,
     /// It writes them too; a message that it writes wakes an agent
