@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use pretty_assertions::assert_eq;
 use reveille_tests::daemon::LIMIT;
 use reveille_tests::{Daemon, eventually};
 use serde_json::Value;
