@@ -32,6 +32,7 @@ const NOT_KEYS: &[&str] = &[
     "REVEILLE_FAULT_QUEUE",
     "REVEILLE_INSTANCE",
     "REVEILLE_TURN",
+    "REVEILLE_VAULT",
     "REVEILLE_BIN",
     "REVEILLE_WEB_UI",
 ];

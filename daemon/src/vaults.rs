@@ -18,14 +18,22 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Opens one vault. It need not be usable: a kind that reaches elsewhere answers before it has been there, and says in its
 /// state how it stands. `state` is the state directory; what a kind keeps for itself is in `<state>/vaults`, in files that
-/// begin with the vault's name.
+/// begin with the vault's name. One in a file of the daemon is also put into `embedded`.
 ///
 /// # Errors
 /// [`VaultError::Unavailable`]: it cannot be opened now.
-async fn open(config: &config::Vault, state: &Path) -> Result<Arc<dyn Vault>, VaultError> {
+async fn open(
+    config: &config::Vault,
+    state: &Path,
+    embedded: &mut BTreeMap<String, Arc<EmbeddedVault>>,
+) -> Result<Arc<dyn Vault>, VaultError> {
     let own = state.join("vaults").join(format!("{}.db", config.name));
     match &config.place {
-        Place::Embedded => Ok(EmbeddedVault::open_late(&config.name, &own)),
+        Place::Embedded => {
+            let vault = EmbeddedVault::open_late(&config.name, &own);
+            embedded.insert(config.name.clone(), Arc::clone(&vault));
+            Ok(vault)
+        }
         Place::Parachute(peer) => Ok(ParachuteVault::open(&config.name, parachute(config, peer, state))?),
         Place::Folder(folder) => {
             let index = state.join("vaults").join(format!("{}.folder.db", config.name));
@@ -49,6 +57,8 @@ fn parachute(config: &config::Vault, peer: &config::Parachute, state: &Path) -> 
 #[derive(Clone)]
 pub(crate) struct Vaults {
     by_name: Arc<BTreeMap<String, Arc<dyn Vault>>>,
+    /// Those in files of the daemon, as they are.
+    embedded: Arc<BTreeMap<String, Arc<EmbeddedVault>>>,
     /// In the order of the configuration.
     order: Arc<[String]>,
     default: Arc<dyn Vault>,
@@ -60,13 +70,16 @@ impl Vaults {
     /// # Errors
     /// One cannot be opened.
     pub(crate) async fn open(config: &config::Vaults, state: &Path) -> anyhow::Result<Self> {
-        let default = faults::vault(open(&config.default, state).await?)?;
+        let mut embedded = BTreeMap::new();
+        let default = faults::vault(open(&config.default, state, &mut embedded).await?)?;
         let mut by_name = BTreeMap::from([(config.default.name.clone(), Arc::clone(&default))]);
         for other in &config.others {
-            by_name.insert(other.name.clone(), faults::vault(open(other, state).await?)?);
+            let vault = open(other, state, &mut embedded).await?;
+            by_name.insert(other.name.clone(), faults::vault(vault)?);
         }
         Ok(Self {
             by_name: Arc::new(by_name),
+            embedded: Arc::new(embedded),
             order: config.all().map(|vault| vault.name.clone()).collect(),
             default,
         })
@@ -82,6 +95,12 @@ impl Vaults {
     #[must_use]
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<dyn Vault>> {
         self.by_name.get(name)
+    }
+
+    /// The vault of that name, if it is in a file of the daemon.
+    #[must_use]
+    pub(crate) fn embedded(&self, name: &str) -> Option<&Arc<EmbeddedVault>> {
+        self.embedded.get(name)
     }
 
     /// Their names, the default one first.

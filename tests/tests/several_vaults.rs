@@ -199,3 +199,85 @@ async fn a_report_goes_to_the_vault_of_the_agent_that_asked() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn commands_take_the_first_vault_and_a_turn_its_own() -> Result<()> {
+    let daemon = two().await?;
+    for args in [
+        &["note", "put", "Ideas/one", "first"][..],
+        &["note", "put", "Ideas/one", "second", "--vault", "second"],
+    ] {
+        let ran = daemon.run(args.iter().copied()).await?;
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    for vault in ["first", "second"] {
+        let note = daemon.note_in(vault, "Ideas/one").await?.context("the note")?;
+        assert_eq!(note["content"], vault);
+    }
+    create(&daemon, Some("second"), "far").await?;
+    let (_, turn) = answered(&daemon, "far", "[[exec \"$REVEILLE_BIN\" note put Ideas/turn written]]").await?;
+    assert_eq!(turn.state, State::Ok);
+    assert!(daemon.note_in("second", "Ideas/turn").await?.is_some());
+    assert!(daemon.note_in("first", "Ideas/turn").await?.is_none());
+    let listed = daemon.run(["vault", "list"]).await?;
+    let rows: Vec<Vec<&str>> = listed
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            vec!["NAME", "KIND", "STATE"],
+            vec!["first", "embedded", "ready"],
+            vec!["second", "embedded", "ready"]
+        ]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn vaults_are_backed_up_while_the_daemon_serves_and_the_copy_is_a_vault() -> Result<()> {
+    let mut daemon = two().await?;
+    create(&daemon, Some("first"), "near").await?;
+    create(&daemon, Some("second"), "far").await?;
+    answered(&daemon, "far", "Hello").await?;
+    eventually("the reply is in the vault", LIMIT, async || {
+        Ok((notes(&daemon, "second", "agent/message/outbound").await?.len() == 1).then_some(()))
+    })
+    .await?;
+    let backup = daemon.scratch().join("backup");
+    let to = backup.to_str().context("a path")?;
+    let ran = daemon.run(["vault", "backup", to]).await?;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.stdout.contains("first: ") && ran.stdout.contains("second: "),
+        "{ran:?}"
+    );
+    let again = daemon.run(["vault", "backup", to, "--vault", "first"]).await?;
+    assert!(
+        again.code == 4 && again.stderr.contains("is there already"),
+        "{again:?}"
+    );
+    let unknown = daemon.run(["vault", "backup", to, "--vault", "third"]).await?;
+    assert!(unknown.stderr.contains("first, second"), "{unknown:?}");
+
+    // What comes after it is lost with the disk; what was before is there again.
+    create(&daemon, Some("second"), "late").await?;
+    daemon.stop().await?;
+    let vaults = daemon.state_dir().join("vaults");
+    std::fs::remove_dir_all(&vaults)?;
+    std::fs::rename(&backup, &vaults)?;
+    daemon.start().await?;
+    let names: Vec<_> = daemon
+        .agents()
+        .await?
+        .into_iter()
+        .map(|agent| agent["name"].clone())
+        .collect();
+    assert_eq!(names, [json!("far"), json!("near")]);
+    assert_eq!(daemon.messages("far").await?.len(), 2);
+    let (_, turn) = answered(&daemon, "far", "Hello again").await?;
+    assert_eq!(turn.state, State::Ok);
+    Ok(())
+}

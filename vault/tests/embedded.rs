@@ -5,6 +5,8 @@
     reason = "all of this is test code, the helpers too"
 )]
 
+#[path = "embedded/backup.rs"]
+mod backup;
 mod contract;
 #[path = "embedded/files.rs"]
 mod files;

@@ -17,6 +17,7 @@ mod token;
 mod trigger;
 mod turn;
 mod undelivered;
+mod vault;
 mod watch;
 
 use std::path::PathBuf;
@@ -172,6 +173,9 @@ enum Command {
         after_help = "Example: reveille note put Agents/scribe --tag agent/definition --meta name=scribe 'You keep the minutes.'"
     )]
     Note(note::Note),
+    /// Vaults: list, back up
+    #[command(subcommand, after_help = "Example: reveille vault backup ~/backups/today")]
+    Vault(vault::Vault),
     /// Tokens for a vault: make, list, revoke
     #[command(
         subcommand,
@@ -228,6 +232,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Undelivered(undelivered) => undelivered.run(&global.client()?).await,
         Command::Trigger(trigger) => trigger.run(&global.client()?).await,
         Command::Note(note) => note.run(&global.client()?).await,
+        Command::Vault(vault) => vault.run(&global.client()?).await,
         Command::Token(token) => token.run(&global.client()?).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Open => {

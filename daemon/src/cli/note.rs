@@ -7,6 +7,7 @@ use super::CliError;
 use super::agent::{pair, text_or_stdin};
 use super::client::{Client, segment};
 use super::output::{self, one_line, out, safe, table};
+use super::vault::or_default;
 
 /// Notes of the vault.
 #[derive(Debug, Subcommand)]
@@ -25,18 +26,18 @@ pub(super) enum Note {
         /// Metadata; may be given several times
         #[arg(long = "meta", value_name = "KEY=VALUE")]
         metadata: Vec<String>,
-        /// The vault
-        #[arg(long, default_value = "default")]
-        vault: String,
+        /// The vault; that of the turn, or else the first of the configuration
+        #[arg(long, env = "REVEILLE_VAULT")]
+        vault: Option<String>,
     },
     /// Print a note
     #[command(after_help = "Example: reveille note get Ideas/one")]
     Get {
         /// Its path or identity
         note: String,
-        /// The vault
-        #[arg(long, default_value = "default")]
-        vault: String,
+        /// The vault; that of the turn, or else the first of the configuration
+        #[arg(long, env = "REVEILLE_VAULT")]
+        vault: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -55,9 +56,9 @@ pub(super) enum Note {
         /// Most notes
         #[arg(long, default_value_t = 50)]
         limit: u32,
-        /// The vault
-        #[arg(long, default_value = "default")]
-        vault: String,
+        /// The vault; that of the turn, or else the first of the configuration
+        #[arg(long, env = "REVEILLE_VAULT")]
+        vault: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -74,9 +75,9 @@ pub(super) enum Note {
         /// Most notes
         #[arg(long, default_value_t = 20)]
         limit: u32,
-        /// The vault
-        #[arg(long, default_value = "default")]
-        vault: String,
+        /// The vault; that of the turn, or else the first of the configuration
+        #[arg(long, env = "REVEILLE_VAULT")]
+        vault: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -86,9 +87,9 @@ pub(super) enum Note {
     Rm {
         /// Its path or identity
         note: String,
-        /// The vault
-        #[arg(long, default_value = "default")]
-        vault: String,
+        /// The vault; that of the turn, or else the first of the configuration
+        #[arg(long, env = "REVEILLE_VAULT")]
+        vault: Option<String>,
     },
 }
 
@@ -153,7 +154,7 @@ impl Note {
                     metadata.iter().map(|text| pair(text)).collect::<Result<_, _>>()?;
                 put(
                     client,
-                    &vault,
+                    &or_default(client, vault).await?,
                     &path,
                     &text_or_stdin(text)?,
                     &tags,
@@ -162,6 +163,7 @@ impl Note {
                 .await
             }
             Self::Get { note, vault, json } => {
+                let vault = or_default(client, vault).await?;
                 let note = client.get(&address(&vault, &note)).await?;
                 if json {
                     output::json(&note);
@@ -194,7 +196,7 @@ impl Note {
                 let mut parameters = only.parameters()?;
                 parameters.push(("order_by".to_owned(), order_by));
                 parameters.push(("sort".to_owned(), if asc { "asc" } else { "desc" }.to_owned()));
-                show_list(client, &vault, parameters, limit, json).await
+                show_list(client, &or_default(client, vault).await?, parameters, limit, json).await
             }
             Self::Search {
                 words,
@@ -205,9 +207,10 @@ impl Note {
             } => {
                 let mut parameters = only.parameters()?;
                 parameters.push(("search".to_owned(), words.join(" ")));
-                show_list(client, &vault, parameters, limit, json).await
+                show_list(client, &or_default(client, vault).await?, parameters, limit, json).await
             }
             Self::Rm { note, vault } => {
+                let vault = or_default(client, vault).await?;
                 client.delete(&address(&vault, &note)).await?;
                 out!("removed {note}");
                 Ok(())

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::client::{Client, segment};
 use super::output::{self, note, one_line, out, safe, table};
+use super::vault::or_default;
 
 /// Characters of a label that a line shows.
 const LABEL_CHARS: usize = 40;
@@ -22,9 +23,9 @@ pub(super) enum Token {
     /// The tokens of a vault, without what they are
     #[command(after_help = "Example: reveille token list --json")]
     List {
-        /// The vault
-        #[arg(long, default_value = "default")]
-        vault: String,
+        /// The vault; the first of the configuration otherwise
+        #[arg(long)]
+        vault: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -34,9 +35,9 @@ pub(super) enum Token {
     Revoke {
         /// Its id, as the list shows it
         id: String,
-        /// The vault
-        #[arg(long, default_value = "default")]
-        vault: String,
+        /// The vault; the first of the configuration otherwise
+        #[arg(long)]
+        vault: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -45,9 +46,9 @@ pub(super) enum Token {
 
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// The vault
-    #[arg(long, default_value = "default")]
-    vault: String,
+    /// The vault; the first of the configuration otherwise
+    #[arg(long)]
+    vault: Option<String>,
     #[command(flatten)]
     scope: Scope,
     /// Only notes with this tag or one below it (`TAG/…`); may be given several times
@@ -107,6 +108,7 @@ impl Token {
         match self {
             Self::Create(create) => create.run(client).await,
             Self::List { vault, json } => {
+                let vault = or_default(client, vault).await?;
                 let list = client.get(&address(&vault)).await?;
                 if json {
                     output::json(&list);
@@ -116,6 +118,7 @@ impl Token {
                 Ok(())
             }
             Self::Revoke { id, vault, json } => {
+                let vault = or_default(client, vault).await?;
                 let answer = client.delete(&format!("{}/{}", address(&vault), segment(&id))).await?;
                 if answer["known"] == false {
                     let message = format!("the vault {vault} has no token {id}; `reveille token list` shows them");
@@ -146,7 +149,8 @@ impl Create {
             "tags": self.tags,
             "expires_at": ends.transpose()?.map(reveille_vault::note::millis::format),
         });
-        let made = client.post(&address(&self.vault), &asked).await?;
+        let vault = or_default(client, self.vault).await?;
+        let made = client.post(&address(&vault), &asked).await?;
         if self.json {
             output::json(&made);
             return Ok(());
@@ -156,7 +160,7 @@ impl Create {
         note(&format!(
             "{} for the vault {}: {}. This is the only time that it is shown; take it away with `reveille token revoke {}`.",
             output::text(&made["id"]),
-            safe(&self.vault),
+            safe(&vault),
             reach(&made),
             output::text(&made["id"]),
         ));

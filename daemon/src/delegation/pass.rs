@@ -48,7 +48,7 @@ impl Passes {
     /// A fresh token for an attempt of a turn. An earlier one of the same turn is void.
     #[must_use]
     pub(crate) fn issue(&self, origin: Origin) -> Pass {
-        let turn = origin.turn;
+        let (turn, vault) = (origin.turn, origin.vault.clone());
         let token = format!("{PREFIX}{turn}.{}", secret());
         let digest = digest(&token);
         self.inner
@@ -59,6 +59,7 @@ impl Passes {
         Pass {
             passes: self.clone(),
             turn,
+            vault,
             token,
             digest,
         }
@@ -92,6 +93,7 @@ impl Passes {
 pub(crate) struct Pass {
     passes: Passes,
     turn: Uuid,
+    vault: String,
     token: String,
     digest: Digest,
 }
@@ -105,6 +107,7 @@ impl Pass {
         let mut env = BTreeMap::from([
             ("REVEILLE_URL".to_owned(), inner.url.clone()),
             ("REVEILLE_TOKEN".to_owned(), self.token.clone()),
+            ("REVEILLE_VAULT".to_owned(), self.vault.clone()),
         ]);
         env.extend(program.map(|path| ("REVEILLE_BIN".to_owned(), path.to_owned())));
         env
@@ -194,6 +197,7 @@ mod tests {
             ("REVEILLE_BIN", "/opt/reveille"),
             ("REVEILLE_TOKEN", pass.token.as_str()),
             ("REVEILLE_URL", "http://127.0.0.1:7"),
+            ("REVEILLE_VAULT", "default"),
         ];
         assert_eq!(
             pass.env(),

@@ -3,6 +3,7 @@
 mod agent_control;
 mod agents;
 mod auth;
+mod backups;
 mod caller;
 mod channels;
 mod client;
@@ -119,6 +120,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/undelivered", get(undelivered::list))
         .route("/api/undelivered/retry", post(undelivered::retry))
         .route("/api/session", get(session::show).delete(session::sign_out))
+        .route("/api/vaults/{name}/backup", post(backups::make))
         .route("/vaults", get(vaults::show))
         .route("/vaults/list", get(vaults::list))
         .route("/vault/{name}/mcp", any(vault_api::mcp))

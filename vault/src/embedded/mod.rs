@@ -3,6 +3,7 @@
 //! Every write and its row of the change log are one transaction, synced to the disk before the caller is answered. Cursors
 //! are given in the order of commits, because only one thread gives them.
 
+mod backup;
 mod damage;
 pub(crate) mod elsewhere;
 mod fault;
@@ -36,6 +37,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+pub use self::backup::Backup;
 use self::elsewhere::Elsewhere;
 use self::fault::{Fault, Place};
 use self::files::FileDir;

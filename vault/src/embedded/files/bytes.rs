@@ -4,6 +4,8 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
@@ -12,27 +14,55 @@ use crate::embedded::fault::Fault;
 
 /// The directory beside the database.
 #[derive(Debug, Clone)]
-pub(in crate::embedded) struct FileDir(PathBuf);
+pub(in crate::embedded) struct FileDir {
+    path: PathBuf,
+    /// Copies that are being made: nothing is removed meanwhile.
+    copies: Arc<AtomicUsize>,
+}
+
+/// Keeps the files of a directory where they are until it is dropped.
+pub(in crate::embedded) struct Hold(Arc<AtomicUsize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 impl FileDir {
     /// Where it is: `vault.db-files` beside `vault.db`.
     pub(in crate::embedded) fn beside(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-files");
-        Self(path.into())
+        Self {
+            path: path.into(),
+            copies: Arc::default(),
+        }
+    }
+
+    /// Nothing is removed from now on. What should have been is left to the next sweep.
+    pub(in crate::embedded) fn hold(&self) -> Hold {
+        self.copies.fetch_add(1, Ordering::AcqRel);
+        Hold(Arc::clone(&self.copies))
+    }
+
+    /// Where the bytes of a file are.
+    pub(in crate::embedded) fn place_of(&self, id: &str) -> PathBuf {
+        self.path.join(id)
     }
 
     /// Makes it (0700) when it is not there.
     pub(super) fn open(database: &Path) -> Result<Self, Fault> {
-        let Self(path) = Self::beside(database);
+        let dir = Self::beside(database);
+        let path = &dir.path;
         let made = DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&path)
+            .create(path)
             .and_then(|()| path.metadata())
             .and_then(|meta| match meta.permissions().mode() & 0o777 {
                 0o700 => Ok(()),
-                _ => std::fs::set_permissions(&path, Permissions::from_mode(0o700)),
+                _ => std::fs::set_permissions(path, Permissions::from_mode(0o700)),
             });
         made.map_err(|error| {
             Fault::Unusable(format!(
@@ -40,12 +70,12 @@ impl FileDir {
                 path.display()
             ))
         })?;
-        Ok(Self(path))
+        Ok(dir)
     }
 
     /// A new file for the bytes of an upload.
     pub(super) async fn create(&self, id: Uuid) -> Result<NewBytes, Fault> {
-        let path = self.0.join(id.to_string());
+        let path = self.path.join(id.to_string());
         let mut options = tokio::fs::OpenOptions::new();
         let opened = options.write(true).create_new(true).mode(0o600).open(&path).await;
         let file = opened.map_err(|error| failed(&path, &error))?;
@@ -58,7 +88,7 @@ impl FileDir {
 
     /// The bytes of a file that has a row.
     pub(super) async fn read(&self, id: &str) -> Result<tokio::fs::File, Fault> {
-        let path = self.0.join(id);
+        let path = self.path.join(id);
         tokio::fs::File::open(&path).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Fault::Unusable(format!(
                 "the bytes of a stored file are gone ({}); restore that file from a backup",
@@ -80,11 +110,14 @@ impl FileDir {
 
     /// The same at once.
     pub(super) fn remove_now(&self, ids: &[String]) -> Vec<String> {
-        let gone = |id: &&String| match std::fs::remove_file(self.0.join(id)) {
+        if self.copies.load(Ordering::Acquire) > 0 {
+            return Vec::new();
+        }
+        let gone = |id: &&String| match std::fs::remove_file(self.path.join(id)) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => {
-                tracing::warn!(%error, file = id, dir = %self.0.display(), "a file that nobody needs could not be removed");
+                tracing::warn!(%error, file = id, dir = %self.path.display(), "a file that nobody needs could not be removed");
                 false
             }
         };
