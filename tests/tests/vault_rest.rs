@@ -267,12 +267,24 @@ async fn notes_are_listed() -> Result<()> {
         ("?limit=-1", &["q/1", "q/2", "q/3", "Other/4"]),
         ("?limit=x", &["q/1", "q/2", "q/3", "Other/4"]),
         ("?tag=none", &[]),
+        ("?search=x", &[]),
+        ("?search=apple%20AND%20%22", &[]),
+        ("?has_tags=false", &["Other/4"]),
+        ("?date_from=2026-01-02&date_to=2026-01-04", &["q/2", "q/3"]),
+        ("?order_by=path&sort=desc&limit=2", &["q/3", "q/2"]),
         ("?unheard_of=1", &["q/1", "q/2", "q/3", "Other/4"]),
     ] {
         assert_eq!(client.paths(query).await?, expected, "{query}");
     }
-    let (status, told) = client.get("?search=x").await?;
-    assert_eq!((status, text(&told, "error_type")), (400, "unsupported_parameter"));
+    for (query, code) in [
+        ("?order_by=rank", "FIELD_NOT_INDEXED"),
+        ("?meta.rank[like]=1", "UNKNOWN_OPERATOR"),
+        ("?meta.rank[gt]=1&meta.rank[exists]=so", "INVALID_OPERATOR_VALUE"),
+        ("?cursor=x", "INVALID_QUERY"),
+    ] {
+        let (status, told) = client.get(query).await?;
+        assert_eq!((status, text(&told, "code")), (400, code), "{query}");
+    }
 
     // Page by page, nothing twice and nothing left out.
     let mut paths = Vec::new();
