@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_vault::{EmbeddedVault, Filter, Metadata, NewNote, OrderBy, Patch, Precondition, Query, Span, Vault};
+use reveille_vault::{
+    EmbeddedVault, Filter, Metadata, NewNote, OrderBy, Patch, Precondition, Query, Span, TagChange, Vault,
+};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -31,7 +33,12 @@ async fn main() {
         println!("{NOTES} notes written in {:?}", start.elapsed());
     }
     let start = Instant::now();
-    vault.index_fields(vec!["due".into(), "rank".into()]).await.unwrap();
+    let fields = json!({ "due": { "indexed": true }, "rank": { "indexed": true } });
+    let schema = TagChange {
+        fields: fields.as_object().unwrap().clone(),
+        ..TagChange::default()
+    };
+    vault.tags().unwrap().put_tag("agent/message", schema).await.unwrap();
     println!("two fields indexed in {:?}", start.elapsed());
     singles(&vault).await;
     for (name, query) in queries() {

@@ -3,8 +3,8 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
-use super::EmbeddedVault;
 use super::fault::Fault;
+use super::narrow;
 use crate::note::{Metadata, Note};
 use crate::query::{Filter, Sortable, Test};
 use crate::store::VaultError;
@@ -12,52 +12,44 @@ use crate::store::VaultError;
 /// Most fields that can be indexed. Each costs every write a little.
 const FIELDS: usize = 64;
 
-impl EmbeddedVault {
-    /// Indexes these metadata fields, those of the notes that are there as well. What is indexed already stays so.
-    ///
-    /// # Errors
-    /// [`VaultError::Invalid`]: too many fields; [`VaultError::Unavailable`].
-    pub async fn index_fields(&self, names: Vec<String>) -> Result<(), VaultError> {
-        self.write(move |conn, _| {
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
-            declare(conn, &names)
-        })
-        .await
+/// Indexes the fields that the schema of a tag declares as indexed, and no others. Reads every note when one is new.
+pub(super) fn settle(conn: &Connection) -> Result<(), Fault> {
+    const SQL: &str = "SELECT DISTINCT f.key FROM tags t, json_each(t.fields) f \
+                       WHERE t.fields IS NOT NULL AND f.value ->> '$.indexed' = true AND f.key <> ?1";
+    let mut statement = conn.prepare_cached(SQL)?;
+    let wanted = statement.query_map([narrow::INDEXED], |row| row.get(0))?;
+    let wanted: Vec<String> = wanted.collect::<Result<_, _>>()?;
+    if wanted.len() > FIELDS {
+        let message = format!(
+            "a vault can index {FIELDS} metadata fields, these would be {}; nothing was changed",
+            wanted.len()
+        );
+        return Err(VaultError::Invalid(message).into());
     }
+    let present = declared(conn)?;
+    for name in present.iter().filter(|name| !wanted.contains(name)) {
+        conn.prepare_cached("DELETE FROM indexed_fields WHERE name = ?1")?
+            .execute([name])?;
+    }
+    let new: Vec<String> = wanted.into_iter().filter(|name| !present.contains(name)).collect();
+    index(conn, &new)
 }
 
-/// Indexes these fields. Reads every note when one of them is new.
-pub(super) fn declare(conn: &Connection, names: &[&str]) -> Result<(), Fault> {
-    let mut new = Vec::new();
-    let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO indexed_fields (name) VALUES (?1)")?;
-    for name in names {
-        if insert.execute([name])? > 0 {
-            new.push((*name).to_owned());
-        }
-    }
+fn index(conn: &Connection, new: &[String]) -> Result<(), Fault> {
     if new.is_empty() {
         return Ok(());
     }
-    let count = declared(conn)?.len();
-    if count > FIELDS {
-        let message = format!("a vault can index {FIELDS} metadata fields, these would be {count}; none was added");
-        return Err(VaultError::Invalid(message).into());
+    for name in new {
+        conn.prepare_cached("INSERT INTO indexed_fields (name) VALUES (?1)")?
+            .execute([name])?;
     }
     let mut notes = conn.prepare("SELECT seq, metadata FROM notes")?;
     let mut rows = notes.query([])?;
     while let Some(row) = rows.next()? {
         let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         let metadata = serde_json::from_str(text).map_err(|error| Fault::damaged("metadata object", error))?;
-        insert_values(conn, row.get(0)?, &metadata, &new)?;
+        insert_values(conn, row.get(0)?, &metadata, new)?;
     }
-    Ok(())
-}
-
-/// Takes the index of a field away.
-#[expect(dead_code, reason = "for schemas that take a declaration back")]
-pub(super) fn forget(conn: &Connection, name: &str) -> Result<(), Fault> {
-    conn.prepare_cached("DELETE FROM indexed_fields WHERE name = ?1")?
-        .execute([name])?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod listing;
 pub(crate) mod notes;
 pub(crate) mod patches;
 pub(crate) mod queries;
+pub(crate) mod search;
 pub(crate) mod tags;
 pub(crate) mod triggers;
 
@@ -92,6 +93,8 @@ cases! {
         every_order_is_kept_page_by_page
         a_cursor_is_for_one_order_only
         an_order_by_an_unknown_field_is_refused
+    }
+    search {
         words_are_found_in_bodies
         a_search_follows_changes_of_the_body
         a_search_has_pages

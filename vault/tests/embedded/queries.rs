@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
-use reveille_vault::{EmbeddedVault, Filter, NewNote, Note, OrderBy, Patch, Precondition, Query, Vault, VaultError};
+use reveille_vault::{
+    EmbeddedVault, Filter, NewNote, Note, OrderBy, Patch, Precondition, Query, TagChange, Vault, VaultError,
+};
 use serde_json::{Value, json};
 
 use super::contract::{at_id, ids, metadata, note};
@@ -38,15 +40,25 @@ fn new(name: &str, value: &Value) -> NewNote {
     }
 }
 
+/// Declares indexed fields in the schema of a tag.
+async fn declare(vault: &EmbeddedVault, tag: &str, names: &[String]) -> Result<(), VaultError> {
+    let fields = names.iter().map(|name| (name.clone(), json!({ "indexed": true })));
+    let change = TagChange {
+        fields: fields.collect(),
+        ..TagChange::default()
+    };
+    vault.tags()?.put_tag(tag, change).await.map(|_| ())
+}
+
 async fn filled(file: &Path, declare_first: bool) -> Arc<EmbeddedVault> {
     let vault = EmbeddedVault::open("test", file).unwrap();
     if declare_first {
-        vault.index_fields(vec!["rank".into()]).await.unwrap();
+        declare(&vault, "t", &["rank".into()]).await.unwrap();
     }
     let notes = values().iter().map(|(name, value)| new(name, value)).collect();
     vault.create_all(notes).await.unwrap();
     if !declare_first {
-        vault.index_fields(vec!["rank".into(), "other".into()]).await.unwrap();
+        declare(&vault, "t", &["rank".into(), "other".into()]).await.unwrap();
     }
     vault
 }
@@ -180,7 +192,7 @@ async fn an_index_changes_no_answer() {
 async fn dates_of_a_field_are_bounds() {
     let dir = tempfile::tempdir().unwrap();
     let vault = EmbeddedVault::open("test", &dir.path().join("v.db")).unwrap();
-    vault.index_fields(vec!["due".into()]).await.unwrap();
+    declare(&vault, "t", &["due".into()]).await.unwrap();
     for (name, due) in [
         ("a", json!("2025-12-31")),
         ("b", json!("2026-01-01")),
@@ -213,9 +225,9 @@ async fn too_many_fields_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let vault = EmbeddedVault::open("test", &dir.path().join("v.db")).unwrap();
     let names = |count: usize| (0..count).map(|number| format!("f{number}")).collect::<Vec<_>>();
-    vault.index_fields(names(64)).await.unwrap();
-    vault.index_fields(names(64)).await.unwrap();
-    let outcome = vault.index_fields(vec!["one".into(), "f1".into()]).await;
+    declare(&vault, "t", &names(64)).await.unwrap();
+    declare(&vault, "t", &names(64)).await.unwrap();
+    let outcome = declare(&vault, "other", &["one".into(), "f1".into()]).await;
     assert!(matches!(outcome, Err(VaultError::Invalid(_))), "{outcome:?}");
     let query = Query {
         order_by: Some(OrderBy::Field("one".into())),
@@ -242,4 +254,29 @@ async fn only_the_beginning_of_a_huge_body_is_searched() {
         vault.query(&query).await.unwrap().notes.len()
     };
     assert_eq!((found("first").await, found("last").await), (1, 0));
+}
+
+#[tokio::test]
+async fn an_index_goes_with_the_last_schema_that_declares_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = filled(&dir.path().join("v.db"), true).await;
+    let is_indexed = async || vault.query(&by_rank(false)).await.is_ok();
+    let change = |field: Value| TagChange {
+        fields: metadata(json!({ "rank": field })),
+        ..TagChange::default()
+    };
+    let tags = vault.tags().unwrap();
+    declare(&vault, "second", &["rank".into()]).await.unwrap();
+    tags.put_tag("t", change(json!({ "indexed": false }))).await.unwrap();
+    assert!(is_indexed().await);
+    tags.rename_tag("second", "renamed").await.unwrap();
+    assert!(is_indexed().await);
+    tags.merge_tags(&["renamed".into()], "merged").await.unwrap();
+    assert!(is_indexed().await);
+    tags.delete_tag("merged").await.unwrap();
+    assert!(!is_indexed().await);
+    tags.put_tag("t", change(json!({ "indexed": true }))).await.unwrap();
+    assert_eq!(ids(&listed(&vault, &by_rank(false)).await)[..3], ["00", "01", "02"]);
+    tags.put_tag("t", change(Value::Null)).await.unwrap();
+    assert!(!is_indexed().await);
 }

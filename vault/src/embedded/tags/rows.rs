@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::hierarchy;
 use crate::embedded::fault::Fault;
 use crate::embedded::read::{self, Stored};
-use crate::embedded::{fields, narrow, rules, write};
+use crate::embedded::{fields, rules, write};
 use crate::store::{ChangeKind, VaultError};
 use crate::tags::{Tag, TagChange, merged};
 
@@ -82,19 +82,7 @@ fn set_schema(conn: &Connection, name: &str, schema: &Schema) -> Result<(), Faul
     let fields = schema.fields.clone().map(|fields| Value::from(fields).to_string());
     conn.prepare_cached(SQL)?
         .execute(params![name, schema.description, fields])?;
-    let fields = schema.fields.iter().flatten();
-    // One of them has a column of its own.
-    let indexed =
-        fields.filter(|(name, field)| field.get("indexed") == Some(&Value::Bool(true)) && *name != narrow::INDEXED);
-    declare_indexed(conn, &indexed.map(|(name, _)| name.as_str()).collect::<Vec<_>>())
-}
-
-/// The fields that are declared as indexed get their index.
-fn declare_indexed(conn: &Connection, names: &[&str]) -> Result<(), Fault> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    fields::declare(conn, names)
+    Ok(())
 }
 
 /// Changes a tag, or makes it.
@@ -114,6 +102,7 @@ pub(super) fn put(conn: &Connection, name: &str, change: TagChange) -> Result<Ta
     };
     if after != before || !known {
         set_schema(conn, &name, &after)?;
+        fields::settle(conn)?;
     }
     if let Some(parents) = change.parents {
         let parents = rules::checked_tags(&parents)?;
@@ -176,6 +165,7 @@ pub(super) fn merge(
         merged.push((source.to_owned(), count));
     }
     set_schema(conn, &target, &after)?;
+    fields::settle(conn)?;
     Ok(merged)
 }
 
@@ -188,6 +178,7 @@ pub(super) fn delete(conn: &Connection, name: &str, now: Timestamp) -> Result<Op
     hierarchy::move_kinds(conn, name, None)?;
     let count = retag(conn, name, None, now)?;
     forget(conn, name)?;
+    fields::settle(conn)?;
     Ok(Some(count))
 }
 

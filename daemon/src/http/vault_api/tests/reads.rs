@@ -202,7 +202,9 @@ async fn lists_are_filtered_by_operators_dates_and_words() {
         note("q4", "2026-07-01T10:00:00Z", json!({}), "nothing")
     ] }))
     .await;
-    api.vault.index_fields(vec!["rank".into(), "due".into()]).await.unwrap();
+    let schema = json!({ "fields": { "rank": { "indexed": true }, "due": { "indexed": true } } });
+    let (status, _, _) = api.raw("PUT", "/vault/v/api/tags/t", schema.to_string()).await;
+    assert_eq!(status, 200);
     for (query, expected) in [
         ("meta.rank[gt]=1", "q2 q3"),
         ("meta.rank%5Bgte%5D=1&meta.rank%5Blt%5D=10", "q1 q3"),
