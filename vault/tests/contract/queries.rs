@@ -6,7 +6,7 @@ use pretty_assertions::assert_eq;
 use reveille_vault::{Filter, NewNote, Note, OrderBy, Precondition, Query, Span, Vault, VaultError};
 use serde_json::{Value, json};
 
-use super::listing::{combinations, fill, list, scan, tagged, texts};
+use super::listing::{combinations, fill, list, scan, tagged};
 use super::{append, at_id, metadata, ms, note, refused};
 
 fn filter(field: &str, operator: &str, value: Value) -> Filter {
