@@ -225,6 +225,10 @@ mod made {
             self.inner.watch()
         }
 
+        async fn log(&self) -> Result<String, VaultError> {
+            self.read("log", self.inner.log()).await
+        }
+
         fn files(&self) -> &dyn Files {
             self.inner.files()
         }

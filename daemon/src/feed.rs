@@ -36,6 +36,8 @@ pub(crate) enum End {
 /// Follows one vault.
 pub(crate) struct Feed {
     vault: Arc<dyn Vault>,
+    /// What the queue calls it.
+    name: String,
     inbox: Inbox,
     /// Everything up to here is dealt with.
     at: Cursor,
@@ -68,10 +70,29 @@ enum Progress {
     OtherLog,
 }
 
-/// Where an earlier run has stopped. A cursor that the vault's log has not reached yet is one of another log: everything is
-/// read again, and what was accepted before is found again.
-async fn stored_cursor(vault: &dyn Vault, queue: &dyn Queue) -> Result<Cursor, QueueError> {
-    let (stored, newest) = (queue.cursor(vault.name()).await?, *vault.watch().borrow());
+/// What the queue calls this feed: a position means something in one log only.
+fn feed_of(vault: &dyn Vault, log: &str) -> String {
+    format!("{}#{log}", vault.name())
+}
+
+/// Where an earlier run has stopped in the log that the vault has now. A vault that is another one than before is read from
+/// its beginning, and so is an older copy, whose log has not reached the cursor yet; what was accepted before is found again.
+async fn stored_cursor(vault: &dyn Vault, queue: &dyn Queue, feed: &str) -> Result<Cursor, QueueError> {
+    let newest = *vault.watch().borrow();
+    let mut stored = queue.cursor(feed).await?;
+    if stored == 0 {
+        // An earlier version knew the name only.
+        let before = queue.cursor(vault.name()).await?;
+        if before > 0 && before <= newest {
+            let at = FeedCursor {
+                feed: feed.to_owned(),
+                at: before,
+            };
+            queue.accept(Vec::new(), Some(at)).await?;
+            stored = before;
+        }
+        queue.rewind(vault.name()).await?;
+    }
     if stored <= newest {
         return Ok(stored);
     }
@@ -79,10 +100,9 @@ async fn stored_cursor(vault: &dyn Vault, queue: &dyn Queue) -> Result<Cursor, Q
         vault = vault.name(),
         stored,
         newest,
-        "the vault is another one than before, or an older copy: it is read from its beginning; messages in it that had no \
-         turn yet get one now"
+        "the vault is an older copy than before: it is read from its beginning; messages in it that had no turn yet get one now"
     );
-    queue.rewind(vault.name()).await?;
+    queue.rewind(feed).await?;
     Ok(0)
 }
 
@@ -92,7 +112,8 @@ impl Feed {
     /// # Errors
     /// The vault or the queue cannot be read.
     pub(crate) async fn open(vault: Arc<dyn Vault>, inbox: Inbox) -> anyhow::Result<Self> {
-        let at = stored_cursor(&*vault, &*inbox.queue).await?;
+        let name = feed_of(&*vault, &vault.log().await?);
+        let at = stored_cursor(&*vault, &*inbox.queue, &name).await?;
         let all = Query {
             tags: vec![tag::DEFINITION.into()],
             exact_tags: true,
@@ -117,6 +138,7 @@ impl Feed {
         let (woken, gone) = unsettled_names(&*vault, &inbox).await?;
         let mut feed = Self {
             vault,
+            name,
             inbox,
             at,
             saved: at,
@@ -164,7 +186,7 @@ impl Feed {
         }
         if self.saved < self.at {
             let cursor = FeedCursor {
-                feed: self.vault.name().to_owned(),
+                feed: self.name.clone(),
                 at: self.at,
             };
             if let Err(error) = self.inbox.accept(Vec::new(), Some(cursor)).await {
@@ -191,7 +213,7 @@ impl Feed {
             "the vault is another one than before, or an older copy: it is read from its beginning; messages in it that had \
              no turn yet get one now"
         );
-        self.inbox.queue.rewind(self.vault.name()).await?;
+        self.inbox.queue.rewind(&self.name).await?;
         Ok(Progress::OtherLog)
     }
 
@@ -304,7 +326,7 @@ impl Feed {
     async fn accept(&mut self, arrivals: Vec<Arrival>, last: Cursor) -> Result<(), Trouble> {
         if !arrivals.is_empty() || last - self.saved >= UNSAVED_MAX {
             let cursor = FeedCursor {
-                feed: self.vault.name().to_owned(),
+                feed: self.name.clone(),
                 at: last,
             };
             let accepted = self.inbox.accept(arrivals, Some(cursor)).await?;

@@ -473,6 +473,13 @@ pub trait Vault: Send + Sync + 'static {
     /// [`VaultError::Unavailable`].
     async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError>;
 
+    /// Identity of the change log: a cursor means something in the log of that identity only. A copy of a vault has the
+    /// same one.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    async fn log(&self) -> Result<String, VaultError>;
+
     /// Files that belong to notes.
     fn files(&self) -> &dyn Files;
 

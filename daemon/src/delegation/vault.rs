@@ -123,6 +123,10 @@ impl Vault for MarkingVault {
         self.inner.changes(since, limit).await
     }
 
+    async fn log(&self) -> Result<String, VaultError> {
+        self.inner.log().await
+    }
+
     fn files(&self) -> &dyn Files {
         self
     }

@@ -78,6 +78,9 @@ impl Vault for Door {
     fn watch(&self) -> watch::Receiver<Cursor> {
         self.inner.watch()
     }
+    async fn log(&self) -> Result<String, VaultError> {
+        self.inner.log().await
+    }
     fn files(&self) -> &dyn reveille_vault::Files {
         self.inner.files()
     }

@@ -228,6 +228,10 @@ impl Vault for ScopedVault {
         }
     }
 
+    async fn log(&self) -> Result<String, VaultError> {
+        self.inner.log().await
+    }
+
     fn files(&self) -> &dyn Files {
         self
     }

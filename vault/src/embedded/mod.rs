@@ -257,6 +257,14 @@ impl Vault for EmbeddedVault {
         self.readers.run(move |conn| read::changes(conn, since, limit)).await
     }
 
+    async fn log(&self) -> Result<String, VaultError> {
+        let log = self.memo("log").await?;
+        log.ok_or_else(|| {
+            self.place
+                .unavailable("its change log has no identity; restore the file from a backup")
+        })
+    }
+
     fn files(&self) -> &dyn Files {
         self
     }

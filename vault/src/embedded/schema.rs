@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_search.sql"),
     include_str!("migrations/0005_tags_links.sql"),
     include_str!("migrations/0006_triggers.sql"),
+    include_str!("migrations/0007_log.sql"),
 ];
 
 /// How long a connection waits for another process that holds the file, a backup for instance.

@@ -319,6 +319,10 @@ impl Vault for FolderVault {
         self.folder.index.changes(since, limit).await
     }
 
+    async fn log(&self) -> Result<String, VaultError> {
+        self.folder.index.log().await
+    }
+
     fn files(&self) -> &dyn Files {
         self.folder.index.files()
     }

@@ -292,6 +292,10 @@ impl Vault for ParachuteVault {
         self.core.index.changes(since, limit).await
     }
 
+    async fn log(&self) -> Result<String, VaultError> {
+        self.core.index.log().await
+    }
+
     fn files(&self) -> &dyn Files {
         self
     }
