@@ -281,11 +281,14 @@ async fn a_vault_with_a_longer_log_in_its_place_is_read_from_its_beginning_too()
         .note_put("theirs", "[[reply theirs]]", &inbound, &json!({"agent": "eng"}))
         .await?;
     // Its log goes far beyond what the first daemon has read of its own.
-    for number in 0..30 {
-        other
-            .note_put(&format!("more-{number}"), "x", &["doc"], &json!({}))
-            .await?;
-    }
+    let more: Vec<Value> = (0..30)
+        .map(|number| json!({"path": format!("more-{number}")}))
+        .collect();
+    let batch = json!({ "notes": more });
+    other
+        .request(Method::POST, &["vault", "default", "api", "notes"], Some(&batch))
+        .await?
+        .ok()?;
     other.stop().await?;
 
     let mut daemon = with_eng().await?;
