@@ -50,10 +50,11 @@ struct Known {
 
 type NoteKey = (String, NoteId);
 
-/// A note that claims a name. The first in this order holds it: of the vault that comes first in the configuration, and there
-/// the oldest.
+/// A note that claims a name. The first in this order holds it: what a person wrote before what an agent wrote, of the vault
+/// that comes first in the configuration, and there the oldest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
+    by_agent: bool,
     rank: usize,
     created_at: Timestamp,
     key: NoteKey,
@@ -115,6 +116,14 @@ impl Inner {
         match &known.parsed {
             Err(problems) => error(problems.clone()),
             Ok(definition) => match self.names.get(&definition.name).and_then(|claims| claims.first()) {
+                Some(Claim {
+                    key: holder,
+                    by_agent: false,
+                    ..
+                }) if holder != key && definition.defined_by.is_some() => error(format!(
+                    "name: {} is taken by the definition {} in vault {}, which no agent wrote; rename one of them",
+                    definition.name, holder.1, holder.0
+                )),
                 Some(Claim { key: holder, .. }) if holder != key => error(match holder.0 == key.0 {
                     true => format!(
                         "name: {} is taken by the older definition {} in vault {}; rename one of them",
@@ -215,6 +224,7 @@ impl Registry {
             if let Ok(definition) = &known.parsed {
                 let claims = inner.names.entry(definition.name.clone()).or_default();
                 claims.push(Claim {
+                    by_agent: definition.defined_by.is_some(),
                     rank: self.rank(&key.0),
                     created_at: known.created_at,
                     key: key.clone(),

@@ -4,17 +4,28 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use reveille_vault::agent::Definition;
 use serde_json::json;
 
+use crate::delegation::HOW_TO_DEFINE;
 use crate::state_dir::write_private;
 
 /// Name of the server in the CLI; its tools are called `mcp__reveille__<tool>`.
 const SERVER: &str = "reveille";
 
 /// For the system prompt.
-pub(crate) const WORDS: &str = "# Reveille\n\n\
+const WORDS: &str = "# Reveille\n\n\
      The tools mcp__reveille__* read and write the notes of your vault (query-notes, create-note, update-note) and reach the other agents (list-agents, send-message).\n\
      To hand work on, use send-message with all that the other agent needs and reply: true, then end your turn: the outcome wakes you as a message of its own.";
+
+/// What the system prompt says of them.
+#[must_use]
+pub(crate) fn words(definition: &Definition) -> String {
+    match definition.defines_agents {
+        true => format!("{WORDS}\n{HOW_TO_DEFINE}"),
+        false => WORDS.into(),
+    }
+}
 
 /// Writes the file by which the CLI finds its servers: the vault's tools, or none. The token of the turn is in no file: the
 /// CLI takes it from its environment.

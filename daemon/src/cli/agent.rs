@@ -186,6 +186,8 @@ async fn show(client: &Client, name: &str, json: bool) -> Result<(), CliError> {
         "path",
         "note_id",
         "mode",
+        "defines_agents",
+        "defined_by",
         "turns",
         "waiting",
         "cost_usd",

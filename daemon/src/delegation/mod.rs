@@ -1,19 +1,21 @@
 //! Delegation: what a turn hands on is marked by the daemon, whatever its writer says. A chain begins with a message that
 //! names none; from there on each message carries the chain, how many hand-overs led to it, and who handed over.
 
+mod definitions;
 mod files;
 mod pass;
 mod tags;
 mod vault;
 
 use reveille_transports::Link;
-use reveille_vault::agent::{Inbound, tag};
+use reveille_vault::agent::{DEFINED_BY, Inbound};
 use reveille_vault::{Metadata, NewNote, Note, Patch, VaultError};
 use uuid::Uuid;
 
 use crate::limits::DEPTH_MAX;
 use crate::turn::Run;
 
+pub(crate) use definitions::HOW_TO as HOW_TO_DEFINE;
 pub(crate) use pass::Passes;
 pub(crate) use vault::MarkingVault;
 
@@ -35,6 +37,8 @@ pub(crate) struct Origin {
     pub(crate) chain: String,
     /// The depth of its message.
     pub(crate) depth: u32,
+    /// Its agent may make agents.
+    pub(crate) defines_agents: bool,
 }
 
 impl Origin {
@@ -52,6 +56,7 @@ impl Origin {
             vault: claim.message.vault.clone(),
             chain: run.chain_of(deepest),
             depth,
+            defines_agents: run.definition().defines_agents,
         }
     }
 
@@ -85,15 +90,17 @@ impl Origin {
         }
     }
 
-    /// Marks a new note that will wake an agent; others stay as they are.
+    /// Marks a new note that will wake or define an agent; others stay as they are.
     ///
     /// # Errors
-    /// [`VaultError::Forbidden`] for a definition; what is wrong with the note.
+    /// [`VaultError::Forbidden`] for a definition that is not for this turn; what is wrong with the note.
     fn mark_new(&self, mut note: NewNote) -> Result<NewNote, VaultError> {
+        definitions::clean_new(&mut note.metadata);
         let preview = note.preview()?;
-        refuse_definition(&preview)?;
         tags::refuse_note(&preview)?;
-        if Inbound::wakes(&preview) {
+        if let Some(by) = self.new_definition(&preview)? {
+            note.metadata.insert(DEFINED_BY.into(), by.into());
+        } else if Inbound::wakes(&preview) {
             self.mark(&mut note.metadata);
             note.metadata.remove(CALLBACK);
         }
@@ -104,14 +111,13 @@ impl Origin {
     /// marks stay too.
     ///
     /// # Errors
-    /// [`VaultError::Forbidden`] for a definition; what is wrong with the patch.
+    /// [`VaultError::Forbidden`] for a definition that is not for this turn; what is wrong with the patch.
     fn mark_patch(&self, before: &Note, mut patch: Patch) -> Result<Patch, VaultError> {
+        definitions::clean_patch(&mut patch);
         let after = patch.preview(before)?;
-        refuse_definition(before)?;
-        refuse_definition(&after)?;
         tags::refuse_note(before)?;
         tags::refuse_note(&after)?;
-        if !Inbound::wakes(&after) {
+        if self.changes_definition(before, &after)? || !Inbound::wakes(&after) {
             return Ok(patch);
         }
         for key in MARKS.into_iter().chain([CALLBACK]) {
@@ -127,21 +133,12 @@ impl Origin {
     }
 }
 
-/// Definitions say what agents may do and what they may spend: that is not for the agents to write.
-fn refuse_definition(note: &Note) -> Result<(), VaultError> {
-    if note.has_tag(tag::DEFINITION) {
-        return Err(VaultError::Forbidden(
-            "a turn may not write definitions of agents; nothing was written. Ask the operator to do it".into(),
-        ));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
     use pretty_assertions::assert_eq;
     use reveille_vault::NoteId;
+    use reveille_vault::agent::tag;
     use serde_json::{Value, json};
 
     use super::*;
@@ -153,6 +150,7 @@ mod tests {
             vault: "default".into(),
             chain: "c1".into(),
             depth,
+            defines_agents: false,
         }
     }
 

@@ -138,6 +138,7 @@ mod tests {
             vault: "default".into(),
             chain: "c1".into(),
             depth: 0,
+            defines_agents: false,
         }
     }
 

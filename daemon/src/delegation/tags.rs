@@ -133,6 +133,7 @@ mod tests {
             vault: "v".into(),
             chain: "c1".into(),
             depth: 0,
+            defines_agents: false,
         };
         let marking = MarkingVault::new(Arc::clone(&inner), Arc::new(origin));
         (inner, marking)

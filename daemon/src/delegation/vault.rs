@@ -192,6 +192,7 @@ mod tests {
             vault: "v".into(),
             chain: "c1".into(),
             depth: 0,
+            defines_agents: false,
         };
         MarkingVault::new(Arc::clone(inner), Arc::new(origin))
     }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use reveille_queue::{DayTotals, Overview, Pause};
-use reveille_vault::agent::{Definition, tag};
+use reveille_vault::agent::{DEFINED_BY, DEFINES_AGENTS, Definition, tag};
 use reveille_vault::{Key, Metadata, NewNote, Note, NoteId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -70,6 +70,12 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
         view["mode"] = definition.mode.as_str().into();
         if let Some(model) = &definition.model {
             view["model"] = model.as_str().into();
+        }
+        if definition.defines_agents {
+            view[DEFINES_AGENTS] = true.into();
+        }
+        if let Some(by) = &definition.defined_by {
+            view[DEFINED_BY] = by.as_str().into();
         }
     }
     if listed.stamp.status != "enabled" {

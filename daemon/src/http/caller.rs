@@ -127,6 +127,7 @@ mod tests {
             vault: "default".into(),
             chain: "c1".into(),
             depth: 0,
+            defines_agents: false,
         };
         let variable = |wanted: &str| {
             let mut pairs = variables.iter();

@@ -101,6 +101,14 @@ pub(super) async fn deliver(
 ) -> Result<Value, ApiError> {
     let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let reply_to = some(send.reply_to);
+    if let Caller::Turn(origin) = caller
+        && origin.defines_agents
+        && let Some(vault) = api.vaults.get(&origin.vault)
+        && api.registry.get(&channel).is_none()
+    {
+        // It has perhaps just written the definition. When that is not taken in time, the agent is not known.
+        api.inbox.caught_up(&**vault).await;
+    }
     if let Some(requester) = reply_to.as_ref().filter(|name| api.registry.get(name).is_none()) {
         let message = format!("reply_to names {requester:?}, but there is no such agent");
         return Err(

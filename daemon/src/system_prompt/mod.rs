@@ -69,7 +69,7 @@ pub(crate) async fn gather(vault: &dyn Vault, definition: &Definition, thread: &
     layers.extend(listed.read("loadout", &settings.loadout, false).await);
     let mut composed = compose(layers, BUDGET);
     if definition.vault_tools {
-        composed.add(vault_tools::WORDS);
+        composed.add(&vault_tools::words(definition));
     }
     composed.dropped.append(&mut listed.unread);
     listed.tell(&composed.dropped, &mut standing.notices);

@@ -1,6 +1,7 @@
 //! Agents that hand work to each other: what the daemon keeps track of, whatever the agents say.
 
 mod callbacks;
+mod definitions;
 mod door;
 mod marks;
 mod real_cli;

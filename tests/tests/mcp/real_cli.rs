@@ -1,6 +1,7 @@
 //! The tools in the hands of the real CLI, which talks to a double of the API.
 
 use anyhow::{Context as _, Result};
+use http::Method;
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{Daemon, LIMIT};
 use reveille_tests::messages_api::MessagesApi;
@@ -135,6 +136,64 @@ async fn a_definition_can_do_without_the_tools() -> Result<()> {
         api.requests()
             .iter()
             .all(|request| !request.system.contains("mcp__reveille__"))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_may_makes_an_agent_and_is_answered() -> Result<()> {
+    let api = MessagesApi::start().await?;
+    let daemon = house(&api).await?;
+    let body = json!({ "name": "maker", "prompt": "You build a team.", "metadata": { "defines_agents": true } });
+    daemon
+        .request(Method::POST, &["api", "agents"], Some(&body))
+        .await?
+        .ok::<Value>()?;
+    let definition = json!({
+        "path": "Agents/gamma", "content": "You are GAMMA.", "tags": ["agent/definition"], "metadata": { "name": "gamma" },
+    });
+    let message = json!({ "agent": "gamma", "text": "[[reply from gamma]]", "reply": true });
+    let text = tool("create-note", &definition) + &tool("send-message", &message);
+    let sent = daemon.send("maker", &text).await?;
+    daemon.wait_turn("maker", &sent).await?;
+    let journal = daemon.wait_quiet(LIMIT).await?;
+    let turns: Vec<_> = journal.turns.iter().filter(|turn| turn.channel == "gamma").collect();
+    let [turn] = turns[..] else { panic!("{turns:?}") };
+    assert_eq!(
+        (turn.state.as_str(), &turn.record["reply"]),
+        ("ok", &json!("from gamma"))
+    );
+    assert_eq!(journal.notes.iter().filter(|note| note.is_callback()).count(), 1);
+    let note = daemon.note("Agents/gamma").await?.context("the definition")?;
+    assert_eq!(note["metadata"]["defined_by"], "agent:maker");
+    assert_eq!(journal.violations(), Vec::<String>::new());
+
+    // Who may not is told so, and is not invited to.
+    let other = json!({
+        "path": "Agents/delta", "content": "x", "tags": ["agent/definition"], "metadata": { "name": "delta" },
+    });
+    let refused = daemon.send("alpha", &tool("create-note", &other)).await?;
+    let refused = daemon.wait_turn("alpha", &refused).await?;
+    assert!(
+        refused
+            .reply
+            .as_deref()
+            .is_some_and(|reply| reply.contains("defines_agents: true in the definition of alpha")),
+        "{refused:?}"
+    );
+    assert_eq!(daemon.note("Agents/delta").await?, None);
+    let invited = |name: &str| {
+        let requests = api.requests();
+        let mut of = requests
+            .iter()
+            .filter(|request| request.system.contains(name))
+            .peekable();
+        assert!(of.peek().is_some(), "{name}");
+        of.all(|request| request.system.contains("You may create agents"))
+    };
+    assert_eq!(
+        ["You build a team.", "You are GAMMA.", "You do as you are told."].map(invited),
+        [true, false, false]
     );
     Ok(())
 }

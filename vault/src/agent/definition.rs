@@ -8,6 +8,11 @@ use jiff::SignedDuration;
 use super::{MessageMode, tag};
 use crate::note::{Note, NoteId};
 
+/// Metadata of a definition whose agent may write definitions.
+pub const DEFINES_AGENTS: &str = "defines_agents";
+/// Metadata of a definition that an agent wrote; says which one.
+pub const DEFINED_BY: &str = "defined_by";
+
 /// One thing that is wrong with a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -115,6 +120,10 @@ pub struct Definition {
     pub pause_reason: Option<String>,
     /// Its turns get the tools of the vault.
     pub vault_tools: bool,
+    /// Its turns may write definitions.
+    pub defines_agents: bool,
+    /// Who wrote it, when that was an agent: `agent:NAME`.
+    pub defined_by: Option<String>,
 }
 
 /// Whether a text can be an agent's name: 1 to 64 characters of `A-Z a-z 0-9 _ -`.
@@ -266,6 +275,7 @@ impl Definition {
         let message_mode = read.choice("message_mode", &MessageMode::WORDS);
         let paused = read.choice("paused", &[("false", false), ("true", true)]);
         let without_tools = read.choice("vault_tools", &[("true", false), ("false", true)]);
+        let defines_agents = read.choice(DEFINES_AGENTS, &[("false", false), ("true", true)]);
         match name {
             Some(name) if read.problems.is_empty() => Ok(Self {
                 note: note.id.clone(),
@@ -287,6 +297,8 @@ impl Definition {
                 paused,
                 pause_reason: note.text("pause_reason"),
                 vault_tools: !without_tools,
+                defines_agents,
+                defined_by: note.text(DEFINED_BY),
             }),
             _ => Err(read.problems),
         }
@@ -338,6 +350,8 @@ mod tests {
             paused: false,
             pause_reason: None,
             vault_tools: true,
+            defines_agents: false,
+            defined_by: None,
         };
         assert_eq!(
             Definition::parse(&note(" You build. \n", json!({"name": " eng "}))),
@@ -376,6 +390,18 @@ mod tests {
             let parsed = Definition::parse(&note("", json!({"name": "eng", "vault_tools": word})));
             assert_eq!(parsed.map(|definition| definition.vault_tools), Ok(expected));
         }
+    }
+
+    #[test]
+    fn an_agent_makes_agents_when_it_says_so() {
+        for (word, expected) in [(json!(true), true), (json!("true"), true), (json!("false"), false)] {
+            let parsed = Definition::parse(&note("", json!({"name": "eng", "defines_agents": word})));
+            assert_eq!(parsed.map(|definition| definition.defines_agents), Ok(expected));
+        }
+        let problems = Definition::parse(&note("", json!({"name": "eng", "defines_agents": "yes"}))).unwrap_err();
+        assert_eq!(problems[0].key, "defines_agents");
+        let parsed = Definition::parse(&note("", json!({"name": "eng", "defined_by": "agent:ops"}))).unwrap();
+        assert_eq!(parsed.defined_by.as_deref(), Some("agent:ops"));
     }
 
     #[test]

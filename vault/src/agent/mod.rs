@@ -5,7 +5,9 @@ mod message;
 mod thread;
 mod thread_settings;
 
-pub use definition::{BackendKind, Definition, Mode, OnInterrupt, Problem, PromptMode, is_model};
+pub use definition::{
+    BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, Mode, OnInterrupt, Problem, PromptMode, is_model,
+};
 pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteError};
 pub use thread::{ThreadRecord, ThreadStatus};
 pub use thread_settings::ThreadSettings;

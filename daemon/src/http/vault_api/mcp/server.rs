@@ -15,6 +15,7 @@ use super::super::answer::Failure;
 use super::arguments::Arguments;
 use super::catalog::{Entry, Name, TOOLS};
 use super::{agents, info, links, notes, tags};
+use crate::delegation::HOW_TO_DEFINE;
 use crate::http::error::ApiError;
 use crate::http::{Api, Caller};
 use crate::inbox::shown;
@@ -187,9 +188,12 @@ impl Server {
         if !about.trim().is_empty() {
             text = format!("{}\n\n{text}", shown(about, DESCRIPTION_CHARS));
         }
-        if matches!(self.caller, Caller::Turn(_)) {
+        if let Caller::Turn(origin) = &self.caller {
             text.push(' ');
-            text.push_str(ONLY_THE_OPERATOR);
+            text.push_str(match origin.defines_agents {
+                true => HOW_TO_DEFINE,
+                false => ONLY_THE_OPERATOR,
+            });
         }
         text
     }
