@@ -9,7 +9,7 @@ use crate::store::VaultError;
 
 /// Why a piece of work inside the vault failed.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The request breaks a rule; the vault is fine.
     Refused(VaultError),
     /// SQLite could not do it.

@@ -103,19 +103,7 @@ impl EmbeddedVault {
     /// # Errors
     /// [`VaultError::Unavailable`].
     pub(crate) async fn sources(&self) -> Result<Vec<Source>, VaultError> {
-        const SQL: &str = "SELECT s.name, n.id, s.stamp FROM sources s JOIN notes n ON n.seq = s.note ORDER BY s.name";
-        self.readers
-            .run(|conn| {
-                let mut statement = conn.prepare_cached(SQL)?;
-                let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
-                rows.map(|row| {
-                    let (name, id, stamp) = row?;
-                    let note = NoteId::new(id).map_err(|error| Fault::damaged("note id", error))?;
-                    Ok(Source { name, note, stamp })
-                })
-                .collect()
-            })
-            .await
+        self.readers.run(sources).await
     }
 
     /// The source of a note.
@@ -123,17 +111,8 @@ impl EmbeddedVault {
     /// # Errors
     /// [`VaultError::Unavailable`].
     pub(crate) async fn source_of(&self, note: &NoteId) -> Result<Option<Source>, VaultError> {
-        const SQL: &str = "SELECT s.name, s.stamp FROM sources s JOIN notes n ON n.seq = s.note WHERE n.id = ?1";
         let note = note.clone();
-        self.readers
-            .run(move |conn| {
-                let found = conn
-                    .prepare_cached(SQL)?
-                    .query_row([note.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?;
-                Ok(found.map(|(name, stamp)| Source { name, note, stamp }))
-            })
-            .await
+        self.readers.run(move |conn| source_of(conn, &note)).await
     }
 
     /// The known sources of the notes that carry any of these tags, by name. The tags are bare.
@@ -204,6 +183,33 @@ impl EmbeddedVault {
         })
         .await
     }
+}
+
+/// All known sources, by name.
+pub(super) fn sources(conn: &Connection) -> Result<Vec<Source>, Fault> {
+    const SQL: &str = "SELECT s.name, n.id, s.stamp FROM sources s JOIN notes n ON n.seq = s.note ORDER BY s.name";
+    let mut statement = conn.prepare_cached(SQL)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+    rows.map(|row| {
+        let (name, id, stamp) = row?;
+        let note = NoteId::new(id).map_err(|error| Fault::damaged("note id", error))?;
+        Ok(Source { name, note, stamp })
+    })
+    .collect()
+}
+
+/// The source of a note.
+pub(super) fn source_of(conn: &Connection, note: &NoteId) -> Result<Option<Source>, Fault> {
+    const SQL: &str = "SELECT s.name, s.stamp FROM sources s JOIN notes n ON n.seq = s.note WHERE n.id = ?1";
+    let found = conn
+        .prepare_cached(SQL)?
+        .query_row([note.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.map(|(name, stamp)| Source {
+        name,
+        note: note.clone(),
+        stamp,
+    }))
 }
 
 fn note_of(conn: &Connection, source: &str) -> Result<Option<NoteId>, Fault> {

@@ -20,6 +20,7 @@ mod position;
 mod profile;
 mod read;
 mod readers;
+pub(crate) mod reading;
 pub(crate) mod rules;
 mod schema;
 mod scope;
@@ -39,7 +40,8 @@ use tokio::sync::watch;
 
 pub use self::backup::Backup;
 use self::elsewhere::Elsewhere;
-use self::fault::{Fault, Place};
+pub(crate) use self::fault::Fault;
+use self::fault::Place;
 use self::files::FileDir;
 use self::opening::Opener;
 use self::readers::Readers;

@@ -18,50 +18,33 @@ macro_rules! select {
 }
 
 impl EmbeddedVault {
-    /// Sources by their names, in that order; `None` for one that is not known.
-    ///
-    /// # Errors
-    /// [`VaultError::Unavailable`].
-    pub(crate) async fn sources_named(&self, names: Vec<String>) -> Result<Vec<Option<Source>>, VaultError> {
-        self.readers
-            .run(move |conn| {
-                let mut statement = conn.prepare_cached(select!("s.name = ?1"))?;
-                let found = names.iter().map(|name| {
-                    let row = statement.query_row([name], columns).optional()?;
-                    row.map(source).transpose()
-                });
-                found.collect()
-            })
-            .await
-    }
-
     /// Sources whose names begin with `prefix`.
     ///
     /// # Errors
     /// [`VaultError::Unavailable`].
     pub(crate) async fn sources_below(&self, prefix: String) -> Result<Vec<Source>, VaultError> {
-        self.some_sources(select!("substr(s.name, 1, length(?1)) = ?1"), prefix)
-            .await
-    }
-
-    /// Sources whose stamps end with `end`.
-    ///
-    /// # Errors
-    /// [`VaultError::Unavailable`].
-    pub(crate) async fn sources_stamped(&self, end: String) -> Result<Vec<Source>, VaultError> {
-        self.some_sources(select!("substr(s.stamp, -length(?1)) = ?1"), end)
-            .await
-    }
-
-    async fn some_sources(&self, sql: &'static str, text: String) -> Result<Vec<Source>, VaultError> {
         self.readers
-            .run(move |conn| {
-                let mut statement = conn.prepare_cached(sql)?;
-                let rows = statement.query_map([text], columns)?;
-                rows.map(|row| source(row?)).collect()
-            })
+            .run(move |conn| some(conn, select!("substr(s.name, 1, length(?1)) = ?1"), &prefix))
             .await
     }
+}
+
+/// The source of that name.
+pub(super) fn named(conn: &Connection, name: &str) -> Result<Option<Source>, Fault> {
+    let mut statement = conn.prepare_cached(select!("s.name = ?1"))?;
+    let row = statement.query_row([name], columns).optional()?;
+    row.map(source).transpose()
+}
+
+/// Sources whose stamps hold `part`.
+pub(super) fn stamped(conn: &Connection, part: &str) -> Result<Vec<Source>, Fault> {
+    some(conn, select!("instr(s.stamp, ?1) > 0"), part)
+}
+
+fn some(conn: &Connection, sql: &str, text: &str) -> Result<Vec<Source>, Fault> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([text], columns)?;
+    rows.map(|row| source(row?)).collect()
 }
 
 /// Notes that have no source: whoever had one has lost it to another note.

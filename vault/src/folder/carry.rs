@@ -236,7 +236,10 @@ impl Place {
         Ok(Carried {
             note: ready.note,
             source: ready.target,
-            stamp: stamp.map_or_else(String::new, |stamp| stamp.text()),
+            stamp: stamp.map_or_else(String::new, |stamp| {
+                self.marks().add(&stamp);
+                stamp.text()
+            }),
         })
     }
 

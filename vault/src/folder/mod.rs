@@ -22,6 +22,7 @@ mod also;
 mod carry;
 mod disk;
 mod document;
+mod moved;
 mod paths;
 mod place;
 mod scan;
@@ -153,6 +154,7 @@ impl FolderVault {
             hints,
             journal: beside(&options.index, ".batch"),
             identity: Mutex::default(),
+            marks: Mutex::default(),
             done: Mutex::default(),
         });
         let elsewhere: Arc<dyn Elsewhere> = Arc::clone(&place) as Arc<dyn Elsewhere>;

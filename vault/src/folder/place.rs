@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
+use super::moved::Marks;
 use super::paths::Refused;
 use super::scan;
 use super::state::{Part, State};
@@ -24,6 +25,8 @@ pub(super) struct Place {
     pub(super) journal: PathBuf,
     /// Device and inode of the folder that was read last.
     pub(super) identity: Mutex<Option<(u64, u64)>>,
+    /// By what files of the index are told again under another name.
+    pub(super) marks: Mutex<Marks>,
     /// What the running write has done.
     pub(super) done: Mutex<super::carry::Done>,
 }
@@ -32,6 +35,10 @@ impl Place {
     pub(super) fn hint(&self, hint: Hint) {
         // silent-ok: the vault has been closed; the next start looks at everything
         let _ = self.hints.send(hint);
+    }
+
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This is the folder.

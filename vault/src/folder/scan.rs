@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Folder;
 use super::disk::{self, Look, Meta};
+use super::moved::Marks;
 use super::paths;
 use super::stamp::Stamp;
 use super::state::Part;
@@ -20,8 +21,11 @@ pub(super) const QUIET: Duration = Duration::from_millis(60);
 /// A file that is missing for less than this may be being replaced by an editor.
 pub(super) const GONE: Duration = Duration::from_millis(250);
 
-/// Files that are read while writers wait.
+/// Files that are read while writers wait, and are in memory at one time.
 const CHUNK: usize = 256;
+
+/// The same in bytes; a larger file is a chunk of its own.
+const CHUNK_BYTES: u64 = 4 << 20;
 
 /// How often a file that is being written is looked at again before the scan goes on without it.
 const PATIENCE: u32 = 20;
@@ -150,7 +154,12 @@ impl Folder {
                 return Err(self.place.state.unavailable(reason));
             }
         };
-        let known = self.index.sources().await?;
+        let known = {
+            let _order = self.order.lock().await;
+            let known = self.index.sources().await?;
+            *self.place.marks() = Marks::of(&known);
+            known
+        };
         let stored = self.index.memo(IDENTITY).await?;
         let here = format!("{} {}", identity.0, identity.1);
         if let Some(reason) = self.unbelievable(&walk, &known, stored.as_deref() == Some(&here)) {
@@ -252,7 +261,10 @@ impl Folder {
         // Older files first: what came first is told first, and a copy is younger than its original.
         differing.sort_by_key(|(name, meta)| (paths::is_conflict_copy(name), meta.born_at(), name.len(), *name));
         let mut later = Vec::new();
-        for chunk in differing.chunks(CHUNK) {
+        let mut rest = differing.as_slice();
+        while !rest.is_empty() {
+            let (chunk, more) = rest.split_at(chunk_len(rest.iter().map(|(_, meta)| meta.size)));
+            rest = more;
             let names = chunk.iter().map(|(name, _)| (*name).clone()).collect();
             let _order = self.order.lock().await;
             later.extend(self.take(names, false).await?);
@@ -293,7 +305,32 @@ impl Folder {
     }
 }
 
+/// How many files of these sizes are read at one time.
+fn chunk_len(sizes: impl Iterator<Item = u64>) -> usize {
+    let mut bytes = 0_u64;
+    let fitting = sizes.take(CHUNK).take_while(|size| {
+        bytes = bytes.saturating_add(*size);
+        bytes <= CHUNK_BYTES
+    });
+    fitting.count().max(1)
+}
+
 /// Whether two directories are the same place.
 pub(super) fn is_same(root: &Path, accepted: Option<(u64, u64)>) -> bool {
     disk::identity(root).is_ok_and(|now| Some(now) == accepted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_bounded_in_files_and_in_bytes() {
+        let len = |sizes: &[u64]| chunk_len(sizes.iter().copied());
+        assert_eq!(len(&[1; CHUNK + 1]), CHUNK);
+        assert_eq!(len(&[1, CHUNK_BYTES - 1, 1]), 2);
+        assert_eq!(len(&[CHUNK_BYTES + 1, 1]), 1);
+        assert_eq!(len(&[u64::MAX, u64::MAX]), 1);
+        assert_eq!(len(&[0]), 1);
+    }
 }

@@ -20,6 +20,9 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// Before the id that a file claims; in no other stamp.
+    pub(super) const CLAIM: &str = " =";
+
     /// The text that the index keeps.
     pub(super) fn text(&self) -> String {
         let Meta {
@@ -30,14 +33,10 @@ impl Stamp {
             born,
         } = self.meta;
         let readable = if self.unreadable { "?" } else { "." };
-        let claim = self.claim.as_ref().map_or(String::new(), Self::claim_end);
+        let claim = self.claim.as_ref();
+        let claim = claim.map_or(String::new(), |id| format!("{}{id}", Self::CLAIM));
         let (hash, created) = (&self.hash, self.created);
         format!("{inode} {size} {modified} {changed} {born} {hash} {readable} {created}{claim}")
-    }
-
-    /// The end of the stamps of files that claim an id.
-    pub(super) fn claim_end(id: &NoteId) -> String {
-        format!(" ={id}")
     }
 
     /// Reads what [`Stamp::text`] has made. `None`: of another version; the file is read anew.

@@ -4,7 +4,7 @@
 //! name; a new one gets an id that is made of its path. A file that claims the id of another is a copy: it is a note of its
 //! own, and its tags under `agent/` do not count, so that a copy neither wakes an agent nor defines one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -12,14 +12,17 @@ use uuid::Uuid;
 use super::Folder;
 use super::disk::{self, Look, Meta, Unread};
 use super::document::Document;
+use super::moved::Moved;
 use super::paths;
 use super::scan::QUIET;
 use super::stamp::{self, Stamp};
 use super::watch::Hint;
+use crate::embedded::Fault;
 use crate::embedded::mirror::{Seen, Source};
+use crate::embedded::reading::Reading;
 use crate::embedded::rules;
 use crate::note::{Note, NoteId, millis};
-use crate::store::{Key, VaultError};
+use crate::store::VaultError;
 
 /// On copies, in the place of the tags that do not count.
 pub(super) const COPY: &str = "conflict-copy";
@@ -41,11 +44,23 @@ struct Fresh {
 #[derive(Default)]
 struct Findings {
     fresh: Vec<Fresh>,
-    missing: Vec<String>,
+    missing: Vec<Source>,
     /// Still being written.
     later: Vec<String>,
     /// Files that are not read, with the reason, or none when all is well.
     told: Vec<(String, Option<String>)>,
+}
+
+/// What the index is to be told.
+#[derive(Default)]
+struct Taken {
+    seen: Vec<Seen>,
+    /// Notes that may have lost their file.
+    freed: HashSet<NoteId>,
+    /// A file is another note's now.
+    displaced: bool,
+    /// Still being written.
+    later: Vec<String>,
 }
 
 /// Whose a file is.
@@ -61,66 +76,75 @@ impl Folder {
     /// order. `whole`: nothing else is about to be taken over, so that a note whose file is another note's now is gone; else
     /// it may turn up under another name.
     pub(super) async fn take(self: &Arc<Self>, names: Vec<String>, whole: bool) -> Result<Vec<String>, VaultError> {
-        let known = self.index.sources_named(names.clone()).await?;
         let this = Arc::clone(self);
-        let names: Vec<_> = names.into_iter().zip(known).collect();
-        let mut found = self.blocking(move || Ok(this.look_at(names))).await?;
+        let taken = self.index.reading(move |index| this.compare(names, index)).await?;
+        if !taken.seen.is_empty() {
+            self.index.mirror_with(taken.seen, whole && taken.displaced).await?;
+        }
+        self.settle_claims(taken.freed).await?;
+        Ok(taken.later)
+    }
+
+    /// Reads what is on the disk under these names, and says what of it the index does not know. Blocks.
+    fn compare(&self, names: Vec<String>, index: &Reading<'_>) -> Result<Taken, Fault> {
+        let known = names.into_iter().map(|name| {
+            let source = index.source(&name)?;
+            Ok((name, source))
+        });
+        let mut found = self.look_at(known.collect::<Result<_, Fault>>()?);
         for (source, reason) in found.told {
             self.place.state.file(&source, reason);
         }
-        let identities = self.identify(&found.fresh).await?;
-        let displaced = found.fresh.iter().any(|fresh| {
-            let identity = identities.get(&fresh.source);
-            fresh
-                .known
-                .as_ref()
-                .is_some_and(|known| identity.is_some_and(|identity| identity.id != known.note))
-        });
-        let mut freed: Vec<NoteId> = Vec::new();
+        let identities = self.identify(&found.fresh, index)?;
         // What came first is told first.
         found
             .fresh
             .sort_by_key(|fresh| fresh.document.created.unwrap_or_else(|| fresh.meta.born_at()));
-        let mut seen = Vec::with_capacity(found.fresh.len() + found.missing.len());
+        let mut taken = Taken {
+            later: found.later,
+            ..Taken::default()
+        };
         for fresh in found.fresh {
             let Some(identity) = identities.get(&fresh.source) else {
                 continue;
             };
-            freed.extend(
-                fresh
-                    .known
-                    .iter()
-                    .map(|known| known.note.clone())
-                    .filter(|id| *id != identity.id),
-            );
-            seen.extend(self.seen(fresh, identity).await?);
+            if let Some(known) = fresh.known.as_ref().filter(|known| known.note != identity.id) {
+                taken.displaced = true;
+                taken.freed.insert(known.note.clone());
+            }
+            taken.seen.extend(self.seen(fresh, identity, index)?);
         }
-        for name in found.missing {
-            freed.extend(
-                self.index
-                    .sources_named(vec![name.clone()])
-                    .await?
-                    .into_iter()
-                    .flatten()
-                    .map(|known| known.note),
-            );
-            seen.push(Seen::Gone { source: name });
+        for gone in found.missing {
+            taken.freed.insert(gone.note);
+            taken.seen.push(Seen::Gone { source: gone.name });
         }
-        if !seen.is_empty() {
-            self.index.mirror_with(seen, whole && displaced).await?;
-        }
-        self.settle_claims(freed).await?;
-        Ok(found.later)
+        Ok(taken)
     }
 
     /// Copies of notes that are gone are looked at again: one of them is the note now.
-    async fn settle_claims(&self, freed: Vec<NoteId>) -> Result<(), VaultError> {
-        for id in freed {
-            if self.index.source_of(&id).await?.is_none() {
-                for copy in self.index.sources_stamped(Stamp::claim_end(&id)).await? {
-                    self.place.hint(Hint::Anew(copy.name));
+    pub(super) async fn settle_claims(&self, freed: HashSet<NoteId>) -> Result<(), VaultError> {
+        if freed.is_empty() {
+            return Ok(());
+        }
+        let copies = self.index.reading(move |index| {
+            let mut gone = HashSet::new();
+            for id in freed {
+                if index.source_of(&id)?.is_none() {
+                    gone.insert(id);
                 }
             }
+            if gone.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut copies = index.stamped(Stamp::CLAIM)?;
+            copies.retain(|copy| {
+                let claim = Stamp::parse(&copy.stamp).and_then(|stamp| stamp.claim);
+                claim.is_some_and(|claim| gone.contains(&claim))
+            });
+            Ok(copies)
+        });
+        for copy in copies.await? {
+            self.place.hint(Hint::Anew(copy.name));
         }
         Ok(())
     }
@@ -141,9 +165,7 @@ impl Folder {
                 // A link, or nothing, or something that is no file.
                 Ok(Ok(_)) | Err(_) => {
                     found.told.push((source.clone(), None));
-                    if known.is_some() {
-                        found.missing.push(source);
-                    }
+                    found.missing.extend(known);
                     continue;
                 }
             };
@@ -201,8 +223,8 @@ impl Folder {
     }
 
     /// What the index shall hold of a file.
-    async fn seen(&self, fresh: Fresh, identity: &Identity) -> Result<Option<Seen>, VaultError> {
-        let before = crate::Vault::get(&*self.index, &Key::Id(identity.id.clone())).await?;
+    fn seen(&self, fresh: Fresh, identity: &Identity, index: &Reading<'_>) -> Result<Option<Seen>, Fault> {
+        let before = index.note(&identity.id)?;
         let Ok(path) = paths::of_source(&fresh.source) else {
             return Ok(None);
         };
@@ -240,6 +262,7 @@ impl Folder {
         let updated_at = changed.map_or(note.updated_at, |before| {
             rules::later(fresh.meta.modified_at().min((self.clock)()), before.updated_at)
         });
+        self.place.marks().add(&stamp);
         Ok(Some(Seen::Note {
             source: fresh.source,
             stamp: stamp.text(),
@@ -265,6 +288,7 @@ pub(super) fn counting_tags(mut tags: Vec<String>, is_copy: bool) -> Vec<String>
 /// Finds out whose files are.
 struct Identities<'f> {
     folder: &'f Folder,
+    index: &'f Reading<'f>,
     fresh: HashMap<&'f str, &'f Fresh>,
     /// Ids with the sources that have them from now on.
     given: HashMap<NoteId, String>,
@@ -272,9 +296,10 @@ struct Identities<'f> {
 }
 
 impl Folder {
-    async fn identify(&self, fresh: &[Fresh]) -> Result<BTreeMap<String, Identity>, VaultError> {
+    fn identify<'f>(&'f self, fresh: &'f [Fresh], index: &'f Reading<'f>) -> Result<BTreeMap<String, Identity>, Fault> {
         let mut identities = Identities {
             folder: self,
+            index,
             fresh: fresh.iter().map(|fresh| (fresh.source.as_str(), fresh)).collect(),
             given: HashMap::new(),
             found: BTreeMap::new(),
@@ -286,19 +311,25 @@ impl Folder {
             (copy, fresh.meta.born_at(), fresh.source.len(), fresh.source.clone())
         });
         for fresh in order.iter().filter(|fresh| fresh.document.id.is_some()) {
-            identities.explicit(fresh).await?;
+            identities.explicit(fresh)?;
         }
-        let unknown = |fresh: &&&Fresh| fresh.document.id.is_none() && fresh.known.is_none();
-        if order.iter().any(|fresh| unknown(&fresh)) {
-            let sources = self.index.sources().await?;
-            let moved = Moved::new(&sources);
-            for fresh in order.iter().filter(unknown) {
-                identities.moved(fresh, &moved);
+        let marks = self.place.marks();
+        let unknown = |fresh: &&&Fresh| {
+            let is_new = fresh.document.id.is_none() && fresh.known.is_none();
+            is_new && marks.may_know(&fresh.meta, &fresh.hash)
+        };
+        let renamed: Vec<_> = order.iter().filter(unknown).collect();
+        drop(marks);
+        if !renamed.is_empty() {
+            let sources = index.sources()?;
+            let mut moved = Moved::new(&sources);
+            for fresh in renamed {
+                identities.moved(fresh, &mut moved);
             }
         }
         for fresh in order {
             if !identities.found.contains_key(&fresh.source) {
-                identities.rest(fresh).await?;
+                identities.rest(fresh)?;
             }
         }
         Ok(identities.found)
@@ -312,13 +343,13 @@ impl Identities<'_> {
     }
 
     /// The file says whose it is. That holds when no other file has that id.
-    async fn explicit(&mut self, fresh: &Fresh) -> Result<(), VaultError> {
+    fn explicit(&mut self, fresh: &Fresh) -> Result<(), Fault> {
         let Some(id) = fresh.document.id.clone() else {
             return Ok(());
         };
         let free = match self.given.get(&id) {
             Some(_) => false,
-            None => match self.folder.index.source_of(&id).await? {
+            None => match self.index.source_of(&id)? {
                 // Its name says that it is a copy, whichever was seen first.
                 Some(holder) if paths::is_conflict_copy(&holder.name) && !paths::is_conflict_copy(&fresh.source) => {
                     self.folder.place.hint(Hint::Name(holder.name));
@@ -341,7 +372,7 @@ impl Identities<'_> {
         );
         let own = match &fresh.known {
             Some(known) if known.note != id && !self.given.contains_key(&known.note) => known.note.clone(),
-            _ => self.derived(&fresh.source).await?,
+            _ => self.derived(&fresh.source)?,
         };
         self.give(&fresh.source, own, Some(id));
         Ok(())
@@ -352,39 +383,29 @@ impl Identities<'_> {
         if let Some(fresh) = self.fresh.get(holder.name.as_str()) {
             return fresh.document.id.as_ref().is_none_or(|now| now == id);
         }
-        self.folder.is_there(&holder.name, other)
+        self.folder.is_there(&holder.name, &other.source, &other.meta)
     }
 
     /// Without an id: perhaps it was under another name before.
-    fn moved(&mut self, fresh: &Fresh, moved: &Moved<'_>) {
-        let gone = |candidate: &&(Stamp, &Source)| {
-            !self.given.contains_key(&candidate.1.note) && !self.folder.is_there(&candidate.1.name, fresh)
-        };
-        let same_file = moved.by_inode.get(&fresh.meta.inode).into_iter().flatten();
-        let mut same_file = same_file
-            .filter(|(stamp, _)| stamp.meta.same_file(&fresh.meta))
-            .filter(gone);
-        let same_bytes = moved.by_hash.get(fresh.hash.as_str()).into_iter().flatten();
-        let mut same_bytes = same_bytes.filter(|_| fresh.meta.size > 0).filter(gone);
-        let from = match (same_file.next(), same_bytes.next(), same_bytes.next()) {
-            (Some((_, source)), ..) | (None, Some((_, source)), None) => source,
-            _ => return,
-        };
-        let id = from.note.clone();
-        self.give(&fresh.source, id, None);
+    fn moved(&mut self, fresh: &Fresh, moved: &mut Moved<'_>) {
+        let is_free = |from: &Source| !self.given.contains_key(&from.note);
+        let file = (fresh.source.as_str(), &fresh.meta, fresh.hash.as_str());
+        if let Some(from) = moved.from(self.folder, file, is_free) {
+            self.give(&fresh.source, from.note.clone(), None);
+        }
     }
 
-    async fn rest(&mut self, fresh: &Fresh) -> Result<(), VaultError> {
+    fn rest(&mut self, fresh: &Fresh) -> Result<(), Fault> {
         let id = match &fresh.known {
             Some(known) if !self.given.contains_key(&known.note) => known.note.clone(),
-            _ => self.derived(&fresh.source).await?,
+            _ => self.derived(&fresh.source)?,
         };
         self.give(&fresh.source, id, None);
         Ok(())
     }
 
     /// An id that is made of the path: the same one again when the index is lost.
-    async fn derived(&self, source: &str) -> Result<NoteId, VaultError> {
+    fn derived(&self, source: &str) -> Result<NoteId, Fault> {
         for attempt in 0_u32.. {
             let text = if attempt == 0 {
                 source.to_owned()
@@ -393,47 +414,11 @@ impl Identities<'_> {
             };
             let uuid = Uuid::new_v5(&IDS, paths::composed(&text).as_bytes());
             let id = NoteId::new(uuid.to_string()).map_err(|error| VaultError::Invalid(error.to_string()))?;
-            let holder = self.folder.index.source_of(&id).await?;
+            let holder = self.index.source_of(&id)?;
             if !self.given.contains_key(&id) && holder.is_none_or(|holder| holder.name == source) {
                 return Ok(id);
             }
         }
         Ok(NoteId::generate())
-    }
-}
-
-/// Known files by what tells them again under another name.
-struct Moved<'s> {
-    by_inode: HashMap<u64, Vec<(Stamp, &'s Source)>>,
-    by_hash: HashMap<String, Vec<(Stamp, &'s Source)>>,
-}
-
-impl<'s> Moved<'s> {
-    fn new(sources: &'s [Source]) -> Self {
-        let (mut by_inode, mut by_hash) = (HashMap::new(), HashMap::new());
-        for source in sources {
-            let Some(stamp) = Stamp::parse(&source.stamp) else {
-                continue;
-            };
-            let inode: &mut Vec<_> = by_inode.entry(stamp.meta.inode).or_default();
-            inode.push((stamp.clone(), source));
-            let hash: &mut Vec<_> = by_hash.entry(stamp.hash.clone()).or_default();
-            hash.push((stamp, source));
-        }
-        Self { by_inode, by_hash }
-    }
-}
-
-impl Folder {
-    /// Whether `source` is a file of its own beside `other`: on a file system that does not tell capitals apart, or forms of
-    /// Unicode, one file answers to several names.
-    fn is_there(&self, source: &str, other: &Fresh) -> bool {
-        let fold = |text: &str| paths::composed(text).to_lowercase();
-        match disk::look(&self.place.root.join(source)) {
-            Ok(Look::File(meta)) => !(meta.inode == other.meta.inode && fold(source) == fold(&other.source)),
-            Ok(_) => false,
-            // It cannot be told: nothing is taken from it.
-            Err(_) => true,
-        }
     }
 }

@@ -270,9 +270,7 @@ impl Folder {
         .await?;
         self.place.state.file(&source.name, None);
         self.index.mirror(vec![Seen::Gone { source: source.name }]).await?;
-        for copy in self.index.sources_stamped(Stamp::claim_end(&note.id)).await? {
-            self.place.hint(Hint::Anew(copy.name));
-        }
+        self.settle_claims(HashSet::from([note.id.clone()])).await?;
         Ok(note.id)
     }
 }
