@@ -44,11 +44,25 @@ export interface Message {
   ended_at?: string;
 }
 
+/** How one vault stands. */
+export interface VaultHealth {
+  name: string;
+  kind: string;
+  state: "ready" | "degraded" | "unavailable";
+  /** What does not work, what was kept and what to do; with `since` unless it is ready. */
+  reason?: string;
+  since?: string;
+  /** Whether it takes replies and the like. */
+  deliveries?: { state: "closed" | "open" | "probing"; last_error?: string } | null;
+}
+
 export interface Health {
   status: "ok" | "degraded";
   version: string;
   sandbox: { mode: string; confined: boolean; detail?: string | null };
   dependencies: { ok: boolean; missing: string[] };
+  /** Only for those who are signed in. */
+  vaults?: VaultHealth[];
 }
 
 export interface Usage {

@@ -24,7 +24,7 @@ export const selected = computed(() => {
 });
 export const selectedAgent = computed(() => agents.value?.find((agent) => agent.name === selected.value));
 
-const LIST_EVERY_MS = 4_000;
+const REFRESH_EVERY_MS = 4_000;
 
 /** Turns any thrown value into an error that can be shown; a 401 also shows the sign-in page. */
 export function failure(error: unknown): ApiError {
@@ -74,7 +74,7 @@ async function enter(): Promise<void> {
     session.value = "in";
     signInError.value = undefined;
   });
-  await Promise.all([refreshAgents(), refreshHealth()]);
+  await refresh();
 }
 
 /** Asks whether the session holds. When nobody answers, it is taken to hold, and the list says what is wrong. */
@@ -117,24 +117,28 @@ export async function refreshAgents(): Promise<void> {
 async function loadAgents(): Promise<void> {
   try {
     const list = await api.agents();
-    const recovered = listError.value !== undefined;
     batch(() => {
       agents.value = list.agents;
       orphans.value = list.waiting;
       listError.value = undefined;
     });
-    if (recovered) await refreshHealth();
   } catch (error) {
     listError.value = failure(error);
   }
 }
 
+/** What is known stays when nobody answers: that is told with the list, which is asked for at the same time. */
 async function refreshHealth(): Promise<void> {
   try {
     health.value = await api.health();
   } catch (error) {
-    listError.value = failure(error);
+    failure(error);
   }
+}
+
+/** The list, and how the daemon and its vaults stand. */
+async function refresh(): Promise<void> {
+  await Promise.all([refreshAgents(), refreshHealth()]);
 }
 
 /** Creates an agent and opens its conversation. Throws an {@link ApiError} for the form to show. */
@@ -152,16 +156,14 @@ export async function createAgent(name: string, prompt: string): Promise<void> {
 export async function start(): Promise<void> {
   addEventListener("hashchange", () => void followHash());
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden || session.value !== "in") return;
-    void refreshAgents();
-    void refreshHealth();
+    if (!document.hidden && session.value === "in") void refresh();
   });
   setInterval(() => {
     if (!document.hidden) now.value = Date.now();
   }, 1_000);
   setInterval(() => {
-    if (!document.hidden && session.value === "in") void refreshAgents();
-  }, LIST_EVERY_MS);
+    if (!document.hidden && session.value === "in") void refresh();
+  }, REFRESH_EVERY_MS);
   await followHash();
   if (session.value !== "unknown") return;
   if (await checkSession()) await enter();

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Agent, Message, TurnEvent } from "../app/api";
+import type { Agent, Message, TurnEvent, VaultHealth } from "../app/api";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
 const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
@@ -26,6 +26,7 @@ export class MockDaemon {
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
+  vaults: VaultHealth[] = [];
   /** Answers each message by itself with this script; off when undefined. */
   answer: ((text: string) => Body[]) | undefined;
   /** The next send is refused with this. */
@@ -33,6 +34,8 @@ export class MockDaemon {
   stops: string[] = [];
   cancels: string[] = [];
   sends: string[] = [];
+  /** How often `/health` was asked for. */
+  looks = 0;
   /** Live event streams. */
   open = 0;
 
@@ -198,8 +201,10 @@ export class MockDaemon {
 
   private answerTo(method: string, path: string, body: Record<string, string>, request: IncomingMessage): Reply {
     if (path === "/health") {
+      this.looks++;
       const sandbox = { mode: "none", confined: this.confined, detail: "no sandbox in this build" };
-      return [200, { status: "ok", version: "0.1.0", agents: this.agents.length, sandbox, dependencies: { ok: true, missing: [] } }];
+      const health = { status: "ok", version: "0.1.0", agents: this.agents.length, sandbox, dependencies: { ok: true, missing: [] } };
+      return [200, this.signedIn(request) ? { ...health, vaults: this.vaults } : health];
     }
     if (method === "POST" && path === "/api/session") {
       if (!this.codes.delete(body.code ?? "")) return refuse(401, "bad_code", "This sign-in code is not known: it may have been used, or be too old.", "Run `reveille open` for a fresh one.");

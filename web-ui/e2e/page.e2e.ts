@@ -1,7 +1,7 @@
 /** The page against the double: what a real daemon does only on a bad day. */
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Message } from "../app/api";
+import type { Message, VaultHealth } from "../app/api";
 import { launch, openPage, shoot, type Watched } from "./browser";
 import { type Body, MockDaemon } from "./mock";
 
@@ -188,6 +188,51 @@ describe("a line", () => {
     await enter();
     await page.getByRole("link", { name: /night/ }).getByText("Paused · 2 waiting · Until Friday.").waitFor();
     await page.getByRole("link", { name: /poor/ }).getByText("Paused (authentication) · Nobody is signed in.").waitFor();
+  });
+});
+
+const WELL: VaultHealth = { name: "default", kind: "embedded", state: "ready", deliveries: { state: "closed" } };
+const AWAY: VaultHealth = {
+  name: "notes", kind: "folder", state: "unavailable", since: "2026-01-05T10:00:00Z",
+  reason: "/srv/notes is not there; nothing was removed: mount the disk, or make the folder again",
+};
+const SLOW: VaultHealth = {
+  name: "team", kind: "parachute", state: "ready",
+  deliveries: { state: "open", last_error: "the vault team is not available: http://127.0.0.1:1940 answered with status 502" },
+};
+
+describe("a vault", () => {
+  it("that does not work is told, changes nothing else while it lasts, and is told no more when it is well", async () => {
+    scene();
+    daemon.vaults = [WELL, { ...AWAY, state: "ready" }, SLOW];
+    await enter();
+    const region = page.getByRole("status", { name: "Vaults" });
+    const line = region.getByText("The vault notes (a folder of files) cannot be used since");
+    await region.getByText("The vault team (Parachute) takes no replies now").waitFor();
+    expect(await line.count()).toBe(0);
+
+    daemon.vaults = [WELL, AWAY, SLOW];
+    await line.waitFor();
+    const text = (await region.textContent()) ?? "";
+    expect(text).toContain("/srv/notes is not there; nothing was removed: mount the disk, or make the folder again. What was accepted is kept");
+    expect(text).not.toContain("The vault default");
+    expect(await line.locator("time").getAttribute("datetime")).toBe(AWAY.since);
+    await shoot(page, "vaults");
+
+    // Between two looks nothing moves, so that nothing flickers and nothing is read out twice.
+    await region.evaluate((element) => {
+      const seen = { changes: 0 };
+      new MutationObserver((all) => (seen.changes += all.length)).observe(element, { subtree: true, childList: true, characterData: true });
+      Object.assign(window, { seen });
+    });
+    const looks = daemon.looks;
+    daemon.vaults = [WELL, { ...AWAY }, { ...SLOW, deliveries: { ...SLOW.deliveries, state: "probing" } }];
+    await expect.poll(() => daemon.looks, { timeout: 15_000 }).toBeGreaterThan(looks + 1);
+    expect(await page.evaluate(() => (window as unknown as { seen: { changes: number } }).seen.changes)).toBe(0);
+
+    daemon.vaults = [WELL];
+    await line.waitFor({ state: "detached" });
+    expect(await region.textContent()).toBe("");
   });
 });
 
@@ -459,6 +504,7 @@ describe("every screen", () => {
     page = at.page;
     const message = scene();
     daemon.confined = false;
+    daemon.vaults = [AWAY, SLOW];
     await page.goto(daemon.signInLink);
     await page.getByRole("navigation", { name: "Agents" }).waitFor();
     await shoot(page, `${name}-home`);

@@ -1,5 +1,8 @@
 import { connection } from "../conversation";
-import { agents, health, listError, selected } from "../store";
+import { fullTime, time } from "../format";
+import { agents, health, listError, now, selected } from "../store";
+import { type VaultTrouble, vaultTroubles } from "../vaults";
+import { Sentence } from "./Text";
 
 /** What holds for the whole page: the connection, and the state of the daemon. */
 export function Banners() {
@@ -26,6 +29,30 @@ export function Banners() {
           <strong>Agents are not confined.</strong> Their tools can do here whatever your user account can do.
         </p>
       ) : null}
+      {/* Not atomic: a line that comes is read out, the others not again. */}
+      <div role="status" aria-label="Vaults" aria-atomic="false">
+        {vaultTroubles(health.value).map((trouble) => (
+          <VaultBanner key={trouble.name} trouble={trouble} />
+        ))}
+      </div>
     </div>
+  );
+}
+
+/** A vault that does not work as it should: what, since when, why, and what is kept. */
+function VaultBanner({ trouble: { title, since, reason, kept } }: { trouble: VaultTrouble }) {
+  return (
+    <p class="banner warn">
+      <strong>{title}</strong>
+      {since ? (
+        <>
+          {" since "}
+          <time dateTime={since} title={fullTime(since)}>
+            {time(since, now.value)}
+          </time>
+        </>
+      ) : null}
+      <Sentence text={reason ? `: ${reason} ${kept}` : `. ${kept}`} />
+    </p>
   );
 }
