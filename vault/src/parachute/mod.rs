@@ -6,8 +6,8 @@
 //! before the writer is answered. Reading single notes and listings asks the peer; when it is silent, listings of the tags
 //! that the scan follows are answered from the index.
 //!
-//! It needs nothing of the peer but the oldest API: no upsert, no triggers, no filters on metadata. See `README.md` for what
-//! that means to those who use it.
+//! It needs nothing of the peer but the oldest API: no upsert, no triggers, no filters on metadata. `docs/parachute.md` says
+//! what that means to those who use it.
 
 mod files;
 mod first;
