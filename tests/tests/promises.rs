@@ -288,7 +288,7 @@ async fn a_vault_with_a_longer_log_in_its_place_is_read_from_its_beginning_too()
     other
         .request(Method::POST, &["vault", "default", "api", "notes"], Some(&batch))
         .await?
-        .ok()?;
+        .ok::<Value>()?;
     other.stop().await?;
 
     let mut daemon = with_eng().await?;
