@@ -109,7 +109,10 @@ async fn forty_records_of_one_thread_are_one_note() -> Result<()> {
         "{answers:?}"
     );
     let note = agent.note(path).await?;
-    assert_eq!(note["metadata"].as_object().map(|keys| keys.len()), Some(WRITERS + 1));
+    assert_eq!(
+        note["metadata"].as_object().map(serde_json::Map::len),
+        Some(WRITERS + 1)
+    );
     assert_eq!(agent.list("?tag=agent%2Fthread&limit=500").await?.len(), 1);
     Ok(())
 }

@@ -119,7 +119,10 @@ async fn a_batch_with_one_path_that_is_taken_writes_nothing() -> Result<()> {
     ] {
         let (status, told) = agent.call("POST", "/notes", &json!({ "notes": batch })).await?;
         assert_eq!((status, text(&told, "error_type")), (409, "path_conflict"), "{told}");
-        assert_eq!(agent.list("?limit=-1&include_content=true").await?, [made.clone()]);
+        assert_eq!(
+            agent.list("?limit=-1&include_content=true").await?,
+            std::slice::from_ref(&made)
+        );
     }
     assert_eq!(agent.get("/tags/new").await?.1["count"], 0);
     let fine = [new("one"), new("two")];

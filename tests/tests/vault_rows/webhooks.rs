@@ -64,7 +64,7 @@ async fn deliveries(agent: &Agent, name: &str) -> Result<usize> {
 async fn told(receiver: &Receiver, end: &str, count: usize) -> Result<Vec<Value>> {
     eventually(&format!("{count} requests for {end}"), LIMIT, async || {
         let told = receiver.told_at(&address(end));
-        Ok((told.len() >= count).then(|| told.iter().map(|one| one.json()).collect()))
+        Ok((told.len() >= count).then(|| told.iter().map(reveille_tests::Told::json).collect()))
     })
     .await
 }

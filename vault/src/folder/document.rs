@@ -220,7 +220,7 @@ fn tag_words(line: &str) -> Option<Vec<&str>> {
     for word in line.split_whitespace() {
         let tag = word.strip_prefix('#')?;
         let valid = |char: char| char.is_alphanumeric() || "_-/".contains(char);
-        if !tag.chars().all(valid) || !tag.chars().any(|char| char.is_alphabetic()) {
+        if !tag.chars().all(valid) || !tag.chars().any(char::is_alphabetic) {
             return None;
         }
         tags.push(tag);

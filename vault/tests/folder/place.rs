@@ -163,7 +163,7 @@ async fn child_without_rights() {
     fs::create_dir(&locked).unwrap();
     fs::write(locked.join("b.md"), "two").unwrap();
     note_at(&vault, "locked/b").await;
-    fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
     vault.look(None).await.unwrap();
     assert_eq!(note_at(&vault, "locked/b").await.content, "two");
     assert!(
