@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reveille_queue::{Binding, FeedCursor, Queue, QueueError, State, Turn};
 use reveille_vault::agent::{Inbound, tag};
-use reveille_vault::{Change, Cursor, Note, NoteId, Query, Vault, VaultError};
+use reveille_vault::{Change, Cursor, Key, Note, NoteId, Query, Vault, VaultError};
 use tokio_util::sync::CancellationToken;
 
 use crate::crash;
@@ -21,6 +21,8 @@ const BATCH: u32 = 256;
 const UNSAVED_MAX: u64 = 1024;
 /// Status on the note of a message that names no agent.
 const UNROUTABLE: &str = "error";
+/// Status with which the older agent claims a message, and the one with which it is done.
+const CLAIMED: [&str; 2] = ["in-flight", "handled"];
 /// Longest pause after a failure of the vault or the queue.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
@@ -310,15 +312,20 @@ impl Feed {
             if turn.is_some_and(|turn| turn.state != State::Waiting) {
                 continue;
             }
+            let detail = format!("waits: there is no agent {agent:?} yet; define it, or delete this note");
+            let Ok(id) = NoteId::new(arrival.note.as_str()) else {
+                continue;
+            };
+            let note = self.vault.get(&Key::Id(id)).await?;
+            let Some(note) = note.filter(|note| !claimed(note) && !stamp::says(note, WAITING, &detail)) else {
+                continue;
+            };
             tracing::warn!(
                 note = arrival.note,
                 agent,
                 "a message waits for an agent that is not defined"
             );
-            let detail = format!("waits: there is no agent {agent:?} yet; define it, or delete this note");
-            if let Ok(id) = NoteId::new(arrival.note.as_str()) {
-                stamp::show_by_id(&*self.vault, &id, WAITING, &detail).await?;
-            }
+            stamp::show_unless_changed(&*self.vault, &note, WAITING, &detail).await?;
         }
         Ok(())
     }
@@ -349,6 +356,13 @@ impl Feed {
         }
         Ok(())
     }
+}
+
+/// Whether another program that works on messages of this vault has taken this one. Our word in its place would make it free
+/// again there.
+fn claimed(note: &Note) -> bool {
+    note.text("status")
+        .is_some_and(|status| CLAIMED.contains(&status.as_str()))
 }
 
 /// What the names of the agents, as they are now, ask of the queue: agents that were not bound under their present name, and

@@ -14,20 +14,22 @@ pub(crate) fn says(note: &Note, status: &str, detail: &str) -> bool {
 /// # Errors
 /// The vault cannot be used now.
 pub(crate) async fn show(vault: &dyn Vault, note: &Note, status: &str, detail: &str) -> Result<(), VaultError> {
-    if says(note, status, detail) {
-        return Ok(());
-    }
-    let metadata = [("status", status), ("status_detail", detail)]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), Value::String(value.to_owned())))
-        .collect();
-    let patch = Patch {
-        metadata,
-        ..Patch::default()
-    };
-    match vault.patch(&Key::Id(note.id.clone()), patch, Precondition::Force).await {
-        Ok(_) | Err(VaultError::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error),
+    write(vault, note, status, detail, Precondition::Force).await
+}
+
+/// The same, except for a note that somebody has changed since it was read: whoever follows the vault comes to that change.
+///
+/// # Errors
+/// The vault cannot be used now.
+pub(crate) async fn show_unless_changed(
+    vault: &dyn Vault,
+    note: &Note,
+    status: &str,
+    detail: &str,
+) -> Result<(), VaultError> {
+    match write(vault, note, status, detail, Precondition::UpdatedAt(note.updated_at)).await {
+        Err(VaultError::Conflict { .. }) => Ok(()),
+        written => written,
     }
 }
 
@@ -39,5 +41,29 @@ pub(crate) async fn show_by_id(vault: &dyn Vault, id: &NoteId, status: &str, det
     match vault.get(&Key::Id(id.clone())).await? {
         Some(note) => show(vault, &note, status, detail).await,
         None => Ok(()),
+    }
+}
+
+async fn write(
+    vault: &dyn Vault,
+    note: &Note,
+    status: &str,
+    detail: &str,
+    precondition: Precondition,
+) -> Result<(), VaultError> {
+    if says(note, status, detail) {
+        return Ok(());
+    }
+    let metadata = [("status", status), ("status_detail", detail)]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), Value::String(value.to_owned())))
+        .collect();
+    let patch = Patch {
+        metadata,
+        ..Patch::default()
+    };
+    match vault.patch(&Key::Id(note.id.clone()), patch, precondition).await {
+        Ok(_) | Err(VaultError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
