@@ -203,7 +203,8 @@ async fn a_name_goes_to_what_a_person_defined() -> Result<()> {
     let mut usurper = definition("beta", &json!({}));
     usurper["path"] = json!("Agents/usurper");
     usurper["createdAt"] = json!("2001-01-01T00:00:00.000Z");
-    held.write(&daemon, "POST", NOTES, &usurper).await?;
+    let made = held.write(&daemon, "POST", NOTES, &usurper).await?;
+    assert_eq!(made["createdAt"], "2001-01-01T00:00:00.000Z");
     held.let_go()?;
     daemon.wait_quiet(LIMIT).await?;
     let stamp = reveille_tests::eventually("the usurper is told", LIMIT, async || {
