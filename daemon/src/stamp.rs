@@ -9,7 +9,8 @@ pub(crate) fn says(note: &Note, status: &str, detail: &str) -> bool {
     text("status") == status && text("status_detail") == detail
 }
 
-/// Makes a note say it. A note that is gone needs nothing.
+/// Makes a note say it. A note that is gone needs nothing; one that cannot be changed, such as a file whose front matter is
+/// broken, stays as it is and is told of in the log: nobody else shall wait for it.
 ///
 /// # Errors
 /// The vault cannot be used now.
@@ -33,14 +34,29 @@ pub(crate) async fn show_unless_changed(
     }
 }
 
+/// What may be better later is an error.
+fn pass_by(
+    vault: &dyn Vault,
+    note: &NoteId,
+    (status, detail): (&str, &str),
+    error: VaultError,
+) -> Result<(), VaultError> {
+    if matches!(error, VaultError::Unavailable { .. } | VaultError::Conflict { .. }) {
+        return Err(error);
+    }
+    tracing::warn!(%error, vault = vault.name(), %note, status, detail, "the note cannot say what became of it; everything else goes on");
+    Ok(())
+}
+
 /// The same for a note that has to be read first.
 ///
 /// # Errors
 /// The vault cannot be used now.
 pub(crate) async fn show_by_id(vault: &dyn Vault, id: &NoteId, status: &str, detail: &str) -> Result<(), VaultError> {
-    match vault.get(&Key::Id(id.clone())).await? {
-        Some(note) => show(vault, &note, status, detail).await,
-        None => Ok(()),
+    match vault.get(&Key::Id(id.clone())).await {
+        Ok(Some(note)) => show(vault, &note, status, detail).await,
+        Ok(None) => Ok(()),
+        Err(error) => pass_by(vault, id, (status, detail), error),
     }
 }
 
@@ -64,6 +80,6 @@ async fn write(
     };
     match vault.patch(&Key::Id(note.id.clone()), patch, precondition).await {
         Ok(_) | Err(VaultError::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => pass_by(vault, &note.id, (status, detail), error),
     }
 }

@@ -185,3 +185,29 @@ async fn a_folder_that_goes_and_comes_loses_no_reply() -> Result<()> {
     house.replies(2).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn files_that_cannot_be_changed_hold_up_no_message() -> Result<()> {
+    let house = House::new().await?;
+    house.drop_message("before.md", "Before")?;
+    house.replies(1).await?;
+    // Front matter in braces can be read, but not changed key by key.
+    let message = |agent: &str| format!("---\n{{tags: [agent/message/inbound], agent: {agent}}}\n---\nHello\n");
+    fs::write(house.notes().join("Inbox/nobody.md"), message("nobody"))?;
+    fs::write(house.notes().join("Inbox/no name.md"), message("\"no name\""))?;
+    let definition = "---\n{tags: [agent/definition], name: \"no name\"}\n---\nA role\n";
+    fs::write(house.notes().join("Agents/braces.md"), definition)?;
+    eventually("all three are notes", LIMIT, async || {
+        for path in ["Inbox/nobody", "Inbox/no name", "Agents/braces"] {
+            if house.daemon.note_in("notes", path).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    })
+    .await?;
+    house.drop_message("after.md", "After")?;
+    house.replies(2).await?;
+    assert_eq!(fs::read_to_string(house.notes().join("Agents/braces.md"))?, definition);
+    Ok(())
+}
