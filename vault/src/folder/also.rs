@@ -7,7 +7,7 @@ use super::FolderVault;
 use crate::Vault;
 use crate::store::VaultError;
 use crate::tags::{Tag, TagChange, Tags};
-use crate::triggers::{Delivery, DeliveryFilter, DueNow, NewTrigger, Outcome, PutTrigger, Trigger, Triggers};
+use crate::triggers::{Delivery, DeliveryFilter, DueNow, NewTrigger, Outcome, PutTrigger, Reply, Trigger, Triggers};
 
 /// A change of many notes is not undone in their files when one of them cannot be written: those that were changed before it
 /// are as the change wanted them, and the answer is the error.
@@ -84,10 +84,25 @@ impl Triggers for FolderVault {
         self.folder.index.triggers()?.due(lanes, busy).await
     }
 
-    /// The answer of a receiver may be written on its note.
+    /// The answer of a receiver may be written on its note. Where the note's file does not take it the receiver has told
+    /// enough all the same.
     async fn settle(&self, id: &str, outcome: Outcome) -> Result<(), VaultError> {
         let triggers = self.folder.index.triggers()?;
         self.folder.ready().await;
+        let error = match self.folder.through(id, || triggers.settle(id, outcome.clone())).await {
+            Err(error) if !matches!(error, VaultError::Unavailable { .. }) => error,
+            settled => return settled,
+        };
+        let Outcome::Delivered { status, remark, .. } = outcome else {
+            return Err(error);
+        };
+        let refused = format!("what it asked to be written was not: {error}");
+        let remark = remark.map_or_else(|| refused.clone(), |remark| format!("{remark}; {refused}"));
+        let outcome = Outcome::Delivered {
+            status,
+            reply: Reply::default(),
+            remark: Some(remark),
+        };
         self.folder.through(id, || triggers.settle(id, outcome.clone())).await
     }
 

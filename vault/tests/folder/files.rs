@@ -3,6 +3,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use pretty_assertions::assert_eq;
+use reveille_vault::triggers::{DeliveryFilter, DeliveryState, Event, NewTrigger, Outcome, Reply, Secret, When};
 use reveille_vault::{ContentChange, NewNote, NoteId, Patch, Precondition};
 use serde_json::json;
 
@@ -483,4 +484,45 @@ async fn a_change_that_its_file_does_not_take_is_not_in_the_index_either() {
     );
     assert_eq!(vault.changes(newest, 10).await.unwrap(), []);
     assert_eq!(dir.text("odd.md"), "---\n{a: 1}\n---\nodd");
+}
+
+#[tokio::test]
+async fn a_receiver_s_answer_that_its_file_does_not_take_is_told_once() {
+    let dir = Dir::new();
+    let vault = dir.open();
+    let triggers = vault.triggers().unwrap();
+    let trigger = NewTrigger {
+        name: "hook".into(),
+        events: vec![Event::Created],
+        when: When::default(),
+        webhook: "http://127.0.0.1:1/".into(),
+        timeout: Duration::from_secs(1),
+        bearer: None,
+        secret: Secret::new("s"),
+        rotate: false,
+        enabled: None,
+    };
+    triggers.put(trigger).await.unwrap();
+    // Front matter in braces can be read, but not changed key by key.
+    let text = "---\n{tags: [x]}\n---\nhello\n";
+    dir.put("braces.md", text);
+    note_at(&vault, "braces").await;
+    let due = triggers.due(10, Vec::new()).await.unwrap().ready;
+    let outcome = Outcome::Delivered {
+        status: 200,
+        reply: Reply {
+            metadata: metadata(json!({"seen": true})),
+            ..Reply::default()
+        },
+        remark: None,
+    };
+    triggers.settle(&due[0].id, outcome).await.unwrap();
+    assert_eq!(dir.text("braces.md"), text);
+    let delivery = triggers
+        .deliveries("hook", DeliveryFilter { limit: 10, ..DeliveryFilter::default() })
+        .await
+        .unwrap();
+    assert_eq!(delivery[0].state, DeliveryState::Delivered);
+    assert!(delivery[0].remark.as_ref().unwrap().contains("braces.md"), "{delivery:?}");
+    assert!(triggers.due(10, Vec::new()).await.unwrap().ready.is_empty());
 }
