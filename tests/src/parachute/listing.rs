@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::answer::Reply;
+use super::answer::{Reply, broken};
 use super::store::{Store, Stored};
 use super::{Shared, lock, tags};
 
@@ -50,6 +50,9 @@ fn decoded(text: &str) -> String {
 /// `GET /notes/{key}`.
 pub(super) fn show(shared: &Shared, key: &str, query: &str) -> Reply {
     let parameters = Parameters::of(query);
+    if lock(&shared.faults).unreadable.iter().any(|note| note == key) {
+        return broken();
+    }
     match lock(&shared.store).find(key) {
         None => Reply::Json(404, json!({ "error": "Not found" })),
         Some(note) if parameters.get("include_content") == Some("false") => Reply::Json(200, note.lean()),

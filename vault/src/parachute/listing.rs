@@ -229,9 +229,9 @@ impl Core {
             let wanted = limit.saturating_add(to_pass).saturating_add(OVERLAP + 1).min(PAGE);
             let mut ask = Ask::new(Method::GET, "/notes".into());
             ask.query = plan.parameters(wanted, offset);
-            let listed = self.list(ask).await?;
-            let is_last = listed.len() < wanted && !listed.len().is_multiple_of(50);
-            from = offset + listed.len();
+            let (listed, count) = self.list_counted(ask).await?;
+            let is_last = count < wanted && !count.is_multiple_of(50);
+            from = offset + count;
             let mut any_new = false;
             for raw in listed {
                 if !seen.insert(raw.note.id.clone()) {

@@ -17,6 +17,7 @@ mod listing;
 mod profile;
 mod scan;
 mod touched;
+mod unread;
 mod wire;
 mod worker;
 mod write;
@@ -33,6 +34,7 @@ use self::files::Sizes;
 pub use self::first::FirstConnect;
 use self::http::{Ask, Client, segment};
 use self::touched::Touched;
+use self::unread::Unread;
 use self::wire::Raw;
 use self::worker::Worker;
 use crate::attachment::Files;
@@ -122,6 +124,7 @@ struct Core {
     client: Client,
     index: Arc<EmbeddedVault>,
     touched: Touched,
+    unread: Unread,
     /// Held while the index takes something over, so that it never goes back to what was read before.
     mirroring: Mutex<()>,
     first_connect: FirstConnect,
@@ -206,6 +209,7 @@ impl ParachuteVault {
             client,
             index: EmbeddedVault::open_late(name, &options.index),
             touched: Touched::default(),
+            unread: Unread::default(),
             mirroring: Mutex::default(),
             first_connect: options.first_connect,
             sizes: Sizes::default(),

@@ -16,7 +16,7 @@ use super::wire::{self, Raw};
 use crate::agent::tag;
 use crate::embedded::mirror::Seen;
 use crate::note::{Note, NoteId, bare_tag, millis};
-use crate::store::VaultError;
+use crate::store::{VaultError, VaultState};
 
 /// Notes of which few are there and whose changes matter: compared in full with each scan.
 pub(super) const SETTINGS: &[&str] = &[tag::DEFINITION, "agent/job", "agent/role"];
@@ -120,6 +120,15 @@ impl Core {
     /// # Errors
     /// [`VaultError::Unavailable`].
     pub(super) async fn list(&self, ask: Ask<'_>) -> Result<Vec<Raw>, VaultError> {
+        Ok(self.list_counted(ask).await?.0)
+    }
+
+    /// A listing, and how many notes it held: those that cannot be addressed are left out, and count for the place of the
+    /// next page.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(super) async fn list_counted(&self, ask: Ask<'_>) -> Result<(Vec<Raw>, usize), VaultError> {
         let answer = self.client.ask(ask).await?;
         if !answer.status.is_success() {
             let reason = format!("it answered {} ({}) to a listing", answer.status, answer.code());
@@ -139,7 +148,7 @@ impl Core {
         let changed: Vec<_> = page.into_iter().filter(differs).collect();
         let fetched = stream::iter(changed.into_iter().map(|lean| async move {
             let read_at = Instant::now();
-            let full = self.fetch_id(&lean.note.id).await?;
+            let full = self.read(&lean.note.id).await?.flatten();
             Ok::<_, VaultError>(full.map(|full| (full, lean.stamp, read_at)))
         }));
         let mut fetched = fetched.buffered(AT_ONCE).ready_chunks(PAGE);
@@ -150,7 +159,7 @@ impl Core {
             for outcome in chunk {
                 match outcome {
                     Ok(Some(note)) => whole.push(note),
-                    // Gone between the listing and now: the next scan looks after it.
+                    // Gone between the listing and now: the next scan looks after it. Or passed by.
                     Ok(None) => {}
                     Err(error) => {
                         failed = Some(error);
@@ -191,9 +200,32 @@ impl Core {
     async fn look_after(&self, missing: Vec<String>) -> Result<(), VaultError> {
         for name in missing {
             let Ok(id) = NoteId::new(name) else { continue };
-            self.look_at(&id).await?;
+            let read_at = Instant::now();
+            if let Some(found) = self.read(&id).await? {
+                self.settle(&id, found, read_at).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Reads a note during a scan. `None`: the scan goes on without it.
+    async fn read(&self, id: &NoteId) -> Result<Option<Option<Raw>>, VaultError> {
+        if self.unread.is_passed_by(id) {
+            return Ok(None);
+        }
+        let error = match self.fetch_id(id).await {
+            Ok(found) => {
+                self.unread.read(id);
+                return Ok(Some(found));
+            }
+            Err(error) => error,
+        };
+        // When the peer is to blame, no note is.
+        if matches!(self.client.state(), VaultState::Unavailable { .. }) || !self.unread.failed(id) {
+            return Err(error);
+        }
+        tracing::warn!(vault = self.name, note = %id, %error, "the vault lists a note that it cannot give; it is passed by, and asked for again later");
+        Ok(None)
     }
 
     /// Takes over how one note is now.
@@ -203,6 +235,11 @@ impl Core {
     pub(super) async fn look_at(&self, id: &NoteId) -> Result<(), VaultError> {
         let read_at = Instant::now();
         let found = self.fetch_id(id).await?;
+        self.unread.read(id);
+        self.settle(id, found, read_at).await
+    }
+
+    async fn settle(&self, id: &NoteId, found: Option<Raw>, read_at: Instant) -> Result<(), VaultError> {
         let stamps = self.index.stamps(vec![id.to_string()]).await?;
         match found {
             Some(raw) if stamps.is_empty() && !is_followed(&raw.note) => Ok(()),
@@ -278,11 +315,11 @@ impl<'a> Pages<'a> {
         if let Some(since) = self.since {
             ask.query.push(("date_from", millis::format(since)));
         }
-        let mut notes = self.core.list(ask).await?;
+        let (mut notes, count) = self.core.list_counted(ask).await?;
         // A peer that gives fewer than were asked for gives a round number of them.
-        let is_short = notes.len() < PAGE && !notes.len().is_multiple_of(50);
-        self.ended = notes.is_empty() || (is_short && !self.thorough);
-        self.from = offset + notes.len();
+        let is_short = count < PAGE && !count.is_multiple_of(50);
+        self.ended = count == 0 || (is_short && !self.thorough);
+        self.from = offset + count;
         let page = notes.iter().map(|raw| raw.note.id.clone()).collect();
         let before = std::mem::replace(&mut self.last, page);
         notes.retain(|raw| !before.contains(&raw.note.id));

@@ -52,8 +52,8 @@ pub(super) fn one(answer: Value) -> Result<Raw, String> {
     }
 }
 
-/// The notes in the answer to a listing. Those that cannot be addressed are left out.
-pub(super) fn many(answer: Value) -> Result<Vec<Raw>, String> {
+/// The notes in the answer to a listing, and how many it held: those that cannot be addressed are left out.
+pub(super) fn many(answer: Value) -> Result<(Vec<Raw>, usize), String> {
     let list = match answer {
         Value::Array(list) => list,
         Value::Object(mut fields) => match fields.remove("notes") {
@@ -62,14 +62,15 @@ pub(super) fn many(answer: Value) -> Result<Vec<Raw>, String> {
         },
         _ => return Err("it answered no list of notes".into()),
     };
-    let mut notes = Vec::with_capacity(list.len());
+    let count = list.len();
+    let mut notes = Vec::with_capacity(count);
     for element in list {
         match one(element) {
             Ok(raw) => notes.push(raw),
             Err(reason) => tracing::warn!(reason, "a note of the vault is left out"),
         }
     }
-    Ok(notes)
+    Ok((notes, count))
 }
 
 fn note(mut fields: Map<String, Value>) -> Result<Raw, String> {
@@ -180,7 +181,7 @@ mod tests {
         let plain = one(full()).unwrap();
         assert_eq!(one(json!({"note": full()})).unwrap(), plain);
         assert_eq!(one(json!([full()])).unwrap(), plain);
-        assert_eq!(many(json!({"notes": [full()]})).unwrap().len(), 1);
+        assert_eq!(many(json!({"notes": [full()]})).unwrap().1, 1);
         let odd = one(json!({"id": "n", "metadata": [1], "tags": "abc", "createdAt": "yesterday"})).unwrap();
         assert_eq!((odd.note.metadata.len(), odd.note.tags.len()), (0, 0));
         assert_eq!(odd.note.created_at, Timestamp::UNIX_EPOCH);
@@ -189,7 +190,7 @@ mod tests {
         for wrong in [json!(null), json!({}), json!({"id": "a/b"}), json!([full(), full()])] {
             assert!(one(wrong.clone()).is_err(), "{wrong}");
         }
-        assert_eq!(many(json!([full(), {"id": "a/b"}])).unwrap(), [plain]);
+        assert_eq!(many(json!([full(), {"id": "a/b"}])).unwrap(), (vec![plain], 2));
         assert!(many(json!({"error": "no"})).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use pretty_assertions::assert_eq;
 use reveille_vault::parachute::{FirstConnect, Options};
-use reveille_vault::{ParachuteVault, Precondition, Vault};
+use reveille_vault::{ParachuteVault, Precondition, Query, Vault};
 use serde_json::json;
 
 use crate::contract::{at_id, set};
@@ -136,4 +136,38 @@ async fn a_first_connection_that_breaks_off_is_taken_up_again() {
         told(&*vault).await,
         ["eng", "pending", "in-flight", "callback", "untouched"]
     );
+}
+
+#[tokio::test]
+async fn a_note_that_cannot_be_addressed_ends_no_listing() {
+    let house = House::new(Version::May);
+    // An identity with a slash, which no address can name.
+    let reply = |id: &str, to: &str| {
+        json!({ "id": id, "content": "done", "tags": ["agent/message", "agent/message/outbound"],
+                "metadata": { "in_reply_to": to } })
+    };
+    house.peer.write(&reply("odd/one", "nothing")).unwrap();
+    for number in 0..230 {
+        let name = format!("m{number:03}");
+        house.message(&name, &json!({}));
+        house.peer.write(&reply(&format!("to-{name}"), &name)).unwrap();
+    }
+    let vault = open(&house, FirstConnect::Pending);
+    assert_eq!(told(&*vault).await, Vec::<String>::new());
+
+    let mut query = Query {
+        tags: vec!["agent/message/outbound".into()],
+        limit: Some(5),
+        ..Query::default()
+    };
+    let mut count = 0;
+    loop {
+        let page = vault.query(&query).await.unwrap();
+        count += page.notes.len();
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(count, 230);
 }

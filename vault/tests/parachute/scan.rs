@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pretty_assertions::assert_eq;
 use reveille_vault::parachute::Options;
-use reveille_vault::{ChangeKind, NewNote, ParachuteVault, Precondition, Query, Vault};
+use reveille_vault::{Change, ChangeKind, NewNote, ParachuteVault, Precondition, Query, Vault};
 use serde_json::json;
 
 use crate::contract::{at_id, ids, set};
@@ -178,4 +178,28 @@ async fn own_writes_are_told_once_however_often_it_scans() {
         log.iter().all(|line| line.starts_with("GET /vault/default/api/notes?")),
         "{log:?}"
     );
+}
+
+#[tokio::test]
+async fn notes_that_the_server_cannot_give_hold_up_no_others() {
+    let house = House::new(Version::May);
+    let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let bad = ["bad1", "bad2", "bad3", "bad4"];
+    house.peer.set_faults(|faults| faults.unreadable = names(&bad));
+    for name in ["one"].iter().chain(&bad).chain(&["two"]) {
+        house.message(name, &json!({}));
+    }
+    let options = Options {
+        full_scan: Duration::from_millis(20),
+        ..house.options()
+    };
+    let vault = ParachuteVault::open("test", options).unwrap();
+    let told = |log: Vec<Change>| log.iter().map(|change| change.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(told(changes(&*vault, 2).await), names(&["one", "two"]));
+    house.message("three", &json!({}));
+    assert_eq!(told(changes(&*vault, 3).await), names(&["one", "two", "three"]));
+
+    house.peer.set_faults(|faults| faults.unreadable.clear());
+    let all: BTreeSet<_> = told(changes(&*vault, 7).await).into_iter().collect();
+    assert_eq!(all.len(), 7);
 }
