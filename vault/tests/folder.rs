@@ -8,6 +8,8 @@
 mod contract;
 #[path = "folder/crash.rs"]
 mod crash;
+#[path = "folder/damage.rs"]
+mod damage;
 #[path = "folder/editors.rs"]
 mod editors;
 #[path = "folder/files.rs"]

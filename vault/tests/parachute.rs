@@ -10,6 +10,8 @@ mod contract;
 #[allow(dead_code, unreachable_pub, reason = "the end-to-end tests use the rest of it")]
 #[path = "../../tests/src/parachute/mod.rs"]
 mod double;
+#[path = "parachute/damage.rs"]
+mod damage;
 #[path = "parachute/first.rs"]
 mod first;
 #[path = "parachute/house.rs"]

@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Storage(rusqlite::Error),
     /// The file cannot be used as it is; says why.
     Unusable(String),
+    /// It holds what this program never writes; says what.
+    Corrupt(String),
     /// One note cannot be read; the others can.
     Damaged {
         /// Its identity.
@@ -40,7 +42,7 @@ impl From<rusqlite::Error> for Fault {
 impl Fault {
     /// A row holds what this program never writes.
     pub(super) fn damaged(what: &str, error: impl std::fmt::Display) -> Self {
-        Self::Unusable(format!(
+        Self::Corrupt(format!(
             "a stored {what} cannot be read ({error}); the file is damaged, restore it from a backup"
         ))
     }
@@ -83,6 +85,12 @@ impl Place {
         self.error(fault)
     }
 
+    /// The error of an opening.
+    pub(super) fn open_error(&self, fault: Fault) -> VaultError {
+        self.judge(&fault, |_, _| {});
+        self.error(fault)
+    }
+
     fn judge(&self, fault: &Fault, failed: impl FnOnce(&Health, &str)) {
         match fault {
             Fault::Storage(error) if error.sqlite_error_code() == Some(ErrorCode::TooBig) => {}
@@ -98,6 +106,7 @@ impl Place {
                     tracing::error!(vault = self.vault, note, reason, "a note cannot be read");
                 }
             }
+            Fault::Corrupt(reason) => self.health.damaged(reason),
             Fault::Refused(_) | Fault::Unusable(_) => {}
         }
     }
@@ -120,7 +129,7 @@ impl Place {
                 VaultError::Invalid("the note is too large to be stored (1 GB); nothing was written".into())
             }
             Fault::Storage(error) => self.unavailable(self.explain(&error)),
-            Fault::Unusable(reason) => self.unavailable(reason),
+            Fault::Unusable(reason) | Fault::Corrupt(reason) => self.unavailable(reason),
             Fault::Damaged { note, reason } => VaultError::Damaged { note, reason },
         }
     }

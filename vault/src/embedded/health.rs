@@ -35,6 +35,8 @@ struct Inner {
     write: Option<Trouble>,
     /// SQLite found a damaged page. That heals only with another file.
     damaged: Option<Trouble>,
+    /// The file is a new one, and not all that belongs in it is there.
+    being_made: Option<Trouble>,
     /// Notes whose rows cannot be understood.
     unreadable: BTreeMap<String, Timestamp>,
 }
@@ -102,6 +104,29 @@ impl Health {
         set(&mut self.lock().damaged, reason);
     }
 
+    /// Whether the file is damaged, or rows of it are.
+    pub(super) fn is_damaged(&self) -> bool {
+        let inner = self.lock();
+        inner.damaged.is_some() || !inner.unreadable.is_empty()
+    }
+
+    /// What is damaged.
+    pub(super) fn why_damaged(&self) -> Option<String> {
+        let inner = self.lock();
+        let rows = inner.unreadable.keys().next().map(|note| format!("note {note} cannot be read"));
+        inner.damaged.as_ref().map(|trouble| trouble.reason.clone()).or(rows)
+    }
+
+    /// The file is a new one, and not all that belongs in it is there.
+    pub(super) fn is_being_made(&self, reason: &str) {
+        set(&mut self.lock().being_made, reason);
+    }
+
+    /// All that belongs in it is there.
+    pub(super) fn is_made(&self) {
+        self.lock().being_made = None;
+    }
+
     /// A note cannot be read. True when that is news.
     pub(super) fn unreadable(&self, note: &str) -> bool {
         let mut inner = self.lock();
@@ -143,6 +168,9 @@ impl Health {
         }
         if let Some(Trouble { reason, since }) = inner.write.clone() {
             let reason = format!("notes can be read, but not written: {reason}");
+            return VaultState::Degraded { reason, since };
+        }
+        if let Some(Trouble { reason, since }) = inner.being_made.clone() {
             return VaultState::Degraded { reason, since };
         }
         let Some(since) = inner.unreadable.values().min().copied() else {

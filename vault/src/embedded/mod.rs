@@ -3,6 +3,7 @@
 //! Every write and its row of the change log are one transaction, synced to the disk before the caller is answered. Cursors
 //! are given in the order of commits, because only one thread gives them.
 
+pub(crate) mod anew;
 mod backup;
 mod damage;
 pub(crate) mod elsewhere;
@@ -128,16 +129,16 @@ impl EmbeddedVault {
         vault
     }
 
-    /// As [`EmbeddedVault::open_late`], for the index of notes that are elsewhere. The first change of a log that has none yet
-    /// comes after the cursor `first`.
+    /// As [`EmbeddedVault::open_late`], for the index of notes that are elsewhere; with `elsewhere`, what is written to it is
+    /// carried there. The log of a new index begins behind all cursors of one that was lost: they are all smaller than the time.
     pub(crate) fn index(
         name: &str,
         path: &Path,
         options: Options,
-        first: Cursor,
-        elsewhere: Arc<dyn Elsewhere>,
+        elsewhere: Option<Arc<dyn Elsewhere>>,
     ) -> Arc<Self> {
-        let vault = Self::shut(name, path, options, first, Some(elsewhere));
+        let first = Cursor::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+        let vault = Self::shut(name, path, options, first, elsewhere);
         if let Err(error) = vault.opener.open() {
             tracing::error!(%error, "the index of the vault is not open; it is tried again");
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::fault::{Fault, Place};
 use super::readers::Readers;
@@ -42,7 +43,9 @@ pub(super) struct Opener {
     first: Cursor,
     known: Mutex<Option<Known>>,
     closed: AtomicBool,
-    turn: tokio::sync::Mutex<()>,
+    /// When a damaged file gave way to a new one.
+    begun_anew: Mutex<Option<Instant>>,
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 fn identity(path: &Path) -> Option<Identity> {
@@ -51,7 +54,7 @@ fn identity(path: &Path) -> Option<Identity> {
     Some((meta.dev(), meta.ino()))
 }
 
-fn beside(database: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(suffix);
     path.into()
@@ -75,6 +78,7 @@ impl Opener {
             first,
             known: Mutex::default(),
             closed: AtomicBool::new(false),
+            begun_anew: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -82,6 +86,26 @@ impl Opener {
     /// Nothing is opened any more.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// # Errors
+    /// [`VaultError::Unavailable`]: the vault has been closed.
+    pub(super) fn check_not_closed(&self) -> Result<(), VaultError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(self.place.closed());
+        }
+        Ok(())
+    }
+
+    /// When a damaged file gave way to a new one.
+    pub(super) fn begun_anew(&self) -> Option<Instant> {
+        *self.begun_anew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file is put aside; the next one is a new one.
+    pub(super) fn begin_anew(&self, now: Instant) {
+        *self.begun_anew.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn known(&self) -> Option<Known> {
@@ -120,7 +144,7 @@ impl Opener {
             Ok((conn, newest))
         })();
         let opened = opened
-            .map_err(|fault| self.place.error(fault))
+            .map_err(|fault| self.place.open_error(fault))
             .and_then(|(conn, newest)| {
                 self.remember();
                 self.place.health.opened();
@@ -169,9 +193,7 @@ impl EmbeddedVault {
     /// failed works again.
     pub(super) async fn look_after(&self) -> Result<(), VaultError> {
         let _turn = self.opener.turn.lock().await;
-        if self.opener.closed.load(Ordering::Acquire) {
-            return Err(self.place.closed());
-        }
+        self.opener.check_not_closed()?;
         if self.place.health.why_shut().is_some() {
             return open_apart(Arc::clone(&self.opener)).await;
         }
@@ -234,7 +256,7 @@ impl EmbeddedVault {
     }
 }
 
-async fn open_apart(opener: Arc<Opener>) -> Result<(), VaultError> {
+pub(super) async fn open_apart(opener: Arc<Opener>) -> Result<(), VaultError> {
     let place = Arc::clone(&opener.place);
     match tokio::task::spawn_blocking(move || opener.open()).await {
         Ok(opened) => opened,

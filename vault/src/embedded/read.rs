@@ -103,7 +103,7 @@ fn one(conn: &Connection, sql: &str, params: impl Params) -> Result<Option<Store
 fn stored(row: &Row<'_>, first: usize) -> Result<Stored, Fault> {
     parsed(row, first).map_err(|fault| {
         let reason = match fault {
-            Fault::Unusable(reason) => reason,
+            Fault::Unusable(reason) | Fault::Corrupt(reason) => reason,
             Fault::Storage(error) if error.sqlite_error_code().is_none() => error.to_string(),
             other => return other,
         };

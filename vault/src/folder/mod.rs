@@ -65,7 +65,8 @@ pub struct Options {
     /// The folder with the notes. It need not be there yet: until it is, the vault is unavailable.
     pub folder: PathBuf,
     /// File of the index (SQLite), outside the folder. It can be removed while the vault is closed: it is made again from the
-    /// files, and what is only in it is lost: attachments, and the ids of files without the key `id` that were renamed.
+    /// files, and what is only in it is lost: attachments, triggers, what was said of tags, and the ids of files without the
+    /// key `id` that were renamed. One that is damaged is put aside (`….damaged-<time>`) and made again by itself.
     pub index: PathBuf,
     /// Largest file that is a note, in bytes.
     pub max_bytes: u64,
@@ -137,8 +138,6 @@ impl FolderVault {
         };
         let root = std::path::absolute(&options.folder)
             .map_err(|error| unusable(format!("{} is no path of a folder ({error})", options.folder.display())))?;
-        // Cursors of an index that was lost are all smaller than the time.
-        let first = Cursor::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
         let of_index = embedded::Options {
             clock: Arc::clone(&options.clock),
             ..embedded::Options::default()
@@ -158,7 +157,7 @@ impl FolderVault {
             done: Mutex::default(),
         });
         let elsewhere: Arc<dyn Elsewhere> = Arc::clone(&place) as Arc<dyn Elsewhere>;
-        let index = EmbeddedVault::index(name, &options.index, of_index, first, elsewhere);
+        let index = EmbeddedVault::index(name, &options.index, of_index, Some(elsewhere));
         let wake = index.triggers()?.wake();
         let folder = Arc::new(Folder {
             place,
@@ -204,13 +203,43 @@ impl Folder {
 
     /// Finishes what a crash has cut off, at first, and looks at everything.
     async fn start_or_scan(self: &Arc<Self>, first: bool) -> Result<(), VaultError> {
-        // Opens the index when it is not open, and tries whether it works.
-        self.index.look(None).await?;
+        let anew = self.mend_index().await?;
         if first {
             let place = Arc::clone(&self.place);
             self.blocking(move || place.finish_batch()).await?;
         }
-        self.scan(first, first).await
+        self.scan(first, first || anew).await
+    }
+
+    /// Opens the index when it is not open, and tries whether it works. One that is damaged is made anew: then the answer is
+    /// `true`.
+    async fn mend_index(self: &Arc<Self>) -> Result<bool, VaultError> {
+        let looked = self.index.look(None).await;
+        if !self.index.is_damaged() {
+            return looked.map(|()| false);
+        }
+        let this = Arc::clone(self);
+        let is_empty = self.blocking(move || Ok(this.walk("").files.is_empty())).await?;
+        if is_empty {
+            let folder = self.place.root.display();
+            let reason = format!(
+                "its index is damaged, and there is no note in {folder} of which it could be made anew: is the disk mounted?"
+            );
+            return Err(self.place.state.unavailable(reason));
+        }
+        let _order = self.order.lock().await;
+        // Nobody is told that notes are not there.
+        self.ready.send_replace(false);
+        self.index.begin_anew().await?;
+        Ok(true)
+    }
+
+    /// Passes an outcome on. When it shows that the index is damaged, that is dealt with at once.
+    fn noticed<T>(&self, outcome: Result<T, VaultError>) -> Result<T, VaultError> {
+        if outcome.is_err() && self.index.is_damaged() {
+            self.place.hint(Hint::Everything);
+        }
+        outcome
     }
 
     fn reread(&self, name: String) {
@@ -289,36 +318,36 @@ impl Vault for FolderVault {
 
     async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {
         self.folder.ready().await;
-        self.folder.index.get(&composed(key)).await
+        self.folder.noticed(self.folder.index.get(&composed(key)).await)
     }
 
     async fn query(&self, query: &Query) -> Result<Page, VaultError> {
         self.folder.ready().await;
-        self.folder.index.query(query).await
+        self.folder.noticed(self.folder.index.query(query).await)
     }
 
     async fn create_all(&self, notes: Vec<NewNote>) -> Result<Vec<Note>, VaultError> {
         self.folder.ready().await;
-        self.folder.create_all(notes).await
+        self.folder.noticed(self.folder.create_all(notes).await)
     }
 
     async fn patch(&self, key: &Key, patch: Patch, precondition: Precondition) -> Result<Note, VaultError> {
         self.folder.ready().await;
-        self.folder.patch(&composed(key), &patch, precondition).await
+        self.folder.noticed(self.folder.patch(&composed(key), &patch, precondition).await)
     }
 
     async fn upsert(&self, path: &str, patch: Patch, create: NewNote) -> Result<(Note, bool), VaultError> {
         self.folder.ready().await;
-        self.folder.upsert(path, &patch, create).await
+        self.folder.noticed(self.folder.upsert(path, &patch, create).await)
     }
 
     async fn delete(&self, key: &Key) -> Result<NoteId, VaultError> {
         self.folder.ready().await;
-        self.folder.delete(&composed(key)).await
+        self.folder.noticed(self.folder.delete(&composed(key)).await)
     }
 
     async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError> {
-        self.folder.index.changes(since, limit).await
+        self.folder.noticed(self.folder.index.changes(since, limit).await)
     }
 
     async fn log(&self) -> Result<String, VaultError> {

@@ -184,6 +184,7 @@ impl Folder {
             self.index.set_memo(IDENTITY, here).await?;
         }
         self.place.state.clear(Part::Index);
+        self.index.is_made();
         Ok(())
     }
 

@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::agent::Inbound;
 use crate::note::{Metadata, Note};
 use crate::store::VaultError;
@@ -77,6 +79,8 @@ pub(super) struct Judge {
     rule: FirstConnect,
     /// Identities of the answered messages.
     answered: HashSet<String>,
+    /// When this is not the first connection, but the one after the index was lost: since then nobody has looked.
+    lost_at: Option<Timestamp>,
 }
 
 impl Judge {
@@ -87,6 +91,7 @@ impl Judge {
         }
         match self.rule {
             FirstConnect::All => None,
+            FirstConnect::None if self.lost_at.is_some_and(|lost| note.created_at >= lost) => None,
             FirstConnect::None => Some(Old::Unwanted),
             FirstConnect::Pending if self.answered.contains(note.id.as_str()) => Some(Old::Answered),
             FirstConnect::Pending => is_marked(&note.metadata).then_some(Old::Marked),
@@ -106,7 +111,26 @@ fn is_marked(metadata: &Metadata) -> bool {
 /// Under it the index keeps that the messages of the first connection have been judged.
 const CONNECTED: &str = "parachute.connected";
 
+/// Under it the index keeps when the one before it was written last.
+const LOST_AT: &str = "parachute.lost_at";
+
+/// Clocks differ, and the last look before a loss may have missed what was being written.
+const LOOK_BACK: SignedDuration = SignedDuration::from_mins(5);
+
 impl Core {
+    /// Puts the damaged index aside and begins a new one. Which messages were dealt with is judged as at the first connection;
+    /// what is told twice by that is found again by whoever accepted it.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    pub(super) async fn make_index_anew(&self) -> Result<(), VaultError> {
+        let _turn = self.mirroring.lock().await;
+        let aside = self.index.begin_anew().await?;
+        let Some(written_at) = aside.written_at else { return Ok(()) };
+        let lost_at = written_at.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+        self.index.set_memo(LOST_AT, lost_at.to_string()).await
+    }
+
     /// The judge, as long as the first connection is not over.
     ///
     /// # Errors
@@ -120,7 +144,14 @@ impl Core {
             FirstConnect::Pending => self.answered().await?,
             FirstConnect::All | FirstConnect::None => HashSet::new(),
         };
-        Ok(Some(Judge { rule, answered }))
+        let lost_at = self.index.memo(LOST_AT).await?;
+        // silent-ok: only times are kept there
+        let lost_at = lost_at.and_then(|text| text.parse().ok());
+        Ok(Some(Judge {
+            rule,
+            answered,
+            lost_at,
+        }))
     }
 
     /// The first connection is over.
@@ -129,6 +160,7 @@ impl Core {
     /// [`VaultError::Unavailable`].
     pub(super) async fn connected(&self) -> Result<(), VaultError> {
         self.index.set_memo(CONNECTED, "1".into()).await?;
+        self.index.is_made();
         tracing::info!(vault = self.name, "the first scan of the vault is done");
         Ok(())
     }

@@ -38,7 +38,7 @@ use self::unread::Unread;
 use self::wire::Raw;
 use self::worker::Worker;
 use crate::attachment::Files;
-use crate::embedded::EmbeddedVault;
+use crate::embedded::{self, EmbeddedVault};
 use crate::links::Links;
 use crate::note::{Note, NoteId};
 use crate::profile::Profile;
@@ -207,7 +207,7 @@ impl ParachuteVault {
         let core = Arc::new(Core {
             name: name.to_owned(),
             client,
-            index: EmbeddedVault::open_late(name, &options.index),
+            index: EmbeddedVault::index(name, &options.index, embedded::Options::default(), None),
             touched: Touched::default(),
             unread: Unread::default(),
             mirroring: Mutex::default(),

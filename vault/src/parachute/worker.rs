@@ -132,7 +132,7 @@ impl Rounds {
                 Ok(()) => self.poll,
                 Err(_) => self.poll.min(Duration::from_secs(1)).max(self.core.client.rest()),
             };
-            if outcome.is_err() {
+            if outcome.is_err() || self.core.index.is_damaged() {
                 self.mend_index().await;
             }
             let failure = outcome.err().map(|error| match error {
@@ -158,6 +158,11 @@ impl Rounds {
     async fn mend_index(&self) {
         if let Err(error) = self.core.index.look(None).await {
             tracing::debug!(%error, vault = self.core.name, "the index of the vault does not work yet");
+        }
+        if self.core.index.is_damaged()
+            && let Err(error) = self.core.make_index_anew().await
+        {
+            tracing::error!(%error, vault = self.core.name, "the damaged index of the vault could not be made anew");
         }
     }
 

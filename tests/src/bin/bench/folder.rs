@@ -56,9 +56,10 @@ pub(crate) async fn measure(files: usize) -> Result<Vec<Figure>> {
     let settings = [("REVEILLE_CONFIG", &*config)];
     let http = reqwest::Client::builder().no_proxy().build()?;
     let begin = Instant::now();
-    let (daemon, _) = start(&state, &settings).await?;
+    let (daemon, healthy) = start(&state, &settings).await?;
     seen(&daemon, &http, files - 1, "As it was.").await?;
     let first = ms(begin.elapsed());
+    let first_memory = daemon.rss()?;
     drop(daemon);
     let (mut health, mut ready) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
@@ -88,6 +89,16 @@ pub(crate) async fn measure(files: usize) -> Result<Vec<Figure>> {
             name: "first start: every file read",
             unit: "ms",
             values: vec![first],
+        },
+        Figure {
+            name: "first start to /health",
+            unit: "ms",
+            values: vec![ms(healthy)],
+        },
+        Figure {
+            name: "first start: memory",
+            unit: "MiB",
+            values: vec![first_memory],
         },
         Figure {
             name: "start to /health",
