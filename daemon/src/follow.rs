@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_vault::Vault;
+use reveille_vault::{Kind, Vault};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::{End, Feed};
 use crate::inbox::Inbox;
 
-/// How long the start waits for a vault. Later its agents come when they come.
+/// How long the start waits for a vault in a file of ours. Later its agents come when they come.
 const START_PATIENCE: Duration = Duration::from_secs(5);
+/// The same for notes that are elsewhere: a folder is read for the first time, a peer does not answer. Other vaults, and who
+/// asks after the daemon's health, do not wait for that.
+const ELSEWHERE_PATIENCE: Duration = Duration::from_millis(500);
 /// Shortest and longest pause before a vault that cannot be read is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
@@ -30,8 +33,12 @@ impl Follower {
             inbox,
             feed: None,
         };
+        let patience = match follower.vault.kind() {
+            Kind::Embedded => START_PATIENCE,
+            Kind::Folder | Kind::Parachute => ELSEWHERE_PATIENCE,
+        };
         let opened = tokio::time::timeout(
-            START_PATIENCE,
+            patience,
             Feed::open(Arc::clone(&follower.vault), follower.inbox.clone()),
         );
         match opened.await {

@@ -7,11 +7,11 @@
 
 #[allow(dead_code, reason = "files are other here than in the contract")]
 mod contract;
+#[path = "parachute/damage.rs"]
+mod damage;
 #[allow(dead_code, unreachable_pub, reason = "the end-to-end tests use the rest of it")]
 #[path = "../../tests/src/parachute/mod.rs"]
 mod double;
-#[path = "parachute/damage.rs"]
-mod damage;
 #[path = "parachute/first.rs"]
 mod first;
 #[path = "parachute/house.rs"]

@@ -67,9 +67,9 @@ impl EmbeddedVault {
                 "the index was damaged and is made anew from the notes; what was only in it (attachments, triggers, what was \
                  said of tags) is in the file that was kept"
             );
-            self.place
-                .health
-                .is_being_made(&format!("its index was damaged and is being made anew; the old one is kept: {kept}"));
+            self.place.health.is_being_made(&format!(
+                "its index was damaged and is being made anew; the old one is kept: {kept}"
+            ));
             Ok(aside)
         };
         let outcome = self.readers.pause(anew).await?;
@@ -89,7 +89,9 @@ impl EmbeddedVault {
 fn put_aside(place: &Place) -> Result<Aside, VaultError> {
     let now = Timestamp::now();
     let aside = beside(&place.file, &format!(".damaged-{}", now.strftime("%Y%m%dT%H%M%S%.3fZ")));
-    let written = ["", "-wal"].iter().filter_map(|part| written_at(&beside(&place.file, part)));
+    let written = ["", "-wal"]
+        .iter()
+        .filter_map(|part| written_at(&beside(&place.file, part)));
     let written_at = written.max();
     for part in PARTS {
         match std::fs::rename(beside(&place.file, part), beside(&aside, part)) {

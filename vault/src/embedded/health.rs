@@ -113,7 +113,11 @@ impl Health {
     /// What is damaged.
     pub(super) fn why_damaged(&self) -> Option<String> {
         let inner = self.lock();
-        let rows = inner.unreadable.keys().next().map(|note| format!("note {note} cannot be read"));
+        let rows = inner
+            .unreadable
+            .keys()
+            .next()
+            .map(|note| format!("note {note} cannot be read"));
         inner.damaged.as_ref().map(|trouble| trouble.reason.clone()).or(rows)
     }
 

@@ -131,12 +131,7 @@ impl EmbeddedVault {
 
     /// As [`EmbeddedVault::open_late`], for the index of notes that are elsewhere; with `elsewhere`, what is written to it is
     /// carried there. The log of a new index begins behind all cursors of one that was lost: they are all smaller than the time.
-    pub(crate) fn index(
-        name: &str,
-        path: &Path,
-        options: Options,
-        elsewhere: Option<Arc<dyn Elsewhere>>,
-    ) -> Arc<Self> {
+    pub(crate) fn index(name: &str, path: &Path, options: Options, elsewhere: Option<Arc<dyn Elsewhere>>) -> Arc<Self> {
         let first = Cursor::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
         let vault = Self::shut(name, path, options, first, elsewhere);
         if let Err(error) = vault.opener.open() {

@@ -333,7 +333,8 @@ impl Vault for FolderVault {
 
     async fn patch(&self, key: &Key, patch: Patch, precondition: Precondition) -> Result<Note, VaultError> {
         self.folder.ready().await;
-        self.folder.noticed(self.folder.patch(&composed(key), &patch, precondition).await)
+        self.folder
+            .noticed(self.folder.patch(&composed(key), &patch, precondition).await)
     }
 
     async fn upsert(&self, path: &str, patch: Patch, create: NewNote) -> Result<(Note, bool), VaultError> {

@@ -126,7 +126,9 @@ impl Core {
     pub(super) async fn make_index_anew(&self) -> Result<(), VaultError> {
         let _turn = self.mirroring.lock().await;
         let aside = self.index.begin_anew().await?;
-        let Some(written_at) = aside.written_at else { return Ok(()) };
+        let Some(written_at) = aside.written_at else {
+            return Ok(());
+        };
         let lost_at = written_at.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
         self.index.set_memo(LOST_AT, lost_at.to_string()).await
     }

@@ -16,7 +16,8 @@ fn damage(file: &Path, from: u64) {
     let len = fs::metadata(file).unwrap().len();
     let mut open = fs::OpenOptions::new().write(true).open(file).unwrap();
     open.seek(SeekFrom::Start(from)).unwrap();
-    open.write_all(&vec![0x5a; usize::try_from(len - from).unwrap()]).unwrap();
+    open.write_all(&vec![0x5a; usize::try_from(len - from).unwrap()])
+        .unwrap();
     open.sync_all().unwrap();
 }
 
@@ -69,7 +70,9 @@ async fn an_index_that_is_damaged_at_the_start_is_made_anew() {
         assert!(log.iter().all(|change| change.cursor > newest), "{newest} {log:?}");
         // The old one is kept, as it was.
         let kept = aside(&dir);
-        let [file, rest @ ..] = kept.as_slice() else { panic!("{kept:?}") };
+        let [file, rest @ ..] = kept.as_slice() else {
+            panic!("{kept:?}")
+        };
         assert_eq!(fs::read(index(&dir).with_file_name(file)).unwrap(), damaged);
         assert!(rest.contains(&format!("{file}-files")), "{kept:?}");
         // And it works.
@@ -95,7 +98,8 @@ async fn an_index_that_is_damaged_in_use_is_made_anew() {
     let newest = *vault.watch().borrow();
     // From the log into the file, so that nothing of it is read elsewhere.
     let conn = rusqlite::Connection::open(index(&dir)).unwrap();
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
     drop(conn);
     damage(&index(&dir), 4096);
 
@@ -104,7 +108,10 @@ async fn an_index_that_is_damaged_in_use_is_made_anew() {
     while aside(&dir).is_empty() {
         assert!(tokio::time::Instant::now() < deadline, "the damage is not noticed");
         if let Err(error) = vault.query(&Query::default()).await {
-            assert!(matches!(error, VaultError::Unavailable { .. } | VaultError::Damaged { .. }), "{error}");
+            assert!(
+                matches!(error, VaultError::Unavailable { .. } | VaultError::Damaged { .. }),
+                "{error}"
+            );
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -28,7 +28,9 @@ fn damage(house: &House) {
 fn aside(house: &House) -> Vec<PathBuf> {
     let names = fs::read_dir(house.dir.path()).unwrap();
     let paths = names.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.display().to_string().contains(".damaged-")).collect()
+    paths
+        .filter(|path| path.display().to_string().contains(".damaged-"))
+        .collect()
 }
 
 /// An agent, a message that was answered, one that was not, both of long ago.
@@ -42,7 +44,9 @@ fn history(house: &House) {
     house.peer.write(&reply).unwrap();
     for id in ["answered", "untouched"] {
         house.message(id, &json!({}));
-        house.peer.tamper(id, |note| note.created_at = "2026-01-02T03:04:05.006Z".into());
+        house
+            .peer
+            .tamper(id, |note| note.created_at = "2026-01-02T03:04:05.006Z".into());
     }
 }
 
