@@ -352,7 +352,7 @@ impl Vault for FolderVault {
     }
 
     async fn log(&self) -> Result<String, VaultError> {
-        self.folder.index.log().await
+        self.folder.noticed(self.folder.index.log().await)
     }
 
     fn files(&self) -> &dyn Files {
