@@ -22,7 +22,7 @@ pub use attachment::{
     Attachment, Files, NewAttachment, NewFile, OpenFile, StoredFile, UNKNOWN_TYPE, Upload, media_type,
 };
 pub use embedded::EmbeddedVault;
-pub use folder::FolderVault;
+pub use folder::{FolderVault, markdown};
 pub use links::{Link, Links, Near, Neighbour, NewLink, OldLink, Trail, Unresolved};
 pub use note::{Metadata, Note, NoteId};
 pub use parachute::ParachuteVault;

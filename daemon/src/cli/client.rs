@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::multipart::{Form, Part};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::CliError;
@@ -108,6 +108,19 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        Self::accepted(response).await
+    }
+
+    /// `None`: there is no such thing.
+    async fn found(&self, request: RequestBuilder) -> Result<Option<Response>, CliError> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        Self::accepted(response).await.map(Some)
+    }
+
+    async fn accepted(response: Response) -> Result<Response, CliError> {
         if response.status().is_success() {
             return Ok(response);
         }
@@ -140,6 +153,46 @@ impl Client {
         self.value(self.request(Method::GET, path)).await
     }
 
+    /// `GET` as JSON; `None` when there is no such thing.
+    pub(crate) async fn find_one(&self, path: &str) -> Result<Option<Value>, CliError> {
+        match self.found(self.request(Method::GET, path).timeout(PATIENCE)).await? {
+            Some(response) => self.answer(response).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A page of a listing of notes, and the cursor of the next one.
+    pub(crate) async fn page(&self, path: &str) -> Result<(Value, Option<String>), CliError> {
+        let response = self.send(self.request(Method::GET, path).timeout(PATIENCE)).await?;
+        let next = response.headers().get("x-next-cursor").map(|next| next.to_str());
+        let next = next.transpose();
+        let next = next.map_err(|error| CliError::Failed(format!("the daemon's cursor cannot be read: {error}")))?;
+        let next = next.map(str::to_owned);
+        Ok((self.answer(response).await?, next))
+    }
+
+    /// Gives the bytes of a stored file to `take`, piece by piece. `false`: there is no such file.
+    pub(crate) async fn download(
+        &self,
+        vault: &str,
+        file: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), CliError>,
+    ) -> Result<bool, CliError> {
+        let path = format!("/vault/{}/api/storage/{}", segment(vault), segment(file));
+        let Some(mut response) = self.found(self.request(Method::GET, &path)).await? else {
+            return Ok(false);
+        };
+        loop {
+            match response.chunk().await {
+                Ok(Some(bytes)) => take(&bytes)?,
+                Ok(None) => return Ok(true),
+                Err(error) => {
+                    return Err(CliError::Unreachable(format!("the file {file} broke off: {error}")));
+                }
+            }
+        }
+    }
+
     /// `POST` of JSON.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
         self.value(self.request(Method::POST, path).json(body)).await
@@ -165,6 +218,12 @@ impl Client {
     /// `DELETE`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, CliError> {
         self.value(self.request(Method::DELETE, path)).await
+    }
+
+    /// `DELETE` that answers nothing.
+    pub(crate) async fn remove(&self, path: &str) -> Result<(), CliError> {
+        let request = self.request(Method::DELETE, path).timeout(PATIENCE);
+        self.send(request).await.map(drop)
     }
 
     /// Live events of a channel from now on.

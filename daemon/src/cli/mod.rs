@@ -6,6 +6,8 @@ mod attach;
 mod client;
 mod demo;
 mod doctor;
+mod export;
+mod import;
 mod note;
 mod output;
 mod queue;

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::agent::{pair, text_or_stdin};
 use super::client::{Client, segment};
+use super::export::Export;
+use super::import::Import;
 use super::output::{self, one_line, out, safe, table};
 use super::vault::or_default;
 
@@ -82,6 +84,17 @@ pub(super) enum Note {
         #[arg(long)]
         json: bool,
     },
+    /// Write notes into a folder of Markdown files
+    #[command(after_help = "Example: reveille note export ~/notes-of-today --tag idea\n\n\
+        Each note is a file at its path, its files stand in _attachments; what has no path that a file can have is in \
+        _unfiled. Again into the same folder, it brings up to date what it has written there; what somebody else has \
+        written or changed there is never touched.")]
+    Export(Export),
+    /// Read notes from a folder of Markdown files
+    #[command(after_help = "Example: reveille note import ~/notes-of-today\n\n\
+        Notes keep id, path, tags, metadata, time of creation and files; the time of the last change is that of the import. \
+        A note that is there already and says something else is left alone. Hidden files and links are left out.")]
+    Import(Import),
     /// Remove a note for good
     #[command(after_help = "Example: reveille note rm Ideas/one")]
     Rm {
@@ -116,7 +129,7 @@ pub(super) struct Only {
 
 impl Only {
     /// As query parameters.
-    fn parameters(&self) -> Result<Vec<(String, String)>, CliError> {
+    pub(super) fn parameters(&self) -> Result<Vec<(String, String)>, CliError> {
         let mut parameters = Vec::new();
         for (name, tags) in [("tag", &self.tags), ("exclude_tag", &self.without)] {
             parameters.extend(tags.iter().map(|tag| (name.to_owned(), tag.clone())));
@@ -136,7 +149,7 @@ impl Only {
     }
 }
 
-fn address(vault: &str, note: &str) -> String {
+pub(super) fn address(vault: &str, note: &str) -> String {
     format!("/vault/{}/api/notes/{}", segment(vault), segment(note))
 }
 
@@ -209,6 +222,8 @@ impl Note {
                 parameters.push(("search".to_owned(), words.join(" ")));
                 show_list(client, &or_default(client, vault).await?, parameters, limit, json).await
             }
+            Self::Export(export) => export.run(client).await,
+            Self::Import(import) => import.run(client).await,
             Self::Rm { note, vault } => {
                 let vault = or_default(client, vault).await?;
                 client.delete(&address(&vault, &note)).await?;

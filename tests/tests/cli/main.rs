@@ -2,6 +2,7 @@
 
 mod agents;
 mod demo;
+mod folder;
 mod help;
 mod notes;
 mod queue;

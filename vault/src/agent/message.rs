@@ -137,13 +137,18 @@ impl Inbound {
         self.chain.clone().unwrap_or_else(|| note.to_owned())
     }
 
-    /// Whether a note wakes an agent: it carries the inbound tag, and is neither an answer of an agent nor a definition.
+    /// Metadata of a message that came with an import: when that was. It wakes nobody as long as that stands there.
+    pub const IMPORTED: &str = "imported";
+
+    /// Whether a note wakes an agent: it carries the inbound tag, is neither an answer of an agent nor a definition, and was
+    /// not brought from another vault.
     #[must_use]
     pub fn wakes(note: &Note) -> bool {
         note.has_tag(tag::INBOUND)
             && !note.has_tag(tag::OUTBOUND)
             && !note.has_tag(tag::DEFINITION)
             && note.text("direction").is_none_or(|direction| direction != "outbound")
+            && note.text(Self::IMPORTED).is_none()
     }
 
     /// Reads a message.
@@ -378,6 +383,12 @@ mod tests {
             ),
             (vec!["agent/message/inbound"], json!({"direction": "outbound"}), false),
             (vec!["agent/message"], json!({"direction": "inbound"}), false),
+            (
+                vec!["agent/message/inbound"],
+                json!({"imported": "2026-07-02T10:00:00.000Z"}),
+                false,
+            ),
+            (vec!["agent/message/inbound"], json!({"imported": ""}), true),
             (
                 vec!["agent/message/inbound", "agent/definition"],
                 json!({"agent": "eng"}),

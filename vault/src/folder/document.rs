@@ -15,10 +15,10 @@ use crate::embedded::rules;
 use crate::note::{Metadata, Note, NoteId, millis};
 
 /// Keys that are not metadata.
-const OWN: [&str; 4] = ["id", "created", "tags", BESIDE];
+pub(super) const OWN: [&str; 4] = ["id", "created", "tags", BESIDE];
 
 /// Holds metadata whose keys are in [`OWN`].
-const BESIDE: &str = "reveille";
+pub(super) const BESIDE: &str = "reveille";
 
 /// What a file says.
 #[derive(Debug, Clone, PartialEq)]
@@ -247,13 +247,29 @@ fn is_beside(value: &Value) -> bool {
     matches!(value, Value::Object(map) if !map.is_empty() && map.keys().all(|key| OWN.contains(&key.as_str())))
 }
 
+/// What stands in the front matter of a file under a key, whatever it means.
+pub(super) fn entry(text: &str, key: &str) -> Option<Value> {
+    match yaml::parse(Split::of(text).yaml?) {
+        Ok(Root::Entries(entries)) => {
+            let mut entries = entries.into_iter();
+            entries.find(|entry| entry.key == key).map(|entry| entry.value)
+        }
+        // silent-ok: whoever reads the whole file is told
+        Ok(Root::Other) | Err(_) => None,
+    }
+}
+
 /// The text of a file for a new note.
 pub(super) fn render(note: &Note) -> String {
+    render_with(note, Metadata::new())
+}
+
+/// The same, with what shall stand under [`BESIDE`] before the metadata that belongs there.
+pub(super) fn render_with(note: &Note, mut beside: Metadata) -> String {
     let mut out = "---\n".to_owned();
     out.push_str(&line("id", &Value::from(note.id.as_str()), "\n"));
     out.push_str(&line("created", &Value::from(millis::format(note.created_at)), "\n"));
     out.push_str(&tag_lines(&note.tags, "\n"));
-    let mut beside = Metadata::new();
     for (key, value) in &note.metadata {
         if OWN.contains(&key.as_str()) {
             beside.insert(key.clone(), value.clone());

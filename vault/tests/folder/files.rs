@@ -519,10 +519,19 @@ async fn a_receiver_s_answer_that_its_file_does_not_take_is_told_once() {
     triggers.settle(&due[0].id, outcome).await.unwrap();
     assert_eq!(dir.text("braces.md"), text);
     let delivery = triggers
-        .deliveries("hook", DeliveryFilter { limit: 10, ..DeliveryFilter::default() })
+        .deliveries(
+            "hook",
+            DeliveryFilter {
+                limit: 10,
+                ..DeliveryFilter::default()
+            },
+        )
         .await
         .unwrap();
     assert_eq!(delivery[0].state, DeliveryState::Delivered);
-    assert!(delivery[0].remark.as_ref().unwrap().contains("braces.md"), "{delivery:?}");
+    assert!(
+        delivery[0].remark.as_ref().unwrap().contains("braces.md"),
+        "{delivery:?}"
+    );
     assert!(triggers.due(10, Vec::new()).await.unwrap().ready.is_empty());
 }

@@ -157,7 +157,7 @@ impl Change {
             content: content_change(&mut object)?,
             path,
             metadata: object.object("metadata")?.unwrap_or_default(),
-            remove_metadata: Vec::new(),
+            remove_metadata: object.texts("remove_metadata")?.unwrap_or_default(),
             add_tags: tags.add,
             remove_tags: tags.remove,
             created_at: object.created_at()?,
