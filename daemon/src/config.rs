@@ -18,7 +18,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use self::read::{expand, has_bind, overlaid, parse, read_table};
-pub(crate) use self::vault::{Parachute, Place, Secret, Vault, Vaults};
+pub(crate) use self::vault::{FileLimits, Parachute, Place, Secret, Vault, Vaults};
 
 /// Variables with our prefix that are no configuration keys.
 const NOT_KEYS: &[&str] = &[

@@ -125,7 +125,7 @@ impl Options {
             backend,
             claude: config.claude.clone(),
             conversations: state.path().join("conversations"),
-            max_attachment: config.vaults.max_attachment().try_into().unwrap_or(u64::MAX),
+            file_limits: config.vaults.file_limits(),
             lease: config.queue.lease.0,
             limits: config.limits.clone(),
             reservations: Reservations::default(),
@@ -171,7 +171,7 @@ impl Options {
             url: url.into(),
             max_body: config.server.max_body,
             arrival: config.server.arrival.0,
-            max_attachment: config.vaults.max_attachment(),
+            file_limits: config.vaults.file_limits(),
             drain: closing.clone(),
         };
         let delivered = CancellationToken::new();

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::config::{Claude, Limits};
+use crate::config::{Claude, FileLimits, Limits};
 use crate::delegation::Passes;
 use crate::gate::Gate;
 use crate::limits::Reservations;
@@ -50,7 +50,7 @@ pub(crate) struct Context {
     /// Where conversations have their directories.
     pub(crate) conversations: PathBuf,
     /// Most bytes of a file that a message brings.
-    pub(crate) max_attachment: u64,
+    pub(crate) file_limits: FileLimits,
     /// How long a claim holds.
     pub(crate) lease: Duration,
     /// What turns may cost.

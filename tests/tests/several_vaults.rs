@@ -214,6 +214,20 @@ async fn commands_take_the_first_vault_and_a_turn_its_own() -> Result<()> {
         let note = daemon.note_in(vault, "Ideas/one").await?.context("the note")?;
         assert_eq!(note["content"], vault);
     }
+    let trigger = json!({ "name": "t", "action": { "webhook": "http://127.0.0.1:9/hook" } });
+    let address = ["vault", "first", "api", "triggers"];
+    let made = daemon.request(Method::POST, &address, Some(&trigger)).await?;
+    assert_eq!(made.status, 201, "{}", made.body);
+    for (args, expected) in [
+        (&["trigger", "list"][..], "t "),
+        (&["trigger", "list", "--vault", "second"], "no triggers"),
+        (&["trigger", "pause", "t"], "t is "),
+        (&["trigger", "rm", "t"], "removed t"),
+    ] {
+        let ran = daemon.run(args.iter().copied()).await?;
+        let told = ran.stdout.lines().any(|line| line.starts_with(expected));
+        assert!(ran.code == 0 && told, "{args:?}: {ran:?}");
+    }
     create(&daemon, Some("second"), "far").await?;
     let (_, turn) = answered(&daemon, "far", "[[exec \"$REVEILLE_BIN\" note put Ideas/turn written]]").await?;
     assert_eq!(turn.state, State::Ok);

@@ -17,7 +17,7 @@ pub(super) async fn upload(client: &Client, agent: &str, files: &[PathBuf]) -> R
     for (file, size) in files.iter().zip(&sizes) {
         if let Some(limit) = limit.filter(|limit| size > limit) {
             let message = format!(
-                "{} has {size} bytes, the daemon takes {limit} ([vault] max_attachment). Nothing was sent.",
+                "{} has {size} bytes, the vault {vault} takes {limit} ([vault] max_attachment). Nothing was sent.",
                 file.display()
             );
             return Err(CliError::Refused { message });

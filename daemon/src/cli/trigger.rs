@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::client::{Client, segment};
 use super::output::{self, one_line, out, safe, table, text};
+use super::vault::or_default;
 
 /// Characters of an error that a line shows.
 const ERROR_CHARS: usize = 80;
@@ -89,18 +90,19 @@ pub(super) enum Trigger {
 /// Where the triggers are.
 #[derive(Debug, clap::Args)]
 pub(super) struct At {
-    /// The vault
-    #[arg(long, default_value = "default")]
-    vault: String,
+    /// The vault; the first of the configuration otherwise
+    #[arg(long)]
+    vault: Option<String>,
 }
 
 impl At {
-    fn all(&self) -> String {
-        format!("/vault/{}/api/triggers", segment(&self.vault))
+    async fn all(self, client: &Client) -> Result<String, CliError> {
+        let vault = or_default(client, self.vault).await?;
+        Ok(format!("/vault/{}/api/triggers", segment(&vault)))
     }
 
-    fn one(&self, name: &str) -> String {
-        format!("{}/{}", self.all(), segment(name))
+    async fn one(self, client: &Client, name: &str) -> Result<String, CliError> {
+        Ok(format!("{}/{}", self.all(client).await?, segment(name)))
     }
 }
 
@@ -108,14 +110,14 @@ impl Trigger {
     pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
         match self {
             Self::List { at, json } => {
-                let answer = client.get(&at.all()).await?;
+                let answer = client.get(&at.all(client).await?).await?;
                 if json {
                     output::json(&answer);
                 } else {
                     print(&answer);
                 }
             }
-            Self::Show { name, at } => output::json(&client.get(&at.one(&name)).await?),
+            Self::Show { name, at } => output::json(&client.get(&at.one(client, &name).await?).await?),
             Self::Deliveries {
                 name,
                 state,
@@ -126,7 +128,10 @@ impl Trigger {
             } => {
                 let state = state.map_or_else(String::new, |state| format!("&state={}", segment(&state)));
                 let before = before.map_or_else(String::new, |before| format!("&before={before}"));
-                let path = format!("{}/deliveries?limit={limit}{state}{before}", at.one(&name));
+                let path = format!(
+                    "{}/deliveries?limit={limit}{state}{before}",
+                    at.one(client, &name).await?
+                );
                 let page = client.get(&path).await?;
                 if json {
                     output::json(&page);
@@ -140,7 +145,9 @@ impl Trigger {
                 } else {
                     json!({ "ids": ids })
                 };
-                let answer = client.post(&format!("{}/redrive", at.one(&name)), &asked).await?;
+                let answer = client
+                    .post(&format!("{}/redrive", at.one(client, &name).await?), &asked)
+                    .await?;
                 match answer["redriven"].as_u64() {
                     Some(0) | None => out!("nothing to deliver again"),
                     Some(count) => out!(
@@ -149,10 +156,10 @@ impl Trigger {
                     ),
                 }
             }
-            Self::Pause { name, at } => enable(client, &at, &name, false).await?,
-            Self::Resume { name, at } => enable(client, &at, &name, true).await?,
+            Self::Pause { name, at } => enable(client, at, &name, false).await?,
+            Self::Resume { name, at } => enable(client, at, &name, true).await?,
             Self::Rm { name, at } => {
-                client.delete(&at.one(&name)).await?;
+                client.delete(&at.one(client, &name).await?).await?;
                 out!("removed {}", safe(&name));
             }
         }
@@ -160,8 +167,10 @@ impl Trigger {
     }
 }
 
-async fn enable(client: &Client, at: &At, name: &str, enabled: bool) -> Result<(), CliError> {
-    let answer = client.patch(&at.one(name), &json!({ "enabled": enabled })).await?;
+async fn enable(client: &Client, at: At, name: &str, enabled: bool) -> Result<(), CliError> {
+    let answer = client
+        .patch(&at.one(client, name).await?, &json!({ "enabled": enabled }))
+        .await?;
     out!(
         "{} is {}; {} wait",
         safe(name),

@@ -44,7 +44,7 @@ fn spans_may_be_days_and_sizes_are_numbers() {
     )
     .unwrap();
     assert_eq!(config.retention.attachments.0.as_secs(), 36 * 60 * 60);
-    assert_eq!(config.vaults.max_attachment(), 1000);
+    assert_eq!(config.vaults.file_limits().of("default"), 1000);
     let usual = load("", &[]).unwrap();
     assert_eq!(usual.retention.attachments.0.as_secs(), 30 * 24 * 60 * 60);
     for never in ["1mo", "1y", "0d", "-1d"] {

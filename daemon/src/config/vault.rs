@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reveille_vault::parachute::FirstConnect;
@@ -124,10 +125,36 @@ impl Vaults {
         std::iter::once(&self.default).chain(&self.others)
     }
 
-    /// The largest file that any of them takes.
+    /// What files they take.
     #[must_use]
-    pub(crate) fn max_attachment(&self) -> usize {
-        self.all().map(|vault| vault.max_attachment).max().unwrap_or_default()
+    pub(crate) fn file_limits(&self) -> FileLimits {
+        let limits = self.all().map(|vault| (vault.name.clone(), vault.max_attachment));
+        FileLimits(Arc::new(limits.collect()))
+    }
+}
+
+/// Most bytes of one file, by vault. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileLimits(Arc<BTreeMap<String, usize>>);
+
+impl FileLimits {
+    /// In that vault.
+    #[must_use]
+    pub(crate) fn of(&self, vault: &str) -> usize {
+        self.0.get(vault).copied().unwrap_or(MAX_ATTACHMENT)
+    }
+
+    /// In the vault that takes the largest ones.
+    #[must_use]
+    pub(crate) fn largest(&self) -> usize {
+        self.0.values().copied().max().unwrap_or(MAX_ATTACHMENT)
+    }
+}
+
+#[cfg(test)]
+impl<const N: usize> From<[(&str, usize); N]> for FileLimits {
+    fn from(limits: [(&str, usize); N]) -> Self {
+        Self(Arc::new(limits.map(|(name, limit)| (name.to_owned(), limit)).into()))
     }
 }
 

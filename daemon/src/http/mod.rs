@@ -45,6 +45,7 @@ pub(crate) use serve::serve;
 pub(crate) use vault_hints::Webhooks;
 
 use crate::claude::Claude;
+use crate::config::FileLimits;
 use crate::inbox::Inbox;
 use crate::live::Hub;
 use crate::outbox::Outbox;
@@ -71,7 +72,7 @@ pub(crate) struct Api {
     pub(crate) url: Arc<str>,
     pub(crate) max_body: usize,
     pub(crate) arrival: Duration,
-    pub(crate) max_attachment: usize,
+    pub(crate) file_limits: FileLimits,
     pub(crate) drain: CancellationToken,
 }
 
@@ -129,7 +130,7 @@ pub(crate) fn router(api: Api) -> Router {
         .merge(vault_api::router(
             Arc::clone(api.vaults.by_name()),
             &api.tokens,
-            api.max_attachment,
+            api.file_limits.clone(),
         ))
         .route_layer(from_fn(client::finish))
         .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller));

@@ -186,11 +186,12 @@ impl Run<'_> {
         let notes: Vec<&str> = std::iter::once(self.claim.message.note.as_str())
             .chain(joined)
             .collect();
+        let limit = self.context.file_limits.of(self.agent.vault.name());
         let stage = Stage {
             vault: &*self.agent.vault,
             conversation: &self.base(),
             turn: self.claim.lease.turn,
-            max_bytes: self.context.max_attachment,
+            max_bytes: limit.try_into().unwrap_or(u64::MAX),
         };
         tokio::select! {
             staged = stage.lay_out(&notes) => staged,

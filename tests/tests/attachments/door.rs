@@ -8,7 +8,7 @@ use reveille_tests::eventually;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{UPLOAD, form, names, post_form, prompt, staged, turn, upload, with_eng};
+use super::{UPLOAD, form, names, post_form, post_form_to, prompt, staged, turn, upload, with_eng};
 
 #[tokio::test]
 async fn a_message_without_its_files_is_no_message() -> Result<()> {
@@ -86,6 +86,38 @@ async fn a_file_may_be_larger_than_a_request_and_not_larger_than_the_limit() -> 
     assert_eq!(answer.refusal()?, (413, "too_large".to_owned()));
     assert_eq!(answer.json()?["limit"], LIMIT_BYTES);
     assert_eq!(names(&daemon.state_dir().join("vaults/default.db-files"))?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_vault_has_a_limit_of_its_own() -> Result<()> {
+    const TWO: &str =
+        "[[vault]]\nname = \"small\"\nmax_attachment = 10\n[[vault]]\nname = \"large\"\nmax_attachment = 20\n";
+    let daemon = Daemon::builder().stand_in().config(TWO).start().await?;
+    let stored = |vault: &str| names(&daemon.state_dir().join(format!("vaults/{vault}.db-files")));
+    let file = daemon.scratch().join("a.txt");
+    std::fs::write(&file, [b'a'; 15])?;
+    let file = file.to_str().context("a path of UTF-8")?;
+    for (vault, limit, code, files) in [("small", 10, 4, 1), ("large", 20, 0, 2)] {
+        let about = daemon.ask_in("GET", &format!("/vault/{vault}"), b"").await?;
+        assert_eq!(about.json()?["maxAttachment"], limit);
+        let target = format!("/vault/{vault}/api/storage/upload");
+        let answer = post_form_to(&daemon, &target, "fits", &vec![0; limit]).await?;
+        assert_eq!(answer.status, 201, "{vault}");
+        let answer = post_form_to(&daemon, &target, "too large", &vec![0; limit + 1]).await?;
+        assert_eq!(answer.refusal()?, (413, "too_large".to_owned()), "{vault}");
+        assert_eq!(answer.json()?["limit"], limit);
+
+        // An agent's files go to the vault where it lives.
+        let agent = json!({ "name": vault, "prompt": "You read.", "vault": vault });
+        daemon
+            .request(Method::POST, &["api", "agents"], Some(&agent))
+            .await?
+            .ok::<Value>()?;
+        let ran = daemon.run(["send", vault, "[[reply ok]]", "--attach", file]).await?;
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert_eq!(stored(vault)?.len(), files, "{vault}");
+    }
     Ok(())
 }
 
@@ -178,7 +210,7 @@ async fn the_command_line_sends_files() -> Result<()> {
     for (files, code, part) in [
         (["/nowhere/x", &one], 2, "cannot be attached"),
         ([&one, "/"], 2, "it is no file"),
-        ([&one, &large], 4, "100001 bytes, the daemon takes 100000"),
+        ([&one, &large], 4, "100001 bytes, the vault default takes 100000"),
     ] {
         let ran = daemon
             .run([

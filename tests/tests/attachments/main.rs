@@ -29,10 +29,14 @@ fn form(name: &str, bytes: &[u8]) -> (&'static str, Vec<u8>) {
 }
 
 async fn post_form(daemon: &Daemon, name: &str, bytes: &[u8]) -> Result<Answer> {
+    post_form_to(daemon, UPLOAD, name, bytes).await
+}
+
+async fn post_form_to(daemon: &Daemon, target: &str, name: &str, bytes: &[u8]) -> Result<Answer> {
     let (kind, body) = form(name, bytes);
     let (key, value) = daemon.bearer();
     let headers = [(key, value.as_str()), ("content-type", kind)];
-    daemon.ask("POST", UPLOAD, &headers, &body).await
+    daemon.ask("POST", target, &headers, &body).await
 }
 
 /// Stores a file; answers its path.

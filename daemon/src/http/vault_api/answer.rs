@@ -315,7 +315,7 @@ impl Failure {
             Self::FileTooLarge { limit } => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 json!({ "error": "too_large", "error_type": "too_large", "limit": limit,
-                    "message": format!("a file may have {limit} bytes ([vault] max_attachment); nothing was stored") }),
+                    "message": format!("a file of this vault may have {limit} bytes ([vault] max_attachment); nothing was stored") }),
             ),
             Self::TagInUse { tag, tokens } => (
                 StatusCode::CONFLICT,

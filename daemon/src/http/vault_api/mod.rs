@@ -34,18 +34,28 @@ use serde_json::json;
 use self::answer::Failure;
 pub(super) use self::mcp::answer as mcp;
 use super::Caller;
+use crate::config::FileLimits;
 use crate::delegation::MarkingVault;
 use crate::tokens::Tokens;
 
 /// The vaults by name.
 pub(crate) type Vaults = Arc<BTreeMap<String, Arc<dyn Vault>>>;
 
-/// All routes below `/vault/`. It sets no fallback, so that it can be merged into any router. A stored file may have
-/// `max_file` bytes.
-pub(crate) fn router(vaults: Vaults, tokens: &Tokens, max_file: usize) -> Router {
-    let upload = move |target, head, form| files::upload(target, head, form, max_file);
+/// All routes below `/vault/`. It sets no fallback, so that it can be merged into any router.
+pub(crate) fn router(vaults: Vaults, tokens: &Tokens, limits: FileLimits) -> Router {
+    // The vault's own limit holds while the file arrives: which vault it is, is not known here.
+    let most = DefaultBodyLimit::max(limits.largest().saturating_add(files::FORM_BYTES));
+    let uploads = limits.clone();
+    let upload = move |target: Target, head, form| {
+        let limit = uploads.of(target.vault.name());
+        files::upload(target, head, form, limit)
+    };
+    let about = move |target: Target| {
+        let limit = limits.of(target.vault.name());
+        about::about(target, limit)
+    };
     Router::new()
-        .route("/vault/{name}", get(move |target| about::about(target, max_file)))
+        .route("/vault/{name}", get(about))
         .route("/vault/{name}/api/health", get(health))
         .route("/vault/{name}/api/notes", get(notes::list).post(notes::create))
         // A path of a note is one encoded segment by contract; raw slashes are understood as well.
@@ -56,10 +66,7 @@ pub(crate) fn router(vaults: Vaults, tokens: &Tokens, max_file: usize) -> Router
                 .patch(notes::patch)
                 .delete(files::detach_or_delete),
         )
-        .route(
-            "/vault/{name}/api/storage/upload",
-            post(upload).layer(DefaultBodyLimit::max(max_file.saturating_add(files::FORM_BYTES))),
-        )
+        .route("/vault/{name}/api/storage/upload", post(upload).layer(most))
         // As above: the path of a file has a slash, encoded or not.
         .route("/vault/{name}/api/storage/{*key}", get(files::download))
         .route("/vault/{name}/api/vault", get(about::show).patch(about::change))

@@ -175,7 +175,10 @@ impl Server {
             Name::DeleteTag => tags::delete(&self.vault, &self.api.tokens, arguments).await,
             Name::FindPath => links::find_path(&self.vault, arguments).await,
             Name::SynthesizeNotes => links::synthesize(vault, arguments).await,
-            Name::VaultInfo => info::info(&self.vault, &self.caller, self.api.max_attachment, arguments).await,
+            Name::VaultInfo => {
+                let max_file = self.api.file_limits.of(vault.name());
+                info::info(&self.vault, &self.caller, max_file, arguments).await
+            }
             Name::SendMessage => agents::send(&self.api, &self.caller, arguments).await,
             Name::ListAgents => agents::list(&self.api, &self.caller, arguments).await,
         }

@@ -50,7 +50,7 @@ impl Api {
         let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
         let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), vault.clone() as _)]));
         Self {
-            router: router(vaults, &tokens, MAX_FILE).layer(Extension(Caller::Operator)),
+            router: router(vaults, &tokens, [("v", MAX_FILE)].into()).layer(Extension(Caller::Operator)),
             vault,
             dir,
         }

@@ -278,7 +278,7 @@ async fn a_tag_that_a_token_is_limited_to_stays() {
     let (grant, _) = tokens.create(new).await.unwrap();
     let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), api.vault.clone() as _)]));
     let api = Api {
-        router: router(vaults, &tokens, MAX_FILE).layer(Extension(Caller::Operator)),
+        router: router(vaults, &tokens, [("v", MAX_FILE)].into()).layer(Extension(Caller::Operator)),
         ..api
     };
     let in_use = json!({

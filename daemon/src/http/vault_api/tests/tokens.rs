@@ -17,7 +17,7 @@ impl Api {
         let (grant, _) = tokens.create(new).await.unwrap();
         let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), self.vault.clone() as _)]));
         Self {
-            router: router(vaults, &tokens, MAX_FILE).layer(Extension(Caller::Token(grant))),
+            router: router(vaults, &tokens, [("v", MAX_FILE)].into()).layer(Extension(Caller::Token(grant))),
             ..self
         }
     }
