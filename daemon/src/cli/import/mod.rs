@@ -168,7 +168,7 @@ impl Work<'_> {
 
     /// The note with the id of the file, or else the one at its path.
     async fn existing(&self, incoming: &Incoming) -> Result<Option<(Note, Vec<Attachment>)>, CliError> {
-        let id = incoming.note.id.as_ref().map(|id| id.as_str());
+        let id = incoming.note.id.as_ref().map(reveille_vault::NoteId::as_str);
         for (key, is_id) in [(id, true), (incoming.path.as_deref(), false)] {
             let Some(key) = key else { continue };
             let url = format!(
