@@ -211,3 +211,33 @@ async fn files_that_cannot_be_changed_hold_up_no_message() -> Result<()> {
     assert_eq!(fs::read_to_string(house.notes().join("Agents/braces.md"))?, definition);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_name_that_is_used_again_is_another_message() -> Result<()> {
+    let house = House::new().await?;
+    // What editors call a new note.
+    let file = house.notes().join("Inbox/Untitled.md");
+    let drop = |text: &str| house.drop_message("Untitled.md", text);
+    let remove = async || {
+        fs::remove_file(&file)?;
+        eventually("the note is gone", LIMIT, async || {
+            let note = house.daemon.note_in("notes", "Inbox/Untitled").await?;
+            Ok(note.is_none().then_some(()))
+        })
+        .await
+    };
+    drop("The first question")?;
+    house.replies(1).await?;
+    remove().await?;
+    drop("The second question")?;
+    house.replies(2).await?;
+    remove().await?;
+    drop("The third question")?;
+    house.replies(3).await?;
+    // A program for synchronisation takes a file away and brings it back.
+    remove().await?;
+    drop("The third question")?;
+    house.drop_message("Last.md", "The last question")?;
+    house.replies(4).await?;
+    Ok(())
+}

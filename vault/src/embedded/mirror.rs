@@ -68,6 +68,7 @@ impl EmbeddedVault {
     /// # Errors
     /// [`VaultError::Unavailable`].
     pub(crate) async fn mirror_with(&self, seen: Vec<Seen>, sweep: bool) -> Result<(), VaultError> {
+        let is_elsewhere = self.elsewhere.is_some();
         let doomed = self
             .write_here(move |conn, now| {
                 let mut doomed = Vec::new();
@@ -77,6 +78,9 @@ impl EmbeddedVault {
                         Seen::Quiet { source, stamp, note } => put(conn, now, (&source, &stamp), note, false)?,
                         Seen::Gone { source } => {
                             if let Some(id) = note_of(conn, &source)? {
+                                if is_elsewhere {
+                                    sources::remember_gone(conn, &source, &id)?;
+                                }
                                 let (_, files) = write::delete(conn, &Key::Id(id), now)?;
                                 doomed.extend(files);
                             }

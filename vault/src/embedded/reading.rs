@@ -45,6 +45,11 @@ impl Reading<'_> {
         sources::named(self.0, name)
     }
 
+    /// The last stamp of a note whose source went; `None`: none did.
+    pub(crate) fn gone(&self, note: &NoteId) -> Result<Option<String>, Fault> {
+        sources::gone(self.0, note)
+    }
+
     /// Sources whose stamps hold `part`.
     pub(crate) fn stamped(&self, part: &str) -> Result<Vec<Source>, Fault> {
         sources::stamped(self.0, part)

@@ -47,6 +47,20 @@ fn some(conn: &Connection, sql: &str, text: &str) -> Result<Vec<Source>, Fault> 
     rows.map(|row| source(row?)).collect()
 }
 
+/// Keeps the stamp of a note whose source goes, under its identity.
+pub(super) fn remember_gone(conn: &Connection, source: &str, note: &NoteId) -> Result<(), Fault> {
+    const SQL: &str = "INSERT INTO memos (key, value) SELECT 'gone:' || ?1, stamp FROM sources WHERE name = ?2 \
+                       ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    conn.prepare_cached(SQL)?.execute([note.as_str(), source])?;
+    Ok(())
+}
+
+/// The last stamp of a note whose source went; `None`: none did.
+pub(super) fn gone(conn: &Connection, note: &NoteId) -> Result<Option<String>, Fault> {
+    let mut statement = conn.prepare_cached("SELECT value FROM memos WHERE key = 'gone:' || ?1")?;
+    Ok(statement.query_row([note.as_str()], |row| row.get(0)).optional()?)
+}
+
 /// Notes that have no source: whoever had one has lost it to another note.
 pub(super) fn without_source(conn: &Connection) -> Result<Vec<NoteId>, Fault> {
     const SQL: &str = "SELECT id FROM notes n WHERE NOT EXISTS (SELECT 1 FROM sources s WHERE s.note = n.seq)";

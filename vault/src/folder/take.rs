@@ -372,7 +372,7 @@ impl Identities<'_> {
         );
         let own = match &fresh.known {
             Some(known) if known.note != id && !self.given.contains_key(&known.note) => known.note.clone(),
-            _ => self.derived(&fresh.source)?,
+            _ => self.derived(fresh)?,
         };
         self.give(&fresh.source, own, Some(id));
         Ok(())
@@ -398,14 +398,16 @@ impl Identities<'_> {
     fn rest(&mut self, fresh: &Fresh) -> Result<(), Fault> {
         let id = match &fresh.known {
             Some(known) if !self.given.contains_key(&known.note) => known.note.clone(),
-            _ => self.derived(&fresh.source)?,
+            _ => self.derived(fresh)?,
         };
         self.give(&fresh.source, id, None);
         Ok(())
     }
 
-    /// An id that is made of the path: the same one again when the index is lost.
-    fn derived(&self, source: &str) -> Result<NoteId, Fault> {
+    /// An id that is made of the path: the same one again when the index is lost, and another one when a note at that path
+    /// was removed. Who uses a name again writes another message; one that says the same was only away.
+    fn derived(&self, fresh: &Fresh) -> Result<NoteId, Fault> {
+        let source = fresh.source.as_str();
         for attempt in 0_u32.. {
             let text = if attempt == 0 {
                 source.to_owned()
@@ -415,7 +417,11 @@ impl Identities<'_> {
             let uuid = Uuid::new_v5(&IDS, paths::composed(&text).as_bytes());
             let id = NoteId::new(uuid.to_string()).map_err(|error| VaultError::Invalid(error.to_string()))?;
             let holder = self.index.source_of(&id)?;
-            if !self.given.contains_key(&id) && holder.is_none_or(|holder| holder.name == source) {
+            let was = self.index.gone(&id)?.and_then(|stamp| Stamp::parse(&stamp));
+            if !self.given.contains_key(&id)
+                && holder.is_none_or(|holder| holder.name == source)
+                && was.is_none_or(|was| was.hash == fresh.hash)
+            {
                 return Ok(id);
             }
         }

@@ -235,3 +235,19 @@ async fn names_of_either_form_of_unicode_are_one_path() {
     texts.sort();
     assert_eq!(texts, ["composed", "decomposed", "neu"]);
 }
+
+#[tokio::test]
+async fn a_name_that_is_used_again_is_another_note() {
+    let dir = Dir::new();
+    let vault = dir.open();
+    let mut ids = Vec::new();
+    for text in ["one", "two", "two", "one", "three"] {
+        dir.put("Inbox/Untitled.md", text);
+        ids.push(note_at(&vault, "Inbox/Untitled").await.id);
+        fs::remove_file(dir.path("Inbox/Untitled.md")).unwrap();
+        gone(&vault, "Inbox/Untitled").await;
+    }
+    // What comes back as it was had only been away.
+    assert_eq!((&ids[1], &ids[0]), (&ids[2], &ids[3]));
+    assert!(ids[0] != ids[1] && ids[0] != ids[4] && ids[1] != ids[4], "{ids:?}");
+}
