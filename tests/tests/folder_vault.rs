@@ -239,5 +239,28 @@ async fn a_name_that_is_used_again_is_another_message() -> Result<()> {
     drop("The third question")?;
     house.drop_message("Last.md", "The last question")?;
     house.replies(4).await?;
+
+/// Overwrites a file, as a broken disk does.
+fn damage(file: &Path) -> Result<()> {
+    let len = usize::try_from(fs::metadata(file)?.len())?;
+    Ok(fs::write(file, vec![0x5a; len])?)
+}
+
+#[tokio::test]
+async fn a_damaged_index_is_made_anew_and_nothing_is_answered_again() -> Result<()> {
+    let mut house = House::new().await?;
+    house.drop_message("one.md", "One")?;
+    house.drop_message("two.md", "Two")?;
+    house.replies(2).await?;
+    house.daemon.stop().await?;
+    house.drop_message("while away.md", "Three")?;
+    damage(&house.daemon.state_dir().join("vaults/notes.folder.db"))?;
+    house.daemon.start().await?;
+    house.replies(3).await?;
+    house.drop_message("after.md", "Four")?;
+    house.replies(4).await?;
+    let health = house.daemon.ask_in("GET", "/health", b"").await?.json()?;
+    anyhow::ensure!(!health.to_string().contains("damaged"), "{health}");
+    anyhow::ensure!(house.daemon.log()?.contains("the index was damaged and is made anew"));
     Ok(())
 }

@@ -272,3 +272,32 @@ async fn every_note_gets_one_turn_in_order_whatever_the_server_loses() -> Result
     assert_eq!(answered(&peer), expected);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_damaged_index_is_made_anew_and_no_note_gets_a_second_turn() -> Result<()> {
+    for first_connect in ["pending", "all", "none"] {
+        let peer = Parachute::start(Version::May)?;
+        define(&peer, "eng")?;
+        let mut daemon = daemon(&peer, &format!("first_connect = \"{first_connect}\"\n"))
+            .start()
+            .await?;
+        let first = daemon.send("eng", "by the door").await?;
+        daemon.wait_turn("eng", &first).await?;
+        write(&peer, "eng", "one")?;
+        wait_answers(&peer, 2).await?;
+        daemon.stop().await?;
+        let index = daemon.state_dir().join("vaults/remote.parachute.db");
+        let len = usize::try_from(std::fs::metadata(&index)?.len())?;
+        std::fs::write(&index, vec![0x5a; len])?;
+        write(&peer, "eng", "meanwhile")?;
+        daemon.start().await?;
+        wait_answers(&peer, 3).await?;
+        write(&peer, "eng", "last")?;
+        let there = wait_answers(&peer, 4).await?;
+        let expected = [first.id.as_str(), "one", "meanwhile", "last"];
+        assert_eq!(there["eng"], expected, "{first_connect}");
+        assert_eq!(turns(&daemon, "eng").await?.len(), 4, "{first_connect}");
+        ensure!(daemon.log()?.contains("the index was damaged and is made anew"));
+    }
+    Ok(())
+}
