@@ -239,6 +239,8 @@ async fn a_name_that_is_used_again_is_another_message() -> Result<()> {
     drop("The third question")?;
     house.drop_message("Last.md", "The last question")?;
     house.replies(4).await?;
+    Ok(())
+}
 
 /// Overwrites a file, as a broken disk does.
 fn damage(file: &Path) -> Result<()> {
