@@ -222,7 +222,7 @@ pub(super) fn sent(path: &str) -> String {
     if normalise_path(path).as_deref() == Some(path) {
         path.to_owned()
     } else {
-        format!("/{}/.md", path.replace('/', "//"))
+        format!("//{}//.md", path.replace('/', "//"))
     }
 }
 
