@@ -137,7 +137,7 @@ pub(super) fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
         .collect();
     // The holder of the name before others that only claim it.
     named.sort_by_key(|listed| listed.stamp.status != "enabled");
-    named.into_iter().next().ok_or_else(|| ApiError::unknown_agent(name))
+    named.into_iter().next().ok_or_else(|| api.no_agent(name))
 }
 
 /// `GET /api/agents/{name}`

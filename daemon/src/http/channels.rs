@@ -110,10 +110,12 @@ pub(super) async fn deliver(
         api.inbox.caught_up(&**vault).await;
     }
     if let Some(requester) = reply_to.as_ref().filter(|name| api.registry.get(name).is_none()) {
-        let message = format!("reply_to names {requester:?}, but there is no such agent");
-        return Err(
-            ApiError::new(StatusCode::NOT_FOUND, "unknown_agent", message).then("Nothing was sent. Correct the name.")
-        );
+        let mut refusal = api.no_agent(requester);
+        if refusal.status == StatusCode::NOT_FOUND {
+            refusal.message = format!("reply_to names {requester:?}, but there is no such agent.");
+            refusal = refusal.then("Nothing was sent. Correct the name.");
+        }
+        return Err(refusal);
     }
     let (sender, link) = match caller {
         Caller::Operator => {
@@ -230,7 +232,7 @@ pub(super) async fn messages(
     let vault = vault_of(&api, &name).await?;
     let mut notes = vault.query(&query).await?.notes;
     if notes.is_empty() && api.registry.get(&channel).is_none() && api.queue.conversations(&name).await?.is_empty() {
-        return Err(ApiError::unknown_agent(&channel));
+        return Err(api.no_agent(&channel));
     }
     notes.reverse();
     let mut turns = HashMap::new();
@@ -364,7 +366,7 @@ fn message(note: &Note, turns: &HashMap<String, Turn>) -> Value {
 pub(super) async fn threads(State(api): State<Api>, Segment(channel): Segment) -> Result<Json<Value>, ApiError> {
     let conversations = api.queue.conversations(&channel_name(&channel)?).await?;
     if conversations.is_empty() && api.registry.get(&channel).is_none() {
-        return Err(ApiError::unknown_agent(&channel));
+        return Err(api.no_agent(&channel));
     }
     let threads: Vec<Value> = conversations
         .iter()

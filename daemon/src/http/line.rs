@@ -72,7 +72,7 @@ pub(super) async fn list(
     let turns = api.queue.open_turns(&name, limit).await?;
     let agent = api.registry.get(&channel);
     if turns.is_empty() && agent.is_none() && api.queue.conversations(&name).await?.is_empty() {
-        return Err(ApiError::unknown_agent(&channel));
+        return Err(api.no_agent(&channel));
     }
     let views: Vec<Value> = (0..turns.len())
         .map(|at| {

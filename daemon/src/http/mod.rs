@@ -76,6 +76,20 @@ pub(crate) struct Api {
     pub(crate) drain: CancellationToken,
 }
 
+impl Api {
+    /// That nobody knows an agent; while a vault has not been read yet it may be there.
+    fn no_agent(&self, name: &str) -> ApiError {
+        let Some((vault, reason)) = self.inbox.progress.unread() else {
+            return ApiError::unknown_agent(name);
+        };
+        let message = format!(
+            "There is no agent {name:?} in the vaults that were read, and the vault {vault:?} was not read yet: {reason}."
+        );
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
+            .then("Nothing was done. Try again; `reveille vault list` says how the vaults stand.")
+    }
+}
+
 async fn not_found() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
 }

@@ -171,7 +171,7 @@ pub(super) async fn list(
         && api.registry.get(channel.as_str()).is_none()
         && api.queue.conversations(&channel).await?.is_empty()
     {
-        return Err(ApiError::unknown_agent(channel.as_str()));
+        return Err(api.no_agent(channel.as_str()));
     }
     let wanted = turns
         .iter()

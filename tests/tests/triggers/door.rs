@@ -70,7 +70,7 @@ async fn nobody_but_the_operator_touches_triggers() -> Result<()> {
     daemon.create_agent("eng", "You are an engineer.").await?;
     let file = daemon.scratch().join("seen");
     let text = format!(
-        "[[exec \"$REVEILLE_BIN\" trigger pause t 2>{0}; echo \"code $?\" >>{0}]] [[reply done]]",
+        "[[exec \"$REVEILLE_BIN\" trigger pause t --vault default 2>{0}; echo \"code $?\" >>{0}]] [[reply done]]",
         file.display()
     );
     let sent = daemon.send("eng", &text).await?;

@@ -47,7 +47,11 @@ fn index(conn: &Connection, new: &[String]) -> Result<(), Fault> {
     let mut rows = notes.query([])?;
     while let Some(row) = rows.next()? {
         let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        let metadata = serde_json::from_str(text).map_err(|error| Fault::damaged("metadata object", error))?;
+        // One note that cannot be read keeps nobody from declaring a field. It is told of where it is read, and its values are
+        // found when it is written again.
+        let Ok(metadata) = serde_json::from_str(text) else {
+            continue;
+        };
         insert_values(conn, row.get(0)?, &metadata, new)?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::fault::Fault;
 use super::narrow::{Asked, INDEXED};
-use super::{read, rules};
+use super::{damage, read, rules};
 use crate::note::Metadata;
 use crate::query::Filter;
 use crate::store::{Page, Query, VaultError};
@@ -68,12 +68,15 @@ impl<'a> Check<'a> {
         if self.texts.is_empty() && self.filters.is_empty() {
             return Ok(true);
         }
-        let mut statement = conn.prepare_cached("SELECT metadata FROM notes WHERE seq = ?1")?;
+        let mut statement = conn.prepare_cached("SELECT metadata, id FROM notes WHERE seq = ?1")?;
         let mut rows = statement.query([seq])?;
         let Some(row) = rows.next()? else { return Ok(false) };
         let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        let metadata: Metadata =
-            serde_json::from_str(text).map_err(|error| Fault::damaged("metadata object", error))?;
+        let Ok(metadata) = serde_json::from_str::<Metadata>(text) else {
+            // It is left out like one that cannot be read at all.
+            damage::found(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+            return Ok(false);
+        };
         let has = |(key, wanted): &(String, String)| {
             let text = metadata.get(key).and_then(rules::comparable);
             text.is_some_and(|text| text == *wanted)

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use pretty_assertions::assert_eq;
 use reveille_vault::embedded::Options;
-use reveille_vault::{EmbeddedVault, Key, NewNote, Precondition, Query, Vault, VaultError, VaultState};
+use reveille_vault::{
+    EmbeddedVault, Filter, Key, NewNote, Precondition, Query, TagChange, Vault, VaultError, VaultState,
+};
+use serde_json::json;
 
 use super::contract::{append, at_id, ids, note};
 use super::{open, unavailable};
@@ -43,6 +46,20 @@ async fn one_note_that_cannot_be_read_does_not_hide_the_others() {
     for query in [&Query::default(), &tagged] {
         assert_eq!(ids(&vault.query(query).await.unwrap().notes), ["a", "c"]);
     }
+    // Also where only the metadata is looked at, and where all notes are.
+    let without = Query {
+        filters: vec![Filter::parse("color", "ne", json!("red")).unwrap()],
+        ..Query::default()
+    };
+    assert_eq!(ids(&vault.query(&without).await.unwrap().notes), ["a", "c"]);
+    let indexed = TagChange {
+        fields: [("color".to_owned(), json!({"type": "string", "indexed": true}))]
+            .into_iter()
+            .collect(),
+        ..TagChange::default()
+    };
+    vault.tags().unwrap().put_tag("t", indexed).await.unwrap();
+    assert_eq!(ids(&vault.query(&without).await.unwrap().notes), ["a", "c"]);
     let log = vault.changes(0, 10).await.unwrap();
     let told_of = |change: &reveille_vault::Change| (change.note.is_some(), change.unreadable.is_some());
     assert_eq!(
