@@ -149,6 +149,8 @@ impl Feed {
             gone,
         };
         feed.settle_names().await?;
+        // A vault that could not be read at the start: workers have looked for its agents in vain.
+        feed.inbox.workers.wake_channels(&feed.inbox.registry.names());
         feed.inbox.progress.follows(feed.vault.name());
         Ok(feed)
     }
