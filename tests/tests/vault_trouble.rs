@@ -119,6 +119,45 @@ async fn a_damaged_vault_does_not_keep_the_daemon_from_starting_and_is_taken_up_
 }
 
 #[tokio::test]
+async fn what_is_in_line_for_agents_of_a_vault_that_is_read_late_runs_by_itself() -> Result<()> {
+    let mut daemon = Daemon::builder().stand_in().start().await?;
+    daemon.create_agent("eng", "You do.").await?;
+    // The first holds up the second until the daemon dies.
+    let first = daemon.send("eng", "[[slow 600x100ms]] [[reply never]]").await?;
+    let first = first.turn.context("the turn of the first")?;
+    let second = daemon.send("eng", "[[reply second]]").await?;
+    eventually("the first has begun", LIMIT, async || {
+        let turns: Value = daemon
+            .request(Method::GET, &["api", "channels", "eng", "queue"], None)
+            .await?
+            .ok()?;
+        Ok(turns.to_string().contains("\"working\"").then_some(()))
+    })
+    .await?;
+    daemon.kill9().await?;
+    let (vault, aside) = (file(&daemon, "default"), daemon.scratch().join("aside.db"));
+    std::fs::rename(&vault, &aside)?;
+    std::fs::create_dir(&vault)?;
+    daemon.start().await?;
+    stands(&daemon, "default", "unavailable").await?;
+    std::fs::remove_dir(&vault)?;
+    std::fs::rename(&aside, &vault)?;
+    stands(&daemon, "default", "ready").await?;
+    // Nobody sends anything, nobody resumes anything.
+    eventually("the first goes on", LIMIT, async || {
+        let open = daemon
+            .request(Method::GET, &["api", "channels", "eng", "queue"], None)
+            .await?;
+        Ok((open.status == 200 && open.body.to_string().contains("\"working\"")).then_some(()))
+    })
+    .await?;
+    let (status, _) = post(&daemon, &["api", "turns", &first, "stop"], &json!({})).await?;
+    assert_eq!(status, 200);
+    assert_eq!(daemon.wait_turn("eng", &second).await?.state, State::Ok);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_vault_that_cannot_be_read_stops_no_other() -> Result<()> {
     let mut daemon = Daemon::builder().stand_in().config(TWO).start().await?;
     daemon.create_agent("near", "You do.").await?;
