@@ -83,17 +83,20 @@ async fn stored_cursor(vault: &dyn Vault, queue: &dyn Queue, feed: &str) -> Resu
     let newest = *vault.watch().borrow();
     let mut stored = queue.cursor(feed).await?;
     if stored == 0 {
-        // An earlier version knew the name only.
+        // An earlier version knew the name only. It is forgotten first: a crash in between means to read again, and nothing is
+        // left that a later log could be taken for.
         let before = queue.cursor(vault.name()).await?;
-        if before > 0 && before <= newest {
-            let at = FeedCursor {
-                feed: feed.to_owned(),
-                at: before,
-            };
-            queue.accept(Vec::new(), Some(at)).await?;
-            stored = before;
+        if before > 0 {
+            queue.rewind(vault.name()).await?;
+            if before <= newest {
+                let at = FeedCursor {
+                    feed: feed.to_owned(),
+                    at: before,
+                };
+                queue.accept(Vec::new(), Some(at)).await?;
+                stored = before;
+            }
         }
-        queue.rewind(vault.name()).await?;
     }
     if stored <= newest {
         return Ok(stored);

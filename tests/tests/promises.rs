@@ -274,6 +274,23 @@ fn remove_database(vaults: &std::path::Path) -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_position_of_an_earlier_version_is_taken_over_once() -> Result<()> {
+    let mut daemon = with_eng().await?;
+    daemon.send("eng", "[[reply one]]").await?;
+    daemon.wait_quiet(LIMIT).await?;
+    daemon.stop().await?;
+    let cursors = |daemon: &Daemon| rows(&daemon.state_tables()?.queue, "SELECT feed, at FROM cursors");
+    let before = cursors(&daemon)?;
+    // Earlier versions called a feed by the name of its vault.
+    let queue = rusqlite::Connection::open(daemon.state_dir().join("queue.db"))?;
+    queue.execute("UPDATE cursors SET feed = 'default'", [])?;
+    drop(queue);
+    daemon.start().await?;
+    assert_eq!(cursors(&daemon)?, before);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_vault_with_a_longer_log_in_its_place_is_read_from_its_beginning_too() -> Result<()> {
     let inbound = ["agent/message", "agent/message/inbound"];
     let mut other = Daemon::builder().stand_in().start().await?;

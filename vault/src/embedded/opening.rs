@@ -229,7 +229,8 @@ impl EmbeddedVault {
             self.readers.run(read::newest_cursor).await?;
         }
         if write {
-            const WRITE: &str = "INSERT INTO memos (key, value) VALUES (?1, hex(zeroblob(?2)))";
+            // The last one may be there still, because its removal failed or the process ended before it.
+            const WRITE: &str = "INSERT OR REPLACE INTO memos (key, value) VALUES (?1, hex(zeroblob(?2)))";
             self.writer
                 .run(|conn| Ok(conn.prepare_cached(WRITE)?.execute((TRIAL, TRIAL_BYTES / 2))?))
                 .await?;

@@ -151,6 +151,15 @@ async fn a_lock_of_another_process_is_told_until_it_is_gone() {
     other.execute_batch("ROLLBACK").unwrap();
     vault.create(note("a")).await.unwrap();
     assert_eq!(told(&*vault), "ready");
+
+    // It gets well without a write of somebody, also when an earlier trial write was not removed.
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    unavailable(vault.create(note("b")).await);
+    other
+        .execute_batch("INSERT INTO memos (key, value) VALUES ('trial', 'x'); COMMIT")
+        .unwrap();
+    vault.look(None).await.unwrap();
+    assert_eq!(told(&*vault), "ready");
 }
 
 #[tokio::test]
