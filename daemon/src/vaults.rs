@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reveille_vault::{
-    EmbeddedVault, FolderVault, Kind, ParachuteVault, Vault, VaultError, VaultState, folder, parachute,
+    EmbeddedVault, FolderVault, Key, Kind, NewNote, Note, ParachuteVault, Patch, Precondition, Vault, VaultError,
+    VaultState, folder, parachute,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -151,5 +152,36 @@ impl Vaults {
     /// Closes all of them.
     pub(crate) async fn close(&self) {
         futures_util::future::join_all(self.all().map(|vault| vault.close())).await;
+    }
+}
+
+/// How often an upsert is begun again because the note came or went meanwhile.
+const TRIES: u32 = 16;
+
+/// [`Vault::upsert`] by the vault's own patch and creation, for vaults that judge both.
+///
+/// # Errors
+/// Those of the two.
+pub(crate) async fn upsert_in_steps(
+    vault: &dyn Vault,
+    path: &str,
+    patch: Patch,
+    create: NewNote,
+) -> Result<(Note, bool), VaultError> {
+    let key = Key::Path(path.to_owned());
+    let mut tries = 1;
+    loop {
+        match vault.patch(&key, patch.clone(), Precondition::Force).await {
+            Err(VaultError::NotFound { .. }) => {}
+            outcome => return outcome.map(|note| (note, false)),
+        }
+        let new = NewNote {
+            path: Some(path.to_owned()),
+            ..create.clone()
+        };
+        match vault.create(new).await {
+            Err(VaultError::PathTaken { .. }) if tries < TRIES => tries += 1,
+            outcome => return outcome.map(|note| (note, true)),
+        }
     }
 }

@@ -11,6 +11,8 @@ use reveille_vault::{
 };
 use tokio::sync::watch;
 
+use crate::vaults::upsert_in_steps;
+
 /// How often a change is judged anew because the note has changed meanwhile.
 const TRIES: u32 = 16;
 
@@ -181,22 +183,7 @@ impl Vault for ScopedVault {
     }
 
     async fn upsert(&self, path: &str, patch: Patch, create: NewNote) -> Result<(Note, bool), VaultError> {
-        let key = Key::Path(path.to_owned());
-        let mut tries = 1;
-        loop {
-            match self.patch(&key, patch.clone(), Precondition::Force).await {
-                Err(VaultError::NotFound { .. }) => {}
-                outcome => return outcome.map(|note| (note, false)),
-            }
-            let new = NewNote {
-                path: Some(path.to_owned()),
-                ..create.clone()
-            };
-            match self.create(new).await {
-                Err(VaultError::PathTaken { .. }) if tries < TRIES => tries += 1,
-                outcome => return outcome.map(|note| (note, true)),
-            }
-        }
+        upsert_in_steps(self, path, patch, create).await
     }
 
     async fn delete(&self, key: &Key) -> Result<NoteId, VaultError> {
