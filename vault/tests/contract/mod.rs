@@ -4,6 +4,7 @@
 
 pub(crate) mod attachments;
 pub(crate) mod changes;
+pub(crate) mod deliveries;
 pub(crate) mod links;
 pub(crate) mod listing;
 pub(crate) mod notes;
@@ -131,6 +132,8 @@ cases! {
         a_patch_is_judged_as_a_whole
         what_is_told_is_the_note_as_it_was_written
         a_note_and_what_it_leaves_are_written_together
+    }
+    deliveries {
         deliveries_of_a_note_go_in_their_order
         a_receiver_gets_no_more_at_once_than_it_has_lanes
         what_failed_is_due_later_and_what_was_given_up_can_be_driven_again
