@@ -1,14 +1,21 @@
 //! The notes that mean something to agents: typed views that are parsed from notes and rendered to notes.
 
+mod cron;
 mod definition;
+mod job;
 mod message;
+mod misspelt;
+mod schedule;
 mod thread;
 mod thread_settings;
 
+pub use cron::{Cron, CronError};
 pub use definition::{
     BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, Mode, OnInterrupt, Problem, PromptMode, is_model,
 };
+pub use job::{CatchUp, Job, Overlap};
 pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteError};
+pub use schedule::{Schedule, When};
 pub use thread::{ThreadRecord, ThreadStatus};
 pub use thread_settings::ThreadSettings;
 
@@ -24,6 +31,8 @@ pub mod tag {
     pub const OUTBOUND: &str = "agent/message/outbound";
     /// The record of a conversation.
     pub const THREAD: &str = "agent/thread";
+    /// A message that is sent by the clock.
+    pub const JOB: &str = "agent/job";
 }
 
 /// Text made safe as one segment of a path: every character outside `A-Z a-z 0-9 _ -` becomes `-`.
