@@ -8,6 +8,7 @@ mod misspelt;
 mod schedule;
 mod thread;
 mod thread_settings;
+mod wants;
 
 pub use cron::{Cron, CronError};
 pub use definition::{
@@ -18,6 +19,7 @@ pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteE
 pub use schedule::{Schedule, When};
 pub use thread::{ThreadRecord, ThreadStatus};
 pub use thread_settings::ThreadSettings;
+pub use wants::{Access, Inject, WANTS, Want, is_reserved_env};
 
 /// Tags of the agents' notes, bare.
 pub mod tag {
@@ -33,6 +35,8 @@ pub mod tag {
     pub const THREAD: &str = "agent/thread";
     /// A message that is sent by the clock.
     pub const JOB: &str = "agent/job";
+    /// A role: standing text for agents, and what it wants for them.
+    pub const ROLE: &str = "agent/role";
 }
 
 /// Text made safe as one segment of a path: every character outside `A-Z a-z 0-9 _ -` becomes `-`.
