@@ -12,7 +12,8 @@ mod wants;
 
 pub use cron::{Cron, CronError};
 pub use definition::{
-    BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, Mode, OnInterrupt, Problem, PromptMode, is_model,
+    BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, Filesystem, KeepWarm, Mode, Mount, MountMode, Network,
+    OnInterrupt, Problem, PromptMode, SETTINGS, Setting, is_model,
 };
 pub use job::{CatchUp, Job, Overlap};
 pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteError};
