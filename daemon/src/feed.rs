@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::crash;
 use crate::inbox::{Arrival, Inbox, WAITING};
-use crate::registry::Effect;
+use crate::scribe::Words;
 use crate::stamp;
 use crate::strays;
 
@@ -45,8 +45,8 @@ pub(crate) struct Feed {
     at: Cursor,
     /// Everything up to here is dealt with, durably.
     saved: Cursor,
-    /// Definitions that do not say what became of them.
-    restamp: Vec<NoteId>,
+    /// What notes are told that cannot be told now.
+    words: Words,
     /// Agents that came or changed. Kept over a failed step: the registry tells a change once.
     woken: Vec<String>,
     /// Notes that no longer define anything; kept likewise.
@@ -116,7 +116,7 @@ impl Feed {
     ///
     /// # Errors
     /// The vault or the queue cannot be read.
-    pub(crate) async fn open(vault: Arc<dyn Vault>, inbox: Inbox) -> anyhow::Result<Self> {
+    pub(crate) async fn open(vault: Arc<dyn Vault>, inbox: Inbox, words: Words) -> anyhow::Result<Self> {
         let name = feed_of(&*vault, &vault.log().await?);
         let at = stored_cursor(&*vault, &*inbox.queue, &name).await?;
         let all = Query {
@@ -134,12 +134,6 @@ impl Feed {
         for note in gone {
             inbox.registry.apply(&vault, &note, None);
         }
-        // A crash between a change and its stamp, or a definition that another version judged otherwise.
-        let stale = |note: &&Note| {
-            let stamp = inbox.registry.stamp(vault.name(), &note.id);
-            stamp.is_some_and(|stamp| !stamp::says(note, stamp.status, &stamp.detail))
-        };
-        let restamp = notes.iter().filter(stale).map(|note| note.id.clone()).collect();
         let (woken, gone) = unsettled_names(&*vault, &inbox).await?;
         let mut feed = Self {
             vault,
@@ -147,7 +141,7 @@ impl Feed {
             inbox,
             at,
             saved: at,
-            restamp,
+            words,
             woken,
             gone,
         };
@@ -161,7 +155,6 @@ impl Feed {
     /// Follows the vault until `drain`, or until it is another one.
     pub(crate) async fn run(mut self, drain: CancellationToken) -> End {
         let mut wake = self.vault.watch();
-        let stale = self.inbox.registry.stale_bell(self.vault.name());
         let mut pause = Duration::ZERO;
         loop {
             wake.borrow_and_update();
@@ -172,7 +165,6 @@ impl Feed {
                     self.inbox.progress.follows(self.vault.name());
                     tokio::select! {
                         () = drain.cancelled() => break,
-                        () = stale.notified() => {}
                         changed = wake.changed() => if changed.is_err() { break },
                     }
                 }
@@ -224,19 +216,14 @@ impl Feed {
         Ok(Progress::OtherLog)
     }
 
-    /// Takes one batch; answers how many changes it held. What is written on notes is written before the cursor moves, so
-    /// that a crash repeats it; nothing of it does harm twice.
+    /// Takes one batch; answers how many changes it held. What is written on messages is written before the cursor moves, where
+    /// the vault takes it, so that a crash repeats it; nothing of it does harm twice.
     async fn step(&mut self) -> Result<usize, Trouble> {
         let changes = self.vault.changes(self.at, BATCH).await?;
         let mut arrivals = Vec::new();
         // One that cannot be read is passed by: the vault has told it, and it counts as changed when it can be read again.
         for change in changes.iter().filter(|change| change.unreadable.is_none()) {
-            let effect = self.define(change);
-            self.woken.extend(effect.woken);
-            if effect.gone {
-                self.gone.push(change.id.clone());
-            }
-            self.restamp.extend(effect.restamp);
+            self.hand_over(change);
             let Some(note) = change.note.as_ref().filter(|note| Inbound::wakes(note)) else {
                 continue;
             };
@@ -246,7 +233,7 @@ impl Feed {
                     if let Some(word) = stray.filter(|_| message.callback.is_none())
                         && self.turn_of(note).await?.is_none()
                     {
-                        stamp::show(&*self.vault, note, UNROUTABLE, &word).await?;
+                        self.words.tell(&*self.vault, note, (UNROUTABLE, &word)).await?;
                         continue;
                     }
                     // Our word on a note that a person has mended. On a callback `status` is the outcome that it reports.
@@ -258,7 +245,7 @@ impl Feed {
                         Some(WAITING) => waits_no_more,
                         _ => false,
                     } {
-                        stamp::show(&*self.vault, note, "", "").await?;
+                        self.words.tell(&*self.vault, note, ("", "")).await?;
                     }
                     arrivals.push(Arrival {
                         vault: self.vault.name().to_owned(),
@@ -266,7 +253,10 @@ impl Feed {
                         message,
                     });
                 }
-                Err(error) => stamp::show(&*self.vault, note, UNROUTABLE, &error.to_string()).await?,
+                Err(error) => {
+                    let word = error.to_string();
+                    self.words.tell(&*self.vault, note, (UNROUTABLE, &word)).await?;
+                }
             }
         }
         let any = !arrivals.is_empty();
@@ -282,8 +272,6 @@ impl Feed {
         if any {
             crash::point("feed.accepted");
         }
-        self.restamp.extend(self.inbox.registry.take_stale(self.vault.name()));
-        self.write_stamps().await?;
         Ok(changes.len())
     }
 
@@ -302,8 +290,14 @@ impl Feed {
         self.inbox.queue.turn_of(self.vault.name(), note.id.as_str()).await
     }
 
-    fn define(&self, change: &Change) -> Effect {
-        self.inbox.registry.apply(&self.vault, &change.id, change.note.as_ref())
+    /// Tells of a change who follows notes that are no messages.
+    fn hand_over(&mut self, change: &Change) {
+        let registry = &self.inbox.registry;
+        let effect = registry.apply(&self.vault, &change.id, change.note.as_ref());
+        self.woken.extend(effect.woken);
+        if effect.gone {
+            self.gone.push(change.id.clone());
+        }
     }
 
     /// Writes on messages for agents that are not there that they wait.
@@ -330,7 +324,7 @@ impl Feed {
                 agent,
                 "a message waits for an agent that is not defined"
             );
-            stamp::show_unless_changed(&*self.vault, &note, WAITING, &detail).await?;
+            self.words.tell(&*self.vault, &note, (WAITING, &detail)).await?;
         }
         Ok(())
     }
@@ -347,18 +341,6 @@ impl Feed {
         }
         self.at = last;
         self.inbox.progress.reached(self.vault.name(), last);
-        Ok(())
-    }
-
-    /// Writes on each definition note what became of it, where that is not what the note says already.
-    async fn write_stamps(&mut self) -> Result<(), Trouble> {
-        while let Some(id) = self.restamp.last().cloned() {
-            if let Some(stamp) = self.inbox.registry.stamp(self.vault.name(), &id) {
-                crash::point("feed.stamping");
-                stamp::show_by_id(&*self.vault, &id, stamp.status, &stamp.detail).await?;
-            }
-            self.restamp.pop();
-        }
         Ok(())
     }
 }
@@ -385,7 +367,7 @@ async fn unsettled_names(vault: &dyn Vault, inbox: &Inbox) -> anyhow::Result<(Ve
     let ours = stored.iter().filter(|binding| binding.vault == vault.name());
     let ids = ours.filter_map(|binding| NoteId::new(binding.note.as_str()).ok()); // silent-ok: only ids are bound
     let gone = ids
-        .filter(|id| inbox.registry.stamp(vault.name(), id).is_none())
+        .filter(|id| !inbox.registry.knows(vault.name(), id))
         .collect();
     Ok((woken, gone))
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::{End, Feed};
 use crate::inbox::Inbox;
+use crate::scribe::{Scribe, Words};
 
 /// How long the start waits for a vault in a file of ours. Later its agents come when they come.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -21,6 +22,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 pub(crate) struct Follower {
     vault: Arc<dyn Vault>,
     inbox: Inbox,
+    words: Words,
     feed: Option<Feed>,
 }
 
@@ -31,6 +33,7 @@ impl Follower {
         let mut follower = Self {
             vault,
             inbox,
+            words: Words::default(),
             feed: None,
         };
         let patience = match follower.vault.kind() {
@@ -39,7 +42,11 @@ impl Follower {
         };
         let opened = tokio::time::timeout(
             patience,
-            Feed::open(Arc::clone(&follower.vault), follower.inbox.clone()),
+            Feed::open(
+                Arc::clone(&follower.vault),
+                follower.inbox.clone(),
+                follower.words.clone(),
+            ),
         );
         match opened.await {
             Ok(Ok(feed)) => follower.feed = Some(feed),
@@ -60,13 +67,22 @@ impl Follower {
         }
     }
 
-    /// Follows the vault until `drain`.
-    pub(crate) async fn run(mut self, drain: CancellationToken) {
+    /// Follows the vault until `drain`, and writes beside it what its notes are told.
+    pub(crate) async fn run(self, drain: CancellationToken) {
+        let scribe = Scribe {
+            vault: Arc::clone(&self.vault),
+            registry: self.inbox.registry.clone(),
+            words: self.words.clone(),
+        };
+        tokio::join!(scribe.run(drain.clone()), self.follow(drain));
+    }
+
+    async fn follow(mut self, drain: CancellationToken) {
         let mut pause = Duration::ZERO;
         loop {
             let feed = match self.feed.take() {
                 Some(feed) => Ok(feed),
-                None => Feed::open(Arc::clone(&self.vault), self.inbox.clone()).await,
+                None => Feed::open(Arc::clone(&self.vault), self.inbox.clone(), self.words.clone()).await,
             };
             match feed {
                 Ok(feed) => {

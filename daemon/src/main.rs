@@ -34,6 +34,7 @@ mod registry;
 mod renames;
 mod report;
 mod retention;
+mod scribe;
 mod service;
 mod stamp;
 mod state_dir;

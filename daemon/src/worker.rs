@@ -260,7 +260,7 @@ impl Workers {
             };
             // Looked up for every turn: an edited definition counts from the next turn on.
             let agent = self.shared.context.registry.get(lane.channel.as_str());
-            let Some(agent) = agent.filter(|agent| !agent.definition.paused) else {
+            let Some(agent) = agent.filter(|agent| agent.is_served() && !agent.definition.paused) else {
                 if self.is_last(&lane) {
                     return;
                 }
@@ -307,7 +307,7 @@ impl Workers {
 
     fn is_paused(&self, lane: &Lane) -> bool {
         let agent = self.shared.context.registry.get(lane.channel.as_str());
-        agent.is_some_and(|agent| agent.definition.paused)
+        agent.is_some_and(|agent| agent.definition.paused || !agent.is_served())
     }
 
     /// The line may have moved to another name while the turn ran: what waits there could not be claimed until now.

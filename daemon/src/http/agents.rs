@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use reveille_queue::{DayTotals, Overview, Pause};
-use reveille_vault::agent::{DEFINED_BY, DEFINES_AGENTS, Definition, tag};
+use reveille_vault::agent::{BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, tag};
 use reveille_vault::{Key, Metadata, NewNote, Note, NoteId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -78,11 +78,16 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
             view[DEFINED_BY] = by.as_str().into();
         }
     }
-    if listed.stamp.status != "enabled" {
+    if !listed.stamp.detail.is_empty() {
         view["status_detail"] = listed.stamp.detail.as_str().into();
+    }
+    if !listed.live {
         return view;
     }
-    view["status"] = "idle".into();
+    view["status"] = match listed.definition.as_deref().map(|definition| definition.backend) {
+        Some(BackendKind::Attached) => "pending".into(),
+        _ => "idle".into(),
+    };
     if let Some(overview) = activity.overviews.get(&listed.name) {
         view["waiting"] = overview.waiting.into();
         view["cost_usd"] = usd(overview.spend.nano_usd).into();
@@ -103,6 +108,11 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
         view["status"] = "paused".into();
         view["status_detail"] = paused.detail().into();
         view["pause"] = json!(paused);
+    }
+    // It goes on as it was, but not as the note says.
+    if listed.stamp.status == "error" {
+        view["status"] = "error".into();
+        view["status_detail"] = listed.stamp.detail.as_str().into();
     }
     view
 }
@@ -136,7 +146,7 @@ pub(super) fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
         .filter(|listed| listed.name == name)
         .collect();
     // The holder of the name before others that only claim it.
-    named.sort_by_key(|listed| listed.stamp.status != "enabled");
+    named.sort_by_key(|listed| !listed.live);
     named.into_iter().next().ok_or_else(|| api.no_agent(name))
 }
 

@@ -1,0 +1,413 @@
+//! The agents: what the definitions in the vaults amount to. Follows the notes; never writes one.
+//!
+//! A definition that an edit has broken keeps its agent as it was: a slip of the pen takes nobody down. What such an edit
+//! takes away counts at once all the same.
+
+mod connection;
+mod stamp;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use jiff::Timestamp;
+use reveille_vault::agent::{BackendKind, Definition, Problem, tag};
+use reveille_vault::{Note, NoteId, Vault};
+use tokio::sync::Notify;
+
+pub(crate) use self::connection::Connection;
+use self::stamp::Said;
+pub(crate) use self::stamp::Stamp;
+
+/// An agent that can be woken.
+#[derive(Clone)]
+pub(crate) struct Agent {
+    /// Its settings.
+    pub(crate) definition: Arc<Definition>,
+    /// Where its notes live.
+    pub(crate) vault: Arc<dyn Vault>,
+}
+
+impl Agent {
+    /// Whether the daemon runs its turns. The messages of one that somebody else is to serve wait.
+    #[must_use]
+    pub(crate) fn is_served(&self) -> bool {
+        self.definition.backend == BackendKind::Programmatic
+    }
+}
+
+/// One definition note as the registry sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// The note.
+    pub(crate) note: NoteId,
+    /// The vault.
+    pub(crate) vault: String,
+    /// The agent's name, or what the note calls itself when that is no valid name.
+    pub(crate) name: String,
+    /// What counts: the note, or what it was before an edit broke it.
+    pub(crate) definition: Option<Arc<Definition>>,
+    /// What is wrong with the note as it is.
+    pub(crate) problems: Vec<Problem>,
+    /// It holds its name: messages reach the agent.
+    pub(crate) live: bool,
+    /// What to show.
+    pub(crate) stamp: Stamp,
+}
+
+/// A word that a note does not say yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Metadata.
+    pub(crate) news: Vec<(&'static str, String)>,
+    /// The state of the note for which this holds.
+    pub(crate) updated_at: Timestamp,
+}
+
+struct Known {
+    created_at: Timestamp,
+    called: String,
+    /// The note when it last held together.
+    good: Option<Arc<Definition>>,
+    /// What counts.
+    definition: Option<Arc<Definition>>,
+    problems: Vec<Problem>,
+    vault: Arc<dyn Vault>,
+    said: Said,
+}
+
+type NoteKey = (String, NoteId);
+
+/// A note that claims a name. The first in this order holds it: what a person wrote before what an agent wrote, of the vault
+/// that comes first in the configuration, and there the oldest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    by_agent: bool,
+    rank: usize,
+    created_at: Timestamp,
+    key: NoteKey,
+}
+
+#[derive(Default)]
+struct Inner {
+    notes: HashMap<NoteKey, Known>,
+    /// Name to the notes that claim it, in order.
+    names: BTreeMap<String, Vec<Claim>>,
+    /// What the agents want, by name.
+    connections: HashMap<String, Vec<Connection>>,
+}
+
+/// Notes of one vault that may not say what they should.
+#[derive(Default)]
+struct Stale {
+    notes: BTreeSet<NoteId>,
+    bell: Arc<Notify>,
+}
+
+/// All definitions. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    inner: Arc<RwLock<Inner>>,
+    /// Names of the vaults, in the order of the configuration.
+    vaults: Arc<[String]>,
+    stale: Arc<Mutex<HashMap<String, Stale>>>,
+}
+
+/// What a changed note did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// Agents that were added, changed or now hold their name; their lanes may run.
+    pub(crate) woken: Vec<String>,
+    /// The note defines nothing any more.
+    pub(crate) gone: bool,
+}
+
+impl Known {
+    /// What a note defines; `None`: nothing. `before` is what it defined until now.
+    fn of(vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Option<Self> {
+        if !note.has_tag(tag::DEFINITION) {
+            return None;
+        }
+        let (good, definition, problems) = match Definition::parse(note).map(Arc::new) {
+            Ok(definition) => (Some(Arc::clone(&definition)), Some(definition), Vec::new()),
+            Err(problems) => {
+                let good = before.and_then(|before| before.good.clone());
+                let less = good.as_ref().map(|good| without_what_was_taken(good, note));
+                (good, less, problems)
+            }
+        };
+        let called = note.text("name").or_else(|| note.path.clone());
+        Some(Self {
+            created_at: note.created_at,
+            called: called.unwrap_or_else(|| note.id.to_string()),
+            good,
+            definition,
+            problems,
+            vault: Arc::clone(vault),
+            said: Said::by(note),
+        })
+    }
+
+    fn is_as(&self, other: &Self) -> bool {
+        (&self.definition, &self.problems, self.created_at) == (&other.definition, &other.problems, other.created_at)
+    }
+}
+
+/// What a definition was before an edit broke it, less what the edit takes away: to stop an agent must not fail for another
+/// mistake.
+fn without_what_was_taken(earlier: &Arc<Definition>, note: &Note) -> Arc<Definition> {
+    let says = |key: &str, other_than: &str| note.text(key).is_some_and(|word| word != other_than);
+    let mut now = Definition::clone(earlier);
+    if says("paused", "false") {
+        now.paused = true;
+        now.pause_reason = note.text("pause_reason");
+    }
+    now.vault_tools &= !says("vault_tools", "true");
+    now.defines_agents &= note.text("defines_agents").as_deref() == Some("true");
+    Arc::new(now)
+}
+
+impl Inner {
+    fn holder(&self, name: &str) -> Option<&Claim> {
+        self.names.get(name)?.first()
+    }
+
+    fn forget(&mut self, key: &NoteKey) {
+        let known = self.notes.remove(key);
+        let Some(name) = known.and_then(|known| known.definition).map(|d| d.name.clone()) else {
+            return;
+        };
+        if let Some(claims) = self.names.get_mut(&name) {
+            claims.retain(|claim| claim.key != *key);
+            if claims.is_empty() {
+                self.names.remove(&name);
+            }
+        }
+    }
+
+    fn remember(&mut self, key: NoteKey, known: Known, rank: usize) {
+        if let Some(definition) = &known.definition {
+            let claims = self.names.entry(definition.name.clone()).or_default();
+            claims.push(Claim {
+                by_agent: definition.defined_by.is_some(),
+                rank,
+                created_at: known.created_at,
+                key: key.clone(),
+            });
+            claims.sort();
+        }
+        self.notes.insert(key, known);
+    }
+
+    /// What a note does not say yet.
+    fn due(&self, key: &NoteKey) -> Option<Due> {
+        let known = self.notes.get(key)?;
+        Some(Due {
+            news: self.stamp(key, known).news_for(&known.said)?,
+            updated_at: known.said.updated_at,
+        })
+    }
+}
+
+impl Registry {
+    /// Without agents. `vaults`: in the order of the configuration.
+    #[must_use]
+    pub(crate) fn new(vaults: &[String]) -> Self {
+        Self {
+            inner: Arc::default(),
+            vaults: vaults.into(),
+            stale: Arc::default(),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rank(&self, vault: &str) -> usize {
+        let found = self.vaults.iter().position(|name| name == vault);
+        found.unwrap_or(self.vaults.len())
+    }
+
+    fn stale(&self) -> MutexGuard<'_, HashMap<String, Stale>> {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes of this vault that may not say what they should. Each is told once.
+    #[must_use]
+    pub(crate) fn take_stale(&self, vault: &str) -> BTreeSet<NoteId> {
+        let mut stale = self.stale();
+        stale
+            .get_mut(vault)
+            .map(|one| std::mem::take(&mut one.notes))
+            .unwrap_or_default()
+    }
+
+    /// Rings when there is something for [`Registry::take_stale`].
+    #[must_use]
+    pub(crate) fn stale_bell(&self, vault: &str) -> Arc<Notify> {
+        Arc::clone(&self.stale().entry(vault.to_owned()).or_default().bell)
+    }
+
+    /// Notes that may not say what they should.
+    pub(crate) fn restamp(&self, vault: &str, notes: impl IntoIterator<Item = NoteId>) {
+        let mut stale = self.stale();
+        let one = stale.entry(vault.to_owned()).or_default();
+        one.notes.extend(notes);
+        one.bell.notify_one();
+    }
+
+    /// What is to be written on a note; `None` when it says that already, or defines nothing.
+    #[must_use]
+    pub(crate) fn due(&self, vault: &str, note: &NoteId) -> Option<Due> {
+        self.read().due(&(vault.to_owned(), note.clone()))
+    }
+
+    /// The daemon wrote on a note.
+    pub(crate) fn wrote(&self, vault: &str, note: &Note) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = inner.notes.get_mut(&(vault.to_owned(), note.id.clone()))
+            && known.said.updated_at < note.updated_at
+        {
+            known.said = Said::by(note);
+        }
+    }
+
+    /// Takes the present state of a note: `None` when it is gone. Nothing happens when nothing changed.
+    pub(crate) fn apply(&self, vault: &Arc<dyn Vault>, id: &NoteId, note: Option<&Note>) -> Effect {
+        let key = (vault.name().to_owned(), id.clone());
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let before = inner.notes.get(&key);
+        let fresh = note.and_then(|note| Known::of(vault, note, before));
+        let (effect, stale) = match (before, fresh) {
+            (None, None) => return Effect::default(),
+            (Some(old), Some(new)) if old.is_as(&new) => {
+                // A person may have edited our word away.
+                inner.notes.insert(key.clone(), new);
+                (Effect::default(), vec![key])
+            }
+            (_, fresh) => self.replace(&mut inner, &key, fresh),
+        };
+        let stale: Vec<NoteKey> = stale.into_iter().filter(|key| inner.due(key).is_some()).collect();
+        drop(inner);
+        for (vault, note) in stale {
+            self.restamp(&vault, [note]);
+        }
+        effect
+    }
+
+    /// Puts what a note defines in the place of what it defined. Answers also the notes that may have to say something else.
+    fn replace(&self, inner: &mut Inner, key: &NoteKey, fresh: Option<Known>) -> (Effect, Vec<NoteKey>) {
+        let name_of = |known: &Known| known.definition.as_ref().map(|definition| definition.name.clone());
+        let names = [inner.notes.get(key).and_then(name_of), fresh.as_ref().and_then(name_of)];
+        let mut touched: Vec<String> = names.into_iter().flatten().collect();
+        touched.sort();
+        touched.dedup();
+        let holders = |inner: &Inner| -> Vec<Option<NoteKey>> {
+            let holders = touched.iter().map(|name| inner.holder(name));
+            holders.map(|holder| holder.map(|claim| claim.key.clone())).collect()
+        };
+        let before = holders(inner);
+        inner.forget(key);
+        let gone = fresh.is_none();
+        if let Some(known) = fresh {
+            inner.remember(key.clone(), known, self.rank(&key.0));
+        }
+        let after = holders(inner);
+        // Who waits for a name says behind whom.
+        let moved = touched.iter().zip(before.iter().zip(&after)).filter(|(_, (was, is))| was != is);
+        let claims = moved.filter_map(|(name, _)| inner.names.get(name)).flatten();
+        let stale = claims.map(|claim| claim.key.clone()).chain([key.clone()]).collect();
+        (Effect { woken: touched, gone }, stale)
+    }
+
+    /// What has become of what an agent wants. Its definition says so.
+    pub(crate) fn connect(&self, agent: &str, connections: Vec<Connection>) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if inner.connections.get(agent).map(Vec::as_slice).unwrap_or_default() == connections.as_slice() {
+            return;
+        }
+        if connections.is_empty() {
+            inner.connections.remove(agent);
+        } else {
+            inner.connections.insert(agent.to_owned(), connections);
+        }
+        let holder = inner.holder(agent).map(|claim| claim.key.clone());
+        drop(inner);
+        if let Some((vault, note)) = holder {
+            self.restamp(&vault, [note]);
+        }
+    }
+
+    /// What an agent wants, as far as it is known what has become of it.
+    #[must_use]
+    pub(crate) fn connections(&self, agent: &str) -> Vec<Connection> {
+        self.read().connections.get(agent).cloned().unwrap_or_default()
+    }
+
+    /// The agent that holds a name.
+    #[must_use]
+    pub(crate) fn get(&self, name: &str) -> Option<Agent> {
+        let inner = self.read();
+        let known = inner.notes.get(&inner.holder(name)?.key)?;
+        Some(Agent {
+            definition: Arc::clone(known.definition.as_ref()?),
+            vault: Arc::clone(&known.vault),
+        })
+    }
+
+    /// The vault of the agent that holds a name.
+    #[must_use]
+    pub(crate) fn home(&self, name: &str) -> Option<String> {
+        self.get(name).map(|agent| agent.vault.name().to_owned())
+    }
+
+    /// Names of all agents that can be woken.
+    #[must_use]
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.read().names.keys().cloned().collect()
+    }
+
+    /// Number of agents that can be woken.
+    #[must_use]
+    pub(crate) fn count(&self) -> usize {
+        self.read().names.len()
+    }
+
+    /// The definition notes of a vault, as far as they are known.
+    #[must_use]
+    pub(crate) fn notes_of(&self, vault: &str) -> HashSet<NoteId> {
+        let inner = self.read();
+        let ours = inner.notes.keys().filter(|key| key.0 == vault);
+        ours.map(|key| key.1.clone()).collect()
+    }
+
+    /// Whether a note defines something, or tries to.
+    #[must_use]
+    pub(crate) fn knows(&self, vault: &str, id: &NoteId) -> bool {
+        self.read().notes.contains_key(&(vault.to_owned(), id.clone()))
+    }
+
+    /// Every definition note, by name.
+    #[must_use]
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let inner = self.read();
+        let one = |(key, known): (&NoteKey, &Known)| {
+            let name = known.definition.as_ref().map(|definition| &definition.name);
+            let holder = name.and_then(|name| inner.holder(name));
+            Listed {
+                note: key.1.clone(),
+                vault: key.0.clone(),
+                name: name.unwrap_or(&known.called).clone(),
+                definition: known.definition.clone(),
+                problems: known.problems.clone(),
+                live: holder.is_some_and(|claim| claim.key == *key),
+                stamp: inner.stamp(key, known),
+            }
+        };
+        let mut list: Vec<Listed> = inner.notes.iter().map(one).collect();
+        list.sort_by(|a, b| (&a.name, &a.vault, &a.note).cmp(&(&b.name, &b.vault, &b.note)));
+        list
+    }
+}

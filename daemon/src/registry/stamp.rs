@@ -1,0 +1,141 @@
+//! What a definition is told about itself.
+
+use jiff::Timestamp;
+use reveille_vault::Note;
+use reveille_vault::agent::BackendKind;
+use serde_json::Value;
+
+use super::{Inner, Known, NoteKey};
+
+/// What the daemon made of a definition, to be shown on the note and in lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// `enabled`, `pending` or `error`.
+    pub(crate) status: &'static str,
+    /// Empty, or what is wrong and what to do.
+    pub(crate) detail: String,
+    /// Keys of what the agent wants and has not got.
+    pub(crate) pending: Vec<String>,
+}
+
+impl Stamp {
+    fn of(status: &'static str, detail: String) -> Self {
+        Self {
+            status,
+            detail,
+            pending: Vec::new(),
+        }
+    }
+
+    /// What a note has to say, as metadata; `None` when it says it already. A key that is not there says nothing, which is the
+    /// same as blank.
+    #[must_use]
+    pub(super) fn news_for(&self, said: &Said) -> Option<Vec<(&'static str, String)>> {
+        let pending = self.pending.join(", ");
+        let same = said.status == self.status
+            && said.detail == self.detail
+            && said.pending.as_deref().unwrap_or_default() == pending;
+        if same {
+            return None;
+        }
+        let mut news = vec![("status", self.status.to_owned()), ("status_detail", self.detail.clone())];
+        if said.pending.is_some() || !pending.is_empty() {
+            news.push(("pending", pending));
+        }
+        Some(news)
+    }
+}
+
+/// What a note says of itself, and the state of the note that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Said {
+    status: String,
+    detail: String,
+    /// `None`: there is no such key.
+    pending: Option<String>,
+    pub(super) updated_at: Timestamp,
+}
+
+impl Said {
+    pub(super) fn by(note: &Note) -> Self {
+        let text = |key: &str| match note.metadata.get(key) {
+            Some(Value::String(text)) => Some(text.clone()),
+            // Whatever else stands there is not our word.
+            Some(other) => Some(other.to_string()),
+            None => None,
+        };
+        Self {
+            status: text("status").unwrap_or_default(),
+            detail: text("status_detail").unwrap_or_default(),
+            pending: text("pending"),
+            updated_at: note.updated_at,
+        }
+    }
+}
+
+impl Inner {
+    /// What to show on a note.
+    pub(super) fn stamp(&self, key: &NoteKey, known: &Known) -> Stamp {
+        let taken = known.definition.as_ref().and_then(|d| self.taken(key, &d.name));
+        if !known.problems.is_empty() {
+            let problems: Vec<String> = known.problems.iter().map(ToString::to_string).collect();
+            let mut detail = problems.join("; ");
+            match &known.definition {
+                Some(earlier) if taken.is_none() => {
+                    detail.push_str("; until that is mended, ");
+                    detail.push_str(&earlier.name);
+                    detail.push_str(" goes on as the note was before");
+                }
+                _ => {}
+            }
+            return Stamp::of("error", detail);
+        }
+        let Some(definition) = &known.definition else {
+            return Stamp::of("enabled", String::new());
+        };
+        if let Some(taken) = taken {
+            return Stamp::of("error", taken);
+        }
+        if definition.backend == BackendKind::Attached {
+            let detail = "backend: attached agents are not served by this version yet; messages are taken and wait. \
+                          Use programmatic for an agent that runs by itself";
+            return Stamp::of("pending", detail.to_owned());
+        }
+        self.enabled_or_pending(&definition.name)
+    }
+
+    fn enabled_or_pending(&self, name: &str) -> Stamp {
+        let connections = self.connections.get(name).map(Vec::as_slice).unwrap_or_default();
+        let missing: Vec<_> = connections.iter().filter(|one| !one.is_approved()).collect();
+        if missing.is_empty() {
+            return Stamp::of("enabled", String::new());
+        }
+        let words: Vec<String> = missing.iter().map(|one| one.words()).collect();
+        Stamp {
+            status: "pending",
+            detail: format!(
+                "the agent runs without what is not approved: {}; see `reveille agent connections {name}`",
+                words.join(", ")
+            ),
+            pending: missing.iter().map(|one| one.key.clone()).collect(),
+        }
+    }
+
+    /// Why a note does not hold the name that it claims; `None` when it does.
+    fn taken(&self, key: &NoteKey, name: &str) -> Option<String> {
+        let claims = self.names.get(name)?;
+        let (holder, own) = (claims.first()?, claims.iter().find(|claim| claim.key == *key)?);
+        if holder.key == *key {
+            return None;
+        }
+        let (vault, note) = &holder.key;
+        let by = match (holder.by_agent, own.by_agent, *vault == key.0) {
+            (false, true, _) => format!("the definition {note} in vault {vault}, which no agent wrote"),
+            (_, _, true) => format!("the older definition {note} in vault {vault}"),
+            (_, _, false) => {
+                format!("the definition {note} in vault {vault}, which comes first in the configuration")
+            }
+        };
+        Some(format!("name: {name} is taken by {by}; rename one of them"))
+    }
+}
