@@ -33,7 +33,7 @@ pub struct Schedule {
 
 pub(super) fn problem(key: &'static str, message: impl Into<String>) -> Problem {
     Problem {
-        key,
+        key: key.into(),
         message: message.into(),
     }
 }
