@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SpanRelativeTo;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Table;
 
@@ -288,6 +289,37 @@ impl Default for Log {
     }
 }
 
+/// `[jobs]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Jobs {
+    /// Whose clock counts for jobs that name no zone; that of the host, when absent.
+    timezone: Option<Zone>,
+}
+
+impl Jobs {
+    /// Whose clock counts for jobs that name no zone.
+    #[must_use]
+    pub(crate) fn zone(&self) -> TimeZone {
+        self.timezone
+            .as_ref()
+            .map_or_else(TimeZone::system, |zone| zone.0.clone())
+    }
+}
+
+/// A time zone by its name, such as `Europe/Berlin`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Zone(TimeZone);
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let zone = TimeZone::get(&name).ok().filter(|zone| !zone.is_unknown()); // silent-ok: told below
+        let wrong = || format!("{name:?} is no time zone; use the name of one, such as Europe/Berlin or UTC");
+        zone.map(Self).ok_or_else(|| serde::de::Error::custom(wrong()))
+    }
+}
+
 /// All of it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -312,6 +344,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// How triggers deliver.
     pub(crate) triggers: crate::triggers::Settings,
+    /// Messages that the clock sends.
+    pub(crate) jobs: Jobs,
     /// Sign-in.
     pub(crate) auth: Auth,
     /// Logging.

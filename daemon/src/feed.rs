@@ -72,6 +72,16 @@ enum Progress {
     OtherLog,
 }
 
+/// All jobs of a vault, as they are now.
+async fn jobs_of(vault: &dyn Vault) -> Result<Vec<Note>, VaultError> {
+    let all = Query {
+        tags: vec![tag::JOB.into()],
+        exact_tags: true,
+        ..Query::default()
+    };
+    Ok(vault.query(&all).await?.notes)
+}
+
 /// What the queue calls this feed: a position means something in one log only.
 fn feed_of(vault: &dyn Vault, log: &str) -> String {
     format!("{}#{log}", vault.name())
@@ -134,6 +144,8 @@ impl Feed {
         for note in gone {
             inbox.registry.apply(&vault, &note, None);
         }
+        // After the definitions: a job is for an agent that is known.
+        inbox.jobs.opened(&vault, &jobs_of(&*vault).await?);
         let (woken, gone) = unsettled_names(&*vault, &inbox).await?;
         let mut feed = Self {
             vault,
@@ -294,6 +306,12 @@ impl Feed {
     fn hand_over(&mut self, change: &Change) {
         let registry = &self.inbox.registry;
         let effect = registry.apply(&self.vault, &change.id, change.note.as_ref());
+        if effect.gone || !effect.woken.is_empty() {
+            self.inbox.jobs.agents_changed();
+        }
+        self.inbox
+            .jobs
+            .note_changed(&self.vault, &change.id, change.note.as_ref());
         self.woken.extend(effect.woken);
         if effect.gone {
             self.gone.push(change.id.clone());

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::registry::Registry;
+use crate::schedule;
 use crate::stamp;
 use crate::worker::Workers;
 
@@ -43,6 +44,8 @@ pub(crate) struct Inbox {
     pub(crate) progress: Progress,
     /// Most messages that may wait for one agent when another comes through the door.
     pub(crate) max_waiting: u32,
+    /// What the clock sends.
+    pub(crate) jobs: schedule::Handle,
 }
 
 /// How far the feed of each vault is: everything up to the cursor is accepted. Cheap to clone.

@@ -34,6 +34,7 @@ mod registry;
 mod renames;
 mod report;
 mod retention;
+mod schedule;
 mod scribe;
 mod service;
 mod stamp;

@@ -33,6 +33,7 @@ use crate::outbox::Outbox;
 use crate::pauses::Pauses;
 use crate::registry::Registry;
 use crate::retention::Retention;
+use crate::schedule;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::tag_schema;
 use crate::tokens::Tokens;
@@ -64,6 +65,7 @@ pub(crate) struct Service {
     config: Config,
     queue: Arc<dyn Queue>,
     feeds: Vec<Follower>,
+    runner: schedule::Runner,
     outbox: Outbox,
     workers: Workers,
     api: Api,
@@ -133,6 +135,15 @@ impl Options {
             passes: passes.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
+        let schedule = schedule::Options {
+            file: state.path().join("schedule.db"),
+            zone: config.jobs.zone(),
+            queue: Arc::clone(&queue),
+            registry: registry.clone(),
+            max_waiting: config.queue.max_waiting,
+            clock: Arc::new(schedule::SystemClock),
+        };
+        let (jobs, runner) = schedule.open().await?;
         let inbox = Inbox {
             queue: Arc::clone(&queue),
             registry: registry.clone(),
@@ -140,6 +151,7 @@ impl Options {
             workers: workers.clone(),
             progress: Progress::default(),
             max_waiting: config.queue.max_waiting,
+            jobs,
         };
         let followers = vaults
             .all()
@@ -189,6 +201,7 @@ impl Options {
             config,
             queue,
             feeds,
+            runner,
             outbox,
             workers,
             api,
@@ -282,6 +295,7 @@ impl Service {
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
+        self.workers.spawn(self.runner.run(work.drain.clone()));
         let declared = tag_schema::declare(Arc::clone(self.api.vaults.by_name()), work.drain.clone());
         self.workers.spawn(declared);
         for deliverer in Deliverer::all(self.api.vaults.by_name(), &self.config.triggers) {

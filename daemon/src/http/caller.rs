@@ -45,8 +45,11 @@ enum Whose {
 }
 
 /// Everything that a turn may do, by the addresses of the router. `GET` stands for `HEAD` too. What is not here is refused.
-const MAY: [(Method, &str, Whose); 18] = [
+const MAY: [(Method, &str, Whose); 21] = [
     (Method::GET, "/api/agents", Whose::Any),
+    (Method::GET, "/api/jobs", Whose::Any),
+    (Method::GET, "/api/jobs/{id}", Whose::Any),
+    (Method::GET, "/api/jobs/{id}/runs", Whose::Any),
     (Method::POST, "/api/channels/{channel}/send", Whose::Any),
     (Method::GET, "/api/turns/{turn}", Whose::OwnTurn),
     (Method::GET, "/vault/{name}/api/notes", Whose::OwnVault),
@@ -102,7 +105,7 @@ pub(super) async fn check_turn(origin: &Origin, request: Request) -> Result<Requ
         return Ok(Request::from_parts(parts, body));
     }
     let message = format!(
-        "A turn may not do this ({} {}): its token is good for sending messages, for listing agents, for reading and \
+        "A turn may not do this ({} {}): its token is good for sending messages, for listing agents and jobs, for reading and \
          writing notes and files of its own vault, and for reading its own turn",
         parts.method,
         parts.uri.path(),
@@ -149,6 +152,13 @@ mod tests {
             ("GET", "/api/agents", &[][..], true),
             ("HEAD", "/api/agents", &[], true),
             ("POST", "/api/channels/{channel}/send", &[("channel", "beta")], true),
+            ("GET", "/api/jobs", &[], true),
+            ("POST", "/api/jobs", &[], false),
+            ("GET", "/api/jobs/{id}", &[("id", "j")], true),
+            ("PATCH", "/api/jobs/{id}", &[("id", "j")], false),
+            ("DELETE", "/api/jobs/{id}", &[("id", "j")], false),
+            ("GET", "/api/jobs/{id}/runs", &[("id", "j")], true),
+            ("POST", "/api/jobs/{id}/run", &[("id", "j")], false),
             ("GET", "/api/turns/{turn}", &[("turn", own.as_str())], true),
             ("GET", "/api/turns/{turn}", &[("turn", other.as_str())], false),
             ("GET", "/api/turns/{turn}", &[("turn", "x")], false),

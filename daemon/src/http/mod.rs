@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod grants;
 mod health;
+mod jobs;
 mod line;
 mod page;
 mod pauses;
@@ -114,6 +115,16 @@ fn turn_routes() -> Router<Api> {
         .route("/api/turns/{turn}/resend", post(resend::resend))
 }
 
+fn job_routes() -> Router<Api> {
+    Router::new()
+        .route("/api/jobs", get(jobs::list).post(jobs::put))
+        .route("/api/jobs/{id}", get(jobs::show).patch(jobs::edit).delete(jobs::remove))
+        .route("/api/jobs/{id}/run", post(jobs::run))
+        .route("/api/jobs/{id}/pause", post(jobs::pause))
+        .route("/api/jobs/{id}/resume", post(jobs::resume))
+        .route("/api/jobs/{id}/runs", get(jobs::runs))
+}
+
 /// All routes.
 pub(crate) fn router(api: Api) -> Router {
     let guarded = Router::new()
@@ -132,6 +143,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/channels/{channel}/turn-events", get(events::turn_events))
         .route("/api/channels/{channel}/queue", get(line::list))
         .merge(turn_routes())
+        .merge(job_routes())
         .route("/api/undelivered", get(undelivered::list))
         .route("/api/undelivered/retry", post(undelivered::retry))
         .route("/api/session", get(session::show).delete(session::sign_out))

@@ -1,0 +1,463 @@
+//! Jobs: what the clock sends, what became of it, and a person's hand on it.
+
+mod body;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query as Parameters, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use reveille_vault::agent::{Job, Problem, tag};
+use reveille_vault::note::millis;
+use reveille_vault::{ContentChange, Key, NewNote, Note, NoteId, Patch, Precondition, Vault, VaultError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use self::body::{Change, Draft};
+use super::Api;
+use super::error::{ApiError, Body, OptionalBody, Segment};
+use crate::crash;
+use crate::schedule::{JobKey, LAST_RUN_AT, LAST_STATUS, LedgerError, Listed, Run, RunError};
+
+/// A refusal that may name everything that is wrong.
+pub(super) enum JobError {
+    Api(ApiError),
+    Invalid(StatusCode, Vec<Problem>),
+}
+
+impl<E: Into<ApiError>> From<E> for JobError {
+    fn from(error: E) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "schedule_unavailable",
+            error.to_string(),
+        )
+        .then("Nothing was changed. See `reveille doctor`, then try again.")
+    }
+}
+
+impl IntoResponse for JobError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Api(error) => error.into_response(),
+            Self::Invalid(status, problems) => {
+                let first = problems.first().map(ToString::to_string).unwrap_or_default();
+                let body = json!({
+                    "error": "invalid_job",
+                    "message": format!("{first}."),
+                    "next_step": "Nothing was done. Correct it and send it again.",
+                    "problems": problems_of(&problems),
+                });
+                (status, Json(body)).into_response()
+            }
+        }
+    }
+}
+
+fn problems_of(problems: &[Problem]) -> Value {
+    let view = |problem: &Problem| json!({ "key": body::name_of(&problem.key), "message": problem.message });
+    problems.iter().map(view).collect()
+}
+
+fn view(listed: &Listed) -> Value {
+    let note = &listed.note;
+    let mut view = json!({
+        "id": listed.id(),
+        "noteId": listed.key.note,
+        "vault": listed.key.vault,
+        "channel": listed.channel(),
+        "message": note.content.trim(),
+        "enabled": note.text("enabled").as_deref() != Some("false"),
+        "status": listed.status,
+        "status_detail": listed.detail,
+        "problems": [],
+        "warnings": [],
+        "catch_up": note.text("catch_up").unwrap_or_else(|| "once".into()),
+        "overlap": note.text("overlap").unwrap_or_else(|| "queue".into()),
+        "createdAt": note.text("createdAt").unwrap_or_else(|| millis::format(note.created_at)),
+        "schedule": {},
+    });
+    for key in ["cron", "at", "tz"] {
+        if let Some(text) = note.text(key) {
+            view["schedule"][key] = text.into();
+        }
+    }
+    for key in ["subject", LAST_RUN_AT, LAST_STATUS, "pause_reason", "defined_by"] {
+        if let Some(text) = note.text(key) {
+            view[key] = text.into();
+        }
+    }
+    match &listed.parsed {
+        Ok(job) => view["warnings"] = problems_of(&job.warnings),
+        Err(problems) => view["problems"] = problems_of(problems),
+    }
+    if let Some(next) = listed.next_run_at {
+        view["nextRunAt"] = millis::format(next).into();
+    }
+    view
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// The agent.
+    agent: Option<String>,
+    /// The same.
+    channel: Option<String>,
+}
+
+impl Which {
+    fn of(query: Result<Parameters<Self>, QueryRejection>) -> Result<Self, ApiError> {
+        let Parameters(which) = query.map_err(|error| {
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text())
+                .then("Name the agent as `channel`, or nothing.")
+        })?;
+        Ok(which)
+    }
+
+    fn fits(&self, job: &Listed) -> bool {
+        let channel = job.channel();
+        [&self.agent, &self.channel]
+            .into_iter()
+            .flatten()
+            .all(|asked| *asked == channel)
+    }
+}
+
+/// `GET /api/jobs`
+pub(super) async fn list(
+    State(api): State<Api>,
+    which: Result<Parameters<Which>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let which = Which::of(which)?;
+    let jobs = api.inbox.jobs.list();
+    let jobs: Vec<Value> = jobs.iter().filter(|job| which.fits(job)).map(view).collect();
+    Ok(Json(json!({ "jobs": jobs })))
+}
+
+/// All jobs that a text in an address may mean.
+fn meant(api: &Api, id: &str, which: &Which) -> Vec<Listed> {
+    let mut jobs = api.inbox.jobs.list();
+    jobs.retain(|job| which.fits(job));
+    if let Some(exact) = jobs.iter().position(|job| job.key.note.as_str() == id) {
+        return vec![jobs.swap_remove(exact)];
+    }
+    jobs.retain(|job| job.id() == id);
+    jobs
+}
+
+/// The one that it means; `None` when there is none.
+fn find_any(api: &Api, id: &str, which: &Which) -> Result<Option<Listed>, ApiError> {
+    let mut jobs = meant(api, id, which);
+    if jobs.len() > 1 {
+        let names: Vec<String> = jobs
+            .iter()
+            .map(|job| {
+                format!(
+                    "channel {} (note {} in vault {})",
+                    job.channel(),
+                    job.key.note,
+                    job.key.vault
+                )
+            })
+            .collect();
+        let message = format!("{} jobs are called {id:?}: {}", jobs.len(), names.join(", "));
+        return Err(ApiError::new(StatusCode::CONFLICT, "ambiguous_job", message)
+            .then("Nothing was done. Add `?channel=…`, or use the id of the note."));
+    }
+    if let Some(job) = jobs.pop() {
+        return Ok(Some(job));
+    }
+    let Some((vault, reason)) = api.inbox.progress.unread() else {
+        return Ok(None);
+    };
+    let message = format!(
+        "There is no job {id:?} in the vaults that were read, and the vault {vault:?} was not read yet: {reason}."
+    );
+    Err(
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
+            .then("Nothing was done. Try again; `reveille vault list` says how the vaults stand."),
+    )
+}
+
+fn find(api: &Api, id: &str, which: &Which) -> Result<Listed, ApiError> {
+    find_any(api, id, which)?.ok_or_else(|| {
+        ApiError::new(StatusCode::NOT_FOUND, "unknown_job", format!("There is no job {id:?}."))
+            .then("List the jobs with `reveille job list`, or make one with `reveille job add`.")
+    })
+}
+
+fn vault_of<'a>(api: &'a Api, key: &JobKey) -> Result<&'a Arc<dyn Vault>, ApiError> {
+    api.vaults
+        .get(&key.vault)
+        .ok_or_else(|| ApiError::unknown_vault(&key.vault, &api.vaults))
+}
+
+/// `GET /api/jobs/{id}`
+pub(super) async fn show(
+    State(api): State<Api>,
+    Segment(id): Segment,
+    which: Result<Parameters<Which>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(view(&find(&api, &id, &Which::of(which)?)?)))
+}
+
+/// A job as it is after a write, whether or not the feed has come that far.
+async fn written(api: &Api, vault: &Arc<dyn Vault>, note: &Note) -> Json<Value> {
+    api.inbox.caught_up(&**vault).await;
+    let key = JobKey {
+        vault: vault.name().to_owned(),
+        note: note.id.clone(),
+    };
+    let known = api.inbox.jobs.get(&key);
+    let known = known.filter(|job| job.note.updated_at >= note.updated_at);
+    let job = known.unwrap_or_else(|| api.inbox.jobs.preview(&key, note));
+    Json(json!({ "ok": true, "job": view(&job) }))
+}
+
+/// `POST /api/jobs`: makes a job, or changes the one that the agent has under that id.
+pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Result<Json<Value>, JobError> {
+    let id = draft.id();
+    let channel = draft.channel();
+    let which = Which {
+        agent: channel.clone(),
+        channel: None,
+    };
+    let named = match (&id, &channel) {
+        (Some(id), Some(_)) => meant(&api, id, &which),
+        _ => Vec::new(),
+    };
+    if named.len() > 1 {
+        find_any(&api, id.as_deref().unwrap_or_default(), &which)?;
+    }
+    let before = named.first().map(|job| &*job.note);
+    let agent = channel.as_deref().and_then(|channel| api.registry.get(channel));
+    let change = draft
+        .check(before, agent.is_some(), &api.inbox.jobs)
+        .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
+    if let Some(job) = named.first() {
+        let vault = vault_of(&api, &job.key)?;
+        let note = vault
+            .patch(
+                &Key::Id(job.key.note.clone()),
+                change.patch(&**vault),
+                Precondition::Force,
+            )
+            .await?;
+        return Ok(written(&api, vault, &note).await);
+    }
+    let (Some(agent), Some(id)) = (agent, id) else {
+        return Err(ApiError::unknown_agent(&channel.unwrap_or_default()).into());
+    };
+    let path = Job::path(&agent.definition.name, &id);
+    let new = NewNote {
+        id: Some(NoteId::generate()),
+        path: Some(path.clone()),
+        tags: vec![tag::JOB.into()],
+        ..change.new_note()
+    };
+    let note = match agent.vault.create(new).await {
+        Err(VaultError::PathTaken { path: taken }) => {
+            let there = agent.vault.get(&Key::Path(taken.clone())).await?;
+            match there.filter(Job::is) {
+                // Written by somebody else just now.
+                Some(there) => {
+                    let key = Key::Id(there.id);
+                    agent
+                        .vault
+                        .patch(&key, change.patch(&*agent.vault), Precondition::Force)
+                        .await?
+                }
+                None => return Err(VaultError::PathTaken { path: taken }.into()),
+            }
+        }
+        created => created?,
+    };
+    crash::point("job.created");
+    Ok(written(&api, &agent.vault, &note).await)
+}
+
+async fn change(api: &Api, id: &str, which: &Which, change: Change) -> Result<Json<Value>, JobError> {
+    let job = find(api, id, which)?;
+    let vault = vault_of(api, &job.key)?;
+    let note = vault.get(&Key::Id(job.key.note.clone())).await?;
+    let note = note.ok_or_else(|| VaultError::NotFound {
+        key: job.key.note.to_string(),
+    })?;
+    change
+        .check(&note, &api.inbox.jobs)
+        .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
+    let note = vault
+        .patch(&Key::Id(note.id), change.patch(&**vault), Precondition::Force)
+        .await?;
+    Ok(written(api, vault, &note).await)
+}
+
+/// `PATCH /api/jobs/{id}`: checked before it is written.
+pub(super) async fn edit(
+    State(api): State<Api>,
+    Segment(id): Segment,
+    which: Result<Parameters<Which>, QueryRejection>,
+    Body(edit): Body<body::Edit>,
+) -> Result<Json<Value>, JobError> {
+    let edit = edit
+        .read()
+        .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
+    change(&api, &id, &Which::of(which)?, edit).await
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pause {
+    reason: Option<String>,
+}
+
+/// `POST /api/jobs/{id}/pause`: from now on no occurrence runs.
+pub(super) async fn pause(
+    State(api): State<Api>,
+    Segment(id): Segment,
+    which: Result<Parameters<Which>, QueryRejection>,
+    OptionalBody(pause): OptionalBody<Pause>,
+) -> Result<Json<Value>, JobError> {
+    let asked = Change::pause(pause.reason.as_deref());
+    change(&api, &id, &Which::of(which)?, asked).await
+}
+
+/// `POST /api/jobs/{id}/resume`: the next occurrence runs; those of the pause are written down as skipped.
+pub(super) async fn resume(
+    State(api): State<Api>,
+    Segment(id): Segment,
+    which: Result<Parameters<Which>, QueryRejection>,
+) -> Result<Json<Value>, JobError> {
+    change(&api, &id, &Which::of(which)?, Change::resume()).await
+}
+
+/// `DELETE /api/jobs/{id}`: removes the note.
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Segment(id): Segment,
+    which: Result<Parameters<Which>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let removed = match find_any(&api, &id, &Which::of(which)?)? {
+        None => false,
+        Some(job) => {
+            let vault = vault_of(&api, &job.key)?;
+            let removed = match vault.delete(&Key::Id(job.key.note.clone())).await {
+                Err(VaultError::NotFound { .. }) => false,
+                removed => removed.map(|_| true)?,
+            };
+            api.inbox.caught_up(&**vault).await;
+            removed
+        }
+    };
+    Ok(Json(json!({ "ok": true, "id": id, "removed": removed })))
+}
+
+/// `POST /api/jobs/{id}/run`: a message now, whatever the schedule says and also when the job is paused. It is durable when
+/// this is answered.
+pub(super) async fn run(
+    State(api): State<Api>,
+    Segment(id): Segment,
+    which: Result<Parameters<Which>, QueryRejection>,
+) -> Result<Json<Value>, JobError> {
+    let job = find(&api, &id, &Which::of(which)?)?;
+    let ran = match api.inbox.jobs.run_now(&job.key).await {
+        Ok(ran) => ran,
+        Err(RunError::Broken(problems)) => return Err(JobError::Invalid(StatusCode::CONFLICT, problems)),
+        Err(RunError::Ledger(error)) => return Err(error.into()),
+        Err(error @ RunError::Unknown) => {
+            let gone = ApiError::new(StatusCode::NOT_FOUND, "unknown_job", error.to_string());
+            return Err(gone
+                .then("Nothing was sent. List the jobs with `reveille job list`.")
+                .into());
+        }
+    };
+    let mut answer = json!({ "ok": true, "id": job.id(), "noteId": job.key.note, "status": ran.status });
+    if let Some(message) = &ran.message {
+        answer["message_id"] = json!(message);
+        api.inbox.caught_up(&**vault_of(&api, &job.key)?).await;
+        if let Some(turn) = api.queue.turn_of(&job.key.vault, message.as_str()).await? {
+            answer["turn"] = json!(turn.id);
+        }
+    }
+    Ok(Json(answer))
+}
+
+/// `GET /api/jobs/{id}/runs`: what became of its occurrences, the newest first.
+pub(super) async fn runs(
+    State(api): State<Api>,
+    Segment(id): Segment,
+    which: Result<Parameters<Which>, QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let job = find(&api, &id, &Which::of(which)?)?;
+    let mut runs = Vec::new();
+    for run in api.inbox.jobs.runs(&job.key).await? {
+        runs.push(run_view(&api, &job.key, &run).await?);
+    }
+    Ok(Json(json!({ "runs": runs })))
+}
+
+async fn run_view(api: &Api, key: &JobKey, run: &Run) -> Result<Value, ApiError> {
+    let mut view = json!({
+        "occurrence_at": millis::format(run.occurrence_at),
+        "at": millis::format(run.at),
+        "kind": run.kind.as_str(),
+        "state": run.state.as_str(),
+        "count": run.count,
+    });
+    if let Some(until) = run.until_at {
+        view["until_at"] = millis::format(until).into();
+    }
+    if let Some(code) = run.code {
+        view["code"] = code.as_str().into();
+    }
+    for (name, text) in [("reason", &run.reason), ("outcome", &run.outcome)] {
+        if let Some(text) = text {
+            view[name] = text.as_str().into();
+        }
+    }
+    if let Some(message) = run
+        .message
+        .as_ref()
+        .filter(|_| run.state == crate::schedule::RunState::Fired)
+    {
+        view["message_id"] = json!(message);
+        if let Some(turn) = api.queue.turn_of(&key.vault, message.as_str()).await? {
+            view["turn"] = json!({ "id": turn.id, "state": turn.state.as_str() });
+        }
+    }
+    Ok(view)
+}
+
+impl Change {
+    fn patch(&self, vault: &dyn Vault) -> Patch {
+        let mut patch = Patch {
+            content: self.message.clone().map_or(ContentChange::Keep, ContentChange::Replace),
+            metadata: self.set.clone(),
+            ..Patch::default()
+        };
+        if vault.capabilities().remove_metadata {
+            patch.remove_metadata.clone_from(&self.unset);
+        } else {
+            // A blank schedule would be a wrong one.
+            let none = self.unset.iter().map(|key| (key.clone(), Value::Null));
+            patch.metadata.extend(none);
+        }
+        patch
+    }
+
+    fn new_note(&self) -> NewNote {
+        NewNote {
+            content: self.message.clone().unwrap_or_default(),
+            metadata: self.set.clone(),
+            ..NewNote::default()
+        }
+    }
+}

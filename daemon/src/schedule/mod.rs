@@ -1,0 +1,368 @@
+//! Jobs: messages that the clock sends. The contract: *every occurrence either runs once, or it is written down why it did not*.
+//!
+//! A job is a note; how far it has come (its *horizon*, the first occurrence that is not accounted for) and what became of its
+//! occurrences (the *ledger*) are kept beside it and change together. The message of an occurrence has an identity that is made
+//! of the job and the instant: whatever is repeated, after whatever crash or change of the clock, it is the same message. The
+//! feeds hand over what happens to the notes and wait for nothing here.
+
+mod clock;
+mod fire;
+mod ledger;
+mod model;
+mod plan;
+mod runner;
+mod state;
+mod tell;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use reveille_queue::Queue;
+use reveille_vault::agent::{Job, Problem};
+use reveille_vault::{Note, NoteId, Vault};
+use tokio::sync::{Notify, Semaphore};
+
+use self::fire::{Letter, Sent};
+use self::ledger::{Ledger, OpenRun};
+use self::model::{Horizon, Standing};
+use self::state::{Entry, State};
+use crate::registry::Registry;
+
+pub(crate) use self::clock::{Clock, SystemClock};
+pub(crate) use self::ledger::{LedgerError, Numbered};
+pub(crate) use self::model::{JobKey, Run, RunKind, RunState};
+pub(crate) use self::runner::Runner;
+pub(crate) use self::tell::{LAST_RUN_AT, LAST_STATUS};
+
+/// Jobs that are attended to at once.
+const AT_ONCE: usize = 16;
+
+/// What the schedule is built from.
+pub(crate) struct Options {
+    /// The ledger.
+    pub(crate) file: PathBuf,
+    /// Whose clock counts for jobs that name no zone.
+    pub(crate) zone: TimeZone,
+    /// Where messages wait.
+    pub(crate) queue: Arc<dyn Queue>,
+    /// Who there is.
+    pub(crate) registry: Registry,
+    /// Most messages that may wait for one agent.
+    pub(crate) max_waiting: u32,
+    /// What time it is.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What everything here shares.
+struct Inner {
+    zone: TimeZone,
+    ledger: Ledger,
+    queue: Arc<dyn Queue>,
+    registry: Registry,
+    max_waiting: u32,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// Runs whose end is not known, the oldest first.
+    open: Mutex<Vec<OpenRun>>,
+    /// Pending runs that somebody is at.
+    in_hand: Mutex<HashSet<i64>>,
+    /// There is something to do.
+    bell: Notify,
+    permits: Semaphore,
+}
+
+impl Options {
+    /// Opens the ledger. Nothing runs yet.
+    ///
+    /// # Errors
+    /// It cannot be read, with the mend.
+    pub(crate) async fn open(self) -> anyhow::Result<(Handle, Runner)> {
+        let ledger = Ledger::open(&self.file)?;
+        let state = State::of(ledger.horizons().await?, ledger.with_history().await?);
+        let open = ledger.open_runs().await?;
+        let inner = Arc::new(Inner {
+            zone: self.zone,
+            ledger,
+            queue: self.queue,
+            registry: self.registry,
+            max_waiting: self.max_waiting,
+            clock: self.clock,
+            state: Mutex::new(state),
+            open: Mutex::new(open),
+            in_hand: Mutex::default(),
+            bell: Notify::new(),
+            permits: Semaphore::new(AT_ONCE),
+        });
+        let runner = Runner::new(Arc::clone(&inner));
+        Ok((Handle { inner }, runner))
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_runs(&self) -> MutexGuard<'_, Vec<OpenRun>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_runs_of(&self, key: &JobKey) -> Vec<OpenRun> {
+        self.open_runs().iter().filter(|run| run.job == *key).cloned().collect()
+    }
+}
+
+/// A job as people see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// Which one.
+    pub(crate) key: JobKey,
+    /// The note.
+    pub(crate) note: Arc<Note>,
+    /// What it amounts to, or what is wrong with it.
+    pub(crate) parsed: Result<Arc<Job>, Vec<Problem>>,
+    /// `enabled`, `paused`, `done` or `error`.
+    pub(crate) status: &'static str,
+    /// Why, where that is not plain.
+    pub(crate) detail: String,
+    /// When it runs next; only of one that does.
+    pub(crate) next_run_at: Option<Timestamp>,
+}
+
+impl Listed {
+    /// What people call it.
+    pub(crate) fn id(&self) -> String {
+        match &self.parsed {
+            Ok(job) => job.id.clone(),
+            Err(_) => self.note.text("jobId").unwrap_or_else(|| self.key.note.to_string()),
+        }
+    }
+
+    /// The agent that it is for.
+    pub(crate) fn channel(&self) -> String {
+        let named = || self.note.text("agent").or_else(|| self.note.text("channel"));
+        match &self.parsed {
+            Ok(job) => job.agent.clone(),
+            Err(_) => named().unwrap_or_default(),
+        }
+    }
+}
+
+/// What came of a run that a person started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ran {
+    /// `ok`, or `error: …`.
+    pub(crate) status: String,
+    /// The message, when there is one.
+    pub(crate) message: Option<NoteId>,
+}
+
+/// Why a job cannot be run at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// It is not there.
+    #[error("there is no such job")]
+    Unknown,
+    /// Its note does not hold together.
+    #[error("the job has errors: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Broken(Vec<Problem>),
+    /// It could not be written down.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The schedule. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    inner: Arc<Inner>,
+}
+
+impl Handle {
+    /// A note has changed; `None`: it is gone. Answers at once.
+    pub(crate) fn note_changed(&self, vault: &Arc<dyn Vault>, id: &NoteId, note: Option<&Note>) {
+        if self.inner.state().learn(vault, id, note, &self.inner.zone) {
+            self.inner.bell.notify_one();
+        }
+    }
+
+    /// All job notes of a vault, as they are now. Answers at once.
+    pub(crate) fn opened(&self, vault: &Arc<dyn Vault>, notes: &[Note]) {
+        self.inner.state().learn_all(vault, notes, &self.inner.zone);
+        self.inner.bell.notify_one();
+    }
+
+    /// Agents came, changed or went: jobs may have one now, or none any more.
+    pub(crate) fn agents_changed(&self) {
+        self.inner.state().all_owe();
+        self.inner.bell.notify_one();
+    }
+
+    /// Whose clock counts for jobs that name no zone.
+    pub(crate) fn zone(&self) -> &TimeZone {
+        &self.inner.zone
+    }
+
+    /// All jobs, by agent and name.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let now = self.inner.clock.now();
+        let mut listed: Vec<Listed> = {
+            let state = self.inner.state();
+            let there = state.entries.iter().filter(|(_, entry)| !entry.removed);
+            there.map(|(key, entry)| self.inner.entry(key, entry, now)).collect()
+        };
+        listed.sort_by_cached_key(|job| (job.channel(), job.id(), job.key.clone()));
+        listed
+    }
+
+    /// One job.
+    pub(crate) fn get(&self, key: &JobKey) -> Option<Listed> {
+        let now = self.inner.clock.now();
+        let state = self.inner.state();
+        let entry = state.entries.get(key).filter(|entry| !entry.removed)?;
+        Some(self.inner.entry(key, entry, now))
+    }
+
+    /// A note as it would be listed.
+    pub(crate) fn preview(&self, key: &JobKey, note: &Note) -> Listed {
+        let parsed = Job::parse(note, &self.inner.zone).map(Arc::new);
+        let note = Arc::new(note.clone());
+        self.inner.listed(key, note, parsed, None, self.inner.clock.now())
+    }
+
+    /// The history of a job, the newest first.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    pub(crate) async fn runs(&self, key: &JobKey) -> Result<Vec<Run>, LedgerError> {
+        let runs: Vec<Numbered> = self.inner.ledger.runs(key).await?;
+        let told = runs.into_iter().map(|(_, run)| run);
+        Ok(told.filter(|run| run.state != RunState::Pending).collect())
+    }
+
+    /// Runs a job now, whatever its schedule says and also when it is paused. The message is durable when this returns; it goes
+    /// on to its end also when who asks goes away.
+    ///
+    /// # Errors
+    /// [`RunError`]; then nothing was sent.
+    pub(crate) async fn run_now(&self, key: &JobKey) -> Result<Ran, RunError> {
+        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        let ran = tokio::spawn(async move { inner.run_now(&key).await }).await;
+        ran.unwrap_or_else(|error| {
+            tracing::error!(%error, "a run that a person started failed");
+            Err(RunError::Unknown)
+        })
+    }
+}
+
+impl Inner {
+    fn entry(&self, key: &JobKey, entry: &Entry, now: Timestamp) -> Listed {
+        let (note, parsed) = (Arc::clone(&entry.note), entry.parsed.clone());
+        let mut listed = self.listed(key, note, parsed, entry.horizon.as_ref(), now);
+        if let Some(trouble) = entry.trouble.as_ref().filter(|_| listed.status == "enabled") {
+            listed.detail.clone_from(trouble);
+        }
+        listed
+    }
+
+    fn listed(
+        &self,
+        key: &JobKey,
+        note: Arc<Note>,
+        parsed: Result<Arc<Job>, Vec<Problem>>,
+        horizon: Option<&Horizon>,
+        now: Timestamp,
+    ) -> Listed {
+        let mut listed = Listed {
+            key: key.clone(),
+            note,
+            parsed,
+            status: "error",
+            detail: String::new(),
+            next_run_at: None,
+        };
+        let job = match &listed.parsed {
+            Ok(job) => job,
+            Err(problems) => {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                listed.detail = problems.join("; ");
+                return listed;
+            }
+        };
+        let known = horizon.filter(|known| {
+            known.standing == Standing::Active && known.schedule.fingerprint == job.schedule.fingerprint()
+        });
+        let next = known.map_or_else(|| job.schedule.next(now), |known| known.next);
+        listed.next_run_at = next.filter(|_| job.enabled);
+        if let Some(why) = self.no_agent(key, job) {
+            listed.detail = why;
+        } else if !job.enabled {
+            listed.status = "paused";
+            listed.detail = job.pause_reason.clone().unwrap_or_default();
+        } else if next.is_none() {
+            listed.status = "done";
+        } else {
+            listed.status = "enabled";
+        }
+        listed
+    }
+
+    async fn run_now(&self, key: &JobKey) -> Result<Ran, RunError> {
+        let snapshot = self.state().snapshot(key).filter(|job| !job.removed);
+        let snapshot = snapshot.ok_or(RunError::Unknown)?;
+        let job = snapshot.parsed.clone().map_err(RunError::Broken)?;
+        let (message, now) = (NoteId::generate(), self.clock.now());
+        let run = Run {
+            state: RunState::Pending,
+            ..Run::fired(now, now, RunKind::Manual, message.clone())
+        };
+        // First: a crash in between leaves a run of which can be found out what came of it.
+        let ids = self.ledger.commit(key, None, vec![run.clone()]).await?;
+        let Some(id) = ids.first().copied() else {
+            return Err(RunError::Unknown);
+        };
+        self.in_hand().insert(id);
+        self.opened(key, id, &run);
+        let letter = Letter {
+            key,
+            note: &snapshot.note,
+            job: &job,
+            vault: &snapshot.vault,
+            message: message.clone(),
+            occurrence: None,
+            now,
+        };
+        let sent = self.send(&letter).await;
+        let settled = match &sent {
+            Sent::Done | Sent::Before => Some((RunState::Fired, None)),
+            Sent::Not(code, why) => Some((RunState::Skipped, Some((*code, why.clone())))),
+            Sent::Refused(why) => Some((RunState::Failed, Some((model::Code::Refused, why.clone())))),
+            // It is found out later.
+            Sent::Unknown(_) => None,
+        };
+        if let Some((state, why)) = settled
+            && let Err(error) = self.settle_pending(id, state, why).await
+        {
+            tracing::warn!(%error, job = %key, "what came of a run is not written down yet; it is found out again");
+        }
+        self.in_hand().remove(&id);
+        self.state().touch(key);
+        self.bell.notify_one();
+        Ok(match sent {
+            Sent::Done | Sent::Before => Ran {
+                status: "ok".into(),
+                message: Some(message),
+            },
+            Sent::Not(_, why) | Sent::Refused(why) | Sent::Unknown(why) => Ran {
+                status: format!("error: {why}"),
+                message: None,
+            },
+        })
+    }
+}
