@@ -4,6 +4,7 @@
 //! `REVEILLE_CLAUDE__ENV__ANTHROPIC_BASE_URL`. The environment wins over the file. It knows the table `[vault]`; several
 //! vaults, `[[vault]]`, are for the file alone.
 
+mod hub;
 mod read;
 mod vault;
 
@@ -18,6 +19,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Table;
 
+pub(crate) use self::hub::Hub;
 use self::read::{expand, has_bind, overlaid, parse, read_table};
 pub(crate) use self::vault::{FileLimits, Parachute, Place, Secret, Vault, Vaults};
 
@@ -332,6 +334,12 @@ pub(crate) struct Config {
     /// Where notes live.
     #[serde(skip)]
     pub(crate) vaults: Vaults,
+    /// The hub, as it is written.
+    #[serde(rename = "hub")]
+    hub_table: hub::Written,
+    /// The hub that issues tokens and keeps grants.
+    #[serde(skip)]
+    pub(crate) hub: Hub,
     /// How long things are kept.
     pub(crate) retention: Retention,
     /// The queue.
@@ -371,6 +379,7 @@ impl Config {
         let alone = parse(&table, &origin)?;
         if let Some(path) = path {
             alone.vault_tables.check_private(path)?;
+            alone.hub_table.check_private(path)?;
         }
         for (name, value) in &environment {
             let Some(rest) = name.strip_prefix("REVEILLE_") else {
@@ -400,6 +409,7 @@ impl Config {
         }
         let mut config = parse(&table, &origin)?;
         config.vaults = std::mem::take(&mut config.vault_tables).resolve(&environment)?;
+        config.hub = std::mem::take(&mut config.hub_table).resolve(&environment)?;
         for (name, value) in &mut config.claude.env {
             *value = expand(value, &environment).map_err(|missing| ConfigError::Wrong {
                 origin: format!("[claude.env] {name}"),

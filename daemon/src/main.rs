@@ -21,6 +21,7 @@ mod feed;
 mod follow;
 mod gate;
 mod http;
+mod hub;
 mod inbox;
 mod intake;
 mod limits;

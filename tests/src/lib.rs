@@ -1,11 +1,12 @@
 //! Peers and tools for the end-to-end tests, which drive the compiled binary from outside. Owns the doubles of Anthropic's
-//! Messages API and of a Parachute vault, and the harness of the daemon. Must never depend on a crate of the workspace: what a test knows of the
+//! Messages API, of a Parachute vault and of its hub, and the harness of the daemon. Must never depend on a crate of the workspace: what a test knows of the
 //! daemon is what a user can know of it.
 #![forbid(unsafe_code)]
 
 pub mod claude;
 pub mod daemon;
 mod fail_points;
+pub mod hub;
 pub mod messages_api;
 pub mod parachute;
 mod random;

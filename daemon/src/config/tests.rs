@@ -279,3 +279,62 @@ fn a_secret_may_stand_in_a_file_that_nobody_else_may_read() {
     std::fs::write(dir.path().join("token"), " sk \n").unwrap();
     assert_eq!(secret.reveal().unwrap(), "sk");
 }
+
+#[test]
+fn a_hub_is_found_and_its_token_is_shown_nowhere() {
+    let hub = |text: &str, variables: &[(&str, &str)]| load(text, variables).unwrap().hub;
+    let plain = hub("", &[]);
+    assert_eq!((plain.origin.as_str(), plain.token), ("http://127.0.0.1:1939", None));
+    let around = [
+        ("PARACHUTE_HUB_ORIGIN", "https://hub.example/"),
+        ("REVEILLE_HUB__TOKEN", "sk-secret"),
+    ];
+    let there = hub("", &around);
+    assert_eq!(there.origin, "https://hub.example");
+    assert_eq!(there.token.as_ref().unwrap().reveal().unwrap(), "sk-secret");
+    assert!(!format!("{there:?}").contains("sk-secret"));
+    assert_eq!(hub("[hub]\norigin = \"http://h:1\"", &around).origin, "http://h:1");
+    let filed = hub("", &[("REVEILLE_HUB__TOKEN_FILE", "/t")]);
+    assert_eq!(filed.token, Some(Secret::File("/t".into())));
+
+    for (text, variables, expected) in [
+        (
+            "[hub]\norigin = \"h\"",
+            &[] as &[(&str, &str)],
+            "[hub]: `origin` is no address",
+        ),
+        (
+            "[hub]\norigin = \"http://a:sk-secret@h\"",
+            &[],
+            "[hub]: `origin` is the address alone",
+        ),
+        (
+            "",
+            &[("PARACHUTE_HUB_ORIGIN", "h")],
+            "[hub]: `PARACHUTE_HUB_ORIGIN` is no address",
+        ),
+        (
+            "[hub]\norign = \"h\"",
+            &[],
+            "FILE: `hub`: unknown key `orign`; did you mean `origin`?",
+        ),
+        (
+            "[hub]\ntoken = \"sk-secret\"",
+            &[],
+            "FILE: `hub.token` is a secret, and others",
+        ),
+        (
+            "[hub]\ntoken = \"${NOT_SET}\"",
+            &[],
+            "[hub]: `token`: the variable NOT_SET",
+        ),
+        (
+            "[hub]\ntoken = \"${A}\"\ntoken_file = \"/t\"",
+            &[],
+            "[hub]: `token` and `token_file` are both set",
+        ),
+    ] {
+        let error = load(text, variables).unwrap_err();
+        assert!(error.starts_with(expected) && !error.contains("sk-secret"), "{error}");
+    }
+}

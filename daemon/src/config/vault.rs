@@ -234,26 +234,9 @@ impl Tables {
     /// # Errors
     /// Names the key and the mend; holds no secret.
     pub(super) fn check_private(&self, file: &Path) -> Result<(), ConfigError> {
-        let literal = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.contains("${"));
-        let Some(key) = self.0.iter().find_map(|table| {
+        self.0.iter().try_for_each(|table| {
             let secrets = [("token", &table.token), ("webhook_secret", &table.webhook_secret)];
-            secrets.into_iter().find_map(|(key, text)| literal(text).then_some(key))
-        }) else {
-            return Ok(());
-        };
-        let read = std::fs::metadata(file).map_err(|source| ConfigError::Read {
-            path: file.to_owned(),
-            source,
-        })?;
-        if read.permissions().mode() & 0o077 == 0 {
-            return Ok(());
-        }
-        Err(ConfigError::Wrong {
-            origin: file.display().to_string(),
-            message: format!(
-                "`vault.{key}` is a secret, and others on this machine may read the file; `chmod 600` it, or write \
-                 `{key} = \"${{VARIABLE}}\"` or `{key}_file`"
-            ),
+            check_private("vault", secrets, file)
         })
     }
 
@@ -359,14 +342,7 @@ impl Written {
         let url = self
             .url
             .ok_or("`url` is missing: the address of the Parachute server, such as http://127.0.0.1:1940")?;
-        let url = url.trim_end_matches('/').to_owned();
-        let parsed = reqwest::Url::parse(&url).map_err(|error| format!("`url` is no address: {error}"))?;
-        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-            return Err("`url` must begin with http:// or https://".into());
-        }
-        if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
-            return Err("`url` is the address alone; what lets the daemon in goes into `token_file` or `token`".into());
-        }
+        let url = address("url", &url)?;
         Ok(Parachute {
             url,
             vault: self.vault.unwrap_or_else(|| name.to_owned()),
@@ -383,6 +359,53 @@ impl Written {
     }
 }
 
+/// A secret that stands in the file itself is refused when others may read that file.
+///
+/// # Errors
+/// Names the key and the mend; holds no secret.
+pub(super) fn check_private<const N: usize>(
+    table: &str,
+    secrets: [(&str, &Option<String>); N],
+    file: &Path,
+) -> Result<(), ConfigError> {
+    let literal = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.contains("${"));
+    let Some((key, _)) = secrets.into_iter().find(|(_, text)| literal(text)) else {
+        return Ok(());
+    };
+    let read = std::fs::metadata(file).map_err(|source| ConfigError::Read {
+        path: file.to_owned(),
+        source,
+    })?;
+    if read.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(ConfigError::Wrong {
+        origin: file.display().to_string(),
+        message: format!(
+            "`{table}.{key}` is a secret, and others on this machine may read the file; `chmod 600` it, or write \
+             `{key} = \"${{VARIABLE}}\"` or `{key}_file`"
+        ),
+    })
+}
+
+/// The address of a server, without the slash at its end.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn address(key: &str, text: &str) -> Result<String, String> {
+    let text = text.trim().trim_end_matches('/');
+    let parsed = reqwest::Url::parse(text).map_err(|error| format!("`{key}` is no address: {error}"))?;
+    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+        return Err(format!("`{key}` must begin with http:// or https://"));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
+        return Err(format!(
+            "`{key}` is the address alone; what lets the daemon in goes into `token_file` or `token`"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 fn first_connect(word: Option<&str>) -> Result<FirstConnect, String> {
     let Some(word) = word else {
         return Ok(FirstConnect::default());
@@ -393,7 +416,11 @@ fn first_connect(word: Option<&str>) -> Result<FirstConnect, String> {
     })
 }
 
-fn secret(
+/// The text of `key`, or the file of `key_file`.
+///
+/// # Errors
+/// What is wrong with it; holds no secret.
+pub(super) fn secret(
     key: &str,
     text: Option<String>,
     file: Option<PathBuf>,

@@ -29,7 +29,7 @@ type Http = legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>
 
 /// Both ways. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Client {
+pub(crate) struct Client {
     plain: Arc<OnceLock<Result<Http, String>>>,
     /// Made when first needed: it reads the certificate authorities of the machine.
     secure: Arc<OnceLock<Result<Http, String>>>,
@@ -40,7 +40,7 @@ impl Client {
     ///
     /// # Errors
     /// Why there is no answer, for a person, without the address.
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
         let secure = request.uri().scheme_str() == Some("https");
         let way = if secure { &self.secure } else { &self.plain };
         let http = way.get_or_init(|| connect(secure).map_err(|error| error.to_string()));
@@ -50,7 +50,7 @@ impl Client {
 }
 
 /// The innermost reason. It names neither an address nor what was sent.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -6,7 +6,7 @@
 
 pub(crate) mod address;
 mod answer;
-mod client;
+pub(crate) mod client;
 mod send;
 mod settings;
 mod sign;
