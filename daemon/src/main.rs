@@ -20,6 +20,7 @@ mod faults;
 mod feed;
 mod follow;
 mod gate;
+mod grants;
 mod http;
 mod hub;
 mod inbox;
