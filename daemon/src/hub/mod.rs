@@ -6,6 +6,7 @@
 
 mod ask;
 mod backoff;
+mod grants;
 mod mint;
 mod wire;
 
@@ -15,7 +16,6 @@ use std::time::Duration;
 
 pub(crate) use self::backoff::Backoff;
 pub(crate) use self::mint::Minted;
-pub(crate) use self::wire::Granted;
 use crate::config::{self, Secret};
 use crate::triggers::client;
 

@@ -1,6 +1,7 @@
 //! The client against the double of a hub, over a real socket.
 
 use pretty_assertions::assert_eq;
+use reveille_vault::agent::{Inject, Want};
 use serde_json::{Value, json};
 
 #[path = "../../../tests/src/hub.rs"]
@@ -13,6 +14,7 @@ mod double;
 
 use self::double::{Asked, HubDouble, TOKEN};
 use super::*;
+use crate::grants::{GrantBackend as _, GrantError, GrantStatus, Material};
 
 fn hub(double: &HubDouble) -> Hub {
     Hub::new(
@@ -156,4 +158,114 @@ async fn what_no_hub_says_is_an_error_that_shows_nothing_of_it() {
         assert!(!error.to_string().contains("Welcome"), "{error}");
     }
     assert_eq!(hub.reconcile_grants("eng", &[]).await.unwrap(), 0);
+}
+
+fn want(text: &str) -> Want {
+    Want::parse_list(&json!(text)).unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn the_backend_gives_what_the_hub_approves_and_only_while_it_does() {
+    let double = HubDouble::start().unwrap();
+    let hub = hub(&double);
+    let wants = [
+        "vault:notes:read#a",
+        "env:github, mcp:github",
+        "surface:site:write",
+        "mcp:https://m.example/mcp",
+    ];
+    let given = [
+        (
+            json!({ "kind": "vault", "token": "t-1", "mcpUrl": "http://v.example/mcp" }),
+            "notes",
+        ),
+        (
+            json!({ "kind": "service", "token": "t-2", "inject": ["env", "mcp", "new"] }),
+            "github",
+        ),
+        (
+            json!({ "kind": "surface", "token": "t-3", "remoteUrl": "https://g.example/site" }),
+            "site",
+        ),
+        (
+            json!({ "kind": "mcp", "token": null, "mcpUrl": "https://m.example/mcp" }),
+            "https://m.example/mcp",
+        ),
+    ];
+    let expected = [
+        Material::Vault {
+            token: "t-1".into(),
+            url: "http://v.example/mcp".into(),
+        },
+        Material::Service {
+            token: "t-2".into(),
+            inject: vec![Inject::Env, Inject::Mcp],
+        },
+        Material::Surface {
+            token: "t-3".into(),
+            remote_url: "https://g.example/site".into(),
+        },
+        Material::Mcp {
+            token: None,
+            url: "https://m.example/mcp".into(),
+        },
+    ];
+    for ((text, (material, target)), expected) in wants.iter().zip(&given).zip(expected) {
+        let grant = hub.register("eng", &want(text)).await.unwrap();
+        assert_eq!(grant.status, GrantStatus::Pending);
+        assert_eq!(hub.material(&grant).await.unwrap(), None);
+        assert!(double.approve("eng", target, material));
+        assert_eq!(hub.material(&grant).await.unwrap(), Some(expected));
+        // An answer of another kind is not taken for what was wanted.
+        double.approve("eng", target, &json!({ "kind": "cash", "token": "sk-secret" }));
+        let error = hub.material(&grant).await.unwrap_err();
+        assert!(matches!(error, GrantError::Refused(_)) && !error.to_string().contains("sk-secret"));
+        double.approve(
+            "eng",
+            target,
+            &json!({ "kind": grant.want.kind(), "mcpUrl": "sk-secret", "remoteUrl": 7 }),
+        );
+        let error = hub.material(&grant).await.unwrap_err();
+        assert!(matches!(error, GrantError::Refused(_)) && !error.to_string().contains("sk-secret"));
+        double.revoke("eng", target);
+        assert_eq!(hub.material(&grant).await.unwrap(), None);
+    }
+    let listed = hub.list("eng").await.unwrap();
+    let keys: Vec<String> = listed.iter().map(|grant| grant.want.key()).collect();
+    let expected: Vec<String> = wants.iter().map(|text| want(text).key()).collect();
+    assert_eq!(keys, expected);
+    assert!(listed.iter().all(|grant| grant.status == GrantStatus::Revoked));
+    assert_eq!(hub.reconcile("eng", &[want(wants[0])]).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_status_that_nobody_knows_approves_nothing() {
+    let double = HubDouble::start().unwrap();
+    let hub = hub(&double);
+    hub.register("eng", &want("env:github")).await.unwrap();
+    hub.register("else", &want("env:github")).await.unwrap();
+    for (word, expected) in [
+        ("needs_consent", GrantStatus::NeedsConsent),
+        ("error", GrantStatus::Error),
+        ("Approved", GrantStatus::Pending),
+    ] {
+        double.change_grant("eng", "github", |grant| grant.status = word.to_owned());
+        let listed = hub.list("eng").await.unwrap();
+        assert_eq!((listed.len(), listed[0].status), (1, expected));
+        assert_eq!(listed[0].reason.is_some(), expected == GrantStatus::Pending);
+    }
+}
+
+#[tokio::test]
+async fn whether_it_may_work_later_is_in_the_error() {
+    let double = HubDouble::start().unwrap();
+    let hub = hub(&double);
+    for (status, later) in [(500, true), (429, true), (503, true), (403, false), (400, false)] {
+        double.set_faults(|faults| faults.put = Some(status));
+        let error = hub.register("eng", &want("env:github")).await.unwrap_err();
+        assert_eq!(matches!(error, GrantError::Unavailable(_)), later, "{status}");
+    }
+    double.kill();
+    let error = hub.list("eng").await.unwrap_err();
+    assert!(matches!(error, GrantError::Unavailable(_)), "{error}");
 }
