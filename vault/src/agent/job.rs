@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::misspelt::meant;
-use super::schedule::problem;
 use super::{DEFINED_BY, Problem, Schedule, slug, tag};
 use crate::note::{Note, NoteId};
 
@@ -78,6 +77,11 @@ const KEYS: [&str; 17] = [
     "status_detail",
 ];
 
+/// Most keys that are told of a note.
+const TOLD_MAX: usize = 20;
+/// Most characters of such a key that are shown.
+const KEY_CHARS: usize = 64;
+
 /// Keys that are no slip of a known one, but that people expect.
 const EXPECTED: [(&str, &str); 8] = [
     ("timezone", "use `tz`"),
@@ -137,7 +141,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn reject(&mut self, key: &'static str, message: impl Into<String>) {
-        self.problems.push(problem(key, message));
+        self.problems.push(Problem::new(key, message));
     }
 
     /// Text as it stands, blank or not; nothing for a key that is not there.
@@ -214,21 +218,22 @@ impl Reader<'_> {
         let word = self.note.text("enabled");
         if let Some(word) = word.as_deref().filter(|word| !["true", "false"].contains(word)) {
             let odd = format!("{word:?} is not known and counts as true; use true or false");
-            self.warnings.push(problem("enabled", odd));
+            self.warnings.push(Problem::new("enabled", odd));
         }
         word.as_deref() != Some("false")
     }
 
-    /// Keys that nobody reads, but that somebody seems to have meant.
+    /// Keys that nobody reads, but that somebody seems to count on.
     fn unread_keys(&mut self) {
-        for given in self.note.metadata.keys() {
-            if let Some((key, advice)) = EXPECTED.iter().find(|(key, _)| key == given) {
-                self.warnings.push(problem(key, format!("is not read; {advice}")));
-            } else if let Some(known) = meant(given, &KEYS) {
-                let message = format!("`{given}` is not read; did you mean `{known}`?");
-                self.warnings.push(problem(known, message));
-            }
-        }
+        let told = self.note.metadata.keys().filter_map(|key| {
+            let advice = match EXPECTED.iter().find(|(expected, _)| expected == key) {
+                Some((_, advice)) => format!("is not read: {advice}"),
+                None => format!("is not read; did you mean {}?", meant(key, KEYS)?),
+            };
+            let shown: String = key.chars().filter(|c| !c.is_control()).take(KEY_CHARS).collect();
+            Some(Problem::new(shown, advice))
+        });
+        self.warnings.extend(told.take(TOLD_MAX));
     }
 }
 

@@ -1,23 +1,63 @@
 //! Keys that look like a known one.
 
-/// A key without what people write differently: case, `_` and `-`.
-fn plain(key: &str) -> String {
-    let letters = key.chars().filter(|c| *c != '_' && *c != '-');
+/// A key as different hands write it: `timeoutWall`, `Timeout-Wall` and `timeout_wall` are one.
+fn folded(key: &str) -> String {
+    let letters = key.chars().filter(|c| !matches!(c, '_' | '-' | ' '));
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// The known key that was probably meant: the same but for case, `_` and `-`, or one letter in four away. `None` for a known
-/// key, and for one that is simply somebody else's.
-pub(super) fn meant(given: &str, known: &[&'static str]) -> Option<&'static str> {
-    if known.contains(&given) {
-        return None;
+/// The words of a key in order of the alphabet: `idleTimeout` is made of those of `timeout_idle`.
+fn words(key: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for c in key.chars() {
+        let separates = matches!(c, '_' | '-' | ' ');
+        if separates || c.is_uppercase() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut()
+            && !separates
+        {
+            word.extend(c.to_lowercase());
+        }
     }
-    let given = plain(given);
-    let distances = known
-        .iter()
-        .map(|key| (*key, strsim::osa_distance(&given, &plain(key))));
-    let near = distances.filter(|(key, distance)| *distance <= plain(key).len() / 4);
-    near.min_by_key(|(_, distance)| *distance).map(|(key, _)| key)
+    words.retain(|word| !word.is_empty());
+    words.sort();
+    words
+}
+
+fn letters(key: &str) -> Vec<char> {
+    let mut letters: Vec<char> = key.chars().collect();
+    letters.sort_unstable();
+    letters
+}
+
+/// The known key that was probably meant: the same but for case, `_`, `-` and the order of its words, or a letter or two away.
+/// Short words are near to many others, so of those only two letters that changed places, or an `s`, count. `None` for a known
+/// key, and for one that is simply somebody else's: people keep metadata of their own.
+pub(super) fn meant<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let (plain, parts) = (folded(given), words(given));
+    let mut nearest: Option<(usize, &str)> = None;
+    for key in known {
+        if key == given {
+            return None;
+        }
+        let folded = folded(key);
+        let distance = strsim::osa_distance(&plain, &folded);
+        let near = match folded.len() {
+            ..=4 => {
+                let one_more = |a: &str, b: &str| a.strip_suffix('s') == Some(b);
+                let swapped = distance == 1 && letters(&plain) == letters(&folded);
+                plain == folded || swapped || one_more(&plain, &folded) || one_more(&folded, &plain)
+            }
+            5..=7 => distance <= 1,
+            _ => distance <= 2,
+        };
+        let near = near || parts == words(key);
+        if near && nearest.is_none_or(|(best, _)| distance < best) {
+            nearest = Some((distance, key));
+        }
+    }
+    nearest.map(|(_, key)| key)
 }
 
 #[cfg(test)]
@@ -41,7 +81,7 @@ mod tests {
             ("project", None),
             ("", None),
         ] {
-            assert_eq!(meant(given, &known), expected, "{given}");
+            assert_eq!(meant(given, known), expected, "{given}");
         }
     }
 }

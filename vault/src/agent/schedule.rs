@@ -31,18 +31,11 @@ pub struct Schedule {
     pub warnings: Vec<Problem>,
 }
 
-pub(super) fn problem(key: &'static str, message: impl Into<String>) -> Problem {
-    Problem {
-        key: key.into(),
-        message: message.into(),
-    }
-}
-
 /// The zone of a name, and that name as the database has it.
 fn named_zone(name: &str) -> Result<(TimeZone, String), Problem> {
     let wrong = |what: &str| {
         let names = "such as Europe/Berlin, America/New_York or UTC";
-        problem("tz", format!("{what}; use the name of a zone, {names}"))
+        Problem::new("tz", format!("{what}; use the name of a zone, {names}"))
     };
     let name = name.trim();
     if name.is_empty() {
@@ -63,7 +56,7 @@ fn named_zone(name: &str) -> Result<(TimeZone, String), Problem> {
 fn time(text: &str, zone: &TimeZone, zone_name: &str) -> Result<(Timestamp, Option<Problem>), Problem> {
     let wrong = || {
         let like = "2026-07-02T09:00:00+02:00, or 2026-07-02T09:00 for a time in `tz`";
-        problem("at", format!("{text:?} is no time; write it like {like}"))
+        Problem::new("at", format!("{text:?} is no time; write it like {like}"))
     };
     // A zone in brackets would be dropped without a word, and a day alone would mean its midnight.
     if text.contains('[') || !text.contains([':', 'T', 't']) {
@@ -87,7 +80,7 @@ fn time(text: &str, zone: &TimeZone, zone_name: &str) -> Result<(Timestamp, Opti
             at.timestamp()
         )),
     };
-    let remark = remark.map(|remark| problem("at", remark));
+    let remark = remark.map(|remark| Problem::new("at", remark));
     Ok((millis::truncate(at.timestamp()), remark))
 }
 
@@ -115,17 +108,20 @@ impl Schedule {
         let (zone, zone_name) = zone.unwrap_or((TimeZone::UTC, String::new()));
         let mut warnings = Vec::new();
         let when = match (cron.map(str::trim), at.map(str::trim)) {
-            (None, None) => Err(problem(
+            (None, None) => Err(Problem::new(
                 "cron",
                 "is missing; give it an expression such as `0 9 * * 1-5`, or `at` a time",
             )),
-            (Some(_), Some(_)) => Err(problem("at", "stands beside `cron`; a job has one of them")),
-            (Some(""), None) => Err(problem("cron", "is blank; write an expression such as `0 9 * * 1-5`")),
+            (Some(_), Some(_)) => Err(Problem::new("at", "stands beside `cron`; a job has one of them")),
+            (Some(""), None) => Err(Problem::new(
+                "cron",
+                "is blank; write an expression such as `0 9 * * 1-5`",
+            )),
             (Some(cron), None) => match cron.parse() {
                 Ok(cron) => Ok(When::Cron(cron)),
-                Err(error) => Err(problem("cron", error.to_string())),
+                Err(error) => Err(Problem::new("cron", error.to_string())),
             },
-            (None, Some("")) => Err(problem(
+            (None, Some("")) => Err(Problem::new(
                 "at",
                 "is blank; write a time such as 2026-07-02T09:00:00+02:00",
             )),

@@ -1,7 +1,9 @@
 //! Jobs as they are written: cron expressions, times on the clocks of zones, and the notes that carry them.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "all of this is test code, the helpers too"
 )]
 

@@ -155,16 +155,17 @@ fn ac_185_only_false_disables() {
 #[test]
 fn keys_that_nobody_reads_are_pointed_out() {
     for (key, advice) in [
-        ("catchUp", "did you mean `catch_up`?"),
-        ("corn", "did you mean `cron`?"),
-        ("job_id", "did you mean `jobId`?"),
-        ("overlaps", "did you mean `overlap`?"),
+        ("catchUp", "did you mean catch_up?"),
+        ("corn", "did you mean cron?"),
+        ("job_id", "did you mean jobId?"),
+        ("overlaps", "did you mean overlap?"),
         ("timezone", "use `tz`"),
         ("paused", "use `enabled: false`"),
         ("message", "the body of the note"),
     ] {
         let job = parse(json!({key: "x"}));
         assert_eq!(job.warnings.len(), 1, "{key}");
+        assert_eq!(job.warnings[0].key, key);
         assert!(job.warnings[0].message.contains(advice), "{key}: {}", job.warnings[0]);
     }
     // What somebody else keeps there is theirs.

@@ -57,7 +57,7 @@ fn means(field: &str, place: usize, number: u32) -> bool {
             _ => panic!("{entry}"),
         };
         let step: u32 = if step.is_empty() { 1 } else { step.parse().unwrap() };
-        number >= low && number <= high && (number - low) % step == 0
+        (low..=high).contains(&number) && (number - low).is_multiple_of(step)
     })
 }
 

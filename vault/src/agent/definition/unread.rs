@@ -2,6 +2,7 @@
 
 use super::settings::{OUTPUTS, SETTINGS};
 use super::{Problem, is_name};
+use crate::agent::misspelt;
 use crate::note::Note;
 
 /// Most of them that are told of a note.
@@ -37,50 +38,10 @@ const FORMER: &[(&str, &str)] = &[
     ("prompt", "the body of the note is the role"),
 ];
 
-/// A key as different hands write it: `timeoutWall`, `Timeout-Wall` and `timeout_wall` are one.
+/// A key as different hands write it: `apiKey` and `api_key` are one.
 fn folded(key: &str) -> String {
     let letters = key.chars().filter(|c| !matches!(c, '_' | '-' | ' '));
     letters.flat_map(char::to_lowercase).collect()
-}
-
-/// The words of a key in order of the alphabet: `idleTimeout` is made of those of `timeout_idle`.
-fn words(key: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    for c in key.chars() {
-        if c.is_uppercase() || matches!(c, '_' | '-' | ' ') {
-            words.push(String::new());
-        }
-        if let Some(word) = words.last_mut()
-            && !matches!(c, '_' | '-' | ' ')
-        {
-            word.extend(c.to_lowercase());
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words.sort();
-    words
-}
-
-/// The setting that a key seems to mean. People keep metadata of their own, so only what is very near counts.
-fn meant(key: &str) -> Option<&'static str> {
-    let given = folded(key);
-    let near = |known: &str| {
-        if words(key) == words(known) {
-            return true;
-        }
-        let known = folded(known);
-        let allowed = match known.len() {
-            ..=4 => return given == known || given == format!("{known}s") || known == format!("{given}s"),
-            5..=7 => 1,
-            _ => 2,
-        };
-        strsim::osa_distance(&given, &known) <= allowed
-    };
-    let nearest = SETTINGS.iter().filter(|setting| near(setting.key));
-    let distance = |known: &str| strsim::osa_distance(&given, &folded(known));
-    nearest
-        .min_by_key(|setting| distance(setting.key))
-        .map(|setting| setting.key)
 }
 
 /// Whether a key says that its value is a secret. A name in capitals is a variable's, and those hold secrets.
@@ -103,7 +64,8 @@ fn warning(key: &str) -> Option<String> {
     if let Some((_, instead)) = FORMER.iter().find(|(former, _)| *former == key) {
         return Some(format!("is not read: {instead}"));
     }
-    meant(key).map(|known| format!("is not read; did you mean {known}?"))
+    let known = SETTINGS.iter().map(|setting| setting.key);
+    misspelt::meant(key, known).map(|known| format!("is not read; did you mean {known}?"))
 }
 
 /// What is told of the keys of a note. Their values are never part of it.
