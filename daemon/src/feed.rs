@@ -384,8 +384,6 @@ async fn unsettled_names(vault: &dyn Vault, inbox: &Inbox) -> anyhow::Result<(Ve
         .collect();
     let ours = stored.iter().filter(|binding| binding.vault == vault.name());
     let ids = ours.filter_map(|binding| NoteId::new(binding.note.as_str()).ok()); // silent-ok: only ids are bound
-    let gone = ids
-        .filter(|id| !inbox.registry.knows(vault.name(), id))
-        .collect();
+    let gone = ids.filter(|id| !inbox.registry.knows(vault.name(), id)).collect();
     Ok((woken, gone))
 }

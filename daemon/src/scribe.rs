@@ -185,10 +185,7 @@ impl Scribe {
     }
 
     async fn say(&self, id: &NoteId, word: &Word) -> Result<(), Left> {
-        let news = vec![
-            ("status", word.status.clone()),
-            ("status_detail", word.detail.clone()),
-        ];
+        let news = vec![("status", word.status.clone()), ("status_detail", word.detail.clone())];
         self.write(id, news, word.updated_at).await.map(drop)
     }
 
@@ -198,7 +195,9 @@ impl Scribe {
         news: Vec<(&'static str, String)>,
         updated_at: Timestamp,
     ) -> Result<Written, Left> {
-        let metadata = news.into_iter().map(|(key, value)| (key.to_owned(), Value::String(value)));
+        let metadata = news
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), Value::String(value)));
         let patch = Patch {
             metadata: metadata.collect(),
             ..Patch::default()

@@ -8,6 +8,8 @@ mod demo;
 mod doctor;
 mod export;
 mod import;
+mod job;
+mod job_view;
 mod note;
 mod output;
 mod queue;
@@ -169,6 +171,12 @@ enum Command {
     /// Triggers of a vault and their deliveries: list, show, pause, resume, deliver again, remove
     #[command(subcommand, after_help = "Example: reveille trigger list")]
     Trigger(trigger::Trigger),
+    /// Jobs, messages that the clock sends: list, show, add, edit, run, pause, resume, remove, history
+    #[command(
+        subcommand,
+        after_help = "Example: reveille job add standup --agent scribe --cron '0 9 * * 1-5' --message 'Write the agenda.'"
+    )]
+    Job(job::Job),
     /// Notes of the vault
     #[command(
         subcommand,
@@ -233,6 +241,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Turn(turn) => turn.run(&global.client()?).await,
         Command::Undelivered(undelivered) => undelivered.run(&global.client()?).await,
         Command::Trigger(trigger) => trigger.run(&global.client()?).await,
+        Command::Job(job) => job.run(&global.client()?).await,
         Command::Note(note) => note.run(&global.client()?).await,
         Command::Vault(vault) => vault.run(&global.client()?).await,
         Command::Token(token) => token.run(&global.client()?).await,

@@ -2,6 +2,9 @@
 
 use std::io::Write as _;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 /// Prints a line on stdout.
 macro_rules! out {
     ($($text:tt)*) => { $crate::cli::output::line(&format!($($text)*)) };
@@ -83,6 +86,17 @@ pub(crate) fn text(value: &serde_json::Value) -> String {
 pub(crate) fn short(id: &serde_json::Value) -> String {
     let id = text(id);
     id.get(id.len().saturating_sub(8)..).unwrap_or(&id).to_owned()
+}
+
+/// A time of the daemon's by the local clock, to the minute; nothing for none.
+pub(crate) fn local(at: &serde_json::Value) -> String {
+    match at.as_str().map(str::parse::<Timestamp>) {
+        Some(Ok(at)) => {
+            let here = at.to_zoned(TimeZone::system());
+            here.strftime("%a %Y-%m-%d %H:%M").to_string()
+        }
+        _ => text(at),
+    }
 }
 
 /// Pretty JSON.

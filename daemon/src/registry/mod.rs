@@ -316,7 +316,10 @@ impl Registry {
         }
         let after = holders(inner);
         // Who waits for a name says behind whom.
-        let moved = touched.iter().zip(before.iter().zip(&after)).filter(|(_, (was, is))| was != is);
+        let moved = touched
+            .iter()
+            .zip(before.iter().zip(&after))
+            .filter(|(_, (was, is))| was != is);
         let claims = moved.filter_map(|(name, _)| inner.names.get(name)).flatten();
         let stale = claims.map(|claim| claim.key.clone()).chain([key.clone()]).collect();
         (Effect { woken: touched, gone }, stale)

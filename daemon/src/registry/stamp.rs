@@ -38,7 +38,10 @@ impl Stamp {
         if same {
             return None;
         }
-        let mut news = vec![("status", self.status.to_owned()), ("status_detail", self.detail.clone())];
+        let mut news = vec![
+            ("status", self.status.to_owned()),
+            ("status_detail", self.detail.clone()),
+        ];
         if said.pending.is_some() || !pending.is_empty() {
             news.push(("pending", pending));
         }

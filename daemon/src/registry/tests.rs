@@ -11,9 +11,8 @@ struct Desk {
 
 fn desk(vaults: &[&str]) -> Desk {
     let dir = tempfile::tempdir().unwrap();
-    let open = |name: &&str| -> Arc<dyn Vault> {
-        EmbeddedVault::open(name, &dir.path().join(format!("{name}.db"))).unwrap()
-    };
+    let open =
+        |name: &&str| -> Arc<dyn Vault> { EmbeddedVault::open(name, &dir.path().join(format!("{name}.db"))).unwrap() };
     let names: Vec<String> = vaults.iter().map(|&name| name.to_owned()).collect();
     Desk {
         registry: Registry::new(&names),
@@ -69,12 +68,18 @@ fn what_is_not_approved_makes_a_definition_pending_and_its_agent_runs() {
     let desk = desk(&["v"]);
     desk.apply(0, &note("a", 1, json!({"name": "eng", "status": "enabled"})));
     assert_eq!(desk.stale(0), [""; 0]);
-    let both = vec![connection("vault:notes:read", "pending"), connection("env:github", "approved")];
+    let both = vec![
+        connection("vault:notes:read", "pending"),
+        connection("env:github", "approved"),
+    ];
     desk.registry.connect("eng", both.clone());
     assert_eq!(desk.registry.connections("eng"), both);
     assert_eq!(desk.stale(0), ["a"]);
     let stamp = desk.stamp(0, "a");
-    assert_eq!((stamp.status, &*stamp.pending), ("pending", &["vault:notes:read".to_owned()][..]));
+    assert_eq!(
+        (stamp.status, &*stamp.pending),
+        ("pending", &["vault:notes:read".to_owned()][..])
+    );
     assert!(stamp.detail.contains("vault:notes:read"), "{}", stamp.detail);
     assert!(desk.registry.get("eng").is_some());
     let due = desk.registry.due("v", &NoteId::new("a").unwrap()).unwrap();
@@ -84,7 +89,8 @@ fn what_is_not_approved_makes_a_definition_pending_and_its_agent_runs() {
     // The same again is no news; the approval is.
     desk.registry.connect("eng", both);
     assert_eq!(desk.stale(0), [""; 0]);
-    desk.registry.connect("eng", vec![connection("vault:notes:read", "approved")]);
+    desk.registry
+        .connect("eng", vec![connection("vault:notes:read", "approved")]);
     assert_eq!(desk.stale(0), ["a"]);
     assert_eq!(desk.registry.due("v", &NoteId::new("a").unwrap()), None);
 }
@@ -93,7 +99,14 @@ fn what_is_not_approved_makes_a_definition_pending_and_its_agent_runs() {
 fn pending_is_written_only_where_it_says_something_or_was_there() {
     let desk = desk(&["v"]);
     desk.apply(0, &note("a", 1, json!({"name": "eng"})));
-    desk.apply(0, &note("b", 1, json!({"name": "ops", "pending": "vault:x:read", "status": "pending"})));
+    desk.apply(
+        0,
+        &note(
+            "b",
+            1,
+            json!({"name": "ops", "pending": "vault:x:read", "status": "pending"}),
+        ),
+    );
     let keys = |id: &str| -> Vec<&str> {
         let due = desk.registry.due("v", &NoteId::new(id).unwrap()).unwrap();
         due.news.into_iter().map(|(key, _)| key).collect()
@@ -105,19 +118,32 @@ fn pending_is_written_only_where_it_says_something_or_was_there() {
 #[test]
 fn a_definition_that_an_edit_breaks_keeps_its_agent_as_it_was() {
     let desk = desk(&["v"]);
-    desk.apply(0, &note("a", 1, json!({"name": "eng", "model": "sonnet", "status": "enabled"})));
-    let broken = note("a", 1, json!({"name": "two words", "model": "opus", "status": "enabled"}));
+    desk.apply(
+        0,
+        &note("a", 1, json!({"name": "eng", "model": "sonnet", "status": "enabled"})),
+    );
+    let broken = note(
+        "a",
+        1,
+        json!({"name": "two words", "model": "opus", "status": "enabled"}),
+    );
     desk.apply(0, &broken);
     let agent = desk.registry.get("eng").unwrap();
     assert_eq!(agent.definition.model.as_deref(), Some("sonnet"));
     let stamp = desk.stamp(0, "a");
-    assert!(stamp.status == "error" && stamp.detail.contains("eng goes on"), "{stamp:?}");
+    assert!(
+        stamp.status == "error" && stamp.detail.contains("eng goes on"),
+        "{stamp:?}"
+    );
     // Nobody else gets the name meanwhile.
     desk.apply(0, &note("b", 2, json!({"name": "eng"})));
     assert_eq!(desk.stamp(0, "b").status, "error");
     // Mended, the note counts.
     desk.apply(0, &note("a", 1, json!({"name": "eng", "model": "opus"})));
-    assert_eq!(desk.registry.get("eng").unwrap().definition.model.as_deref(), Some("opus"));
+    assert_eq!(
+        desk.registry.get("eng").unwrap().definition.model.as_deref(),
+        Some("opus")
+    );
     assert_eq!(desk.stamp(0, "a").status, "enabled");
 }
 
@@ -125,10 +151,20 @@ fn a_definition_that_an_edit_breaks_keeps_its_agent_as_it_was() {
 fn what_a_broken_edit_takes_away_counts_at_once() {
     let desk = desk(&["v"]);
     desk.apply(0, &note("a", 1, json!({"name": "eng", "defines_agents": "true"})));
-    desk.apply(0, &note("a", 1, json!({"name": "eng", "defines_agents": "no", "paused": "yes", "vault_tools": "off"})));
+    desk.apply(
+        0,
+        &note(
+            "a",
+            1,
+            json!({"name": "eng", "defines_agents": "no", "paused": "yes", "vault_tools": "off"}),
+        ),
+    );
     let now = desk.registry.get("eng").unwrap().definition;
     assert_eq!((now.paused, now.defines_agents, now.vault_tools), (true, false, false));
-    desk.apply(0, &note("a", 1, json!({"name": "eng", "defines_agents": "true", "model": "a b"})));
+    desk.apply(
+        0,
+        &note("a", 1, json!({"name": "eng", "defines_agents": "true", "model": "a b"})),
+    );
     let now = desk.registry.get("eng").unwrap().definition;
     assert_eq!((now.paused, now.defines_agents, now.vault_tools), (false, true, true));
 }
@@ -172,12 +208,18 @@ fn whoever_waits_for_a_name_says_behind_whom_and_steps_in() {
     let behind = |vault: usize, id: &str| desk.stamp(vault, id).detail;
     assert!(behind(0, "b").contains("older definition a"), "{}", behind(0, "b"));
     assert!(behind(1, "z").contains("definition a in vault v"), "{}", behind(1, "z"));
-    assert_eq!((desk.stale(0), desk.stale(1)), (vec!["b".to_owned()], vec!["z".to_owned()]));
+    assert_eq!(
+        (desk.stale(0), desk.stale(1)),
+        (vec!["b".to_owned()], vec!["z".to_owned()])
+    );
     desk.registry.apply(&desk.vaults[0], &NoteId::new("a").unwrap(), None);
     assert_eq!(behind(0, "b"), "");
     assert!(behind(1, "z").contains("definition b in vault v"), "{}", behind(1, "z"));
     // An edit that moves no name is told to nobody else.
     desk.stale(1);
-    desk.apply(0, &note("b", 3, json!({"name": "eng", "model": "opus", "status": "enabled"})));
+    desk.apply(
+        0,
+        &note("b", 3, json!({"name": "eng", "model": "opus", "status": "enabled"})),
+    );
     assert_eq!(desk.stale(1), [""; 0]);
 }
