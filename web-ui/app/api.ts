@@ -1,8 +1,27 @@
 /** The daemon's HTTP API, as this page uses it. Paths are relative to the page, so that any mount path works. */
 
+/** What is wrong, or odd, at one key of a note; the message says what is accepted. */
+export interface Problem {
+  key: string;
+  message: string;
+}
+
+/** Something outside that an agent wants, and whether it was given. */
+export interface Connection {
+  key: string;
+  kind: "vault" | "service" | "surface" | "mcp" | (string & {});
+  target: string;
+  status: "pending" | "approved" | "revoked" | "needs_consent" | "error" | (string & {});
+  grantId?: string | null;
+  reason?: string | null;
+}
+
 export interface Agent {
   name: string;
-  status: "idle" | "working" | "queued" | "paused" | "error";
+  /** Of its definition; two notes may claim one name. */
+  vault?: string;
+  note_id?: string;
+  status: "idle" | "working" | "queued" | "paused" | "error" | "pending";
   status_detail?: string | null;
   /** Why its messages wait; a turn that runs goes on. */
   pause?: { code: string; reason: string; since_at?: string; until_at?: string } | null;
@@ -13,6 +32,31 @@ export interface Agent {
   last_turn?: { turn: string; outcome: string; ended_at: string } | null;
   cost_usd: number;
   prompt_preview: string;
+  /** Why its definition cannot be used; it is nobody's agent until then. */
+  problems?: readonly Problem[];
+  /** What is odd about its definition; it counts nevertheless. */
+  warnings?: readonly Problem[];
+  connections?: readonly Connection[];
+}
+
+/** An agent with all that the daemon made of its definition. */
+export interface AgentDetail extends Agent {
+  path?: string | null;
+  prompt?: string | null;
+  /** What counts for the next turn, and where it comes from (`definition`, `configuration`, `default`, `thread`). */
+  settings?: Readonly<Record<string, { value: unknown; from: string }>>;
+}
+
+/** A note as it is in its vault. */
+export interface Note {
+  id: string;
+  content?: string;
+  metadata?: Readonly<Record<string, unknown>>;
+}
+
+export interface AgentEdit {
+  prompt?: string;
+  metadata?: Readonly<Record<string, unknown>>;
 }
 
 /** A channel that holds messages but has no agent to answer them. */
@@ -124,6 +168,8 @@ export class ApiError extends Error {
     readonly code: string,
     message: string,
     readonly nextStep?: string,
+    /** What is wrong with what was sent, by key. */
+    readonly problems: readonly Problem[] = [],
   ) {
     super(message);
   }
@@ -136,7 +182,7 @@ export function url(path: string): string {
   return new URL(path, document.baseURI).href;
 }
 
-async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+export async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
   let response: Response;
   try {
     response = await fetch(url(path), {
@@ -155,16 +201,17 @@ async function request<T>(method: string, path: string, body?: unknown): Promise
     if (answer === null) throw new ApiError(response.status, "bad_answer", "The daemon's answer was cut off or not JSON.");
     return answer as T;
   }
-  const failure = (answer ?? {}) as { error?: string; message?: string; next_step?: string };
+  const failure = (answer ?? {}) as { error?: string; message?: string; next_step?: string; problems?: Problem[] };
   throw new ApiError(
     response.status,
     failure.error ?? "unknown",
     failure.message ?? `The daemon answered with status ${response.status}.`,
     failure.next_step,
+    failure.problems,
   );
 }
 
-const segment = encodeURIComponent;
+export const segment = encodeURIComponent;
 
 export const api = {
   health: () => request<Health>("GET", "health"),
@@ -174,6 +221,13 @@ export const api = {
   agents: () => request<{ agents: Agent[]; waiting: Orphan[] }>("GET", "api/agents"),
   createAgent: (agent: { name: string; prompt: string; model?: string }) =>
     request<Agent>("POST", "api/agents", agent),
+  agent: (name: string) => request<AgentDetail>("GET", `api/agents/${segment(name)}`),
+  /** Another role, other settings; a null takes a setting away. Checked before anything is written. */
+  editAgent: (name: string, edit: AgentEdit) => request<{ name: string }>("PATCH", `api/agents/${segment(name)}`, edit),
+  pauseAgent: (name: string, reason?: string) =>
+    request<Agent>("POST", `api/agents/${segment(name)}/pause`, reason ? { reason } : {}),
+  resumeAgent: (name: string) => request<Agent>("POST", `api/agents/${segment(name)}/resume`),
+  note: (vault: string, id: string) => request<Note>("GET", `vault/${segment(vault)}/api/notes/${segment(id)}`),
   messages: (channel: string) =>
     request<{ messages: Message[] }>("GET", `api/channels/${segment(channel)}/messages?limit=200`),
   send: (channel: string, text: string) =>

@@ -4,18 +4,45 @@ export type Route =
   | { view: "home" }
   /** The form for an agent, for a channel that already holds messages when `name` is given. */
   | { view: "new"; name?: string }
-  | { view: "agent"; name: string };
+  | AgentRoute;
+
+/** What a page of an agent shows. */
+export type Tab = "conversation" | "jobs" | "connections" | "definition";
+export type AgentRoute = {
+  view: "agent";
+  name: string;
+  /** The conversation, when absent. */
+  tab?: Exclude<Tab, "conversation">;
+  /** A message of the conversation to show. */
+  message?: string;
+};
+
+const TABS = ["jobs", "connections", "definition"] as const;
 
 export function parseRoute(hash: string): Route {
   const [head, ...rest] = hash.replace(/^#\/?/, "").split("/");
   const name = decode(rest.join("/"));
-  if (head === "agent" && name) return { view: "agent", name };
+  if (head === "agent" && name) return agentRoute(rest, name);
   if (head === "new") return name ? { view: "new", name } : { view: "new" };
   return { view: "home" };
 }
 
+/** A name is one segment in the URLs that this page makes; one that was typed may have slashes. */
+function agentRoute(segments: readonly string[], whole: string): Route {
+  const [name, part, message] = segments.map(decode);
+  if (!name || segments.length < 2) return { view: "agent", name: whole };
+  const tab = segments.length === 2 ? TABS.find((known) => known === part) : undefined;
+  if (tab) return { view: "agent", name, tab };
+  if (segments.length === 3 && part === "message" && message) return { view: "agent", name, message };
+  return { view: "agent", name: whole };
+}
+
 export function hashOf(route: Route): string {
   if (route.view === "home") return "#/";
+  if (route.view === "agent") {
+    const more = route.tab ? `/${route.tab}` : route.message ? `/message/${encodeURIComponent(route.message)}` : "";
+    return `#/agent/${encodeURIComponent(route.name)}${more}`;
+  }
   return route.name ? `#/${route.view}/${encodeURIComponent(route.name)}` : `#/${route.view}`;
 }
 

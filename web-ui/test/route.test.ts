@@ -10,6 +10,15 @@ describe("routes", () => {
     expect(parseRoute(hashOf({ view: "new" }))).toEqual({ view: "new" });
   });
 
+  it("lead to the parts of an agent's page, and to a message", () => {
+    for (const name of ["eng", "x/jobs", "a/message/b"]) {
+      for (const tab of ["jobs", "connections", "definition"] as const)
+        expect(parseRoute(hashOf({ view: "agent", name, tab }))).toEqual({ view: "agent", name, tab });
+      expect(parseRoute(hashOf({ view: "agent", name, message: "m/1" }))).toEqual({ view: "agent", name, message: "m/1" });
+    }
+    expect(parseRoute("#/agent/eng/other")).toEqual({ view: "agent", name: "eng/other" });
+  });
+
   it("fall back to home", () => {
     for (const hash of ["", "#", "#/", "#/agent", "#/agent/", "#/unknown/x"]) expect(parseRoute(hash)).toEqual({ view: "home" });
     expect(parseRoute("#/agent/%E0%A4%A")).toEqual({ view: "agent", name: "%E0%A4%A" });

@@ -1,0 +1,56 @@
+/** How an agent's definition and connections stand, in words. Pure. */
+import type { Agent, AgentDetail, Connection } from "../api";
+import { plural } from "../format";
+import { textOf } from "./draft";
+
+/** Whether nobody answers under this name for the sake of the definition. */
+export function isBroken(agent: Agent): boolean {
+  return (agent.problems?.length ?? 0) > 0;
+}
+
+/** The agent that a name means: the one that holds it, before notes that only claim it. */
+export function holderOf(agents: readonly Agent[] | undefined, name: string | undefined): Agent | undefined {
+  const named = agents?.filter((agent) => agent.name === name) ?? [];
+  return named.find((agent) => !isBroken(agent) && agent.status !== "error") ?? named.find((agent) => !isBroken(agent)) ?? named[0];
+}
+
+/** What waits for a person. */
+export function toApprove(agent: Agent): readonly Connection[] {
+  return (agent.connections ?? []).filter(({ status }) => status === "pending" || status === "needs_consent");
+}
+
+/** One line that calls for a person, or nothing. */
+export function attention(agent: Agent): string | undefined {
+  const problems = agent.problems?.length ?? 0;
+  if (problems > 0) return `Its definition has ${plural(problems, "problem")}`;
+  return undefined;
+}
+
+export interface SettingRow {
+  key: string;
+  value: string;
+  from: string;
+}
+
+const ORDER = ["thread", "definition", "configuration", "default"];
+const SECONDS = /_s$/;
+
+/** The settings that count, those that were chosen nearest to the agent first. */
+export function settingRows(settings: AgentDetail["settings"]): SettingRow[] {
+  const rank = (from: string): number => (ORDER.includes(from) ? ORDER.indexOf(from) : ORDER.length);
+  return Object.entries(settings ?? {})
+    .map(([key, { value, from }]) => ({ key, value: shown(key, value), from }))
+    .sort((a, b) => rank(a.from) - rank(b.from));
+}
+
+/** Blank when nothing is set. */
+function shown(key: string, value: unknown): string {
+  if (SECONDS.test(key) && typeof value === "number") return span(value);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return textOf(value);
+}
+
+function span(seconds: number): string {
+  const parts = [[Math.floor(seconds / 3600), "h"], [Math.floor(seconds / 60) % 60, "min"], [Math.round(seconds) % 60, "s"]] as const;
+  return parts.filter(([value]) => value > 0).map(([value, unit]) => `${value} ${unit}`).join(" ") || "0 s";
+}

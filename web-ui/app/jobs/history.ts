@@ -1,0 +1,51 @@
+/** Runs and schedules of jobs in words. Pure. */
+import { plural } from "../format";
+import type { Job, Run } from "./api";
+import { cronInWords } from "./cron";
+
+/** What a job's schedule says; the words only where there are some. */
+export function scheduleText({ schedule }: Job): { words?: string; code?: string } {
+  const { cron, at } = schedule;
+  if (cron) {
+    const words = cronInWords(cron);
+    return { ...(words ? { words } : {}), code: cron };
+  }
+  return at ? { words: "Once" } : {};
+}
+
+const KINDS: Record<string, string> = { manual: "Run now", catch_up: "Made up for" };
+const TURNS: Record<string, string> = {
+  waiting: "its message waits",
+  working: "its turn runs",
+  joined: "its message joined a turn",
+  ok: "its turn succeeded",
+  error: "its turn failed",
+  cancelled: "its turn was stopped",
+  interrupted: "its turn was interrupted",
+};
+
+export interface RunLine {
+  text: string;
+  bad: boolean;
+  reason?: string;
+}
+
+export function runLine(run: Run): RunLine {
+  const count = run.count ?? 1;
+  const reason = run.reason ? { reason: run.reason } : {};
+  if (run.state === "skipped") return { text: count > 1 ? `${plural(count, "time")} skipped` : "Skipped", bad: false, ...reason };
+  if (run.state === "failed") return { text: "Could not be started", bad: true, ...reason };
+  const how = KINDS[run.kind] ?? "Run";
+  const missed = count > 1 ? `, for ${count} missed times` : "";
+  const turn = run.turn ? (TURNS[run.turn.state] ?? run.turn.state) : undefined;
+  const bad = run.turn?.state === "error" || run.turn?.state === "interrupted";
+  return { text: `${how}${missed}${turn ? `: ${turn}` : ""}`, bad, ...reason };
+}
+
+/** What stands where a job's next run would, when there is none. */
+export function noNextRun(job: Job): string {
+  if (job.status === "error") return "It does not run until its note is corrected.";
+  if (job.status === "done") return "Done: it ran when it was due.";
+  if (!job.enabled || job.status === "paused") return "Paused: it does not run until it is switched on.";
+  return "No next run is known.";
+}
