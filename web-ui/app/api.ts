@@ -37,6 +37,10 @@ export interface Agent {
   /** What is odd about its definition; it counts nevertheless. */
   warnings?: readonly Problem[];
   connections?: readonly Connection[];
+  /** Absent while the daemon has no definition of it that works. */
+  mode?: string;
+  /** Who wrote its definition, when that was an agent. */
+  defined_by?: string | null;
 }
 
 /** An agent with all that the daemon made of its definition. */
@@ -219,7 +223,7 @@ export const api = {
   signIn: (code: string) => request<unknown>("POST", "api/session", { code }),
   signOut: () => request<unknown>("DELETE", "api/session"),
   agents: () => request<{ agents: Agent[]; waiting: Orphan[] }>("GET", "api/agents"),
-  createAgent: (agent: { name: string; prompt: string; model?: string }) =>
+  createAgent: (agent: { name: string; prompt: string; metadata: Readonly<Record<string, unknown>> }) =>
     request<Agent>("POST", "api/agents", agent),
   agent: (name: string) => request<AgentDetail>("GET", `api/agents/${segment(name)}`),
   /** Another role, other settings; a null takes a setting away. Checked before anything is written. */

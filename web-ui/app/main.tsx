@@ -5,6 +5,8 @@ import { start } from "./store";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/conversation.css";
+import "./styles/agent.css";
+import "./styles/forms.css";
 
 const root = document.getElementById("app");
 if (root) {

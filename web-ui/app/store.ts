@@ -1,6 +1,7 @@
 /** What the page knows, as signals, and the actions that change it. Components read and call; they keep no copies. */
 import { batch, computed, signal } from "@preact/signals";
-import { type Agent, api, ApiError, type Health, type Orphan } from "./api";
+import { holderOf } from "./agent/standing";
+import { type Agent, type AgentEdit, api, ApiError, type Health, type Orphan } from "./api";
 import { hashOf, parseRoute, type Route, signInCode } from "./route";
 
 export const session = signal<"unknown" | "in" | "out">("unknown");
@@ -22,7 +23,7 @@ export const selected = computed(() => {
   const at = route.value;
   return at.view === "agent" ? at.name : undefined;
 });
-export const selectedAgent = computed(() => agents.value?.find((agent) => agent.name === selected.value));
+export const selectedAgent = computed(() => holderOf(agents.value, selected.value));
 
 const REFRESH_EVERY_MS = 4_000;
 
@@ -141,15 +142,18 @@ async function refresh(): Promise<void> {
   await Promise.all([refreshAgents(), refreshHealth()]);
 }
 
-/** Creates an agent and opens its conversation. Throws an {@link ApiError} for the form to show. */
-export async function createAgent(name: string, prompt: string): Promise<void> {
-  try {
-    const agent = await api.createAgent({ name, prompt });
-    await refreshAgents();
-    go({ view: "agent", name: agent.name });
-  } catch (error) {
-    throw failure(error);
-  }
+/** Creates an agent and opens its conversation. */
+export async function createAgent(name: string, prompt: string, metadata: Readonly<Record<string, unknown>>): Promise<void> {
+  const agent = await api.createAgent({ name, prompt, metadata });
+  await refreshAgents();
+  go({ view: "agent", name: agent.name });
+}
+
+/** Changes a definition; an agent that gets another name is followed there. */
+export async function editAgent(name: string, edit: AgentEdit): Promise<void> {
+  const { name: called } = await api.editAgent(name, edit);
+  await refreshAgents();
+  if (called !== name) go({ view: "agent", name: called, tab: "definition" });
 }
 
 /** Starts the page: session, routes, the clock and the polling while visible. */

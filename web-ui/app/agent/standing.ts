@@ -3,9 +3,14 @@ import type { Agent, AgentDetail, Connection } from "../api";
 import { plural } from "../format";
 import { textOf } from "./draft";
 
-/** Whether nobody answers under this name for the sake of the definition. */
+/** Whether its definition cannot be used as it is. */
 export function isBroken(agent: Agent): boolean {
   return (agent.problems?.length ?? 0) > 0;
+}
+
+/** Whether it goes on as its definition was before: the daemon keeps the last one that worked. */
+export function goesOn(agent: Agent): boolean {
+  return isBroken(agent) && agent.mode !== undefined;
 }
 
 /** The agent that a name means: the one that holds it, before notes that only claim it. */
@@ -19,11 +24,10 @@ export function toApprove(agent: Agent): readonly Connection[] {
   return (agent.connections ?? []).filter(({ status }) => status === "pending" || status === "needs_consent");
 }
 
-/** One line that calls for a person, or nothing. */
+/** What stands in place of the state of an agent whose definition cannot be used. */
 export function attention(agent: Agent): string | undefined {
   const problems = agent.problems?.length ?? 0;
-  if (problems > 0) return `Its definition has ${plural(problems, "problem")}`;
-  return undefined;
+  return problems > 0 ? `Its definition has ${plural(problems, "problem")}` : undefined;
 }
 
 export interface SettingRow {

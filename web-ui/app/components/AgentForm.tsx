@@ -1,7 +1,11 @@
 import { useSignal } from "@preact/signals";
-import type { ApiError } from "../api";
+import { fieldOf, settingsOf } from "../agent/draft";
+import { MODEL } from "../agent/fields";
+import { sortProblems } from "../problems";
+import { useAction } from "../resource";
 import { createAgent } from "../store";
-import { ErrorNote } from "./ErrorNote";
+import { MoreSettings, SettingInput, type SettingInputs } from "./definition/SettingInput";
+import { Field, FormError, useFirstInvalid } from "./Field";
 
 const TEMPLATES = [
   {
@@ -28,24 +32,25 @@ const TEMPLATES = [
 export function AgentForm({ first, name: channel }: { first: boolean; name?: string }) {
   const name = useSignal<string>(channel ?? (first ? TEMPLATES[0].name : ""));
   const prompt = useSignal<string>(first || channel ? TEMPLATES[0].prompt : "");
-  const busy = useSignal(false);
-  const error = useSignal<ApiError | undefined>(undefined);
+  const settings = useSignal<Readonly<Record<string, string>>>({});
+  const action = useAction();
+  const error = action.error.value;
+  const draft = { name: name.value, prompt: prompt.value, settings: settings.value };
+  const { fields, rest } = sortProblems(error?.problems ?? [], (key) => fieldOf(key, draft));
+  const form = useFirstInvalid(error);
+  const inputs: SettingInputs = {
+    values: settings.value,
+    problems: fields,
+    set: (key, value) => (settings.value = { ...settings.value, [key]: value }),
+  };
 
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
-    if (busy.value) return;
-    busy.value = true;
-    error.value = undefined;
-    try {
-      await createAgent(name.value.trim(), prompt.value);
-    } catch (problem) {
-      error.value = problem as ApiError;
-    }
-    busy.value = false;
+    await action.run(() => createAgent(name.value.trim(), prompt.value, settingsOf(settings.value)));
   };
 
   return (
-    <form class="agent-form" onSubmit={submit}>
+    <form class="agent-form" ref={form} onSubmit={submit}>
       <a class="back" href="#/">
         ‹ Agents
       </a>
@@ -76,30 +81,25 @@ export function AgentForm({ first, name: channel }: { first: boolean; name?: str
           </button>
         ))}
       </fieldset>
-      <label for="agent-name">Name</label>
-      <input
-        id="agent-name"
-        type="text"
-        required
-        autocomplete="off"
-        autocapitalize="none"
-        spellcheck={false}
-        value={name.value}
-        onInput={(event) => (name.value = event.currentTarget.value)}
-      />
-      <label for="agent-prompt">Role</label>
-      <textarea
-        id="agent-prompt"
-        required
-        rows={7}
-        dir="auto"
-        value={prompt.value}
-        onInput={(event) => (prompt.value = event.currentTarget.value)}
-      />
-      {error.value ? <ErrorNote error={error.value} /> : null}
+      <Field id="agent-name" label="Name" problems={fields.get("name")}>
+        {(tied) => (
+          <input
+            {...tied} type="text" required autocomplete="off" autocapitalize="none" spellcheck={false} value={name.value}
+            onInput={(event) => (name.value = event.currentTarget.value)}
+          />
+        )}
+      </Field>
+      <Field id="agent-prompt" label="Role" problems={fields.get("prompt")}>
+        {(tied) => (
+          <textarea {...tied} required rows={7} dir="auto" value={prompt.value} onInput={(event) => (prompt.value = event.currentTarget.value)} />
+        )}
+      </Field>
+      <SettingInput field={MODEL} {...inputs} />
+      <MoreSettings {...inputs} />
+      {error ? <FormError error={error} rest={rest} /> : null}
       <div class="actions">
-        <button class="primary" type="submit" disabled={busy.value}>
-          {busy.value ? "Creating…" : "Create agent"}
+        <button class="primary" type="submit" disabled={action.busy.value}>
+          {action.busy.value ? "Creating…" : "Create agent"}
         </button>
       </div>
     </form>

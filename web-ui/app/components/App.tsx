@@ -2,8 +2,8 @@ import { useSignalEffect } from "@preact/signals";
 import { runningTurn } from "../conversation";
 import { agents, listError, route, selected, session } from "../store";
 import { AgentForm } from "./AgentForm";
+import { AgentPage } from "./AgentPage";
 import { Banners } from "./Banners";
-import { Conversation } from "./Conversation";
 import { ErrorNote } from "./ErrorNote";
 import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
@@ -34,7 +34,7 @@ function Main() {
       </main>
     );
   }
-  if (at.view === "agent") return <Conversation key={at.name} name={at.name} />;
+  if (at.view === "agent") return <AgentPage key={at.name} name={at.name} />;
   if (at.view === "new" || list.length === 0) {
     return (
       <main class="page">

@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { drafts, isStopping, runningTurn, sendDraft, sendError, sending, setDraft, stop, stopError } from "../conversation";
 import { ErrorNote } from "./ErrorNote";
+import { askedMessage } from "./useShownMessage";
 
 /** Where a message is written, sent, and the running turn stopped. */
 export function Composer({ name }: { name: string }) {
@@ -10,8 +11,8 @@ export function Composer({ name }: { name: string }) {
   const busy = sending.value !== undefined;
 
   useEffect(() => {
-    // On a touch screen this would open the keyboard over the conversation.
-    if (matchMedia("(hover: hover)").matches) area.current?.focus();
+    // On a touch screen this would open the keyboard over the conversation; a message that was asked for has the focus.
+    if (matchMedia("(hover: hover)").matches && askedMessage() === undefined) area.current?.focus();
   }, []);
   useLayoutEffect(() => fit(area.current), [text]);
 

@@ -1,65 +1,61 @@
 import { useRef } from "preact/hooks";
-import { announcement, connection, loadError, loadMessages, messages, rows } from "../conversation";
-import { cost } from "../format";
+import { goesOn, isBroken } from "../agent/standing";
+import { connection, loadError, loadMessages, messages, rows } from "../conversation";
 import { hashOf } from "../route";
 import { orphans, selectedAgent } from "../store";
 import { Composer } from "./Composer";
 import { ErrorNote } from "./ErrorNote";
 import { MessageRow } from "./MessageRow";
-import { Status } from "./Sidebar";
 import { TurnRow } from "./TurnRow";
 import { usePinnedScroll } from "./usePinnedScroll";
+import { useShownMessage } from "./useShownMessage";
 
+/** What was said to and by an agent, and where more is written. */
 export function Conversation({ name }: { name: string }) {
   const agent = selectedAgent.value;
+  const broken = agent !== undefined && isBroken(agent) && !goesOn(agent);
   return (
-    <main class="conversation">
-      <header class="bar">
-        <a class="back" href={hashOf({ view: "home" })} aria-label="All agents">
-          ‹
-        </a>
-        <div class="bar-text">
-          <h1>
-            <bdi>{name}</bdi>
-          </h1>
-          {agent ? (
-            <p class="quiet">
-              <Status agent={agent} />
-            </p>
-          ) : null}
-        </div>
-        {agent?.model ? <span class="quiet bar-extra">{agent.model}</span> : null}
-        {agent && agent.cost_usd > 0 ? (
-          <span class="quiet bar-extra" title="Cost of all its turns">
-            {cost(agent.cost_usd)}
-          </span>
-        ) : null}
-      </header>
-      <Transcript name={name} />
-      <div class="visually-hidden" role="status" aria-live="polite">
-        {announcement.value}
-      </div>
-      {agent ? <Composer name={name} /> : <NoAgent name={name} />}
-    </main>
+    <>
+      <Transcript name={name} broken={broken} />
+      {broken ? <Broken name={name} /> : agent ? <Composer name={name} /> : <NoAgent name={name} />}
+    </>
   );
 }
 
-function Transcript({ name }: { name: string }) {
+/** Why nobody can be written to; what is in line already waits. */
+function Broken({ name }: { name: string }) {
+  return (
+    <div class="no-agent" role="note">
+      <p>
+        The definition of <bdi>{name}</bdi> has problems. Until they are corrected nothing can be sent, and what is in line waits.
+      </p>
+      <a class="button primary" href={hashOf({ view: "agent", name, tab: "definition" })}>
+        See what to correct
+      </a>
+    </div>
+  );
+}
+
+function Transcript({ name, broken }: { name: string; broken: boolean }) {
   const box = useRef<HTMLDivElement>(null);
   const scroll = usePinnedScroll(box, [rows.value, loadError.value]);
+  const missing = useShownMessage(box);
+  // Of a definition that never worked the daemon knows no conversation.
+  const error = broken && loadError.value?.status === 404 ? undefined : loadError.value;
   return (
     <div class="transcript-frame">
       <div class="transcript" ref={box} role="log" aria-live="off" aria-label={`Conversation with ${name}`} tabIndex={0}>
         <div class="column">
-          {loadError.value ? (
-            <ErrorNote error={loadError.value}>
+          {missing ? <p class="note">The message that you came for is not among the last ones, which are shown here.</p> : null}
+          {error ? (
+            <ErrorNote error={error}>
               <button type="button" onClick={() => void loadMessages(name)}>
                 Try again
               </button>
             </ErrorNote>
           ) : null}
           {messages.value === undefined && !loadError.value ? <p class="quiet center">Loading messages…</p> : null}
-          {messages.value?.length === 0 && rows.value.length === 0 ? (
+          {messages.value?.length === 0 && rows.value.length === 0 && !broken ? (
             <p class="quiet center">No messages yet. Write the first one below.</p>
           ) : null}
           {rows.value.map((row) =>

@@ -4,6 +4,7 @@ import { fullTime, time } from "../format";
 import type { Row } from "../fold/rows";
 import { now } from "../store";
 import { Text } from "./Text";
+import { askedMessage } from "./useShownMessage";
 
 const STATES: Partial<Record<TurnState, { label: string; tone: string }>> = {
   waiting: { label: "Waiting", tone: "waiting" },
@@ -22,7 +23,12 @@ export function MessageRow({ row, agent }: { row: Extract<Row, { kind: "message"
   const sender = own ? message.sender || "You" : agent;
   const again = own && (row.state === "error" || row.state === "interrupted" || row.state === "cancelled");
   return (
-    <article class={`row ${own ? "inbound" : "outbound"} ${failed ? "failure" : ""}`} aria-label={`${sender}, ${time(message.at, now.value)}`}>
+    <article
+      class={`row ${own ? "inbound" : "outbound"} ${failed ? "failure" : ""} ${askedMessage() === message.id ? "asked" : ""}`}
+      data-message={message.id}
+      tabIndex={askedMessage() === message.id ? -1 : undefined}
+      aria-label={`${sender}, ${time(message.at, now.value)}`}
+    >
       <header class="by">
         <bdi class="who">{sender}</bdi>
         <time dateTime={message.at} title={fullTime(message.at)}>

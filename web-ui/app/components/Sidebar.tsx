@@ -1,3 +1,4 @@
+import { attention, isBroken, toApprove } from "../agent/standing";
 import type { Agent } from "../api";
 import { between, cost, elapsed, plural, time } from "../format";
 import { hashOf } from "../route";
@@ -18,7 +19,7 @@ export function Sidebar() {
       <div class="lists">
         <ul class="agents">
           {agents.value?.map((agent) => (
-            <AgentItem key={agent.name} agent={agent} />
+            <AgentItem key={agent.note_id ?? agent.name} agent={agent} />
           ))}
         </ul>
         {agents.value?.length === 0 ? <p class="quiet pad">No agents yet.</p> : null}
@@ -40,20 +41,29 @@ export function Sidebar() {
 }
 
 function AgentItem({ agent }: { agent: Agent }) {
+  const broken = isBroken(agent);
+  const waiting = toApprove(agent).length;
   return (
     <li>
       <a
         class="item"
-        href={hashOf({ view: "agent", name: agent.name })}
+        // Of a broken one the definition is what there is to see.
+        href={hashOf({ view: "agent", name: agent.name, ...(broken ? { tab: "definition" } : {}) })}
         aria-current={selected.value === agent.name ? "page" : undefined}
       >
-        <span class={`dot ${agent.status}`} aria-hidden="true" />
+        <span class={`dot ${broken ? "error" : agent.status}`} aria-hidden="true" />
         <span class="item-text">
           <bdi class="item-name">{agent.name}</bdi>
           <span class="item-detail">
             <Status agent={agent} />
           </span>
         </span>
+        {waiting > 0 ? (
+          <span class="mark-count" title={`${plural(waiting, "connection")} to approve`}>
+            {waiting}
+            <span class="visually-hidden"> {waiting === 1 ? "connection" : "connections"} to approve</span>
+          </span>
+        ) : null}
         {agent.cost_usd > 0 ? <span class="item-cost" title="Cost of all its turns">{cost(agent.cost_usd)}</span> : null}
       </a>
     </li>
@@ -63,6 +73,8 @@ function AgentItem({ agent }: { agent: Agent }) {
 /** What the agent does now, in words. */
 export function Status({ agent }: { agent: Agent }) {
   const waiting = agent.waiting > 0 ? `, ${agent.waiting} waiting` : "";
+  const problems = attention(agent);
+  if (problems) return <span class="bad-text">{problems}{waiting}</span>;
   switch (agent.status) {
     case "working": {
       const time = agent.running ? ` for ${elapsed(between(agent.running.since_at, now.value))}` : "";

@@ -25,6 +25,7 @@ export interface Job {
   status: "enabled" | "paused" | "done" | "error" | (string & {});
   status_detail?: string | null;
   problems?: readonly Problem[];
+  warnings?: readonly Problem[];
   catch_up?: CatchUp | null;
   overlap?: Overlap | null;
   lastRunAt?: string | null;

@@ -1,0 +1,87 @@
+import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { askedFor, connectionsApi, type Grant, kindText } from "../../connections";
+import { sortProblems } from "../../problems";
+import { useAction } from "../../resource";
+import { Field, FormError, useFirstInvalid } from "../Field";
+
+/** Gives a connection, with what is needed for it. The token is in its input alone, and no longer than until it is sent. */
+export function Approve({ grant, changed }: { grant: Grant; changed: () => Promise<unknown> }) {
+  const open = useSignal(false);
+  if (!open.value) {
+    return (
+      <div class="row-actions">
+        <button type="button" class="small" onClick={() => (open.value = true)} aria-label={`Approve ${grant.target}…`}>
+          Approve…
+        </button>
+      </div>
+    );
+  }
+  return <Form grant={grant} changed={changed} close={() => (open.value = false)} />;
+}
+
+function Form({ grant, changed, close }: { grant: Grant; changed: () => Promise<unknown>; close: () => void }) {
+  const { holder, key, kind, target } = grant;
+  const asked = askedFor(kind);
+  const token = useRef<HTMLInputElement>(null);
+  const url = useSignal("");
+  const action = useAction();
+  const error = action.error.value;
+  const form = useFirstInvalid(error);
+  const { fields, rest } = sortProblems(error?.problems ?? [], (name) => (name === "token" || name === "url" ? name : undefined));
+  const id = `grant-${holder}-${key}`.replace(/\s/g, "-");
+
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    const input = token.current;
+    const secret = input?.value.trim();
+    if (input) input.value = "";
+    const address = url.value.trim();
+    const body = { holder, key, ...(secret ? { token: secret } : {}), ...(asked.url && address ? { url: address } : {}) };
+    if (await action.run(() => connectionsApi.approve(body))) {
+      await changed();
+      close();
+    } else {
+      token.current?.focus();
+    }
+  };
+
+  return (
+    <form class="inner" ref={form} onSubmit={submit} autocomplete="off" aria-label={`Approve ${target}`}>
+      {asked.help ? <p class="hint">{asked.help}</p> : null}
+      {asked.url ? (
+        <Field id={`${id}-url`} label={`Address${optional(asked.url)}`} help={`Where the ${kindText(kind).toLowerCase()} answers, such as https://example.org.`} problems={fields.get("url")}>
+          {(tied) => (
+            <input {...tied} type="url" required={asked.url === "required"} autocomplete="off" value={url.value} onInput={(event) => (url.value = event.currentTarget.value)} />
+          )}
+        </Field>
+      ) : null}
+      <Field
+        id={`${id}-token`}
+        label={`Token${optional(asked.token)}`}
+        help="It goes to the daemon and nowhere else; this page does not keep it."
+        problems={fields.get("token")}
+      >
+        {(tied) => (
+          <input {...tied} ref={token} type="password" required={asked.token === "required"} autocomplete="off" spellcheck={false} data-1p-ignore data-lpignore="true" />
+        )}
+      </Field>
+      {error ? (
+        <>
+          <FormError error={error} rest={rest} />
+          <p class="hint">The token was not kept: enter it again.</p>
+        </>
+      ) : null}
+      <div class="row-actions">
+        <button type="submit" class="primary small" disabled={action.busy.value}>
+          {action.busy.value ? "Approving…" : "Approve"}
+        </button>
+        <button type="button" class="small" onClick={close}>
+          Cancel
+        </button>
+      </div>
+    </form>
+  );
+}
+
+const optional = (how: "required" | "optional"): string => (how === "optional" ? " (may be left out)" : "");

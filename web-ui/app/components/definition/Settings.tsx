@@ -1,0 +1,45 @@
+import { settingRows } from "../../agent/standing";
+import type { AgentDetail } from "../../api";
+
+const FROM: Record<string, string> = {
+  definition: "the definition",
+  configuration: "the configuration",
+  default: "the default",
+  thread: "the conversation",
+};
+
+/** What counts for the next turn, and where each value comes from. */
+export function Settings({ settings }: { settings: AgentDetail["settings"] }) {
+  const rows = settingRows(settings);
+  if (rows.length === 0) return null;
+  const own = rows.filter(({ from }) => from === "definition").length;
+  return (
+    <details class="settings">
+      <summary>
+        Settings that count <span class="quiet">{own === 0 ? "none from the definition" : `${own} from the definition`}</span>
+      </summary>
+      <div class="scroll-x">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Setting</th>
+              <th scope="col">Value</th>
+              <th scope="col">Comes from</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(({ key, value, from }) => (
+              <tr key={key} class={from === "definition" || from === "thread" ? "own" : undefined}>
+                <th scope="row">
+                  <code>{key}</code>
+                </th>
+                <td>{value || <span class="quiet">not set</span>}</td>
+                <td>{FROM[from] ?? from}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,88 @@
+/** What agents want to reach outside their vault: the shapes and calls of `/api/connections`, and words for them. */
+import { type Connection, request } from "./api";
+
+export interface Grant extends Connection {
+  /** Who holds it; an agent, or a role. */
+  holder: string;
+  agent?: string | null;
+  access?: "read" | "write" | null;
+  tags?: readonly string[] | null;
+  inject?: readonly string[] | null;
+}
+
+export interface Grants {
+  connections: readonly Grant[];
+  /** Who decides: `local` is this daemon, `hub` is elsewhere. */
+  backend: "local" | "hub" | (string & {});
+}
+
+export interface Approval {
+  holder: string;
+  key: string;
+  token?: string;
+  url?: string;
+}
+
+export const connectionsApi = {
+  list: () => request<Grants>("GET", "api/connections"),
+  approve: (approval: Approval) => request<unknown>("POST", "api/connections/approve", approval),
+  revoke: (holder: string, key: string) => request<unknown>("POST", "api/connections/revoke", { holder, key }),
+};
+
+/** The connections of an agent: as they are kept, and those that it wants and that are not kept yet. */
+export function connectionsOf(agent: string, grants: readonly Grant[], wanted: readonly Connection[]): Grant[] {
+  const kept = grants.filter((grant) => grant.agent === agent || grant.holder === agent);
+  const keys = new Set(kept.map(({ key }) => key));
+  return [...kept, ...wanted.filter(({ key }) => !keys.has(key)).map((connection) => ({ ...connection, holder: "" }))];
+}
+
+const KINDS: Record<string, string> = { vault: "Vault", service: "Service", surface: "Surface", mcp: "MCP server" };
+
+export function kindText(kind: string): string {
+  return KINDS[kind] ?? kind;
+}
+
+/** What the agent gets by it. */
+export function givesText({ kind, access, tags, inject }: Grant): string {
+  const only = tags && tags.length > 0 ? `, only notes with ${tags.join(" or ")}` : "";
+  if (kind === "vault" || kind === "surface") {
+    return access === "write" ? `To read and write${only}` : access === "read" ? `To read${only}` : "";
+  }
+  if (kind === "mcp") return "Its tools";
+  const ways = (inject ?? []).map((way) => (way === "env" ? "its token in the environment" : way === "mcp" ? "its tools" : way));
+  const text = ways.join(", and ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+const STATUSES: Record<string, { label: string; tone: "good" | "waiting" | "bad" | "quiet" }> = {
+  pending: { label: "Waits to be approved", tone: "waiting" },
+  needs_consent: { label: "Waits for consent", tone: "waiting" },
+  approved: { label: "Approved", tone: "good" },
+  revoked: { label: "Revoked", tone: "quiet" },
+  error: { label: "Failed", tone: "bad" },
+};
+
+export function statusOf({ status }: Connection): { label: string; tone: string } {
+  return STATUSES[status] ?? { label: status, tone: "quiet" };
+}
+
+/** What a person gives when they approve it. */
+export interface Asked {
+  token: "required" | "optional";
+  url?: "required" | "optional";
+  /** What may be left out, and when. */
+  help?: string;
+}
+
+export function askedFor(kind: string): Asked {
+  switch (kind) {
+    case "vault":
+      return { token: "optional", url: "optional", help: "A vault of this daemon needs neither. For one elsewhere, give its address and a token." };
+    case "surface":
+      return { token: "required", url: "required" };
+    case "mcp":
+      return { token: "optional", help: "Without one the server is asked without a token." };
+    default:
+      return { token: "required" };
+  }
+}
