@@ -4,12 +4,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Agent, Message, TurnEvent, VaultHealth } from "../app/api";
+import { Shaping } from "./mock-shaping";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
 const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 
 export type Body = TurnEvent extends infer E ? (E extends TurnEvent ? Omit<E, "seq" | "channel" | "turn" | "message" | "at"> : never) : never;
-type Reply = [status: number, body: unknown, headers?: Record<string, string>];
+export type Reply = [status: number, body: unknown, headers?: Record<string, string>];
 
 /** The policy that the crate tells the daemon to send. */
 function policy(): string {
@@ -23,6 +24,7 @@ const refuse = (status: number, error: string, message: string, next_step?: stri
 
 export class MockDaemon {
   agents: Agent[] = [];
+  readonly shaping = new Shaping(() => this.agents);
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
@@ -157,14 +159,16 @@ export class MockDaemon {
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname } = new URL(request.url ?? "/", this.url);
+    const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
     const method = request.method ?? "GET";
-    if (method === "GET" && !pathname.startsWith("/api/") && pathname !== "/health") return this.file(pathname, response);
+    if (method === "GET" && !/^\/(api|vault)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
     const events = /^\/api\/channels\/([^/]+)\/turn-events$/.exec(pathname);
     if (events?.[1] && this.signedIn(request)) return this.stream(decodeURIComponent(events[1]), request, response);
     let text = "";
     for await (const chunk of request) text += chunk;
-    const [status, body, headers] = this.answerTo(method, pathname, text ? JSON.parse(text) : {}, request);
+    const sent = text ? JSON.parse(text) : {};
+    const shaped = this.signedIn(request) ? this.shaping.answer(method, pathname, searchParams, sent) : undefined;
+    const [status, body, headers] = shaped ?? this.answerTo(method, pathname, sent, request);
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
   }
 

@@ -50,7 +50,7 @@ export function AgentPage({ name }: { name: string }) {
 }
 
 const TABS: readonly { tab: Tab; label: string }[] = [
-  { tab: "conversation", label: "Conversation" },
+  { tab: "conversation", label: "Messages" },
   { tab: "jobs", label: "Jobs" },
   { tab: "connections", label: "Connections" },
   { tab: "definition", label: "Definition" },

@@ -17,7 +17,7 @@ export function SettingInput({ field, values, problems, set }: { field: SettingF
       {(tied) =>
         kind === "choice" && choices ? (
           <select {...tied} value={value} onChange={(event) => set(key, event.currentTarget.value)}>
-            <option value="">{choices[0]?.[1]} (as by default)</option>
+            <option value="">Default: {choices[0]?.[1]}</option>
             {choices.map(([word, meaning]) => (
               <option key={word} value={word}>
                 {meaning}

@@ -16,7 +16,7 @@ export function Settings({ settings }: { settings: AgentDetail["settings"] }) {
   return (
     <details class="settings">
       <summary>
-        Settings that count <span class="quiet">{own === 0 ? "none from the definition" : `${own} from the definition`}</span>
+        Settings that count · {own === 0 ? "none" : own} from the definition
       </summary>
       <div class="scroll-x">
         <table>

@@ -1,0 +1,126 @@
+/** What an agent wants to reach: shown, approved, revoked. */
+import { describe, expect, it } from "vitest";
+import type { Grant } from "../app/connections";
+import { stage } from "./stage";
+
+const at = stage();
+const SECRET = "ghp_0123456789";
+const panel = () => at.page.getByRole("region", { name: "Connections" });
+const row = (name: string) => panel().getByRole("listitem", { name });
+
+function scene(): void {
+  const { daemon } = at;
+  const common = { holder: "eng", agent: "eng" };
+  const grants: Grant[] = [
+    { ...common, key: "env+mcp:github", kind: "service", target: "github", inject: ["env", "mcp"], status: "pending" },
+    { ...common, key: "vault:library:read#paper", kind: "vault", target: "library", access: "read", tags: ["#paper"], status: "pending" },
+    { ...common, key: "mcp:https://example.org/mcp", kind: "mcp", target: "https://example.org/mcp", status: "approved", grantId: "g3" },
+    { ...common, key: "surface:site:write", kind: "surface", target: "site", access: "write", status: "error", reason: "The address did not answer; check it and approve it again." },
+  ];
+  daemon.addAgent("eng", { vault: "default", note_id: "d1", mode: "single-threaded", connections: grants.map((grant) => ({ ...grant })) });
+  daemon.addAgent("ops", { vault: "default", note_id: "d2", mode: "single-threaded" });
+  daemon.shaping.grants = grants;
+}
+
+describe("connections", () => {
+  it("that wait are told in the list; one is approved with a token, which is kept nowhere in the page", async () => {
+    scene();
+    await at.enter("");
+    const { page, daemon } = at;
+    const item = page.getByRole("navigation", { name: "Agents" }).getByRole("link", { name: /eng/ });
+    await item.getByText("2 connections to approve").waitFor({ state: "attached" });
+    await item.click();
+    await page.getByRole("link", { name: /Connections/ }).click();
+    await row("Service github").getByText("Waits to be approved").waitFor();
+    await row("Surface site").getByText("The address did not answer").waitFor();
+    await at.shootAll("connections");
+
+    await page.getByRole("button", { name: "Approve github…" }).click();
+    const token = row("Service github").getByLabel("Token");
+    expect(await token.evaluate((input: HTMLInputElement) => [input.type, input.autocomplete])).toEqual(["password", "off"]);
+    await token.fill("bad");
+    await token.press("Enter");
+    await page.getByRole("alert").getByText("This token has spaces in it.").waitFor();
+    await page.getByText("The token was not kept").waitFor();
+    expect(await token.inputValue()).toBe("");
+    await at.shootAll("connections-approve");
+    await token.fill(SECRET);
+    await token.press("Enter");
+    await row("Service github").getByText("Approved").waitFor();
+    expect(daemon.shaping.sent.at(-1)).toEqual({ call: "POST /api/connections/approve", body: { holder: "eng", key: "env+mcp:github", token: SECRET } });
+    await item.getByText("1 connection to approve").waitFor({ state: "attached" });
+    const kept = await page.evaluate(() => [document.documentElement.outerHTML, location.href, JSON.stringify({ ...localStorage, ...sessionStorage })].join(" "));
+    const values = await page.locator("input").evaluateAll((inputs) => inputs.map((input) => (input as HTMLInputElement).value));
+    expect(kept + values.join(" ")).not.toContain(SECRET);
+  });
+
+  it("ask for an address where there has to be one, and for nothing where nothing is needed", async () => {
+    scene();
+    await at.enter("#/agent/eng/connections");
+    const { page, daemon } = at;
+    await page.getByRole("button", { name: "Approve site…" }).click();
+    await row("Surface site").getByLabel("Token").fill(SECRET);
+    await row("Surface site").getByRole("button", { name: "Approve", exact: true }).click();
+    // The browser asks for the address.
+    expect(await row("Surface site").getByLabel("Address").evaluate((input: HTMLInputElement) => input.validity.valueMissing)).toBe(true);
+    await row("Surface site").getByLabel("Address").fill("https://git.example.org/site");
+    await row("Surface site").getByRole("button", { name: "Approve", exact: true }).click();
+    await row("Surface site").getByText("Approved").waitFor();
+    await page.getByRole("button", { name: "Approve library…" }).click();
+    await row("Vault library").getByText("A vault of this daemon needs neither.").waitFor();
+    await row("Vault library").getByRole("button", { name: "Approve", exact: true }).click();
+    await row("Vault library").getByText("Approved").waitFor();
+    expect(daemon.shaping.sent.map(({ body }) => body)).toEqual([
+      { holder: "eng", key: "surface:site:write", token: SECRET, url: "https://git.example.org/site" },
+      { holder: "eng", key: "vault:library:read#paper" },
+    ]);
+  });
+
+  it("are revoked after one more question, by keyboard too", async () => {
+    scene();
+    await at.enter("#/agent/eng/connections");
+    const { page, daemon } = at;
+    const revoke = page.getByRole("button", { name: "Revoke…" });
+    await revoke.press("Enter");
+    const question = page.getByRole("group", { name: /Take https:\/\/example\.org\/mcp away\?/ });
+    // The answer that changes nothing comes first.
+    await expect.poll(() => question.getByRole("button", { name: "Keep it" }).evaluate((button) => button === document.activeElement)).toBe(true);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => revoke.evaluate((button) => button === document.activeElement)).toBe(true);
+    expect(daemon.shaping.sent).toEqual([]);
+    await revoke.press("Enter");
+    await at.shootAll("connections-revoke");
+    await question.getByRole("button", { name: "Revoke" }).press("Enter");
+    await row("MCP server https://example.org/mcp").getByText("Revoked").waitFor();
+    expect(daemon.shaping.sent.at(-1)?.body).toEqual({ holder: "eng", key: "mcp:https://example.org/mcp" });
+  });
+
+  it("of a hub are only shown, with where to decide", async () => {
+    scene();
+    at.daemon.shaping.backend = "hub";
+    await at.enter("#/agent/eng/connections");
+    const { page } = at;
+    await page.getByText("These are approved and revoked at the hub, not here.").waitFor();
+    await row("Service github").getByText("Approve it at the hub.").waitFor();
+    expect(await panel().getByRole("button").count()).toBe(0);
+    await at.shootAll("connections-hub");
+  });
+
+  it("that an agent does not have, and a daemon that does not tell, are said plainly", async () => {
+    scene();
+    await at.enter("#/agent/ops/connections");
+    const { page, daemon } = at;
+    await page.getByText("This agent wants no connections.").waitFor();
+    await at.shootAll("connections-empty");
+    daemon.shaping.grants = [];
+    // Wanted by its definition, and not taken in yet.
+    await page.goto(`${daemon.url}#/agent/eng/connections`);
+    await row("Service github").getByText("The daemon has not taken it in yet.").waitFor();
+    await daemon.stop();
+    await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+    await panel().getByRole("alert").getByText("The daemon did not answer.").waitFor();
+    await daemon.start();
+    await panel().getByRole("button", { name: "Try again" }).click();
+    await panel().getByRole("alert").waitFor({ state: "detached" });
+  });
+});
