@@ -8,14 +8,18 @@ export interface Sorted {
   rest: readonly Problem[];
 }
 
-/** `fieldOf` names the field of a key, or nothing. */
-export function sortProblems(problems: readonly Problem[], fieldOf: (key: string) => string | undefined): Sorted {
+/** `fieldOf` names the field of a key, or nothing. What was said of a field that was `touched` since says nothing of it now. */
+export function sortProblems(
+  problems: readonly Problem[],
+  fieldOf: (key: string) => string | undefined,
+  touched: ReadonlySet<string> = new Set(),
+): Sorted {
   const fields = new Map<string, string[]>();
   const rest: Problem[] = [];
   for (const problem of problems) {
     const field = fieldOf(problem.key);
     if (field === undefined) rest.push(problem);
-    else fields.set(field, [...(fields.get(field) ?? []), problem.message]);
+    else if (!touched.has(field)) fields.set(field, [...(fields.get(field) ?? []), problem.message]);
   }
   return { fields, rest };
 }

@@ -52,7 +52,7 @@ describe("jobs", () => {
     const runs = page.getByRole("list", { name: "Last runs of morning-report" });
     expect(await runs.getByRole("listitem").allInnerTexts()).toEqual([
       expect.stringMatching(/Run: its turn failed\s+See it/),
-      expect.stringMatching(/Made up for, for 2 missed times: its turn succeeded\s+See it/),
+      expect.stringMatching(/Made up for 2 missed times: its turn succeeded\s+See it/),
       expect.stringMatching(/ to .*\s+3 times skipped · The daemon was off/),
     ]);
     await at.shootAll("jobs-history");

@@ -91,6 +91,8 @@ describe("the form of a job", () => {
     expect([...fields]).toEqual([["id", ["no jobId"]], ["cron", ["no cron", "no at"]], ["tz", ["no tz"]], ["catchUp", ["no catch_up"]]]);
     expect(rest).toEqual([{ key: "pause_reason", message: "no pause_reason" }]);
     expect(fieldOf("cron", "at")).toBe("at");
+    const since = sortProblems(problems, (key) => fieldOf(key, "cron"), new Set(["id", "cron"]));
+    expect([...since.fields.keys()]).toEqual(["tz", "catchUp"]);
   });
 });
 
@@ -109,7 +111,7 @@ describe("a job in words", () => {
     expect(told({ turn: { id: "t", state: "ok" } })).toEqual({ text: "Run: its turn succeeded", bad: false });
     expect(told({ turn: { id: "t", state: "error" } })).toEqual({ text: "Run: its turn failed", bad: true });
     expect(told({ kind: "manual" })).toEqual({ text: "Run now", bad: false });
-    expect(told({ kind: "catch_up", count: 3 })).toEqual({ text: "Made up for, for 3 missed times", bad: false });
+    expect(told({ kind: "catch_up", count: 3 })).toEqual({ text: "Made up for 3 missed times", bad: false });
     expect(told({ state: "skipped", reason: "The daemon was off." })).toEqual({ text: "Skipped", bad: false, reason: "The daemon was off." });
     expect(told({ state: "skipped", count: 12 })).toEqual({ text: "12 times skipped", bad: false });
     expect(told({ state: "failed", reason: "The vault was away." })).toEqual({ text: "Could not be started", bad: true, reason: "The vault was away." });

@@ -78,3 +78,15 @@ export function useFirstInvalid(error: ApiError | undefined) {
   }, [error]);
   return form;
 }
+
+/** What is folded away, unless something in it was objected to; it does not close by itself under a reader's hands. */
+export function More({ title, objected, children }: { title: string; objected: boolean; children: ComponentChildren }) {
+  const opened = useRef(objected);
+  opened.current ||= objected;
+  return (
+    <details class="more" open={opened.current}>
+      <summary>{title}</summary>
+      {children}
+    </details>
+  );
+}

@@ -13,7 +13,6 @@ export function scheduleText({ schedule }: Job): { words?: string; code?: string
   return at ? { words: "Once" } : {};
 }
 
-const KINDS: Record<string, string> = { manual: "Run now", catch_up: "Made up for" };
 const TURNS: Record<string, string> = {
   waiting: "its message waits",
   working: "its turn runs",
@@ -35,11 +34,11 @@ export function runLine(run: Run): RunLine {
   const reason = run.reason ? { reason: run.reason } : {};
   if (run.state === "skipped") return { text: count > 1 ? `${plural(count, "time")} skipped` : "Skipped", bad: false, ...reason };
   if (run.state === "failed") return { text: "Could not be started", bad: true, ...reason };
-  const how = KINDS[run.kind] ?? "Run";
-  const missed = count > 1 ? `, for ${count} missed times` : "";
+  const missed = count > 1 ? `${count} missed times` : "a missed time";
+  const how = run.kind === "manual" ? "Run now" : run.kind === "catch_up" ? `Made up for ${missed}` : "Run";
   const turn = run.turn ? (TURNS[run.turn.state] ?? run.turn.state) : undefined;
   const bad = run.turn?.state === "error" || run.turn?.state === "interrupted";
-  return { text: `${how}${missed}${turn ? `: ${turn}` : ""}`, bad, ...reason };
+  return { text: `${how}${turn ? `: ${turn}` : ""}`, bad, ...reason };
 }
 
 /** What stands where a job's next run would, when there is none. */

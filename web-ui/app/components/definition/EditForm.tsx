@@ -52,15 +52,19 @@ function Loaded({ name, note, problems, done }: { name: string; note: Note; prob
   const draft = useSignal<Draft>(opened);
   const action = useAction();
   const error = action.error.value;
-  const { fields, rest } = sortProblems(error ? error.problems : problems, (key) => fieldOf(key, draft.value));
+  const touched = useSignal<ReadonlySet<string>>(new Set());
+  const { fields, rest } = sortProblems(error ? error.problems : problems, (key) => fieldOf(key, draft.value), touched.value);
   const form = useFirstInvalid(error);
-  const set = (key: string, value: string): void => {
-    draft.value = { ...draft.value, settings: { ...draft.value.settings, [key]: value } };
+  const change = (key: string, more: Partial<Draft>): void => {
+    draft.value = { ...draft.value, ...more };
+    touched.value = new Set([...touched.value, key]);
   };
+  const set = (key: string, value: string): void => change(key, { settings: { ...draft.value.settings, [key]: value } });
   const inputs: SettingInputs = { values: draft.value.settings, problems: fields, set };
 
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
+    touched.value = new Set();
     const edit = editOf(draft.value, opened, note);
     if (Object.keys(edit).length === 0 || (await action.run(() => editAgent(name, edit)))) done();
   };
@@ -72,7 +76,7 @@ function Loaded({ name, note, problems, done }: { name: string; note: Note; prob
         {(tied) => (
           <input
             {...tied} type="text" autocomplete="off" autocapitalize="none" spellcheck={false} value={draft.value.name}
-            onInput={(event) => (draft.value = { ...draft.value, name: event.currentTarget.value })}
+            onInput={(event) => change("name", { name: event.currentTarget.value })}
           />
         )}
       </Field>
@@ -80,7 +84,7 @@ function Loaded({ name, note, problems, done }: { name: string; note: Note; prob
         {(tied) => (
           <textarea
             {...tied} rows={9} dir="auto" value={draft.value.prompt}
-            onInput={(event) => (draft.value = { ...draft.value, prompt: event.currentTarget.value })}
+            onInput={(event) => change("prompt", { prompt: event.currentTarget.value })}
           />
         )}
       </Field>

@@ -1,6 +1,6 @@
 import type { SettingField } from "../../agent/fields";
 import { GROUPS } from "../../agent/fields";
-import { Field } from "../Field";
+import { Field, More } from "../Field";
 
 export interface SettingInputs {
   values: Readonly<Record<string, string>>;
@@ -47,8 +47,7 @@ export function SettingInput({ field, values, problems, set }: { field: SettingF
 export function MoreSettings(inputs: SettingInputs) {
   const objected = GROUPS.some((group) => group.fields.some(({ key }) => inputs.problems.has(key)));
   return (
-    <details class="more" open={objected}>
-      <summary>More settings</summary>
+    <More title="More settings" objected={objected}>
       {GROUPS.map((group) => (
         <fieldset key={group.title}>
           <legend>{group.title}</legend>
@@ -59,6 +58,6 @@ export function MoreSettings(inputs: SettingInputs) {
           </div>
         </fieldset>
       ))}
-    </details>
+    </More>
   );
 }

@@ -5,7 +5,7 @@ import { draftOf, editOf, fieldOf, type JobDraft, newJob } from "../../jobs/form
 import { localZone, zones } from "../../jobs/when";
 import { sortProblems } from "../../problems";
 import { useAction } from "../../resource";
-import { Field, FormError, type Tied, useFirstInvalid } from "../Field";
+import { Field, FormError, More, type Tied, useFirstInvalid } from "../Field";
 
 const EXAMPLES = [
   ["0 9 * * 1-5", "Workdays at nine"],
@@ -22,14 +22,17 @@ export function JobForm({ agent, job, saved, close }: { agent: string; job?: Job
   const action = useAction();
   const error = action.error.value;
   const { kind } = draft.value;
-  const { fields, rest } = sortProblems(error ? error.problems : (job?.problems ?? []), (key) => fieldOf(key, kind));
+  const touched = useSignal<ReadonlySet<string>>(new Set());
+  const { fields, rest } = sortProblems(error ? error.problems : (job?.problems ?? []), (key) => fieldOf(key, kind), touched.value);
   const form = useFirstInvalid(error);
   const set = (change: Partial<JobDraft>): void => {
     draft.value = { ...draft.value, ...change };
+    touched.value = new Set([...touched.value, ...Object.keys(change), ...(change.kind ? [change.kind] : [])]);
   };
 
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
+    touched.value = new Set();
     const send = (): Promise<unknown> => {
       if (!job) return jobsApi.create(newJob(draft.value, agent, zone));
       const edit = editOf(draft.value, opened, zone);
@@ -127,8 +130,7 @@ interface RulesProps {
 /** What seldom has to be changed. */
 function Rules({ draft, set, fields }: RulesProps) {
   return (
-    <details class="more" open={["catchUp", "overlap", "subject"].some((field) => fields.has(field))}>
-      <summary>More</summary>
+    <More title="More" objected={["catchUp", "overlap", "subject"].some((field) => fields.has(field))}>
       <div class="grid">
         <Field id="job-catch-up" label="When the daemon was off at the time" problems={fields.get("catchUp")}>
           {(tied) => (
@@ -152,6 +154,6 @@ function Rules({ draft, set, fields }: RulesProps) {
           )}
         </Field>
       </div>
-    </details>
+    </More>
   );
 }
