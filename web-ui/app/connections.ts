@@ -29,9 +29,23 @@ export const connectionsApi = {
   revoke: (holder: string, key: string) => request<unknown>("POST", "api/connections/revoke", { holder, key }),
 };
 
+/** Holders that are no agents, each with what it wants. */
+export function rolesOf(grants: readonly Grant[] | undefined): Map<string, Grant[]> {
+  const roles = new Map<string, Grant[]>();
+  for (const grant of grants ?? []) {
+    if (!grant.agent) roles.set(grant.holder, [...(roles.get(grant.holder) ?? []), grant]);
+  }
+  return roles;
+}
+
+/** Whether it waits for a person. */
+export function waits({ status }: Connection): boolean {
+  return status === "pending" || status === "needs_consent";
+}
+
 /** The connections of an agent: as they are kept, and those that it wants and that are not kept yet. */
 export function connectionsOf(agent: string, grants: readonly Grant[], wanted: readonly Connection[]): Grant[] {
-  const kept = grants.filter((grant) => grant.agent === agent || grant.holder === agent);
+  const kept = grants.filter((grant) => grant.agent === agent);
   const keys = new Set(kept.map(({ key }) => key));
   return [...kept, ...wanted.filter(({ key }) => !keys.has(key)).map((connection) => ({ ...connection, holder: "" }))];
 }
@@ -70,6 +84,8 @@ export function statusOf({ status }: Connection): { label: string; tone: string 
 export interface Asked {
   token: "required" | "optional";
   url?: "required" | "optional";
+  /** What the address is one of. */
+  urlHelp?: string;
   /** What may be left out, and when. */
   help?: string;
 }
@@ -77,9 +93,14 @@ export interface Asked {
 export function askedFor(kind: string): Asked {
   switch (kind) {
     case "vault":
-      return { token: "optional", url: "optional", help: "A vault of this daemon needs neither. For one elsewhere, give its address and a token." };
+      return {
+        token: "optional",
+        url: "optional",
+        urlHelp: "Of its MCP door, such as https://example.org/vault/library/mcp.",
+        help: "A vault of this daemon needs neither. For one elsewhere, give its address and a token.",
+      };
     case "surface":
-      return { token: "required", url: "required" };
+      return { token: "required", url: "required", urlHelp: "Of its repository, such as https://example.org/site.git." };
     case "mcp":
       return { token: "optional", help: "Without one the server is asked without a token." };
     default:

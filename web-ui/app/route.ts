@@ -4,6 +4,8 @@ export type Route =
   | { view: "home" }
   /** The form for an agent, for a channel that already holds messages when `name` is given. */
   | { view: "new"; name?: string }
+  /** What a role wants to reach. */
+  | { view: "role"; name: string }
   | AgentRoute;
 
 /** What a page of an agent shows. */
@@ -23,6 +25,7 @@ export function parseRoute(hash: string): Route {
   const [head, ...rest] = hash.replace(/^#\/?/, "").split("/");
   const name = decode(rest.join("/"));
   if (head === "agent" && name) return agentRoute(rest, name);
+  if (head === "role" && name) return { view: "role", name };
   if (head === "new") return name ? { view: "new", name } : { view: "new" };
   return { view: "home" };
 }

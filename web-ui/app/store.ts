@@ -2,6 +2,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { holderOf } from "./agent/standing";
 import { type Agent, type AgentEdit, api, ApiError, type Health, type Orphan } from "./api";
+import { connectionsApi, type Grants } from "./connections";
 import { hashOf, parseRoute, type Route, signInCode } from "./route";
 
 export const session = signal<"unknown" | "in" | "out">("unknown");
@@ -16,6 +17,9 @@ export const orphans = signal<readonly Orphan[]>([]);
 /** Why the list could not be refreshed; the list last seen stays. */
 export const listError = signal<ApiError | undefined>(undefined);
 export const route = signal<Route>({ view: "home" });
+/** What agents and roles want to reach; `undefined` until first loaded. */
+export const grants = signal<Grants | undefined>(undefined);
+export const grantsError = signal<ApiError | undefined>(undefined);
 /** Ticks each second while the page is visible, for elapsed times. */
 export const now = signal(Date.now());
 
@@ -26,6 +30,8 @@ export const selected = computed(() => {
 export const selectedAgent = computed(() => holderOf(agents.value, selected.value));
 
 const REFRESH_EVERY_MS = 4_000;
+/** What changes by hand, or a few times a day, is asked for less often. */
+const CALM = 3;
 
 /** Turns any thrown value into an error that can be shown; a 401 also shows the sign-in page. */
 export function failure(error: unknown): ApiError {
@@ -137,9 +143,28 @@ async function refreshHealth(): Promise<void> {
   }
 }
 
+let asked = 0;
+
+/** What was last seen stays when this fails. */
+export async function refreshGrants(): Promise<void> {
+  const own = ++asked;
+  try {
+    const answer = await connectionsApi.list();
+    // An answer that was overtaken may be older than what a decision has changed.
+    if (own !== asked) return;
+    batch(() => {
+      grants.value = answer;
+      grantsError.value = undefined;
+    });
+  } catch (error) {
+    const shown = failure(error);
+    if (own === asked) grantsError.value = shown;
+  }
+}
+
 /** The list, and how the daemon and its vaults stand. */
-async function refresh(): Promise<void> {
-  await Promise.all([refreshAgents(), refreshHealth()]);
+async function refresh(all = true): Promise<void> {
+  await Promise.all([refreshAgents(), refreshHealth(), ...(all ? [refreshGrants()] : [])]);
 }
 
 /** Creates an agent and opens its conversation. */
@@ -159,15 +184,16 @@ export async function editAgent(name: string, edit: AgentEdit): Promise<void> {
 /** Starts the page: session, routes, the clock and the polling while visible. */
 export async function start(): Promise<void> {
   addEventListener("hashchange", () => void followHash());
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && session.value === "in") void refresh();
-  });
+  const look = (all: boolean): void => {
+    if (!document.hidden && session.value === "in") void refresh(all);
+  };
+  document.addEventListener("visibilitychange", () => look(true));
+  addEventListener("focus", () => look(true));
   setInterval(() => {
     if (!document.hidden) now.value = Date.now();
   }, 1_000);
-  setInterval(() => {
-    if (!document.hidden && session.value === "in") void refresh();
-  }, REFRESH_EVERY_MS);
+  let ticks = 0;
+  setInterval(() => look(++ticks % CALM === 0), REFRESH_EVERY_MS);
   await followHash();
   if (session.value !== "unknown") return;
   if (await checkSession()) await enter();

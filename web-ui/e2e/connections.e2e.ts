@@ -66,6 +66,7 @@ describe("connections", () => {
     await row("Surface site").getByLabel("Address").fill("https://git.example.org/site");
     await row("Surface site").getByRole("button", { name: "Approve", exact: true }).click();
     await row("Surface site").getByText("Approved").waitFor();
+    await page.getByRole("button", { name: "Replace the token of site…" }).waitFor();
     await page.getByRole("button", { name: "Approve library…" }).click();
     await row("Vault library").getByText("A vault of this daemon needs neither.").waitFor();
     await row("Vault library").getByRole("button", { name: "Approve", exact: true }).click();
@@ -93,6 +94,22 @@ describe("connections", () => {
     await question.getByRole("button", { name: "Revoke" }).press("Enter");
     await row("MCP server https://example.org/mcp").getByText("Revoked").waitFor();
     expect(daemon.shaping.sent.at(-1)?.body).toEqual({ holder: "eng", key: "mcp:https://example.org/mcp" });
+  });
+
+  it("of a role stand beside the agents", async () => {
+    scene();
+    const { daemon } = at;
+    daemon.shaping.grants.push({ holder: "role--Uni-Roles-github", key: "env:github", kind: "service", target: "github", inject: ["env"], status: "pending" });
+    await at.enter("");
+    const { page } = at;
+    await page.getByRole("link", { name: "role--Uni-Roles-github" }).click();
+    await page.getByRole("button", { name: "Approve github…" }).click();
+    await expect.poll(() => row("Service github").getByLabel("Token").evaluate((input) => input === document.activeElement)).toBe(true);
+    await at.shootAll("connections-role");
+    await page.keyboard.type(SECRET);
+    await page.keyboard.press("Enter");
+    await row("Service github").getByText("Approved").waitFor();
+    expect(daemon.shaping.sent.at(-1)?.body).toEqual({ holder: "role--Uni-Roles-github", key: "env:github", token: SECRET });
   });
 
   it("of a hub are only shown, with where to decide", async () => {

@@ -130,8 +130,9 @@ describe("a definition", () => {
     const { daemon } = at;
     daemon.addAgent("eng", { vault: "notes", note_id: "d9", status: "error", status_detail: "the name \"eng\" is taken by `Agents/eng`" });
     Object.assign(daemon.agents[1] ?? {}, { mode: "single-threaded" });
-    await at.enter("#/agent/eng/definition");
+    await at.enter("#/agent/ops");
     const { page } = at;
+    await page.getByRole("link", { name: /is taken by/ }).click();
     await page.getByRole("region", { name: "Other notes of this name" }).getByText("d9").waitFor();
     expect(await page.getByRole("button", { name: "Pause…" }).count()).toBe(1);
     await page.goto(`${daemon.url}#/agent/ops/definition`);

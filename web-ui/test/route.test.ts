@@ -6,6 +6,7 @@ describe("routes", () => {
     for (const name of ["eng", "a b", "50%", "x/y", "#?&", "עזר", ".."]) {
       expect(parseRoute(hashOf({ view: "agent", name }))).toEqual({ view: "agent", name });
       expect(parseRoute(hashOf({ view: "new", name }))).toEqual({ view: "new", name });
+      expect(parseRoute(hashOf({ view: "role", name }))).toEqual({ view: "role", name });
     }
     expect(parseRoute(hashOf({ view: "new" }))).toEqual({ view: "new" });
   });
@@ -20,7 +21,7 @@ describe("routes", () => {
   });
 
   it("fall back to home", () => {
-    for (const hash of ["", "#", "#/", "#/agent", "#/agent/", "#/unknown/x"]) expect(parseRoute(hash)).toEqual({ view: "home" });
+    for (const hash of ["", "#", "#/", "#/agent", "#/agent/", "#/role", "#/unknown/x"]) expect(parseRoute(hash)).toEqual({ view: "home" });
     expect(parseRoute("#/agent/%E0%A4%A")).toEqual({ view: "agent", name: "%E0%A4%A" });
   });
 });

@@ -1,5 +1,6 @@
 /** How an agent's definition and connections stand, in words. Pure. */
 import type { Agent, AgentDetail, Connection } from "../api";
+import { waits } from "../connections";
 import { plural } from "../format";
 import { textOf } from "./draft";
 
@@ -21,7 +22,7 @@ export function holderOf(agents: readonly Agent[] | undefined, name: string | un
 
 /** What waits for a person. */
 export function toApprove(agent: Agent): readonly Connection[] {
-  return (agent.connections ?? []).filter(({ status }) => status === "pending" || status === "needs_consent");
+  return (agent.connections ?? []).filter(waits);
 }
 
 /** What stands in place of the state of an agent whose definition cannot be used. */

@@ -4,6 +4,7 @@ import { agents, listError, route, selected, session } from "../store";
 import { AgentForm } from "./AgentForm";
 import { AgentPage } from "./AgentPage";
 import { Banners } from "./Banners";
+import { RolePage } from "./connections/Connections";
 import { ErrorNote } from "./ErrorNote";
 import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
@@ -35,6 +36,7 @@ function Main() {
     );
   }
   if (at.view === "agent") return <AgentPage key={at.name} name={at.name} />;
+  if (at.view === "role") return <RolePage key={at.name} holder={at.name} />;
   if (at.view === "new" || list.length === 0) {
     return (
       <main class="page">

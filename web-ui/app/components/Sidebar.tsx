@@ -1,8 +1,9 @@
-import { attention, isBroken, toApprove } from "../agent/standing";
+import { attention, holderOf, isBroken, toApprove } from "../agent/standing";
 import type { Agent } from "../api";
+import { rolesOf, waits } from "../connections";
 import { between, cost, elapsed, plural, time } from "../format";
 import { hashOf } from "../route";
-import { agents, health, listError, now, orphans, selected, signOut } from "../store";
+import { agents, grants, health, listError, now, orphans, route, selected, selectedAgent, signOut } from "../store";
 import { Wordmark } from "./Wordmark";
 
 export function Sidebar() {
@@ -23,6 +24,7 @@ export function Sidebar() {
           ))}
         </ul>
         {agents.value?.length === 0 ? <p class="quiet pad">No agents yet.</p> : null}
+        <Roles />
         <Orphans />
         {listError.value && listError.value.status !== 0 && agents.value ? (
           <p class="note bad" role="alert">
@@ -42,14 +44,15 @@ export function Sidebar() {
 
 function AgentItem({ agent }: { agent: Agent }) {
   const broken = isBroken(agent);
+  const holds = holderOf(agents.value, agent.name) === agent;
   const waiting = toApprove(agent).length;
   return (
     <li>
       <a
         class="item"
-        // Of a broken one the definition is what there is to see.
-        href={hashOf({ view: "agent", name: agent.name, ...(broken ? { tab: "definition" } : {}) })}
-        aria-current={selected.value === agent.name ? "page" : undefined}
+        // Of a broken one, or one that only claims a name, the definition is what there is to see.
+        href={hashOf({ view: "agent", name: agent.name, ...(broken || !holds ? { tab: "definition" } : {}) })}
+        aria-current={selectedAgent.value === agent ? "page" : undefined}
       >
         <span class={`dot ${broken ? "error" : agent.status}`} aria-hidden="true" />
         <span class="item-text">
@@ -58,17 +61,49 @@ function AgentItem({ agent }: { agent: Agent }) {
             <Status agent={agent} />
           </span>
         </span>
-        {waiting > 0 ? (
-          <span class="mark-count" title={`${plural(waiting, "connection")} to approve`}>
-            {waiting}
-            <span class="visually-hidden"> {waiting === 1 ? "connection" : "connections"} to approve</span>
-          </span>
-        ) : null}
+        <ToApprove waiting={waiting} />
         {agent.cost_usd > 0 ? <span class="item-cost" title="Cost of all its turns">{cost(agent.cost_usd)}</span> : null}
       </a>
     </li>
   );
 }
+
+/** Says, without shouting, that somebody has to decide. */
+function ToApprove({ waiting }: { waiting: number }) {
+  if (waiting === 0) return null;
+  return (
+    <span class="mark-count" title={`${plural(waiting, "connection")} to approve`}>
+      {waiting}
+      <span class="visually-hidden"> {waiting === 1 ? "connection" : "connections"} to approve</span>
+    </span>
+  );
+}
+
+/** Roles that want something; what an agent wants stands with the agent. */
+function Roles() {
+  const roles = [...rolesOf(grants.value?.connections)];
+  if (roles.length === 0) return null;
+  return (
+    <section aria-labelledby="roles">
+      <h2 id="roles">Roles</h2>
+      <ul class="agents">
+        {roles.map(([holder, wanted]) => (
+          <li key={holder}>
+            <a class="item" href={hashOf({ view: "role", name: holder })} aria-current={isRole(holder) ? "page" : undefined}>
+              <span class="item-text">
+                <bdi class="item-name">{holder}</bdi>
+                <span class="item-detail">{plural(wanted.length, "connection")}</span>
+              </span>
+              <ToApprove waiting={wanted.filter(waits).length} />
+            </a>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+const isRole = (holder: string): boolean => route.value.view === "role" && route.value.name === holder;
 
 /** What the agent does now, in words. */
 export function Status({ agent }: { agent: Agent }) {
@@ -86,6 +121,8 @@ export function Status({ agent }: { agent: Agent }) {
       return <>{paused(agent)}</>;
     case "error":
       return <span class="bad-text">{agent.status_detail || "The last turn failed"}{waiting}</span>;
+    case "pending":
+      return <>{agent.status_detail || "Not served by this daemon"}{waiting}</>;
     default:
       return <>{agent.prompt_preview ? `Idle · ${agent.prompt_preview}` : "Idle"}</>;
   }

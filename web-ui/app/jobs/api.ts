@@ -39,7 +39,7 @@ export interface Run {
   occurrence_at: string;
   at: string;
   kind: "scheduled" | "manual" | "catch_up" | (string & {});
-  state: "fired" | "skipped" | "failed" | (string & {});
+  state: "pending" | "fired" | "skipped" | "failed" | (string & {});
   count?: number;
   until_at?: string | null;
   reason?: string | null;

@@ -33,6 +33,7 @@ export function runLine(run: Run): RunLine {
   const count = run.count ?? 1;
   const reason = run.reason ? { reason: run.reason } : {};
   if (run.state === "skipped") return { text: count > 1 ? `${plural(count, "time")} skipped` : "Skipped", bad: false, ...reason };
+  if (run.state === "pending") return { text: "It is being started", bad: false, ...reason };
   if (run.state === "failed") return { text: "Could not be started", bad: true, ...reason };
   const missed = count > 1 ? `${count} missed times` : "a missed time";
   const how = run.kind === "manual" ? "Run now" : run.kind === "catch_up" ? `Made up for ${missed}` : "Run";

@@ -1,26 +1,12 @@
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
-import { askedFor, connectionsApi, type Grant, kindText } from "../../connections";
+import { useEffect, useRef } from "preact/hooks";
+import { askedFor, connectionsApi, type Grant } from "../../connections";
 import { sortProblems } from "../../problems";
 import { useAction } from "../../resource";
 import { Field, FormError, useFirstInvalid } from "../Field";
 
 /** Gives a connection, with what is needed for it. The token is in its input alone, and no longer than until it is sent. */
-export function Approve({ grant, changed }: { grant: Grant; changed: () => Promise<unknown> }) {
-  const open = useSignal(false);
-  if (!open.value) {
-    return (
-      <div class="row-actions">
-        <button type="button" class="small" onClick={() => (open.value = true)} aria-label={`Approve ${grant.target}…`}>
-          Approve…
-        </button>
-      </div>
-    );
-  }
-  return <Form grant={grant} changed={changed} close={() => (open.value = false)} />;
-}
-
-function Form({ grant, changed, close }: { grant: Grant; changed: () => Promise<unknown>; close: () => void }) {
+export function Approve({ grant, changed, close }: { grant: Grant; changed: () => Promise<unknown>; close: () => void }) {
   const { holder, key, kind, target } = grant;
   const asked = askedFor(kind);
   const token = useRef<HTMLInputElement>(null);
@@ -31,6 +17,7 @@ function Form({ grant, changed, close }: { grant: Grant; changed: () => Promise<
   const { fields, rest } = sortProblems(error?.problems ?? [], (name) => (name === "token" || name === "url" ? name : undefined));
   const id = `grant-${holder}-${key}`.replace(/\s/g, "-");
 
+  useEffect(() => form.current?.querySelector("input")?.focus(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     const input = token.current;
@@ -50,7 +37,7 @@ function Form({ grant, changed, close }: { grant: Grant; changed: () => Promise<
     <form class="inner" ref={form} onSubmit={submit} autocomplete="off" aria-label={`Approve ${target}`}>
       {asked.help ? <p class="hint">{asked.help}</p> : null}
       {asked.url ? (
-        <Field id={`${id}-url`} label={`Address${optional(asked.url)}`} help={`Where the ${kindText(kind).toLowerCase()} answers, such as https://example.org.`} problems={fields.get("url")}>
+        <Field id={`${id}-url`} label={`Address${optional(asked.url)}`} help={asked.urlHelp} problems={fields.get("url")}>
           {(tied) => (
             <input {...tied} type="url" required={asked.url === "required"} autocomplete="off" value={url.value} onInput={(event) => (url.value = event.currentTarget.value)} />
           )}

@@ -1,7 +1,9 @@
-import { connectionsApi, connectionsOf, type Grant, givesText, kindText, statusOf } from "../../connections";
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { connectionsApi, connectionsOf, type Grant, givesText, kindText, rolesOf, statusOf } from "../../connections";
 import { hashOf } from "../../route";
-import { useAction, useResource } from "../../resource";
-import { refreshAgents, selectedAgent } from "../../store";
+import { useAction } from "../../resource";
+import { grants, grantsError, refreshAgents, refreshGrants, selectedAgent } from "../../store";
 import { Confirm } from "../Confirm";
 import { ErrorNote } from "../ErrorNote";
 import { Sentence } from "../Text";
@@ -9,40 +11,77 @@ import { Approve } from "./Approve";
 
 /** What an agent wants to reach, what it was given, and the decision. */
 export function Connections({ agent }: { agent: string }) {
-  const grants = useResource(connectionsApi.list);
-  const { value } = grants.value;
   const wanted = selectedAgent.value?.connections ?? [];
-  const list = value ? connectionsOf(agent, value.connections, wanted) : undefined;
-  const changed = (): Promise<unknown> => Promise.all([grants.load(), refreshAgents()]);
-  const atHub = value?.backend === "hub";
+  useEffect(() => void refreshGrants(), []);
+  const list = grants.value && connectionsOf(agent, grants.value.connections, wanted);
   return (
     <section class="panel" aria-label="Connections">
       <div class="column stack">
-        {grants.error.value ? (
-          <ErrorNote error={grants.error.value}>
-            <button type="button" onClick={() => void grants.load()}>
-              Try again
-            </button>
-          </ErrorNote>
-        ) : null}
-        {list === undefined && !grants.error.value ? <p class="quiet center">Loading connections…</p> : null}
+        <List list={list} who="The agent works" />
         {list?.length === 0 ? <Empty agent={agent} /> : null}
-        {list && list.length > 0 ? (
-          <p class="quiet">
-            {atHub
-              ? "These are approved and revoked at the hub, not here. What was decided there shows here."
-              : "The agent works meanwhile, without what is not approved. A token that you give is kept by the daemon, never in a note."}
-          </p>
-        ) : null}
-        <ul class="cards">
-          {list?.map((grant) => (
-            <Row key={`${grant.holder} ${grant.key}`} grant={grant} local={!atHub} changed={changed} />
-          ))}
-        </ul>
       </div>
     </section>
   );
 }
+
+/** The same of a role, which turns get in whose conversations it stands. */
+export function RolePage({ holder }: { holder: string }) {
+  useEffect(() => void refreshGrants(), []);
+  const list = grants.value && (rolesOf(grants.value.connections).get(holder) ?? []);
+  return (
+    <main class="conversation">
+      <header class="bar">
+        <a class="back" href={hashOf({ view: "home" })} aria-label="All agents">
+          ‹
+        </a>
+        <div class="bar-text">
+          <h1>
+            <bdi>{holder}</bdi>
+          </h1>
+          <p class="quiet">A role</p>
+        </div>
+      </header>
+      <section class="panel" aria-label="Connections">
+        <div class="column stack">
+          <List list={list} who="Turns with this role work" />
+          {list?.length === 0 ? <p class="empty">No role of this key wants anything now.</p> : null}
+        </div>
+      </section>
+    </main>
+  );
+}
+
+function List({ list, who }: { list: readonly Grant[] | undefined; who: string }) {
+  const error = grantsError.value;
+  const atHub = grants.value?.backend === "hub";
+  return (
+    <>
+      {error ? (
+        <ErrorNote error={error}>
+          <button type="button" onClick={() => void refreshGrants()}>
+            Try again
+          </button>
+        </ErrorNote>
+      ) : null}
+      {list === undefined ? (
+        error ? null : <p class="quiet center">Loading connections…</p>
+      ) : list.length === 0 ? null : (
+        <p class="quiet">
+          {atHub
+            ? "These are approved and revoked at the hub, not here. What was decided there shows here."
+            : `${who} meanwhile, without what is not approved. A token that you give is kept by the daemon, never in a note.`}
+        </p>
+      )}
+      <ul class="cards">
+        {list?.map((grant) => (
+          <Row key={`${grant.holder} ${grant.key}`} grant={grant} local={!atHub} />
+        ))}
+      </ul>
+    </>
+  );
+}
+
+const changed = (): Promise<unknown> => Promise.all([refreshGrants(), refreshAgents()]);
 
 function Empty({ agent }: { agent: string }) {
   return (
@@ -59,9 +98,8 @@ function Empty({ agent }: { agent: string }) {
   );
 }
 
-function Row({ grant, local, changed }: { grant: Grant; local: boolean; changed: () => Promise<unknown> }) {
+function Row({ grant, local }: { grant: Grant; local: boolean }) {
   const { holder, key, kind, target, status, reason } = grant;
-  const revoke = useAction();
   const { label, tone } = statusOf(grant);
   const gives = givesText(grant);
   return (
@@ -83,20 +121,38 @@ function Row({ grant, local, changed }: { grant: Grant; local: boolean; changed:
       ) : null}
       {holder === "" ? <p class="card-line">The daemon has not taken it in yet.</p> : null}
       {!local && holder !== "" && status !== "approved" ? <p class="card-line">Approve it at the hub.</p> : null}
+      {local && holder !== "" ? <Decide grant={grant} changed={changed} /> : null}
+    </li>
+  );
+}
+
+function Decide({ grant, changed }: { grant: Grant; changed: () => Promise<unknown> }) {
+  const { holder, key, kind, target, status } = grant;
+  const approving = useSignal(false);
+  const revoke = useAction();
+  if (approving.value) return <Approve grant={grant} changed={changed} close={() => (approving.value = false)} />;
+  const approved = status === "approved";
+  // A vault of this daemon has no token; one elsewhere is revoked and approved anew.
+  const again = approved && kind !== "vault";
+  return (
+    <>
       {revoke.error.value ? <ErrorNote error={revoke.error.value} /> : null}
-      {local && holder !== "" ? (
-        status === "approved" ? (
+      <div class="row-actions">
+        {!approved || again ? (
+          <button type="button" class="small" onClick={() => (approving.value = true)} aria-label={`${approved ? "Replace the token of" : "Approve"} ${target}…`}>
+            {approved ? "Replace the token…" : "Approve…"}
+          </button>
+        ) : null}
+        {approved ? (
           <Confirm
             label="Revoke…"
-            question={`Take ${target} away? Its token is forgotten; turns that run keep it to their end.`}
+            question={`Take ${target} away? Its token is forgotten here.`}
             yes="Revoke"
             busy={revoke.busy.value}
             onYes={() => void revoke.run(() => connectionsApi.revoke(holder, key)).then(changed)}
           />
-        ) : (
-          <Approve grant={grant} changed={changed} />
-        )
-      ) : null}
-    </li>
+        ) : null}
+      </div>
+    </>
   );
 }

@@ -112,7 +112,7 @@ function OtherClaims({ agent }: { agent: Agent }) {
   );
 }
 
-const STATES: Record<string, string> = { idle: "Ready", working: "Working", queued: "Messages wait", paused: "Paused", error: "Cannot be used", pending: "Ready" };
+const STATES: Record<string, string> = { idle: "Ready", working: "Working", queued: "Messages wait", paused: "Paused", error: "Cannot be used", pending: "Not run by this daemon" };
 
 function Facts({ agent }: { agent: AgentDetail }) {
   const facts: [string, string | null | undefined][] = [
