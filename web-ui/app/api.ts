@@ -55,12 +55,15 @@ export interface AgentDetail extends Agent {
 export interface Note {
   id: string;
   content?: string;
+  updatedAt?: string;
   metadata?: Readonly<Record<string, unknown>>;
 }
 
 export interface AgentEdit {
   prompt?: string;
   metadata?: Readonly<Record<string, unknown>>;
+  /** The state of the note that the change was made for. */
+  if_updated_at?: string;
 }
 
 /** A channel that holds messages but has no agent to answer them. */

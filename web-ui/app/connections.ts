@@ -8,6 +8,8 @@ export interface Grant extends Connection {
   access?: "read" | "write" | null;
   tags?: readonly string[] | null;
   inject?: readonly string[] | null;
+  /** The variable that its token is in. */
+  env?: string | null;
 }
 
 export interface Grants {
@@ -57,13 +59,13 @@ export function kindText(kind: string): string {
 }
 
 /** What the agent gets by it. */
-export function givesText({ kind, access, tags, inject }: Grant): string {
+export function givesText({ kind, access, tags, inject, env }: Grant): string {
   const only = tags && tags.length > 0 ? `, only notes with ${tags.join(" or ")}` : "";
   if (kind === "vault" || kind === "surface") {
     return access === "write" ? `To read and write${only}` : access === "read" ? `To read${only}` : "";
   }
   if (kind === "mcp") return "Its tools";
-  const ways = (inject ?? []).map((way) => (way === "env" ? "its token in the environment" : way === "mcp" ? "its tools" : way));
+  const ways = (inject ?? []).map((way) => (way === "env" ? `its token as ${env ?? "a variable"}` : way === "mcp" ? "its tools" : way));
   const text = ways.join(", and ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -12,7 +12,7 @@ function scene(): void {
   const { daemon } = at;
   const common = { holder: "eng", agent: "eng" };
   const grants: Grant[] = [
-    { ...common, key: "env+mcp:github", kind: "service", target: "github", inject: ["env", "mcp"], status: "pending" },
+    { ...common, key: "env+mcp:github", kind: "service", target: "github", inject: ["env", "mcp"], env: "GITHUB_TOKEN", status: "pending" },
     { ...common, key: "vault:library:read#paper", kind: "vault", target: "library", access: "read", tags: ["#paper"], status: "pending" },
     { ...common, key: "mcp:https://example.org/mcp", kind: "mcp", target: "https://example.org/mcp", status: "approved", grantId: "g3" },
     { ...common, key: "surface:site:write", kind: "surface", target: "site", access: "write", status: "error", reason: "The address did not answer; check it and approve it again." },

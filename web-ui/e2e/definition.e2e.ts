@@ -17,14 +17,14 @@ function scene(): void {
       { key: "tags", message: "a definition cannot be a message too; take agent/message/inbound away" },
     ],
   });
-  daemon.shaping.notes.set("d1", { id: "d1", content: "You look after the parser.", metadata: { name: "eng", model: "opus", modle: "sonnet", status: "enabled" } });
+  daemon.shaping.notes.set("d1", { id: "d1", updatedAt: "2026-01-05T10:00:00Z", content: "You look after the parser.", metadata: { name: "eng", model: "opus", modle: "sonnet", status: "enabled" } });
   daemon.shaping.notes.set("d2", { id: "d2", content: "You keep it running.", metadata: { name: "ops", mode: "x", max_turns: "many" } });
   daemon.shaping.details.set("eng", {
     path: "Agents/eng", prompt: "You look after the parser.\nAsk before you change its grammar.",
     settings: {
       model: { value: "opus", from: "definition" },
-      timeout_idle_s: { value: 300, from: "configuration" },
-      timeout_wall_s: { value: 3_600, from: "configuration" },
+      timeout_idle: { value: "5m", from: "configuration" },
+      timeout_wall: { value: "1h", from: "configuration" },
       max_turns: { value: null, from: "default" },
       network: { value: "open", from: "default" },
     },
@@ -72,8 +72,8 @@ describe("a definition", () => {
     await panel().getByText("Agents/eng").waitFor();
     expect(await panel().getByRole("table").isVisible()).toBe(false);
     await panel().getByText("Settings that count").press("Enter");
-    const row = panel().getByRole("row", { name: /timeout_idle_s/ });
-    expect(await row.innerText()).toMatch(/5 min\s+the configuration/);
+    const row = panel().getByRole("row", { name: /timeout_idle/ });
+    expect(await row.innerText()).toMatch(/5m\s+the configuration/);
     await at.shootAll("definition");
   });
 
@@ -90,9 +90,44 @@ describe("a definition", () => {
     await panel().getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Edit" }).waitFor();
     expect(daemon.shaping.sent).toEqual([
-      { call: "PATCH /api/agents/eng", body: { prompt: "You look after the parser and its tests.", metadata: { modle: null, timeout_wall: "2h" } } },
+      { call: "PATCH /api/agents/eng", body: { prompt: "You look after the parser and its tests.", if_updated_at: "2026-01-05T10:00:00Z", metadata: { modle: null, timeout_wall: "2h" } } },
     ]);
     await panel().getByText("You look after the parser and its tests.").waitFor();
+  });
+
+  it("whose role somebody else has changed meanwhile is not written over unasked", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page, daemon } = at;
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByLabel("Role").fill("Mine.");
+    const note = daemon.shaping.notes.get("d1");
+    Object.assign(note ?? {}, { content: "Theirs.", updatedAt: "2026-01-06T10:00:00Z" });
+    await panel().getByRole("button", { name: "Save" }).click();
+    await page.getByRole("alert").getByText("The definition has changed since it was read.").waitFor();
+    expect(note?.content).toBe("Theirs.");
+    await page.getByRole("button", { name: "Save over it" }).click();
+    await page.getByRole("button", { name: "Edit" }).waitFor();
+    expect(note?.content).toBe("Mine.");
+  });
+
+  it("of a new agent has settings too, with what the daemon objects to at their fields", async () => {
+    scene();
+    await at.enter("#/new");
+    const { page, daemon } = at;
+    await page.getByLabel("Name").fill("newcomer");
+    await page.getByLabel("Role").fill("You are new.");
+    await page.getByText("More settings").click();
+    const turns = page.getByLabel("Most steps of a turn");
+    await turns.fill("many");
+    await page.getByRole("button", { name: "Create agent" }).click();
+    await page.getByText('"many" will not do').waitFor();
+    await expect.poll(() => turns.evaluate((input) => input === document.activeElement)).toBe(true);
+    await at.shootAll("new-refused");
+    await turns.fill("9");
+    await turns.press("Enter");
+    await page.getByRole("heading", { name: "newcomer" }).waitFor();
+    expect(daemon.agents.at(-1)?.name).toBe("newcomer");
   });
 
   it("is not sent when nothing was changed, and an agent that is renamed is followed", async () => {

@@ -1,5 +1,5 @@
 /** The part of the double that shapes agents: definitions, connections and jobs. */
-import type { Agent, AgentDetail, Note, Problem } from "../app/api";
+import type { Agent, AgentDetail, AgentEdit, Note, Problem } from "../app/api";
 import type { Grant } from "../app/connections";
 import type { Job, JobEdit, NewJob, Run } from "../app/jobs/api";
 import type { Reply } from "./mock";
@@ -8,7 +8,7 @@ const ok = (body: unknown): Reply => [200, body];
 const missing = (what: string): Reply => [404, { error: "not_found", message: `There is no ${what}.` }];
 
 /** A refusal that names each key. */
-function objections(problems: readonly Problem[]): Reply {
+export function objections(problems: readonly Problem[]): Reply {
   return [400, { error: "invalid", message: problems.map(({ key, message }) => `${key}: ${message}`).join("; "), next_step: "Nothing was written.", problems }];
 }
 
@@ -63,12 +63,11 @@ export class Shaping {
     return ok({ ...agent, ...this.details.get(name) });
   }
 
-  private edit(agent: Agent, { prompt, metadata = {} }: { prompt?: string; metadata?: Record<string, unknown> }): Reply {
-    const problems: Problem[] = [];
-    if (metadata.max_turns !== undefined && typeof metadata.max_turns !== "number") problems.push({ key: "max_turns", message: `"${String(metadata.max_turns)}" will not do; a whole number from 1` });
-    if (metadata.mode === "x") problems.push({ key: "mode", message: "is not known" });
+  private edit(agent: Agent, { prompt, metadata = {}, if_updated_at: since }: AgentEdit): Reply {
+    const problems = settingProblems(metadata);
     if (problems.length > 0) return objections(problems);
     const note = this.notes.get(agent.note_id ?? "");
+    if (since && note && since !== note.updatedAt) return [409, { error: "conflict", message: "The definition has changed since it was read.", next_step: "Nothing was written." }];
     if (note) {
       const settings = Object.entries({ ...note.metadata, ...metadata }).filter(([, value]) => value !== null);
       Object.assign(note, { metadata: Object.fromEntries(settings), ...(prompt === undefined ? {} : { content: prompt }) });
@@ -120,6 +119,10 @@ export class Shaping {
     }
     return ok({ ok: true, job });
   }
+}
+
+export function settingProblems({ max_turns: turns }: Readonly<Record<string, unknown>>): Problem[] {
+  return turns === undefined || typeof turns === "number" ? [] : [{ key: "max_turns", message: `"${String(turns)}" will not do; a whole number from 1` }];
 }
 
 function scheduleProblems({ schedule: { cron, tz } }: Pick<NewJob, "schedule">): Problem[] {

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Agent, Message, TurnEvent, VaultHealth } from "../app/api";
-import { Shaping } from "./mock-shaping";
+import { objections, settingProblems, Shaping } from "./mock-shaping";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
 const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
@@ -252,7 +252,9 @@ export class MockDaemon {
     return { agents: this.agents, waiting: orphans.map(([channel, messages]) => ({ channel, messages: messages.length })) };
   }
 
-  private create({ name = "", prompt = "" }: Record<string, string>): Reply {
+  private create({ name = "", prompt = "", metadata }: Record<string, string>): Reply {
+    const problems = settingProblems((metadata ?? {}) as unknown as Record<string, unknown>);
+    if (problems.length > 0) return objections(problems);
     if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) return refuse(400, "invalid_definition", `"${name}" is no agent name.`, "Use small letters, digits and hyphens.");
     if (this.agents.some((agent) => agent.name === name)) return refuse(409, "agent_exists", `An agent named "${name}" exists already.`, "Choose another name.");
     return [201, this.addAgent(name, { prompt_preview: prompt.slice(0, 80) })];

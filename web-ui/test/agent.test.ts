@@ -35,6 +35,9 @@ describe("the form of a definition", () => {
     expect(edit({ vault_tools: "true", mounts: '[{"hostPath":"/b"}]' })).toEqual({ metadata: { vault_tools: true, mounts: [{ hostPath: "/b" }] } });
     expect(edit({ mounts: "[{" })).toEqual({ metadata: { mounts: "[{" } });
     expect(editOf({ ...opened, name: " ops ", prompt: "" }, opened, NOTE)).toEqual({ prompt: "", metadata: { name: "ops" } });
+    // A role is replaced whole, so it has to be the one that was read.
+    const dated = { ...NOTE, updatedAt: "2026-01-05T10:00:00Z" };
+    expect(editOf({ ...opened, prompt: "x" }, opened, dated)).toEqual({ prompt: "x", if_updated_at: dated.updatedAt });
   });
 
   it("has a field for each key of the note and each that it knows", () => {
@@ -70,7 +73,7 @@ describe("an agent", () => {
     expect(
       settingRows({
         max_turns: { value: null, from: "default" },
-        timeout_idle_s: { value: 5_430, from: "configuration" },
+        timeout_idle: { value: "5m", from: "configuration" },
         model: { value: "opus", from: "definition" },
         wants: { value: ["a", "b"], from: "definition" },
         vault_tools: { value: false, from: "elsewhere" },
@@ -80,9 +83,9 @@ describe("an agent", () => {
       { key: "session", value: '{"a":1}', from: "thread" },
       { key: "model", value: "opus", from: "definition" },
       { key: "wants", value: "a b", from: "definition" },
-      { key: "timeout_idle_s", value: "1 h 30 min 30 s", from: "configuration" },
+      { key: "timeout_idle", value: "5m", from: "configuration" },
       { key: "max_turns", value: "", from: "default" },
-      { key: "vault_tools", value: "no", from: "elsewhere" },
+      { key: "vault_tools", value: "false", from: "elsewhere" },
     ]);
     expect(settingRows(undefined)).toEqual([]);
   });

@@ -15,7 +15,7 @@ describe("connections", () => {
 
   it("are told in words", () => {
     const gives = (more: Partial<Grant>) => givesText({ ...GRANT, ...more });
-    expect(gives({ inject: ["env", "mcp"] })).toBe("Its token in the environment, and its tools");
+    expect(gives({ inject: ["env", "mcp"], env: "GITHUB_TOKEN" })).toBe("Its token as GITHUB_TOKEN, and its tools");
     expect(gives({ inject: ["mcp"] })).toBe("Its tools");
     expect(gives({})).toBe("");
     expect(gives({ kind: "vault", access: "read", tags: ["#a", "#b"] })).toBe("To read, only notes with #a or #b");

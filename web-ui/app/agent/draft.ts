@@ -33,7 +33,7 @@ export function fieldOf(key: string, draft: Draft): string | undefined {
   return key === "content" ? "prompt" : undefined;
 }
 
-/** Only what was changed since the note was read: what somebody else changed meanwhile stays. */
+/** Only what was changed since the note was read: what somebody else changed meanwhile stays. A role is replaced whole, so it must not have changed. */
 export function editOf(draft: Draft, opened: Draft, note: Note): AgentEdit {
   const metadata: Record<string, unknown> = {};
   if (draft.name !== opened.name) metadata.name = draft.name.trim();
@@ -41,7 +41,7 @@ export function editOf(draft: Draft, opened: Draft, note: Note): AgentEdit {
     if (text !== (opened.settings[key] ?? "")) metadata[key] = valueOf(key, text, note.metadata?.[key]);
   }
   return {
-    ...(draft.prompt === opened.prompt ? {} : { prompt: draft.prompt }),
+    ...(draft.prompt === opened.prompt ? {} : { prompt: draft.prompt, ...(note.updatedAt ? { if_updated_at: note.updatedAt } : {}) }),
     ...(Object.keys(metadata).length > 0 ? { metadata } : {}),
   };
 }

@@ -33,29 +33,17 @@ export function attention(agent: Agent): string | undefined {
 
 export interface SettingRow {
   key: string;
+  /** As it can be written in a note; blank when nothing is set. */
   value: string;
   from: string;
 }
 
 const ORDER = ["thread", "definition", "configuration", "default"];
-const SECONDS = /_s$/;
 
 /** The settings that count, those that were chosen nearest to the agent first. */
 export function settingRows(settings: AgentDetail["settings"]): SettingRow[] {
   const rank = (from: string): number => (ORDER.includes(from) ? ORDER.indexOf(from) : ORDER.length);
   return Object.entries(settings ?? {})
-    .map(([key, { value, from }]) => ({ key, value: shown(key, value), from }))
+    .map(([key, { value, from }]) => ({ key, value: textOf(value), from }))
     .sort((a, b) => rank(a.from) - rank(b.from));
-}
-
-/** Blank when nothing is set. */
-function shown(key: string, value: unknown): string {
-  if (SECONDS.test(key) && typeof value === "number") return span(value);
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  return textOf(value);
-}
-
-function span(seconds: number): string {
-  const parts = [[Math.floor(seconds / 3600), "h"], [Math.floor(seconds / 60) % 60, "min"], [Math.round(seconds) % 60, "s"]] as const;
-  return parts.filter(([value]) => value > 0).map(([value, unit]) => `${value} ${unit}`).join(" ") || "0 s";
 }

@@ -62,10 +62,11 @@ function Loaded({ name, note, problems, done }: { name: string; note: Note; prob
   const set = (key: string, value: string): void => change(key, { settings: { ...draft.value.settings, [key]: value } });
   const inputs: SettingInputs = { values: draft.value.settings, problems: fields, set };
 
-  const submit = async (event: Event): Promise<void> => {
+  const submit = async (event: Event, over = false): Promise<void> => {
     event.preventDefault();
     touched.value = new Set();
     const edit = editOf(draft.value, opened, note);
+    if (over) delete edit.if_updated_at;
     if (Object.keys(edit).length === 0 || (await action.run(() => editAgent(name, edit)))) done();
   };
 
@@ -93,6 +94,11 @@ function Loaded({ name, note, problems, done }: { name: string; note: Note; prob
       <OtherKeys keys={otherKeys(opened)} {...inputs} />
       <MoreSettings {...inputs} />
       {error ? <FormError error={error} rest={rest} /> : null}
+      {error?.code === "conflict" ? (
+        <button type="button" disabled={action.busy.value} onClick={(event) => void submit(event, true)}>
+          Save over it
+        </button>
+      ) : null}
       <div class="row-actions">
         <button type="submit" class="primary" disabled={action.busy.value}>
           {action.busy.value ? "Saving…" : "Save"}
