@@ -6,12 +6,11 @@ interface ConfirmProps {
   question: string;
   yes: string;
   no?: string;
-  busy: boolean;
   onYes: () => void;
 }
 
 /** A button that asks once more, in its place, before it does what cannot be taken back. */
-export function Confirm({ label, question, yes, no = "Keep it", busy, onYes }: ConfirmProps) {
+export function Confirm({ label, question, yes, no = "Keep it", onYes }: ConfirmProps) {
   const asking = useSignal(false);
   const opener = useRef<HTMLButtonElement>(null);
   const keep = useRef<HTMLButtonElement>(null);
@@ -25,7 +24,7 @@ export function Confirm({ label, question, yes, no = "Keep it", busy, onYes }: C
 
   if (!asking.value) {
     return (
-      <button ref={opener} type="button" class="small" disabled={busy} onClick={() => (asking.value = true)}>
+      <button ref={opener} type="button" class="small" onClick={() => (asking.value = true)}>
         {label}
       </button>
     );
@@ -43,7 +42,6 @@ export function Confirm({ label, question, yes, no = "Keep it", busy, onYes }: C
       <button
         type="button"
         class="small danger"
-        disabled={busy}
         onClick={() => {
           asking.value = false;
           onYes();

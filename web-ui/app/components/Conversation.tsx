@@ -8,7 +8,7 @@ import { ErrorNote } from "./ErrorNote";
 import { MessageRow } from "./MessageRow";
 import { TurnRow } from "./TurnRow";
 import { usePinnedScroll } from "./usePinnedScroll";
-import { useShownMessage } from "./useShownMessage";
+import { askedMessage, useShownMessage } from "./useShownMessage";
 
 /** What was said to and by an agent, and where more is written. */
 export function Conversation({ name }: { name: string }) {
@@ -38,7 +38,7 @@ function Broken({ name }: { name: string }) {
 
 function Transcript({ name, broken }: { name: string; broken: boolean }) {
   const box = useRef<HTMLDivElement>(null);
-  const scroll = usePinnedScroll(box, [rows.value, loadError.value]);
+  const scroll = usePinnedScroll(box, [rows.value, loadError.value], askedMessage() === undefined);
   const missing = useShownMessage(box);
   // Of a definition that never worked the daemon knows no conversation.
   const error = broken && loadError.value?.status === 404 ? undefined : loadError.value;

@@ -5,9 +5,9 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 /** How near to the end counts as being there, in CSS pixels. */
 const NEAR = 48;
 
-/** Keeps a scroll box at its end while the reader is there, and leaves it alone when they are not. */
-export function usePinnedScroll(box: RefObject<HTMLElement | null>, content: readonly unknown[]) {
-  const pinned = useRef(true);
+/** Keeps a scroll box at its end while the reader is there, and leaves it alone when they are not; `atEnd`: where they begin. */
+export function usePinnedScroll(box: RefObject<HTMLElement | null>, content: readonly unknown[], atEnd: boolean) {
+  const pinned = useRef(atEnd);
   const below = useSignal(false);
   const unseen = useSignal(false);
 

@@ -148,7 +148,6 @@ function Decide({ grant, changed }: { grant: Grant; changed: () => Promise<unkno
             label="Revoke…"
             question={`Take ${target} away? Its token is forgotten here.`}
             yes="Revoke"
-            busy={revoke.busy.value}
             onYes={() => void revoke.run(() => connectionsApi.revoke(holder, key)).then(changed)}
           />
         ) : null}

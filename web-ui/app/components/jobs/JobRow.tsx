@@ -3,7 +3,7 @@ import { fullTime, time } from "../../format";
 import { type Job, jobsApi } from "../../jobs/api";
 import { noNextRun, scheduleText } from "../../jobs/history";
 import { elsewhere, fromNow } from "../../jobs/when";
-import { type Action, useAction } from "../../resource";
+import { useAction } from "../../resource";
 import { hashOf } from "../../route";
 import { now } from "../../store";
 import { Confirm } from "../Confirm";
@@ -46,7 +46,7 @@ export function JobRow({ job, reload }: { job: Job; reload: () => Promise<void> 
         <h2>
           <bdi>{job.id}</bdi>
         </h2>
-        <Switch job={job} action={action} act={act} />
+        <Switch job={job} act={act} />
       </div>
       <When job={job} />
       <Last job={job} />
@@ -71,13 +71,13 @@ export function JobRow({ job, reload }: { job: Job; reload: () => Promise<void> 
         {job.message}
       </p>
       <div class="row-actions">
-        <button type="button" class="small" disabled={action.busy.value || job.status === "error"} onClick={() => void runNow()} aria-label={`Run ${job.id} now`}>
+        <button type="button" class="small" disabled={job.status === "error"} onClick={() => void runNow()} aria-label={`Run ${job.id} now`}>
           Run now
         </button>
         <button type="button" class="small" onClick={() => (editing.value = true)} aria-label={`Edit ${job.id}`}>
           Edit
         </button>
-        <Confirm label="Delete…" question={`Delete the job ${job.id}?`} yes="Delete" busy={action.busy.value} onYes={() => void act(() => jobsApi.remove(job))} />
+        <Confirm label="Delete…" question={`Delete the job ${job.id}?`} yes="Delete" onYes={() => void act(() => jobsApi.remove(job))} />
       </div>
       <p class="card-line" role="status">
         <Ran status={ran.value} agent={job.channel} />
@@ -98,7 +98,7 @@ function Ran({ status, agent }: { status: string; agent: string }) {
   );
 }
 
-function Switch({ job, action, act }: { job: Job; action: Action; act: (work: () => Promise<unknown>) => Promise<void> }) {
+function Switch({ job, act }: { job: Job; act: (work: () => Promise<unknown>) => Promise<void> }) {
   return (
     <label class="switch">
       <input
@@ -106,7 +106,6 @@ function Switch({ job, action, act }: { job: Job; action: Action; act: (work: ()
         role="switch"
         aria-label={`Job ${job.id} is on`}
         checked={job.enabled}
-        disabled={action.busy.value}
         onChange={(event) => {
           const on = event.currentTarget.checked;
           // What it shows is what the daemon says, also when that refuses.
