@@ -50,6 +50,7 @@ describe("jobs", () => {
     await at.shootAll("jobs");
     await morning.getByText("History").press("Enter");
     const runs = page.getByRole("list", { name: "Last runs of morning-report" });
+    await runs.waitFor();
     expect(await runs.getByRole("listitem").allInnerTexts()).toEqual([
       expect.stringMatching(/Run: its turn failed\s+See it/),
       expect.stringMatching(/Made up for 2 missed times: its turn succeeded\s+See it/),
@@ -69,7 +70,7 @@ describe("jobs", () => {
     await at.enter("#/agent/eng/jobs");
     const { page, daemon } = at;
     await page.getByRole("button", { name: "Run morning-report now" }).click();
-    await row("morning-report").getByRole("link", { name: "See the conversation" }).waitFor();
+    await row("morning-report").getByRole("link", { name: "See it" }).waitFor();
     const onOff = row("morning-report").getByRole("switch");
     await onOff.press("Space");
     await row("morning-report").getByText("Paused: it does not run").waitFor();
@@ -91,11 +92,16 @@ describe("jobs", () => {
 
   it("begin with a form, whose objections stand at the fields", async () => {
     scene();
+    const { daemon } = at;
+    daemon.shaping.jobs.push({ id: "standup", noteId: "j9", channel: "eng", message: "Hello.", schedule: {}, enabled: true, status: "enabled" });
     await at.enter("#/agent/ops/jobs");
-    const { page, daemon } = at;
+    const { page } = at;
     await page.getByText("Nothing is scheduled.").waitFor();
     await at.shootAll("jobs-empty");
-    await page.getByRole("button", { name: "Add the first job" }).click();
+    await page.getByRole("button", { name: "Add the first job" }).waitFor();
+    Object.assign(daemon.shaping.jobs.at(-1) ?? {}, { channel: "ops" });
+    await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+    await page.getByRole("button", { name: "Add a job" }).click();
     const form = page.getByRole("form", { name: "New job" });
     await form.getByLabel("Id").fill("the report");
     await form.getByLabel("Message").fill("Write the report.");
@@ -107,6 +113,8 @@ describe("jobs", () => {
     await form.getByText('"Mars/Olympus" is not known').waitFor();
     await expect.poll(() => form.getByLabel("Id").evaluate((input) => input === document.activeElement)).toBe(true);
     await at.shootAll("jobs-refused");
+    await form.getByLabel("Id").fill("standup");
+    await form.getByText("There is a job of this id already.").waitFor();
     await form.getByLabel("Id").fill("report");
     await form.getByLabel("Zone").fill("Europe/Berlin");
     expect(await form.locator("datalist option[value='Europe/Berlin']").count()).toBe(1);

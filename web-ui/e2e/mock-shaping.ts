@@ -110,7 +110,7 @@ export class Shaping {
     if (act === "pause" || act === "resume") Object.assign(job, act === "pause" ? { enabled: false, status: "paused" } : { enabled: true, status: "enabled" });
     if (act === "run") {
       Object.assign(job, { lastRunAt: new Date().toISOString(), lastStatus: "ok" });
-      return ok({ ok: true, id: job.id, status: "ok", noteId: "m-run" });
+      return ok({ ok: true, id: job.id, status: "ok", noteId: id, message_id: "m7" });
     }
     if (method === "PATCH") {
       const problems = body.schedule ? scheduleProblems(body as Pick<NewJob, "schedule">) : [];

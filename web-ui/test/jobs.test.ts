@@ -86,9 +86,9 @@ describe("the form of a job", () => {
   });
 
   it("has a field for what the daemon objects to, of the kind that is shown", () => {
-    const problems = ["jobId", "cron", "at", "tz", "catch_up", "pause_reason"].map((key) => ({ key, message: `no ${key}` }));
+    const problems = ["id", "cron", "at", "tz", "catch_up", "pause_reason"].map((key) => ({ key, message: `no ${key}` }));
     const { fields, rest } = sortProblems(problems, (key) => fieldOf(key, "cron"));
-    expect([...fields]).toEqual([["id", ["no jobId"]], ["cron", ["no cron", "no at"]], ["tz", ["no tz"]], ["catchUp", ["no catch_up"]]]);
+    expect([...fields]).toEqual([["id", ["no id"]], ["cron", ["no cron", "no at"]], ["tz", ["no tz"]], ["catchUp", ["no catch_up"]]]);
     expect(rest).toEqual([{ key: "pause_reason", message: "no pause_reason" }]);
     expect(fieldOf("cron", "at")).toBe("at");
     const since = sortProblems(problems, (key) => fieldOf(key, "cron"), new Set(["id", "cron"]));
@@ -103,6 +103,7 @@ describe("a job in words", () => {
     expect(scheduleText({ ...JOB, schedule: { at: "2027-01-05T09:00:00Z" } })).toEqual({ words: "Once" });
     expect(scheduleText({ ...JOB, schedule: {} })).toEqual({});
     expect([{ status: "error" }, { status: "done" }, { status: "paused", enabled: false }, {}].map((more) => noNextRun({ ...JOB, ...more }).split(/[:. ]/)[0])).toEqual(["It", "Done", "Paused", "No"]);
+    expect(noNextRun({ ...JOB, enabled: false, pause_reason: "Until Monday." })).toMatch(/switched on\. Until Monday\.$/);
   });
 
   it("tells what became of each occurrence", () => {
@@ -110,6 +111,10 @@ describe("a job in words", () => {
     const told = (more: Partial<Run>) => runLine({ ...run, ...more });
     expect(told({ turn: { id: "t", state: "ok" } })).toEqual({ text: "Run: its turn succeeded", bad: false });
     expect(told({ turn: { id: "t", state: "error" } })).toEqual({ text: "Run: its turn failed", bad: true });
+    // The turn may be forgotten when its end is still known.
+    expect(told({ outcome: "ok" })).toEqual({ text: "Run: its turn succeeded", bad: false });
+    expect(told({ outcome: "error: no such model" })).toEqual({ text: "Run: its turn failed", bad: true, reason: "no such model" });
+    expect(told({ state: "pending" })).toEqual({ text: "It is being started", bad: false });
     expect(told({ kind: "manual" })).toEqual({ text: "Run now", bad: false });
     expect(told({ kind: "catch_up", count: 3 })).toEqual({ text: "Made up for 3 missed times", bad: false });
     expect(told({ state: "skipped", reason: "The daemon was off." })).toEqual({ text: "Skipped", bad: false, reason: "The daemon was off." });

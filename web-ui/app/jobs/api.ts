@@ -24,6 +24,7 @@ export interface Job {
   enabled: boolean;
   status: "enabled" | "paused" | "done" | "error" | (string & {});
   status_detail?: string | null;
+  pause_reason?: string | null;
   problems?: readonly Problem[];
   warnings?: readonly Problem[];
   catch_up?: CatchUp | null;
@@ -46,6 +47,15 @@ export interface Run {
   /** The message that it wrote. */
   message_id?: string | null;
   turn?: { id: string; state: string } | null;
+  /** How that ended, also when the turn itself is forgotten: `ok`, or `error: …`. */
+  outcome?: string | null;
+}
+
+export interface Ran {
+  /** `ok`, or `error: …`. */
+  status: string;
+  /** The message that was written. */
+  message_id?: string | null;
 }
 
 export interface NewJob {
@@ -75,7 +85,7 @@ export const jobsApi = {
   create: (job: NewJob) => request<{ job: Job }>("POST", "api/jobs", job),
   edit: (job: Job, edit: JobEdit) => request<{ job: Job }>("PATCH", at(job), edit),
   remove: (job: Job) => request<{ removed: boolean }>("DELETE", at(job)),
-  run: (job: Job) => request<{ status: string }>("POST", `${at(job)}/run`),
+  run: (job: Job) => request<Ran>("POST", `${at(job)}/run`),
   pause: (job: Job) => request<unknown>("POST", `${at(job)}/pause`),
   resume: (job: Job) => request<unknown>("POST", `${at(job)}/resume`),
   runs: (job: Job) => request<{ runs: Run[] }>("GET", `${at(job)}/runs`),

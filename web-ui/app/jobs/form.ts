@@ -67,17 +67,18 @@ export function editOf(draft: JobDraft, opened: JobDraft, zone: string): JobEdit
 }
 
 const FIELDS: Record<string, string> = {
-  id: "id", jobId: "id", path: "id",
-  message: "message", content: "message",
+  id: "id",
+  message: "message",
   subject: "subject",
-  cron: "cron", schedule: "cron", "schedule.cron": "cron",
-  at: "at", "schedule.at": "at",
-  tz: "tz", "schedule.tz": "tz",
+  cron: "cron",
+  schedule: "cron",
+  at: "at",
+  tz: "tz",
   catch_up: "catchUp",
   overlap: "overlap",
 };
 
-/** The field of the form that a key of the note stands in. */
+/** The field of the form that a key of the API stands in. */
 export function fieldOf(key: string, kind: JobDraft["kind"]): string | undefined {
   const field = FIELDS[key];
   // Only one of the two is there to be seen.

@@ -37,15 +37,16 @@ export function runLine(run: Run): RunLine {
   if (run.state === "failed") return { text: "Could not be started", bad: true, ...reason };
   const missed = count > 1 ? `${count} missed times` : "a missed time";
   const how = run.kind === "manual" ? "Run now" : run.kind === "catch_up" ? `Made up for ${missed}` : "Run";
-  const turn = run.turn ? (TURNS[run.turn.state] ?? run.turn.state) : undefined;
-  const bad = run.turn?.state === "error" || run.turn?.state === "interrupted";
-  return { text: `${how}${turn ? `: ${turn}` : ""}`, bad, ...reason };
+  const why = /^error:\s*(.*)$/s.exec(run.outcome ?? "")?.[1];
+  const state = run.turn?.state ?? (why === undefined ? run.outcome : "error");
+  const turn = state ? (TURNS[state] ?? state) : undefined;
+  return { text: `${how}${turn ? `: ${turn}` : ""}`, bad: state === "error" || state === "interrupted", ...(why ? { reason: why } : reason) };
 }
 
 /** What stands where a job's next run would, when there is none. */
 export function noNextRun(job: Job): string {
   if (job.status === "error") return "It does not run until its note is corrected.";
   if (job.status === "done") return "Done: it ran when it was due.";
-  if (!job.enabled || job.status === "paused") return "Paused: it does not run until it is switched on.";
+  if (!job.enabled || job.status === "paused") return `Paused: it does not run until it is switched on.${job.pause_reason ? ` ${job.pause_reason}` : ""}`;
   return "No next run is known.";
 }

@@ -7,6 +7,7 @@ import { sortProblems } from "../../problems";
 import { useAction } from "../../resource";
 import { Field, FormError, More, type Tied, useFirstInvalid } from "../Field";
 
+const TAKEN = "There is a job of this id already. Edit that one, or choose another id.";
 const EXAMPLES = [
   ["0 9 * * 1-5", "Workdays at nine"],
   ["@hourly", "Every hour"],
@@ -14,8 +15,17 @@ const EXAMPLES = [
   ["0 6 1 * *", "Firsts of a month"],
 ] as const;
 
+interface JobFormProps {
+  agent: string;
+  job?: Job;
+  /** Ids that a new job cannot have: the daemon would take it for another version of that one. */
+  taken?: readonly string[];
+  saved: () => void;
+  close: () => void;
+}
+
 /** A new job, or another version of one. */
-export function JobForm({ agent, job, saved, close }: { agent: string; job?: Job; saved: () => void; close: () => void }) {
+export function JobForm({ agent, job, taken = [], saved, close }: JobFormProps) {
   const zone = localZone();
   const opened = useSignal(draftOf(job, zone)).value;
   const draft = useSignal<JobDraft>(opened);
@@ -24,6 +34,7 @@ export function JobForm({ agent, job, saved, close }: { agent: string; job?: Job
   const { kind } = draft.value;
   const touched = useSignal<ReadonlySet<string>>(new Set());
   const { fields, rest } = sortProblems(error ? error.problems : (job?.problems ?? []), (key) => fieldOf(key, kind), touched.value);
+  const isTaken = taken.includes(draft.value.id.trim());
   const form = useFirstInvalid(error);
   const set = (change: Partial<JobDraft>): void => {
     draft.value = { ...draft.value, ...change };
@@ -32,6 +43,7 @@ export function JobForm({ agent, job, saved, close }: { agent: string; job?: Job
 
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
+    if (isTaken) return;
     touched.value = new Set();
     const send = (): Promise<unknown> => {
       if (!job) return jobsApi.create(newJob(draft.value, agent, zone));
@@ -51,7 +63,7 @@ export function JobForm({ agent, job, saved, close }: { agent: string; job?: Job
     <form class="job-form" ref={form} onSubmit={submit} aria-label={job ? `Edit ${job.id}` : "New job"}>
       <h2>{job ? `Edit ${job.id}` : "New job"}</h2>
       {job ? null : (
-        <Field id="job-id" label="Id" help="Letters, digits, - and _, such as morning-report." problems={fields.get("id")}>
+        <Field id="job-id" label="Id" help="Letters, digits, - and _, such as morning-report." problems={isTaken ? [TAKEN] : fields.get("id")}>
           {(tied) => text("id", tied, { required: true })}
         </Field>
       )}

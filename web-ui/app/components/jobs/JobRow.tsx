@@ -1,10 +1,10 @@
 import { useSignal } from "@preact/signals";
 import { fullTime, time } from "../../format";
-import { type Job, jobsApi } from "../../jobs/api";
+import { type Job, jobsApi, type Ran } from "../../jobs/api";
 import { noNextRun, scheduleText } from "../../jobs/history";
 import { elsewhere, fromNow } from "../../jobs/when";
 import { useAction } from "../../resource";
-import { hashOf } from "../../route";
+import { type AgentRoute, hashOf } from "../../route";
 import { now } from "../../store";
 import { Confirm } from "../Confirm";
 import { ErrorNote } from "../ErrorNote";
@@ -17,17 +17,17 @@ import { JobForm } from "./JobForm";
 export function JobRow({ job, reload }: { job: Job; reload: () => Promise<void> }) {
   const editing = useSignal(false);
   const action = useAction();
-  const ran = useSignal("");
+  const ran = useSignal<Ran | undefined>(undefined);
   const problems = job.problems ?? [];
 
   const act = async (work: () => Promise<unknown>): Promise<void> => {
-    ran.value = "";
+    ran.value = undefined;
     await action.run(work);
     await reload();
   };
   const runNow = (): Promise<void> =>
     act(async () => {
-      ran.value = (await jobsApi.run(job)).status;
+      ran.value = await jobsApi.run(job);
     });
 
   if (editing.value) {
@@ -57,7 +57,7 @@ export function JobRow({ job, reload }: { job: Job; reload: () => Promise<void> 
           </p>
           <Problems list={problems} />
         </div>
-      ) : job.status_detail && job.status !== "enabled" ? (
+      ) : job.status_detail && job.status !== "paused" ? (
         <p class="card-line">
           <Sentence text={job.status_detail} />
         </p>
@@ -80,7 +80,7 @@ export function JobRow({ job, reload }: { job: Job; reload: () => Promise<void> 
         <Confirm label="Delete…" question={`Delete the job ${job.id}?`} yes="Delete" onYes={() => void act(() => jobsApi.remove(job))} />
       </div>
       <p class="card-line" role="status">
-        <Ran status={ran.value} agent={job.channel} />
+        <WhatRan ran={ran.value} agent={job.channel} />
       </p>
       {action.error.value ? <ErrorNote error={action.error.value} /> : null}
       <History job={job} />
@@ -88,12 +88,13 @@ export function JobRow({ job, reload }: { job: Job; reload: () => Promise<void> 
   );
 }
 
-function Ran({ status, agent }: { status: string; agent: string }) {
-  if (status === "") return null;
-  if (status.startsWith("error")) return <span class="bad-text">It could not be started: {status.replace(/^error:\s*/, "")}</span>;
+function WhatRan({ ran, agent }: { ran: Ran | undefined; agent: string }) {
+  if (!ran) return null;
+  if (ran.status.startsWith("error")) return <span class="bad-text">It could not be started: {ran.status.replace(/^error:\s*/, "")}</span>;
+  const to: AgentRoute = { view: "agent", name: agent, ...(ran.message_id ? { message: ran.message_id } : {}) };
   return (
     <>
-      Its message is written. <a href={hashOf({ view: "agent", name: agent })}>See the conversation</a>
+      Its message is written. <a href={hashOf(to)}>See it</a>
     </>
   );
 }

@@ -24,6 +24,7 @@ export function Jobs({ agent }: { agent: string }) {
         {adding.value ? (
           <JobForm
             agent={agent}
+            taken={list?.map(({ id }) => id) ?? []}
             close={() => (adding.value = false)}
             saved={() => {
               adding.value = false;
