@@ -10,13 +10,9 @@ use serde_json::json;
 use tokio::process::Command;
 
 #[tokio::test]
-async fn a_person_signs_in_and_talks_to_an_agent() {
+async fn a_person_signs_in_talks_to_an_agent_and_shapes_one() {
     let daemon = Daemon::builder().stand_in().start().await.unwrap();
-    let reply = daemon
-        .request(http::Method::POST, &["api", "sign-in-links"], Some(&json!({})))
-        .await
-        .unwrap();
-    let link = reply.body["url"].as_str().unwrap().to_owned();
+    let (link, shaping_link) = (sign_in_link(&daemon).await, sign_in_link(&daemon).await);
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web-ui");
     assert!(
         page.join("node_modules").is_dir(),
@@ -27,6 +23,7 @@ async fn a_person_signs_in_and_talks_to_an_agent() {
         .current_dir(page)
         .env("REVEILLE_E2E_URL", link)
         .env("REVEILLE_E2E_STAND_IN", "1")
+        .env("REVEILLE_E2E_SHAPING_URL", shaping_link)
         .kill_on_drop(true)
         .output()
         .await
@@ -38,4 +35,12 @@ async fn a_person_signs_in_and_talks_to_an_agent() {
         String::from_utf8_lossy(&text),
         daemon.log().unwrap()
     );
+}
+
+async fn sign_in_link(daemon: &Daemon) -> String {
+    let reply = daemon
+        .request(http::Method::POST, &["api", "sign-in-links"], Some(&json!({})))
+        .await
+        .unwrap();
+    reply.body["url"].as_str().unwrap().to_owned()
 }
