@@ -20,8 +20,9 @@ use serde::Deserialize;
 use toml::Table;
 
 pub(crate) use self::hub::Hub;
-use self::read::{expand, has_bind, overlaid, parse, read_table};
+use self::read::{expand, has_key, overlaid, parse, read_table};
 pub(crate) use self::vault::{FileLimits, Parachute, Place, Secret, Vault, Vaults};
+use crate::registry::Discovery;
 
 /// Variables with our prefix that are no configuration keys.
 const NOT_KEYS: &[&str] = &[
@@ -39,6 +40,9 @@ const NOT_KEYS: &[&str] = &[
     "REVEILLE_BIN",
     "REVEILLE_WEB_UI",
 ];
+
+/// What the reference system calls `[definitions] discovery`, with words of its own.
+const DISCOVERY: &str = "PARACHUTE_AGENT_DISCOVERY";
 
 /// A configuration that cannot be used. Says where the mistake is and what is accepted.
 #[derive(Debug, thiserror::Error)]
@@ -243,6 +247,14 @@ impl Default for Limits {
     }
 }
 
+/// `[definitions]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Definitions {
+    /// Which notes define agents.
+    pub(crate) discovery: Discovery,
+}
+
 /// `[auth]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -350,6 +362,8 @@ pub(crate) struct Config {
     pub(crate) sandbox: Sandbox,
     /// Limits.
     pub(crate) limits: Limits,
+    /// What defines agents.
+    pub(crate) definitions: Definitions,
     /// How triggers deliver.
     pub(crate) triggers: crate::triggers::Settings,
     /// Messages that the clock sends.
@@ -397,7 +411,7 @@ impl Config {
             .iter()
             .filter_map(|name| Some((name, environment.get(*name)?)))
         {
-            let explicit = environment.contains_key("REVEILLE_SERVER__BIND") || has_bind(&table);
+            let explicit = environment.contains_key("REVEILLE_SERVER__BIND") || has_key(&table, "server", "bind");
             if !port.1.is_empty() && !explicit {
                 let number: u16 = port.1.parse().map_err(|_| ConfigError::Wrong {
                     origin: format!("the variable {}", port.0),
@@ -407,9 +421,29 @@ impl Config {
                 break;
             }
         }
+        if let Some(word) = environment.get(DISCOVERY).map(|word| word.trim().to_lowercase())
+            && !word.is_empty()
+            && !has_key(&table, "definitions", "discovery")
+        {
+            let word = match word.as_str() {
+                "def" => "definitions",
+                "thread" => "threads",
+                "both" => "both",
+                _ => {
+                    return Err(ConfigError::Wrong {
+                        origin: format!("the variable {DISCOVERY}"),
+                        message: format!("{word:?} is not known; use def, thread or both"),
+                    });
+                }
+            };
+            table = overlaid(&table, DISCOVERY, "DEFINITIONS__DISCOVERY", word)?;
+        }
         let mut config = parse(&table, &origin)?;
         config.vaults = std::mem::take(&mut config.vault_tables).resolve(&environment)?;
         config.hub = std::mem::take(&mut config.hub_table).resolve(&environment)?;
+        if config.definitions.discovery != Discovery::Definitions {
+            config.vaults.follow_threads();
+        }
         for (name, value) in &mut config.claude.env {
             *value = expand(value, &environment).map_err(|missing| ConfigError::Wrong {
                 origin: format!("[claude.env] {name}"),

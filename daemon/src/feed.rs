@@ -1,6 +1,6 @@
 //! The feed: follows a vault's change log from a stored cursor. A wake is a hint, the cursor is the truth.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use reveille_vault::{Change, Cursor, Key, Note, NoteId, Query, Vault, VaultError
 use tokio_util::sync::CancellationToken;
 
 use crate::crash;
+use crate::definitions;
 use crate::inbox::{Arrival, Inbox, WAITING};
 use crate::scribe::Words;
 use crate::stamp;
@@ -47,6 +48,8 @@ pub(crate) struct Feed {
     saved: Cursor,
     /// What notes are told that cannot be told now.
     words: Words,
+    /// Definitions that are to be kept as they are now, and those that are none any more.
+    keep: BTreeMap<NoteId, Option<Note>>,
     /// Agents that came or changed. Kept over a failed step: the registry tells a change once.
     woken: Vec<String>,
     /// Notes that no longer define anything; kept likewise.
@@ -129,21 +132,7 @@ impl Feed {
     pub(crate) async fn open(vault: Arc<dyn Vault>, inbox: Inbox, words: Words) -> anyhow::Result<Self> {
         let name = feed_of(&*vault, &vault.log().await?);
         let at = stored_cursor(&*vault, &*inbox.queue, &name).await?;
-        let all = Query {
-            tags: vec![tag::DEFINITION.into()],
-            exact_tags: true,
-            ..Query::default()
-        };
-        let notes = vault.query(&all).await?.notes;
-        let mut gone = inbox.registry.notes_of(vault.name());
-        for note in &notes {
-            inbox.registry.apply(&vault, &note.id, Some(note));
-            gone.remove(&note.id);
-        }
-        // Known from before the vault became another one.
-        for note in gone {
-            inbox.registry.apply(&vault, &note, None);
-        }
+        let keep = definitions::read(&vault, &inbox).await?;
         // After the definitions: a job is for an agent that is known.
         inbox.jobs.opened(&vault, &jobs_of(&*vault).await?);
         let (woken, gone) = unsettled_names(&*vault, &inbox).await?;
@@ -154,10 +143,12 @@ impl Feed {
             at,
             saved: at,
             words,
+            keep,
             woken,
             gone,
         };
         feed.settle_names().await?;
+        feed.keep().await;
         // A vault that could not be read at the start: workers have looked for its agents in vain.
         feed.inbox.workers.wake_channels(&feed.inbox.registry.names());
         feed.inbox.progress.follows(feed.vault.name());
@@ -277,6 +268,7 @@ impl Feed {
         }
         // Before the messages: one that names an agent's new name belongs to the conversation that comes along.
         self.settle_names().await?;
+        self.keep().await;
         if let Some(last) = changes.last() {
             self.mark_orphans(&arrivals).await?;
             self.accept(arrivals, last.cursor).await?;
@@ -315,6 +307,26 @@ impl Feed {
         self.woken.extend(effect.woken);
         if effect.gone {
             self.gone.push(change.id.clone());
+        }
+        if effect.gone || effect.keep {
+            self.keep
+                .insert(change.id.clone(), change.note.clone().filter(|_| effect.keep));
+        }
+    }
+
+    /// Keeps definitions as they are, for the day on which they are broken. Nothing waits for that.
+    async fn keep(&mut self) {
+        if self.keep.is_empty() {
+            return;
+        }
+        let changes = self.keep.clone().into_iter().collect();
+        match self.inbox.kept.store(self.vault.name(), changes).await {
+            Ok(()) => self.keep.clear(),
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                vault = self.vault.name(),
+                "definitions are not kept as they are now; it is tried again with the next one that changes"
+            ),
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::kept::Kept;
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::registry::Registry;
 use crate::schedule;
@@ -42,6 +43,8 @@ pub(crate) struct Inbox {
     pub(crate) workers: Workers,
     /// How far the feeds are.
     pub(crate) progress: Progress,
+    /// Definitions as they last held together.
+    pub(crate) kept: Kept,
     /// Most messages that may wait for one agent when another comes through the door.
     pub(crate) max_waiting: u32,
     /// What the clock sends.

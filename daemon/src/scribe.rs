@@ -152,7 +152,9 @@ impl Scribe {
             }
         }
         drop(writes);
-        self.registry.restamp(self.vault.name(), again);
+        if !again.is_empty() {
+            self.registry.restamp(self.vault.name(), again);
+        }
         let unsaid = self.words.unsaid().clone();
         for (id, word) in unsaid {
             if let Err(reason) = self.say(&id, &word).await {

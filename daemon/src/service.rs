@@ -26,6 +26,7 @@ use crate::faults;
 use crate::follow::Follower;
 use crate::http::{self, Api, Auth, session::sign_in_url};
 use crate::inbox::{Inbox, Progress};
+use crate::kept::Kept;
 use crate::limits::Reservations;
 use crate::live::Hub;
 use crate::orphans::Orphans;
@@ -111,7 +112,7 @@ impl Options {
             environment,
         ));
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let registry = Registry::new(vaults.names());
+        let registry = Registry::new(vaults.names(), config.definitions.discovery);
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
         let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(vaults.by_name()), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
@@ -150,6 +151,7 @@ impl Options {
             hub: hub.clone(),
             workers: workers.clone(),
             progress: Progress::default(),
+            kept: Kept::open(&state.path().join("definitions.db"))?,
             max_waiting: config.queue.max_waiting,
             jobs,
         };

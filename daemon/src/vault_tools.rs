@@ -7,7 +7,7 @@ use std::path::Path;
 use reveille_vault::agent::Definition;
 use serde_json::json;
 
-use crate::delegation::HOW_TO_DEFINE;
+use crate::delegation::{HOW_TO_DEFINE, HOW_TO_SCHEDULE};
 use crate::state_dir::write_private;
 
 /// Name of the server in the CLI; its tools are called `mcp__reveille__<tool>`.
@@ -22,8 +22,8 @@ const WORDS: &str = "# Reveille\n\n\
 #[must_use]
 pub(crate) fn words(definition: &Definition) -> String {
     match definition.defines_agents {
-        true => format!("{WORDS}\n{HOW_TO_DEFINE}"),
-        false => WORDS.into(),
+        true => format!("{WORDS}\n{HOW_TO_SCHEDULE}\n{HOW_TO_DEFINE}"),
+        false => format!("{WORDS}\n{HOW_TO_SCHEDULE}"),
     }
 }
 

@@ -50,6 +50,7 @@ fn parachute(config: &config::Vault, peer: &config::Parachute, state: &Path) -> 
     parachute::Options {
         poll: peer.poll,
         first_connect: peer.first_connect,
+        follow_threads: peer.follow_threads,
         ..parachute::Options::new(&peer.url, &peer.vault, token, index)
     }
 }

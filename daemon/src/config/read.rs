@@ -7,11 +7,9 @@ use toml::{Table, Value};
 
 use super::{Config, ConfigError};
 
-pub(super) fn has_bind(table: &Table) -> bool {
-    table
-        .get("server")
-        .and_then(Value::as_table)
-        .is_some_and(|server| server.contains_key("bind"))
+pub(super) fn has_key(table: &Table, section: &str, key: &str) -> bool {
+    let section = table.get(section).and_then(Value::as_table);
+    section.is_some_and(|section| section.contains_key(key))
 }
 
 pub(super) fn read_table(path: &Path, required: bool) -> Result<Table, ConfigError> {

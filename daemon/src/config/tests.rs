@@ -160,6 +160,7 @@ fn a_vault_is_a_table_and_several_are_an_array_of_which_the_first_is_the_default
         poll: Duration::from_secs(5),
         webhook_secret: Some(Secret::File("/home/me/secret".into())),
         first_connect: FirstConnect::None,
+        follow_threads: false,
     };
     assert_eq!(several.vaults.others[0].place, Place::Parachute(peer));
     assert_eq!(several.vaults.others[1].place, Place::Folder("/home/me/Notes".into()));
@@ -336,5 +337,45 @@ fn a_hub_is_found_and_its_token_is_shown_nowhere() {
     ] {
         let error = load(text, variables).unwrap_err();
         assert!(error.starts_with(expected) && !error.contains("sk-secret"), "{error}");
+    }
+}
+
+#[test]
+fn ac_166_which_notes_define_agents_may_be_said_in_the_words_of_the_reference_system() {
+    let said =
+        |text: &str, variables: &[(&str, &str)]| load(text, variables).map(|config| config.definitions.discovery);
+    for (word, expected) in [
+        ("", Discovery::Definitions),
+        ("DEF", Discovery::Definitions),
+        (" Thread ", Discovery::Threads),
+        ("both", Discovery::Both),
+    ] {
+        assert_eq!(said("", &[(DISCOVERY, word)]), Ok(expected), "{word:?}");
+    }
+    assert_eq!(said("", &[]), Ok(Discovery::Definitions));
+    assert_eq!(
+        said("[definitions]\ndiscovery = \"threads\"", &[(DISCOVERY, "both")]),
+        Ok(Discovery::Threads)
+    );
+    let own = ("REVEILLE_DEFINITIONS__DISCOVERY", "both");
+    assert_eq!(said("", &[own, (DISCOVERY, "def")]), Ok(Discovery::Both));
+    let wrong = said("", &[(DISCOVERY, "junk")]).unwrap_err();
+    assert!(
+        wrong.contains(DISCOVERY) && wrong.contains("def, thread or both"),
+        "{wrong}"
+    );
+    let wrong = said("[definitions]\ndiscovery = \"thread\"", &[]).unwrap_err();
+    assert!(wrong.contains("threads"), "{wrong}");
+}
+
+#[test]
+fn a_server_is_followed_for_its_threads_where_they_define_agents() {
+    let vault = "[vault]\nkind = \"parachute\"\nurl = \"http://127.0.0.1:1\"\n";
+    for (word, expected) in [("definitions", false), ("threads", true), ("both", true)] {
+        let config = load(&format!("{vault}[definitions]\ndiscovery = {word:?}"), &[]).unwrap();
+        let Place::Parachute(peer) = &config.vaults.default.place else {
+            panic!("{:?}", config.vaults)
+        };
+        assert_eq!(peer.follow_threads, expected);
     }
 }

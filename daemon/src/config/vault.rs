@@ -73,6 +73,8 @@ pub(crate) struct Parachute {
     pub(crate) webhook_secret: Option<Secret>,
     /// What happens to the messages that are there at the first connection.
     pub(crate) first_connect: FirstConnect,
+    /// Threads define agents. Said by `[definitions] discovery`.
+    pub(crate) follow_threads: bool,
 }
 
 /// Where the notes of a vault are.
@@ -123,6 +125,15 @@ impl Vaults {
     /// In the order of the configuration.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Vault> {
         std::iter::once(&self.default).chain(&self.others)
+    }
+
+    /// Threads are followed as definitions are, where that takes a look of its own.
+    pub(super) fn follow_threads(&mut self) {
+        for vault in std::iter::once(&mut self.default).chain(&mut self.others) {
+            if let Place::Parachute(peer) = &mut vault.place {
+                peer.follow_threads = true;
+            }
+        }
     }
 
     /// What files they take.
@@ -355,6 +366,7 @@ impl Written {
                 environment,
             )?,
             first_connect: first_connect(self.first_connect.as_deref())?,
+            follow_threads: false,
         })
     }
 }

@@ -3,7 +3,9 @@
 
 mod definitions;
 mod files;
+mod jobs;
 mod pass;
+mod sources;
 mod tags;
 mod vault;
 
@@ -16,6 +18,7 @@ use crate::limits::DEPTH_MAX;
 use crate::turn::Run;
 
 pub(crate) use definitions::HOW_TO as HOW_TO_DEFINE;
+pub(crate) use jobs::HOW_TO as HOW_TO_SCHEDULE;
 pub(crate) use pass::Passes;
 pub(crate) use vault::MarkingVault;
 
@@ -90,15 +93,21 @@ impl Origin {
         }
     }
 
-    /// Marks a new note that will wake or define an agent; others stay as they are.
+    /// Marks a new note that will wake or define an agent, at once or by the clock; others stay as they are.
     ///
     /// # Errors
-    /// [`VaultError::Forbidden`] for a definition that is not for this turn; what is wrong with the note.
+    /// [`VaultError::Forbidden`] for a definition or job that is not for this turn; what is wrong with the note.
     fn mark_new(&self, mut note: NewNote) -> Result<NewNote, VaultError> {
         definitions::clean_new(&mut note.metadata);
         let preview = note.preview()?;
         tags::refuse_note(&preview)?;
-        if let Some(by) = self.new_definition(&preview)? {
+        sources::refuse(None, &preview)?;
+        if let Some(marks) = self.new_job(&preview)? {
+            for key in MARKS {
+                note.metadata.remove(key);
+            }
+            note.metadata.extend(marks);
+        } else if let Some(by) = self.new_definition(&preview)? {
             note.metadata.insert(DEFINED_BY.into(), by.into());
         } else if Inbound::wakes(&preview) {
             self.mark(&mut note.metadata);
@@ -111,12 +120,16 @@ impl Origin {
     /// marks stay too.
     ///
     /// # Errors
-    /// [`VaultError::Forbidden`] for a definition that is not for this turn; what is wrong with the patch.
+    /// [`VaultError::Forbidden`] for a definition or job that is not for this turn; what is wrong with the patch.
     fn mark_patch(&self, before: &Note, mut patch: Patch) -> Result<Patch, VaultError> {
         definitions::clean_patch(&mut patch);
         let after = patch.preview(before)?;
         tags::refuse_note(before)?;
         tags::refuse_note(&after)?;
+        sources::refuse(Some(before), &after)?;
+        if let Some(patch) = self.changed_job(before, &patch)? {
+            return Ok(patch);
+        }
         if self.changes_definition(before, &after)? || !Inbound::wakes(&after) {
             return Ok(patch);
         }

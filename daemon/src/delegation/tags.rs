@@ -31,13 +31,15 @@ impl MarkingVault {
     pub(super) async fn check_rename(&self, before: &Note, patch: &Patch) -> Result<(), VaultError> {
         for source in rewritten_by(&*self.inner, before, patch).await? {
             let source = self.get(&Key::Id(source)).await?;
-            if source.is_some_and(|source| source.has_tag(tag::DEFINITION)) {
-                return Err(VaultError::Forbidden(
-                    "the definition of an agent links to this note, and a new path would change the definition; nothing was \
-                     written. Ask the operator to do it"
-                        .into(),
-                ));
-            }
+            let what = match source {
+                Some(source) if source.has_tag(tag::DEFINITION) => "definition of an agent",
+                Some(source) if source.has_tag(tag::JOB) => "job of an agent",
+                _ => continue,
+            };
+            return Err(VaultError::Forbidden(format!(
+                "the {what} links to this note, and a new path would change the text there; nothing was written. Ask the \
+                 operator to do it"
+            )));
         }
         Ok(())
     }

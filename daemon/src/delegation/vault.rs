@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use reveille_vault::agent::tag;
 use reveille_vault::note::millis;
 use reveille_vault::{
     Capabilities, Change, Cursor, Files, Key, Kind, Links, NewNote, Note, NoteId, Page, Patch, Precondition, Profile,
@@ -10,7 +11,7 @@ use reveille_vault::{
 };
 use tokio::sync::watch;
 
-use super::Origin;
+use super::{Origin, jobs};
 use crate::vaults::upsert_in_steps;
 
 /// How often a change is judged anew because the note has changed meanwhile.
@@ -19,7 +20,7 @@ const TRIES: u32 = 16;
 /// A vault in the hands of a turn.
 pub(crate) struct MarkingVault {
     pub(super) inner: Arc<dyn Vault>,
-    origin: Arc<Origin>,
+    pub(super) origin: Arc<Origin>,
 }
 
 impl MarkingVault {
@@ -44,6 +45,11 @@ impl MarkingVault {
         let patch = self.origin.mark_patch(before, patch)?;
         self.check_rename(before, &patch).await?;
         let as_read = Precondition::UpdatedAt(before.updated_at);
+        let _counted;
+        if before.has_tag(tag::JOB) && jobs::is_one_more(before, &patch.preview(before)?) {
+            _counted = jobs::COUNTED.lock().await;
+            self.check_room(1).await?;
+        }
         self.inner.patch(&Key::Id(before.id.clone()), patch, as_read).await
     }
 }
@@ -75,9 +81,15 @@ impl Vault for MarkingVault {
     }
 
     async fn create_all(&self, notes: Vec<NewNote>) -> Result<Vec<Note>, VaultError> {
-        let marked: Result<Vec<NewNote>, VaultError> =
-            notes.into_iter().map(|note| self.origin.mark_new(note)).collect();
-        self.inner.create_all(marked?).await
+        let marked = notes.into_iter().map(|note| self.origin.mark_new(note));
+        let marked = marked.collect::<Result<Vec<NewNote>, VaultError>>()?;
+        let _counted;
+        let jobs = jobs::among(&marked)?;
+        if jobs > 0 {
+            _counted = jobs::COUNTED.lock().await;
+            self.check_room(jobs).await?;
+        }
+        self.inner.create_all(marked).await
     }
 
     async fn patch(&self, key: &Key, patch: Patch, precondition: Precondition) -> Result<Note, VaultError> {
@@ -152,7 +164,6 @@ impl Vault for MarkingVault {
 #[cfg(test)]
 mod tests {
     use reveille_vault::EmbeddedVault;
-    use reveille_vault::agent::tag;
     use uuid::Uuid;
 
     use super::*;

@@ -84,10 +84,7 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
     if !listed.live {
         return view;
     }
-    view["status"] = match listed.definition.as_deref().map(|definition| definition.backend) {
-        Some(BackendKind::Attached) => "pending".into(),
-        _ => "idle".into(),
-    };
+    view["status"] = "idle".into();
     if let Some(overview) = activity.overviews.get(&listed.name) {
         view["waiting"] = overview.waiting.into();
         view["cost_usd"] = usd(overview.spend.nano_usd).into();
@@ -98,6 +95,13 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
         if let Some((turn, outcome, ended_at)) = &overview.last {
             view["last_turn"] = json!({ "turn": turn, "outcome": outcome, "ended_at": ended_at });
         }
+    }
+    if listed
+        .definition
+        .as_ref()
+        .is_some_and(|one| one.backend == BackendKind::Attached)
+    {
+        view["status"] = "pending".into();
     }
     if let Some((turn, live)) = activity.live.get(&listed.name).and_then(|turns| turns.first()) {
         view["status"] = "working".into();

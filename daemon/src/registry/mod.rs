@@ -12,13 +12,50 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
-use reveille_vault::agent::{BackendKind, Definition, Problem, tag};
+use reveille_vault::agent::{BackendKind, Definition, Problem, defined_by_thread, tag};
 use reveille_vault::{Note, NoteId, Vault};
+use serde::Deserialize;
 use tokio::sync::Notify;
 
 pub(crate) use self::connection::Connection;
 use self::stamp::Said;
 pub(crate) use self::stamp::Stamp;
+
+/// Which notes define agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Discovery {
+    /// Definitions.
+    #[default]
+    Definitions,
+    /// Definitions, and threads whose agent has none.
+    Both,
+    /// Threads. Definitions are not looked at.
+    Threads,
+}
+
+impl Discovery {
+    /// The tags of the notes.
+    #[must_use]
+    pub(crate) fn tags(self) -> &'static [&'static str] {
+        match self {
+            Self::Definitions => &[tag::DEFINITION],
+            Self::Both => &[tag::DEFINITION, tag::THREAD],
+            Self::Threads => &[tag::THREAD],
+        }
+    }
+
+    /// What a note defines, and whether it is a thread that does so.
+    fn parse(self, note: &Note) -> Option<(Result<Definition, Vec<Problem>>, bool)> {
+        if self != Self::Threads && note.has_tag(tag::DEFINITION) {
+            return Some((Definition::parse(note), false));
+        }
+        if self == Self::Definitions {
+            return None;
+        }
+        Some((defined_by_thread(note)?, true))
+    }
+}
 
 /// An agent that can be woken.
 #[derive(Clone)]
@@ -75,14 +112,17 @@ struct Known {
     problems: Vec<Problem>,
     vault: Arc<dyn Vault>,
     said: Said,
+    /// It is a thread. Nothing is written on it.
+    is_thread: bool,
 }
 
 type NoteKey = (String, NoteId);
 
-/// A note that claims a name. The first in this order holds it: what a person wrote before what an agent wrote, of the vault
-/// that comes first in the configuration, and there the oldest.
+/// A note that claims a name. The first in this order holds it: a definition before a thread, what a person wrote before what
+/// an agent wrote, of the vault that comes first in the configuration, and there the oldest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
+    is_thread: bool,
     by_agent: bool,
     rank: usize,
     created_at: Timestamp,
@@ -111,6 +151,7 @@ pub(crate) struct Registry {
     inner: Arc<RwLock<Inner>>,
     /// Names of the vaults, in the order of the configuration.
     vaults: Arc<[String]>,
+    discovery: Discovery,
     stale: Arc<Mutex<HashMap<String, Stale>>>,
 }
 
@@ -121,15 +162,15 @@ pub(crate) struct Effect {
     pub(crate) woken: Vec<String>,
     /// The note defines nothing any more.
     pub(crate) gone: bool,
+    /// It is to be kept as it is, for the day on which it is broken.
+    pub(crate) keep: bool,
 }
 
 impl Known {
     /// What a note defines; `None`: nothing. `before` is what it defined until now.
-    fn of(vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Option<Self> {
-        if !note.has_tag(tag::DEFINITION) {
-            return None;
-        }
-        let (good, definition, problems) = match Definition::parse(note).map(Arc::new) {
+    fn of(discovery: Discovery, vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Option<Self> {
+        let (parsed, is_thread) = discovery.parse(note)?;
+        let (good, definition, problems) = match parsed.map(Arc::new) {
             Ok(definition) => (Some(Arc::clone(&definition)), Some(definition), Vec::new()),
             Err(problems) => {
                 let good = before.and_then(|before| before.good.clone());
@@ -137,7 +178,8 @@ impl Known {
                 (good, less, problems)
             }
         };
-        let called = note.text("name").or_else(|| note.path.clone());
+        let called = note.text(if is_thread { "agent" } else { "name" });
+        let called = called.or_else(|| note.path.clone());
         Some(Self {
             created_at: note.created_at,
             called: called.unwrap_or_else(|| note.id.to_string()),
@@ -146,11 +188,14 @@ impl Known {
             problems,
             vault: Arc::clone(vault),
             said: Said::by(note),
+            is_thread,
         })
     }
 
     fn is_as(&self, other: &Self) -> bool {
-        (&self.definition, &self.problems, self.created_at) == (&other.definition, &other.problems, other.created_at)
+        let judged = |one: &Self| (one.created_at, one.is_thread);
+        (&self.good, &self.definition, &self.problems) == (&other.good, &other.definition, &other.problems)
+            && judged(self) == judged(other)
     }
 }
 
@@ -190,6 +235,7 @@ impl Inner {
         if let Some(definition) = &known.definition {
             let claims = self.names.entry(definition.name.clone()).or_default();
             claims.push(Claim {
+                is_thread: known.is_thread,
                 by_agent: definition.defined_by.is_some(),
                 rank,
                 created_at: known.created_at,
@@ -203,6 +249,9 @@ impl Inner {
     /// What a note does not say yet.
     fn due(&self, key: &NoteKey) -> Option<Due> {
         let known = self.notes.get(key)?;
+        if known.is_thread || !self.is_settled(known) {
+            return None;
+        }
         Some(Due {
             news: self.stamp(key, known).news_for(&known.said)?,
             updated_at: known.said.updated_at,
@@ -213,12 +262,19 @@ impl Inner {
 impl Registry {
     /// Without agents. `vaults`: in the order of the configuration.
     #[must_use]
-    pub(crate) fn new(vaults: &[String]) -> Self {
+    pub(crate) fn new(vaults: &[String], discovery: Discovery) -> Self {
         Self {
             inner: Arc::default(),
             vaults: vaults.into(),
+            discovery,
             stale: Arc::default(),
         }
+    }
+
+    /// Which notes define agents.
+    #[must_use]
+    pub(crate) fn discovery(&self) -> Discovery {
+        self.discovery
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -279,7 +335,7 @@ impl Registry {
         let key = (vault.name().to_owned(), id.clone());
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let before = inner.notes.get(&key);
-        let fresh = note.and_then(|note| Known::of(vault, note, before));
+        let fresh = note.and_then(|note| Known::of(self.discovery, vault, note, before));
         let (effect, stale) = match (before, fresh) {
             (None, None) => return Effect::default(),
             (Some(old), Some(new)) if old.is_as(&new) => {
@@ -311,6 +367,7 @@ impl Registry {
         let before = holders(inner);
         inner.forget(key);
         let gone = fresh.is_none();
+        let keep = fresh.as_ref().is_some_and(|known| known.problems.is_empty());
         if let Some(known) = fresh {
             inner.remember(key.clone(), known, self.rank(&key.0));
         }
@@ -322,23 +379,25 @@ impl Registry {
             .filter(|(_, (was, is))| was != is);
         let claims = moved.filter_map(|(name, _)| inner.names.get(name)).flatten();
         let stale = claims.map(|claim| claim.key.clone()).chain([key.clone()]).collect();
-        (Effect { woken: touched, gone }, stale)
+        let effect = Effect {
+            woken: touched,
+            gone,
+            keep,
+        };
+        (effect, stale)
     }
 
-    /// What has become of what an agent wants. Its definition says so.
+    /// What has become of what an agent wants. Its definition says so, and nothing before it is told here.
     pub(crate) fn connect(&self, agent: &str, connections: Vec<Connection>) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if inner.connections.get(agent).map(Vec::as_slice).unwrap_or_default() == connections.as_slice() {
+        if inner.connections.get(agent) == Some(&connections) {
             return;
         }
-        if connections.is_empty() {
-            inner.connections.remove(agent);
-        } else {
-            inner.connections.insert(agent.to_owned(), connections);
-        }
+        inner.connections.insert(agent.to_owned(), connections);
         let holder = inner.holder(agent).map(|claim| claim.key.clone());
+        let stale = holder.filter(|holder| inner.due(holder).is_some());
         drop(inner);
-        if let Some((vault, note)) = holder {
+        if let Some((vault, note)) = stale {
             self.restamp(&vault, [note]);
         }
     }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use reveille_vault::Note;
-use reveille_vault::agent::BackendKind;
+use reveille_vault::agent::{BackendKind, Definition, Want};
 use serde_json::Value;
 
-use super::{Inner, Known, NoteKey};
+use super::{Connection, Inner, Known, NoteKey};
 
 /// What the daemon made of a definition, to be shown on the note and in lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,23 +104,50 @@ impl Inner {
                           Use programmatic for an agent that runs by itself";
             return Stamp::of("pending", detail.to_owned());
         }
-        self.enabled_or_pending(&definition.name)
+        self.enabled_or_pending(definition)
     }
 
-    fn enabled_or_pending(&self, name: &str) -> Stamp {
+    /// Whether it is known what has become of what a definition wants. Until then a note goes on saying what it says, so that
+    /// a start writes nothing.
+    pub(super) fn is_settled(&self, known: &Known) -> bool {
+        let Some(definition) = &known.definition else {
+            return true;
+        };
+        definition.wants.is_empty() || !known.problems.is_empty() || self.connections.contains_key(&definition.name)
+    }
+
+    fn enabled_or_pending(&self, definition: &Definition) -> Stamp {
+        let name = &definition.name;
         let connections = self.connections.get(name).map(Vec::as_slice).unwrap_or_default();
-        let missing: Vec<_> = connections.iter().filter(|one| !one.is_approved()).collect();
-        if missing.is_empty() {
-            return Stamp::of("enabled", String::new());
+        let mut pending = Vec::new();
+        let mut words = Vec::new();
+        for key in definition.wants.iter().map(Want::key) {
+            let found = connections.iter().find(|one| one.key == key);
+            if found.is_some_and(Connection::is_approved) {
+                continue;
+            }
+            words.push(found.map_or_else(|| key.clone(), Connection::words));
+            pending.push(key);
         }
-        let words: Vec<String> = missing.iter().map(|one| one.words()).collect();
-        Stamp {
-            status: "pending",
-            detail: format!(
+        let mut details = Vec::new();
+        if !words.is_empty() {
+            details.push(format!(
                 "the agent runs without what is not approved: {}; see `reveille agent connections {name}`",
                 words.join(", ")
-            ),
-            pending: missing.iter().map(|one| one.key.clone()).collect(),
+            ));
+        }
+        if !definition.uses.is_empty() {
+            details.push(format!(
+                "uses: nobody serves {}; write what it needs as `wants`",
+                definition.uses.join(", ")
+            ));
+        }
+        pending.extend(definition.uses.iter().cloned());
+        details.extend(definition.warnings.iter().map(ToString::to_string));
+        Stamp {
+            status: if pending.is_empty() { "enabled" } else { "pending" },
+            detail: details.join("; "),
+            pending,
         }
     }
 
@@ -133,6 +160,7 @@ impl Inner {
         }
         let (vault, note) = &holder.key;
         let by = match (holder.by_agent, own.by_agent, *vault == key.0) {
+            _ if own.is_thread && !holder.is_thread => format!("the definition {note} in vault {vault}"),
             (false, true, _) => format!("the definition {note} in vault {vault}, which no agent wrote"),
             (_, _, true) => format!("the older definition {note} in vault {vault}"),
             (_, _, false) => {

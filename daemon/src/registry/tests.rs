@@ -15,7 +15,7 @@ fn desk(vaults: &[&str]) -> Desk {
         |name: &&str| -> Arc<dyn Vault> { EmbeddedVault::open(name, &dir.path().join(format!("{name}.db"))).unwrap() };
     let names: Vec<String> = vaults.iter().map(|&name| name.to_owned()).collect();
     Desk {
-        registry: Registry::new(&names),
+        registry: Registry::new(&names, Discovery::Both),
         vaults: vaults.iter().map(open).collect(),
         _dir: dir,
     }
@@ -66,7 +66,9 @@ fn connection(key: &str, status: &str) -> Connection {
 #[test]
 fn what_is_not_approved_makes_a_definition_pending_and_its_agent_runs() {
     let desk = desk(&["v"]);
-    desk.apply(0, &note("a", 1, json!({"name": "eng", "status": "enabled"})));
+    // A start does not take back what the note says.
+    let wants = json!({"name": "eng", "status": "enabled", "wants": "vault:notes:read env:github"});
+    desk.apply(0, &note("a", 1, wants));
     assert_eq!(desk.stale(0), [""; 0]);
     let both = vec![
         connection("vault:notes:read", "pending"),
@@ -89,9 +91,9 @@ fn what_is_not_approved_makes_a_definition_pending_and_its_agent_runs() {
     // The same again is no news; the approval is.
     desk.registry.connect("eng", both);
     assert_eq!(desk.stale(0), [""; 0]);
-    desk.registry
-        .connect("eng", vec![connection("vault:notes:read", "approved")]);
-    assert_eq!(desk.stale(0), ["a"]);
+    let now = ["vault:notes:read", "env:github"].map(|key| connection(key, "approved"));
+    desk.registry.connect("eng", now.to_vec());
+    assert_eq!(desk.stale(0), [""; 0]);
     assert_eq!(desk.registry.due("v", &NoteId::new("a").unwrap()), None);
 }
 
@@ -222,4 +224,65 @@ fn whoever_waits_for_a_name_says_behind_whom_and_steps_in() {
         &note("b", 3, json!({"name": "eng", "model": "opus", "status": "enabled"})),
     );
     assert_eq!(desk.stale(1), [""; 0]);
+}
+
+fn thread(id: &str, second: i64, metadata: Value) -> Note {
+    Note {
+        tags: vec![tag::THREAD.into()],
+        ..note(id, second, metadata)
+    }
+}
+
+#[test]
+fn ac_167_a_definition_wins_over_a_thread_whenever_it_comes() {
+    let desk = desk(&["v", "w"]);
+    let of_thread = thread("t", 1, json!({"agent": "eng", "model": "haiku"}));
+    assert_eq!(desk.apply(1, &of_thread).woken, ["eng"]);
+    let model = || desk.registry.get("eng").unwrap().definition.model.clone();
+    assert_eq!(model().as_deref(), Some("haiku"));
+    // Nothing is written on a thread, whatever it says.
+    assert_eq!((desk.stale(1), desk.registry.due("w", &of_thread.id)), (vec![], None));
+    desk.apply(1, &note("d", 2, json!({"name": "eng", "model": "opus"})));
+    assert_eq!((model().as_deref(), desk.registry.names().len()), (Some("opus"), 1));
+    let stamp = desk.stamp(1, "t");
+    assert!(stamp.detail.contains("is taken by the definition d"), "{stamp:?}");
+    // Without the definition the thread has the name again, as it is no record of it.
+    desk.registry.apply(&desk.vaults[1], &NoteId::new("d").unwrap(), None);
+    assert_eq!(model().as_deref(), Some("haiku"));
+    let disabled = thread("t", 1, json!({"agent": "eng", "agent_status": "disabled"}));
+    assert!(desk.apply(1, &disabled).gone);
+    assert!(desk.registry.get("eng").is_none());
+}
+
+#[test]
+fn ac_155_a_removed_definition_does_not_come_back_by_what_it_has_said() {
+    let desk = desk(&["v"]);
+    desk.apply(0, &note("d", 1, json!({"name": "eng"})));
+    desk.apply(
+        0,
+        &thread(
+            "t",
+            2,
+            json!({"agent": "eng", "definition": "d", "mode": "single-threaded"}),
+        ),
+    );
+    desk.registry.apply(&desk.vaults[0], &NoteId::new("d").unwrap(), None);
+    assert!(desk.registry.get("eng").is_none() && desk.registry.list().is_empty());
+}
+
+#[test]
+fn ac_166_167_each_way_looks_at_its_own_notes() {
+    for (discovery, expected) in [
+        (Discovery::Definitions, &["a"][..]),
+        (Discovery::Both, &["a", "b"]),
+        (Discovery::Threads, &["b"]),
+    ] {
+        let desk = Desk {
+            registry: Registry::new(&["v".to_owned()], discovery),
+            ..desk(&["v"])
+        };
+        desk.apply(0, &note("d", 1, json!({"name": "a"})));
+        desk.apply(0, &thread("t", 1, json!({"agent": "b"})));
+        assert_eq!(desk.registry.names(), expected);
+    }
 }

@@ -77,6 +77,7 @@ pub(super) fn list(shared: &Shared, query: &str) -> Reply {
     }
     store.listings += 1;
     let mut notes: Vec<&Stored> = store.all().filter(|note| matches(&store, &parameters, note)).collect();
+    notes.retain(|note| !faults.unlisted.contains(&note.id));
     let (descending, turn) = (parameters.get("sort") == Some("desc"), store.listings);
     notes.sort_by(|one, other| one.created_at.cmp(&other.created_at).then(one.seq.cmp(&other.seq)));
     if faults.shuffle_ties {

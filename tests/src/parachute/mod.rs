@@ -67,6 +67,8 @@ pub struct Faults {
     pub shuffle_ties: bool,
     /// No listing holds more notes than this, whatever is asked; 0: as asked.
     pub page_max: usize,
+    /// These notes are there, and no listing shows them.
+    pub unlisted: Vec<String>,
     /// These notes are listed, and asked for by themselves they are answered with 500.
     pub unreadable: Vec<String>,
 }

@@ -3,6 +3,7 @@
 mod callbacks;
 mod definitions;
 mod door;
+mod jobs;
 mod marks;
 mod real_cli;
 mod tools;

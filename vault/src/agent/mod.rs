@@ -6,6 +6,7 @@ mod job;
 mod message;
 mod misspelt;
 mod schedule;
+mod source;
 mod thread;
 mod thread_settings;
 mod wants;
@@ -18,6 +19,7 @@ pub use definition::{
 pub use job::{CatchUp, Job, Overlap};
 pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteError};
 pub use schedule::{Schedule, When};
+pub use source::{AGENT_STATUS, defined_by_thread};
 pub use thread::{ThreadRecord, ThreadStatus};
 pub use thread_settings::ThreadSettings;
 pub use wants::{Access, Inject, WANTS, Want, is_reserved_env};

@@ -99,6 +99,8 @@ pub struct Options {
     pub full_scan: Duration,
     /// What happens to messages that are there at the first connection.
     pub first_connect: FirstConnect,
+    /// Threads are followed as definitions are, for those to whom they define agents.
+    pub follow_threads: bool,
 }
 
 impl Options {
@@ -114,6 +116,7 @@ impl Options {
             timeout: Duration::from_secs(10),
             full_scan: Duration::from_secs(5 * 60),
             first_connect: FirstConnect::default(),
+            follow_threads: false,
         }
     }
 }
@@ -128,6 +131,7 @@ struct Core {
     /// Held while the index takes something over, so that it never goes back to what was read before.
     mirroring: Mutex<()>,
     first_connect: FirstConnect,
+    follow_threads: bool,
     sizes: Sizes,
     locks: write::Locks,
 }
@@ -212,6 +216,7 @@ impl ParachuteVault {
             unread: Unread::default(),
             mirroring: Mutex::default(),
             first_connect: options.first_connect,
+            follow_threads: options.follow_threads,
             sizes: Sizes::default(),
             locks: write::Locks::default(),
         });
@@ -263,7 +268,7 @@ impl Vault for ParachuteVault {
 
     async fn query(&self, query: &Query) -> Result<Page, VaultError> {
         match self.core.page_of(query).await {
-            Err(VaultError::Unavailable { .. }) if query.after.is_none() && scan::are_followed(&query.tags) => {
+            Err(VaultError::Unavailable { .. }) if query.after.is_none() && self.core.are_followed(&query.tags) => {
                 self.core.index.query(query).await
             }
             outcome => outcome,

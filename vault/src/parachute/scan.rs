@@ -19,7 +19,9 @@ use crate::note::{Note, NoteId, bare_tag, millis};
 use crate::store::{VaultError, VaultState};
 
 /// Notes of which few are there and whose changes matter: compared in full with each scan.
-pub(super) const SETTINGS: &[&str] = &[tag::DEFINITION, "agent/job", "agent/role"];
+const SETTINGS: &[&str] = &[tag::DEFINITION, tag::JOB, tag::ROLE];
+/// The same where threads define agents.
+const SETTINGS_AND_THREADS: &[&str] = &[tag::DEFINITION, tag::JOB, tag::ROLE, tag::THREAD];
 /// Messages: many, and new ones matter.
 pub(super) const MESSAGES: &[&str] = &[tag::INBOUND];
 
@@ -43,17 +45,6 @@ pub(super) enum Depth {
     Full,
 }
 
-/// Whether a note is one that the scan follows.
-pub(super) fn is_followed(note: &Note) -> bool {
-    SETTINGS.iter().chain(MESSAGES).any(|tag| note.has_tag(tag))
-}
-
-/// Whether listings of these tags can be answered from the index when the peer is silent.
-pub(super) fn are_followed(tags: &[String]) -> bool {
-    let followed = |asked: &String| SETTINGS.iter().chain(MESSAGES).any(|tag| bare_tag(asked) == *tag);
-    !tags.is_empty() && tags.iter().all(followed)
-}
-
 /// The tags in both spellings, as a listing takes them.
 pub(super) fn spelled<T: AsRef<str>>(tags: &[T]) -> String {
     let both = tags.iter().flat_map(|tag| {
@@ -64,6 +55,30 @@ pub(super) fn spelled<T: AsRef<str>>(tags: &[T]) -> String {
 }
 
 impl Core {
+    fn settings(&self) -> &'static [&'static str] {
+        if self.follow_threads {
+            SETTINGS_AND_THREADS
+        } else {
+            SETTINGS
+        }
+    }
+
+    /// Whether a note is one that the scan follows.
+    fn is_followed(&self, note: &Note) -> bool {
+        self.settings().iter().chain(MESSAGES).any(|tag| note.has_tag(tag))
+    }
+
+    /// Whether listings of these tags can be answered from the index when the peer is silent.
+    pub(super) fn are_followed(&self, tags: &[String]) -> bool {
+        let followed = |asked: &String| {
+            self.settings()
+                .iter()
+                .chain(MESSAGES)
+                .any(|tag| bare_tag(asked) == *tag)
+        };
+        !tags.is_empty() && tags.iter().all(followed)
+    }
+
     /// One round: settings first, so that an agent is known before its messages.
     ///
     /// # Errors
@@ -81,10 +96,11 @@ impl Core {
     }
 
     async fn scan_settings(&self) -> Result<(), VaultError> {
-        let known = self.index.sources_with(SETTINGS).await?;
+        let settings = self.settings();
+        let known = self.index.sources_with(settings).await?;
         let known: BTreeMap<_, _> = known.into_iter().map(|source| (source.name, source.stamp)).collect();
         let mut listed = HashSet::new();
-        let mut pages = Pages::of(self, SETTINGS);
+        let mut pages = Pages::of(self, settings);
         while let Some(page) = pages.next().await? {
             listed.extend(page.iter().map(|raw| raw.note.id.to_string()));
             self.take_over(page, None).await?;
@@ -242,7 +258,7 @@ impl Core {
     async fn settle(&self, id: &NoteId, found: Option<Raw>, read_at: Instant) -> Result<(), VaultError> {
         let stamps = self.index.stamps(vec![id.to_string()]).await?;
         match found {
-            Some(raw) if stamps.is_empty() && !is_followed(&raw.note) => Ok(()),
+            Some(raw) if stamps.is_empty() && !self.is_followed(&raw.note) => Ok(()),
             Some(raw) => {
                 let stamp = raw.stamp.clone();
                 self.mirror(vec![(raw, stamp, read_at)], &stamps, None).await

@@ -94,6 +94,14 @@ impl Daemon {
         Ok(request.send().await?.error_for_status()?.json().await?)
     }
 
+    pub(crate) async fn patch(&self, http: &reqwest::Client, path: &str, body: &Value) -> Result<Value> {
+        let request = http
+            .patch(format!("{}{path}", self.url))
+            .bearer_auth(&self.token)
+            .json(body);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    }
+
     pub(crate) async fn get(&self, http: &reqwest::Client, path: &str) -> Result<Value> {
         let request = http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
         Ok(request.send().await?.error_for_status()?.json().await?)

@@ -1,11 +1,12 @@
 //! The benchmark: prints figures of the daemon beside the machine's own floor, measured in the same run.
 //!
 //! `cargo run --release -p reveille-tests --bin bench -- start --agents 1000` needs `cargo build --release -p reveille` first;
-//! `bench vault --notes 100000` and `bench folder --files 10000` likewise.
+//! `bench vault --notes 100000`, `bench folder --files 10000` and `bench definitions --count 1000` likewise.
 
 #![forbid(unsafe_code)]
 
 mod daemon;
+mod definitions;
 mod figure;
 mod folder;
 mod start;
@@ -61,6 +62,7 @@ enum Part {
     Start,
     Vault,
     Folder,
+    Definitions,
 }
 
 fn asked() -> Result<(Part, usize)> {
@@ -73,7 +75,11 @@ fn asked() -> Result<(Part, usize)> {
         ["vault", "--notes", number] => (Part::Vault, number),
         ["folder"] => (Part::Folder, "10000"),
         ["folder", "--files", number] => (Part::Folder, number),
-        _ => bail!("usage: bench start [--agents N] | vault [--notes N] | folder [--files N]"),
+        ["definitions"] => (Part::Definitions, "1000"),
+        ["definitions", "--count", number] => (Part::Definitions, number),
+        _ => {
+            bail!("usage: bench start [--agents N] | vault [--notes N] | folder [--files N] | definitions [--count N]")
+        }
     };
     Ok((part, count.parse::<usize>().context("the count is no number")?.max(1)))
 }
@@ -94,6 +100,10 @@ async fn main() -> Result<()> {
         Part::Folder => {
             figures.extend(folder::measure(count).await?);
             "files"
+        }
+        Part::Definitions => {
+            figures.extend(definitions::measure(count).await?);
+            "definitions"
         }
     };
     let mut out = std::io::stdout().lock();
