@@ -72,13 +72,8 @@ impl Words {
     }
 }
 
-/// Why something is not written yet.
-enum Left {
-    /// The note is another one than was judged; the feed comes to that.
-    Changed,
-    /// The vault takes no writes.
-    Unavailable(String),
-}
+/// Why the vault takes no writes.
+type Unavailable = String;
 
 /// Writes for one vault.
 pub(crate) struct Scribe {
@@ -111,15 +106,13 @@ impl Scribe {
                 }
                 continue;
             };
-            if let Left::Unavailable(reason) = left
-                && reason != told
-            {
+            if left != told {
                 tracing::warn!(
-                    reason,
+                    reason = left,
                     vault = self.vault.name(),
                     "notes cannot say what became of them; it is tried again, and everything else goes on"
                 );
-                told = reason;
+                told = left;
             }
             pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
             tokio::select! {
@@ -130,7 +123,7 @@ impl Scribe {
     }
 
     /// Writes what is to be written; answers why something is left.
-    async fn round(&self) -> Option<Left> {
+    async fn round(&self) -> Option<Unavailable> {
         let at_once = match self.vault.kind() {
             // What waits while a commit runs is committed together.
             Kind::Embedded => 128,
@@ -148,7 +141,7 @@ impl Scribe {
         while let Some((id, outcome)) = writes.next().await {
             if let Err(reason) = outcome {
                 again.push(id);
-                left = worse(left, reason);
+                left = Some(reason);
             }
         }
         drop(writes);
@@ -158,7 +151,7 @@ impl Scribe {
         let unsaid = self.words.unsaid().clone();
         for (id, word) in unsaid {
             if let Err(reason) = self.say(&id, &word).await {
-                left = worse(left, reason);
+                left = Some(reason);
                 break;
             }
             // Another one may have come meanwhile, for a later state of the note.
@@ -171,32 +164,29 @@ impl Scribe {
     }
 
     /// Writes on a definition what became of it, where it does not say so already.
-    async fn stamp(&self, id: &NoteId) -> Result<(), Left> {
+    async fn stamp(&self, id: &NoteId) -> Result<(), Unavailable> {
         let Some(Due { news, updated_at }) = self.registry.due(self.vault.name(), id) else {
             return Ok(());
         };
         crash::point("feed.stamping");
-        match self.write(id, news, updated_at).await? {
-            Written::Note(note) => {
-                self.registry.wrote(self.vault.name(), &note);
-                Ok(())
-            }
-            Written::Not => Ok(()),
-            Written::Changed => Err(Left::Changed),
+        if let Some(note) = self.write(id, news, updated_at).await? {
+            self.registry.wrote(self.vault.name(), &note);
         }
+        Ok(())
     }
 
-    async fn say(&self, id: &NoteId, word: &Word) -> Result<(), Left> {
+    async fn say(&self, id: &NoteId, word: &Word) -> Result<(), Unavailable> {
         let news = vec![("status", word.status.clone()), ("status_detail", word.detail.clone())];
         self.write(id, news, word.updated_at).await.map(drop)
     }
 
+    /// `None`: it is not written, and need not be. Where the note is another one than was judged, the feed comes to that.
     async fn write(
         &self,
         id: &NoteId,
         news: Vec<(&'static str, String)>,
         updated_at: Timestamp,
-    ) -> Result<Written, Left> {
+    ) -> Result<Option<Note>, Unavailable> {
         let metadata = news
             .into_iter()
             .map(|(key, value)| (key.to_owned(), Value::String(value)));
@@ -206,32 +196,14 @@ impl Scribe {
         };
         let as_judged = Precondition::UpdatedAt(updated_at);
         match self.vault.patch(&Key::Id(id.clone()), patch, as_judged).await {
-            Ok(note) => Ok(Written::Note(note)),
-            Err(VaultError::NotFound { .. }) => Ok(Written::Not),
-            Err(VaultError::Conflict { .. }) => Ok(Written::Changed),
-            Err(error @ VaultError::Unavailable { .. }) => Err(Left::Unavailable(error.to_string())),
+            Ok(note) => Ok(Some(note)),
+            Err(VaultError::NotFound { .. } | VaultError::Conflict { .. }) => Ok(None),
+            Err(error @ VaultError::Unavailable { .. }) => Err(error.to_string()),
             // Such as a file whose front matter is broken. Nobody else shall wait for it.
             Err(error) => {
                 tracing::warn!(%error, vault = self.vault.name(), note = %id, "the note cannot say what became of it; everything else goes on");
-                Ok(Written::Not)
+                Ok(None)
             }
         }
-    }
-}
-
-/// What became of a write.
-enum Written {
-    /// It is there.
-    Note(Note),
-    /// It never will.
-    Not,
-    /// The note is another one than was judged.
-    Changed,
-}
-
-fn worse(left: Option<Left>, reason: Left) -> Option<Left> {
-    match left {
-        Some(Left::Unavailable(_)) => left,
-        _ => Some(reason),
     }
 }

@@ -10,7 +10,7 @@ use reveille_tests::eventually;
 use reveille_tests::parachute::{Parachute, Version};
 use serde_json::{Value, json};
 
-use super::{DEFINITION, feed_comes_round, put, remote, scans, stand_in, writes};
+use super::{DEFINITION, SECRET, feed_comes_round, put, remote, scans, stand_in, writes};
 
 const MANY: usize = 1000;
 
@@ -133,8 +133,14 @@ async fn ac_159_a_thousand_definitions_of_a_server_cost_it_one_write_each_and_th
     assert_eq!(of_agents.len(), MANY);
 
     let before: Vec<_> = peer.notes().iter().map(|note| note.updated_at.clone()).collect();
-    // Three polls, and a start.
+    // Three polls, three hints, and a start.
     scans(&peer, 3).await?;
+    for note in peer.notes().iter().take(3) {
+        let hint = json!({ "event": "updated", "note": { "id": note.id } }).to_string();
+        let headers = [("x-channel-webhook-secret", SECRET), ("content-type", "application/json")];
+        let told = daemon.ask("POST", "/api/vault/agent-def", &headers, hint.as_bytes()).await?;
+        assert_eq!(told.status, 200, "{}", told.json()?);
+    }
     daemon.restart().await?;
     eventually("all are there", LIMIT, async || {
         Ok((daemon.agents().await?.len() == MANY).then_some(()))

@@ -14,6 +14,8 @@ use reveille_tests::parachute::{Parachute, TOKEN};
 use serde_json::{Value, json};
 
 const DEFINITION: [&str; 1] = ["agent/definition"];
+/// What webhooks of the server show.
+const SECRET: &str = "s3cret-of-the-webhooks";
 const INBOUND: [&str; 2] = ["agent/message", "agent/message/inbound"];
 
 fn stand_in() -> reveille_tests::daemon::Builder {
@@ -77,10 +79,14 @@ fn writes_of(daemon: &Daemon, note: &str) -> Result<usize> {
 /// A daemon whose only vault is the server.
 fn remote(peer: &Parachute, more: &str) -> reveille_tests::daemon::Builder {
     let url = peer.url();
-    stand_in().env("PARACHUTE_TOKEN", TOKEN).config(&format!(
+    let config = format!(
         "[vault]\nname = \"remote\"\nkind = \"parachute\"\nurl = \"{url}\"\nvault = \"default\"\npoll = \"1s\"\n\
-         token = \"${{PARACHUTE_TOKEN}}\"\n{more}"
-    ))
+         token = \"${{PARACHUTE_TOKEN}}\"\nwebhook_secret = \"${{WEBHOOK_SECRET}}\"\n{more}"
+    );
+    stand_in()
+        .env("PARACHUTE_TOKEN", TOKEN)
+        .env("WEBHOOK_SECRET", SECRET)
+        .config(&config)
 }
 
 /// Writes a note as another client of the server does; answers its id.
@@ -92,6 +98,7 @@ fn put(peer: &Parachute, path: &str, tags: &[&str], metadata: &Value) -> Result<
 
 /// Waits for so many further scans of the server.
 async fn scans(peer: &Parachute, number: usize) -> Result<()> {
+    peer.take_log();
     let mut seen = 0;
     eventually("the server is scanned", LIMIT, async || {
         let log = peer.take_log();

@@ -110,7 +110,7 @@ async fn tc_boot_1_3_a_start_finds_every_definition_and_one_bad_one_harms_no_oth
             "Agents/lost",
             "Where am I?",
             &tags,
-            &json!({"name": "lost", "backend": "channel"}),
+            &json!({"name": "lost", "backend": "magic"}),
         )
         .await?;
     daemon.restart().await?;
