@@ -4,6 +4,7 @@ mod agents;
 mod demo;
 mod folder;
 mod help;
+mod jobs;
 mod notes;
 mod queue;
 mod turns;
