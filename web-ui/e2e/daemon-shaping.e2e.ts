@@ -126,7 +126,7 @@ describe.runIf(link)("a real daemon", () => {
     await runs.getByText(/Run now: its turn succeeded/).waitFor({ timeout: 50_000 });
     await shoot(page, "real-jobs");
     await runs.getByRole("link", { name: "See it" }).click();
-    await page.getByRole("log").getByText("What is new since yesterday?").waitFor();
+    await page.getByRole("log").getByText("What is new since yesterday?", { exact: true }).waitFor();
     await page.goBack();
 
     await page.getByRole("button", { name: "Edit standup" }).click();

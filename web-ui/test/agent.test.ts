@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { draftOf, editOf, fieldOf, otherKeys, settingsOf } from "../app/agent/draft";
-import { attention, holderOf, isBroken, settingRows, toApprove } from "../app/agent/standing";
+import { attention, holderOf, isBroken, remark, settingRows, toApprove } from "../app/agent/standing";
 import type { Agent, Note } from "../app/api";
 
 const NOTE: Note = {
@@ -67,6 +67,16 @@ describe("an agent", () => {
     const connections = ["pending", "approved", "needs_consent", "revoked", "error"].map((status) => ({ key: status, kind: "service", target: "x", status }));
     expect(toApprove({ ...AGENT, connections }).map(({ key }) => key)).toEqual(["pending", "needs_consent"]);
     expect(toApprove(AGENT)).toEqual([]);
+  });
+
+  it("has a remark where that says more than its problems and warnings", () => {
+    const detail = "modle: is not read";
+    const warnings = [{ key: "modle", message: "is not read" }];
+    const problems = [{ key: "mode", message: "x" }];
+    const connections = [{ key: "env:x", kind: "service", target: "x", status: "pending" }];
+    const told = [{}, { warnings }, { problems }, { warnings, connections }].map((more) => remark({ ...AGENT, status_detail: detail, ...more }));
+    expect(told).toEqual([detail, undefined, undefined, detail]);
+    expect(remark(AGENT)).toBeUndefined();
   });
 
   it("tells its settings, those nearest to it first", () => {

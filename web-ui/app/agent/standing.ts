@@ -14,6 +14,14 @@ export function goesOn(agent: Agent): boolean {
   return isBroken(agent) && agent.mode !== undefined;
 }
 
+/** What the daemon wrote of it, where that is not what its problems and warnings say anyway. */
+export function remark(agent: Agent): string | undefined {
+  const { status_detail: detail, warnings = [] } = agent;
+  if (!detail || isBroken(agent)) return undefined;
+  const told = warnings.length > 0 && warnings.every(({ message }) => detail.includes(message));
+  return told && toApprove(agent).length === 0 ? undefined : detail;
+}
+
 /** The agent that a name means: the one that holds it, before notes that only claim it. */
 export function holderOf(agents: readonly Agent[] | undefined, name: string | undefined): Agent | undefined {
   const named = agents?.filter((agent) => agent.name === name) ?? [];

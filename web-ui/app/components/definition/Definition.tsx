@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { goesOn, isBroken } from "../../agent/standing";
+import { goesOn, isBroken, remark } from "../../agent/standing";
 import { type Agent, type AgentDetail, api } from "../../api";
 import { useResource } from "../../resource";
 import { agents, refreshAgents, selectedAgent } from "../../store";
@@ -116,8 +116,8 @@ const STATES: Record<string, string> = { idle: "Ready", working: "Working", queu
 
 function Facts({ agent }: { agent: AgentDetail }) {
   const facts: [string, string | null | undefined][] = [
-    ["State", STATES[agent.status] ?? agent.status],
-    ["What the daemon says", isBroken(agent) ? undefined : agent.status_detail],
+    ["State", goesOn(agent) ? "Goes on as it was" : (STATES[agent.status] ?? agent.status)],
+    ["What the daemon says", remark(agent)],
     ["Note", agent.path ?? agent.note_id],
     ["Vault", agent.vault],
     ["Defined by", agent.defined_by],
