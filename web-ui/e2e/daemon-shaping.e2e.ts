@@ -75,6 +75,11 @@ describe.runIf(link)("a real daemon", () => {
 
   it("approves and revokes a connection", async () => {
     const { page, faults } = at;
+    await page.evaluate(async (agent) => {
+      const body = JSON.stringify({ metadata: { wants: "env:github" } });
+      const answer = await fetch(`api/agents/${agent}`, { method: "PATCH", headers: { "content-type": "application/json" }, body });
+      if (!answer.ok) throw new Error(await answer.text());
+    }, name);
     await item().getByText("1 connection to approve").waitFor({ state: "attached", timeout: 20_000 });
     await go("Connections");
     const row = page.getByRole("listitem", { name: "Service github" });
