@@ -1,8 +1,9 @@
 //! Jobs on a terminal.
 
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::output::{local, one_line, out, safe, short, table, text};
+use super::output::{by_clock, local, one_line, out, safe, short, table, text};
 
 /// Characters of an outcome that a line shows.
 const OUTCOME_CHARS: usize = 60;
@@ -28,6 +29,18 @@ pub(super) fn when_next(job: &Value) -> String {
         (Some("error"), _) => format!("something is wrong with it, see `reveille job show {id}`"),
         (_, true) => format!("it runs next on {}", local(&job["nextRunAt"])),
         (_, false) => "it has no next time".into(),
+    }
+}
+
+/// The same by the clock that the job goes by, when it names one that shows something else.
+fn in_its_zone(job: &Value) -> String {
+    let (next, tz) = (&job["nextRunAt"], job["schedule"]["tz"].as_str());
+    // silent-ok: a zone that is not known here is one that only the daemon knows, and the local time stands there already.
+    let zone = tz.and_then(|tz| TimeZone::get(tz).ok());
+    let theirs = zone.map_or_else(String::new, |zone| by_clock(next, zone));
+    match tz {
+        Some(tz) if theirs != local(next) => format!(" ({theirs} in {})", safe(tz)),
+        _ => String::new(),
     }
 }
 
@@ -62,7 +75,7 @@ pub(super) fn print_list(answer: &Value) {
         &rows,
     );
     for job in each(answer, "jobs") {
-        for problem in each(job, "problems") {
+        for problem in each(job, "problems").chain(each(job, "warnings")) {
             out!("{}: {}", text(&job["id"]), told(problem));
         }
     }
@@ -90,10 +103,12 @@ pub(super) fn print(job: &Value) {
         format!("{} in vault {}", text(&job["noteId"]), text(&job["vault"])),
     );
     line("status", text(&job["status"]));
-    line("", one_line(job["status_detail"].as_str().unwrap_or_default(), 300));
-    line("pause", one_line(job["pause_reason"].as_str().unwrap_or_default(), 300));
+    // Of what is wrong each thing has a line of its own, below.
+    if each(job, "problems").next().is_none() {
+        line("", one_line(job["status_detail"].as_str().unwrap_or_default(), 300));
+    }
     line("schedule", schedule(job));
-    line("next run", local(&job["nextRunAt"]));
+    line("next run", format!("{}{}", local(&job["nextRunAt"]), in_its_zone(job)));
     line("last run", local(&job["lastRunAt"]));
     line(
         "last status",

@@ -90,11 +90,13 @@ pub(crate) fn short(id: &serde_json::Value) -> String {
 
 /// A time of the daemon's by the local clock, to the minute; nothing for none.
 pub(crate) fn local(at: &serde_json::Value) -> String {
+    by_clock(at, TimeZone::system())
+}
+
+/// The same by the clock of a zone.
+pub(crate) fn by_clock(at: &serde_json::Value, zone: TimeZone) -> String {
     match at.as_str().map(str::parse::<Timestamp>) {
-        Some(Ok(at)) => {
-            let here = at.to_zoned(TimeZone::system());
-            here.strftime("%a %Y-%m-%d %H:%M").to_string()
-        }
+        Some(Ok(at)) => at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M").to_string(),
         _ => text(at),
     }
 }

@@ -118,7 +118,7 @@ async fn jobs_are_made_listed_and_shown_by_the_local_clock() -> Result<()> {
         "eng",
         "enabled",
         "2099-07-02T09:00 Europe/Berlin",
-        "Thu 2099-07-02 16:00",
+        "Thu 2099-07-02 16:00 (Thu 2099-07-02 09:00 in Europe/Berlin)",
         "\nLaunch it.",
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
@@ -182,7 +182,7 @@ async fn ac_188_a_job_of_the_same_name_is_changed_when_that_is_said() -> Result<
     );
     let paused = out(&daemon, &["job", "pause", "launch", "--agent", "ops"]).await?;
     assert!(paused.starts_with("launch is paused;"), "{paused}");
-    assert_eq!(job(&daemon, "launch").await.is_err(), true);
+    assert!(job(&daemon, "launch").await.is_err());
     let of_eng = json_out(&daemon, &["job", "show", "launch", "--agent", "eng", "--json"]).await?;
     assert_eq!(of_eng["status"], "enabled");
     Ok(())
@@ -370,4 +370,29 @@ async fn a_note_with_mistakes_is_listed_with_all_of_them() -> Result<()> {
         assert!(listed.contains(part), "{part} in {listed}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_reads_is_told_in_the_list() -> Result<()> {
+    let daemon = with_eng().await?;
+    let note = ["note", "put", "Jobs/odd", "--tag", "agent/job", "Do it."];
+    let metadata = [
+        "--meta",
+        "agent=eng",
+        "--meta",
+        "jobId=odd",
+        "--meta",
+        "cron=@daily",
+        "--meta",
+        "catchUp=skip",
+    ];
+    out(&daemon, &[&note[..], &metadata[..]].concat()).await?;
+    eventually("the job is listed with its warning", LIMIT, async || {
+        let listed = out(&daemon, &["job", "list"]).await?;
+        let told = listed
+            .lines()
+            .any(|line| line == "odd: catchUp: is not read; did you mean catch_up?");
+        Ok((told && line(&listed, "odd")?.contains(&"enabled")).then_some(()))
+    })
+    .await
 }

@@ -27,7 +27,12 @@ fn horizon(next: Option<i64>) -> Horizon {
 }
 
 fn fired_at(millis: i64) -> Run {
-    Run::fired(at(millis), at(millis + 1), RunKind::Scheduled, NoteId::new(format!("m{millis}")).unwrap())
+    Run::fired(
+        at(millis),
+        at(millis + 1),
+        RunKind::Scheduled,
+        NoteId::new(format!("m{millis}")).unwrap(),
+    )
 }
 
 #[tokio::test]
@@ -63,7 +68,10 @@ async fn what_is_written_is_there_after_the_file_is_opened_again() {
         outcome: Some("ok".into()),
         ..fired_at(50)
     };
-    assert_eq!(ledger.runs(&job("a")).await.unwrap(), [(ids[1], ended), (ids[0], skipped)]);
+    assert_eq!(
+        ledger.runs(&job("a")).await.unwrap(),
+        [(ids[1], ended), (ids[0], skipped)]
+    );
     let fired = ledger.with(|db| fired(db, &job("a"))).await.unwrap();
     assert_eq!(fired, BTreeSet::from([at(50)]));
 
@@ -92,8 +100,14 @@ async fn a_file_of_a_newer_version_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("schedule.db");
     let ledger = Ledger::open(&file).unwrap();
-    ledger.with(|db| db.pragma_update(None, "user_version", 99)).await.unwrap();
+    ledger
+        .with(|db| db.pragma_update(None, "user_version", 99))
+        .await
+        .unwrap();
     drop(ledger);
     let told = format!("{:#}", Ledger::open(&file).err().unwrap());
-    assert!(told.contains("newer version") && told.contains("move the file away"), "{told}");
+    assert!(
+        told.contains("newer version") && told.contains("move the file away"),
+        "{told}"
+    );
 }

@@ -155,7 +155,10 @@ fn ac_190_of_several_missed_slots_the_last_one_runs_if_it_is_not_too_old() {
     // Half an hour is half the period.
     assert_eq!(case.at("15:30").1, fire("15:00", RunKind::CatchUp));
     let mut case = Case::new(json!({"cron": HOURLY}));
-    assert_eq!(case.at("14:30:01"), (skipped(5, "missed", "10:00", "14:00"), Step::Rest));
+    assert_eq!(
+        case.at("14:30:01"),
+        (skipped(5, "missed", "10:00", "14:00"), Step::Rest)
+    );
     assert_eq!(case.next(), Some(at("15:00")));
 }
 
@@ -171,7 +174,10 @@ fn the_window_has_bounds() {
         let mut case = Case::new(json!({"cron": cron}));
         let step = case.at(now).1;
         match expected {
-            Some(expected) => assert!(matches!(step, Step::Fire(slot, _) if slot == at(expected)), "{cron}: {step:?}"),
+            Some(expected) => assert!(
+                matches!(step, Step::Fire(slot, _) if slot == at(expected)),
+                "{cron}: {step:?}"
+            ),
             None => assert_eq!(step, Step::Rest, "{cron}"),
         }
     }
@@ -182,10 +188,16 @@ fn who_asks_to_skip_gets_only_what_is_on_time() {
     let mut case = Case::new(json!({"cron": HOURLY, "catch_up": "skip"}));
     assert_eq!(
         case.at("12:01"),
-        (skipped(2, "missed", "10:00", "11:00"), fire("12:00", RunKind::Scheduled))
+        (
+            skipped(2, "missed", "10:00", "11:00"),
+            fire("12:00", RunKind::Scheduled)
+        )
     );
     case.ran("12:00");
-    assert_eq!(case.at("13:01:01"), (skipped(1, "missed", "13:00", "13:00"), Step::Rest));
+    assert_eq!(
+        case.at("13:01:01"),
+        (skipped(1, "missed", "13:00", "13:00"), Step::Rest)
+    );
 }
 
 #[test]
