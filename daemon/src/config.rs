@@ -421,23 +421,7 @@ impl Config {
                 break;
             }
         }
-        if let Some(word) = environment.get(DISCOVERY).map(|word| word.trim().to_lowercase())
-            && !word.is_empty()
-            && !has_key(&table, "definitions", "discovery")
-        {
-            let word = match word.as_str() {
-                "def" => "definitions",
-                "thread" => "threads",
-                "both" => "both",
-                _ => {
-                    return Err(ConfigError::Wrong {
-                        origin: format!("the variable {DISCOVERY}"),
-                        message: format!("{word:?} is not known; use def, thread or both"),
-                    });
-                }
-            };
-            table = overlaid(&table, DISCOVERY, "DEFINITIONS__DISCOVERY", word)?;
-        }
+        table = with_discovery(table, &environment)?;
         let mut config = parse(&table, &origin)?;
         config.vaults = std::mem::take(&mut config.vault_tables).resolve(&environment)?;
         config.hub = std::mem::take(&mut config.hub_table).resolve(&environment)?;
@@ -465,6 +449,29 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// The table with what the reference system's variable says, where it says nothing itself.
+fn with_discovery(table: Table, environment: &BTreeMap<String, String>) -> Result<Table, ConfigError> {
+    let word = environment.get(DISCOVERY).map(|word| word.trim().to_lowercase());
+    let Some(word) = word.filter(|word| !word.is_empty()) else {
+        return Ok(table);
+    };
+    if has_key(&table, "definitions", "discovery") {
+        return Ok(table);
+    }
+    let own = match word.as_str() {
+        "def" => "definitions",
+        "thread" => "threads",
+        "both" => "both",
+        _ => {
+            return Err(ConfigError::Wrong {
+                origin: format!("the variable {DISCOVERY}"),
+                message: format!("{word:?} is not known; use def, thread or both"),
+            });
+        }
+    };
+    overlaid(&table, DISCOVERY, "DEFINITIONS__DISCOVERY", own)
 }
 
 #[cfg(test)]
