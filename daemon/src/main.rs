@@ -12,6 +12,7 @@ mod breaker;
 mod claude;
 mod cli;
 mod config;
+mod confinement;
 mod crash;
 mod definitions;
 mod delegation;

@@ -112,7 +112,7 @@ impl Options {
             environment,
         ));
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let registry = Registry::new(vaults.names(), config.definitions.discovery);
+        let registry = Registry::new(vaults.names(), config.definitions.discovery).confined(summary.confined);
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
         let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(vaults.by_name()), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();

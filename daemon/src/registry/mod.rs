@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 pub(crate) use self::connection::Connection;
 use self::stamp::Said;
 pub(crate) use self::stamp::Stamp;
+use crate::confinement;
 
 /// Which notes define agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -89,6 +90,8 @@ pub(crate) struct Listed {
     pub(crate) problems: Vec<Problem>,
     /// It holds its name: messages reach the agent.
     pub(crate) live: bool,
+    /// It is a thread that names an agent.
+    pub(crate) is_thread: bool,
     /// What to show.
     pub(crate) stamp: Stamp,
 }
@@ -152,6 +155,8 @@ pub(crate) struct Registry {
     /// Names of the vaults, in the order of the configuration.
     vaults: Arc<[String]>,
     discovery: Discovery,
+    /// Whether turns are kept from anything.
+    confined: bool,
     stale: Arc<Mutex<HashMap<String, Stale>>>,
 }
 
@@ -168,9 +173,9 @@ pub(crate) struct Effect {
 
 impl Known {
     /// What a note defines; `None`: nothing. `before` is what it defined until now.
-    fn of(discovery: Discovery, vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Option<Self> {
-        let (parsed, is_thread) = discovery.parse(note)?;
-        let (good, definition, problems) = match parsed.map(Arc::new) {
+    fn of(registry: &Registry, vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Option<Self> {
+        let (parsed, is_thread) = registry.discovery.parse(note)?;
+        let (good, definition, problems) = match parsed.map(|read| Arc::new(registry.with_doubts(read))) {
             Ok(definition) => (Some(Arc::clone(&definition)), Some(definition), Vec::new()),
             Err(problems) => {
                 let good = before.and_then(|before| before.good.clone());
@@ -267,8 +272,22 @@ impl Registry {
             inner: Arc::default(),
             vaults: vaults.into(),
             discovery,
+            confined: true,
             stale: Arc::default(),
         }
+    }
+
+    /// Whether turns are kept from anything: where they are not, definitions that count on it are warned.
+    #[must_use]
+    pub(crate) fn confined(self, confined: bool) -> Self {
+        Self { confined, ..self }
+    }
+
+    fn with_doubts(&self, mut definition: Definition) -> Definition {
+        if !self.confined {
+            definition.warnings.extend(confinement::not_kept(&definition));
+        }
+        definition
     }
 
     /// Which notes define agents.
@@ -335,7 +354,7 @@ impl Registry {
         let key = (vault.name().to_owned(), id.clone());
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let before = inner.notes.get(&key);
-        let fresh = note.and_then(|note| Known::of(self.discovery, vault, note, before));
+        let fresh = note.and_then(|note| Known::of(self, vault, note, before));
         let (effect, stale) = match (before, fresh) {
             (None, None) => return Effect::default(),
             (Some(old), Some(new)) if old.is_as(&new) => {
@@ -465,6 +484,7 @@ impl Registry {
                 definition: known.definition.clone(),
                 problems: known.problems.clone(),
                 live: holder.is_some_and(|claim| claim.key == *key),
+                is_thread: known.is_thread,
                 stamp: inner.stamp(key, known),
             }
         };
