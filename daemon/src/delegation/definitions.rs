@@ -205,6 +205,13 @@ mod tests {
         for key in [
             "defines_agents",
             "workspace",
+            "filesystem",
+            "network",
+            "egress",
+            "mounts",
+            "wants",
+            "uses",
+            "keep_warm",
             "systemPromptMode",
             "budget_turn_usd",
             "budget_day_usd",

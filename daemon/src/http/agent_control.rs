@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use jiff::Timestamp;
 use reveille_queue::{ChannelName, Conversation, ThreadKey};
 use reveille_vault::agent::tag;
 use reveille_vault::{ContentChange, Key, Metadata, Note, NoteId, Patch, Precondition, Vault, VaultError};
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::agents::{check, find, now};
+use super::agents::{check, find, free, now};
 use super::error::{ApiError, Body, OptionalBody, Segment};
 use crate::ending::thread_path;
 use crate::registry::Listed;
@@ -151,6 +152,8 @@ pub(super) struct Edit {
     prompt: Option<String>,
     #[serde(default)]
     metadata: Metadata,
+    /// The state of the note that the change was made for; without it the change is laid over whatever is there.
+    if_updated_at: Option<Timestamp>,
 }
 
 /// `PATCH /api/agents/{name}`: another role, other settings; a null takes a setting away. Checked before anything is written.
@@ -160,40 +163,68 @@ pub(super) async fn edit(
     Body(edit): Body<Edit>,
 ) -> Result<Json<Value>, ApiError> {
     let listed = find(&api, &name)?;
-    let vault = vault_of(&api, &listed)?;
-    let (taken, set): (Vec<_>, Vec<_>) = edit.metadata.into_iter().partition(|(_, value)| value.is_null());
-    let patch = Patch {
-        content: edit.prompt.map_or(ContentChange::Keep, ContentChange::Replace),
-        metadata: set.into_iter().collect(),
-        remove_metadata: taken.into_iter().map(|(key, _)| key).collect(),
-        ..Patch::default()
-    };
-    let mut tries = 1;
-    let name = loop {
-        let note = vault.get(&Key::Id(listed.note.clone())).await?;
-        let mut draft = note.ok_or_else(|| ApiError::unknown_agent(&name))?;
-        let read = Precondition::UpdatedAt(draft.updated_at);
-        if let ContentChange::Replace(prompt) = &patch.content {
-            draft.content.clone_from(prompt);
-        }
-        draft.metadata.extend(patch.metadata.clone());
-        draft.metadata.retain(|key, _| !patch.remove_metadata.contains(key));
-        let new_name = check(&draft)?.name;
-        if new_name != name && api.registry.get(&new_name).is_some() {
-            let message = format!("There is an agent {new_name:?} already.");
-            return Err(ApiError::new(StatusCode::CONFLICT, "agent_exists", message)
-                .then("Nothing was written. Choose another name."));
-        }
-        match write(&api, &listed, patch.clone(), read).await {
-            Err(error) if error.code == "conflict" && tries < TRIES => tries += 1,
-            outcome => break outcome.map(|()| new_name)?,
-        }
-    };
+    let patch = patch_of(edit.prompt, edit.metadata);
+    let name = change(&api, &listed, &patch, edit.if_updated_at).await?;
     match now(&api, &name).await {
         // It is written; the feed has not come by yet.
         Err(error) if error.code == "unknown_agent" => Ok(Json(json!({ "name": name, "status": "pending" }))),
         answer => answer.map(Json),
     }
+}
+
+/// A change of a definition; a null takes a setting away.
+pub(super) fn patch_of(prompt: Option<String>, metadata: Metadata) -> Patch {
+    let (taken, set): (Vec<_>, Vec<_>) = metadata.into_iter().partition(|(_, value)| value.is_null());
+    Patch {
+        content: prompt.map_or(ContentChange::Keep, ContentChange::Replace),
+        metadata: set.into_iter().collect(),
+        remove_metadata: taken.into_iter().map(|(key, _)| key).collect(),
+        ..Patch::default()
+    }
+}
+
+/// Changes a definition if it holds together afterwards, and waits until that counts. Answers the agent's name from now on.
+/// `since`: the state of the note that the change was made for.
+///
+/// # Errors
+/// Then nothing is written: it would not hold together, the name belongs to another agent, the note has changed meanwhile or
+/// is gone, or the vault cannot be used.
+pub(super) async fn change(
+    api: &Api,
+    listed: &Listed,
+    patch: &Patch,
+    since: Option<Timestamp>,
+) -> Result<String, ApiError> {
+    let vault = vault_of(api, listed)?;
+    let mut tries = 1;
+    loop {
+        let note = vault.get(&Key::Id(listed.note.clone())).await?;
+        let mut draft = note.ok_or_else(|| ApiError::unknown_agent(&listed.name))?;
+        let read = draft.updated_at;
+        if since.is_some_and(|since| since != read) {
+            return Err(changed_meanwhile());
+        }
+        if let ContentChange::Replace(prompt) = &patch.content {
+            draft.content.clone_from(prompt);
+        }
+        draft.metadata.extend(patch.metadata.clone());
+        draft.metadata.retain(|key, _| !patch.remove_metadata.contains(key));
+        let name = check(&draft)?.name;
+        if name != listed.name {
+            free(api, &name)?;
+        }
+        match write(api, listed, patch.clone(), Precondition::UpdatedAt(read)).await {
+            Err(error) if error.code == "conflict" && since.is_some() => return Err(changed_meanwhile()),
+            Err(error) if error.code == "conflict" && tries < TRIES => tries += 1,
+            outcome => return outcome.map(|()| name),
+        }
+    }
+}
+
+fn changed_meanwhile() -> ApiError {
+    let message = "The definition has changed since it was read.";
+    ApiError::new(StatusCode::CONFLICT, "conflict", message)
+        .then("Nothing was written. Read it again, and change what is there now.")
 }
 
 /// Changes the definition, and waits until it counts: the feed alone says who there is.
@@ -204,7 +235,8 @@ async fn write(api: &Api, listed: &Listed, patch: Patch, precondition: Precondit
     Ok(())
 }
 
-fn vault_of<'a>(api: &'a Api, listed: &Listed) -> Result<&'a std::sync::Arc<dyn Vault>, ApiError> {
+/// The vault of a definition.
+pub(super) fn vault_of<'a>(api: &'a Api, listed: &Listed) -> Result<&'a std::sync::Arc<dyn Vault>, ApiError> {
     api.vaults
         .get(&listed.vault)
         .ok_or_else(|| ApiError::unknown_agent(&listed.name))

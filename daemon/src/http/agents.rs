@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use reveille_queue::{DayTotals, Overview, Pause};
-use reveille_vault::agent::{BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, tag};
+use reveille_vault::agent::{BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, Problem, tag};
 use reveille_vault::{Key, Metadata, NewNote, Note, NoteId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
+use super::agent_settings::{problems, settings, warnings};
 use super::error::{ApiError, Body, Segment};
 use super::pauses;
 use super::turns::usd;
@@ -54,7 +55,13 @@ async fn activity(api: &Api) -> Result<Activity, ApiError> {
     })
 }
 
-fn view(listed: &Listed, activity: &Activity) -> Value {
+/// The beginning of a role.
+pub(super) fn preview(definition: &Definition) -> String {
+    shown(definition.prompt.as_deref().unwrap_or_default(), PREVIEW_CHARS)
+}
+
+fn view(api: &Api, listed: &Listed, activity: &Activity) -> Value {
+    let connections = listed.live.then(|| api.registry.connections(&listed.name));
     let mut view = json!({
         "name": listed.name,
         "vault": listed.vault,
@@ -64,9 +71,12 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
         "cost_usd": 0.0,
         "cost_today_usd": activity.today.get(&listed.name).map_or(0.0, |today| usd(today.nano_usd)),
         "prompt_preview": "",
+        "problems": problems(listed),
+        "warnings": warnings(listed),
+        "connections": connections.unwrap_or_default(),
     });
     if let Some(definition) = &listed.definition {
-        view["prompt_preview"] = shown(definition.prompt.as_deref().unwrap_or_default(), PREVIEW_CHARS).into();
+        view["prompt_preview"] = preview(definition).into();
         view["mode"] = definition.mode.as_str().into();
         if let Some(model) = &definition.model {
             view["model"] = model.as_str().into();
@@ -123,14 +133,14 @@ fn view(listed: &Listed, activity: &Activity) -> Value {
 
 /// The agent as it is now.
 pub(super) async fn now(api: &Api, name: &str) -> Result<Value, ApiError> {
-    Ok(view(&find(api, name)?, &activity(api).await?))
+    Ok(view(api, &find(api, name)?, &activity(api).await?))
 }
 
 /// `GET /api/agents`
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     let activity = activity(&api).await?;
     let listed = api.registry.list();
-    let agents: Vec<Value> = listed.iter().map(|one| view(one, &activity)).collect();
+    let agents: Vec<Value> = listed.iter().map(|one| view(&api, one, &activity)).collect();
     let mut waiting: Vec<_> = activity
         .overviews
         .values()
@@ -157,28 +167,13 @@ pub(super) fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
 /// `GET /api/agents/{name}`
 pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Value>, ApiError> {
     let listed = find(&api, &name)?;
-    let mut view = view(&listed, &activity(&api).await?);
+    let mut view = view(&api, &listed, &activity(&api).await?);
     if let Some(definition) = &listed.definition {
         view["prompt"] = definition.prompt.as_deref().into();
         view["path"] = definition.path.as_deref().into();
-        view["settings"] = settings(&api, definition);
+        view["settings"] = settings(definition, api.claude.config());
     }
     Ok(Json(view))
-}
-
-/// What counts for the next turn, and where each value comes from.
-fn settings(api: &Api, definition: &Definition) -> Value {
-    let config = api.claude.config();
-    let from = |own: bool| if own { "definition" } else { "configuration" };
-    let idle = definition.timeout_idle.unwrap_or(config.timeout_idle.0);
-    let wall = definition.timeout_wall.unwrap_or(config.timeout_wall.0);
-    json!({
-        "model": { "value": definition.model.as_ref().or(config.model.as_ref()), "from": from(definition.model.is_some()) },
-        "timeout_idle_s": { "value": idle.as_secs(), "from": from(definition.timeout_idle.is_some()) },
-        "timeout_wall_s": { "value": wall.as_secs(), "from": from(definition.timeout_wall.is_some()) },
-        "workspace": { "value": definition.workspace, "from": if definition.workspace.is_some() { "definition" } else { "default" } },
-        "max_turns": { "value": definition.max_turns, "from": if definition.max_turns.is_some() { "definition" } else { "default" } },
-    })
 }
 
 #[derive(Deserialize)]
@@ -196,11 +191,26 @@ pub(super) struct NewAgent {
 
 /// A definition that is not written yet.
 pub(super) fn check(draft: &Note) -> Result<Definition, ApiError> {
-    Definition::parse(draft).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_definition", problems.join("; "))
-            .then("Nothing was written. Correct it and send it again.")
-    })
+    Definition::parse(draft).map_err(|problems| ApiError::invalid("invalid_definition", problems))
+}
+
+/// Whether a name can be given to another agent.
+///
+/// # Errors
+/// It belongs to one.
+pub(super) fn free(api: &Api, name: &str) -> Result<(), ApiError> {
+    if api.registry.get(name).is_none() {
+        return Ok(());
+    }
+    let message = format!("There is an agent {name:?} already.");
+    let taken = Problem::new(
+        "name",
+        format!("{name} is the name of another agent; choose another one"),
+    );
+    let mut error = ApiError::new(StatusCode::CONFLICT, "agent_exists", message)
+        .then("Nothing was written. Choose another name, or edit the definition of that agent.");
+    error.problems.push(taken);
+    Err(error)
 }
 
 /// `POST /api/agents`: checked before anything is written.
@@ -232,14 +242,7 @@ pub(super) async fn create(
     };
     let definition = check(&draft)?;
     let name = definition.name;
-    if api.registry.get(&name).is_some() {
-        return Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "agent_exists",
-            format!("There is an agent {name:?} already."),
-        )
-        .then("Choose another name, or edit the definition note of that agent."));
-    }
+    free(&api, &name)?;
     let new = NewNote {
         id: Some(id),
         path: draft.path,
@@ -260,7 +263,7 @@ pub(super) async fn create(
         Activity::default()
     });
     let made = match find(&api, &name) {
-        Ok(listed) => view(&listed, &activity),
+        Ok(listed) => view(&api, &listed, &activity),
         Err(_) => json!({ "name": name, "vault": vault.name(), "note_id": note.id, "status": "pending" }),
     };
     Ok((StatusCode::CREATED, Json(made)))

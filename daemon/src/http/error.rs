@@ -1,4 +1,5 @@
-//! The one shape of errors: `{"error": code, "message": …, "next_step": …}`.
+//! The one shape of errors: `{"error": code, "message": …, "next_step": …}`. Of a note that was refused for several reasons,
+//! `problems` has each: `[{"key": …, "message": …}]`.
 
 use axum::Json;
 use axum::extract::rejection::BytesRejection;
@@ -9,6 +10,7 @@ use http::StatusCode;
 use http::request::Parts;
 use reveille_queue::QueueError;
 use reveille_vault::VaultError;
+use reveille_vault::agent::Problem;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -21,6 +23,7 @@ pub(crate) struct ApiError {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) next_step: Option<&'static str>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl ApiError {
@@ -35,7 +38,18 @@ impl ApiError {
             code,
             message,
             next_step: None,
+            problems: Vec::new(),
         }
+    }
+
+    /// A note that does not hold together, with everything that is wrong with it.
+    pub(crate) fn invalid(code: &'static str, problems: Vec<Problem>) -> Self {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Self {
+            problems,
+            ..Self::new(StatusCode::BAD_REQUEST, code, all.join("; "))
+        }
+        .then("Nothing was written. Correct it and send it again.")
     }
 
     pub(crate) fn then(mut self, next_step: &'static str) -> Self {
@@ -65,6 +79,9 @@ impl IntoResponse for ApiError {
         let mut body = json!({ "error": self.code, "message": self.message });
         if let Some(next_step) = self.next_step {
             body["next_step"] = next_step.into();
+        }
+        if !self.problems.is_empty() {
+            body["problems"] = super::agent_settings::told(&self.problems);
         }
         let mut response = (self.status, Json(body)).into_response();
         let retry_after = match self.status {

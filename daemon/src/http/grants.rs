@@ -41,6 +41,9 @@ const OF_ALL: [&str; 2] = ["/vaults", "/vaults/list"];
 /// What the daemon itself gives to admins only.
 const OF_ADMINS: [&str; 2] = ["/api/sign-in-links", "/api/session"];
 
+/// What everybody reads who may read, and only admins change.
+const CHANGED_BY_ADMINS: [&str; 2] = ["/api/agent-defs", "/api/agent-defs/{*id}"];
+
 /// What a request needs.
 #[derive(Debug, PartialEq, Eq)]
 struct Need {
@@ -65,6 +68,7 @@ impl Need {
             let verb = match route {
                 "/api/channels/{channel}/send" => Verb::Send,
                 _ if OF_ADMINS.contains(&route) => Verb::Admin,
+                _ if !reads && CHANGED_BY_ADMINS.contains(&route) => Verb::Admin,
                 _ => usual,
             };
             return Self {
@@ -208,6 +212,11 @@ mod tests {
             ("GET", "/api/jobs", "reveille:read"),
             ("POST", "/api/jobs", "reveille:write"),
             ("POST", "/api/jobs/{id}/run", "reveille:write"),
+            ("GET", "/api/agent-defs", "reveille:read"),
+            ("POST", "/api/agent-defs", "reveille:admin"),
+            ("GET", "/api/agent-defs/{*id}", "reveille:read"),
+            ("PATCH", "/api/agent-defs/{*id}", "reveille:admin"),
+            ("DELETE", "/api/agent-defs/{*id}", "reveille:admin"),
             ("POST", "/api/sign-in-links", "reveille:admin"),
             ("GET", "/api/session", "reveille:admin"),
             ("GET", "", "reveille:read"),

@@ -1,6 +1,8 @@
 //! The HTTP surface: routes, who may use them, and the page.
 
 mod agent_control;
+mod agent_defs;
+mod agent_settings;
 mod agents;
 mod auth;
 mod backups;
@@ -8,6 +10,7 @@ mod caller;
 mod channels;
 mod client;
 mod cors;
+mod definition_hints;
 mod error;
 mod events;
 mod grants;
@@ -142,6 +145,11 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/channels/{channel}/threads", get(channels::threads))
         .route("/api/channels/{channel}/turn-events", get(events::turn_events))
         .route("/api/channels/{channel}/queue", get(line::list))
+        .route("/api/agent-defs", get(agent_defs::list).post(agent_defs::create))
+        .route(
+            "/api/agent-defs/{*id}",
+            get(agent_defs::show).patch(agent_defs::edit).delete(agent_defs::remove),
+        )
         .merge(turn_routes())
         .merge(job_routes())
         .route("/api/undelivered", get(undelivered::list))
@@ -168,7 +176,9 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/auth/status", get(vaults::status))
         // They have secrets of their own.
         .route("/api/vault/inbound", post(vault_hints::take))
-        .route("/api/vault/agent-def", post(vault_hints::take))
+        .route("/api/vault/agent-def", post(definition_hints::definition))
+        .route("/api/vault/agent-thread", post(definition_hints::thread))
+        .route("/api/vault/role", post(definition_hints::role))
         .route("/health", get(health::health))
         .route("/", get(page::index))
         .route("/favicon.svg", get(page::asset))

@@ -20,7 +20,7 @@ use super::error::ApiError;
 use crate::config::{Place, Secret, Vaults};
 
 /// Most bytes of a hint: it holds a note.
-const BODY_BYTES: usize = 32 << 20;
+pub(super) const BODY_BYTES: usize = 32 << 20;
 /// The header in which older servers show the secret.
 const SECRET_HEADER: &str = "x-channel-webhook-secret";
 
@@ -90,13 +90,24 @@ struct Named {
     id: String,
 }
 
+/// Whether a request shows the secret of a vault.
+pub(super) fn is_from_a_vault(api: &Api, request: &Request) -> bool {
+    let shown = shown(request.headers(), request.uri()).filter(|secret| !secret.is_empty());
+    shown.is_some_and(|secret| !api.webhooks.vaults_of(&secret).is_empty())
+}
+
+/// For whoever shows nothing that is good for a hint.
+pub(super) fn unauthorized() -> Response {
+    (StatusCode::UNAUTHORIZED, Json(json!({ "error": "unauthorized" }))).into_response()
+}
+
 /// Looks where the hint points, and answers `{}` once the queue has what there is. Every key of the answer would be a
 /// command to the server.
 pub(super) async fn take(State(api): State<Api>, request: Request) -> Response {
     let shown = shown(request.headers(), request.uri()).filter(|secret| !secret.is_empty());
     let vaults = shown.map_or_else(Vec::new, |secret| api.webhooks.vaults_of(&secret));
     if vaults.is_empty() {
-        return (StatusCode::UNAUTHORIZED, Json(json!({ "error": "unauthorized" }))).into_response();
+        return unauthorized();
     }
     let Ok(bytes) = axum::body::to_bytes(request.into_body(), BODY_BYTES).await else {
         return wrong("The hint did not arrive whole, or is larger than 32 MiB.");
@@ -126,7 +137,7 @@ async fn look(api: &Api, name: &str, note: &NoteId) -> Result<(), String> {
     }
 }
 
-fn wrong(message: &str) -> Response {
+pub(super) fn wrong(message: &str) -> Response {
     ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message).into_response()
 }
 

@@ -19,9 +19,9 @@ async fn a_definition_is_changed_when_it_holds_together() -> Result<()> {
     patch(&daemon, &["agents", "eng"], change).await?.ok::<Value>()?;
     let shown = get(&daemon, &["agents", "eng"]).await?;
     assert_eq!(shown["prompt"], "You test.");
-    assert_eq!(shown["settings"]["timeout_wall_s"]["value"], 600);
+    assert_eq!(shown["settings"]["timeout_wall"]["seconds"], 600);
     assert_eq!(shown["settings"]["max_turns"]["value"], 3);
-    assert_eq!(shown["settings"]["model"]["from"], "configuration");
+    assert_eq!(shown["settings"]["model"]["from"], "default");
     let written = note(&daemon, "Agents/eng").await?;
     assert_eq!(written["content"], "You test.");
 

@@ -1,0 +1,161 @@
+//! `POST /api/vault/agent-def`, `…/agent-thread` and `…/role`: a note that agents are made of was written or removed.
+//!
+//! The server of a vault says so with its secret, as for messages, and is answered as there. Who may send messages to agents
+//! may say so too, and is told what became of the note. Either way it is a hint: what counts is read from the vault.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{StatusCode, header};
+use reveille_vault::{Key, NoteId, Vault, VaultError};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::error::ApiError;
+use super::vault_hints::{self, BODY_BYTES, wrong};
+use super::{Api, Caller};
+use crate::registry::Discovery;
+use crate::tokens::{Scope, Verb};
+
+/// What is read of a hint. What happened to the note is seen in the vault.
+#[derive(Deserialize)]
+struct Hint {
+    vault: Option<String>,
+    note: Named,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: Option<String>,
+    path: Option<String>,
+}
+
+impl Caller {
+    /// Whether this caller may wake agents from outside. A turn has its own door.
+    fn may_hint(&self) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Turn(_) => false,
+            Self::Token(grant) => grant.covers(&Scope::daemon(Verb::Send)),
+        }
+    }
+}
+
+/// `POST /api/vault/agent-def`
+pub(super) async fn definition(State(api): State<Api>, request: Request) -> Response {
+    follow(api, request, "reloaded", |look| match look {
+        Look::Live => "instantiated",
+        Look::Gone => "deregistered",
+        Look::Idle | Look::Unread => "skipped",
+    })
+    .await
+}
+
+/// `POST /api/vault/agent-thread`
+pub(super) async fn thread(state: State<Api>, request: Request) -> Response {
+    // Where threads define nothing, there is nothing to do.
+    match state.0.registry.discovery() {
+        Discovery::Definitions => follow(state.0, request, "reloaded", |_| "skipped").await,
+        Discovery::Both | Discovery::Threads => definition(state, request).await,
+    }
+}
+
+/// `POST /api/vault/role`
+pub(super) async fn role(State(api): State<Api>, request: Request) -> Response {
+    follow(api, request, "reconciled", |_| "skipped").await
+}
+
+/// What was found where a hint points.
+enum Look {
+    /// A note that defines an agent.
+    Live,
+    /// A note that is told what stands in its way.
+    Idle,
+    /// Nothing that defines an agent.
+    Gone,
+    /// The vault cannot be read now.
+    Unread,
+}
+
+async fn follow(api: Api, request: Request, key: &str, word: impl Fn(Look) -> &'static str) -> Response {
+    // First, so that a secret of a vault never counts as a wrong token.
+    if vault_hints::is_from_a_vault(&api, &request) {
+        return vault_hints::take(State(api), request).await;
+    }
+    let shows_token = request.headers().contains_key(header::AUTHORIZATION);
+    if !shows_token || !api.auth.identify(&request).is_ok_and(|caller| caller.may_hint()) {
+        return vault_hints::unauthorized();
+    }
+    let Ok(bytes) = axum::body::to_bytes(request.into_body(), BODY_BYTES).await else {
+        return wrong("The hint did not arrive whole, or is larger than 32 MiB.");
+    };
+    let needs = "A hint is JSON with `note.id` or `note.path`.";
+    let Ok(hint) = serde_json::from_slice::<Hint>(&bytes) else {
+        return wrong(needs);
+    };
+    let text = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let note = match (text(hint.note.id), text(hint.note.path)) {
+        (Some(id), _) => match NoteId::new(id) {
+            Ok(id) => Key::Id(id),
+            Err(error) => return wrong(&error.to_string()),
+        },
+        (None, Some(path)) => Key::Path(path),
+        (None, None) => return wrong(needs),
+    };
+    let look = match vault_of(&api, text(hint.vault)) {
+        Ok(Some(vault)) => look(&api, &**vault, &note).await,
+        // Nothing of it is followed here.
+        Ok(None) => Look::Unread,
+        Err(error) => return error.into_response(),
+    };
+    Json(json!({ "ok": true, key: word(look) })).into_response()
+}
+
+/// The vault that a hint means: the one that it names, or the only one that it can mean.
+fn vault_of(api: &Api, named: Option<String>) -> Result<Option<&std::sync::Arc<dyn Vault>>, ApiError> {
+    if let Some(name) = named {
+        return Ok(api.vaults.get(&name));
+    }
+    let all = api.vaults.names();
+    if let [only] = all {
+        return Ok(api.vaults.get(only));
+    }
+    let mut defining: Vec<String> = api.registry.list().into_iter().map(|listed| listed.vault).collect();
+    defining.sort();
+    defining.dedup();
+    if let [only] = defining.as_slice() {
+        return Ok(api.vaults.get(only));
+    }
+    let message = format!(
+        "There are several vaults: {}. Say which one with `vault`",
+        all.join(", ")
+    );
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "vault_needed", message))
+}
+
+/// Reads the note, and waits until the daemon has made of it what it makes.
+async fn look(api: &Api, vault: &dyn Vault, key: &Key) -> Look {
+    let seen = async {
+        let id = match key {
+            Key::Id(id) => Some(id.clone()),
+            Key::Path(_) | Key::IdOrPath(_) => None,
+        };
+        vault.look(id.as_ref()).await?;
+        let note = vault.get(key).await?;
+        Ok::<_, VaultError>(note.map(|note| note.id).or(id))
+    };
+    let id = match seen.await {
+        Ok(id) => id,
+        Err(error) => {
+            tracing::warn!(vault = vault.name(), %error, "a hint could not be followed; the scan finds what there is");
+            return Look::Unread;
+        }
+    };
+    api.inbox.caught_up(vault).await;
+    let mut listed = api.registry.list().into_iter();
+    match listed.find(|one| one.vault == vault.name() && Some(&one.note) == id.as_ref()) {
+        Some(one) if one.live => Look::Live,
+        Some(_) => Look::Idle,
+        None => Look::Gone,
+    }
+}
