@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::agent_control::Control;
 use super::client::{Client, segment};
-use super::output::{self, one_line, out, safe, table};
+use super::output::out;
+use super::{agent_file, agent_show};
 
 /// Agents.
 #[derive(Debug, Subcommand)]
@@ -21,7 +22,7 @@ pub(super) enum Agent {
         #[arg(long)]
         json: bool,
     },
-    /// One agent: its role, its settings and where they come from
+    /// One agent: its role, its settings and where they come from, what is wrong, its connections and jobs
     #[command(after_help = "Example: reveille agent show scribe")]
     Show {
         /// Name of the agent
@@ -30,29 +31,12 @@ pub(super) enum Agent {
         #[arg(long)]
         json: bool,
     },
-    /// Make an agent by writing its definition note
-    #[command(
-        after_help = "Example: reveille agent new scribe --prompt 'You keep the minutes.' --model sonnet --set timeout_wall=10m"
-    )]
-    New {
-        /// 1 to 64 letters, digits, `_` and `-`
-        name: String,
-        /// Its role; `-` reads it from stdin
-        #[arg(long, value_name = "TEXT", conflicts_with = "prompt_file")]
-        prompt: Option<String>,
-        /// File with its role
-        #[arg(long, value_name = "FILE")]
-        prompt_file: Option<PathBuf>,
-        /// Model, such as sonnet or opus
-        #[arg(long)]
-        model: Option<String>,
-        /// Another setting of the definition, such as timeout_wall=10m
-        #[arg(long = "set", value_name = "KEY=VALUE")]
-        settings: Vec<String>,
-        /// Where its notes are to live; the first vault of the configuration otherwise
-        #[arg(long)]
-        vault: Option<String>,
-    },
+    /// Make an agent by writing its definition note; without a role, in your editor
+    #[command(after_help = "Example: reveille agent new scribe\n\
+        Example: reveille agent new scribe --prompt 'You keep the minutes.' --model sonnet --set timeout_wall=10m\n\n\
+        Without --prompt and the like, $VISUAL or $EDITOR opens a text with every setting; what the daemon refuses is opened \
+        again with what is wrong.")]
+    New(New),
     #[command(flatten)]
     Control(Control),
     /// Remove an agent by deleting its definition note; its threads and messages stay
@@ -61,6 +45,62 @@ pub(super) enum Agent {
         /// Name of the agent
         name: String,
     },
+}
+
+/// An agent that is to be made.
+#[derive(Debug, clap::Args)]
+pub(super) struct New {
+    /// 1 to 64 letters, digits, `_` and `-`
+    name: Option<String>,
+    /// Its role; `-` reads it from stdin
+    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_file")]
+    prompt: Option<String>,
+    /// File with its role
+    #[arg(long, value_name = "FILE")]
+    prompt_file: Option<PathBuf>,
+    /// Model, such as sonnet or opus
+    #[arg(long)]
+    model: Option<String>,
+    /// Another setting of the definition, such as timeout_wall=10m
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// A text as the template has it, with settings and role; `-` reads it from stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "prompt", "prompt_file", "model", "settings"])]
+    from: Option<PathBuf>,
+    /// Print the text that the editor would open
+    #[arg(long, conflicts_with_all = ["prompt", "prompt_file", "model", "settings", "from", "vault"])]
+    template: bool,
+    /// Where its notes are to live; the first vault of the configuration otherwise
+    #[arg(long)]
+    vault: Option<String>,
+}
+
+impl New {
+    async fn run(self, client: impl FnOnce() -> Result<Client, CliError>) -> Result<(), CliError> {
+        if self.template {
+            let name = self.name.into_iter().map(|name| ("name".to_owned(), name.into()));
+            out!("{}", agent_file::template(&name.collect()).trim_end());
+            return Ok(());
+        }
+        let client = client()?;
+        if let Some(file) = &self.from {
+            return agent_file::new_from(&client, file, self.vault.as_deref()).await;
+        }
+        let given = self.prompt.is_some() || self.prompt_file.is_some() || self.model.is_some();
+        let name = match self.name {
+            Some(name) if given || !self.settings.is_empty() => name,
+            name => return agent_file::new_in_editor(&client, name.as_deref(), self.vault.as_deref()).await,
+        };
+        let prompt = role(self.prompt, self.prompt_file)?.unwrap_or_default();
+        let settings = self.settings.iter().map(|setting| pair(setting));
+        let metadata: serde_json::Map<_, _> = settings.collect::<Result<_, _>>()?;
+        let body = json!({
+            "name": name, "prompt": prompt, "model": self.model, "metadata": metadata, "vault": self.vault,
+        });
+        client.post("/api/agents", &body).await?;
+        out!("{name} is ready; send it something: reveille send {name} 'Hello' --wait");
+        Ok(())
+    }
 }
 
 /// Text of an argument, where `-` means stdin.
@@ -96,29 +136,14 @@ pub(super) fn pair(text: &str) -> Result<(String, Value), CliError> {
 }
 
 impl Agent {
-    pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
+    pub(super) async fn run(self, client: impl FnOnce() -> Result<Client, CliError>) -> Result<(), CliError> {
         match self {
-            Self::List { json } => list(client, json).await,
-            Self::Show { name, json } => show(client, &name, json).await,
-            Self::New {
-                name,
-                prompt,
-                prompt_file,
-                model,
-                settings,
-                vault,
-            } => {
-                let prompt = role(prompt, prompt_file)?.unwrap_or_default();
-                let metadata: serde_json::Map<_, _> =
-                    settings.iter().map(|setting| pair(setting)).collect::<Result<_, _>>()?;
-                let body =
-                    json!({ "name": name, "prompt": prompt, "model": model, "metadata": metadata, "vault": vault });
-                client.post("/api/agents", &body).await?;
-                out!("{name} is ready; send it something: reveille send {name} 'Hello' --wait");
-                Ok(())
-            }
-            Self::Control(control) => control.run(client).await,
+            Self::New(new) => new.run(client).await,
+            Self::List { json } => agent_show::list(&client()?, json).await,
+            Self::Show { name, json } => agent_show::show(&client()?, &name, json).await,
+            Self::Control(control) => control.run(&client()?).await,
             Self::Rm { name } => {
+                let client = client()?;
                 let answer = client.delete(&format!("/api/agents/{}", segment(&name))).await?;
                 match answer["waiting"].as_u64() {
                     Some(waiting) if waiting > 0 => {
@@ -130,84 +155,4 @@ impl Agent {
             }
         }
     }
-}
-
-async fn list(client: &Client, json: bool) -> Result<(), CliError> {
-    let answer = client.get("/api/agents").await?;
-    if json {
-        output::json(&answer);
-        return Ok(());
-    }
-    let text = |value: &Value| safe(value.as_str().unwrap_or_default());
-    let rows: Vec<Vec<String>> = answer["agents"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|agent| {
-            let detail = match agent["status"].as_str() {
-                Some("queued") => format!("{} waiting", agent["waiting"]),
-                Some("working") => format!("since {}", text(&agent["running"]["since_at"])),
-                _ => text(&agent["status_detail"]),
-            };
-            let last = match agent["last_turn"]["outcome"].as_str() {
-                Some(outcome) => format!("{outcome} {}", text(&agent["last_turn"]["ended_at"])),
-                None => "-".into(),
-            };
-            let cost = format!("${:.4}", agent["cost_usd"].as_f64().unwrap_or(0.0));
-            vec![text(&agent["name"]), text(&agent["status"]), cost, last, detail]
-        })
-        .collect();
-    if rows.is_empty() {
-        out!("no agents yet; make one: reveille agent new scribe --prompt 'You keep the minutes.'");
-    } else {
-        table(&["NAME", "STATUS", "COST", "LAST TURN", "DETAIL"], &rows);
-    }
-    for waiting in answer["waiting"].as_array().into_iter().flatten() {
-        out!(
-            "{} messages wait for {}, which is not defined",
-            waiting["messages"],
-            text(&waiting["channel"])
-        );
-    }
-    Ok(())
-}
-
-async fn show(client: &Client, name: &str, json: bool) -> Result<(), CliError> {
-    let agent = client.get(&format!("/api/agents/{}", segment(name))).await?;
-    if json {
-        output::json(&agent);
-        return Ok(());
-    }
-    for key in [
-        "name",
-        "status",
-        "status_detail",
-        "vault",
-        "path",
-        "note_id",
-        "mode",
-        "defines_agents",
-        "defined_by",
-        "turns",
-        "waiting",
-        "cost_usd",
-    ] {
-        match &agent[key] {
-            Value::Null => {}
-            Value::String(text) => out!("{key:15} {}", one_line(text, 500)),
-            other => out!("{key:15} {other}"),
-        }
-    }
-    for (key, setting) in agent["settings"].as_object().into_iter().flatten() {
-        let value = match &setting["value"] {
-            Value::Null => "(none)".into(),
-            Value::String(text) => safe(text),
-            other => other.to_string(),
-        };
-        out!("{key:15} {value}  ({})", setting["from"].as_str().unwrap_or_default());
-    }
-    if let Some(prompt) = agent["prompt"].as_str() {
-        out!("\n{}", safe(prompt));
-    }
-    Ok(())
 }

@@ -7,14 +7,16 @@ use serde_json::{Map, Value, json};
 
 use super::CliError;
 use super::agent::{pair, role};
+use super::agent_file;
 use super::client::{Client, segment};
 use super::output::{note, out, text};
 
 /// A person's hand on an agent.
 #[derive(Debug, Subcommand)]
 pub(super) enum Control {
-    /// Change an agent's role or settings; they count from the next turn on
-    #[command(after_help = "Example: reveille agent edit scribe --meta model=opus --unset timeout_wall")]
+    /// Change an agent's role or settings; they count from the next turn on. Without one, in your editor
+    #[command(after_help = "Example: reveille agent edit scribe\n\
+        Example: reveille agent edit scribe --meta model=opus --unset timeout_wall")]
     Edit {
         /// Name of the agent
         name: String,
@@ -30,6 +32,9 @@ pub(super) enum Control {
         /// A setting to take away; may be given several times
         #[arg(long, value_name = "KEY")]
         unset: Vec<String>,
+        /// A text as the editor has it, with settings and role; `-` reads it from stdin
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "prompt_file", "metadata", "unset"])]
+        from: Option<PathBuf>,
     },
     /// Let an agent's messages wait; a turn that runs goes on to its end
     #[command(after_help = "Example: reveille agent pause scribe --reason 'Until the minutes are signed.'")]
@@ -73,14 +78,17 @@ impl Control {
                 prompt_file,
                 metadata,
                 unset,
+                from,
             } => {
+                if let Some(file) = from {
+                    return agent_file::edit_from(client, &name, &file).await;
+                }
                 let mut settings: Map<String, Value> =
                     metadata.iter().map(|setting| pair(setting)).collect::<Result<_, _>>()?;
                 settings.extend(unset.into_iter().map(|key| (key, Value::Null)));
                 let prompt = role(prompt, prompt_file)?;
                 if prompt.is_none() && settings.is_empty() {
-                    let message = "nothing to change; give --prompt, --prompt-file, --meta or --unset";
-                    return Err(CliError::Usage(message.into()));
+                    return agent_file::edit_in_editor(client, &name).await;
                 }
                 let mut body = json!({ "metadata": settings });
                 if let Some(prompt) = prompt {

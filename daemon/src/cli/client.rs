@@ -7,7 +7,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use super::CliError;
+use super::{CliError, output};
 use crate::state_dir::running_daemon;
 
 /// Longest wait for an answer that is no stream.
@@ -132,8 +132,22 @@ impl Client {
             (message, next) if next.is_empty() => message,
             (message, next) => format!("{message} {next}"),
         };
-        Err(CliError::Refused {
-            message: super::output::safe(&message),
+        let message = output::safe(&message);
+        let problems: Vec<String> = body["problems"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|problem| {
+                format!(
+                    "{}: {}",
+                    output::text(&problem["key"]),
+                    output::text(&problem["message"])
+                )
+            })
+            .collect();
+        Err(match problems.is_empty() {
+            true => CliError::Refused { message },
+            false => CliError::Invalid { message, problems },
         })
     }
 

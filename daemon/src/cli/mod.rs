@@ -2,10 +2,13 @@
 
 mod agent;
 mod agent_control;
+mod agent_file;
+mod agent_show;
 mod attach;
 mod client;
 mod demo;
 mod doctor;
+mod editor;
 mod export;
 mod import;
 mod job;
@@ -50,6 +53,14 @@ pub(crate) enum CliError {
         /// What it said, with the next step.
         message: String,
     },
+    /// The daemon refused a text for what is wrong in it.
+    #[error("{message}")]
+    Invalid {
+        /// What it said, with the next step.
+        message: String,
+        /// Each thing that is wrong.
+        problems: Vec<String>,
+    },
     /// The command was used wrongly.
     #[error("{0}")]
     Usage(String),
@@ -61,7 +72,7 @@ impl CliError {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
-            Self::Refused { .. } => 4,
+            Self::Refused { .. } | Self::Invalid { .. } => 4,
         }
     }
 }
@@ -233,7 +244,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve(serve) => serve.run(&global).await,
         Command::Demo(demo) => demo.run(&global).await,
-        Command::Agent(agent) => agent.run(&global.client()?).await,
+        Command::Agent(agent) => agent.run(|| global.client()).await,
         Command::Send(send) => send.run(&global.client()?).await,
         Command::Watch(watch) => watch.run(&global.client()?).await,
         Command::Thread(thread) => thread.run(&global.client()?).await,

@@ -78,7 +78,7 @@ async fn agents_are_made_shown_listed_and_removed() -> Result<()> {
     for part in [
         "planner",
         "multi-threaded",
-        "600  (definition)",
+        "10m  (definition)",
         "Agents/planner",
         "You plan.\nCarefully.",
     ] {
@@ -91,8 +91,8 @@ async fn agents_are_made_shown_listed_and_removed() -> Result<()> {
     );
 
     for (args, part) in [
-        (&["agent", "new", "scribe"][..], "already"),
-        (&["agent", "new", "no good"], "1 to 64 letters"),
+        (&["agent", "new", "scribe", "--prompt", "x"][..], "already"),
+        (&["agent", "new", "no good", "--prompt", "x"], "1 to 64 letters"),
         (&["agent", "new", "x", "--set", "timeout_wall=soon"], "timeout_wall"),
         (&["agent", "show", "nobody"], "nobody"),
         (&["agent", "rm", "nobody"], "nobody"),
