@@ -216,6 +216,25 @@ pub(crate) struct Sandbox {
     pub(crate) mode: SandboxMode,
 }
 
+/// Who decides what agents get of what they want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GrantsBackend {
+    /// The operator of this machine.
+    #[default]
+    Local,
+    /// The operator of a hub.
+    Hub,
+}
+
+/// `[grants]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Grants {
+    /// Who decides.
+    pub(crate) backend: GrantsBackend,
+}
+
 /// `[limits]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -364,6 +383,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// What defines agents.
     pub(crate) definitions: Definitions,
+    /// What agents get of what they want.
+    pub(crate) grants: Grants,
     /// How triggers deliver.
     pub(crate) triggers: crate::triggers::Settings,
     /// Messages that the clock sends.

@@ -46,6 +46,7 @@ pub(crate) async fn read(vault: &Arc<dyn Vault>, inbox: &Inbox) -> anyhow::Resul
         {
             registry.apply(vault, &note.id, Some(before));
         }
+        inbox.grants.foresee(vault.name(), note);
         let effect = registry.apply(vault, &note.id, Some(note));
         if effect.keep {
             keep.insert(note.id.clone(), Some(note.clone()));

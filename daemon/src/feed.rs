@@ -152,6 +152,7 @@ impl Feed {
         // A vault that could not be read at the start: workers have looked for its agents in vain.
         feed.inbox.workers.wake_channels(&feed.inbox.registry.names());
         feed.inbox.progress.follows(feed.vault.name());
+        feed.inbox.grants.opened(feed.vault.name());
         Ok(feed)
     }
 
@@ -296,6 +297,11 @@ impl Feed {
 
     /// Tells of a change who follows notes that are no messages.
     fn hand_over(&mut self, change: &Change) {
+        let grants = &self.inbox.grants;
+        change
+            .note
+            .iter()
+            .for_each(|note| grants.foresee(self.vault.name(), note));
         let registry = &self.inbox.registry;
         let effect = registry.apply(&self.vault, &change.id, change.note.as_ref());
         if effect.gone || !effect.woken.is_empty() {
@@ -308,6 +314,7 @@ impl Feed {
         if effect.gone {
             self.gone.push(change.id.clone());
         }
+        grants.see(self.vault.name(), &change.id, change.note.as_ref());
         if effect.gone || effect.keep {
             self.keep
                 .insert(change.id.clone(), change.note.clone().filter(|_| effect.keep));

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::grants::Grants;
 use crate::kept::Kept;
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::registry::Registry;
@@ -45,6 +46,8 @@ pub(crate) struct Inbox {
     pub(crate) progress: Progress,
     /// Definitions as they last held together.
     pub(crate) kept: Kept,
+    /// What is done about what notes want.
+    pub(crate) grants: Grants,
     /// Most messages that may wait for one agent when another comes through the door.
     pub(crate) max_waiting: u32,
     /// What the clock sends.

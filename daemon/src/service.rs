@@ -24,6 +24,7 @@ use crate::crash;
 use crate::delegation::Passes;
 use crate::faults;
 use crate::follow::Follower;
+use crate::grants::{self, Grants};
 use crate::http::{self, Api, Auth, session::sign_in_url};
 use crate::inbox::{Inbox, Progress};
 use crate::kept::Kept;
@@ -113,6 +114,19 @@ impl Options {
         ));
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
         let registry = Registry::new(vaults.names(), config.definitions.discovery).confined(summary.confined);
+        let progress = Progress::default();
+        let tokens = Tokens::open(&state.path().join("tokens.db"))?;
+        let store = grants::Store::open(&state.path().join("grants.db"))?;
+        let (grant_backend, local) = grants::backend(config.grants.backend, &store, &vaults)?;
+        let grants = Grants::new(grants::Options {
+            backend: grant_backend,
+            local,
+            store,
+            registry: registry.clone(),
+            vaults: vaults.clone(),
+            progress: progress.clone(),
+            tokens: tokens.clone(),
+        })?;
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
         let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(vaults.by_name()), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
@@ -134,6 +148,7 @@ impl Options {
             reservations: Reservations::default(),
             pauses: Pauses::new(Arc::clone(&queue), Arc::clone(&claude)),
             passes: passes.clone(),
+            grants: grants.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -150,8 +165,9 @@ impl Options {
             registry: registry.clone(),
             hub: hub.clone(),
             workers: workers.clone(),
-            progress: Progress::default(),
             kept: Kept::open(&state.path().join("definitions.db"))?,
+            progress,
+            grants: grants.clone(),
             max_waiting: config.queue.max_waiting,
             jobs,
         };
@@ -160,7 +176,6 @@ impl Options {
             .map(|vault| Follower::start(Arc::clone(vault), inbox.clone()));
         let feeds = join_all(followers).await;
         let url = format!("http://{address}");
-        let tokens = Tokens::open(&state.path().join("tokens.db"))?;
         let auth = Auth::new(
             state.token(),
             address,
@@ -172,6 +187,7 @@ impl Options {
         let api = Api {
             auth,
             tokens,
+            grants,
             webhooks: http::Webhooks::of(&config.vaults),
             vaults,
             queue: Arc::clone(&queue),
@@ -298,6 +314,7 @@ impl Service {
         self.workers.spawn(orphans.run(work.drain.clone()));
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
         self.workers.spawn(self.runner.run(work.drain.clone()));
+        self.workers.spawn(self.api.grants.clone().run(work.drain.clone()));
         let declared = tag_schema::declare(Arc::clone(self.api.vaults.by_name()), work.drain.clone());
         self.workers.spawn(declared);
         for deliverer in Deliverer::all(self.api.vaults.by_name(), &self.config.triggers) {

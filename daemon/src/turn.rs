@@ -1,5 +1,6 @@
 //! One turn, from its claim to the delivery of what it left to do.
 
+mod connections;
 mod plan;
 
 use std::sync::Arc;
@@ -266,7 +267,16 @@ impl Run<'_> {
         abandon: &CancellationToken,
     ) -> Option<Ending> {
         let staged = self.stage(stop, abandon).await;
-        let (mut request, notices, words) = self.request(&plan, staged).await;
+        let (mut request, mut notices, words) = self.request(&plan, staged).await;
+        let connected = tokio::select! {
+            connected = self.connect(&mut request, &mut notices, &words.roles) => connected,
+            () = stop.cancelled() => Ok(Vec::new()),
+            () = abandon.cancelled() => Ok(Vec::new()),
+        };
+        let mut loans = match connected {
+            Ok(loans) => loans,
+            Err(failure) => return Some(Ending::without_child(failure)),
+        };
         request.budget_usd = allowance.map(Allowance::usd);
         // Void as soon as this attempt is over or shall end.
         let pass = self.context.passes.issue(Origin::of(self));
@@ -311,9 +321,10 @@ impl Run<'_> {
             }
             if halt.is_cancelled() {
                 pass.revoke();
+                loans.clear();
             }
         };
-        drop(pass);
+        drop((pass, loans));
         crash::point("turn.ran");
         thread_note.end().await;
         if lost {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use reveille_vault::agent::Definition;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::delegation::{HOW_TO_DEFINE, HOW_TO_SCHEDULE};
 use crate::state_dir::write_private;
@@ -27,13 +27,13 @@ pub(crate) fn words(definition: &Definition) -> String {
     }
 }
 
-/// Writes the file by which the CLI finds its servers: the vault's tools, or none. The token of the turn is in no file: the
-/// CLI takes it from its environment.
+/// Writes the file by which the CLI finds its servers: the vault's tools, when there are any, and those that were granted.
+/// No token is in the file: the CLI takes them from its environment.
 ///
 /// # Errors
 /// Those of the file system.
-pub(crate) fn offer(ctl: &Path, vault: Option<&str>) -> io::Result<()> {
-    let servers = match vault {
+pub(crate) fn offer(ctl: &Path, vault: Option<&str>, granted: &Map<String, Value>) -> io::Result<()> {
+    let mut servers = match vault {
         Some(vault) => json!({ SERVER: {
             "type": "http",
             "url": format!("${{REVEILLE_URL}}/vault/{vault}/mcp"),
@@ -43,6 +43,9 @@ pub(crate) fn offer(ctl: &Path, vault: Option<&str>) -> io::Result<()> {
         } }),
         None => json!({}),
     };
+    for (name, server) in granted {
+        servers[name] = server.clone();
+    }
     let config = json!({ "mcpServers": servers }).to_string();
     let file = ctl.join("mcp.json");
     match fs::symlink_metadata(&file) {
@@ -56,17 +59,15 @@ pub(crate) fn offer(ctl: &Path, vault: Option<&str>) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
-    use pretty_assertions::assert_eq;
-    use serde_json::Value;
-
     use super::*;
+    use pretty_assertions::assert_eq;
 
     #[test]
     fn the_file_names_the_vault_and_holds_no_secret() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("mcp.json");
         let read = || serde_json::from_str::<Value>(&fs::read_to_string(&file).unwrap()).unwrap();
-        offer(dir.path(), Some("home")).unwrap();
+        offer(dir.path(), Some("home"), &Map::new()).unwrap();
         let meta = fs::metadata(&file).unwrap();
         assert_eq!(meta.permissions().mode() & 0o777, 0o600);
         let server = json!({
@@ -75,9 +76,12 @@ mod tests {
         });
         assert_eq!(read(), json!({ "mcpServers": { "reveille": server } }));
         // Nothing is written when nothing changes.
-        offer(dir.path(), Some("home")).unwrap();
+        offer(dir.path(), Some("home"), &Map::new()).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().ino(), meta.ino());
-        offer(dir.path(), None).unwrap();
+        let granted = Map::from_iter([("grant-mcp-1".to_owned(), json!({ "type": "http", "url": "https://x" }))]);
+        offer(dir.path(), None, &granted).unwrap();
+        assert_eq!(read(), json!({ "mcpServers": granted }));
+        offer(dir.path(), None, &Map::new()).unwrap();
         assert_eq!(read(), json!({ "mcpServers": {} }));
     }
 
@@ -87,7 +91,7 @@ mod tests {
         let (file, elsewhere) = (dir.path().join("mcp.json"), dir.path().join("elsewhere"));
         fs::write(&elsewhere, "mine").unwrap();
         symlink(&elsewhere, &file).unwrap();
-        offer(dir.path(), Some("home")).unwrap();
+        offer(dir.path(), Some("home"), &Map::new()).unwrap();
         assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "mine");
         assert!(fs::symlink_metadata(&file).unwrap().is_file());
     }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::config::{Claude, FileLimits, Limits};
 use crate::delegation::Passes;
 use crate::gate::Gate;
+use crate::grants::Grants;
 use crate::limits::Reservations;
 use crate::live::Hub;
 use crate::outbox::Outbox;
@@ -61,6 +62,8 @@ pub(crate) struct Context {
     pub(crate) pauses: Pauses,
     /// What running turns show at the door.
     pub(crate) passes: Passes,
+    /// What they get besides.
+    pub(crate) grants: Grants,
 }
 
 /// A turn that runs now.

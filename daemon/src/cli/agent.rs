@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::agent_control::Control;
 use super::client::{Client, segment};
+use super::connections::Connections;
 use super::output::out;
 use super::{agent_file, agent_show};
 
@@ -39,6 +40,8 @@ pub(super) enum Agent {
     New(New),
     #[command(flatten)]
     Control(Control),
+    #[command(flatten)]
+    Connections(Connections),
     /// Remove an agent by deleting its definition note; its threads and messages stay
     #[command(after_help = "Example: reveille agent rm scribe")]
     Rm {
@@ -142,6 +145,7 @@ impl Agent {
             Self::List { json } => agent_show::list(&client()?, json).await,
             Self::Show { name, json } => agent_show::show(&client()?, &name, json).await,
             Self::Control(control) => control.run(&client()?).await,
+            Self::Connections(connections) => connections.run(&client()?).await,
             Self::Rm { name } => {
                 let client = client()?;
                 let answer = client.delete(&format!("/api/agents/{}", segment(&name))).await?;

@@ -5,6 +5,7 @@ mod definitions;
 mod files;
 mod jobs;
 mod pass;
+mod roles;
 mod sources;
 mod tags;
 mod vault;
@@ -102,6 +103,7 @@ impl Origin {
         let preview = note.preview()?;
         tags::refuse_note(&preview)?;
         sources::refuse(None, &preview)?;
+        roles::refuse_note(None, &preview, note.id.is_some())?;
         if let Some(marks) = self.new_job(&preview)? {
             for key in MARKS {
                 note.metadata.remove(key);
@@ -127,6 +129,7 @@ impl Origin {
         tags::refuse_note(before)?;
         tags::refuse_note(&after)?;
         sources::refuse(Some(before), &after)?;
+        roles::refuse_note(Some(before), &after, false)?;
         if let Some(patch) = self.changed_job(before, &patch)? {
             return Ok(patch);
         }

@@ -1,10 +1,31 @@
 //! Grants: what agents and roles get of what they want. A note asks; the operator, here or at a hub, decides; each turn gets
 //! what is approved at that moment, and nothing of it is ever written on a note, into a log or into a file.
 
+pub(crate) mod askpass;
+mod give;
+mod ledger;
+mod local;
+pub(crate) mod role;
+mod service;
+mod state;
+mod store;
+mod told;
+
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use reveille_vault::agent::{Access, Inject, Want};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use give::{Asking, Given};
+pub(crate) use ledger::Known;
+pub(crate) use local::{Approval, Local, LocalError};
+pub(crate) use service::{Grants, Options};
+pub(crate) use store::Store;
+
+use crate::config;
+use crate::vaults::Vaults;
 
 /// What became of a wish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +86,7 @@ pub(crate) struct Grant {
 }
 
 /// What a turn gets for an approved grant. Its tokens are shown nowhere.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Material {
     /// A vault of this daemon: each turn gets a token of its own, which ends with the turn or with the grant.
     Own {
@@ -75,6 +96,8 @@ pub(crate) enum Material {
         access: Access,
         /// Only notes with one of these tags, bare; empty: all.
         tags: Vec<String>,
+        /// Cancelled when the grant ends.
+        ends: CancellationToken,
     },
     /// A vault elsewhere.
     Vault {
@@ -109,12 +132,7 @@ pub(crate) enum Material {
 impl fmt::Debug for Material {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Own { vault, access, tags } => f
-                .debug_struct("Own")
-                .field("vault", vault)
-                .field("access", access)
-                .field("tags", tags)
-                .finish(),
+            Self::Own { vault, .. } => f.debug_struct("Own").field("vault", vault).finish_non_exhaustive(),
             Self::Vault { url, .. } => f.debug_struct("Vault").field("url", url).finish_non_exhaustive(),
             Self::Service { inject, .. } => f
                 .debug_struct("Service")
@@ -127,6 +145,33 @@ impl fmt::Debug for Material {
             Self::Mcp { url, .. } => f.debug_struct("Mcp").field("url", url).finish_non_exhaustive(),
         }
     }
+}
+
+/// Who keeps the grants, as it is configured; and the same once more when the operator of this machine decides.
+///
+/// # Errors
+/// That cannot be had.
+pub(crate) fn backend(
+    kind: config::GrantsBackend,
+    store: &Store,
+    vaults: &Vaults,
+) -> anyhow::Result<(Arc<dyn GrantBackend>, Option<Local>)> {
+    match kind {
+        config::GrantsBackend::Local => {
+            let vaults = vaults.clone();
+            let local = Local::new(store.clone(), move |name| vaults.get(name).is_some());
+            Ok((Arc::new(local.clone()), Some(local)))
+        }
+        config::GrantsBackend::Hub => {
+            anyhow::bail!("[grants] backend = \"hub\" needs a hub, and this version knows none; use \"local\"")
+        }
+    }
+}
+
+/// The MCP server of a service, where it is known.
+#[must_use]
+pub(crate) fn service_url(service: &str) -> Option<&'static str> {
+    (service == "github").then_some("https://api.githubcopilot.com/mcp/")
 }
 
 /// A backend could not do what was asked. No text holds a token.

@@ -39,7 +39,13 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 2] = ["/vaults", "/vaults/list"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 2] = ["/api/sign-in-links", "/api/session"];
+const OF_ADMINS: [&str; 5] = [
+    "/api/sign-in-links",
+    "/api/session",
+    "/api/connections",
+    "/api/connections/approve",
+    "/api/connections/revoke",
+];
 
 /// What everybody reads who may read, and only admins change.
 const CHANGED_BY_ADMINS: [&str; 2] = ["/api/agent-defs", "/api/agent-defs/{*id}"];
@@ -219,6 +225,9 @@ mod tests {
             ("DELETE", "/api/agent-defs/{*id}", "reveille:admin"),
             ("POST", "/api/sign-in-links", "reveille:admin"),
             ("GET", "/api/session", "reveille:admin"),
+            ("GET", "/api/connections", "reveille:admin"),
+            ("POST", "/api/connections/approve", "reveille:admin"),
+            ("POST", "/api/connections/revoke", "reveille:admin"),
             ("GET", "", "reveille:read"),
             ("GET", "/vaults", "any"),
             ("GET", "/vaults/list", "any"),

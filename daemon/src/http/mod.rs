@@ -9,6 +9,7 @@ mod backups;
 mod caller;
 mod channels;
 mod client;
+mod connections;
 mod cors;
 mod definition_hints;
 mod error;
@@ -50,6 +51,7 @@ pub(crate) use vault_hints::Webhooks;
 
 use crate::claude::Claude;
 use crate::config::FileLimits;
+use crate::grants::Grants;
 use crate::inbox::Inbox;
 use crate::live::Hub;
 use crate::outbox::Outbox;
@@ -63,6 +65,7 @@ use crate::worker::Workers;
 pub(crate) struct Api {
     pub(crate) auth: Auth,
     pub(crate) tokens: Tokens,
+    pub(crate) grants: Grants,
     pub(crate) vaults: Vaults,
     pub(crate) webhooks: Webhooks,
     pub(crate) queue: Arc<dyn Queue>,
@@ -152,6 +155,9 @@ pub(crate) fn router(api: Api) -> Router {
         )
         .merge(turn_routes())
         .merge(job_routes())
+        .route("/api/connections", get(connections::list))
+        .route("/api/connections/approve", post(connections::approve))
+        .route("/api/connections/revoke", post(connections::revoke))
         .route("/api/undelivered", get(undelivered::list))
         .route("/api/undelivered/retry", post(undelivered::retry))
         .route("/api/session", get(session::show).delete(session::sign_out))

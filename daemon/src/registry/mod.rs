@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
-use reveille_vault::agent::{BackendKind, Definition, Problem, defined_by_thread, tag};
+use reveille_vault::agent::{BackendKind, Definition, Problem, WANTS, Want, defined_by_thread, tag};
 use reveille_vault::{Note, NoteId, Vault};
 use serde::Deserialize;
 use tokio::sync::Notify;
@@ -215,6 +215,9 @@ fn without_what_was_taken(earlier: &Arc<Definition>, note: &Note) -> Arc<Definit
     }
     now.vault_tools &= !says("vault_tools", "true");
     now.defines_agents &= note.text("defines_agents").as_deref() == Some("true");
+    if let Ok(left) = note.metadata.get(WANTS).map_or(Ok(Vec::new()), Want::parse_list) {
+        now.wants.retain(|want| left.contains(want));
+    }
     Arc::new(now)
 }
 

@@ -286,3 +286,29 @@ fn ac_166_167_each_way_looks_at_its_own_notes() {
         assert_eq!(desk.registry.names(), expected);
     }
 }
+
+#[test]
+fn what_a_broken_edit_takes_off_the_wants_is_off_at_once() {
+    let desk = desk(&["v"]);
+    desk.apply(0, &note("a", 1, json!({"name": "eng", "wants": "env:x, env:y"})));
+    for (wants, expected) in [
+        (json!("env:y, env:z"), &["env:y"][..]),
+        (json!("garbage"), &["env:x", "env:y"]),
+        (json!(null), &[]),
+    ] {
+        desk.apply(
+            0,
+            &note("a", 2, json!({"name": "eng", "model": "no model", "wants": wants})),
+        );
+        let keys: Vec<String> = desk
+            .registry
+            .get("eng")
+            .unwrap()
+            .definition
+            .wants
+            .iter()
+            .map(Want::key)
+            .collect();
+        assert_eq!(keys, expected, "{wants}");
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use reveille_backends::{PromptMode, SystemPrompt};
-use reveille_vault::agent::{self, Definition, ThreadRecord, ThreadSettings};
+use reveille_vault::agent::{self, Definition, ThreadRecord, ThreadSettings, tag};
 use reveille_vault::note::normalise_path;
 use reveille_vault::{Key, Note, Vault, VaultError};
 
@@ -31,6 +31,8 @@ pub(crate) struct Standing {
     pub(crate) model: Option<String>,
     /// What a person should know: what was left out, and why.
     pub(crate) notices: Vec<String>,
+    /// The thread's roles that were read, without their text.
+    pub(crate) roles: Vec<Note>,
 }
 
 /// Gathers it. `thread` tells where the conversation's note is, if there is one yet.
@@ -73,6 +75,7 @@ pub(crate) async fn gather(vault: &dyn Vault, definition: &Definition, thread: &
     }
     composed.dropped.append(&mut listed.unread);
     listed.tell(&composed.dropped, &mut standing.notices);
+    standing.roles = listed.roles;
     standing.prompt = (!composed.text.is_empty()).then_some(SystemPrompt {
         text: composed.text,
         mode: match definition.prompt_mode {
@@ -106,6 +109,8 @@ fn own(definition: &Definition) -> Option<Layer> {
 struct Listed<'a> {
     vault: &'a dyn Vault,
     seen: HashSet<String>,
+    /// The roles among them.
+    roles: Vec<Note>,
     /// Paths without a note.
     missing: Vec<String>,
     /// Paths that the vault could not read now.
@@ -119,6 +124,7 @@ impl<'a> Listed<'a> {
         Self {
             vault,
             seen: HashSet::new(),
+            roles: Vec::new(),
             missing: Vec::new(),
             unreadable: Vec::new(),
             unread: Vec::new(),
@@ -150,14 +156,17 @@ impl<'a> Listed<'a> {
             .await;
             for (path, found) in paths.iter().zip(found) {
                 match found {
-                    Ok(Some(note)) => {
+                    Ok(Some(mut note)) => {
                         bytes += note.content.len();
                         layers.push(Layer {
-                            note: note.id,
+                            note: note.id.clone(),
                             title: path.clone(),
-                            content: note.content,
+                            content: std::mem::take(&mut note.content),
                             firm,
                         });
+                        if firm && note.has_tag(tag::ROLE) {
+                            self.roles.push(note);
+                        }
                     }
                     Ok(None) => self.missing.push(path.clone()),
                     Err(error) => {

@@ -3,6 +3,7 @@
 
 mod files;
 mod graph;
+mod loan;
 mod scope;
 mod store;
 mod vault;
@@ -13,9 +14,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::Timestamp;
 use reveille_vault::{Vault, VaultError};
 
+pub(crate) use loan::Loan;
+use loan::Terms;
 pub(crate) use scope::{Scope, Verb};
 pub(crate) use store::{Checked, Tokens, TokensError};
 use vault::ScopedVault;
+
+use crate::delegation::MarkingVault;
 
 /// How every token begins.
 const PREFIX: &str = "pvt_";
@@ -42,6 +47,8 @@ pub(crate) struct Grant {
     pub(crate) new: NewGrant,
     /// When it was made.
     pub(crate) created_at: Timestamp,
+    /// Of one that is lent to a turn.
+    terms: Option<Terms>,
     /// Milliseconds; 0: never.
     used: AtomicI64,
     /// The same as it is stored.
@@ -86,9 +93,14 @@ impl Grant {
             return Err(VaultError::Forbidden("this token is not for this vault".into()));
         }
         let writes = self.covers(&Scope::vault(name, Verb::Write));
-        if writes && self.new.tags.is_empty() {
-            return Ok(vault);
-        }
-        Ok(Arc::new(ScopedVault::new(vault, writes, self.new.tags.clone())))
+        let vault = match writes && self.new.tags.is_empty() {
+            true => vault,
+            false => Arc::new(ScopedVault::new(vault, writes, self.new.tags.clone())),
+        };
+        // Whichever vault a turn reaches, what it hands on there belongs to its chain.
+        Ok(match &self.terms {
+            Some(terms) => Arc::new(MarkingVault::new(vault, Arc::clone(&terms.origin))),
+            None => vault,
+        })
     }
 }

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::loan::Loans;
 use super::{Grant, NewGrant, PREFIX, Scope};
 use crate::state_dir::secret;
 
@@ -41,9 +42,9 @@ CREATE TABLE tokens (
 ) STRICT;
 "];
 
-type Digest = [u8; 32];
+pub(super) type Digest = [u8; 32];
 
-fn digest(token: &str) -> Digest {
+pub(super) fn digest(token: &str) -> Digest {
     Sha256::digest(token.as_bytes()).into()
 }
 
@@ -92,6 +93,7 @@ struct Inner {
     db: Mutex<Connection>,
     /// Found by the digest: how long that takes tells nothing about any token.
     known: RwLock<Known>,
+    loans: Loans,
 }
 
 impl Tokens {
@@ -108,6 +110,7 @@ impl Tokens {
         let inner = Inner {
             db: Mutex::new(db),
             known: RwLock::new(known),
+            loans: Loans::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -126,6 +129,7 @@ impl Tokens {
             id: self.fresh_id(),
             new,
             created_at: now(),
+            terms: None,
             used: AtomicI64::new(0),
             stored_used: AtomicI64::new(0),
         });
@@ -179,7 +183,8 @@ impl Tokens {
     /// What a token is good for, now.
     pub(crate) fn check(&self, token: &str) -> Checked {
         let digest = digest(token);
-        let Some(grant) = self.known(|known| known.grants.get(&digest).cloned()) else {
+        let known = self.known(|known| known.grants.get(&digest).cloned());
+        let Some(grant) = known.or_else(|| self.inner.loans.find(&digest)) else {
             return Checked::Unknown;
         };
         let now = now();
@@ -240,6 +245,11 @@ impl Tokens {
         }
     }
 
+    /// Those that are lent to turns.
+    pub(super) fn loans(&self) -> &Loans {
+        &self.inner.loans
+    }
+
     fn known<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
         look(&self.inner.known.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -264,11 +274,11 @@ impl Tokens {
 }
 
 /// Times are kept in milliseconds.
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     reveille_vault::note::millis::truncate(Timestamp::now())
 }
 
-fn fresh_token() -> String {
+pub(super) fn fresh_token() -> String {
     // The digest of 244 random bits is as good as as many random ones, and has no fixed bits as they have.
     let bytes = digest(&secret());
     format!("{PREFIX}{}", base64url(&bytes[..SECRET_BYTES]))
@@ -341,6 +351,7 @@ fn grant(row: &Row<'_>) -> anyhow::Result<Grant> {
             expires_at: time(6)?,
         },
         created_at: time(5)?.context("a token without a time")?,
+        terms: None,
         used: AtomicI64::new(used),
         stored_used: AtomicI64::new(used),
     })

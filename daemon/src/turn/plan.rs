@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use reveille_backends::{Dirs, Failure, FailureCode, Remedy, Session, Timeouts, TurnRequest};
 use reveille_vault::agent::{Inbound, OnInterrupt};
-use reveille_vault::{Key, NoteId};
+use reveille_vault::{Key, Note, NoteId};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,7 +15,6 @@ use crate::ending::Ending;
 use crate::prompt::{self, CutOff};
 use crate::state_dir::private_dir;
 use crate::system_prompt;
-use crate::vault_tools;
 
 /// Interruptions after which a turn is given up.
 const INTERRUPTIONS_MAX: u32 = 2;
@@ -37,6 +36,8 @@ pub(super) struct Words {
     pub(super) cut_off: CutOff,
     /// The list of attached files.
     pub(super) attached: String,
+    /// The roles that stand in the system prompt.
+    pub(super) roles: Vec<Note>,
 }
 
 impl Words {
@@ -125,12 +126,6 @@ impl Run<'_> {
                 detail,
             });
         }
-        let tools = self
-            .definition()
-            .vault_tools
-            .then_some(self.claim.message.vault.as_str());
-        vault_tools::offer(&dirs.ctl, tools)
-            .map_err(|error| storage_failure("the tools of the vault could not be offered", &error))?;
         let cwd = dirs.cwd.display().to_string();
         let (session, notice) = match &self.claim.conversation.session {
             Some((id, bound)) if *bound == cwd => (Session::Resume(*id), None),
@@ -200,18 +195,19 @@ impl Run<'_> {
         }
     }
 
-    /// What the backend is asked for, and what a person should know about it.
+    /// What the backend is asked for, and what a person should know about it. Connections are still to come.
     pub(super) async fn request(&self, plan: &Plan, staged: Staged) -> (TurnRequest, Vec<String>, Words) {
         let definition = self.definition();
         let claude = &self.context.claude;
+        let standing = system_prompt::gather(&*self.agent.vault, definition, &self.thread()).await;
         let words = Words {
             reply: self.callback_reply().await,
             also: self.companions().await,
             cut_off: plan.cut_off,
             attached: staged.suffix(),
+            roles: standing.roles,
         };
         let resumed = matches!(plan.session, Session::Resume(_));
-        let standing = system_prompt::gather(&*self.agent.vault, definition, &self.thread()).await;
         let request = TurnRequest {
             turn: self.claim.lease.turn,
             prompt: words.compose(self, resumed, plan.cut_off),

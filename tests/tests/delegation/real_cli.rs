@@ -43,7 +43,9 @@ async fn the_real_cli_lets_the_clock_wake_its_own_agent() -> Result<()> {
     daemon.create_agent("alpha", "You do as you are told.").await?;
     let job = json!({"path": "Channels/alpha/jobs/daily", "content": "Look at the inbox.", "tags": ["agent/job"],
         "metadata": {"jobId": "daily", "agent": "alpha", "cron": "0 9 * * 1-5", "tz": "Europe/Berlin"}});
-    let first = daemon.send("alpha", &format!("[[tool mcp__reveille__create-note {job}]]")).await?;
+    let first = daemon
+        .send("alpha", &format!("[[tool mcp__reveille__create-note {job}]]"))
+        .await?;
     let turn = daemon.wait_turn("alpha", &first).await?;
     let made = daemon.note("Channels/alpha/jobs/daily").await?;
     let made = made.with_context(|| format!("{turn:?}"))?;

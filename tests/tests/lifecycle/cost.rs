@@ -137,8 +137,13 @@ async fn ac_159_a_thousand_definitions_of_a_server_cost_it_one_write_each_and_th
     scans(&peer, 3).await?;
     for note in peer.notes().iter().take(3) {
         let hint = json!({ "event": "updated", "note": { "id": note.id } }).to_string();
-        let headers = [("x-channel-webhook-secret", SECRET), ("content-type", "application/json")];
-        let told = daemon.ask("POST", "/api/vault/agent-def", &headers, hint.as_bytes()).await?;
+        let headers = [
+            ("x-channel-webhook-secret", SECRET),
+            ("content-type", "application/json"),
+        ];
+        let told = daemon
+            .ask("POST", "/api/vault/agent-def", &headers, hint.as_bytes())
+            .await?;
         assert_eq!(told.status, 200, "{}", told.json()?);
     }
     daemon.restart().await?;

@@ -1,0 +1,100 @@
+//! What a turn gets of what its agent and its roles want.
+
+use reveille_backends::{Failure, PromptMode, SystemPrompt, TurnRequest};
+use reveille_vault::Note;
+
+use super::Run;
+use super::plan::storage_failure;
+use crate::delegation::Origin;
+use crate::grants::{Asking, Given, askpass, role};
+use crate::tokens::Loan;
+use crate::vault_tools;
+
+impl Run<'_> {
+    /// Puts what is granted now into the request and beside the child, and says what is not there. The tokens that are lent
+    /// end with the answer.
+    ///
+    /// # Errors
+    /// The files of the conversation cannot be written.
+    pub(super) async fn connect(
+        &self,
+        request: &mut TurnRequest,
+        notices: &mut Vec<String>,
+        roles: &[Note],
+    ) -> Result<Vec<Loan>, Failure> {
+        let asking = self.asking(roles, notices);
+        let given = self.context.grants.give(asking, Origin::of(self)).await;
+        let definition = self.definition();
+        notices.extend(given.notices.iter().cloned());
+        if self.claim.conversation.turns == 0 {
+            notices.extend(given.notice(&definition.name));
+        }
+        add_words(&mut request.system_prompt, &given.words());
+        self.write(request, notices, &given)
+            .map_err(|error| storage_failure("what the agent is connected to could not be written down", &error))?;
+        request.secrets.extend(given.secrets);
+        Ok(given.loans)
+    }
+
+    /// The agent first: what it brings goes before what a role brings.
+    fn asking(&self, roles: &[Note], notices: &mut Vec<String>) -> Vec<Asking> {
+        let definition = self.definition();
+        let mut asking = vec![Asking {
+            holder: definition.name.clone(),
+            wants: definition.wants.clone(),
+        }];
+        let vault = self.agent.vault.name();
+        for note in roles {
+            let holder = role::holder_of(note, vault, self.context.grants.first_vault());
+            match role::wants_of(note) {
+                Some(Ok(wants)) => asking.push(Asking { holder, wants }),
+                Some(Err(_)) => notices.push(format!(
+                    "What the role {} wants cannot be read, so this turn runs without it; its note says what is wrong.",
+                    note.path.as_deref().unwrap_or(note.id.as_str())
+                )),
+                None => {}
+            }
+        }
+        asking
+    }
+
+    fn write(&self, request: &mut TurnRequest, notices: &mut Vec<String>, given: &Given) -> std::io::Result<()> {
+        let tools = self
+            .definition()
+            .vault_tools
+            .then_some(self.claim.message.vault.as_str());
+        vault_tools::offer(&request.dirs.ctl, tools, &given.servers)?;
+        let git = askpass::offer(&request.dirs.ctl, &given.repositories)?;
+        for (name, value) in git.into_iter().chain(given.env.clone()) {
+            // What the operator has set for all turns goes before.
+            if request.env.contains_key(&name) {
+                notices.push(format!(
+                    "{name} is set under [claude.env] in the configuration, so what was granted does not replace it."
+                ));
+            } else {
+                request.env.insert(name, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A short word for the model.
+fn add_words(prompt: &mut Option<SystemPrompt>, words: &str) {
+    if words.is_empty() {
+        return;
+    }
+    let words = format!("# Connections\n\n{words}");
+    match prompt {
+        Some(prompt) => {
+            prompt.text.push_str("\n\n---\n\n");
+            prompt.text.push_str(&words);
+        }
+        None => {
+            *prompt = Some(SystemPrompt {
+                text: words,
+                mode: PromptMode::Append,
+            });
+        }
+    }
+}
