@@ -46,7 +46,7 @@ describe("connections", () => {
     await at.shootAll("connections-approve");
     await token.fill(SECRET);
     await token.press("Enter");
-    await row("Service github").getByText("Approved").waitFor();
+    await row("Service github").getByText("Approved", { exact: true }).waitFor();
     expect(daemon.shaping.sent.at(-1)).toEqual({ call: "POST /api/connections/approve", body: { holder: "eng", key: "env+mcp:github", token: SECRET } });
     await item.getByText("1 connection to approve").waitFor({ state: "attached" });
     const kept = await page.evaluate(() => [document.documentElement.outerHTML, location.href, JSON.stringify({ ...localStorage, ...sessionStorage })].join(" "));
@@ -65,12 +65,12 @@ describe("connections", () => {
     expect(await row("Surface site").getByLabel("Address").evaluate((input: HTMLInputElement) => input.validity.valueMissing)).toBe(true);
     await row("Surface site").getByLabel("Address").fill("https://git.example.org/site");
     await row("Surface site").getByRole("button", { name: "Approve", exact: true }).click();
-    await row("Surface site").getByText("Approved").waitFor();
+    await row("Surface site").getByText("Approved", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Replace the token of site…" }).waitFor();
     await page.getByRole("button", { name: "Approve library…" }).click();
     await row("Vault library").getByText("A vault of this daemon needs neither.").waitFor();
     await row("Vault library").getByRole("button", { name: "Approve", exact: true }).click();
-    await row("Vault library").getByText("Approved").waitFor();
+    await row("Vault library").getByText("Approved", { exact: true }).waitFor();
     expect(daemon.shaping.sent.map(({ body }) => body)).toEqual([
       { holder: "eng", key: "surface:site:write", token: SECRET, url: "https://git.example.org/site" },
       { holder: "eng", key: "vault:library:read#paper" },
@@ -92,7 +92,7 @@ describe("connections", () => {
     await revoke.press("Enter");
     await at.shootAll("connections-revoke");
     await question.getByRole("button", { name: "Revoke" }).press("Enter");
-    await row("MCP server https://example.org/mcp").getByText("Revoked").waitFor();
+    await row("MCP server https://example.org/mcp").getByText("Revoked", { exact: true }).waitFor();
     expect(daemon.shaping.sent.at(-1)?.body).toEqual({ holder: "eng", key: "mcp:https://example.org/mcp" });
   });
 
@@ -108,7 +108,7 @@ describe("connections", () => {
     await at.shootAll("connections-role");
     await page.keyboard.type(SECRET);
     await page.keyboard.press("Enter");
-    await row("Service github").getByText("Approved").waitFor();
+    await row("Service github").getByText("Approved", { exact: true }).waitFor();
     expect(daemon.shaping.sent.at(-1)?.body).toEqual({ holder: "role--Uni-Roles-github", key: "env:github", token: SECRET });
   });
 

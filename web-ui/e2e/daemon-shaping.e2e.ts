@@ -89,13 +89,13 @@ describe.runIf(link)("a real daemon", () => {
     await row.getByRole("alert").waitFor();
     await row.getByLabel("Token").fill(SECRET);
     await row.getByLabel("Token").press("Enter");
-    await row.getByText("Approved").waitFor();
+    await row.getByText("Approved", { exact: true }).waitFor();
     await item().getByText("1 connection to approve").waitFor({ state: "detached" });
     expect(await page.content()).not.toContain(SECRET);
     await shoot(page, "real-connections");
     await row.getByRole("button", { name: "Revoke…" }).click();
     await row.getByRole("button", { name: "Revoke", exact: true }).click();
-    await row.getByText("Revoked").waitFor();
+    await row.getByText("Revoked", { exact: true }).waitFor();
     expect(faults).toEqual([]);
   });
 
