@@ -1,6 +1,8 @@
 //! `/api/agent-defs`: definitions by the identity of their notes, as clients of other daemons know them. The same as
 //! `/api/agents`, in other words.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Query, State};
 use http::StatusCode;
@@ -19,6 +21,8 @@ use crate::registry::Listed;
 
 /// Where a definition is that was made here.
 const FOLDER: &str = "Agents";
+/// Longest answer of who keeps the grants.
+const GRANTS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A definition, without its role.
 fn view(api: &Api, listed: &Listed) -> Value {
@@ -269,12 +273,35 @@ pub(super) async fn remove(
         Err(error) => return Err(trouble(error)),
     }
     api.inbox.caught_up(&**vault).await;
-    let wanted = listed.definition.is_some_and(|definition| !definition.wants.is_empty());
+    let reconciled = grants_are_gone(&api, &listed).await;
     Ok(Json(json!({
         "ok": true,
         "vault": listed.vault,
         "name": listed.name,
-        "grantsReconciled": !wanted,
+        "grantsReconciled": reconciled,
         "removed": true,
     })))
+}
+
+/// Drops what a removed agent was given. Whoever has its name now keeps what it wants. The service of the grants does the same
+/// in its own time, and goes on when this fails.
+async fn grants_are_gone(api: &Api, removed: &Listed) -> bool {
+    let wanted = removed.definition.as_ref().is_some_and(|one| !one.wants.is_empty());
+    if !wanted {
+        return true;
+    }
+    let heir = api.registry.get(&removed.name);
+    let live = heir.map_or_else(Vec::new, |agent| agent.definition.wants.clone());
+    let dropped = api.grants.backend().reconcile(&removed.name, &live);
+    let why = match tokio::time::timeout(GRANTS_PATIENCE, dropped).await {
+        Ok(Ok(_)) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "who keeps them does not answer".into(),
+    };
+    tracing::warn!(
+        why,
+        agent = removed.name,
+        "the grants of a removed agent are not dropped yet"
+    );
+    false
 }

@@ -7,13 +7,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
-use reveille_vault::{Key, NoteId, Vault, VaultError};
+use reveille_vault::{Key, Note, NoteId, Vault, VaultError};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::error::ApiError;
 use super::vault_hints::{self, BODY_BYTES, wrong};
 use super::{Api, Caller};
+use crate::grants::role;
 use crate::registry::Discovery;
 use crate::tokens::{Scope, Verb};
 
@@ -44,9 +45,9 @@ impl Caller {
 /// `POST /api/vault/agent-def`
 pub(super) async fn definition(State(api): State<Api>, request: Request) -> Response {
     follow(api, request, "reloaded", |look| match look {
-        Look::Live => "instantiated",
-        Look::Gone => "deregistered",
-        Look::Idle | Look::Unread => "skipped",
+        Look::Live(_) => "instantiated",
+        Look::Gone(_) => "deregistered",
+        Look::Idle(_) | Look::Unread => "skipped",
     })
     .await
 }
@@ -61,18 +62,27 @@ pub(super) async fn thread(state: State<Api>, request: Request) -> Response {
 }
 
 /// `POST /api/vault/role`
-pub(super) async fn role(State(api): State<Api>, request: Request) -> Response {
-    follow(api, request, "reconciled", |_| "skipped").await
+pub(super) async fn role_note(State(api): State<Api>, request: Request) -> Response {
+    follow(api, request, "reconciled", |look| match look {
+        Look::Unread => "skipped",
+        Look::Live(note) | Look::Idle(note) | Look::Gone(note) => match note.as_ref().and_then(role::wants_of) {
+            None => "pruned",
+            Some(Ok(wants)) if wants.is_empty() => "pruned",
+            Some(Ok(_)) => "reconciled",
+            Some(Err(_)) => "error",
+        },
+    })
+    .await
 }
 
 /// What was found where a hint points.
 enum Look {
     /// A note that defines an agent.
-    Live,
+    Live(Option<Note>),
     /// A note that is told what stands in its way.
-    Idle,
+    Idle(Option<Note>),
     /// Nothing that defines an agent.
-    Gone,
+    Gone(Option<Note>),
     /// The vault cannot be read now.
     Unread,
 }
@@ -142,10 +152,10 @@ async fn look(api: &Api, vault: &dyn Vault, key: &Key) -> Look {
         };
         vault.look(id.as_ref()).await?;
         let note = vault.get(key).await?;
-        Ok::<_, VaultError>(note.map(|note| note.id).or(id))
+        Ok::<_, VaultError>((note.as_ref().map(|note| note.id.clone()).or(id), note))
     };
-    let id = match seen.await {
-        Ok(id) => id,
+    let (id, note) = match seen.await {
+        Ok(seen) => seen,
         Err(error) => {
             tracing::warn!(vault = vault.name(), %error, "a hint could not be followed; the scan finds what there is");
             return Look::Unread;
@@ -154,8 +164,8 @@ async fn look(api: &Api, vault: &dyn Vault, key: &Key) -> Look {
     api.inbox.caught_up(vault).await;
     let mut listed = api.registry.list().into_iter();
     match listed.find(|one| one.vault == vault.name() && Some(&one.note) == id.as_ref()) {
-        Some(one) if one.live => Look::Live,
-        Some(_) => Look::Idle,
-        None => Look::Gone,
+        Some(one) if one.live => Look::Live(note),
+        Some(_) => Look::Idle(note),
+        None => Look::Gone(note),
     }
 }

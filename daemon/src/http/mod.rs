@@ -184,7 +184,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/vault/inbound", post(vault_hints::take))
         .route("/api/vault/agent-def", post(definition_hints::definition))
         .route("/api/vault/agent-thread", post(definition_hints::thread))
-        .route("/api/vault/role", post(definition_hints::role))
+        .route("/api/vault/role", post(definition_hints::role_note))
         .route("/health", get(health::health))
         .route("/", get(page::index))
         .route("/favicon.svg", get(page::asset))

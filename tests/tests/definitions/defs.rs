@@ -266,7 +266,9 @@ async fn ac_157_an_edit_that_would_break_it_is_refused_and_the_agent_goes_on_as_
 #[tokio::test]
 async fn ac_154_ac_180_a_definition_is_removed_note_first() -> Result<()> {
     let daemon = one().await?;
-    let id = text(&made(&daemon, "eng").await?["noteId"])?;
+    let body = json!({"vault": "default", "name": "eng", "systemPrompt": "You do.", "wants": "env:github"});
+    let created: Value = make(&daemon, body).await?.ok()?;
+    let id = text(&created["def"]["noteId"])?;
     let reply: Value = remove(&daemon, &id).await?.ok()?;
     let expected = json!({"ok": true, "vault": "default", "name": "eng", "grantsReconciled": true, "removed": true});
     assert_eq!(reply, expected);

@@ -110,3 +110,28 @@ async fn ac_151_ac_174_of_several_vaults_one_has_to_be_named() -> Result<()> {
     assert_eq!((status, &body["error"]), (400, &json!("vault_needed")));
     Ok(())
 }
+
+#[tokio::test]
+async fn ac_169_a_hint_of_a_role_says_what_becomes_of_its_wants() -> Result<()> {
+    let daemon = one().await?;
+    for (path, metadata, tag, expected) in [
+        ("Roles/a", json!({"wants": "env:github"}), "plain", "pruned"),
+        ("Roles/b", json!({"wants": "env:github"}), "agent/role", "reconciled"),
+        ("Roles/c", json!({"wants": "github"}), "agent/role", "error"),
+        ("Roles/d", json!({"wants": ""}), "agent/role", "pruned"),
+    ] {
+        let note = daemon.note_put(path, "You criticise.", &[tag], &metadata).await?;
+        for named in [json!({"id": note["id"]}), json!({ "path": path })] {
+            let answer = hint(&daemon, "role", json!({ "note": named })).await?;
+            assert_eq!(answer, (200, json!({"ok": true, "reconciled": expected})), "{path}");
+        }
+    }
+    let gone = hint(&daemon, "role", json!({"event": "deleted", "note": {"id": "nowhere"}})).await?;
+    assert_eq!(gone, (200, json!({"ok": true, "reconciled": "pruned"})));
+    let elsewhere = hint(&daemon, "role", json!({"vault": "nowhere", "note": {"id": "x"}})).await?;
+    assert_eq!(elsewhere, (200, json!({"ok": true, "reconciled": "skipped"})));
+    // Threads define nothing here.
+    let thread = hint(&daemon, "agent-thread", json!({"note": {"id": "x"}})).await?;
+    assert_eq!(thread, (200, json!({"ok": true, "reloaded": "skipped"})));
+    Ok(())
+}
