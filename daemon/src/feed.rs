@@ -187,6 +187,7 @@ impl Feed {
                 break;
             }
         }
+        self.inbox.jobs.closed(self.vault.name());
         if self.saved < self.at {
             let cursor = FeedCursor {
                 feed: self.name.clone(),

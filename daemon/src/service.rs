@@ -158,6 +158,7 @@ impl Options {
             registry: registry.clone(),
             max_waiting: config.queue.max_waiting,
             clock: Arc::new(schedule::SystemClock),
+            drain: drain.clone(),
         };
         let (jobs, runner) = schedule.open().await?;
         let inbox = Inbox {
@@ -313,7 +314,7 @@ impl Service {
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
-        self.workers.spawn(self.runner.run(work.drain.clone()));
+        self.workers.spawn(self.runner.run());
         self.workers.spawn(self.api.grants.clone().run(work.drain.clone()));
         let declared = tag_schema::declare(Arc::clone(self.api.vaults.by_name()), work.drain.clone());
         self.workers.spawn(declared);

@@ -18,7 +18,7 @@ use crate::strays;
 /// Namespace of the notes of runs: the job and the occurrence name the note, so that no occurrence has two.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8a51_02f4_19c7_4f0e_b3d6_0c2e_77a9_5e13);
 /// How long a vault may take for a note.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Metadata of a message: the note of the job that it comes from.
 const JOB: &str = "job";
 /// Metadata of a message: which occurrence of the job it is.
@@ -191,7 +191,8 @@ fn depth(note: &Note) -> u32 {
     Inbound::parse(note).map_or(0, |marks| marks.delegation_depth)
 }
 
-fn silence(vault: &dyn Vault) -> String {
+/// That a vault takes too long.
+pub(super) fn silence(vault: &dyn Vault) -> String {
     format!("the vault {:?} does not answer", vault.name())
 }
 

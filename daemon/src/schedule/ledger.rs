@@ -35,7 +35,7 @@ CREATE TABLE horizons (
     PRIMARY KEY (vault, note)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE runs (
-    id            INTEGER PRIMARY KEY,
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
     vault         TEXT NOT NULL,
     note          TEXT NOT NULL,
     occurrence_at INTEGER NOT NULL,
@@ -76,7 +76,7 @@ pub(super) struct OpenRun {
 /// The store. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Ledger {
-    db: Arc<Mutex<Connection>>,
+    pub(super) db: Arc<Mutex<Connection>>,
 }
 
 impl Ledger {
@@ -155,6 +155,21 @@ impl Ledger {
     pub(super) async fn runs(&self, job: &JobKey) -> Result<Vec<Numbered>, LedgerError> {
         let job = job.clone();
         self.with(move |db| runs(db, &job)).await
+    }
+
+    /// Every entry with a larger number, in order.
+    #[cfg(test)]
+    pub(super) async fn since(&self, id: i64) -> Vec<(JobKey, i64, Run)> {
+        let rows = self.with(move |db| {
+            let sql = format!("SELECT {RUN}, vault, note FROM runs WHERE id > ?1 ORDER BY id");
+            let mut statement = db.prepare_cached(&sql)?;
+            let rows = statement.query_map([id], |row| {
+                let (id, run) = run(row)?;
+                Ok((key(row, 11)?, id, run))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        rows.await.unwrap()
     }
 
     /// Writes down how far a job has come together with what became of its occurrences. Answers the numbers of the entries.

@@ -11,19 +11,23 @@ mod ledger;
 mod model;
 mod plan;
 mod runner;
+#[cfg(test)]
+mod simulation;
 mod state;
 mod tell;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use reveille_queue::Queue;
 use reveille_vault::agent::{Job, Problem};
 use reveille_vault::{Note, NoteId, Vault};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use self::fire::{Letter, Sent};
 use self::ledger::{Ledger, OpenRun};
@@ -35,9 +39,11 @@ pub(crate) use self::clock::{Clock, SystemClock};
 pub(crate) use self::ledger::{LedgerError, Numbered};
 pub(crate) use self::model::{JobKey, Run, RunKind, RunState};
 pub(crate) use self::runner::Runner;
-pub(crate) use self::tell::{LAST_RUN_AT, LAST_STATUS};
+use self::tell::{LAST_RUN_AT, LAST_STATUS};
 
-/// Jobs that are attended to at once.
+/// How long who looks at jobs waits for what has just ended.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Jobs of one vault that are attended to at once.
 const AT_ONCE: usize = 16;
 
 /// What the schedule is built from.
@@ -54,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) max_waiting: u32,
     /// What time it is.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Until when jobs run.
+    pub(crate) drain: CancellationToken,
 }
 
 /// What everything here shares.
@@ -64,6 +72,8 @@ struct Inner {
     registry: Registry,
     max_waiting: u32,
     clock: Arc<dyn Clock>,
+    /// When this run of the daemon began, by the clock as it is now.
+    served_since: Mutex<Timestamp>,
     state: Mutex<State>,
     /// Runs whose end is not known, the oldest first.
     open: Mutex<Vec<OpenRun>>,
@@ -71,7 +81,9 @@ struct Inner {
     in_hand: Mutex<HashSet<i64>>,
     /// There is something to do.
     bell: Notify,
-    permits: Semaphore,
+    drain: CancellationToken,
+    /// By vault: one that hangs holds up its own jobs only.
+    permits: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl Options {
@@ -89,12 +101,14 @@ impl Options {
             queue: self.queue,
             registry: self.registry,
             max_waiting: self.max_waiting,
+            served_since: Mutex::new(self.clock.now()),
             clock: self.clock,
             state: Mutex::new(state),
             open: Mutex::new(open),
             in_hand: Mutex::default(),
             bell: Notify::new(),
-            permits: Semaphore::new(AT_ONCE),
+            drain: self.drain,
+            permits: Mutex::default(),
         });
         let runner = Runner::new(Arc::clone(&inner));
         Ok((Handle { inner }, runner))
@@ -110,8 +124,22 @@ impl Inner {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn served_since(&self) -> MutexGuard<'_, Timestamp> {
+        self.served_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn in_hand(&self) -> MutexGuard<'_, HashSet<i64>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leave to attend to a job of a vault.
+    async fn permit(&self, vault: &str) -> Option<OwnedSemaphorePermit> {
+        let permits = {
+            let mut all = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_vault = all.entry(vault.to_owned());
+            Arc::clone(of_vault.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
+        };
+        permits.acquire_owned().await.ok() // silent-ok: it is never closed
     }
 
     fn open_runs_of(&self, key: &JobKey) -> Vec<OpenRun> {
@@ -134,6 +162,10 @@ pub(crate) struct Listed {
     pub(crate) detail: String,
     /// When it runs next; only of one that does.
     pub(crate) next_run_at: Option<Timestamp>,
+    /// When the last run began.
+    pub(crate) last_run_at: Option<String>,
+    /// How it went: `ok`, or `error: …`.
+    pub(crate) last_status: Option<String>,
 }
 
 impl Listed {
@@ -200,8 +232,15 @@ impl Handle {
 
     /// Agents came, changed or went: jobs may have one now, or none any more.
     pub(crate) fn agents_changed(&self) {
-        self.inner.state().all_owe();
+        self.inner.state().agents_changed = true;
         self.inner.bell.notify_one();
+    }
+
+    /// A vault is no longer followed: its jobs rest until it is again. At the end of the daemon everything does.
+    pub(crate) fn closed(&self, vault: &str) {
+        if !self.inner.drain.is_cancelled() {
+            self.inner.state().close(vault);
+        }
     }
 
     /// Whose clock counts for jobs that name no zone.
@@ -227,6 +266,21 @@ impl Handle {
         let state = self.inner.state();
         let entry = state.entries.get(key).filter(|entry| !entry.removed)?;
         Some(self.inner.entry(key, entry, now))
+    }
+
+    /// Finds out how runs have ended, and makes their notes tell, so that who looks sees it. Waits for that, but not long.
+    pub(crate) async fn catch_up(&self) {
+        if self.inner.open_runs().is_empty() {
+            return;
+        }
+        let inner = Arc::clone(&self.inner);
+        let looking = tokio::spawn(async move {
+            if let Err(error) = tell::look_at_turns(&inner).await {
+                tracing::warn!(error, "how the turns of jobs have ended is not known yet");
+            }
+        });
+        // silent-ok: it goes on, and is told of there
+        let _ = tokio::time::timeout(PATIENCE, looking).await;
     }
 
     /// A note as it would be listed.
@@ -265,6 +319,9 @@ impl Inner {
     fn entry(&self, key: &JobKey, entry: &Entry, now: Timestamp) -> Listed {
         let (note, parsed) = (Arc::clone(&entry.note), entry.parsed.clone());
         let mut listed = self.listed(key, note, parsed, entry.horizon.as_ref(), now);
+        let (at, status) = entry.last.clone();
+        listed.last_run_at = at.or(listed.last_run_at);
+        listed.last_status = status.or(listed.last_status);
         if let Some(trouble) = entry.trouble.as_ref().filter(|_| listed.status == "enabled") {
             listed.detail.clone_from(trouble);
         }
@@ -281,6 +338,8 @@ impl Inner {
     ) -> Listed {
         let mut listed = Listed {
             key: key.clone(),
+            last_run_at: note.text(LAST_RUN_AT),
+            last_status: note.text(LAST_STATUS),
             note,
             parsed,
             status: "error",
@@ -352,6 +411,10 @@ impl Inner {
             tracing::warn!(%error, job = %key, "what came of a run is not written down yet; it is found out again");
         }
         self.in_hand().remove(&id);
+        if let Sent::Not(_, why) | Sent::Refused(why) | Sent::Unknown(why) = &sent {
+            self.state()
+                .with(key, |entry| entry.last.1 = Some(format!("error: {why}")));
+        }
         self.state().touch(key);
         self.bell.notify_one();
         Ok(match sent {

@@ -8,7 +8,7 @@ use reveille_vault::agent::{CatchUp, Job, Schedule, When};
 
 use super::model::{Code, Horizon, Run, RunKind, Spec, Standing, Written};
 
-/// Lateness that counts as on time. A note that is not older than this when it is first seen has just been written: its
+/// Lateness that counts as on time, as long as the daemon serves. A note that is not older than this when it is first seen has just been written: its
 /// occurrences count from then on.
 pub(super) const ON_TIME: SignedDuration = SignedDuration::from_secs(60);
 /// An occurrence is made up for within half the time to the next one, but not less and not more than this.
@@ -25,6 +25,8 @@ pub(super) struct Known<'a> {
     /// The first occurrence may have run without anybody having written it down: before the start, or in an attempt whose
     /// outcome is not known.
     pub(super) unsure: bool,
+    /// Since when the daemon serves: what was due before that is late, however little.
+    pub(super) served_since: Timestamp,
     /// Why the last attempt failed.
     pub(super) trouble: Option<&'a str>,
 }
@@ -81,7 +83,7 @@ pub(super) fn plan(stored: Option<&Horizon>, spec: &Spec<'_>, now: Timestamp, kn
         (None, None) => return plan,
     };
     if known.unsure
-        && let Some(next) = horizon.next.filter(|next| *next <= now)
+        && let Some(next) = horizon.next.filter(|next| *next <= now && !known.fired.contains(next))
     {
         plan.horizon = Some(horizon);
         plan.step = Step::Check(next);
@@ -177,7 +179,8 @@ fn due(horizon: &mut Horizon, job: &Job, now: Timestamp, known: &Known<'_>, runs
     };
     let late = now.duration_since(latest);
     let window = window(schedule, latest);
-    let made_up = late <= ON_TIME || (job.catch_up == CatchUp::Once && late <= window);
+    let on_time = late <= ON_TIME && latest >= known.served_since;
+    let made_up = on_time || (job.catch_up == CatchUp::Once && late <= window);
     let (code, cause) = match known.trouble {
         Some(trouble) => (Code::Vault, format!("it could not be run in time: {trouble}")),
         None => (
@@ -196,7 +199,7 @@ fn due(horizon: &mut Horizon, job: &Job, now: Timestamp, known: &Known<'_>, runs
     }
     runs.extend(owed.skipped(now, code, format!("{cause}{why}")));
     match made_up {
-        true if late <= ON_TIME => Step::Fire(latest, RunKind::Scheduled),
+        true if on_time => Step::Fire(latest, RunKind::Scheduled),
         true => Step::Fire(latest, RunKind::CatchUp),
         false => Step::Rest,
     }

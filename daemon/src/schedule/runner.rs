@@ -7,7 +7,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reveille_vault::{Key, VaultError};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::fire::{Letter, Sent, message_of};
 use super::ledger::{self, KEPT, LedgerError, OpenRun};
@@ -26,22 +25,25 @@ const LAST: Duration = Duration::from_secs(2);
 /// Runs them.
 pub(crate) struct Runner {
     inner: Arc<Inner>,
-    tasks: JoinSet<()>,
+    /// Those that are at a job.
+    pub(super) tasks: JoinSet<()>,
     /// When it last looked.
     last: Timestamp,
 }
 
 impl Runner {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
+        let last = *inner.served_since();
         Self {
-            last: inner.clock.now(),
+            last,
             inner,
             tasks: JoinSet::new(),
         }
     }
 
-    /// Runs jobs until `drain`; what has begun then is brought to its end.
-    pub(crate) async fn run(mut self, drain: CancellationToken) {
+    /// Runs jobs until it is told to end; what has begun then is brought to its end.
+    pub(crate) async fn run(mut self) {
+        let drain = self.inner.drain.clone();
         let ends = tokio::spawn(tell::follow_turns(Arc::clone(&self.inner), drain.clone()));
         while !drain.is_cancelled() {
             let next = self.look();
@@ -70,6 +72,8 @@ impl Runner {
             let mut state = self.inner.state();
             if now < self.last {
                 state.look_at_all();
+                let mut since = self.inner.served_since();
+                *since = now.min(*since);
             }
             let due = state.take(now);
             (due, std::mem::take(&mut state.vanished), state.next_due())
@@ -110,7 +114,7 @@ impl Inner {
     /// Does for a job what is to be done now.
     async fn attend(&self, key: &JobKey) {
         let done = {
-            let _permit = self.permits.acquire().await;
+            let _permit = self.permit(&key.vault).await;
             self.bring_up_to_date(key).await
         };
         let trouble = match done {
@@ -118,7 +122,13 @@ impl Inner {
             Err(trouble) => Some(trouble),
         };
         if let Some(trouble) = &trouble {
-            tracing::warn!(job = %key, trouble, "a job has to wait; nothing of it is lost, it is tried again");
+            let known = self.state().snapshot(key).is_some_and(|job| job.trouble.is_some());
+            match known {
+                true => tracing::debug!(job = %key, trouble, "a job still has to wait"),
+                false => {
+                    tracing::warn!(job = %key, trouble, "a job has to wait; nothing of it is lost, it is tried again")
+                }
+            }
         }
         let again = self.state().release(key, self.clock.now(), trouble);
         if again {
@@ -161,7 +171,7 @@ impl Inner {
     async fn plan(&self, key: &JobKey, job: &Snapshot, now: Timestamp) -> Result<Plan, LedgerError> {
         let (stored, note_changed) = (job.horizon.clone(), job.note.updated_at);
         let (parsed, trouble, unsure) = (job.parsed.as_ref().ok().cloned(), job.trouble.clone(), job.unsure); // silent-ok: told elsewhere
-        let (host, owner) = (self.zone.clone(), key.clone());
+        let (host, owner, served_since) = (self.zone.clone(), key.clone(), *self.served_since());
         let plan = self
             .ledger
             .with(move |db| {
@@ -174,6 +184,7 @@ impl Inner {
                     host: &host,
                     fired: &fired,
                     unsure,
+                    served_since,
                     trouble: trouble.as_deref(),
                 };
                 let plan = plan::plan(stored.as_ref(), &spec, now, &known);
@@ -190,7 +201,7 @@ impl Inner {
         self.state().with(key, |entry| {
             entry.horizon.clone_from(&plan.horizon);
             if !plan.runs.is_empty() {
-                (entry.owes, entry.has_history) = (true, true);
+                entry.owes_run = true;
             }
         });
         Ok(plan)
@@ -277,7 +288,7 @@ impl Inner {
         self.state().with(key, |entry| {
             entry.horizon = Some(horizon);
             if !runs.is_empty() {
-                (entry.owes, entry.has_history) = (true, true);
+                entry.owes_run = true;
             }
         });
         Ok(())

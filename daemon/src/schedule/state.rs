@@ -29,12 +29,14 @@ pub(super) struct Entry {
     pub(super) horizon: Option<Horizon>,
     /// See [`super::plan::Known::unsure`].
     pub(super) unsure: bool,
-    /// Its note may have to say something else.
+    /// Its note may have to say something else of how it stands.
     pub(super) owes: bool,
-    /// There may be a history.
-    pub(super) has_history: bool,
+    /// Its note may have to say something else of how the last run went.
+    pub(super) owes_run: bool,
     /// Why the last attempt came to nothing; it is made again.
     pub(super) trouble: Option<String>,
+    /// How the last run went: when it began and how it ended, as far as that is known and the note may not say it yet.
+    pub(super) last: (Option<String>, Option<String>),
     /// The note is gone.
     pub(super) removed: bool,
     /// What is stored of it belongs to a note that was there before.
@@ -54,7 +56,7 @@ pub(super) struct Snapshot {
     pub(super) horizon: Option<Horizon>,
     pub(super) unsure: bool,
     pub(super) owes: bool,
-    pub(super) has_history: bool,
+    pub(super) owes_run: bool,
     pub(super) trouble: Option<String>,
     pub(super) removed: bool,
     pub(super) forget: bool,
@@ -80,6 +82,8 @@ pub(super) struct State {
     pub(super) histories: BTreeSet<JobKey>,
     /// Not in a listing of their vault: to be asked for one by one.
     pub(super) vanished: Vec<(Arc<dyn Vault>, JobKey)>,
+    /// Agents came, changed or went.
+    pub(super) agents_changed: bool,
     by_time: BTreeSet<(Timestamp, JobKey)>,
     dirty: BTreeSet<JobKey>,
 }
@@ -121,7 +125,8 @@ impl State {
             Some(entry) => {
                 let news = entry.removed || entry.print != print;
                 if entry.removed {
-                    (entry.removed, entry.horizon, entry.has_history) = (false, None, false);
+                    (entry.removed, entry.horizon, entry.owes_run) = (false, None, false);
+                    entry.last = (None, None);
                 }
                 entry.vault = Arc::clone(vault);
                 entry.note = Arc::new(note.clone());
@@ -139,8 +144,9 @@ impl State {
                     horizon: self.stored.remove(&key),
                     unsure: true,
                     owes: true,
-                    has_history: self.histories.contains(&key),
+                    owes_run: self.histories.contains(&key),
                     trouble: None,
+                    last: (None, None),
                     removed: false,
                     forget: false,
                     print,
@@ -167,19 +173,39 @@ impl State {
         self.vanished.extend(missing);
     }
 
-    /// Something outside of a job has changed that its note may have to tell.
-    pub(super) fn all_owe(&mut self) {
+    /// What jobs depend on has changed outside of them.
+    fn all_owe(&mut self) {
         for (key, entry) in &mut self.entries {
             entry.owes = true;
             self.dirty.insert(key.clone());
         }
     }
 
+    /// A vault is not there any more: its jobs are not known until it comes back.
+    pub(super) fn close(&mut self, vault: &str) {
+        let gone: Vec<JobKey> = self.entries.keys().filter(|key| key.vault == vault).cloned().collect();
+        for key in gone {
+            let Some(entry) = self.entries.remove(&key) else {
+                continue;
+            };
+            if let Some(at) = entry.due {
+                self.by_time.remove(&(at, key.clone()));
+            }
+            self.dirty.remove(&key);
+            if entry.owes_run || entry.last.1.is_some() {
+                self.histories.insert(key.clone());
+            }
+            if let Some(horizon) = entry.horizon.filter(|_| !entry.forget) {
+                self.stored.insert(key, horizon);
+            }
+        }
+        self.vanished.retain(|(_, key)| key.vault != vault);
+    }
+
     /// A job is to be looked at.
     pub(super) fn touch(&mut self, key: &JobKey) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.owes = true;
-            entry.has_history = true;
+            entry.owes_run = true;
             self.dirty.insert(key.clone());
         }
     }
@@ -191,6 +217,9 @@ impl State {
 
     /// Jobs that have to be looked at now; from here on somebody is at them.
     pub(super) fn take(&mut self, now: Timestamp) -> Vec<JobKey> {
+        if std::mem::take(&mut self.agents_changed) {
+            self.all_owe();
+        }
         let due = self.by_time.iter().take_while(|(at, _)| *at <= now);
         let mut keys: BTreeSet<JobKey> = due.map(|(_, key)| key.clone()).collect();
         keys.append(&mut self.dirty);
@@ -227,7 +256,7 @@ impl State {
             horizon: entry.horizon.clone(),
             unsure: entry.unsure,
             owes: entry.owes,
-            has_history: entry.has_history,
+            owes_run: entry.owes_run,
             trouble: entry.trouble.clone(),
             removed: entry.removed,
             forget: entry.forget,
@@ -263,17 +292,21 @@ impl State {
             return false;
         };
         entry.busy = false;
+        let horizon = entry
+            .horizon
+            .as_ref()
+            .filter(|horizon| horizon.standing == Standing::Active);
+        let next = horizon.and_then(|horizon| horizon.next);
         entry.due = match &trouble {
             Some(_) => {
                 entry.pause = (entry.pause * 2).clamp(PAUSES.0, PAUSES.1);
-                now.checked_add(entry.pause).ok() // silent-ok: at the end of all time
+                let again = now.checked_add(entry.pause).unwrap_or(now);
+                // What is not due yet is not held up.
+                Some(next.filter(|next| *next > now).map_or(again, |next| next.min(again)))
             }
             None => {
                 entry.pause = Duration::ZERO;
-                let horizon = entry.horizon.as_ref();
-                horizon
-                    .filter(|horizon| horizon.standing == Standing::Active)
-                    .and_then(|horizon| horizon.next)
+                next
             }
         };
         entry.trouble = trouble;

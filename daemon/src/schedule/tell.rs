@@ -11,9 +11,10 @@ use reveille_vault::{Key, Metadata, Note, Patch, Precondition, VaultError};
 use tokio_util::sync::CancellationToken;
 
 use super::Inner;
+use super::fire::{PATIENCE, silence};
 use super::ledger::Numbered;
 use super::model::{JobKey, RunState};
-use super::state::Parsed;
+use super::state::{Parsed, Snapshot};
 use crate::inbox::shown;
 use crate::record::TurnRecord;
 
@@ -32,42 +33,59 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// Makes the note of a job tell what it should. `Err`: it cannot be written now.
 pub(super) async fn tell(inner: &Inner, key: &JobKey) -> Result<(), String> {
-    let Some(job) = inner.state().snapshot(key).filter(|job| job.owes && !job.removed) else {
+    let asked = |job: &Snapshot| (job.owes || job.owes_run) && !job.removed;
+    let Some(job) = inner.state().snapshot(key).filter(asked) else {
         return Ok(());
     };
-    inner.state().with(key, |entry| entry.owes = false);
-    let told = async {
-        let mut metadata = status(inner, key, &job.parsed, &job.note);
-        if job.has_history {
-            let runs = inner.ledger.runs(key).await.map_err(|error| error.to_string())?;
-            metadata.extend(last_run(&runs, &job.note));
-        }
-        if metadata.is_empty() {
-            return Ok(());
-        }
-        let patch = Patch {
-            metadata,
-            ..Patch::default()
-        };
-        let id = Key::Id(key.note.clone());
-        match job.vault.patch(&id, patch, Precondition::Force).await {
-            // The feed brings it too, and whatever else has changed.
-            Ok(note) => inner.state().with(key, |entry| entry.note = Arc::new(note)),
-            Err(VaultError::NotFound { .. }) => {}
-            Err(error @ (VaultError::Unavailable { .. } | VaultError::Conflict { .. })) => {
-                return Err(error.to_string());
-            }
-            Err(error) => {
-                tracing::warn!(%error, job = %key, "the note of a job cannot say what became of it; the job runs all the same");
-            }
-        }
-        Ok(())
-    };
-    let told = told.await;
+    inner
+        .state()
+        .with(key, |entry| (entry.owes, entry.owes_run) = (false, false));
+    let told = write(inner, key, &job).await;
     if told.is_err() {
-        inner.state().with(key, |entry| entry.owes = true);
+        inner.state().with(key, |entry| {
+            (entry.owes, entry.owes_run) = (true, job.owes_run || entry.owes_run)
+        });
     }
     told
+}
+
+async fn write(inner: &Inner, key: &JobKey, job: &Snapshot) -> Result<(), String> {
+    let mut metadata = Metadata::new();
+    if job.owes {
+        metadata = status(inner, key, &job.parsed, &job.note);
+    }
+    if job.owes_run {
+        let runs = inner.ledger.runs(key).await.map_err(|error| error.to_string())?;
+        let (at, status) = last_run(&runs);
+        for (name, text) in [(LAST_RUN_AT, &at), (LAST_STATUS, &status)] {
+            if let Some(text) = text {
+                put(&mut metadata, &job.note, name, text);
+            }
+        }
+        inner.state().with(key, |entry| {
+            entry.last.0 = at.or(entry.last.0.take());
+            entry.last.1 = status.or(entry.last.1.take());
+        });
+    }
+    if metadata.is_empty() {
+        return Ok(());
+    }
+    let patch = Patch {
+        metadata,
+        ..Patch::default()
+    };
+    let id = Key::Id(key.note.clone());
+    let written = tokio::time::timeout(PATIENCE, job.vault.patch(&id, patch, Precondition::Force)).await;
+    match written.map_err(|_| silence(&*job.vault))? {
+        // The feed brings it too, and whatever else has changed.
+        Ok(note) => inner.state().with(key, |entry| entry.note = Arc::new(note)),
+        Err(VaultError::NotFound { .. }) => {}
+        Err(error @ (VaultError::Unavailable { .. } | VaultError::Conflict { .. })) => return Err(error.to_string()),
+        Err(error) => {
+            tracing::warn!(%error, job = %key, "the note of a job cannot say what became of it; the job runs all the same");
+        }
+    }
+    Ok(())
 }
 
 fn put(metadata: &mut Metadata, note: &Note, key: &str, value: &str) {
@@ -97,12 +115,8 @@ fn status(inner: &Inner, key: &JobKey, parsed: &Parsed, note: &Note) -> Metadata
 }
 
 /// How the last run went: of those whose end is known, and of those that were to run and did not.
-fn last_run(runs: &[Numbered], note: &Note) -> Metadata {
-    let mut metadata = Metadata::new();
+fn last_run(runs: &[Numbered]) -> (Option<String>, Option<String>) {
     let ended = runs.iter().find(|(_, run)| run.outcome.is_some());
-    if let Some((_, run)) = ended {
-        put(&mut metadata, note, LAST_RUN_AT, &millis::format(run.at));
-    }
     let last = runs.iter().find_map(|(_, run)| {
         let reason = run.reason.as_deref().unwrap_or_default();
         match run.state {
@@ -114,10 +128,10 @@ fn last_run(runs: &[Numbered], note: &Note) -> Metadata {
             RunState::Skipped => Some(format!("error: skipped: {reason}")),
         }
     });
-    if let Some(last) = last {
-        put(&mut metadata, note, LAST_STATUS, &shown(&last, REASON_CHARS));
-    }
-    metadata
+    (
+        ended.map(|(_, run)| millis::format(run.at)),
+        last.map(|last| shown(&last, REASON_CHARS)),
+    )
 }
 
 /// How a turn ended, in a line.
@@ -169,9 +183,13 @@ pub(super) async fn look_at_turns(inner: &Inner) -> Result<(), String> {
         inner.open_runs().retain(|open| open.id != run.id);
         touched.insert(run.job);
     }
-    if !touched.is_empty() {
-        touched.iter().for_each(|job| inner.state().touch(job));
-        inner.bell.notify_one();
+    for job in touched {
+        inner.state().with(&job, |entry| entry.owes_run = true);
+        if let Err(error) = tell(inner, &job).await {
+            tracing::debug!(error, %job, "the note of a job cannot say yet how its run went");
+            inner.state().touch(&job);
+            inner.bell.notify_one();
+        }
     }
     Ok(())
 }

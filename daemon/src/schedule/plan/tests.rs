@@ -43,6 +43,7 @@ struct Case {
     horizon: Option<Horizon>,
     fired: BTreeSet<Timestamp>,
     unsure: bool,
+    served_since: Timestamp,
     trouble: Option<&'static str>,
 }
 
@@ -55,6 +56,7 @@ impl Case {
             horizon: None,
             fired: BTreeSet::new(),
             unsure: false,
+            served_since: at("2026-01-01T00:00"),
             trouble: None,
         };
         assert_eq!(case.at("09:30").1, Step::Rest);
@@ -67,6 +69,7 @@ impl Case {
             host: &TimeZone::UTC,
             fired: &self.fired,
             unsure: self.unsure,
+            served_since: self.served_since,
             trouble: self.trouble,
         };
         let spec = Spec {
@@ -198,6 +201,18 @@ fn who_asks_to_skip_gets_only_what_is_on_time() {
         case.at("13:01:01"),
         (skipped(1, "missed", "13:00", "13:00"), Step::Rest)
     );
+}
+
+#[test]
+fn what_was_due_before_the_start_is_late_however_little() {
+    for (policy, expected) in [
+        ("once", (vec![], fire("12:00", RunKind::CatchUp))),
+        ("skip", (skipped(1, "missed", "12:00", "12:00"), Step::Rest)),
+    ] {
+        let mut case = Case::new(json!({"cron": "0 12 * * *", "catch_up": policy}));
+        case.served_since = at("12:00:01");
+        assert_eq!(case.at("12:00:02"), expected, "{policy}");
+    }
 }
 
 #[test]
