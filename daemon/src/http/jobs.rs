@@ -18,7 +18,7 @@ use self::body::{Change, Draft};
 use super::Api;
 use super::error::{ApiError, Body, OptionalBody, Segment};
 use crate::crash;
-use crate::schedule::{JobKey, LAST_RUN_AT, LAST_STATUS, LedgerError, Listed, Run, RunError};
+use crate::schedule::{JobKey, LedgerError, Listed, Run, RunError, RunState};
 
 /// A refusal that may name everything that is wrong.
 pub(super) enum JobError {
@@ -48,7 +48,9 @@ impl IntoResponse for JobError {
         match self {
             Self::Api(error) => error.into_response(),
             Self::Invalid(status, problems) => {
-                let first = problems.first().map(ToString::to_string).unwrap_or_default();
+                let first = problems.first();
+                let first = first.map(|problem| format!("{}: {}", body::name_of(&problem.key), problem.message));
+                let first = first.unwrap_or_default();
                 let body = json!({
                     "error": "invalid_job",
                     "message": format!("{first}."),
@@ -89,7 +91,12 @@ fn view(listed: &Listed) -> Value {
             view["schedule"][key] = text.into();
         }
     }
-    for key in ["subject", LAST_RUN_AT, LAST_STATUS, "pause_reason", "defined_by"] {
+    for (key, text) in [("lastRunAt", &listed.last_run_at), ("lastStatus", &listed.last_status)] {
+        if let Some(text) = text {
+            view[key] = text.as_str().into();
+        }
+    }
+    for key in ["subject", "pause_reason", "defined_by"] {
         if let Some(text) = note.text(key) {
             view[key] = text.into();
         }
@@ -137,6 +144,7 @@ pub(super) async fn list(
     which: Result<Parameters<Which>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let which = Which::of(which)?;
+    api.inbox.jobs.catch_up().await;
     let jobs = api.inbox.jobs.list();
     let jobs: Vec<Value> = jobs.iter().filter(|job| which.fits(job)).map(view).collect();
     Ok(Json(json!({ "jobs": jobs })))
@@ -206,6 +214,7 @@ pub(super) async fn show(
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    api.inbox.jobs.catch_up().await;
     Ok(Json(view(&find(&api, &id, &Which::of(which)?)?)))
 }
 
@@ -379,9 +388,10 @@ pub(super) async fn run(
                 .into());
         }
     };
-    let mut answer = json!({ "ok": true, "id": job.id(), "noteId": job.key.note, "status": ran.status });
+    let mut answer = json!({ "ok": true, "id": job.id(), "status": ran.status });
     if let Some(message) = &ran.message {
-        answer["message_id"] = json!(message);
+        // By either name: the one of the other routes, and the one that a history has.
+        (answer["noteId"], answer["message_id"]) = (json!(message), json!(message));
         api.inbox.caught_up(&**vault_of(&api, &job.key)?).await;
         if let Some(turn) = api.queue.turn_of(&job.key.vault, message.as_str()).await? {
             answer["turn"] = json!(turn.id);
@@ -397,6 +407,7 @@ pub(super) async fn runs(
     which: Result<Parameters<Which>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let job = find(&api, &id, &Which::of(which)?)?;
+    api.inbox.jobs.catch_up().await;
     let mut runs = Vec::new();
     for run in api.inbox.jobs.runs(&job.key).await? {
         runs.push(run_view(&api, &job.key, &run).await?);
@@ -423,11 +434,7 @@ async fn run_view(api: &Api, key: &JobKey, run: &Run) -> Result<Value, ApiError>
             view[name] = text.as_str().into();
         }
     }
-    if let Some(message) = run
-        .message
-        .as_ref()
-        .filter(|_| run.state == crate::schedule::RunState::Fired)
-    {
+    if let Some(message) = run.message.as_ref().filter(|_| run.state == RunState::Fired) {
         view["message_id"] = json!(message);
         if let Some(turn) = api.queue.turn_of(&key.vault, message.as_str()).await? {
             view["turn"] = json!({ "id": turn.id, "state": turn.state.as_str() });

@@ -188,6 +188,13 @@ impl Edit {
     pub(super) fn read(self) -> Result<Change, Vec<Problem>> {
         let mut problems = Vec::new();
         let change = self.change(&mut problems);
+        if problems.is_empty() && change == Change::default() {
+            let parts = "message, subject, schedule, enabled, catch_up, overlap";
+            problems.push(problem(
+                "body",
+                format!("nothing is to be changed; it has any of {parts}"),
+            ));
+        }
         problems.sort_by_key(rank);
         if problems.is_empty() { Ok(change) } else { Err(problems) }
     }
@@ -251,10 +258,10 @@ impl Draft {
         };
         let mut change = edit.change(&mut problems);
         match &channel {
-            None => problems.push(problem("agent", "is missing; name the agent that gets the message")),
+            None => problems.push(problem("channel", "is missing; name the agent that gets the message")),
             Some(name) if !known => {
                 let none = format!("there is no agent {name:?}; `reveille agent list` names those there are");
-                problems.push(problem("agent", none));
+                problems.push(problem("channel", none));
             }
             Some(_) => {}
         }
