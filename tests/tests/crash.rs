@@ -197,6 +197,10 @@ const OTHER_POINTS: &[&str] = &[
     "agent.created",
     "feed.stamping",
     // In `triggers`.
+    "job.created",
+    "job.logged",
+    "job.sending",
+    "job.sent",
     "triggers.told",
 ];
 
