@@ -86,7 +86,7 @@ pub(crate) struct Grant {
 }
 
 /// What a turn gets for an approved grant. Its tokens are shown nowhere.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Material {
     /// A vault of this daemon: each turn gets a token of its own, which ends with the turn or with the grant.
     Own {
