@@ -1,6 +1,6 @@
 //! An agent as a text in an editor: front matter with every setting, and the role below.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reveille_vault::agent::{SETTINGS, Setting};
 use reveille_vault::markdown::NoteFile;
@@ -252,7 +252,7 @@ pub(super) async fn edit_in_editor(client: &Client, agent: &str) -> Result<(), C
 }
 
 /// Makes an agent what a text says, whatever it is now.
-pub(super) async fn edit_from(client: &Client, agent: &str, file: &PathBuf) -> Result<(), CliError> {
+pub(super) async fn edit_from(client: &Client, agent: &str, file: &Path) -> Result<(), CliError> {
     let opened = Opened::fetch(client, agent).await?;
     out!("{}", opened.submit(client, &read(file)?).await?);
     Ok(())
