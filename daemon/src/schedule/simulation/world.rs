@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Clock, Handle, JobKey, Options, Run, Runner};
 use super::vault::{HandClock, SimVault, occurrence};
-use crate::registry::Registry;
+use crate::registry::{Discovery, Registry};
 
 /// Instants at which a job is due, by its schedule of a time.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl World {
         let embedded: Vec<_> = names.iter().map(open).collect();
         let sim = |vault: &Arc<EmbeddedVault>| SimVault::new(Arc::clone(vault), Arc::clone(&clock));
         let vaults: Vec<_> = embedded.iter().map(sim).collect();
-        let registry = Registry::new(&names);
+        let registry = Registry::new(&names, Discovery::Definitions);
         for (vault, name) in vaults.iter().zip(&names) {
             let definition = NewNote {
                 content: "You work.".into(),
