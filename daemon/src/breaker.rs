@@ -129,8 +129,11 @@ pub(crate) struct Breakers {
 impl Breakers {
     /// Closed ones for the known peers; others come when they fail.
     #[must_use]
-    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {
-        let all = names.into_iter().map(|name| (name.clone(), Breaker::new())).collect();
+    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let all = names
+            .into_iter()
+            .map(|name| (name.to_owned(), Breaker::new()))
+            .collect();
         Self {
             all: Arc::new(Mutex::new(all)),
         }
@@ -292,7 +295,7 @@ mod tests {
     #[test]
     fn each_peer_has_its_own() {
         let (home, away) = ("home".to_owned(), "away".to_owned());
-        let breakers = Breakers::new([&home]);
+        let breakers = Breakers::new([home.as_str()]);
         for _ in 0..8 {
             breakers.failed(&away, "no route".into());
         }

@@ -21,7 +21,9 @@ use toml::Table;
 
 pub(crate) use self::hub::Hub;
 use self::read::{expand, has_key, overlaid, parse, read_table};
-pub(crate) use self::vault::{FileLimits, Parachute, Place, Secret, Vault, Vaults};
+pub(crate) use self::vault::{
+    FileLimits, POLL, Parachute, Place, Secret, Vault, Vaults, address, check_name as vault_name,
+};
 use crate::registry::Discovery;
 
 /// Variables with our prefix that are no configuration keys.
@@ -365,6 +367,9 @@ pub(crate) struct Config {
     /// Where notes live.
     #[serde(skip)]
     pub(crate) vaults: Vaults,
+    /// The file that it was read from, when there is one.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
     /// The hub, as it is written.
     #[serde(rename = "hub")]
     hub_table: hub::Written,
@@ -455,6 +460,7 @@ impl Config {
                 message: format!("the variable {missing} that it takes is not set"),
             })?;
         }
+        config.file = path.filter(|path| path.exists()).map(Path::to_owned);
         if config.limits.live_turns == 0 {
             let message = "live_turns must be at least 1; to stop agents, pause them".into();
             return Err(ConfigError::Wrong {

@@ -56,6 +56,12 @@ impl Follower {
         follower
     }
 
+    /// Whom it follows.
+    #[must_use]
+    pub(crate) fn vault(&self) -> &Arc<dyn Vault> {
+        &self.vault
+    }
+
     fn is_not_read(&self, error: &anyhow::Error) {
         let reason = format!("{error:#}");
         if self.inbox.progress.stands(self.vault.name(), &reason) {

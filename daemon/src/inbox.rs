@@ -116,6 +116,13 @@ impl Progress {
         self.standing().get(vault).is_none_or(|one| !one.unread)
     }
 
+    /// A vault is not there any more.
+    pub(crate) fn forget(&self, vault: &str) {
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        feeds.remove(vault);
+        self.standing().remove(vault);
+    }
+
     fn of<T>(&self, vault: &str, with: impl FnOnce(&watch::Sender<Option<Cursor>>) -> T) -> T {
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
         with(feeds.entry(vault.to_owned()).or_insert_with(|| watch::channel(None).0))

@@ -1,19 +1,19 @@
 //! Messages whose agent nobody has defined. They wait for it, but not for ever: whoever asked gets an answer.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reveille_backends::Remedy;
 use reveille_queue::{ChannelName, ControlError, Queue, QueueError, State};
-use reveille_vault::Vault;
 use tokio_util::sync::CancellationToken;
 
 use crate::inbox::Progress;
 use crate::live::Hub;
 use crate::record::FailureRecord;
 use crate::registry::Registry;
+use crate::vaults::ByName;
 use crate::withdraw::{Desk, Withdrawal};
 
 /// Longest and shortest time from one look to the next.
@@ -28,7 +28,7 @@ pub(crate) struct Orphans {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) registry: Registry,
     pub(crate) hub: Hub,
-    pub(crate) vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>,
+    pub(crate) vaults: ByName,
     /// Which vaults have been read.
     pub(crate) progress: Progress,
     /// How long a message waits for an agent.
@@ -92,7 +92,7 @@ impl Orphans {
                 queue: &*self.queue,
                 registry: &self.registry,
                 hub: &self.hub,
-                vault: &**vault,
+                vault: &*vault,
             };
             let failure = FailureRecord {
                 code: NO_AGENT.into(),

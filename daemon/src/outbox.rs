@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use reveille_queue::{Effect as Row, EffectState, Overdue, Queue, QueueError};
-use reveille_vault::{Vault, VaultError};
+use reveille_vault::VaultError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use crate::crash;
 use crate::effects::Effect;
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::record::TurnRecord;
+use crate::vaults::ByName;
 use told::Ends;
 pub(crate) use working::Shown;
 use working::Working;
@@ -39,6 +40,8 @@ const ALONE: SignedDuration = SignedDuration::from_secs(1);
 const ALONE_MAX: SignedDuration = SignedDuration::from_secs(300);
 /// How long a vault may take for one effect.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Rows that are looked at for one vault.
+const OWED: u32 = 1000;
 /// How often a stop looks whether everything has gone out.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -46,7 +49,7 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub(crate) struct Outbox {
     queue: Arc<dyn Queue>,
-    vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>,
+    vaults: ByName,
     hub: Hub,
     breakers: Breakers,
     ends: Ends,
@@ -80,9 +83,9 @@ fn is_silent(error: &VaultError) -> bool {
 impl Outbox {
     /// Over a queue and the vaults by name. Late deliveries are told to `hub`.
     #[must_use]
-    pub(crate) fn new(queue: Arc<dyn Queue>, vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>, hub: Hub) -> Self {
+    pub(crate) fn new(queue: Arc<dyn Queue>, vaults: ByName, hub: Hub) -> Self {
         Self {
-            breakers: Breakers::new(vaults.keys()),
+            breakers: Breakers::new(vaults.all().iter().map(|vault| vault.name())),
             queue,
             vaults,
             hub,
@@ -116,7 +119,7 @@ impl Outbox {
     /// Marks a thread as working for as long as the answer lives.
     pub(crate) fn show_working(&self, conversation: Uuid, effect: Effect) -> Shown {
         let vault = match self.breakers.pace(effect.vault()) {
-            Pace::Free => self.vaults.get(effect.vault()).cloned(),
+            Pace::Free => self.vaults.get(effect.vault()),
             Pace::Probe | Pace::Never(_) => None,
         };
         self.working.show(conversation.to_string(), effect, vault)
@@ -137,6 +140,14 @@ impl Outbox {
     /// Which those are, after the effect of that number.
     pub(crate) async fn overdue(&self, after: u64, limit: u32) -> Result<Vec<Overdue>, QueueError> {
         self.queue.overdue(&self.breakers.silent(), after, limit).await
+    }
+
+    /// Whether something goes to a vault that no person has to look at first. When much is left it counts as so.
+    pub(crate) async fn owes(&self, vault: &str) -> Result<bool, QueueError> {
+        let rows = self.queue.outbox(OWED).await?;
+        let is_full = rows.len() >= OWED as usize;
+        let open = rows.into_iter().filter(|row| row.state != EffectState::Parked);
+        Ok(is_full || open.map(Delivery::of).any(|delivery| delivery.vault() == Some(vault)))
     }
 
     /// When an effect for a vault is tried next; `None` when a person or another effect must go first.
@@ -298,7 +309,7 @@ impl Outbox {
             .get(effect.vault())
             .ok_or_else(|| silent("no vault of that name is configured".into()))?;
         let late = delivery.row.attempts > 0;
-        tokio::time::timeout(PATIENCE, effect.deliver(&**vault, late))
+        tokio::time::timeout(PATIENCE, effect.deliver(&*vault, late))
             .await
             .unwrap_or_else(|_| Err(silent(format!("it did not answer within {PATIENCE:?}"))))
     }

@@ -1,7 +1,6 @@
 //! What goes by itself when its time is over: the files that ended turns were given, and uploads that no message took. Looks
 //! at the start and once a day; one directory after the other, beside everything else.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::attachments;
+use crate::vaults::ByName;
 
 /// How often it looks.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -31,7 +31,7 @@ pub(crate) struct Retention {
     /// Knows which turns have ended.
     pub(crate) queue: Arc<dyn Queue>,
     /// Whose uploads may be forgotten.
-    pub(crate) vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>,
+    pub(crate) vaults: ByName,
 }
 
 impl Retention {
@@ -60,7 +60,7 @@ impl Retention {
             Ok(turns) => tracing::info!(turns, "files of ended turns were removed"),
             Err(error) => tracing::warn!(%error, "some files of ended turns stay until tomorrow"),
         }
-        for vault in self.vaults.values() {
+        for vault in self.vaults.all() {
             match vault.files().sweep(now - UPLOADS).await {
                 Ok(0) => {}
                 Ok(files) => tracing::info!(vault = vault.name(), files, "uploads that no note has were removed"),
@@ -162,7 +162,7 @@ mod tests {
             conversations: dir.join("conversations"),
             attachments: 30 * DAY,
             queue: Arc::new(Options::new(dir.join("queue.db")).open().unwrap()),
-            vaults: Arc::default(),
+            vaults: ByName::default(),
         }
     }
 
@@ -244,7 +244,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut retention = retention(dir.path());
         let vault = EmbeddedVault::open("v", &dir.path().join("v.db")).unwrap();
-        retention.vaults = Arc::new(BTreeMap::from([("v".to_owned(), vault.clone() as _)]));
+        retention.vaults = ByName::from(vault.clone());
         let mut paths = Vec::new();
         for name in ["forgotten", "taken"] {
             let file = NewFile {

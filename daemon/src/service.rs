@@ -13,7 +13,6 @@ use reveille_backends::{Backend, sweep};
 use reveille_queue::{self as queue, Queue, QueueError};
 use reveille_sandbox::{Sandbox, Unconfined};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -23,7 +22,6 @@ use crate::config::{Config, SandboxMode};
 use crate::crash;
 use crate::delegation::Passes;
 use crate::faults;
-use crate::follow::Follower;
 use crate::grants::{self, Grants};
 use crate::http::{self, Api, Auth, session::sign_in_url};
 use crate::inbox::{Inbox, Progress};
@@ -37,10 +35,8 @@ use crate::registry::Registry;
 use crate::retention::Retention;
 use crate::schedule;
 use crate::state_dir::{DaemonFile, StateDir};
-use crate::tag_schema;
 use crate::tokens::Tokens;
-use crate::triggers::Deliverer;
-use crate::vaults::Vaults;
+use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
 use crate::worker::{Context, Workers};
 
 /// How long a stop waits for the last replies to be delivered.
@@ -66,7 +62,8 @@ pub(crate) struct Service {
     address: SocketAddr,
     config: Config,
     queue: Arc<dyn Queue>,
-    feeds: Vec<Follower>,
+    sudden: Sudden,
+    residents: Residents,
     runner: schedule::Runner,
     outbox: Outbox,
     workers: Workers,
@@ -97,6 +94,8 @@ impl Options {
         let address = listener.local_addr().context("the bound address is unknown")?;
 
         let vaults = Vaults::open(&config.vaults, state.path()).await?;
+        let added = AddedFile::in_dir(state.path());
+        let book = vaults.open_added(&added, state.path(), config.definitions.discovery)?;
         let mut queue_options = queue::Options::new(state.path().join("queue.db"));
         queue_options.lease = config.queue.lease.0;
         faults::queue(&mut queue_options)?;
@@ -113,7 +112,7 @@ impl Options {
             environment,
         ));
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let registry = Registry::new(vaults.names(), config.definitions.discovery).confined(summary.confined);
+        let registry = Registry::new(&vaults.names(), config.definitions.discovery).confined(summary.confined);
         let progress = Progress::default();
         let tokens = Tokens::open(&state.path().join("tokens.db"))?;
         let store = grants::Store::open(&state.path().join("grants.db"))?;
@@ -128,7 +127,7 @@ impl Options {
             tokens: tokens.clone(),
         })?;
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
-        let outbox = Outbox::new(Arc::clone(&queue), Arc::clone(vaults.by_name()), hub.clone());
+        let outbox = Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
         let passes = Passes::new(
             local_url(address),
@@ -172,10 +171,20 @@ impl Options {
             max_waiting: config.queue.max_waiting,
             jobs,
         };
-        let followers = vaults
-            .all()
-            .map(|vault| Follower::start(Arc::clone(vault), inbox.clone()));
-        let feeds = join_all(followers).await;
+        let (residents, sudden) = Residents::new(inbox.clone(), &config.triggers, drain.clone());
+        join_all(vaults.all().into_iter().map(|vault| residents.add(vault))).await;
+        let parts = RosterParts {
+            vaults: vaults.clone(),
+            book,
+            file: added,
+            residents: residents.clone(),
+            inbox: inbox.clone(),
+            outbox: outbox.clone(),
+            hub: crate::hub::Hub::of(&config.hub),
+            state: state.path().to_owned(),
+            drain: drain.clone(),
+        };
+        let roster = Roster::new(parts, &config);
         let url = format!("http://{address}");
         let auth = Auth::new(
             state.token(),
@@ -191,6 +200,7 @@ impl Options {
             grants,
             webhooks: http::Webhooks::of(&config.vaults),
             vaults,
+            roster,
             queue: Arc::clone(&queue),
             registry,
             inbox,
@@ -219,7 +229,8 @@ impl Options {
             address,
             config,
             queue,
-            feeds,
+            sudden,
+            residents,
             runner,
             outbox,
             workers,
@@ -294,6 +305,8 @@ impl Service {
             instance: self.state.instance(),
             queue: &*self.queue,
             workers: &self.workers,
+            residents: &self.residents,
+            roster: &self.api.roster,
             patience: self.config.server.drain.0,
             drain: self.drain,
             delivered: self.delivered,
@@ -302,13 +315,13 @@ impl Service {
             conversations: self.state.path().join("conversations"),
             attachments: self.config.retention.attachments.0,
             queue: Arc::clone(&self.queue),
-            vaults: Arc::clone(self.api.vaults.by_name()),
+            vaults: self.api.vaults.by_name().clone(),
         };
         let orphans = Orphans {
             queue: Arc::clone(&self.queue),
             registry: self.api.registry.clone(),
             hub: self.api.hub.clone(),
-            vaults: Arc::clone(self.api.vaults.by_name()),
+            vaults: self.api.vaults.by_name().clone(),
             progress: self.api.inbox.progress.clone(),
             wait: self.config.limits.agent_wait.0,
         };
@@ -316,14 +329,9 @@ impl Service {
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
         self.workers.spawn(self.runner.run());
         self.workers.spawn(self.api.grants.clone().run(work.drain.clone()));
-        let declared = tag_schema::declare(Arc::clone(self.api.vaults.by_name()), work.drain.clone());
-        self.workers.spawn(declared);
-        for deliverer in Deliverer::all(self.api.vaults.by_name(), &self.config.triggers) {
-            self.workers.spawn(deliverer.run(work.drain.clone()));
-        }
         self.workers
             .spawn(self.api.vaults.clone().look_after(work.drain.clone()));
-        let result = work.run(self.outbox, self.feeds, retention, stop, hurry).await;
+        let result = work.run(self.outbox, self.sudden, retention, stop, hurry).await;
         self.closing.cancel();
         connections.close();
         connections.wait().await;
@@ -339,6 +347,8 @@ struct Work<'a> {
     instance: &'a str,
     queue: &'a dyn Queue,
     workers: &'a Workers,
+    residents: &'a Residents,
+    roster: &'a Roster,
     /// How long running turns may take to end.
     patience: Duration,
     drain: CancellationToken,
@@ -349,7 +359,7 @@ impl Work<'_> {
     async fn run(
         self,
         outbox: Outbox,
-        feeds: Vec<Follower>,
+        mut sudden: Sudden,
         retention: Retention,
         stop: CancellationToken,
         hurry: CancellationToken,
@@ -357,7 +367,7 @@ impl Work<'_> {
         self.recover(&outbox, &stop).await?;
         let last = outbox.clone();
         let mut outbox = tokio::spawn(outbox.run(self.delivered.clone()));
-        let mut following: JoinSet<()> = feeds.into_iter().map(|feed| feed.run(self.drain.clone())).collect();
+        self.roster.open().await;
         let retention = tokio::spawn(retention.run(self.drain.clone()));
         self.workers.open().await;
 
@@ -365,7 +375,7 @@ impl Work<'_> {
         let failed = tokio::select! {
             () = stop.cancelled() => None,
             ended = &mut outbox => Some(("outbox", ended)),
-            Some(ended) = following.join_next() => Some(("feed", ended)),
+            ended = sudden.end() => Some(("feed", ended)),
         };
         tracing::info!(patience = ?self.patience, "stopping: no new turns; running ones may end");
         self.drain.cancel();
@@ -377,9 +387,8 @@ impl Work<'_> {
         // Replies of the last turns still go out.
         last.flush(OUTBOX_PATIENCE).await;
         self.delivered.cancel();
-        while let Some(ended) = following.join_next().await {
-            ended.context("the feed failed")?;
-        }
+        self.residents.finish().await;
+        sudden.panic().context("the feed failed")?;
         outbox.await.context("the outbox failed")?;
         retention.await.context("the housekeeping failed")
     }

@@ -1,7 +1,6 @@
 //! The tags of the agents' notes, declared where tags can be described: so that a person, and every other program on the
 //! vault, finds out what they mean. Nothing here depends on it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reveille_vault::agent::tag;
@@ -72,14 +71,10 @@ const ENTRIES: [Entry; 8] = [
     },
 ];
 
-/// Declares the tags in every vault that can take it, one after the other. What fails is tried again at the next start.
-pub(crate) async fn declare(vaults: Arc<BTreeMap<String, Arc<dyn Vault>>>, drain: CancellationToken) {
-    for vault in vaults.values() {
-        // `None`: the daemon ends, and the next start goes on.
-        if drain.run_until_cancelled(declare_in(&**vault)).await.is_none() {
-            return;
-        }
-    }
+/// Declares the tags in a vault that can take it. What fails is tried again at the next start, and so is what `drain` cuts
+/// off.
+pub(crate) async fn declare(vault: Arc<dyn Vault>, drain: CancellationToken) {
+    let _cut_off = drain.run_until_cancelled(declare_in(&*vault)).await;
 }
 
 async fn declare_in(vault: &dyn Vault) {
@@ -143,8 +138,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("v.db");
         let vault: Arc<dyn Vault> = EmbeddedVault::open("v", &file).unwrap();
-        let vaults = Arc::new(BTreeMap::from([("v".to_owned(), Arc::clone(&vault))]));
-        declare(Arc::clone(&vaults), CancellationToken::new()).await;
+        declare(Arc::clone(&vault), CancellationToken::new()).await;
         let tags = vault.tags().unwrap();
         let declared = tags.all_tags().await.unwrap();
         let told: Vec<_> = declared
@@ -173,7 +167,7 @@ mod tests {
             parents: Some(vec!["mine".into(), "agent".into()]),
         };
         let own = tags.put_tag("agent/job", own).await.unwrap();
-        declare(Arc::clone(&vaults), CancellationToken::new()).await;
+        declare(Arc::clone(&vault), CancellationToken::new()).await;
         assert_eq!(tags.tag("agent/job").await.unwrap(), Some(own));
         assert!(ENTRIES.iter().all(|entry| {
             let known = declared.iter().find(|tag| tag.name == entry.name).unwrap();
@@ -199,8 +193,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let vault: Arc<dyn Vault> = EmbeddedVault::open("v", &dir.path().join("v.db")).unwrap();
         vault.close().await;
-        let vaults = Arc::new(BTreeMap::from([("v".to_owned(), vault)]));
-        declare(vaults, CancellationToken::new()).await;
+        declare(vault, CancellationToken::new()).await;
     }
 
     #[test]

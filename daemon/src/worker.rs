@@ -310,7 +310,8 @@ impl Workers {
 
     fn is_paused(&self, lane: &Lane) -> bool {
         let agent = self.shared.context.registry.get(lane.channel.as_str());
-        agent.is_some_and(|agent| agent.definition.paused || !agent.is_served())
+        // Without an agent its vault may be gone, and nobody would wait for the turn.
+        agent.is_none_or(|agent| agent.definition.paused || !agent.is_served())
     }
 
     /// The line may have moved to another name while the turn ran: what waits there could not be claimed until now.

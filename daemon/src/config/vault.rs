@@ -21,7 +21,7 @@ const RESERVED: &[&str] = &["list"];
 /// Largest file of a note, unless the table says otherwise.
 const MAX_ATTACHMENT: usize = 100 << 20;
 /// Pause between two scans of a Parachute vault, unless the table says otherwise. A scan of a quiet vault is two requests.
-const POLL: Span = Span(Duration::from_secs(5));
+pub(crate) const POLL: Duration = Duration::from_secs(5);
 
 /// A secret as the configuration has it. Shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -300,15 +300,7 @@ fn wrong(origin: String, message: impl Into<String>) -> ConfigError {
 impl Written {
     fn resolve(self, environment: &BTreeMap<String, String>) -> Result<Vault, String> {
         let name = self.name.clone().unwrap_or_else(|| "default".into());
-        let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
-        if name.is_empty() || !name.chars().all(fits) {
-            return Err(format!("the name {name:?} may have letters, digits, `_` and `-` only"));
-        }
-        if RESERVED.contains(&name.as_str()) {
-            return Err(format!(
-                "the name {name:?} is taken by an address of the API; choose another one"
-            ));
-        }
+        check_name(&name)?;
         let keys = [
             ("url", Kind::Parachute, self.url.is_some()),
             ("vault", Kind::Parachute, self.vault.is_some()),
@@ -358,7 +350,7 @@ impl Written {
             url,
             vault: self.vault.unwrap_or_else(|| name.to_owned()),
             token: secret("token", self.token, self.token_file, environment)?,
-            poll: self.poll.unwrap_or(POLL).0,
+            poll: self.poll.map_or(POLL, |poll| poll.0),
             webhook_secret: secret(
                 "webhook_secret",
                 self.webhook_secret,
@@ -398,6 +390,23 @@ pub(super) fn check_private<const N: usize>(
              `{key} = \"${{VARIABLE}}\"` or `{key}_file`"
         ),
     })
+}
+
+/// Whether a vault may have that name.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+    if name.is_empty() || !name.chars().all(fits) {
+        return Err(format!("the name {name:?} may have letters, digits, `_` and `-` only"));
+    }
+    if RESERVED.contains(&name) {
+        return Err(format!(
+            "the name {name:?} is taken by an address of the API; choose another one"
+        ));
+    }
+    Ok(())
 }
 
 /// The address of a server, without the slash at its end.

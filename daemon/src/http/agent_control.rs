@@ -117,7 +117,7 @@ async fn forget_sessions(
         if matches!(key, ThreadKey::Single(_)) || thread.is_some_and(|thread| thread != key) {
             continue;
         }
-        let note = thread_note(&**vault, &conversation).await?;
+        let note = thread_note(&*vault, &conversation).await?;
         let Some(note) = note.filter(|note| note.text("session").is_some()) else {
             continue;
         };
@@ -231,12 +231,12 @@ fn changed_meanwhile() -> ApiError {
 async fn write(api: &Api, listed: &Listed, patch: Patch, precondition: Precondition) -> Result<(), ApiError> {
     let vault = vault_of(api, listed)?;
     vault.patch(&Key::Id(listed.note.clone()), patch, precondition).await?;
-    api.inbox.caught_up(&**vault).await;
+    api.inbox.caught_up(&*vault).await;
     Ok(())
 }
 
 /// The vault of a definition.
-pub(super) fn vault_of<'a>(api: &'a Api, listed: &Listed) -> Result<&'a std::sync::Arc<dyn Vault>, ApiError> {
+pub(super) fn vault_of(api: &Api, listed: &Listed) -> Result<std::sync::Arc<dyn Vault>, ApiError> {
     api.vaults
         .get(&listed.vault)
         .ok_or_else(|| ApiError::unknown_agent(&listed.name))

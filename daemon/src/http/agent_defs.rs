@@ -219,7 +219,7 @@ pub(super) async fn create(
     };
     let written = vault.create(note).await.map_err(trouble)?;
     crash::point("agent.created");
-    api.inbox.caught_up(&**vault).await;
+    api.inbox.caught_up(&*vault).await;
     Ok((StatusCode::CREATED, Json(changed(&api, vault.name(), &written.id)?)))
 }
 
@@ -272,7 +272,7 @@ pub(super) async fn remove(
         Ok(_) | Err(VaultError::NotFound { .. }) => {}
         Err(error) => return Err(trouble(error)),
     }
-    api.inbox.caught_up(&**vault).await;
+    api.inbox.caught_up(&*vault).await;
     let reconciled = grants_are_gone(&api, &listed).await;
     Ok(Json(json!({
         "ok": true,

@@ -256,7 +256,7 @@ pub(super) async fn create(
     let note = vault.create(new).await?;
     crash::point("agent.created");
     // The feed alone says who there is: an edit that comes meanwhile is not rolled back by what was written here.
-    api.inbox.caught_up(&**vault).await;
+    api.inbox.caught_up(&*vault).await;
     // The agent is there, whether or not its activity can be told.
     let activity = activity(&api).await.unwrap_or_else(|error| {
         tracing::warn!(?error, "the activity of a new agent is not known");
@@ -277,7 +277,7 @@ pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Re
         .get(&listed.vault)
         .ok_or_else(|| ApiError::unknown_agent(&name))?;
     vault.delete(&Key::Id(listed.note.clone())).await?;
-    api.inbox.caught_up(&**vault).await;
+    api.inbox.caught_up(&*vault).await;
     let waiting = match api.queue.overview().await {
         Ok(channels) => channels
             .iter()

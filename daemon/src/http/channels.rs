@@ -107,7 +107,7 @@ pub(super) async fn deliver(
         && api.registry.get(&channel).is_none()
     {
         // It has perhaps just written the definition. When that is not taken in time, the agent is not known.
-        api.inbox.caught_up(&**vault).await;
+        api.inbox.caught_up(&*vault).await;
     }
     if let Some(requester) = reply_to.as_ref().filter(|name| api.registry.get(name).is_none()) {
         let mut refusal = api.no_agent(requester);
@@ -210,7 +210,7 @@ async fn vault_of(api: &Api, channel: &ChannelName) -> Result<Arc<dyn Vault>, Ap
         open => open,
     };
     let vault = last.and_then(|turn| api.vaults.get(&turn.message.vault));
-    Ok(Arc::clone(vault.unwrap_or_else(|| api.vaults.default())))
+    Ok(vault.unwrap_or_else(|| api.vaults.default()))
 }
 
 /// `GET /api/channels/{channel}/messages`

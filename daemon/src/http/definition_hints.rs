@@ -113,7 +113,7 @@ async fn follow(api: Api, request: Request, key: &str, word: impl Fn(Look) -> &'
         (None, None) => return wrong(needs),
     };
     let look = match vault_of(&api, text(hint.vault)) {
-        Ok(Some(vault)) => look(&api, &**vault, &note).await,
+        Ok(Some(vault)) => look(&api, &*vault, &note).await,
         // Nothing of it is followed here.
         Ok(None) => Look::Unread,
         Err(error) => return error.into_response(),
@@ -122,12 +122,12 @@ async fn follow(api: Api, request: Request, key: &str, word: impl Fn(Look) -> &'
 }
 
 /// The vault that a hint means: the one that it names, or the only one that it can mean.
-fn vault_of(api: &Api, named: Option<String>) -> Result<Option<&std::sync::Arc<dyn Vault>>, ApiError> {
+fn vault_of(api: &Api, named: Option<String>) -> Result<Option<std::sync::Arc<dyn Vault>>, ApiError> {
     if let Some(name) = named {
         return Ok(api.vaults.get(&name));
     }
     let all = api.vaults.names();
-    if let [only] = all {
+    if let [only] = all.as_slice() {
         return Ok(api.vaults.get(only));
     }
     let mut defining: Vec<String> = api.registry.list().into_iter().map(|listed| listed.vault).collect();

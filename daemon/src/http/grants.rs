@@ -48,7 +48,12 @@ const OF_ADMINS: [&str; 5] = [
 ];
 
 /// What everybody reads who may read, and only admins change.
-const CHANGED_BY_ADMINS: [&str; 2] = ["/api/agent-defs", "/api/agent-defs/{*id}"];
+const CHANGED_BY_ADMINS: [&str; 4] = [
+    "/api/agent-defs",
+    "/api/agent-defs/{*id}",
+    "/api/agent-vaults",
+    "/api/agent-vaults/{name}",
+];
 
 /// What a request needs.
 #[derive(Debug, PartialEq, Eq)]
@@ -228,6 +233,9 @@ mod tests {
             ("GET", "/api/connections", "reveille:admin"),
             ("POST", "/api/connections/approve", "reveille:admin"),
             ("POST", "/api/connections/revoke", "reveille:admin"),
+            ("GET", "/api/agent-vaults", "reveille:read"),
+            ("POST", "/api/agent-vaults", "reveille:admin"),
+            ("DELETE", "/api/agent-vaults/{name}", "reveille:admin"),
             ("GET", "", "reveille:read"),
             ("GET", "/vaults", "any"),
             ("GET", "/vaults/list", "any"),

@@ -22,7 +22,8 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<V
     } else {
         vec!["claude"]
     };
-    let vaults: Vec<Standing> = api.vaults.all().map(|vault| Standing::of(&api, &**vault)).collect();
+    let all = api.vaults.all();
+    let vaults: Vec<Standing> = all.iter().map(|vault| Standing::of(&api, &**vault)).collect();
     let well = missing.is_empty() && undelivered == 0 && vaults.iter().all(Standing::is_well);
     let mut view = json!({
         "status": if well { "ok" } else { "degraded" },
@@ -44,7 +45,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<V
 /// Null when a vault cannot be read.
 async fn dead_deliveries(api: &Api) -> Value {
     let mut dead = 0;
-    for vault in api.vaults.all().filter(|vault| vault.capabilities().triggers) {
+    for vault in api.vaults.all().iter().filter(|vault| vault.capabilities().triggers) {
         let counted = match vault.triggers() {
             Ok(triggers) => triggers.dead().await,
             Err(error) => Err(error),
@@ -61,6 +62,26 @@ async fn dead_deliveries(api: &Api) -> Value {
     json!(dead)
 }
 
+/// What a vault says of itself, and why there is no other token where it does not take the one that there is.
+fn with_trouble(api: &Api, vault: &dyn Vault) -> VaultState {
+    let trouble = api.roster.trouble(vault.name());
+    let more = |reason: String| match &trouble {
+        Some(trouble) => format!("{reason}; a new token was asked for, and {trouble}"),
+        None => reason,
+    };
+    match vault.state() {
+        VaultState::Ready => VaultState::Ready,
+        VaultState::Degraded { reason, since } => VaultState::Degraded {
+            reason: more(reason),
+            since,
+        },
+        VaultState::Unavailable { reason, since } => VaultState::Unavailable {
+            reason: more(reason),
+            since,
+        },
+    }
+}
+
 /// How a vault stands: what itself says, and whether it is followed.
 struct Standing<'a> {
     vault: &'a dyn Vault,
@@ -69,7 +90,7 @@ struct Standing<'a> {
 
 impl<'a> Standing<'a> {
     fn of(api: &Api, vault: &'a dyn Vault) -> Self {
-        let state = match (vault.state(), api.inbox.progress.why_standing(vault.name())) {
+        let state = match (with_trouble(api, vault), api.inbox.progress.why_standing(vault.name())) {
             (VaultState::Ready, Some(standing)) if standing.unread => VaultState::Unavailable {
                 reason: standing.reason,
                 since: standing.since,

@@ -202,7 +202,7 @@ fn find(api: &Api, id: &str, which: &Which) -> Result<Listed, ApiError> {
     })
 }
 
-fn vault_of<'a>(api: &'a Api, key: &JobKey) -> Result<&'a Arc<dyn Vault>, ApiError> {
+fn vault_of(api: &Api, key: &JobKey) -> Result<Arc<dyn Vault>, ApiError> {
     api.vaults
         .get(&key.vault)
         .ok_or_else(|| ApiError::unknown_vault(&key.vault, &api.vaults))
@@ -256,11 +256,11 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
         let note = vault
             .patch(
                 &Key::Id(job.key.note.clone()),
-                change.patch(&**vault),
+                change.patch(&*vault),
                 Precondition::Force,
             )
             .await?;
-        return Ok(written(&api, vault, &note).await);
+        return Ok(written(&api, &vault, &note).await);
     }
     let (Some(agent), Some(id)) = (agent, id) else {
         return Err(ApiError::unknown_agent(&channel.unwrap_or_default()).into());
@@ -304,9 +304,9 @@ async fn change(api: &Api, id: &str, which: &Which, change: Change) -> Result<Js
         .check(&note, &api.inbox.jobs)
         .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
     let note = vault
-        .patch(&Key::Id(note.id), change.patch(&**vault), Precondition::Force)
+        .patch(&Key::Id(note.id), change.patch(&*vault), Precondition::Force)
         .await?;
-    Ok(written(api, vault, &note).await)
+    Ok(written(api, &vault, &note).await)
 }
 
 /// `PATCH /api/jobs/{id}`: checked before it is written.
@@ -362,7 +362,7 @@ pub(super) async fn remove(
                 Err(VaultError::NotFound { .. }) => false,
                 removed => removed.map(|_| true)?,
             };
-            api.inbox.caught_up(&**vault).await;
+            api.inbox.caught_up(&*vault).await;
             removed
         }
     };
@@ -392,7 +392,7 @@ pub(super) async fn run(
     if let Some(message) = &ran.message {
         // By either name: the one of the other routes, and the one that a history has.
         (answer["noteId"], answer["message_id"]) = (json!(message), json!(message));
-        api.inbox.caught_up(&**vault_of(&api, &job.key)?).await;
+        api.inbox.caught_up(&*vault_of(&api, &job.key)?).await;
         if let Some(turn) = api.queue.turn_of(&job.key.vault, message.as_str()).await? {
             answer["turn"] = json!(turn.id);
         }

@@ -130,7 +130,7 @@ pub(super) async fn cancel(
         queue: &*api.queue,
         registry: &api.registry,
         hub: &api.hub,
-        vault: &**vault_of(&api, &found)?,
+        vault: &*vault_of(&api, &found)?,
     };
     let how = Withdrawal {
         state: TurnState::Cancelled,
@@ -211,7 +211,7 @@ pub(super) async fn edit(
         return Err(not_waiting(&found).into());
     }
     let vault = vault_of(&api, &found)?;
-    let (before, after) = write_text(&**vault, &found, text).await?;
+    let (before, after) = write_text(&*vault, &found, text).await?;
     let message = parse(&after)?;
     let body = json!(message);
     match api.queue.edit(found.id, body.clone()).await {
@@ -222,7 +222,7 @@ pub(super) async fn edit(
             if now.is_some_and(|now| now.message.body == body) {
                 return answer(&api, found.id).await;
             }
-            put_back(&**vault, &before, &after).await;
+            put_back(&*vault, &before, &after).await;
             Err(refusal.into())
         }
     }
@@ -274,7 +274,7 @@ async fn put_back(vault: &dyn Vault, before: &Note, after: &Note) {
 }
 
 /// Where the message's note is.
-pub(super) fn vault_of<'a>(api: &'a Api, turn: &Turn) -> Result<&'a std::sync::Arc<dyn Vault>, ApiError> {
+pub(super) fn vault_of(api: &Api, turn: &Turn) -> Result<std::sync::Arc<dyn Vault>, ApiError> {
     api.vaults.get(&turn.message.vault).ok_or_else(|| {
         let message = format!("The vault {:?} of this message is not configured.", turn.message.vault);
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)

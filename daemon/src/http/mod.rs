@@ -3,6 +3,7 @@
 mod agent_control;
 mod agent_defs;
 mod agent_settings;
+mod agent_vaults;
 mod agents;
 mod auth;
 mod backups;
@@ -37,7 +38,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use http::StatusCode;
 use reveille_queue::Queue;
 use reveille_sandbox::Summary;
@@ -57,7 +58,7 @@ use crate::live::Hub;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::tokens::Tokens;
-use crate::vaults::Vaults;
+use crate::vaults::{Roster, Vaults};
 use crate::worker::Workers;
 
 /// What the handlers need. Cheap to clone.
@@ -67,6 +68,7 @@ pub(crate) struct Api {
     pub(crate) tokens: Tokens,
     pub(crate) grants: Grants,
     pub(crate) vaults: Vaults,
+    pub(crate) roster: Roster,
     pub(crate) webhooks: Webhooks,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) registry: Registry,
@@ -160,6 +162,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/connections/revoke", post(connections::revoke))
         .route("/api/undelivered", get(undelivered::list))
         .route("/api/undelivered/retry", post(undelivered::retry))
+        .route("/api/agent-vaults", get(agent_vaults::list).post(agent_vaults::add))
+        .route("/api/agent-vaults/{name}", delete(agent_vaults::remove))
         .route("/api/session", get(session::show).delete(session::sign_out))
         .route("/api/vaults/{name}/backup", post(backups::make))
         .route("/vaults", get(vaults::show))
@@ -168,7 +172,7 @@ pub(crate) fn router(api: Api) -> Router {
         .with_state(api.clone())
         .method_not_allowed_fallback(wrong_method)
         .merge(vault_api::router(
-            Arc::clone(api.vaults.by_name()),
+            api.vaults.reachable().clone(),
             &api.tokens,
             api.file_limits.clone(),
         ))

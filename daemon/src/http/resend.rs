@@ -49,7 +49,7 @@ pub(super) async fn resend(
     if let Some(text) = resend.text {
         message.text = text;
     }
-    let files = files_of(&**vault_of(&api, &found)?, &found).await?;
+    let files = files_of(&*vault_of(&api, &found)?, &found).await?;
     let taken = api.inbox.put(&message, files, key, Some(&found.message.note)).await?;
     Ok(answer(&taken))
 }

@@ -3,7 +3,7 @@
 //! It is a hint and no message: what counts is read from the vault. A wrong one costs a look there and does no harm, and one
 //! that never comes is made good by the next scan.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -26,7 +26,7 @@ const SECRET_HEADER: &str = "x-channel-webhook-secret";
 
 /// The secrets that the servers of vaults show, by the name of the vault. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Webhooks(Arc<[(String, Secret)]>);
+pub(crate) struct Webhooks(Arc<RwLock<Vec<(String, Secret)>>>);
 
 impl Webhooks {
     /// As they are configured.
@@ -36,11 +36,18 @@ impl Webhooks {
             Place::Parachute(peer) => Some((vault.name.clone(), peer.webhook_secret.clone()?)),
             Place::Embedded | Place::Folder(_) => None,
         });
-        Self(secrets.collect())
+        Self(Arc::new(RwLock::new(secrets.collect())))
+    }
+
+    /// A vault has come, or has another secret; `None`: it has none, or has gone.
+    pub(crate) fn set(&self, vault: &str, secret: Option<Secret>) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(name, _)| name != vault);
+        all.extend(secret.map(|secret| (vault.to_owned(), secret)));
     }
 
     /// The vaults whose secret was shown. The time that it takes tells nothing of the secrets.
-    fn vaults_of(&self, shown: &str) -> Vec<&str> {
+    fn vaults_of(&self, shown: &str) -> Vec<String> {
         let shown = Sha256::digest(shown);
         let is_shown = |name: &str, secret: &Secret| match secret.reveal() {
             Ok(secret) => bool::from(Sha256::digest(&secret).as_slice().ct_eq(shown.as_slice())),
@@ -53,8 +60,9 @@ impl Webhooks {
                 false
             }
         };
-        let known = self.0.iter().filter(|(name, secret)| is_shown(name, secret));
-        known.map(|(name, _)| name.as_str()).collect()
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = all.iter().filter(|(name, secret)| is_shown(name, secret));
+        known.map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -117,7 +125,7 @@ pub(super) async fn take(State(api): State<Api>, request: Request) -> Response {
         return wrong("A hint is JSON with `note.id`.");
     };
     for vault in vaults {
-        if let Err(reason) = look(&api, vault, &note).await {
+        if let Err(reason) = look(&api, &vault, &note).await {
             tracing::warn!(vault, %note, reason, "the vault's server gave a hint that could not be followed; the scan finds what there is");
             let message = format!("The vault {vault:?} cannot be read now: {reason}");
             return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
@@ -131,7 +139,7 @@ pub(super) async fn take(State(api): State<Api>, request: Request) -> Response {
 async fn look(api: &Api, name: &str, note: &NoteId) -> Result<(), String> {
     let vault = api.vaults.get(name).ok_or("it is not open")?;
     vault.look(Some(note)).await.map_err(|error| error.to_string())?;
-    match api.inbox.caught_up(&**vault).await {
+    match api.inbox.caught_up(&*vault).await {
         true => Ok(()),
         false => Err("the queue takes longer than usual".into()),
     }

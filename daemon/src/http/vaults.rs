@@ -18,8 +18,8 @@ impl Caller {
     }
 }
 
-fn names<'a>(api: &'a Api, caller: &Caller) -> Vec<&'a str> {
-    let names = api.vaults.names().iter().map(String::as_str);
+fn names(api: &Api, caller: &Caller) -> Vec<String> {
+    let names = api.vaults.names().into_iter();
     names.filter(|name| caller.reads(name)).collect()
 }
 
@@ -30,7 +30,8 @@ pub(super) async fn list(State(api): State<Api>, Extension(caller): Extension<Ca
 
 /// `GET /vaults`
 pub(super) async fn show(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<Value> {
-    let seen = api.vaults.all().filter(|vault| caller.reads(vault.name()));
+    let all = api.vaults.all();
+    let seen = all.iter().filter(|vault| caller.reads(vault.name()));
     let vaults: Vec<Value> = seen
         .map(|vault| json!({ "name": vault.name(), "kind": vault.kind() }))
         .collect();

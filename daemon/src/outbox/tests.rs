@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use pretty_assertions::assert_eq;
 use reveille_queue::{Lane, Message, MessageMode, NewEffect, SessionUpdate, Settlement, Spend, State, ThreadKey};
 use reveille_vault::agent::{Outbound, OutboundKind, ThreadRecord, ThreadStatus};
-use reveille_vault::{Change, Cursor, EmbeddedVault, Key, NewNote, Note, NoteId, Page, Patch, Precondition, Query};
+use reveille_vault::{
+    Change, Cursor, EmbeddedVault, Key, NewNote, Note, NoteId, Page, Patch, Precondition, Query, Vault,
+};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -138,8 +140,7 @@ impl Post {
             tries: AtomicU32::new(0),
             failing: AtomicU32::new(0),
         });
-        let vault: Arc<dyn Vault> = door.clone();
-        let vaults = Arc::new(BTreeMap::from([("home".to_owned(), vault)]));
+        let vaults = ByName::from(Arc::clone(&door));
         Self {
             outbox: Outbox::new(Arc::new(queue), vaults, Hub::new("b")),
             door,

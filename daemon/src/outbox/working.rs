@@ -8,6 +8,7 @@ use reveille_vault::Vault;
 use tokio::task::JoinHandle;
 
 use crate::effects::Effect;
+use crate::vaults::ByName;
 
 type Notes = BTreeMap<String, Effect>;
 
@@ -49,12 +50,7 @@ impl Working {
 
     /// Marks threads again: those of vaults that have come `back`, and conversations of which an earlier end was just
     /// written.
-    pub(super) async fn show_again(
-        &self,
-        vaults: &BTreeMap<String, Arc<dyn Vault>>,
-        back: &BTreeSet<String>,
-        written: &BTreeSet<String>,
-    ) {
+    pub(super) async fn show_again(&self, vaults: &ByName, back: &BTreeSet<String>, written: &BTreeSet<String>) {
         let asked = |(conversation, effect): &(&String, &Effect)| {
             back.contains(effect.vault()) || written.contains(conversation.as_str())
         };
@@ -68,7 +64,7 @@ impl Working {
             let Some(vault) = vaults.get(effect.vault()) else {
                 continue;
             };
-            if let Err(error) = effect.deliver(&**vault, false).await {
+            if let Err(error) = effect.deliver(&*vault, false).await {
                 tracing::warn!(%error, "a thread could not be marked as working again");
             }
         }

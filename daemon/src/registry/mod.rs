@@ -4,6 +4,7 @@
 //! takes away counts at once all the same.
 
 mod connection;
+mod places;
 mod stamp;
 #[cfg(test)]
 mod tests;
@@ -152,8 +153,8 @@ struct Stale {
 #[derive(Clone)]
 pub(crate) struct Registry {
     inner: Arc<RwLock<Inner>>,
-    /// Names of the vaults, in the order of the configuration.
-    vaults: Arc<[String]>,
+    /// Places of the vaults: in the order of the configuration, behind them those that were added.
+    ranks: Arc<RwLock<HashMap<String, usize>>>,
     discovery: Discovery,
     /// Whether turns are kept from anything.
     confined: bool,
@@ -271,13 +272,15 @@ impl Registry {
     /// Without agents. `vaults`: in the order of the configuration.
     #[must_use]
     pub(crate) fn new(vaults: &[String], discovery: Discovery) -> Self {
-        Self {
+        let registry = Self {
             inner: Arc::default(),
-            vaults: vaults.into(),
+            ranks: Arc::default(),
             discovery,
             confined: true,
             stale: Arc::default(),
-        }
+        };
+        vaults.iter().for_each(|vault| registry.add_vault(vault));
+        registry
     }
 
     /// Whether turns are kept from anything: where they are not, definitions that count on it are warned.
@@ -301,11 +304,6 @@ impl Registry {
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn rank(&self, vault: &str) -> usize {
-        let found = self.vaults.iter().position(|name| name == vault);
-        found.unwrap_or(self.vaults.len())
     }
 
     fn stale(&self) -> MutexGuard<'_, HashMap<String, Stale>> {

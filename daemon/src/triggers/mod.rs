@@ -11,7 +11,7 @@ mod send;
 mod settings;
 mod sign;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,36 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Pause after the vault could not be read or written.
 const VAULT_PAUSE: Duration = Duration::from_secs(1);
 
+/// Makes deliverers.
+pub(crate) struct Deliverers {
+    sender: Sender,
+    pauses: Arc<[Duration]>,
+    at_once: usize,
+}
+
+impl Deliverers {
+    /// With these settings.
+    #[must_use]
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            sender: Sender::default(),
+            pauses: settings.retry_pauses.iter().map(|pause| pause.0).collect(),
+            at_once: settings.at_once.max(1),
+        }
+    }
+
+    /// One for a vault, if it has triggers.
+    #[must_use]
+    pub(crate) fn of(&self, vault: &Arc<dyn Vault>) -> Option<Deliverer> {
+        vault.capabilities().triggers.then(|| Deliverer {
+            vault: Arc::clone(vault),
+            sender: self.sender.clone(),
+            pauses: Arc::clone(&self.pauses),
+            at_once: self.at_once,
+        })
+    }
+}
+
 /// Delivers for one vault.
 pub(crate) struct Deliverer {
     vault: Arc<dyn Vault>,
@@ -48,20 +78,6 @@ pub(crate) struct Deliverer {
 }
 
 impl Deliverer {
-    /// One for each vault that has triggers.
-    pub(crate) fn all(vaults: &BTreeMap<String, Arc<dyn Vault>>, settings: &Settings) -> Vec<Self> {
-        let sender = Sender::default();
-        let pauses: Arc<[Duration]> = settings.retry_pauses.iter().map(|pause| pause.0).collect();
-        let able = vaults.values().filter(|vault| vault.capabilities().triggers);
-        able.map(|vault| Self {
-            vault: Arc::clone(vault),
-            sender: sender.clone(),
-            pauses: Arc::clone(&pauses),
-            at_once: settings.at_once.max(1),
-        })
-        .collect()
-    }
-
     /// Delivers until `drain`.
     pub(crate) async fn run(self, drain: CancellationToken) {
         let mut wake = match self.vault.triggers() {

@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::{Shared, TOKEN, VAULT, Version, files, listing, notes, tags, triggers};
+use super::{Shared, Version, files, listing, lock, notes, tags, triggers};
 
 /// A status and its JSON, or bytes.
 pub(super) enum Reply {
@@ -118,7 +118,7 @@ async fn route(shared: &Arc<Shared>, request: Request) -> Reply {
         ["vault", vault, "api", rest @ ..] => (decoded(vault), rest),
         _ => return not_found(),
     };
-    if vault != VAULT {
+    if vault != shared.vault {
         return Reply::Json(404, json!({ "error": "Vault not found", "vault": vault }));
     }
     let bearer = request.headers().get(header::AUTHORIZATION);
@@ -127,7 +127,7 @@ async fn route(shared: &Arc<Shared>, request: Request) -> Reply {
         .and_then(|value| value.strip_prefix("Bearer "));
     match token {
         None => return Reply::Json(401, json!({ "error": "Unauthorized", "message": "no key" })),
-        Some(TOKEN) => {}
+        Some(token) if token == *lock(&shared.token) => {}
         Some(_) => return Reply::Json(401, json!({ "error": "Unauthorized", "message": "wrong key" })),
     }
     let method = request.method().clone();

@@ -32,7 +32,7 @@ use store::Store;
 
 /// The token that is let in.
 pub const TOKEN: &str = "pvt_double-0123456789abcdefghijklmnop";
-/// The name of the one vault.
+/// The name of the one vault, if it has no other.
 pub const VAULT: &str = "default";
 
 /// Which contract the double keeps.
@@ -76,7 +76,10 @@ pub struct Faults {
 /// What the server and its owner share.
 struct Shared {
     version: Version,
+    vault: String,
     made_at: String,
+    /// What is let in.
+    token: Mutex<String>,
     faults: Mutex<Faults>,
     store: Mutex<Store>,
     /// Method, path and query of each request.
@@ -100,9 +103,19 @@ impl Parachute {
     /// # Errors
     /// No port is free.
     pub fn start(version: Version) -> std::io::Result<Self> {
+        Self::start_named(version, VAULT)
+    }
+
+    /// Starts an empty one whose vault has another name.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn start_named(version: Version, vault: &str) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             version,
+            vault: vault.to_owned(),
             made_at: notes::now(),
+            token: Mutex::new(TOKEN.to_owned()),
             faults: Mutex::default(),
             store: Mutex::default(),
             log: Mutex::default(),
@@ -147,6 +160,11 @@ impl Parachute {
         };
         *lock(&self.life) = Some(serve(Arc::clone(&self.shared), listener)?);
         Ok(())
+    }
+
+    /// From now on this token is let in, and no other.
+    pub fn set_token(&self, token: &str) {
+        token.clone_into(&mut lock(&self.shared.token));
     }
 
     /// Sets what goes wrong from now on.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Reply, broken, json_of};
 use super::store::{Store, Stored};
-use super::{Shared, VAULT, Version, lock};
+use super::{Shared, Version, lock};
 
 /// `PUT /tags/{name}`. `parent_names` is dropped without a word by the older one.
 pub(super) async fn put(shared: &Arc<Shared>, name: &str, request: Request) -> Reply {
@@ -107,7 +107,8 @@ pub(super) fn add_defaults(store: &mut Store, id: &str, gained: &[String]) {
 /// `GET /vault`.
 pub(super) fn about(shared: &Shared, query: &str) -> Reply {
     let store = lock(&shared.store);
-    let mut about = json!({ "name": VAULT, "description": store.description, "config": { "audio_retention": "keep" } });
+    let mut about =
+        json!({ "name": shared.vault, "description": store.description, "config": { "audio_retention": "keep" } });
     if query.contains("include_stats=true") {
         let named = |note: Option<&Stored>| note.map(|note| json!({ "id": note.id, "createdAt": note.created_at }));
         let tags: BTreeSet<&String> = store.all().flat_map(|note| &note.tags).collect();

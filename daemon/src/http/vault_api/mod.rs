@@ -20,7 +20,6 @@ mod tests;
 mod tokens;
 mod triggers;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -37,9 +36,10 @@ use super::Caller;
 use crate::config::FileLimits;
 use crate::delegation::MarkingVault;
 use crate::tokens::Tokens;
+use crate::vaults::ByName;
 
 /// The vaults by name.
-pub(crate) type Vaults = Arc<BTreeMap<String, Arc<dyn Vault>>>;
+pub(crate) type Vaults = ByName;
 
 /// All routes below `/vault/`. It sets no fallback, so that it can be merged into any router.
 pub(crate) fn router(vaults: Vaults, tokens: &Tokens, limits: FileLimits) -> Router {
@@ -154,7 +154,7 @@ impl FromRequestParts<Vaults> for Target {
                 .map(|(_, value)| value.to_owned())
         };
         let name = param("name").unwrap_or_default();
-        let Some(vault) = vaults.get(&name).cloned() else {
+        let Some(vault) = vaults.get(&name) else {
             return Err(Failure::UnknownVault { name });
         };
         let vault = match parts.extensions.get::<Caller>() {

@@ -40,7 +40,7 @@ const SENTENCE: usize = 4096;
 /// All methods of `/vault/{name}/mcp`.
 pub(in crate::http) async fn answer(State(api): State<Api>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    let target = match Target::from_request_parts(&mut parts, api.vaults.by_name()).await {
+    let target = match Target::from_request_parts(&mut parts, api.vaults.reachable()).await {
         Ok(target) => target,
         Err(failure) => return failure.into_response(),
     };

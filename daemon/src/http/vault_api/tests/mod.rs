@@ -9,7 +9,6 @@ mod tokens;
 mod triggers;
 mod writes;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -48,7 +47,7 @@ impl Api {
         };
         let vault = EmbeddedVault::open_with("v", &dir.path().join("v.db"), options).unwrap();
         let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
-        let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), vault.clone() as _)]));
+        let vaults = Vaults::from(vault.clone());
         Self {
             router: router(vaults, &tokens, [("v", MAX_FILE)].into()).layer(Extension(Caller::Operator)),
             vault,

@@ -276,7 +276,7 @@ async fn a_tag_that_a_token_is_limited_to_stays() {
         ..NewGrant::default()
     };
     let (grant, _) = tokens.create(new).await.unwrap();
-    let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), api.vault.clone() as _)]));
+    let vaults = Vaults::from(api.vault.clone());
     let api = Api {
         router: router(vaults, &tokens, [("v", MAX_FILE)].into()).layer(Extension(Caller::Operator)),
         ..api

@@ -15,7 +15,7 @@ impl Api {
             ..NewGrant::default()
         };
         let (grant, _) = tokens.create(new).await.unwrap();
-        let vaults: Vaults = Arc::new(BTreeMap::from([("v".to_owned(), self.vault.clone() as _)]));
+        let vaults = Vaults::from(self.vault.clone());
         Self {
             router: router(vaults, &tokens, [("v", MAX_FILE)].into()).layer(Extension(Caller::Token(grant))),
             ..self
