@@ -202,9 +202,8 @@ impl Job {
         match self {
             Self::List { agent, json } => {
                 let agent = agent.map_or_else(String::new, |agent| format!("?agent={}", segment(&agent)));
-                shown(&client.get(&format!("/api/jobs{agent}")).await?, json, |answer| {
-                    print_list(answer)
-                });
+                let answer = client.get(&format!("/api/jobs{agent}")).await?;
+                shown(&answer, json, print_list);
             }
             Self::Show { which, json } => shown(&client.get(&which.address("")).await?, json, print),
             Self::Add {

@@ -77,6 +77,16 @@ impl CliError {
             Self::Refused { .. } | Self::Invalid { .. } => 4,
         }
     }
+
+    /// What is wrong besides what its text says.
+    fn left_out(&self) -> impl Iterator<Item = &str> {
+        let (message, problems) = match self {
+            Self::Invalid { message, problems } => (message.as_str(), problems.as_slice()),
+            _ => ("", [].as_slice()),
+        };
+        let all = problems.iter().map(String::as_str);
+        all.filter(|problem| !message.contains(problem))
+    }
 }
 
 impl From<anyhow::Error> for CliError {
@@ -236,6 +246,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error.to_string());
+            error.left_out().for_each(output::note);
             ExitCode::from(error.exit_code())
         }
     }

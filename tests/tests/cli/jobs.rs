@@ -330,6 +330,13 @@ async fn what_is_wrong_is_said_with_what_is_accepted() -> Result<()> {
         assert_eq!(told(&ran), (code, ""), "{args:?} {}", ran.stderr);
         assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
     }
+    // All of it at once.
+    let ran = daemon
+        .run(add(&["eng", "--cron", "61 * * * *", "--tz", "Mars"]))
+        .await?;
+    for part in ["cron: minute: 61 is not in 0-59", "tz: \"Mars\" is not known"] {
+        assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
+    }
     assert_eq!(
         json_out(&daemon, &["job", "list", "--json"]).await?,
         json!({ "jobs": [] })
