@@ -18,7 +18,8 @@ use self::body::{Change, Draft};
 use super::Api;
 use super::error::{ApiError, Body, OptionalBody, Segment};
 use crate::crash;
-use crate::schedule::{JobKey, LedgerError, Listed, Run, RunError, RunState};
+use crate::inbox::shown;
+use crate::schedule::{JobKey, LedgerError, Listed, PROBLEM_CHARS, Run, RunError, RunState};
 
 /// A refusal that may name everything that is wrong.
 pub(super) enum JobError {
@@ -49,7 +50,13 @@ impl IntoResponse for JobError {
             Self::Api(error) => error.into_response(),
             Self::Invalid(status, problems) => {
                 let first = problems.first();
-                let first = first.map(|problem| format!("{}: {}", body::name_of(&problem.key), problem.message));
+                let first = first.map(|problem| {
+                    format!(
+                        "{}: {}",
+                        body::name_of(&problem.key),
+                        shown(&problem.message, PROBLEM_CHARS)
+                    )
+                });
                 let first = first.unwrap_or_default();
                 let body = json!({
                     "error": "invalid_job",
@@ -64,7 +71,7 @@ impl IntoResponse for JobError {
 }
 
 fn problems_of(problems: &[Problem]) -> Value {
-    let view = |problem: &Problem| json!({ "key": body::name_of(&problem.key), "message": problem.message });
+    let view = |problem: &Problem| json!({ "key": body::name_of(&problem.key), "message": shown(&problem.message, PROBLEM_CHARS) });
     problems.iter().map(view).collect()
 }
 
@@ -150,6 +157,11 @@ pub(super) async fn list(
     Ok(Json(json!({ "jobs": jobs })))
 }
 
+/// As much of a name as a person needs to know it again.
+fn brief(id: &str) -> String {
+    shown(id, 100)
+}
+
 /// All jobs that a text in an address may mean.
 fn meant(api: &Api, id: &str, which: &Which) -> Vec<Listed> {
     let mut jobs = api.inbox.jobs.list();
@@ -161,24 +173,22 @@ fn meant(api: &Api, id: &str, which: &Which) -> Vec<Listed> {
     jobs
 }
 
+fn ambiguous(id: &str, jobs: &[Listed]) -> ApiError {
+    let name = |job: &Listed| {
+        let JobKey { vault, note } = &job.key;
+        format!("channel {} (note {note} in vault {vault})", brief(&job.channel()))
+    };
+    let names: Vec<String> = jobs.iter().map(name).collect();
+    let message = format!("{} jobs are called {:?}: {}", jobs.len(), brief(id), names.join(", "));
+    ApiError::new(StatusCode::CONFLICT, "ambiguous_job", message)
+        .then("Nothing was done. Add `?channel=…`, or use the id of the note.")
+}
+
 /// The one that it means; `None` when there is none.
 fn find_any(api: &Api, id: &str, which: &Which) -> Result<Option<Listed>, ApiError> {
     let mut jobs = meant(api, id, which);
     if jobs.len() > 1 {
-        let names: Vec<String> = jobs
-            .iter()
-            .map(|job| {
-                format!(
-                    "channel {} (note {} in vault {})",
-                    job.channel(),
-                    job.key.note,
-                    job.key.vault
-                )
-            })
-            .collect();
-        let message = format!("{} jobs are called {id:?}: {}", jobs.len(), names.join(", "));
-        return Err(ApiError::new(StatusCode::CONFLICT, "ambiguous_job", message)
-            .then("Nothing was done. Add `?channel=…`, or use the id of the note."));
+        return Err(ambiguous(id, &jobs));
     }
     if let Some(job) = jobs.pop() {
         return Ok(Some(job));
@@ -187,7 +197,8 @@ fn find_any(api: &Api, id: &str, which: &Which) -> Result<Option<Listed>, ApiErr
         return Ok(None);
     };
     let message = format!(
-        "There is no job {id:?} in the vaults that were read, and the vault {vault:?} was not read yet: {reason}."
+        "There is no job {:?} in the vaults that were read, and the vault {vault:?} was not read yet: {reason}.",
+        brief(id)
     );
     Err(
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
@@ -197,8 +208,12 @@ fn find_any(api: &Api, id: &str, which: &Which) -> Result<Option<Listed>, ApiErr
 
 fn find(api: &Api, id: &str, which: &Which) -> Result<Listed, ApiError> {
     find_any(api, id, which)?.ok_or_else(|| {
-        ApiError::new(StatusCode::NOT_FOUND, "unknown_job", format!("There is no job {id:?}."))
-            .then("List the jobs with `reveille job list`, or make one with `reveille job add`.")
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "unknown_job",
+            format!("There is no job {:?}.", brief(id)),
+        )
+        .then("List the jobs with `reveille job list`, or make one with `reveille job add`.")
     })
 }
 
@@ -239,15 +254,17 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
         agent: channel.clone(),
         channel: None,
     };
-    let named = match (&id, &channel) {
+    let agent = channel.as_deref().and_then(|channel| api.registry.get(channel));
+    let mut named = match (&id, &channel) {
         (Some(id), Some(_)) => meant(&api, id, &which),
         _ => Vec::new(),
     };
+    // In another vault it wakes nobody: that one is left alone.
+    named.retain(|job| agent.as_ref().is_none_or(|agent| agent.vault.name() == job.key.vault));
     if named.len() > 1 {
-        find_any(&api, id.as_deref().unwrap_or_default(), &which)?;
+        return Err(ambiguous(id.as_deref().unwrap_or_default(), &named).into());
     }
     let before = named.first().map(|job| &*job.note);
-    let agent = channel.as_deref().and_then(|channel| api.registry.get(channel));
     let change = draft
         .check(before, agent.is_some(), &api.inbox.jobs)
         .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;

@@ -33,6 +33,7 @@ use self::fire::{Letter, Sent};
 use self::ledger::{Ledger, OpenRun};
 use self::model::{Horizon, Standing};
 use self::state::{Entry, State};
+use crate::inbox::shown;
 use crate::registry::Registry;
 
 pub(crate) use self::clock::{Clock, SystemClock};
@@ -43,8 +44,18 @@ use self::tell::{LAST_RUN_AT, LAST_STATUS};
 
 /// How long who looks at jobs waits for what has just ended.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Characters of a problem that are told.
+pub(crate) const PROBLEM_CHARS: usize = 300;
 /// Jobs of one vault that are attended to at once.
 const AT_ONCE: usize = 16;
+
+/// Problems in a line. What somebody wrote may be of any length.
+fn told(problems: &[Problem]) -> String {
+    let told = problems
+        .iter()
+        .map(|problem| shown(&problem.to_string(), PROBLEM_CHARS));
+    told.collect::<Vec<_>>().join("; ")
+}
 
 /// What the schedule is built from.
 pub(crate) struct Options {
@@ -203,7 +214,7 @@ pub(crate) enum RunError {
     #[error("there is no such job")]
     Unknown,
     /// Its note does not hold together.
-    #[error("the job has errors: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("the job has errors: {}", told(.0))]
     Broken(Vec<Problem>),
     /// It could not be written down.
     #[error(transparent)]
@@ -354,8 +365,7 @@ impl Inner {
         let job = match &listed.parsed {
             Ok(job) => job,
             Err(problems) => {
-                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                listed.detail = problems.join("; ");
+                listed.detail = told(problems);
                 return listed;
             }
         };

@@ -97,10 +97,7 @@ fn put(metadata: &mut Metadata, note: &Note, key: &str, value: &str) {
 /// What is wrong with the job. Another word than ours on a note that is well stays.
 fn status(inner: &Inner, key: &JobKey, parsed: &Parsed, note: &Note) -> Metadata {
     let detail = match parsed {
-        Err(problems) => {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Some(problems.join("; "))
-        }
+        Err(problems) => Some(super::told(problems)),
         Ok(job) => inner.no_agent(key, job),
     };
     let mut metadata = Metadata::new();

@@ -7,6 +7,7 @@ use reveille_vault::{ContentChange, Metadata, Note, NoteId, Patch};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::inbox::shown;
 use crate::schedule::Handle;
 
 /// In this order what is wrong is told.
@@ -102,7 +103,10 @@ impl Change {
             Value::Null => self.unset.push(key.into()),
             Value::String(text) if text.trim().is_empty() => self.unset.push(key.into()),
             Value::String(text) => self.set(key, text.trim()),
-            other => problems.push(problem(key, format!("{other} will not do; write it as text"))),
+            other => problems.push(problem(
+                key,
+                format!("{} will not do; write it as text", shown(&other.to_string(), 100)),
+            )),
         }
     }
 
@@ -118,13 +122,16 @@ impl Change {
                 None | Some(Value::Null) => self.unset.push(key.into()),
                 // As it stands: a blank one is a wrong one.
                 Some(Value::String(text)) => self.set(key, text.as_str()),
-                Some(other) => problems.push(problem(key, format!("{other} will not do; write it as text"))),
+                Some(other) => problems.push(problem(
+                    key,
+                    format!("{} will not do; write it as text", shown(&other.to_string(), 100)),
+                )),
             }
         }
         for other in parts.keys().filter(|key| !SCHEDULE.contains(&key.as_str())) {
             problems.push(problem(
                 "schedule",
-                format!("{other:?} is not known; it has cron or at, and tz"),
+                format!("{:?} is not known; it has cron or at, and tz", shown(other, 100)),
             ));
         }
     }
@@ -133,7 +140,10 @@ impl Change {
         match value {
             Value::Bool(enabled) => self.set("enabled", enabled.to_string()),
             Value::String(word) if ["true", "false"].contains(&word.as_str()) => self.set("enabled", word.as_str()),
-            other => problems.push(problem("enabled", format!("{other} will not do; it is true or false"))),
+            other => problems.push(problem(
+                "enabled",
+                format!("{} will not do; it is true or false", shown(&other.to_string(), 100)),
+            )),
         }
         // What was said of a pause that is over.
         if self.set.get("enabled").is_some_and(|word| word == "true") {
@@ -260,7 +270,10 @@ impl Draft {
         match &channel {
             None => problems.push(problem("channel", "is missing; name the agent that gets the message")),
             Some(name) if !known => {
-                let none = format!("there is no agent {name:?}; `reveille agent list` names those there are");
+                let none = format!(
+                    "there is no agent {:?}; `reveille agent list` names those there are",
+                    shown(name, 100)
+                );
                 problems.push(problem("channel", none));
             }
             Some(_) => {}
