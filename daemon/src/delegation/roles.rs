@@ -4,6 +4,7 @@
 use reveille_vault::agent::{WANTS, tag};
 use reveille_vault::{Note, VaultError};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// Metadata of a thread note that lists its roles.
 const ROLES: &str = "roles";
@@ -23,15 +24,23 @@ pub(super) fn refuse_note(before: Option<&Note>, after: &Note, is_named: bool) -
     if role_of(after) != role {
         return forbidden("a turn may not write or move roles that want connections");
     }
+    // A conversation knows its note by the identity, whatever tags it has and wherever it is: what is none today could list
+    // roles unseen, and be one again with the next turn.
+    if before.is_some_and(|before| before.has_tag(tag::THREAD)) && !after.has_tag(tag::THREAD) {
+        return forbidden("a turn may not take the tag agent/thread off a note");
+    }
+    if is_named && Uuid::try_parse(after.id.as_str()).is_ok() {
+        return forbidden("a turn may not give a note a UUID as its id, which may be that of a conversation");
+    }
     let threads = |note: &Note| note.has_tag(tag::THREAD) || is_named || path_of(note).starts_with(THREADS);
+    // With the path: at another one it may be the note of another conversation.
     let listed = |note: &Note| {
-        Some(note)
-            .filter(|note| threads(note))
-            .and_then(|note| said(note, ROLES))
+        let lists = said(note, ROLES).filter(|_| threads(note))?;
+        Some((note.path.clone(), lists))
     };
     let lists = listed(after);
     if lists.is_some() && lists != before.and_then(listed) {
-        return forbidden("a turn may not say which roles a thread has");
+        return forbidden("a turn may not say which roles a thread has, nor move a thread that has some");
     }
     Ok(())
 }
@@ -125,6 +134,34 @@ mod tests {
         }
         let named = thread("Anywhere", &[], json!(["Roles/x"]));
         assert!(refuse_note(None, &named, true).is_err());
+    }
+
+    #[test]
+    fn what_a_thread_lists_stays_with_that_thread() {
+        let listing = thread("Threads/ops/ops", &["agent/thread"], json!(["Roles/x"]));
+        let plain = note("Threads/a/a", &["agent/thread"], json!({ "agent": "a" }));
+        for (before, after) in [
+            // The conversation is found by the identity of its note, and gets the tag again.
+            (&plain, note("Elsewhere", &[], json!({ "agent": "a" }))),
+            (&plain, thread("Elsewhere", &[], json!(["Roles/x"]))),
+            // A conversation that is yet to begin takes the note at its path.
+            (
+                &listing,
+                thread("Threads/a/a--new", &["agent/thread"], json!(["Roles/x"])),
+            ),
+        ] {
+            let refused = refuse_note(Some(before), &after, false);
+            assert!(matches!(refused, Err(VaultError::Forbidden(_))), "{before:?} {after:?}");
+        }
+        // It could list roles later.
+        let mut named = note("Anywhere", &[], json!({}));
+        assert!(refuse_note(None, &named, true).is_ok());
+        named.id = NoteId::generate();
+        assert!(refuse_note(None, &named, true).is_err());
+        assert!(refuse_note(None, &named, false).is_ok());
+        // A thread that lists nothing may be moved.
+        let moved = note("Archive/a", &["agent/thread"], json!({ "agent": "a" }));
+        assert!(refuse_note(Some(&plain), &moved, false).is_ok());
     }
 
     #[test]
