@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reveille_vault::agent::{Definition, Want, tag};
-use reveille_vault::{Key, Note, NoteId, Query, Vault};
+use reveille_vault::{Key, Note, NoteId, Query, Vault, VaultError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -26,8 +26,8 @@ const CALL: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 4;
 /// How often a backend elsewhere is asked whether something was decided.
 const POLL: Duration = Duration::from_secs(20);
-/// Pause before notes that could not be read are read again.
-const AGAIN: Duration = Duration::from_secs(5);
+/// Shortest and longest pause before notes that could not be read are read again.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// Begins what the daemon writes on a role that will not do.
 const WANTS: &str = "wants: ";
 
@@ -249,14 +249,18 @@ impl Grants {
     /// Asks for what is wanted until `drain`.
     pub(crate) async fn run(self, drain: CancellationToken) {
         let mut jobs: JoinSet<Done> = JoinSet::new();
-        let (mut look, mut again) = (true, None);
+        let (mut look, mut again, mut pause) = (true, None, Duration::ZERO);
         loop {
             if look {
                 let looked = tokio::select! {
                     () = drain.cancelled() => return,
                     all = self.look() => all,
                 };
-                again = (!looked).then(|| Instant::now() + AGAIN);
+                pause = match looked {
+                    true => Duration::ZERO,
+                    false => (pause * 2).clamp(AGAIN.0, AGAIN.1),
+                };
+                again = (!looked).then(|| Instant::now() + pause);
             }
             let free = AT_ONCE.saturating_sub(jobs.len());
             for job in self.state().begin(Instant::now(), free) {
@@ -378,9 +382,10 @@ impl Grants {
             };
             for place in missing {
                 match read_note(&**vault, &place.note).await {
-                    Ok(note) if !note.as_ref().is_some_and(may_define) => drop(self.state().sources.remove(&place)),
-                    // The feed has not come to it yet; or it is a thread that rests.
-                    Ok(_) => {}
+                    Ok(Read::Gone) => drop(self.state().sources.remove(&place)),
+                    Ok(Read::There(note)) if !may_define(&note) => drop(self.state().sources.remove(&place)),
+                    // The feed has not come to it yet; or it is a thread that rests; or nobody can read it before it is mended.
+                    Ok(Read::There(_) | Read::Damaged) => {}
                     Err(error) => {
                         tracing::warn!(error, vault = vault.name(), note = %place.note, "it is not known whether a definition is gone; what it was granted stays");
                         all = false;
@@ -453,7 +458,17 @@ impl Grants {
     }
 
     async fn read_role(&self, vault: &dyn Vault, place: &Place) -> Result<(), String> {
-        let note = read_note(vault, &place.note).await?;
+        let note = match read_note(vault, &place.note).await? {
+            Read::There(note) => Some(note),
+            Read::Gone => None,
+            Read::Damaged => {
+                // The feed tells when it is mended.
+                if let Some(source) = self.state().sources.get_mut(place) {
+                    source.wants = None;
+                }
+                return Ok(());
+            }
+        };
         let Some((note, wants)) = note.and_then(|note| role::wants_of(&note).map(|wants| (note, wants))) else {
             self.state().sources.remove(place);
             return Ok(());
@@ -493,9 +508,24 @@ fn may_define(note: &Note) -> bool {
     note.has_tag(tag::DEFINITION) || note.has_tag(tag::THREAD)
 }
 
-async fn read_note(vault: &dyn Vault, id: &NoteId) -> Result<Option<Note>, String> {
+/// What was found where a note should be.
+enum Read {
+    There(Note),
+    Gone,
+    /// It is there, and to ask again does not help.
+    Damaged,
+}
+
+async fn read_note(vault: &dyn Vault, id: &NoteId) -> Result<Read, String> {
     let key = Key::Id(id.clone());
-    within(vault.get(&key)).await
+    let read = async {
+        match vault.get(&key).await {
+            Ok(note) => Ok(note.map_or(Read::Gone, Read::There)),
+            Err(VaultError::Damaged { .. }) => Ok(Read::Damaged),
+            Err(error) => Err(error),
+        }
+    };
+    within(read).await
 }
 
 async fn within<T, E: ToString>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {

@@ -207,10 +207,14 @@ impl State {
         jobs
     }
 
-    /// When the next one is due.
+    /// When the next one is due of those that can be asked for. Of one of which is not known what it wants nothing would be
+    /// begun then.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let idle = self.holders.values().filter(|holder| !holder.busy);
-        idle.filter_map(|holder| holder.due).min()
+        let ready = self
+            .holders
+            .values()
+            .filter(|holder| !holder.busy && holder.wants.is_some());
+        ready.filter_map(|holder| holder.due).min()
     }
 
     /// Takes what came of a job; answers whether the holder is gone by it. `poll`: when to look again.

@@ -256,3 +256,33 @@ async fn what_was_known_is_told_before_anything_is_read() {
         ("eng", true, "approved")
     );
 }
+
+#[tokio::test]
+async fn a_role_that_is_damaged_keeps_what_it_has_and_holds_up_no_other() {
+    let house = house(None).await;
+    let vault = house.vaults.default();
+    let role = async |path: &str, list: &str| {
+        let made = vault.create(note(tag::ROLE, path, json!({ "wants": list }))).await;
+        made.unwrap().id
+    };
+    let first = role("Roles/a", "env:a").await;
+    house.grants.opened("default");
+    assert!(house.grants.look().await);
+    let file = house.dir.path().join("vaults/default.db");
+    let db = rusqlite::Connection::open(file).unwrap();
+    let sql = "UPDATE notes SET metadata = 'out of order' WHERE id = ?1";
+    assert_eq!(db.execute(sql, [first.as_str()]).unwrap(), 1);
+    let second = role("Roles/b", "env:b").await;
+    for id in [&first, &second] {
+        let place = Place {
+            role: true,
+            vault: "default".into(),
+            note: id.clone(),
+        };
+        house.grants.state().unread.insert(place);
+    }
+    // Nothing is to be tried again: the feed tells when it is mended.
+    assert!(house.grants.look().await);
+    let holders: Vec<String> = house.grants.all().into_iter().map(|(holder, ..)| holder).collect();
+    assert_eq!(holders, ["role--Roles-a", "role--Roles-b"]);
+}

@@ -226,3 +226,19 @@ async fn a_later_run_finds_out_who_went_meanwhile() {
     assert_eq!(work(&mut later, now), [job("eng", "", false)]);
     assert_eq!(later.memory(&sources), BTreeMap::new());
 }
+
+/// Whoever sleeps until then would find nothing to do, over and over.
+#[test]
+fn who_cannot_be_asked_for_now_is_not_due() {
+    let (mut state, now) = (State::default(), Instant::now());
+    let (definition, poll) = (place(false, "n1"), Duration::from_secs(20));
+    put(&mut state, &definition, "eng", Some("env:a"));
+    let first = state.begin(now, 4).remove(0);
+    state.finish(answer(first, GrantStatus::Pending), now, Some(poll));
+    assert_eq!(state.next_due(), Some(now + poll));
+    put(&mut state, &definition, "eng", None);
+    assert_eq!((state.begin(now + poll, 4), state.next_due()), (vec![], None));
+    put(&mut state, &definition, "eng", Some("env:a"));
+    assert_eq!(state.next_due(), Some(now + poll));
+    assert_eq!(state.begin(now + poll, 4), [job("eng", "env:a", true)]);
+}
