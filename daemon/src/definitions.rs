@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use reveille_vault::{Key, Note, NoteId, Query, Vault, VaultError};
 
 use crate::inbox::Inbox;
@@ -32,10 +32,17 @@ pub(crate) async fn read(vault: &Arc<dyn Vault>, inbox: &Inbox) -> anyhow::Resul
         .chain(bound(&**vault, inbox).await?);
     let missing: BTreeSet<NoteId> = known.filter(|id| !listed.contains(id)).collect();
     // A listing of a peer may leave notes out. That one is gone is believed of itself only.
-    notes.extend(look_after(&**vault, missing.clone()).await?);
-    for id in &missing {
+    let (found, damaged) = look_after(&**vault, &missing).await?;
+    notes.extend(found);
+    for id in missing.iter().filter(|id| !damaged.contains(id)) {
         if !notes.iter().any(|note| note.id == *id) {
             registry.apply(vault, id, None);
+        }
+    }
+    for id in &damaged {
+        tracing::warn!(vault = vault.name(), note = %id, "a definition cannot be read; its agent goes on as it was, if that is known");
+        if let Some(before) = earlier.get(id).filter(|_| !registry.knows(vault.name(), id)) {
+            registry.apply(vault, id, Some(before));
         }
     }
     let mut keep = BTreeMap::new();
@@ -84,12 +91,19 @@ async fn bound(vault: &dyn Vault, inbox: &Inbox) -> anyhow::Result<Vec<NoteId>> 
         .collect())
 }
 
-async fn look_after(vault: &dyn Vault, missing: BTreeSet<NoteId>) -> anyhow::Result<Vec<Note>> {
-    let found = stream::iter(missing)
-        .map(|id| async move { vault.get(&Key::Id(id)).await })
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<Option<Note>>>();
-    let found: Result<_, VaultError> = found.await;
-    let found = found.context("a definition that is not listed")?;
-    Ok(found.into_iter().flatten().collect())
+/// Of notes that are asked for one by one: those that are there, and those that are there and cannot be read. One of these must
+/// not keep anybody from following the vault.
+async fn look_after(vault: &dyn Vault, missing: &BTreeSet<NoteId>) -> anyhow::Result<(Vec<Note>, BTreeSet<NoteId>)> {
+    let mut asked = stream::iter(missing.iter().cloned())
+        .map(|id| async move { (vault.get(&Key::Id(id.clone())).await, id) })
+        .buffer_unordered(AT_ONCE);
+    let (mut found, mut damaged) = (Vec::new(), BTreeSet::new());
+    while let Some((answer, id)) = asked.next().await {
+        match answer {
+            Ok(note) => found.extend(note),
+            Err(VaultError::Damaged { .. }) => drop(damaged.insert(id)),
+            Err(error) => return Err(error).context("a definition that is not listed"),
+        }
+    }
+    Ok((found, damaged))
 }

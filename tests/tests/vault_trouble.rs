@@ -276,6 +276,26 @@ async fn a_message_that_could_not_be_read_runs_when_it_is_mended() -> Result<()>
 }
 
 #[tokio::test]
+async fn a_definition_that_is_damaged_while_the_daemon_is_away_stops_nobody() -> Result<()> {
+    let mut daemon = Daemon::builder().stand_in().start().await?;
+    daemon.create_agent("eng", "You do.").await?;
+    daemon.create_agent("ops", "You do.").await?;
+    works(&daemon, "ops").await?;
+    daemon.wait_quiet(LIMIT).await?;
+    daemon.stop().await?;
+    sql(
+        &file(&daemon, "default"),
+        "UPDATE notes SET metadata = 'out of order' WHERE path = 'Agents/ops'",
+    )?;
+    daemon.start().await?;
+    works(&daemon, "eng").await?;
+    // It is as it was: nobody has said anything else.
+    works(&daemon, "ops").await?;
+    assert_eq!(daemon.wait_quiet(LIMIT).await?.violations(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_older_copy_that_is_put_in_place_while_the_daemon_serves_is_taken_up() -> Result<()> {
     let daemon = Daemon::builder().stand_in().start().await?;
     daemon.create_agent("old", "You do.").await?;
