@@ -42,8 +42,6 @@ pub(super) struct Entry {
     /// What is stored of it belongs to a note that was there before.
     pub(super) forget: bool,
     print: String,
-    /// Somebody is at it.
-    busy: bool,
     pause: Duration,
     due: Option<Timestamp>,
 }
@@ -86,6 +84,8 @@ pub(super) struct State {
     pub(super) agents_changed: bool,
     by_time: BTreeSet<(Timestamp, JobKey)>,
     dirty: BTreeSet<JobKey>,
+    /// Somebody is at these, also when their vault is no longer there: it may be again before they have ended.
+    busy: HashSet<JobKey>,
 }
 
 fn print(parsed: &Parsed) -> String {
@@ -150,7 +150,6 @@ impl State {
                     removed: false,
                     forget: false,
                     print,
-                    busy: false,
                     pause: Duration::ZERO,
                     due: None,
                 };
@@ -242,11 +241,10 @@ impl State {
             let Some(entry) = self.entries.get_mut(&key) else {
                 continue;
             };
-            if entry.busy {
+            if !self.busy.insert(key.clone()) {
                 self.dirty.insert(key);
                 continue;
             }
-            entry.busy = true;
             if let Some(at) = entry.due.take() {
                 self.by_time.remove(&(at, key.clone()));
             }
@@ -302,10 +300,10 @@ impl State {
 
     /// Nobody is at it any more. `trouble`: it is tried again after a pause. Answers whether it has to be looked at at once.
     pub(super) fn release(&mut self, key: &JobKey, now: Timestamp, trouble: Option<String>) -> bool {
+        self.busy.remove(key);
         let Some(entry) = self.entries.get_mut(key) else {
             return false;
         };
-        entry.busy = false;
         let horizon = entry
             .horizon
             .as_ref()
@@ -330,3 +328,6 @@ impl State {
         self.dirty.contains(key)
     }
 }
+
+#[cfg(test)]
+mod tests;
