@@ -1,6 +1,7 @@
 //! What a turn is asked for, what it tells while it runs, and how it ended.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,8 +73,8 @@ pub struct Timeouts {
     pub wall: Duration,
 }
 
-/// One turn.
-#[derive(Debug, Clone)]
+/// One turn. Shown without what is told to the model and without what is given to the child.
+#[derive(Clone)]
 pub struct TurnRequest {
     /// Identity of the turn; children carry it as `REVEILLE_TURN`.
     pub turn: Uuid,
@@ -99,6 +100,17 @@ pub struct TurnRequest {
     pub env: BTreeMap<String, String>,
     /// What the child knows besides and nobody may read in an error, such as the token of a login that was lent to it.
     pub secrets: Vec<String>,
+}
+
+impl fmt::Debug for TurnRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnRequest")
+            .field("turn", &self.turn)
+            .field("session", &self.session)
+            .field("dirs", &self.dirs)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Something that happened in a running turn. Serialised as the live event's body, `kind` first.

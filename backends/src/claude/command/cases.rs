@@ -193,3 +193,14 @@ fn tc_exec_16_variables_of_ours_and_of_the_configuration() {
     turn.env.insert("REVEILLE_TURN".into(), "forged".into());
     assert_eq!(get(&turn, true, "REVEILLE_TURN"), Some(turn.turn.to_string().into()));
 }
+
+#[test]
+fn a_request_that_is_shown_shows_no_secret() {
+    let request = TurnRequest {
+        env: [("GITHUB_TOKEN".to_owned(), "hunter2hunter2".to_owned())].into(),
+        secrets: vec!["hunter2hunter2".into()],
+        ..turn()
+    };
+    let shown = format!("{request:?} {request:#?}");
+    assert!(shown.contains("TurnRequest") && !shown.contains("hunter2"), "{shown}");
+}
