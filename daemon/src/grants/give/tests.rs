@@ -78,7 +78,7 @@ fn r_grant_32_r_grant_40_what_each_kind_becomes() {
         (
             "vault:far:read",
             Material::Vault {
-                token: "t-far".into(),
+                token: "token of far".into(),
                 url: "https://far.example/$x/mcp".into(),
             },
         ),
@@ -123,14 +123,14 @@ fn r_grant_32_r_grant_40_what_each_kind_becomes() {
         ("GITHUB_TOKEN", "t-hub"),
         ("PARACHUTE_SURFACE_MY_SURFACE_REMOTE", "https://git.example/my_surface"),
         ("REVEILLE_GRANT_1", lent.as_str()),
-        ("REVEILLE_GRANT_2", "t-far"),
+        ("REVEILLE_GRANT_2", "token of far"),
         ("REVEILLE_GRANT_4", "t-hub"),
         ("REVEILLE_GRANT_6", "t-git"),
     ];
     assert_eq!(env, expected);
     assert_eq!(
         given.secrets,
-        [lent.as_str(), "t-far", "t-hub", "t-hub", "t-flare", "t-git"]
+        [lent.as_str(), "token of far", "t-hub", "t-hub", "t-flare", "t-git"]
     );
     let repository = Repository {
         url: "https://git.example/my_surface".into(),
