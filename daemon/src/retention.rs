@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use reveille_queue::{Queue, QueueError};
-use reveille_vault::Vault;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -150,7 +149,7 @@ mod tests {
 
     use pretty_assertions::assert_eq;
     use reveille_queue::{Lane, Message, MessageMode, Options, SessionUpdate, Settlement, Spend, State, ThreadKey};
-    use reveille_vault::{EmbeddedVault, NewAttachment, NewFile, NewNote};
+    use reveille_vault::{EmbeddedVault, NewAttachment, NewFile, NewNote, Vault as _};
     use serde_json::Value;
 
     use super::*;

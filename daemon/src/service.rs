@@ -115,8 +115,9 @@ impl Options {
         let registry = Registry::new(&vaults.names(), config.definitions.discovery).confined(summary.confined);
         let progress = Progress::default();
         let tokens = Tokens::open(&state.path().join("tokens.db"))?;
+        let peer = crate::hub::Hub::of(&config.hub);
         let store = grants::Store::open(&state.path().join("grants.db"))?;
-        let (grant_backend, local) = grants::backend(config.grants.backend, &store, &vaults)?;
+        let (grant_backend, local) = grants::backend(config.grants.backend, &store, &vaults, peer.as_ref())?;
         let grants = Grants::new(grants::Options {
             backend: grant_backend,
             local,
@@ -171,6 +172,7 @@ impl Options {
             max_waiting: config.queue.max_waiting,
             jobs,
         };
+        let webhooks = http::Webhooks::of(&config.vaults);
         let (residents, sudden) = Residents::new(inbox.clone(), &config.triggers, drain.clone());
         join_all(vaults.all().into_iter().map(|vault| residents.add(vault))).await;
         let parts = RosterParts {
@@ -180,7 +182,8 @@ impl Options {
             residents: residents.clone(),
             inbox: inbox.clone(),
             outbox: outbox.clone(),
-            hub: crate::hub::Hub::of(&config.hub),
+            hub: peer,
+            webhooks: webhooks.clone(),
             state: state.path().to_owned(),
             drain: drain.clone(),
         };
@@ -198,7 +201,7 @@ impl Options {
             auth,
             tokens,
             grants,
-            webhooks: http::Webhooks::of(&config.vaults),
+            webhooks,
             vaults,
             roster,
             queue: Arc::clone(&queue),

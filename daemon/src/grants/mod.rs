@@ -14,6 +14,7 @@ mod told;
 use std::fmt;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use reveille_vault::agent::{Access, Inject, Want};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ pub(crate) use service::{Grants, Options};
 pub(crate) use store::Store;
 
 use crate::config;
+use crate::hub::Hub;
 use crate::vaults::Vaults;
 
 /// What became of a wish.
@@ -155,6 +157,7 @@ pub(crate) fn backend(
     kind: config::GrantsBackend,
     store: &Store,
     vaults: &Vaults,
+    hub: Option<&Hub>,
 ) -> anyhow::Result<(Arc<dyn GrantBackend>, Option<Local>)> {
     match kind {
         config::GrantsBackend::Local => {
@@ -163,7 +166,10 @@ pub(crate) fn backend(
             Ok((Arc::new(local.clone()), Some(local)))
         }
         config::GrantsBackend::Hub => {
-            anyhow::bail!("[grants] backend = \"hub\" needs a hub, and this version knows none; use \"local\"")
+            let hub = hub.context(
+                "[grants] backend = \"hub\" needs what lets the daemon into the hub: set `token_file` or `token` in [hub]",
+            )?;
+            Ok((Arc::new(hub.clone()), None))
         }
     }
 }

@@ -93,8 +93,8 @@ impl Grants {
     }
 
     /// The vault that counts where none is named.
-    pub(crate) fn first_vault(&self) -> &str {
-        self.inner.options.vaults.default().name()
+    pub(crate) fn first_vault(&self) -> String {
+        self.inner.options.vaults.default().name().to_owned()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -365,8 +365,9 @@ impl Grants {
     async fn look_for_removed(&self) -> bool {
         let vaults = &self.inner.options.vaults;
         // Asked first: what is read then is in the list.
-        let read: Vec<&Arc<dyn Vault>> = vaults
+        let read: Vec<Arc<dyn Vault>> = vaults
             .all()
+            .into_iter()
             .filter(|vault| self.inner.options.progress.is_read(vault.name()))
             .collect();
         let mut all = true;
@@ -381,7 +382,7 @@ impl Grants {
                 ours.filter(|place| !there.contains(&place.note)).cloned().collect()
             };
             for place in missing {
-                match read_note(&**vault, &place.note).await {
+                match read_note(&*vault, &place.note).await {
                     Ok(Read::Gone) => drop(self.state().sources.remove(&place)),
                     Ok(Read::There(note)) if !may_define(&note) => drop(self.state().sources.remove(&place)),
                     // The feed has not come to it yet; or it is a thread that rests; or nobody can read it before it is mended.
@@ -405,7 +406,7 @@ impl Grants {
             let Some(vault) = self.inner.options.vaults.get(&name) else {
                 continue;
             };
-            if let Err(error) = self.list_roles(&**vault).await {
+            if let Err(error) = self.list_roles(&*vault).await {
                 tracing::warn!(
                     error,
                     vault = name,
@@ -421,7 +422,7 @@ impl Grants {
             let vault = self.inner.options.vaults.get(&place.vault);
             let Some(vault) = vault else { continue };
             if !away.contains(&place.vault) {
-                match self.read_role(&**vault, &place).await {
+                match self.read_role(&*vault, &place).await {
                     Ok(()) => continue,
                     Err(error) => {
                         tracing::warn!(error, vault = place.vault, note = %place.note, "a role cannot be read; what it was granted stays");
@@ -473,7 +474,7 @@ impl Grants {
             self.state().sources.remove(place);
             return Ok(());
         };
-        let holder = role::holder_of(&note, vault.name(), self.first_vault());
+        let holder = role::holder_of(&note, vault.name(), &self.first_vault());
         let told = match &wants {
             Ok(_) => String::new(),
             Err(why) => format!("{WANTS}{why}"),

@@ -75,8 +75,8 @@ impl Whose {
             (Some(holder), None) => Ok(holder.clone()),
             (None, Some(path)) => {
                 let first = api.grants.first_vault();
-                let vault = self.vault.as_deref().unwrap_or(first);
-                Ok(role::holder(&path, vault, first))
+                let vault = self.vault.as_deref().unwrap_or(&first);
+                Ok(role::holder(&path, vault, &first))
             }
             _ => {
                 let message = "Give the holder of the connection, or the path of a role, and not both.";

@@ -100,12 +100,6 @@ impl Hub {
             }),
         }
     }
-
-    /// Its address.
-    #[must_use]
-    pub(crate) fn origin(&self) -> &str {
-        &self.shared.origin
-    }
 }
 
 #[cfg(test)]

@@ -241,11 +241,6 @@ impl Handle {
         self.inner.bell.notify_one();
     }
 
-    /// A vault is not there any more: its jobs do not run, and go on where they were when it is there again.
-    pub(crate) fn left(&self, vault: &str) {
-        self.inner.state().leave(vault);
-    }
-
     /// Agents came, changed or went: jobs may have one now, or none any more.
     pub(crate) fn agents_changed(&self) {
         self.inner.state().agents_changed = true;

@@ -172,20 +172,6 @@ impl State {
         self.vanished.extend(missing);
     }
 
-    /// A vault is not there any more: its jobs stand as between two runs of the daemon.
-    pub(super) fn leave(&mut self, vault: &str) {
-        self.vanished.retain(|(_, key)| key.vault != vault);
-        self.by_time.retain(|(_, key)| key.vault != vault);
-        self.dirty.retain(|key| key.vault != vault);
-        let (gone, stay): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut self.entries)
-            .into_iter()
-            .partition(|(key, _)| key.vault == vault);
-        self.entries = stay;
-        let kept = gone.into_iter().filter(|(_, entry)| !entry.removed);
-        self.stored
-            .extend(kept.filter_map(|(key, entry)| Some((key, entry.horizon?))));
-    }
-
     /// What jobs depend on has changed outside of them.
     fn all_owe(&mut self) {
         for (key, entry) in &mut self.entries {

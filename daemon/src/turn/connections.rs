@@ -45,7 +45,7 @@ impl Run<'_> {
         }];
         let vault = self.agent.vault.name();
         for note in roles {
-            let holder = role::holder_of(note, vault, self.context.grants.first_vault());
+            let holder = role::holder_of(note, vault, &self.context.grants.first_vault());
             match role::wants_of(note) {
                 Some(Ok(wants)) => asking.push(Asking { holder, wants }),
                 Some(Err(_)) => notices.push(format!(

@@ -58,6 +58,32 @@ async fn a_message_that_another_client_writes_there_wakes_its_agent() -> Result<
 }
 
 #[tokio::test]
+async fn the_hints_of_its_server_are_taken_as_long_as_it_is_there() -> Result<()> {
+    let peer = server("notes", "eng")?;
+    let mut daemon = builder().start().await?;
+    let body = json!({ "vault": "notes", "url": peer.url(), "token": TOKEN, "webhook_secret": "s3cret-of-hints" });
+    let added = post(&daemon, &body).await?;
+    assert_eq!(added.status, 201);
+    assert!(!added.json()?.to_string().contains("s3cret"));
+    let hint = async |daemon: &reveille_tests::Daemon| -> Result<u16> {
+        let headers = [("authorization", "Bearer s3cret-of-hints")];
+        let body = json!({ "note": { "id": "anything" } }).to_string();
+        let answer = daemon
+            .ask("POST", "/api/vault/inbound", &headers, body.as_bytes())
+            .await?;
+        Ok(answer.status)
+    };
+    agent_is_there(&daemon, "eng", true).await?;
+    assert_eq!(hint(&daemon).await?, 200);
+    daemon.restart().await?;
+    agent_is_there(&daemon, "eng", true).await?;
+    assert_eq!(hint(&daemon).await?, 200);
+    assert_eq!(super::delete(&daemon, "notes").await?.status, 200);
+    assert_eq!(hint(&daemon).await?, 401);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_holds_nobody_up() -> Result<()> {
     let peer = server("notes", "eng")?;
     peer.kill();

@@ -59,7 +59,7 @@ async fn house(backend: Option<Arc<Deaf>>) -> House {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("vaults")).unwrap();
     let vaults = Vaults::open(&config::Vaults::default(), dir.path()).await.unwrap();
-    let registry = Registry::new(vaults.names(), Discovery::Definitions);
+    let registry = Registry::new(&vaults.names(), Discovery::Definitions);
     let store = Store::open(&dir.path().join("grants.db")).unwrap();
     let local = Local::new(store.clone(), |_| false);
     let (backend, local): (Arc<dyn GrantBackend>, _) = match backend {
@@ -202,14 +202,14 @@ async fn r_def_26_a_definition_is_removed_when_it_is_surely_gone() {
         .await;
     let made = made.unwrap();
     house.grants.foresee("default", &made);
-    house.registry.apply(vault, &made.id, Some(&made));
+    house.registry.apply(&vault, &made.id, Some(&made));
     house.grants.see("default", &made.id, Some(&made));
     assert_eq!(house.registry.connections("eng")[0].status, "pending");
     house.grants.look().await;
     let keys = |house: &House| house.grants.all().len();
     assert_eq!(keys(&house), 1);
     // The registry has lost it, but the note is there.
-    house.registry.apply(vault, &made.id, None);
+    house.registry.apply(&vault, &made.id, None);
     house.grants.look().await;
     assert_eq!(keys(&house), 1);
     vault.delete(&Key::Id(made.id.clone())).await.unwrap();
@@ -222,7 +222,7 @@ async fn r_def_26_a_definition_is_removed_when_it_is_surely_gone() {
 #[tokio::test]
 async fn what_was_known_is_told_before_anything_is_read() {
     let mut house = house(None).await;
-    let vault: Arc<dyn Vault> = house.vaults.default().clone();
+    let vault: Arc<dyn Vault> = house.vaults.default();
     let definition = note(
         tag::DEFINITION,
         "Agents/eng",
@@ -238,7 +238,7 @@ async fn what_was_known_is_told_before_anything_is_read() {
     house.grants.approve("eng", "env:a", given).await.unwrap().unwrap();
     let store = Store::open(&house.dir.path().join("grants.db")).unwrap();
     let local = Local::new(store.clone(), |_| false);
-    house.registry = Registry::new(house.vaults.names(), Discovery::Definitions);
+    house.registry = Registry::new(&house.vaults.names(), Discovery::Definitions);
     let again = Grants::new(Options {
         backend: Arc::new(local.clone()),
         local: Some(local),

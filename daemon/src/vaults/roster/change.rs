@@ -71,7 +71,7 @@ pub(crate) struct NewVault {
 /// A secret that somebody hands in. Shown nowhere.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Handed(pub(super) String);
+pub(crate) struct Handed(String);
 
 impl fmt::Debug for Handed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,4 +101,20 @@ pub(crate) struct Removal {
     pub(crate) removed: bool,
     /// Turns that still run in it.
     pub(crate) running: usize,
+}
+
+impl Handed {
+    /// Its text.
+    ///
+    /// # Errors
+    /// It can be none.
+    pub(super) fn checked(self, key: &str) -> Result<String, ChangeError> {
+        let text = self.0.trim();
+        if text.is_empty() || text.contains(char::is_control) {
+            let what =
+                format!("`{key}` is blank or holds characters that no secret has; leave it out if there is none");
+            return Err(ChangeError::Invalid(what));
+        }
+        Ok(text.to_owned())
+    }
 }

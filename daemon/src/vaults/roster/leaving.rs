@@ -45,10 +45,11 @@ impl Roster {
         self.write_down(&mut book, contents)?;
         book.entries.remove(place).stop.cancel();
         self.set_trouble(&name, None);
+        shared.webhooks.set(&name, None);
 
         shared.residents.remove(&name).await;
         let names = shared.inbox.registry.remove_vault(&vault);
-        shared.inbox.jobs.left(&name);
+        shared.inbox.jobs.closed(&name);
         shared.vaults.leave(&name);
         shared.inbox.progress.forget(&name);
         // Others may have claimed the names.

@@ -17,8 +17,9 @@ pub(crate) use self::change::{ChangeError, NewVault, Removal, Seen};
 use super::file::{Added, AddedFile, Contents};
 use super::token::Token;
 use super::{Residents, Vaults, open};
-use crate::config::{self, Config, Place};
+use crate::config::{self, Config, Place, Secret};
 use crate::faults;
+use crate::http::Webhooks;
 use crate::hub::Hub;
 use crate::inbox::Inbox;
 use crate::outbox::Outbox;
@@ -39,6 +40,10 @@ impl Entry {
             added,
             stop: CancellationToken::new(),
         }
+    }
+
+    fn webhook_secret(&self) -> Option<Secret> {
+        self.added.webhook_secret.clone().map(Secret::Text)
     }
 }
 
@@ -97,6 +102,8 @@ pub(crate) struct Parts {
     pub(crate) outbox: Outbox,
     /// Who makes tokens.
     pub(crate) hub: Option<Hub>,
+    /// Who gives hints.
+    pub(crate) webhooks: Webhooks,
     /// The state directory.
     pub(crate) state: PathBuf,
     /// Ends what looks after tokens.
@@ -118,6 +125,7 @@ struct Shared {
     inbox: Inbox,
     outbox: Outbox,
     hub: Option<Hub>,
+    webhooks: Webhooks,
     state: PathBuf,
     drain: CancellationToken,
     configured: config::Vaults,
@@ -136,6 +144,9 @@ impl Roster {
             Some(file) => format!("the configuration, {}", file.display()),
             None => "the configuration, which has no file: it is there by default or by a variable".to_owned(),
         };
+        for entry in &parts.book.entries {
+            parts.webhooks.set(&entry.added.vault, entry.webhook_secret());
+        }
         let shared = Shared {
             vaults: parts.vaults,
             book: Mutex::new(parts.book),
@@ -144,6 +155,7 @@ impl Roster {
             inbox: parts.inbox,
             outbox: parts.outbox,
             hub: parts.hub,
+            webhooks: parts.webhooks,
             state: parts.state,
             drain: parts.drain,
             configured: config.vaults.clone(),
@@ -236,6 +248,7 @@ impl Roster {
         tracing::info!(vault = vault.name(), "a vault was added");
         shared.inbox.registry.add_vault(vault.name());
         shared.vaults.add(Arc::clone(&vault));
+        shared.webhooks.set(vault.name(), entry.webhook_secret());
         shared.residents.add(Arc::clone(&vault)).await;
         // Replies may wait for it from before it was removed.
         if let Err(error) = shared.outbox.retry(None).await {
@@ -251,6 +264,7 @@ impl Roster {
             vault: name,
             url,
             token,
+            webhook_secret,
         } = new;
         config::vault_name(&name).map_err(ChangeError::Invalid)?;
         let url = url.map(|url| config::address("url", &url)).transpose();
@@ -263,14 +277,10 @@ impl Roster {
             return Err(ChangeError::Leaving(name));
         }
         let mut added = Added::new(name, url);
-        if let Some(token) = token {
-            let token = token.0.trim();
-            if token.is_empty() || token.contains(char::is_control) {
-                let what = "`token` is blank or holds characters that no token has; leave it out to have one minted";
-                return Err(ChangeError::Invalid(what.into()));
-            }
-            (added.token, added.given) = (Some(token.to_owned()), true);
-        }
+        added.token = token.map(|token| token.checked("token")).transpose()?;
+        added.given = added.token.is_some();
+        let secret = webhook_secret.map(|secret| secret.checked("webhook_secret"));
+        added.webhook_secret = secret.transpose()?;
         Ok(added)
     }
 
