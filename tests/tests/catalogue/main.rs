@@ -15,6 +15,7 @@ mod lifecycle;
 mod map;
 mod messages;
 mod parsing;
+mod refusals;
 mod runner;
 mod threads;
 
