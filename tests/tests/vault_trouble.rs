@@ -291,7 +291,6 @@ async fn a_definition_that_is_damaged_while_the_daemon_is_away_stops_nobody() ->
     works(&daemon, "eng").await?;
     // It is as it was: nobody has said anything else.
     works(&daemon, "ops").await?;
-    assert_eq!(daemon.wait_quiet(LIMIT).await?.violations(), Vec::<String>::new());
     Ok(())
 }
 
