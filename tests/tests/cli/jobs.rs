@@ -101,7 +101,7 @@ async fn jobs_are_made_listed_and_shown_by_the_local_clock() -> Result<()> {
         ["standup", "eng", "0", "9", "*", "*", "1-5", "asia/tokyo"]
     );
     assert_eq!(line(&listed, "standup")?[8], "paused");
-    out(&daemon, &["agent", "new", "ops"]).await?;
+    out(&daemon, &["agent", "new", "ops", "--prompt", "You run it."]).await?;
     let of_ops = json_out(&daemon, &["job", "list", "--agent", "ops", "--json"]).await?;
     assert_eq!(of_ops, json!({ "jobs": [] }));
 
@@ -157,7 +157,7 @@ async fn ac_188_a_job_of_the_same_name_is_changed_when_that_is_said() -> Result<
     assert_eq!(after["message"], "Now.");
 
     // Another agent's job of the same name is another job.
-    out(&daemon, &["agent", "new", "ops"]).await?;
+    out(&daemon, &["agent", "new", "ops", "--prompt", "You run it."]).await?;
     out(
         &daemon,
         &[
