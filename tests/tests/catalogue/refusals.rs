@@ -138,7 +138,9 @@ async fn a_directory_that_cannot_be_one_is_told_on_the_definition() -> Result<()
         let path = format!("Agents/odd-{at}");
         let metadata = json!({ "name": format!("odd-{at}"), "workspace": workspace });
         define(&daemon, &path, "You try.", &metadata).await?;
-        let note = stamped(&daemon, &path, "error").await.with_context(|| format!("{workspace:?}"))?;
+        let note = stamped(&daemon, &path, "error")
+            .await
+            .with_context(|| format!("{workspace:?}"))?;
         ensure!(meta(&note, "status_detail").contains("workspace"), "{note}");
     }
     Ok(())
