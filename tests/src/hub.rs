@@ -239,7 +239,8 @@ impl Drop for HubDouble {
 }
 
 /// One life of the server: when the runtime ends, so do its connections.
-#[expect(clippy::print_stderr, reason = "a double has no log")]
+// Also read into the tests of the daemon, where the lint does not look.
+#[allow(clippy::print_stderr, reason = "a double has no log")]
 fn serve(shared: Arc<Shared>, listener: TcpListener) -> std::io::Result<Runtime> {
     listener.set_nonblocking(true)?;
     let life = tokio::runtime::Builder::new_multi_thread()

@@ -20,8 +20,8 @@ const REASON_CHARS: usize = 200;
 #[derive(Debug, Subcommand)]
 pub(super) enum Connections {
     /// What agents and roles want (`wants` in their notes), and what became of it
-    #[command(after_help = "Example: reveille agent connections scribe")]
-    Connections {
+    #[command(name = "connections", after_help = "Example: reveille agent connections scribe")]
+    List {
         /// Name of the agent; without it, everything that anybody wants
         #[arg(conflicts_with = "role")]
         name: Option<String>,
@@ -90,7 +90,7 @@ impl Whose {
 impl Connections {
     pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
         match self {
-            Self::Connections { name, role, json } => list(client, name.as_deref(), role.as_deref(), json).await,
+            Self::List { name, role, json } => list(client, name.as_deref(), role.as_deref(), json).await,
             Self::Approve {
                 whose,
                 token_stdin,

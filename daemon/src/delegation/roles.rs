@@ -96,7 +96,7 @@ mod tests {
         note(path, &["agent/role"], json!({ "wants": wants }))
     }
 
-    fn thread(path: &str, tags: &[&str], roles: Value) -> Note {
+    fn thread(path: &str, tags: &[&str], roles: &Value) -> Note {
         note(path, tags, json!({ "roles": roles }))
     }
 
@@ -104,7 +104,7 @@ mod tests {
     fn a_turn_does_not_reach_for_connections_by_way_of_roles() {
         let plain = note("Roles/x", &["agent/role"], json!({}));
         let wanting = role("Roles/x", "env:github");
-        let listing = thread("Threads/a/b", &["agent/thread"], json!(["Roles/x"]));
+        let listing = thread("Threads/a/b", &["agent/thread"], &json!(["Roles/x"]));
         for (before, after) in [
             (None, wanting.clone()),
             (Some(plain.clone()), wanting.clone()),
@@ -119,35 +119,35 @@ mod tests {
                 wanting.clone(),
             ),
             (None, listing.clone()),
-            (None, thread("threads/a/c", &[], json!("Roles/x"))),
+            (None, thread("threads/a/c", &[], &json!("Roles/x"))),
             (
-                Some(thread("Threads/a/b", &["agent/thread"], json!([]))),
+                Some(thread("Threads/a/b", &["agent/thread"], &json!([]))),
                 listing.clone(),
             ),
             (
-                Some(thread("Elsewhere", &[], json!(["Roles/x"]))),
-                thread("Threads/z", &[], json!(["Roles/x"])),
+                Some(thread("Elsewhere", &[], &json!(["Roles/x"]))),
+                thread("Threads/z", &[], &json!(["Roles/x"])),
             ),
         ] {
             let refused = refuse_note(before.as_ref(), &after, false);
             assert!(matches!(refused, Err(VaultError::Forbidden(_))), "{before:?} {after:?}");
         }
-        let named = thread("Anywhere", &[], json!(["Roles/x"]));
+        let named = thread("Anywhere", &[], &json!(["Roles/x"]));
         assert!(refuse_note(None, &named, true).is_err());
     }
 
     #[test]
     fn what_a_thread_lists_stays_with_that_thread() {
-        let listing = thread("Threads/ops/ops", &["agent/thread"], json!(["Roles/x"]));
+        let listing = thread("Threads/ops/ops", &["agent/thread"], &json!(["Roles/x"]));
         let plain = note("Threads/a/a", &["agent/thread"], json!({ "agent": "a" }));
         for (before, after) in [
             // The conversation is found by the identity of its note, and gets the tag again.
             (&plain, note("Elsewhere", &[], json!({ "agent": "a" }))),
-            (&plain, thread("Elsewhere", &[], json!(["Roles/x"]))),
+            (&plain, thread("Elsewhere", &[], &json!(["Roles/x"]))),
             // A conversation that is yet to begin takes the note at its path.
             (
                 &listing,
-                thread("Threads/a/a--new", &["agent/thread"], json!(["Roles/x"])),
+                thread("Threads/a/a--new", &["agent/thread"], &json!(["Roles/x"])),
             ),
         ] {
             let refused = refuse_note(Some(before), &after, false);
@@ -169,16 +169,16 @@ mod tests {
         let wanting = role("Roles/x", "env:github");
         let mut edited = wanting.clone();
         edited.content = "other".into();
-        let listing = thread("Threads/a/b", &["agent/thread"], json!(["Roles/x"]));
+        let listing = thread("Threads/a/b", &["agent/thread"], &json!(["Roles/x"]));
         let mut noted = listing.clone();
         noted.metadata.insert("seen".into(), json!(true));
         for (before, after) in [
             (None, note("Roles/x", &["agent/role"], json!({ "wants": " " }))),
             (None, note("Wishes", &[], json!({ "wants": "a bicycle" }))),
-            (None, thread("People/ann", &[], json!(["author"]))),
+            (None, thread("People/ann", &[], &json!(["author"]))),
             (Some(wanting), edited),
             (Some(listing.clone()), noted),
-            (Some(listing), thread("Threads/a/b", &["agent/thread"], json!(null))),
+            (Some(listing), thread("Threads/a/b", &["agent/thread"], &json!(null))),
         ] {
             assert!(
                 refuse_note(before.as_ref(), &after, false).is_ok(),

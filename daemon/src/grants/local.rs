@@ -284,6 +284,7 @@ fn insert(db: &Connection, holder: &str, want: &Want) -> rusqlite::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn unavailable(error: rusqlite::Error) -> GrantError {
     GrantError::Unavailable(format!("grants.db cannot be used ({error})"))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use http::StatusCode;
 use reveille_queue::{DayTotals, Overview, Pause};
 use reveille_vault::agent::{BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, Problem, tag};
@@ -11,11 +11,11 @@ use reveille_vault::{Key, Metadata, NewNote, Note, NoteId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Api;
 use super::agent_settings::{problems, settings, warnings};
 use super::error::{ApiError, Body, Segment};
 use super::pauses;
 use super::turns::usd;
+use super::{Api, Caller};
 use crate::crash;
 use crate::inbox::shown;
 use crate::registry::Listed;
@@ -136,11 +136,21 @@ pub(super) async fn now(api: &Api, name: &str) -> Result<Value, ApiError> {
     Ok(view(api, &find(api, name)?, &activity(api).await?))
 }
 
+/// What turns are not shown: their business is to reach the others.
+const NOT_FOR_TURNS: [&str; 1] = ["connections"];
+
 /// `GET /api/agents`
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Value>, ApiError> {
     let activity = activity(&api).await?;
     let listed = api.registry.list();
-    let agents: Vec<Value> = listed.iter().map(|one| view(&api, one, &activity)).collect();
+    let mut agents: Vec<Value> = listed.iter().map(|one| view(&api, one, &activity)).collect();
+    if let Caller::Turn(_) = caller {
+        let views = agents.iter_mut().filter_map(Value::as_object_mut);
+        views.for_each(|view| view.retain(|key, _| !NOT_FOR_TURNS.contains(&key.as_str())));
+    }
     let mut waiting: Vec<_> = activity
         .overviews
         .values()

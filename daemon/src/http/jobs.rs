@@ -2,10 +2,10 @@
 
 mod body;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
 use reveille_vault::agent::{Job, Problem, tag};
 use reveille_vault::note::millis;
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use self::body::{Change, Draft};
-use super::Api;
 use super::error::{ApiError, Body, OptionalBody, Segment};
+use super::{Api, Caller};
 use crate::crash;
 use crate::inbox::shown;
 use crate::schedule::{JobKey, LedgerError, Listed, PROBLEM_CHARS, Run, RunError, RunState};
@@ -125,6 +125,9 @@ pub(super) struct Which {
     agent: Option<String>,
     /// The same.
     channel: Option<String>,
+    /// Whose jobs alone are there for who asks.
+    #[serde(skip)]
+    vault: Option<String>,
 }
 
 impl Which {
@@ -136,7 +139,18 @@ impl Which {
         Ok(which)
     }
 
+    /// As far as the caller sees: for a turn there are only the jobs of its vault.
+    fn seen_by(mut self, caller: &Caller) -> Self {
+        if let Caller::Turn(origin) = caller {
+            self.vault = Some(origin.vault.clone());
+        }
+        self
+    }
+
     fn fits(&self, job: &Listed) -> bool {
+        if self.vault.as_ref().is_some_and(|vault| *vault != job.key.vault) {
+            return false;
+        }
         let channel = job.channel();
         [&self.agent, &self.channel]
             .into_iter()
@@ -148,9 +162,10 @@ impl Which {
 /// `GET /api/jobs`
 pub(super) async fn list(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     which: Result<Parameters<Which>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
-    let which = Which::of(which)?;
+    let which = Which::of(which)?.seen_by(&caller);
     api.inbox.jobs.catch_up().await;
     let jobs = api.inbox.jobs.list();
     let jobs: Vec<Value> = jobs.iter().filter(|job| which.fits(job)).map(view).collect();
@@ -226,11 +241,12 @@ fn vault_of(api: &Api, key: &JobKey) -> Result<Arc<dyn Vault>, ApiError> {
 /// `GET /api/jobs/{id}`
 pub(super) async fn show(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     api.inbox.jobs.catch_up().await;
-    Ok(Json(view(&find(&api, &id, &Which::of(which)?)?)))
+    Ok(Json(view(&find(&api, &id, &Which::of(which)?.seen_by(&caller))?)))
 }
 
 /// A job as it is after a write, whether or not the feed has come that far.
@@ -252,7 +268,7 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
     let channel = draft.channel();
     let which = Which {
         agent: channel.clone(),
-        channel: None,
+        ..Which::default()
     };
     let agent = channel.as_deref().and_then(|channel| api.registry.get(channel));
     let mut named = match (&id, &channel) {
@@ -420,10 +436,11 @@ pub(super) async fn run(
 /// `GET /api/jobs/{id}/runs`: what became of its occurrences, the newest first.
 pub(super) async fn runs(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
-    let job = find(&api, &id, &Which::of(which)?)?;
+    let job = find(&api, &id, &Which::of(which)?.seen_by(&caller))?;
     api.inbox.jobs.catch_up().await;
     let mut runs = Vec::new();
     for run in api.inbox.jobs.runs(&job.key).await? {

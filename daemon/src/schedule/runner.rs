@@ -126,7 +126,7 @@ impl Inner {
             match known {
                 true => tracing::debug!(job = %key, trouble, "a job still has to wait"),
                 false => {
-                    tracing::warn!(job = %key, trouble, "a job has to wait; nothing of it is lost, it is tried again")
+                    tracing::warn!(job = %key, trouble, "a job has to wait; nothing of it is lost, it is tried again");
                 }
             }
         }
@@ -375,6 +375,7 @@ impl Inner {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn later(error: LedgerError) -> Later {
     error.to_string()
 }

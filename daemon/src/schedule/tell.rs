@@ -43,7 +43,7 @@ pub(super) async fn tell(inner: &Inner, key: &JobKey) -> Result<(), String> {
     let told = write(inner, key, &job).await;
     if told.is_err() {
         inner.state().with(key, |entry| {
-            (entry.owes, entry.owes_run) = (true, job.owes_run || entry.owes_run)
+            (entry.owes, entry.owes_run) = (true, job.owes_run || entry.owes_run);
         });
     }
     told

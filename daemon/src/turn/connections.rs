@@ -1,5 +1,7 @@
 //! What a turn gets of what its agent and its roles want.
 
+use std::collections::btree_map::Entry;
+
 use reveille_backends::{Failure, PromptMode, SystemPrompt, TurnRequest};
 use reveille_vault::Note;
 
@@ -67,12 +69,12 @@ impl Run<'_> {
         let git = askpass::offer(&request.dirs.ctl, &given.repositories)?;
         for (name, value) in git.into_iter().chain(given.env.clone()) {
             // What the operator has set for all turns goes before.
-            if request.env.contains_key(&name) {
-                notices.push(format!(
-                    "{name} is set under [claude.env] in the configuration, so what was granted does not replace it."
-                ));
-            } else {
-                request.env.insert(name, value);
+            match request.env.entry(name) {
+                Entry::Vacant(place) => drop(place.insert(value)),
+                Entry::Occupied(set) => notices.push(format!(
+                    "{} is set under [claude.env] in the configuration, so what was granted does not replace it.",
+                    set.key()
+                )),
             }
         }
         Ok(())

@@ -20,6 +20,11 @@ async fn a_turn_may_do_little_more_than_send_and_write_notes() -> Result<()> {
     for target in ["/api/agents", &own, NOTES, &format!("{NOTES}/Agents%2Falpha")] {
         let answer = held.ask(&daemon, "GET", target, &Value::Null).await?;
         assert_eq!(answer.status, 200, "{target}");
+        // Who may reach what is the operator's business.
+        assert!(
+            !String::from_utf8_lossy(&answer.body).contains("\"connections\""),
+            "{target}"
+        );
     }
     let agent = json!({"name": "gamma"});
     let admin = [

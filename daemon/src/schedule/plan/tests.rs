@@ -16,13 +16,12 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn job(extra: Value) -> Job {
-    let mut metadata = json!({"jobId": "j", "agent": "eng", "tz": "UTC"});
-    for (key, value) in extra.as_object().unwrap() {
-        metadata[key] = value.clone();
-    }
-    let Value::Object(metadata) = metadata else {
-        unreachable!()
+    let (Value::Object(mut metadata), Value::Object(extra)) =
+        (json!({"jobId": "j", "agent": "eng", "tz": "UTC"}), extra)
+    else {
+        panic!("metadata is an object")
     };
+    metadata.extend(extra);
     let written = at("2026-01-01T00:00");
     let note = Note {
         id: NoteId::new("n").unwrap(),

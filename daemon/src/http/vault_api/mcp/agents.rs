@@ -1,7 +1,7 @@
 //! The tools that hand work on.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::super::answer::Failure;
@@ -58,7 +58,7 @@ pub(super) async fn send(api: &Api, caller: &Caller, mut arguments: Arguments) -
 /// `list-agents`
 pub(super) async fn list(api: &Api, caller: &Caller, mut arguments: Arguments) -> Result<Told, Refusal> {
     let search = arguments.text("search")?.unwrap_or_default().to_lowercase();
-    let Json(listed) = agents::list(State(api.clone())).await?;
+    let Json(listed) = agents::list(State(api.clone()), Extension(caller.clone())).await?;
     let all = listed["agents"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = all
         .iter()
