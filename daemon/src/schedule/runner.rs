@@ -142,7 +142,7 @@ impl Inner {
                 return Ok(());
             };
             if job.forget {
-                self.ledger.forget(key).await.map_err(later)?;
+                self.ledger.forget(key).await.map_err(|error| later(&error))?;
                 self.open_runs().retain(|run| run.job != *key);
                 if self.state().forgotten(key) {
                     return Ok(());
@@ -155,7 +155,7 @@ impl Inner {
             if job.horizon.as_ref().is_some_and(quiet) {
                 return Ok(());
             }
-            let plan = self.plan(key, &job, now).await.map_err(later)?;
+            let plan = self.plan(key, &job, now).await.map_err(|error| later(&error))?;
             let Some(horizon) = plan.horizon else {
                 return Ok(());
             };
@@ -227,7 +227,9 @@ impl Inner {
             };
             let run = Run::fired(occurrence, at, kind, message);
             tracing::info!(job = %key, %occurrence, "an occurrence had run, and is written down now");
-            self.commit(key, horizon, Some(run)).await.map_err(later)?;
+            self.commit(key, horizon, Some(run))
+                .await
+                .map_err(|error| later(&error))?;
         }
         self.state().with(key, |entry| entry.unsure = false);
         Ok(())
@@ -267,7 +269,7 @@ impl Inner {
             Sent::Unknown(reason) => return Err(reason),
         };
         horizon.next = job.schedule.next(occurrence);
-        self.commit(key, horizon, run).await.map_err(later)?;
+        self.commit(key, horizon, run).await.map_err(|error| later(&error))?;
         self.state().with(key, |entry| {
             entry.unsure = false;
             entry.trouble = None;
@@ -329,7 +331,9 @@ impl Inner {
                 (RunState::Failed, Some((Code::Refused, why.to_owned())))
             };
             let (state, why) = if there { (RunState::Fired, None) } else { lost() };
-            self.settle_pending(run.id, state, why).await.map_err(later)?;
+            self.settle_pending(run.id, state, why)
+                .await
+                .map_err(|error| later(&error))?;
         }
         Ok(())
     }
@@ -375,7 +379,6 @@ impl Inner {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn later(error: LedgerError) -> Later {
+fn later(error: &LedgerError) -> Later {
     error.to_string()
 }

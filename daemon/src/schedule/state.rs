@@ -119,6 +119,10 @@ impl State {
             self.dirty.insert(key);
             return true;
         };
+        let known = self.entries.get(&key).filter(|entry| !entry.removed);
+        if known.is_some_and(|entry| *entry.note == *note) {
+            return false;
+        }
         let parsed = Job::parse(note, host).map(Arc::new);
         let print = print(&parsed);
         match self.entries.get_mut(&key) {

@@ -19,7 +19,7 @@ fn job(extra: Value) -> Job {
     let (Value::Object(mut metadata), Value::Object(extra)) =
         (json!({"jobId": "j", "agent": "eng", "tz": "UTC"}), extra)
     else {
-        panic!("metadata is an object")
+        unreachable!()
     };
     metadata.extend(extra);
     let written = at("2026-01-01T00:00");
