@@ -143,6 +143,18 @@ impl Inner {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A note as it is after a write of ours. It may hold what somebody else has written meanwhile; the feed may have brought
+    /// a newer one already.
+    fn read_back(&self, key: &JobKey, vault: &Arc<dyn Vault>, note: &Note) {
+        let mut state = self.state();
+        let known = state.entries.get(key);
+        if known.is_some_and(|entry| entry.note.updated_at < note.updated_at)
+            && state.learn(vault, &key.note, Some(note), &self.zone)
+        {
+            self.bell.notify_one();
+        }
+    }
+
     /// Leave to attend to a job of a vault.
     async fn permit(&self, vault: &str) -> Option<OwnedSemaphorePermit> {
         let permits = {

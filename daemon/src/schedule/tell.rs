@@ -77,8 +77,7 @@ async fn write(inner: &Inner, key: &JobKey, job: &Snapshot) -> Result<(), String
     let id = Key::Id(key.note.clone());
     let written = tokio::time::timeout(PATIENCE, job.vault.patch(&id, patch, Precondition::Force)).await;
     match written.map_err(|_| silence(&*job.vault))? {
-        // The feed brings it too, and whatever else has changed.
-        Ok(note) => inner.state().with(key, |entry| entry.note = Arc::new(note)),
+        Ok(note) => inner.read_back(key, &job.vault, &note),
         Err(VaultError::NotFound { .. }) => {}
         Err(error @ (VaultError::Unavailable { .. } | VaultError::Conflict { .. })) => return Err(error.to_string()),
         Err(error) => {
