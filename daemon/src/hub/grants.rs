@@ -47,7 +47,9 @@ impl GrantBackend for Hub {
     async fn list(&self, holder: &str) -> Result<Vec<Grant>, GrantError> {
         let all = self.grants(holder).await?;
         // Those of others would be no answer to what was asked.
-        let ours = all.into_iter().filter(|granted| granted.agent == holder);
+        let ours = all
+            .into_iter()
+            .filter(|granted| granted.agent.is_empty() || granted.agent == holder);
         let grants = ours.filter_map(|granted| {
             let want = Want::from_spec(&granted.connection);
             if want.is_none() {
