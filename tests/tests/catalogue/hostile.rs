@@ -56,6 +56,7 @@ async fn bodies_that_are_no_request_are_refused_at_every_door() -> Result<()> {
             "null",
             "7",
             "\"x\"",
+            "{}",
             "[[[]]]",
             "{\"a\":1}\u{0}",
             "{\"name\":\"\\ud800\"}",

@@ -308,6 +308,7 @@ async fn ac_187_a_job_is_changed_in_part_and_removed() -> Result<()> {
         json!({ "message": " " }),
         json!({ "enabled": "perhaps" }),
         json!({ "overlap": "skip", "catch_up": "sometimes" }),
+        json!({}),
         json!({ "messsage": "x" }),
     ] {
         refused(&patch(&daemon, &path, &change).await?, 400, &[]).with_context(|| change.to_string())?;

@@ -21,11 +21,11 @@ fn note(content: &str, metadata: Value) -> Note {
 
 /// A definition with these settings besides its name.
 fn with(settings: Value) -> Result<Definition, Vec<Problem>> {
-    let mut metadata = json!({"name": "eng"});
-    for (key, value) in settings.as_object().unwrap() {
-        metadata[key] = value.clone();
-    }
-    Definition::parse(&note("You build.", metadata))
+    let (Value::Object(mut metadata), Value::Object(settings)) = (json!({"name": "eng"}), settings) else {
+        panic!("metadata is an object")
+    };
+    metadata.extend(settings);
+    Definition::parse(&note("You build.", metadata.into()))
 }
 
 fn good(settings: Value) -> Definition {
@@ -250,7 +250,7 @@ fn ac_118_bad_mounts_are_left_out_and_told_and_good_ones_kept() {
     };
     for given in [entries.clone(), entries.to_string().into()] {
         let parsed = good(json!({ "mounts": given }));
-        assert_eq!(parsed.mounts, [kept.clone()]);
+        assert_eq!(parsed.mounts, std::slice::from_ref(&kept));
         let told: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 4, "{told:?}");
         for (told, entry, why) in [
