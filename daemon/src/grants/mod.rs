@@ -1,10 +1,12 @@
 //! Grants: what agents and roles get of what they want. A note asks; the operator, here or at a hub, decides; each turn gets
 //! what is approved at that moment, and nothing of it is ever written on a note, into a log or into a file.
 
+mod ask;
 pub(crate) mod askpass;
 mod give;
 mod ledger;
 mod local;
+mod look;
 pub(crate) mod role;
 mod service;
 mod state;

@@ -5,31 +5,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reveille_vault::agent::{Definition, Want, tag};
-use reveille_vault::{Key, Note, NoteId, Query, Vault, VaultError};
+use reveille_vault::{Note, NoteId};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ask::ask;
 use super::ledger::{self, Known, Place};
-use super::state::{Done, Job, Source, State};
-use super::{Approval, Grant, GrantBackend, GrantError, Local, LocalError, Store, role, told};
+use super::state::{Done, State};
+use super::{Approval, Grant, GrantBackend, Local, LocalError, Store, told};
 use crate::inbox::Progress;
 use crate::registry::Registry;
-use crate::stamp;
 use crate::tokens::Tokens;
 use crate::vaults::Vaults;
 
-/// Longest answer of a backend, and of a vault.
-const CALL: Duration = Duration::from_secs(10);
 /// Holders that are asked for at the same time.
 const AT_ONCE: usize = 4;
 /// How often a backend elsewhere is asked whether something was decided.
 const POLL: Duration = Duration::from_secs(20);
 /// Shortest and longest pause before notes that could not be read are read again.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-/// Begins what the daemon writes on a role that will not do.
-const WANTS: &str = "wants: ";
 
 /// What the service works with.
 pub(crate) struct Options {
@@ -97,7 +93,11 @@ impl Grants {
         self.inner.options.vaults.default().name().to_owned()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -213,7 +213,7 @@ impl Grants {
     }
 
     /// Tells the registry what agents have.
-    fn tell_agents(&self, wanted: impl Fn(&str) -> bool) {
+    pub(super) fn tell_agents(&self, wanted: impl Fn(&str) -> bool) {
         let state = self.state();
         let all = state
             .all()
@@ -326,265 +326,6 @@ impl Grants {
             tracing::warn!(%error, "which notes want something is not written down; it is tried again");
         }
     }
-
-    /// What the definitions want, as the registry has them. One that will not do any more changes nothing.
-    fn look_at_agents(&self) {
-        let listed = self.inner.options.registry.list();
-        let mut state = self.state();
-        for one in listed {
-            let place = Place {
-                role: false,
-                vault: one.vault,
-                note: one.note,
-            };
-            match one.definition.filter(|_| one.live) {
-                // It defines nobody as long as another one has the name.
-                None if one.problems.is_empty() => drop(state.sources.remove(&place)),
-                Some(definition) if one.problems.is_empty() => {
-                    let source = Source {
-                        holder: definition.name.clone(),
-                        wants: Some(definition.wants.clone()),
-                    };
-                    state.sources.insert(place, source);
-                }
-                _ => {
-                    if let Some(source) = state.sources.get_mut(&place) {
-                        source.wants = None;
-                    }
-                }
-            }
-        }
-        state.settle();
-        let news = state.news.clone();
-        drop(state);
-        self.tell_agents(|holder| news.contains(holder));
-    }
-
-    /// Definitions that are not in the registry any more. Each is looked for in its vault: only a note that is surely gone
-    /// loses what it was granted.
-    async fn look_for_removed(&self) -> bool {
-        let vaults = &self.inner.options.vaults;
-        // Asked first: what is read then is in the list.
-        let read: Vec<Arc<dyn Vault>> = vaults
-            .all()
-            .into_iter()
-            .filter(|vault| self.inner.options.progress.is_read(vault.name()))
-            .collect();
-        let mut all = true;
-        for vault in read {
-            let there = self.inner.options.registry.notes_of(vault.name());
-            let missing: Vec<Place> = {
-                let state = self.state();
-                let ours = state
-                    .sources
-                    .keys()
-                    .filter(|place| !place.role && place.vault == vault.name());
-                ours.filter(|place| !there.contains(&place.note)).cloned().collect()
-            };
-            for place in missing {
-                match read_note(&*vault, &place.note).await {
-                    Ok(Read::Gone) => drop(self.state().sources.remove(&place)),
-                    Ok(Read::There(note)) if !may_define(&note) => drop(self.state().sources.remove(&place)),
-                    // The feed has not come to it yet; or it is a thread that rests; or nobody can read it before it is mended.
-                    Ok(Read::There(_) | Read::Damaged) => {}
-                    Err(error) => {
-                        tracing::warn!(error, vault = vault.name(), note = %place.note, "it is not known whether a definition is gone; what it was granted stays");
-                        all = false;
-                        break;
-                    }
-                }
-            }
-        }
-        all
-    }
-
-    /// Roles that came, changed or went; false when some could not be read.
-    async fn look_at_roles(&self) -> bool {
-        let scans = std::mem::take(&mut self.state().scans);
-        let mut all = true;
-        for name in scans {
-            let Some(vault) = self.inner.options.vaults.get(&name) else {
-                continue;
-            };
-            if let Err(error) = self.list_roles(&*vault).await {
-                tracing::warn!(
-                    error,
-                    vault = name,
-                    "the roles of the vault cannot be read; what they were granted stays"
-                );
-                self.state().scans.insert(name);
-                all = false;
-            }
-        }
-        let unread = std::mem::take(&mut self.state().unread);
-        let mut away: Vec<String> = Vec::new();
-        for place in unread {
-            let vault = self.inner.options.vaults.get(&place.vault);
-            let Some(vault) = vault else { continue };
-            if !away.contains(&place.vault) {
-                match self.read_role(&*vault, &place).await {
-                    Ok(()) => continue,
-                    Err(error) => {
-                        tracing::warn!(error, vault = place.vault, note = %place.note, "a role cannot be read; what it was granted stays");
-                        away.push(place.vault.clone());
-                    }
-                }
-            }
-            self.state().unread.insert(place);
-            all = false;
-        }
-        all
-    }
-
-    async fn list_roles(&self, vault: &dyn Vault) -> Result<(), String> {
-        let roles = Query {
-            tags: vec![tag::ROLE.into()],
-            exact_tags: true,
-            ..Query::default()
-        };
-        let page = within(vault.query(&roles)).await?;
-        let mut state = self.state();
-        let known = state
-            .sources
-            .keys()
-            .filter(|place| place.role && place.vault == vault.name());
-        let known: Vec<Place> = known.cloned().collect();
-        let found = page.notes.into_iter().map(|note| Place {
-            role: true,
-            vault: vault.name().to_owned(),
-            note: note.id,
-        });
-        state.unread.extend(known.into_iter().chain(found));
-        Ok(())
-    }
-
-    async fn read_role(&self, vault: &dyn Vault, place: &Place) -> Result<(), String> {
-        let note = match read_note(vault, &place.note).await? {
-            Read::There(note) => Some(note),
-            Read::Gone => None,
-            Read::Damaged => {
-                // The feed tells when it is mended.
-                if let Some(source) = self.state().sources.get_mut(place) {
-                    source.wants = None;
-                }
-                return Ok(());
-            }
-        };
-        let Some((note, wants)) = note.and_then(|note| role::wants_of(&note).map(|wants| (note, wants))) else {
-            self.state().sources.remove(place);
-            return Ok(());
-        };
-        let holder = role::holder_of(&note, vault.name(), &self.first_vault());
-        let told = match &wants {
-            Ok(_) => String::new(),
-            Err(why) => format!("{WANTS}{why}"),
-        };
-        {
-            let mut state = self.state();
-            match (wants, state.sources.get_mut(place)) {
-                (Ok(wants), _) => {
-                    let wants = Some(wants);
-                    state.sources.insert(place.clone(), Source { holder, wants });
-                }
-                (Err(_), Some(source)) => source.wants = None,
-                (Err(_), None) => {
-                    let wants = None;
-                    state.sources.insert(place.clone(), Source { holder, wants });
-                }
-            }
-        }
-        let ours = note
-            .text("status_detail")
-            .is_some_and(|detail| detail.starts_with(WANTS));
-        match (told.is_empty(), ours) {
-            (true, false) => Ok(()),
-            (true, true) => within(stamp::show_unless_changed(vault, &note, "", "")).await,
-            (false, _) => within(stamp::show_unless_changed(vault, &note, "error", &told)).await,
-        }
-    }
-}
-
-/// Whether a note is of a kind that defines agents.
-fn may_define(note: &Note) -> bool {
-    note.has_tag(tag::DEFINITION) || note.has_tag(tag::THREAD)
-}
-
-/// What was found where a note should be.
-enum Read {
-    There(Note),
-    Gone,
-    /// It is there, and to ask again does not help.
-    Damaged,
-}
-
-async fn read_note(vault: &dyn Vault, id: &NoteId) -> Result<Read, String> {
-    let key = Key::Id(id.clone());
-    let read = async {
-        match vault.get(&key).await {
-            Ok(note) => Ok(note.map_or(Read::Gone, Read::There)),
-            Err(VaultError::Damaged { .. }) => Ok(Read::Damaged),
-            Err(error) => Err(error),
-        }
-    };
-    within(read).await
-}
-
-async fn within<T, E: ToString>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-    match timeout(CALL, work).await {
-        Ok(done) => done.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the vault does not answer within {CALL:?}")),
-    }
-}
-
-/// Asks a backend for one holder. What does not answer is not asked any more this time.
-async fn ask(backend: Arc<dyn GrantBackend>, job: Job) -> Done {
-    let holder = job.holder.as_str();
-    let (mut answers, mut complete) = (Vec::new(), true);
-    let mut known = Vec::new();
-    if job.only_look {
-        match call(backend.list(holder)).await {
-            Ok(grants) => known = grants,
-            Err(error) => {
-                tracing::warn!(%error, holder, "it is not known what became of its wishes; it is asked again");
-                let complete = false;
-                return Done { job, answers, complete };
-            }
-        }
-    }
-    for want in &job.wants {
-        let same = known.iter().find(|grant: &&Grant| grant.want.key() == want.key());
-        let answer = match same {
-            Some(grant) => Ok(grant.clone()),
-            None => call(backend.register(holder, want)).await,
-        };
-        if let Err(error) = &answer {
-            tracing::warn!(%error, holder, key = want.key(), "a wish could not be told to who decides; it is tried again");
-            complete = false;
-        }
-        let away = matches!(answer, Err(GrantError::Unavailable(_)));
-        answers.push(answer);
-        if away {
-            return Done { job, answers, complete };
-        }
-    }
-    if !job.only_look {
-        match call(backend.reconcile(holder, &job.wants)).await {
-            Ok(0) => {}
-            Ok(dropped) => tracing::info!(holder, dropped, "grants of wishes that are no more were dropped"),
-            Err(error) => {
-                tracing::warn!(%error, holder, "grants of wishes that are no more may still be there; it is tried again");
-                complete = false;
-            }
-        }
-    }
-    Done { job, answers, complete }
-}
-
-/// Waits for a backend, but not for ever.
-pub(super) async fn call<T>(work: impl Future<Output = Result<T, GrantError>>) -> Result<T, GrantError> {
-    timeout(CALL, work)
-        .await
-        .unwrap_or_else(|_| Err(GrantError::Unavailable(format!("no answer within {CALL:?}"))))
 }
 
 #[cfg(test)]

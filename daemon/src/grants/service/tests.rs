@@ -2,14 +2,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use pretty_assertions::assert_eq;
-use reveille_vault::{Metadata, NewNote, Patch, Precondition};
+use reveille_vault::{Key, Metadata, NewNote, Patch, Precondition, Vault};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
 use crate::config;
 use crate::delegation::Origin;
-use crate::grants::{Asking, Material};
+use crate::grants::state::Job;
+use crate::grants::{Asking, GrantError, Material};
 use crate::registry::Discovery;
 
 /// A peer that never answers.
