@@ -159,7 +159,14 @@ async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
         .map_err(|rejection| too_large(&rejection))
 }
 
+/// All bodies are objects. A list of the values would be taken for one otherwise.
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let message = "The body is a list, and an object is needed.";
+        return Err(
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", message).then("Send one JSON object as documented.")
+        );
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let code = if error.is_data() {
             "invalid_body"

@@ -77,7 +77,12 @@ async fn tc_reg_6_a_wrong_definition_says_so_once_and_is_mended_by_an_edit() -> 
     let listed = daemon.run(["agent", "list"]).await?;
     let line = listed.stdout.lines().find(|line| line.contains("bad one"));
     let line = line.with_context(|| listed.stdout.clone())?;
-    assert!(line.contains("error") && line.contains("budget_turn_usd"), "{line}");
+    assert!(line.contains("error") && line.contains("backend: "), "{line}");
+    // The line has no room for all of them.
+    let shown = daemon.run(["agent", "show", "bad one"]).await?.stdout;
+    for key in wrong.as_object().context("an object")?.keys() {
+        assert!(shown.contains(&format!("{key}: ")), "{key} in {shown}");
+    }
 
     // Its own stamp is no news to the daemon: one change by the person, one by the daemon, and it stays so.
     feed_comes_round(&daemon, "eng", 1).await?;

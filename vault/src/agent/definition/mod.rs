@@ -39,14 +39,28 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Says of a key what is wrong with it.
+    /// Says of a key what is wrong with it. What would be very long loses its middle: what was written stands in front, what is
+    /// accepted at the end.
     #[must_use]
     pub fn new(key: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             key: key.into(),
-            message: message.into(),
+            message: without_middle(message.into()),
         }
     }
+}
+
+/// Most characters of a message, and how many of them are its end.
+const MESSAGE_CHARS: (usize, usize) = (600, 400);
+
+fn without_middle(message: String) -> String {
+    let (most, end) = MESSAGE_CHARS;
+    let count = message.chars().count();
+    if count <= most {
+        return message;
+    }
+    let first = message.chars().take(most - end);
+    first.chain(['…']).chain(message.chars().skip(count - end)).collect()
 }
 
 impl fmt::Display for Problem {
@@ -169,7 +183,11 @@ impl Definition {
                 "letters, digits and . _ : - [ ], such as sonnet or claude-opus-4-8[1m]",
                 is_model,
             ),
-            workspace: read.checked("workspace", "it must be an absolute path", |text| text.starts_with('/')),
+            workspace: read.checked(
+                "workspace",
+                "it must be an absolute path without control characters",
+                |text| text.starts_with('/') && !text.contains(char::is_control),
+            ),
             filesystem: read.choice("filesystem", &Filesystem::WORDS, &[]),
             network: read.choice("network", &Network::WORDS, &[]),
             egress: read.list("egress"),
