@@ -152,6 +152,8 @@ impl Feed {
         // A vault that could not be read at the start: workers have looked for its agents in vain.
         feed.inbox.workers.wake_channels(&feed.inbox.registry.names());
         feed.inbox.progress.follows(feed.vault.name());
+        // Where nothing has changed since, nothing else would tell.
+        feed.inbox.progress.reached(feed.vault.name(), feed.at);
         feed.inbox.grants.opened(feed.vault.name());
         Ok(feed)
     }

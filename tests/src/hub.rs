@@ -16,6 +16,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+/// How long an operator waits for a wish to come.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// What the operator shows.
 pub const TOKEN: &str = "hub-operator-0123456789abcdefghijklmnop";
 
@@ -200,11 +203,22 @@ impl HubDouble {
 
     /// Approves what an agent wants of a target, with this material. Answers whether there was something to approve.
     pub fn approve(&self, agent: &str, target: &str, material: &Value) -> bool {
-        self.change_grant(agent, target, |grant| {
-            grant.status = "approved".into();
-            grant.reason = None;
-            grant.material = material.clone();
-        })
+        let approve = || {
+            self.change_grant(agent, target, |grant| {
+                grant.status = "approved".into();
+                grant.reason = None;
+                grant.material = material.clone();
+            })
+        };
+        // An operator approves what is in the list, and a wish may be on its way there.
+        let began = std::time::Instant::now();
+        while !approve() {
+            if began.elapsed() > PATIENCE {
+                return false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        true
     }
 
     /// Takes back what an agent was granted. Answers whether there was something.

@@ -110,6 +110,24 @@ async fn row_09_a_conversation_begins_anew() -> Result<()> {
     Ok(())
 }
 
+/// An agent for the jobs: the daemon writes on a job that has none.
+async fn with_uni() -> Result<Agent> {
+    let agent = Agent::start().await?;
+    let uni = json!({ "content": "You plan.", "tags": ["agent/definition"], "metadata": { "name": "uni" } });
+    agent.post(&uni).await?;
+    eventually("the agent is there", LIMIT, async || {
+        Ok(agent
+            .daemon
+            .agents()
+            .await?
+            .iter()
+            .any(|agent| agent["name"] == "uni")
+            .then_some(()))
+    })
+    .await?;
+    Ok(agent)
+}
+
 fn job(message: &str) -> Value {
     json!({
         "content": message, "path": "Channels/uni/jobs/nightly", "tags": ["agent/job"],
@@ -122,7 +140,7 @@ fn job(message: &str) -> Value {
 
 #[tokio::test]
 async fn row_10_a_job_is_not_overwritten_by_a_second_post() -> Result<()> {
-    let agent = Agent::start().await?;
+    let agent = with_uni().await?;
     let made = agent.post(&job("check the build")).await?;
     let (status, told) = agent.call("POST", "/notes", &job("something else")).await?;
     assert_eq!(
@@ -141,7 +159,7 @@ async fn row_10_a_job_is_not_overwritten_by_a_second_post() -> Result<()> {
 
 #[tokio::test]
 async fn row_11_jobs_are_listed_changed_and_removed() -> Result<()> {
-    let agent = Agent::start().await?;
+    let agent = with_uni().await?;
     let made = agent.post(&job("check the build")).await?;
     let id = text(&made, "id");
     let mut metadata = made["metadata"].clone();

@@ -7,6 +7,7 @@ mod renewal;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
 use reveille_vault::Vault;
@@ -31,6 +32,8 @@ struct Entry {
     token: Token,
     /// Ends what looks after its token.
     stop: CancellationToken,
+    /// Somebody does; a vault may be added while the others are begun with.
+    looked_after: AtomicBool,
 }
 
 impl Entry {
@@ -39,6 +42,7 @@ impl Entry {
             token: Token::new(added.token.clone()),
             added,
             stop: CancellationToken::new(),
+            looked_after: AtomicBool::new(false),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Tokens that the hub has made end, or are taken back. The hub is asked for another one before the first and after the second.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -36,6 +37,9 @@ struct Renewal {
 impl Roster {
     /// Sees to it that a vault has a token, if the hub makes it.
     pub(super) fn look_after_token(&self, entry: &Entry) {
+        if entry.looked_after.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let vault = self.shared.vaults.get(&entry.added.vault);
         let (Some(hub), Some(vault), false) = (&self.shared.hub, vault, entry.added.given) else {
             return;

@@ -143,11 +143,11 @@ fn is_name(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
 }
 
-/// Whether a text can be the name of a model: letters, digits and `. _ : - [ ]`, beginning with a letter or digit.
+/// Whether a text can be the name of a model: up to 200 letters, digits and `. _ : - [ ]`, beginning with a letter or digit.
 #[must_use]
 pub fn is_model(text: &str) -> bool {
     let inner = |c: u8| c.is_ascii_alphanumeric() || b"._:[]-".contains(&c);
-    text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric()) && text.bytes().all(inner)
+    text.len() <= 200 && text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric()) && text.bytes().all(inner)
 }
 
 fn prompt_mode(read: &mut Reader<'_>, prompt: Option<&String>) -> PromptMode {
