@@ -18,6 +18,7 @@ mod parsing;
 mod refusals;
 mod runner;
 mod threads;
+mod vaults;
 
 use anyhow::{Context as _, Result, ensure};
 use http::Method;

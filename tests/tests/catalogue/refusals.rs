@@ -32,7 +32,7 @@ async fn what_is_refused_is_not_repeated_at_length() -> Result<()> {
         "wants",
     ] {
         let mut metadata = json!({ "name": format!("long-{}", key.to_lowercase()) });
-        metadata[key] = json!(huge);
+        metadata[key] = json!(format!("no {huge}"));
         let path = format!("Agents/{key}");
         define(&daemon, &path, "You try.", &metadata).await?;
         let note = stamped(&daemon, &path, "error").await.with_context(|| key.to_owned())?;
@@ -46,7 +46,6 @@ async fn what_is_refused_is_not_repeated_at_length() -> Result<()> {
         ("overlap", huge.clone()),
         ("catch_up", huge.clone()),
         ("agent", huge.clone()),
-        ("enabled", huge.clone()),
     ] {
         let mut metadata = json!({ "agent": "eng", "cron": "0 0 * * *" });
         metadata[key] = json!(value);
@@ -68,21 +67,6 @@ async fn what_is_refused_is_not_repeated_at_length() -> Result<()> {
         ensure!(reply.status == 400, "{}", reply.status);
         let length = reply.body.to_string().len();
         ensure!(length < LONG, "{length} bytes for {:.60}", more.to_string());
-    }
-    let key = "x".repeat(5000);
-    for path in [
-        ["api", "jobs", key.as_str()],
-        ["api", "agent-defs", &key],
-        ["api", "agents", &key],
-    ] {
-        let reply = get(&daemon, &path).await?;
-        let length = reply.body.to_string().len();
-        ensure!(
-            reply.status == 404 && length < LONG,
-            "{}: {} with {length} bytes",
-            path[1],
-            reply.status
-        );
     }
     Ok(())
 }
