@@ -129,3 +129,24 @@ async fn a_directory_that_cannot_be_one_is_told_on_the_definition() -> Result<()
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_address_is_not_repeated_at_length() -> Result<()> {
+    let daemon = with_eng().await?;
+    let key = "x".repeat(5000);
+    for path in [
+        ["api", "jobs", key.as_str()],
+        ["api", "agent-defs", &key],
+        ["api", "agents", &key],
+    ] {
+        let reply = get(&daemon, &path).await?;
+        let length = reply.body.to_string().len();
+        ensure!(
+            reply.status == 404 && length < LONG,
+            "{}: {} with {length} bytes",
+            path[1],
+            reply.status
+        );
+    }
+    Ok(())
+}
