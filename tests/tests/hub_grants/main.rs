@@ -54,7 +54,15 @@ async fn says(daemon: &Daemon, name: &str, status: &str, pending: &str) -> Resul
     .await
 }
 
-/// What the agents have been asked for at the hub: the connections of `PUT`, in order.
+/// Approves what an agent wants of a target, as soon as the hub knows of it.
+async fn approve(hub: &HubDouble, agent: &str, target: &str, material: &Value) -> Result<()> {
+    eventually(&format!("{agent} asks for {target}"), LIMIT, async || {
+        Ok(hub.approve(agent, target, material).then_some(()))
+    })
+    .await
+}
+
+/// What the hub was asked for an agent, in order.
 fn registered(hub: &HubDouble, agent: &str) -> Vec<Value> {
     hub.grants(agent).into_iter().map(|grant| grant.connection).collect()
 }

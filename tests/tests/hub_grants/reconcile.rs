@@ -7,7 +7,7 @@ use reveille_tests::eventually;
 use reveille_tests::hub::HubDouble;
 use serde_json::{Value, json};
 
-use super::{define, edit, github, notes, reconciled, says, with_hub};
+use super::{approve, define, edit, github, notes, reconciled, says, with_hub};
 
 /// Waits until an agent was reconciled that often.
 async fn times(hub: &HubDouble, agent: &str, count: usize) -> Result<Vec<Value>> {
@@ -67,11 +67,13 @@ async fn ac_153_a_reconcile_that_fails_is_no_failure_of_the_agent() -> Result<()
     let daemon = with_hub(&hub).start().await?;
     define(&daemon, "eng", "env:github").await?;
     times(&hub, "eng", 1).await?;
-    hub.approve(
+    approve(
+        &hub,
         "eng",
         "github",
         &json!({ "kind": "service", "token": "t", "inject": ["env"] }),
-    );
+    )
+    .await?;
     says(&daemon, "eng", "enabled", "").await?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use reveille_tests::eventually;
 use reveille_tests::hub::HubDouble;
 use serde_json::{Value, json};
 
-use super::{define, github, notes, registered, says, with_hub};
+use super::{approve, define, github, notes, registered, says, with_hub};
 
 #[tokio::test]
 async fn ac_152_wants_are_registered_under_the_name_and_approval_shows_without_an_edit() -> Result<()> {
@@ -32,20 +32,24 @@ async fn ac_152_wants_are_registered_under_the_name_and_approval_shows_without_a
     assert!(hub.log().iter().all(|asked| asked.let_in));
 
     // Partly: only what is not approved is left, and the agent is live.
-    assert!(hub.approve(
+    approve(
+        &hub,
         "eng",
         "github",
-        &json!({ "kind": "service", "token": "t", "inject": ["env"] })
-    ));
+        &json!({ "kind": "service", "token": "t", "inject": ["env"] }),
+    )
+    .await?;
     says(&daemon, "eng", "pending", "vault:notes:read, mcp:https://m.example/mcp").await?;
     let sent = daemon.send("eng", "Hello").await?;
     assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
     for target in ["notes", "https://m.example/mcp"] {
-        assert!(hub.approve(
+        approve(
+            &hub,
             "eng",
             target,
-            &json!({ "kind": "mcp", "token": "t", "mcpUrl": "http://127.0.0.1:9/" })
-        ));
+            &json!({ "kind": "mcp", "token": "t", "mcpUrl": "http://127.0.0.1:9/" }),
+        )
+        .await?;
     }
     says(&daemon, "eng", "enabled", "").await?;
     // And back: what is taken away shows too.

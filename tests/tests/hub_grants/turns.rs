@@ -9,7 +9,7 @@ use reveille_tests::daemon::State;
 use reveille_tests::hub::{self, HubDouble};
 use serde_json::json;
 
-use super::{define, says, with_hub};
+use super::{approve, define, says, with_hub};
 
 const GITHUB: &str = "ghp-hunter2hunter2-first";
 const OTHER: &str = "cf-hunter2hunter2-second";
@@ -55,13 +55,14 @@ async fn what_is_approved_is_in_the_turn_and_gone_in_the_next_one_after_a_revoca
     );
 
     let service = |token: &str| json!({ "kind": "service", "token": token, "inject": ["env"] });
-    assert!(hub.approve("eng", "github", &service(GITHUB)) && hub.approve("eng", "cloudflare", &service(OTHER)));
+    approve(&hub, "eng", "github", &service(GITHUB)).await?;
+    approve(&hub, "eng", "cloudflare", &service(OTHER)).await?;
     says(&daemon, "eng", "enabled", "").await?;
     let given = environment(&daemon, "eng").await?;
     assert!(given.contains(&format!("GITHUB_TOKEN={GITHUB}\n")), "{given}");
     assert!(given.contains(&format!("CLOUDFLARE_API_TOKEN={OTHER}\n")), "{given}");
     // A new token counts from the next turn on: it is asked for each time.
-    assert!(hub.approve("eng", "github", &service("ghp-renewed")));
+    approve(&hub, "eng", "github", &service("ghp-renewed")).await?;
     assert!(
         environment(&daemon, "eng")
             .await?
@@ -83,11 +84,13 @@ async fn a_hub_that_gives_nothing_now_costs_the_turn_only_that() -> Result<()> {
     let daemon = with_hub(&hub).start().await?;
     define(&daemon, "eng", "env:github").await?;
     says(&daemon, "eng", "pending", "env:github").await?;
-    hub.approve(
+    approve(
+        &hub,
         "eng",
         "github",
         &json!({ "kind": "service", "token": GITHUB, "inject": ["env"] }),
-    );
+    )
+    .await?;
     says(&daemon, "eng", "enabled", "").await?;
     hub.set_faults(|faults| faults.material = Some(500));
     assert!(!environment(&daemon, "eng").await?.contains("GITHUB_TOKEN"));
@@ -108,11 +111,13 @@ async fn no_secret_of_the_hub_is_anywhere_else() -> Result<()> {
     let daemon = with_hub(&hub).env("REVEILLE_LOG__LEVEL", "debug").start().await?;
     define(&daemon, "eng", "env:github, mcp:https://m.example/mcp").await?;
     says(&daemon, "eng", "pending", "env:github, mcp:https://m.example/mcp").await?;
-    hub.approve(
+    approve(
+        &hub,
         "eng",
         "github",
         &json!({ "kind": "service", "token": GITHUB, "inject": ["env"] }),
-    );
+    )
+    .await?;
     says(&daemon, "eng", "pending", "mcp:https://m.example/mcp").await?;
     assert!(environment(&daemon, "eng").await?.contains(GITHUB));
     for (put, list) in [(Some(403), None), (Some(500), Some(500))] {
