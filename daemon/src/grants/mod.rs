@@ -199,6 +199,11 @@ pub(crate) trait GrantBackend: Send + Sync {
     /// `local` or `hub`.
     fn kind(&self) -> &'static str;
 
+    /// Where people decide, when that is not here.
+    fn place(&self) -> Option<&str> {
+        None
+    }
+
     /// Asks for what a holder wants. The same wish again is the same grant, whatever became of it.
     ///
     /// # Errors

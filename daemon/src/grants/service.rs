@@ -166,14 +166,10 @@ impl Grants {
     /// [`LocalError`]; then nothing has changed.
     pub(crate) async fn approve(&self, holder: &str, key: &str, given: Approval) -> Option<Result<Known, LocalError>> {
         let local = self.inner.options.local.as_ref()?;
-        self.look_at_agents();
-        if let Some(want) = self.wanted(holder, key) {
-            // The service may not have come to it yet.
-            if let Err(error) = local.register(holder, &want).await {
-                return Some(Err(LocalError::Wrong(error.to_string())));
-            }
-        }
-        let decided = local.approve(holder, key, given).await;
+        let decided = match self.enter(local, holder, key).await {
+            Ok(()) => local.approve(holder, key, given).await,
+            Err(error) => Err(error),
+        };
         Some(self.decided(decided).await)
     }
 
@@ -183,8 +179,30 @@ impl Grants {
     /// [`LocalError`]; then nothing has changed.
     pub(crate) async fn revoke(&self, holder: &str, key: &str) -> Option<Result<Known, LocalError>> {
         let local = self.inner.options.local.as_ref()?;
-        let decided = local.revoke(holder, key).await;
+        let decided = match self.enter(local, holder, key).await {
+            Ok(()) => local.revoke(holder, key).await,
+            Err(error) => Err(error),
+        };
         Some(self.decided(decided).await)
+    }
+
+    /// Enters a wish that the service may not have come to yet.
+    async fn enter(&self, local: &Local, holder: &str, key: &str) -> Result<(), LocalError> {
+        self.look_at_agents();
+        let wants: Vec<Want> = {
+            let state = self.state();
+            let known = state.known(holder).iter();
+            known.map(|known| known.want.clone()).collect()
+        };
+        let Some(want) = wants.iter().find(|want| want.key() == key) else {
+            return Err(LocalError::Unknown {
+                holder: holder.to_owned(),
+                key: key.to_owned(),
+                keys: wants.iter().map(Want::key).collect(),
+            });
+        };
+        let entered = local.register(holder, want).await;
+        entered.map(drop).map_err(|error| LocalError::Wrong(error.to_string()))
     }
 
     async fn decided(&self, decided: Result<Grant, LocalError>) -> Result<Known, LocalError> {
@@ -202,14 +220,6 @@ impl Grants {
     pub(crate) async fn hear(&self, holder: &str, grants: &[Grant]) {
         self.state().hear(holder, grants);
         self.publish().await;
-    }
-
-    fn wanted(&self, holder: &str, key: &str) -> Option<Want> {
-        let state = self.state();
-        let mut known = state.known(holder).iter();
-        known
-            .find(|known| known.want.key() == key)
-            .map(|known| known.want.clone())
     }
 
     /// Tells the registry what agents have.

@@ -135,10 +135,9 @@ fn decision(api: &Api, holder: &str, known: &Known) -> Json<Value> {
 }
 
 fn kept_elsewhere(api: &Api) -> ApiError {
-    let message = format!(
-        "Connections are approved and revoked at the {}, not here; nothing was changed.",
-        api.grants.backend().kind()
-    );
+    let backend = api.grants.backend();
+    let (kind, place) = (backend.kind(), backend.place().unwrap_or_default());
+    let message = format!("Connections are approved and revoked at the {kind} {place}, not here; nothing was changed.");
     ApiError::new(StatusCode::CONFLICT, "decided_elsewhere", message)
         .then("Open the grants of the hub in a browser. To decide here, set [grants] backend = \"local\".")
 }

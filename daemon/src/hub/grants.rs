@@ -39,6 +39,10 @@ impl GrantBackend for Hub {
         "hub"
     }
 
+    fn place(&self) -> Option<&str> {
+        Some(self.origin())
+    }
+
     async fn register(&self, holder: &str, want: &Want) -> Result<Grant, GrantError> {
         let granted = self.put_grant(holder, &want.spec_json()).await?;
         Ok(grant(holder, granted, want.clone()))

@@ -90,6 +90,11 @@ impl Hub {
         Some(Self::new(&config.origin, token, PATIENCE))
     }
 
+    /// Its address.
+    fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+
     fn new(origin: &str, token: Secret, patience: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {

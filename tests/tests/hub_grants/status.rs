@@ -132,7 +132,7 @@ async fn who_decides_is_told_to_who_asks_here() -> Result<()> {
         assert!(
             answer.body["message"]
                 .as_str()
-                .is_some_and(|text| text.contains("at the hub"))
+                .is_some_and(|text| text.contains(&format!("at the hub {}", hub.url())))
         );
     }
     Ok(())
