@@ -224,7 +224,8 @@ async fn tc_sp_33_34_35_36_the_real_cli_appends_or_replaces_at_each_start() -> R
         "one session"
     );
     // What the CLI says by itself, whichever version it is.
-    let own: Vec<&str> = bare.system.lines().filter(|line| line.len() > 200).collect();
+    let by_itself = bare.system.split(TOOLS).next().unwrap_or_default();
+    let own: Vec<&str> = by_itself.lines().filter(|line| line.len() > 200).collect();
     assert!(own.len() > 3, "{}", bare.system);
     let kept = |system: &str| own.iter().filter(|line| system.contains(**line)).count();
     let whole = joined(&[
