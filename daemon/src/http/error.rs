@@ -10,7 +10,7 @@ use http::StatusCode;
 use http::request::Parts;
 use reveille_queue::QueueError;
 use reveille_vault::VaultError;
-use reveille_vault::agent::Problem;
+use reveille_vault::agent::{Problem, without_middle};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -27,16 +27,12 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
+    /// What a request brought stands in many messages: a very long one loses its middle.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        // The next step follows it: a sentence has to end.
-        if !message.ends_with(['.', '!', '?']) {
-            message.push('.');
-        }
         Self {
             status,
             code,
-            message,
+            message: sentence(without_middle(message.into())),
             next_step: None,
             problems: Vec::new(),
         }
@@ -46,8 +42,10 @@ impl ApiError {
     pub(crate) fn invalid(code: &'static str, problems: Vec<Problem>) -> Self {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Self {
+            // Whole: each of the problems is short.
+            message: sentence(all.join("; ")),
             problems,
-            ..Self::new(StatusCode::BAD_REQUEST, code, all.join("; "))
+            ..Self::new(StatusCode::BAD_REQUEST, code, "")
         }
         .then("Nothing was written. Correct it and send it again.")
     }
@@ -72,6 +70,14 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "unknown_vault", message)
             .then("Nothing was done. Correct the name, or add the vault to the configuration.")
     }
+}
+
+/// The next step follows a message: it has to end.
+fn sentence(mut message: String) -> String {
+    if !message.ends_with(['.', '!', '?']) {
+        message.push('.');
+    }
+    message
 }
 
 impl IntoResponse for ApiError {

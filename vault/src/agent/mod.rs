@@ -14,7 +14,7 @@ mod wants;
 pub use cron::{Cron, CronError};
 pub use definition::{
     BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, Filesystem, KeepWarm, Mode, Mount, MountMode, Network,
-    OnInterrupt, Problem, PromptMode, SETTINGS, Setting, is_model,
+    OnInterrupt, Problem, PromptMode, SETTINGS, Setting, is_model, without_middle,
 };
 pub use job::{CatchUp, Job, Overlap};
 pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteError};

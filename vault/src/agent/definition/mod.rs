@@ -53,7 +53,9 @@ impl Problem {
 /// Most characters of a message, and how many of them are its end.
 const MESSAGE_CHARS: (usize, usize) = (600, 400);
 
-fn without_middle(message: String) -> String {
+/// A message that would be very long (over 600 characters) loses its middle.
+#[must_use]
+pub fn without_middle(message: String) -> String {
     let (most, end) = MESSAGE_CHARS;
     let count = message.chars().count();
     if count <= most {
