@@ -10,6 +10,8 @@ use super::{BackendKind, KeepWarm, Mount, NAME_RULE, Problem, is_name, mounts};
 use crate::agent::Want;
 use crate::note::Note;
 
+/// How the names begin under which roles ask for what they want.
+const ROLES: &str = "role--";
 /// How a time span is written.
 const SPAN: &str = "write it like 90s, 5m or 1h 30m";
 
@@ -61,6 +63,10 @@ impl<'a> Reader<'a> {
     pub(super) fn name(&mut self) -> String {
         let before = self.problems.len();
         match self.text("name") {
+            // What roles are granted is kept under such names.
+            Some(name) if name.starts_with(ROLES) => {
+                self.reject("name", format!("{name:?} will not do; names that begin with {ROLES} are those of roles"));
+            }
             Some(name) if is_name(&name) => return name,
             Some(name) => self.reject("name", format!("{name:?} will not do; {NAME_RULE}")),
             None if self.problems.len() == before => {

@@ -43,7 +43,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "name",
         "the agent's name, and the address of its messages",
-        "1 to 64 letters, digits, `_`, `-`",
+        "1 to 64 letters, digits, `_`, `-`; not `role--…`",
         "required",
         "scribe",
     ),

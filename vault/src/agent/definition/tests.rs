@@ -290,6 +290,7 @@ fn ac_120_a_name_is_one_word() {
     for name in ["two words", "a/b", "ä", "a.b", &"x".repeat(65)] {
         rejects(json!({ "name": name }), "name", &["letters, digits"]);
     }
+    rejects(json!({"name": "role--Roles-x"}), "name", &["of roles"]);
     assert_eq!(good(json!({"name": 7})).name, "7");
     rejects(json!({"name": ["eng"]}), "name", &["list"]);
 }
