@@ -366,6 +366,26 @@ pub struct Claim {
     pub today: DayTotals,
 }
 
+/// A claim that somebody outside holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// The turn, and its conversation as it stands now.
+    pub claim: Claim,
+    /// Who holds it.
+    pub owner: String,
+    /// When it ends unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// The beginning of a channel's line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Front {
+    /// How many wait and are not held back.
+    pub waiting: u64,
+    /// The first of them, in the order in which they are taken.
+    pub turns: Vec<Turn>,
+}
+
 /// What a turn does to the session of its conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionUpdate {
@@ -465,6 +485,10 @@ pub struct Turn {
     pub accepted_at: Timestamp,
     /// When it was last claimed.
     pub claimed_at: Option<Timestamp>,
+    /// Who took it from outside, while [`State::Working`] and after it has ended so; absent when a worker did.
+    pub claimed_by: Option<String>,
+    /// When that claim ends unless it is renewed.
+    pub claim_ends: Option<Timestamp>,
     /// When it ended.
     pub settled_at: Option<Timestamp>,
     /// What was kept of it.

@@ -6,8 +6,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Lane, Lease, Message,
-    NewEffect, Overdue, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, State, ThreadKey, Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease,
+    Message, NewEffect, Overdue, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, State,
+    ThreadKey, Turn,
 };
 
 /// The queue's storage could not do it. Nothing of the request was written.
@@ -110,6 +111,50 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn claim(&self, lane: &Lane) -> Result<Option<Claim>, QueueError>;
 
+    /// Takes the first waiting turn of a channel that is not held back, for somebody outside, unless the channel is paused.
+    /// Lanes do not count here, save that one in which a worker of ours runs is passed over: a lane may have several turns
+    /// that were taken so. Collecting turns take along what [`Queue::claim`] says. The claim ends at its time, unless it is
+    /// renewed; a restart alone does not end it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn take(
+        &self,
+        channel: &ChannelName,
+        owner: &str,
+        ttl: std::time::Duration,
+    ) -> Result<Option<Held>, QueueError>;
+
+    /// Gives a claim another end, this long from now, and says when that is.
+    ///
+    /// # Errors
+    /// [`LeaseError`].
+    async fn renew(&self, lease: Lease, ttl: std::time::Duration) -> Result<Timestamp, LeaseError>;
+
+    /// The claim that somebody outside holds on a turn.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn held(&self, turn: Uuid) -> Result<Option<Held>, QueueError>;
+
+    /// All turns that somebody outside has taken, by channel and in the order in which they were taken.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn taken(&self) -> Result<Vec<Turn>, QueueError>;
+
+    /// Puts turns back in line that somebody outside has kept beyond their time, and answers them as they are then.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn lapse(&self, now: Timestamp) -> Result<Vec<Turn>, QueueError>;
+
+    /// The first turns of a channel that [`Queue::take`] would give, whether or not the channel is paused.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn front(&self, channel: &ChannelName, limit: u32) -> Result<Front, QueueError>;
+
     /// Holds the claim for another lease time.
     ///
     /// # Errors
@@ -144,14 +189,14 @@ pub trait Queue: Send + Sync + 'static {
     /// [`LeaseError`].
     async fn settle(&self, lease: Lease, settlement: Settlement, effects: Vec<NewEffect>) -> Result<(), LeaseError>;
 
-    /// Puts every turn that a gone worker had claimed back in line. To be called once, before the first claim, by the one
-    /// owner of the queue.
+    /// Puts every turn that a gone worker had claimed back in line. What somebody outside has taken stays with them until
+    /// its time is over. To be called once, before the first claim, by the one owner of the queue.
     ///
     /// # Errors
     /// [`QueueError`].
     async fn recover(&self) -> Result<Recovery, QueueError>;
 
-    /// Puts turns back in line whose lease ran out before `now`. Counts as [`Queue::recover`] does.
+    /// Puts turns back in line whose lease ran out before `now`, whoever has them. Counts as [`Queue::recover`] does.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Fault, rows};
-use crate::model::{Joined, Lane, Position, Turn};
+use crate::model::{Joined, Lane, Position};
 
 /// Most messages that share one turn: bounds its prompt.
 const JOINED_MAX: usize = 50;
@@ -68,18 +68,24 @@ pub(super) fn reposition(connection: &Connection, turn: Uuid, to: Position) -> R
     Ok(())
 }
 
-/// The messages of a collecting turn: those that had joined it before, and, unless its prompt was given already, those of its
-/// kind that stand directly behind it now.
-pub(super) fn join(connection: &Connection, leader: &Turn) -> Result<Vec<Joined>, Fault> {
-    if leader.interruptions == 0 {
-        take_along(connection, leader.id)?;
+/// Lets the messages that stand directly behind a turn join it if it and they are collecting ones, unless its prompt was given
+/// already.
+pub(super) fn join(connection: &Connection, leader: Uuid) -> Result<(), Fault> {
+    let takes = "SELECT 1 FROM turns WHERE id = ? AND mode = 'collect' AND interruptions = 0";
+    if connection.prepare_cached(takes)?.exists([leader])? {
+        take_along(connection, leader)?;
     }
+    Ok(())
+}
+
+/// The messages that are part of a turn, in their order.
+pub(super) fn joined(connection: &Connection, leader: Uuid) -> Result<Vec<Joined>, Fault> {
     let sql = format!(
         "SELECT {} FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.leader = ? AND t.state = 'joined' \
          ORDER BY t.rank",
         rows::TURN
     );
-    let joined = rows::collect(connection, &sql, [leader.id], rows::turn)?;
+    let joined = rows::collect(connection, &sql, [leader], rows::turn)?;
     Ok(joined
         .into_iter()
         .map(|turn| Joined {

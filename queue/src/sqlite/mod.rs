@@ -2,6 +2,7 @@
 
 mod control;
 mod fault;
+mod file;
 #[cfg(test)]
 mod growth;
 mod line;
@@ -9,27 +10,30 @@ mod names;
 mod outbox;
 mod rows;
 mod schema;
+mod taken;
 #[cfg(test)]
 mod upgrade;
 mod writer;
 mod writes;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Lane, Lease, Message,
-    NewEffect, Overdue, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, ThreadKey, Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease,
+    Message, NewEffect, Overdue, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, ThreadKey,
+    Turn,
 };
 use crate::queue::{ControlError, LeaseError, Queue, QueueError};
 use fault::Fault;
+use file::connect;
 use writer::Writer;
 
 /// How to open a [`SqliteQueue`].
@@ -84,44 +88,11 @@ impl Options {
     }
 }
 
-fn connect(path: &Path, read_only: bool) -> Result<Connection, Fault> {
-    if !read_only {
-        private_file(path)
-            .map_err(|error| Fault::Unavailable(format!("{} cannot be opened: {error}", path.display())))?;
-    }
-    let flags = match read_only {
-        true => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        false => OpenFlags::SQLITE_OPEN_READ_WRITE,
-    };
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.set_prepared_statement_cache_capacity(48);
-    if !read_only {
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
-    }
-    // 1 MiB each: the open turns are few, the history is hardly read.
-    connection.execute_batch("PRAGMA cache_size = -1024;")?;
-    Ok(connection)
-}
-
-#[cfg(unix)]
-fn private_file(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
-}
-
-#[cfg(not(unix))]
-fn private_file(path: &Path) -> std::io::Result<()> {
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map(drop)
+/// At the end of time for what is too long, as it is stored: in whole milliseconds.
+fn later(now: Timestamp, span: Duration) -> Timestamp {
+    let until = SignedDuration::try_from(span).and_then(|span| now.checked_add(span));
+    let until = until.unwrap_or(Timestamp::MAX);
+    Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until)
 }
 
 fn found_any(found: &Recovery) -> bool {
@@ -152,8 +123,7 @@ impl SqliteQueue {
     }
 
     fn lease_until(&self, now: Timestamp) -> Timestamp {
-        let lease = SignedDuration::try_from(self.options.lease).unwrap_or(SignedDuration::from_mins(1));
-        now.saturating_add(lease).unwrap_or(now)
+        later(now, self.options.lease)
     }
 
     /// Turns with their conversation, picked by a condition on `t`.
@@ -211,6 +181,40 @@ impl Queue for SqliteQueue {
             .await?)
     }
 
+    async fn take(&self, channel: &ChannelName, owner: &str, ttl: Duration) -> Result<Option<Held>, QueueError> {
+        let (channel, owner, now) = (channel.clone(), owner.to_owned(), self.now());
+        let until = later(now, ttl);
+        let write = move |connection: &Connection| taken::take(connection, &channel, &owner, now, until);
+        Ok(self.writer.write(write, |_| false).await?)
+    }
+
+    async fn renew(&self, lease: Lease, ttl: Duration) -> Result<Timestamp, LeaseError> {
+        let until = later(self.now(), ttl);
+        let write = move |connection: &Connection| writes::heartbeat(connection, lease, until);
+        self.writer.write(write, |()| false).await?;
+        Ok(until)
+    }
+
+    async fn held(&self, turn: Uuid) -> Result<Option<Held>, QueueError> {
+        let now = self.now();
+        self.read(move |connection| taken::held(connection, turn, now)).await
+    }
+
+    async fn taken(&self) -> Result<Vec<Turn>, QueueError> {
+        self.turns(taken::TAKEN, Vec::new()).await
+    }
+
+    async fn lapse(&self, now: Timestamp) -> Result<Vec<Turn>, QueueError> {
+        let write = move |connection: &Connection| taken::lapse(connection, now);
+        Ok(self.writer.write(write, |back| !back.is_empty()).await?)
+    }
+
+    async fn front(&self, channel: &ChannelName, limit: u32) -> Result<Front, QueueError> {
+        let channel = channel.clone();
+        self.read(move |connection| taken::front(connection, &channel, limit))
+            .await
+    }
+
     async fn heartbeat(&self, lease: Lease) -> Result<(), LeaseError> {
         let until = self.lease_until(self.now());
         Ok(self
@@ -254,17 +258,14 @@ impl Queue for SqliteQueue {
     }
 
     async fn recover(&self) -> Result<Recovery, QueueError> {
-        Ok(self
-            .writer
-            .write(|connection| writes::requeue(connection, None), found_any)
-            .await?)
+        let now = self.now();
+        let write = move |connection: &Connection| writes::requeue(connection, true, now);
+        Ok(self.writer.write(write, found_any).await?)
     }
 
     async fn expire(&self, now: Timestamp) -> Result<Recovery, QueueError> {
-        Ok(self
-            .writer
-            .write(move |connection| writes::requeue(connection, Some(now)), found_any)
-            .await?)
+        let write = move |connection: &Connection| writes::requeue(connection, false, now);
+        Ok(self.writer.write(write, found_any).await?)
     }
 
     async fn cancel(&self, turn: Uuid, settlement: Settlement, effects: Vec<NewEffect>) -> Result<(), ControlError> {

@@ -15,9 +15,9 @@ use crate::model::{
 /// Columns of a turn with its conversation, in the order that [`turn`] reads.
 pub(super) const TURN: &str = "t.id, t.conversation, t.channel, c.thread, t.vault, t.note, t.body, t.state, t.interruptions, \
      t.accepted_at, t.claimed_at, t.settled_at, t.record, t.input_tokens, t.output_tokens, t.cache_read_tokens, \
-     t.cache_write_tokens, t.nano_usd, t.chain, t.mode, t.held, t.leader";
+     t.cache_write_tokens, t.nano_usd, t.chain, t.mode, t.held, t.leader, t.owner, t.lease_until";
 /// Number of columns in [`TURN`].
-pub(super) const TURN_COLUMNS: usize = 22;
+pub(super) const TURN_COLUMNS: usize = 24;
 /// Columns of a conversation, in the order that [`conversation`] reads.
 pub(super) const CONVERSATION: &str = "id, channel, thread, session, session_cwd, turns, started_at, input_tokens, \
      output_tokens, cache_read_tokens, cache_write_tokens, nano_usd";
@@ -83,6 +83,8 @@ fn spend(row: &Row<'_>, first: usize) -> rusqlite::Result<Spend> {
 
 pub(super) fn turn(row: &Row<'_>) -> Result<Turn, Fault> {
     let record: Option<String> = row.get(12)?;
+    let claimed_by: Option<String> = row.get(22)?;
+    let claim_ends = row.get::<_, Option<i64>>(23)?.filter(|_| claimed_by.is_some());
     Ok(Turn {
         id: row.get(0)?,
         conversation: row.get(1)?,
@@ -97,6 +99,8 @@ pub(super) fn turn(row: &Row<'_>) -> Result<Turn, Fault> {
         state: state(&row.get::<_, String>(7)?)?,
         held: row.get(20)?,
         leader: row.get(21)?,
+        claimed_by,
+        claim_ends: claim_ends.map(time).transpose()?,
         interruptions: row.get(8)?,
         accepted_at: time(row.get(9)?)?,
         claimed_at: row.get::<_, Option<i64>>(10)?.map(time).transpose()?,

@@ -104,6 +104,14 @@ CREATE TABLE bindings (
 CREATE INDEX bindings_channel ON bindings (channel);
 ", "
 CREATE INDEX outbox_turn ON outbox (turn);
+", "
+ALTER TABLE turns ADD COLUMN owner TEXT;                                     -- who took it from outside; NULL: a worker of ours
+-- A lane has one worker still, whatever the code does. Those who take from outside may be several.
+DROP INDEX turns_working;
+CREATE INDEX turns_working ON turns (channel, conversation) WHERE state = 'working';
+CREATE UNIQUE INDEX turns_one_worker ON turns (channel, conversation) WHERE state = 'working' AND owner IS NULL;
+-- The line of a channel over all its lanes.
+CREATE INDEX turns_line ON turns (channel, rank) WHERE state = 'waiting' AND held = 0;
 "];
 
 /// Brings the file to the present version.

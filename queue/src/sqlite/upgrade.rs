@@ -115,6 +115,8 @@ impl Row {
             interruptions: self.interruptions,
             accepted_at: time(1_000 - self.number),
             claimed_at: self.claimed.then(|| time(2_000)),
+            claimed_by: None,
+            claim_ends: None,
             settled_at: settled.then(|| time(3_000 + self.number)),
             record: settled.then(|| json!(self.number)),
             spend: Spend {

@@ -155,23 +155,41 @@ pub(super) fn claim(
     if control::is_paused(connection, &lane.channel, now)? {
         return Ok(None);
     }
+    let claim = give(connection, turn, None, &mut conversation, (now, lease_until))?;
+    Ok(Some(claim))
+}
+
+/// Makes a waiting turn one that is worked on; `owner`: by somebody outside.
+pub(super) fn give(
+    connection: &Connection,
+    turn: Uuid,
+    owner: Option<&str>,
+    conversation: &mut Conversation,
+    (now, lease_until): (Timestamp, Timestamp),
+) -> Result<Claim, Fault> {
     connection
         .prepare_cached(
-            "UPDATE turns SET state = 'working', epoch = epoch + 1, claimed_at = ?, lease_until = ?, \
+            "UPDATE turns SET state = 'working', epoch = epoch + 1, claimed_at = ?, lease_until = ?, owner = ?, \
              generation = (SELECT generation FROM conversations c WHERE c.id = turns.conversation) WHERE id = ?",
         )?
-        .execute(params![now.as_millisecond(), lease_until.as_millisecond(), turn])?;
+        .execute(params![now.as_millisecond(), lease_until.as_millisecond(), owner, turn])?;
     if conversation.started_at.is_none() {
         connection
             .prepare_cached("UPDATE conversations SET started_at = ? WHERE id = ?")?
             .execute(params![now.as_millisecond(), conversation.id])?;
         conversation.started_at = Some(rows::time(now.as_millisecond())?);
     }
-    claimed(connection, turn, conversation, now).map(Some)
+    line::join(connection, turn)?;
+    claimed(connection, turn, conversation.clone(), now)
 }
 
 /// Everything that the worker of a turn needs to know.
-fn claimed(connection: &Connection, turn: Uuid, conversation: Conversation, now: Timestamp) -> Result<Claim, Fault> {
+pub(super) fn claimed(
+    connection: &Connection,
+    turn: Uuid,
+    conversation: Conversation,
+    now: Timestamp,
+) -> Result<Claim, Fault> {
     let sql = format!(
         "SELECT {}, t.epoch, t.cut_session FROM turns t JOIN conversations c ON c.id = t.conversation WHERE t.id = ?",
         rows::TURN
@@ -189,7 +207,7 @@ fn claimed(connection: &Connection, turn: Uuid, conversation: Conversation, now:
         .next()
         .ok_or_else(gone)?;
     let joined = match row.message.mode {
-        MessageMode::Collect => line::join(connection, &row)?,
+        MessageMode::Collect => line::joined(connection, turn)?,
         _ => Vec::new(),
     };
     Ok(Claim {
@@ -207,7 +225,12 @@ fn claimed(connection: &Connection, turn: Uuid, conversation: Conversation, now:
 }
 
 /// Runs an `UPDATE turns SET …` under a lease; nobody else may have claimed or settled the turn.
-fn under(connection: &Connection, lease: Lease, set: &str, values: impl rusqlite::Params) -> Result<(), Fault> {
+pub(super) fn under(
+    connection: &Connection,
+    lease: Lease,
+    set: &str,
+    values: impl rusqlite::Params,
+) -> Result<(), Fault> {
     let held = i64::try_from(lease.epoch).ok().map(|epoch| {
         connection
             .prepare_cached("SELECT 1 FROM turns WHERE id = ? AND epoch = ? AND state = 'working'")?
@@ -247,7 +270,7 @@ pub(super) fn unbegin(connection: &Connection, lease: Lease) -> Result<(), Fault
 }
 
 /// Back in line. The session of the attempt is forgotten with the conversation's, when that was reset meanwhile.
-const REQUEUE: &str = "state = 'waiting', lease_until = NULL, interruptions = interruptions + (begun_session IS NOT NULL), \
+pub(super) const REQUEUE: &str = "state = 'waiting', lease_until = NULL, owner = NULL, interruptions = interruptions + (begun_session IS NOT NULL), \
      cut_session = iif(generation = (SELECT generation FROM conversations c WHERE c.id = turns.conversation), \
      coalesce(begun_session, cut_session), NULL), begun_session = NULL";
 
@@ -278,18 +301,18 @@ pub(super) fn release(connection: &Connection, lease: Lease, spend: Spend, now: 
     control::add_to_day(connection, lease.turn, 0, nano, now)
 }
 
-/// Puts all claimed turns back, or those whose lease ran out before a time.
-pub(super) fn requeue(connection: &Connection, expired_before: Option<Timestamp>) -> Result<Recovery, Fault> {
-    let until = expired_before.map_or(i64::MAX, Timestamp::as_millisecond);
-    let all = expired_before.is_none();
+/// Puts claimed turns back whose lease ran out before a time; `all`: and everything that workers of ours had claimed.
+pub(super) fn requeue(connection: &Connection, all: bool, expired_before: Timestamp) -> Result<Recovery, Fault> {
+    let until = expired_before.as_millisecond();
     let interrupted = connection
         .prepare_cached(
-            "SELECT count(*) FROM turns WHERE state = 'working' AND begun_session IS NOT NULL AND (?1 OR lease_until < ?2)",
+            "SELECT count(*) FROM turns WHERE state = 'working' AND begun_session IS NOT NULL \
+             AND ((?1 AND owner IS NULL) OR lease_until < ?2)",
         )?
         .query_row(params![all, until], |row| row.get::<_, u64>(0))?;
     let requeued = connection
         .prepare_cached(&format!(
-            "UPDATE turns SET {REQUEUE} WHERE state = 'working' AND (?1 OR lease_until < ?2)"
+            "UPDATE turns SET {REQUEUE} WHERE state = 'working' AND ((?1 AND owner IS NULL) OR lease_until < ?2)"
         ))?
         .execute(params![all, until])?;
     Ok(Recovery {

@@ -32,6 +32,8 @@ pub(crate) async fn an_accepted_turn_waits<F: Factory>(storage: &F) {
             interruptions: 0,
             accepted_at: storage.clock().now(),
             claimed_at: None,
+            claimed_by: None,
+            claim_ends: None,
             settled_at: None,
             record: None,
             spend: Spend::default(),

@@ -40,6 +40,8 @@ pub(crate) async fn a_cancelled_turn_ends_with_its_effects<F: Factory>(storage: 
         interruptions: 0,
         accepted_at,
         claimed_at: None,
+        claimed_by: None,
+        claim_ends: None,
         settled_at: Some(settled_at),
         record: Some(json!({ "by": "a person" })),
         spend: Spend::default(),

@@ -50,6 +50,8 @@ pub(crate) async fn everything_is_written_together<F: Factory>(storage: &F) {
         interruptions: 0,
         accepted_at,
         claimed_at: Some(claimed_at),
+        claimed_by: None,
+        claim_ends: None,
         settled_at: Some(settled_at),
         record: Some(json!({ "error": "no answer" })),
         spend: spend(3),

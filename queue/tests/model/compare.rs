@@ -226,6 +226,8 @@ async fn compare_turns(queue: &SqliteQueue, model: &Model, channel: &ChannelName
             interruptions: turn.cut,
             accepted_at: turn.accepted_at,
             claimed_at: turn.claimed_at,
+            claimed_by: None,
+            claim_ends: None,
             settled_at: turn.settled_at,
             record: found.record.clone(),
             spend: turn.spend,
