@@ -154,6 +154,22 @@ impl Default for Queue {
     }
 }
 
+/// `[attached]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Attached {
+    /// How long a session that has taken a message may keep it without a word.
+    pub(crate) claim_ttl: Span,
+}
+
+impl Default for Attached {
+    fn default() -> Self {
+        Self {
+            claim_ttl: Span(Duration::from_secs(15 * 60)),
+        }
+    }
+}
+
 /// `[claude]`
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -380,6 +396,8 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     /// The queue.
     pub(crate) queue: Queue,
+    /// Agents that sessions serve.
+    pub(crate) attached: Attached,
     /// The CLI that runs turns.
     pub(crate) claude: Claude,
     /// Confinement.

@@ -89,6 +89,20 @@ impl Ending {
         ending
     }
 
+    /// Somebody outside had taken it and answered.
+    pub(crate) fn answered(reply: String) -> Self {
+        let mut ending = Self::new(State::Ok);
+        ending.record.reply = Some(reply);
+        ending
+    }
+
+    /// A person stopped it while somebody outside had it.
+    pub(crate) fn stopped(by: &str) -> Self {
+        let mut ending = Self::new(State::Cancelled);
+        ending.record.ended_by = Some(by.to_owned());
+        ending
+    }
+
     /// Its note was deleted before it could begin.
     pub(crate) fn withdrawn() -> Self {
         let mut ending = Self::new(State::Cancelled);

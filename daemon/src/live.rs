@@ -57,7 +57,8 @@ pub(crate) enum Milestone {
         /// Who wrote it.
         sender: String,
     },
-    /// It waits otherwise than before: a person held it back, let it go, moved or edited it.
+    /// It waits otherwise than before: a person held it back, let it go, moved or edited it, or who had taken it has it no
+    /// longer.
     Waiting {
         /// Messages before it in its conversation.
         position: u64,
@@ -65,11 +66,20 @@ pub(crate) enum Milestone {
         held: bool,
         /// The message's text, cut at 2 000 characters.
         text: String,
+        /// Why it is back in line: `released` by who had taken it, or `claim_over`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        back: Option<&'static str>,
     },
-    /// A worker has taken it.
+    /// A worker has taken it, or somebody outside.
     Started {
         /// From 1; more after an interruption.
         attempt: u32,
+        /// Who has taken it, when that is somebody outside.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// When that claim ends unless it is renewed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Timestamp>,
     },
     /// It ended with an answer.
     Done {
@@ -106,6 +116,14 @@ pub(crate) enum Milestone {
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
+}
+
+impl Milestone {
+    /// A worker of ours has taken it.
+    pub(crate) fn started(attempt: u32) -> Self {
+        let (by, ends_at) = (None, None);
+        Self::Started { attempt, by, ends_at }
+    }
 }
 
 impl Happening {

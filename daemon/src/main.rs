@@ -5,6 +5,7 @@
 //! memory only.
 #![forbid(unsafe_code)]
 
+mod attached;
 mod attachments;
 mod attempts;
 mod begun;

@@ -102,12 +102,18 @@ pub(crate) fn compose(message: &Inbound, context: &Context<'_>) -> String {
              before you repeat a step.]"
         ));
     }
-    let mut prompt = format!("{line}\n\n{}", message.text);
-    if let Some(reply) = context.callback_reply {
+    format!("{line}\n\n{}", text(message, context.callback_reply, context.also))
+}
+
+/// What the messages of a turn say, without the circumstances.
+#[must_use]
+pub(crate) fn text(message: &Inbound, callback_reply: Option<&str>, also: &[Inbound]) -> String {
+    let mut prompt = message.text.clone();
+    if let Some(reply) = callback_reply {
         let shown = crate::inbox::shown(reply, REPLY_CHARS);
         prompt.push_str(&format!("\n\nIts reply:\n\n{shown}"));
     }
-    for one in context.also.iter().filter(|one| !one.text.trim().is_empty()) {
+    for one in also.iter().filter(|one| !one.text.trim().is_empty()) {
         let sender = if one.sender.is_empty() {
             String::new()
         } else {

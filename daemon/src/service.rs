@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::attached::Desk;
 use crate::claude::Claude;
 use crate::config::{Config, SandboxMode};
 use crate::crash;
@@ -172,6 +173,7 @@ impl Options {
             max_waiting: config.queue.max_waiting,
             jobs,
         };
+        let attached = Desk::new(inbox.clone(), config.attached.claim_ttl.0);
         let webhooks = http::Webhooks::of(&config.vaults);
         let (residents, sudden) = Residents::new(inbox.clone(), &config.triggers, drain.clone());
         join_all(vaults.all().into_iter().map(|vault| residents.add(vault))).await;
@@ -210,6 +212,7 @@ impl Options {
             workers: workers.clone(),
             outbox: outbox.clone(),
             hub,
+            attached,
             claude,
             sandbox: Arc::new(summary),
             url: url.into(),
@@ -310,6 +313,7 @@ impl Service {
             workers: &self.workers,
             residents: &self.residents,
             roster: &self.api.roster,
+            attached: &self.api.attached,
             patience: self.config.server.drain.0,
             drain: self.drain,
             delivered: self.delivered,
@@ -352,6 +356,7 @@ struct Work<'a> {
     workers: &'a Workers,
     residents: &'a Residents,
     roster: &'a Roster,
+    attached: &'a Desk,
     /// How long running turns may take to end.
     patience: Duration,
     drain: CancellationToken,
@@ -373,6 +378,7 @@ impl Work<'_> {
         self.roster.open().await;
         let retention = tokio::spawn(retention.run(self.drain.clone()));
         self.workers.open().await;
+        self.workers.spawn(self.attached.clone().run(self.drain.clone()));
 
         // Neither ends by itself: without them messages would be accepted and left lying.
         let failed = tokio::select! {

@@ -10,10 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_backends::{Event, Observer, Session, TurnRequest, Verdict};
-use reveille_queue::{ChannelName, Claim, Lease, LeaseError, Pause, Queue, Settlement, Spend, State};
+use reveille_queue::{ChannelName, Claim, Lease, LeaseError, NewEffect, Pause, Queue, Settlement, Spend, State};
 use reveille_vault::agent::{Definition, Inbound};
 use reveille_vault::{Key, NoteId};
 use serde_json::json;
+use tokio::sync::oneshot::Receiver;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ use crate::crash;
 use crate::delegation::Origin;
 use crate::ending::{Ending, spend_of};
 use crate::inbox::WAITING;
-use crate::limits::{self, Allowance, Check, DAY_BUDGET};
+use crate::limits::{self, Allowance, Check, DAY_BUDGET, Reserved};
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::outbox::Shown;
 use crate::prompt::CutOff;
@@ -99,52 +100,69 @@ impl Run<'_> {
 pub(crate) async fn run(context: &Context, agent: &Agent, claim: Claim, live: &LiveTurn, abandon: &CancellationToken) {
     let turn = claim.lease.turn;
     let span = tracing::info_span!("turn", %turn, channel = %claim.message.lane.channel);
-    let subject = Subject {
-        channel: claim.message.lane.channel.to_string(),
-        turn,
-        thread: claim.conversation.id,
-        message: claim.message.note.clone(),
-    };
-    let (message, unreadable) = match serde_json::from_value::<Inbound>(claim.message.body.clone()) {
-        Ok(message) => (message, None),
-        Err(error) => (Inbound::blank(subject.channel.clone()), Some(error.to_string())),
-    };
-    let joined = claim.joined.iter().map(|one| Companion {
-        subject: Subject {
-            turn: one.turn,
-            message: one.message.note.clone(),
-            ..subject.clone()
-        },
-        message: serde_json::from_value(one.message.body.clone()).unwrap_or_else(|error| {
-            tracing::error!(%error, turn = %one.turn, "a message that joined the turn cannot be read; it is left out");
-            Inbound::blank(subject.channel.clone())
-        }),
-    });
-    let joined = joined.collect();
-    let run = Run {
-        context,
-        agent,
-        claim: &claim,
-        message,
-        unreadable,
-        subject,
-        joined,
-        started_at: Timestamp::now(),
-    };
+    let run = Run::new(context, agent, &claim);
     tracing::Instrument::instrument(run.to_its_end(live, abandon), span).await;
 }
 
+/// Whether a claimed turn may begin.
+pub(crate) enum Opening {
+    /// It may, and may cost this much, of which a part may be reserved.
+    Begin(Option<Allowance>, Option<Reserved>),
+    /// It ends at once.
+    End(Box<Ending>),
+    /// It waits, and so does its agent.
+    Wait(Pause),
+}
+
+impl<'a> Run<'a> {
+    /// Of a claim.
+    pub(crate) fn new(context: &'a Context, agent: &'a Agent, claim: &'a Claim) -> Self {
+        let subject = Subject {
+            channel: claim.message.lane.channel.to_string(),
+            turn: claim.lease.turn,
+            thread: claim.conversation.id,
+            message: claim.message.note.clone(),
+        };
+        let (message, unreadable) = match serde_json::from_value::<Inbound>(claim.message.body.clone()) {
+            Ok(message) => (message, None),
+            Err(error) => (Inbound::blank(subject.channel.clone()), Some(error.to_string())),
+        };
+        let joined = claim.joined.iter().map(|one| Companion {
+            subject: Subject {
+                turn: one.turn,
+                message: one.message.note.clone(),
+                ..subject.clone()
+            },
+            message: serde_json::from_value(one.message.body.clone()).unwrap_or_else(|error| {
+                tracing::error!(%error, turn = %one.turn, "a message that joined the turn cannot be read; it is left out");
+                Inbound::blank(subject.channel.clone())
+            }),
+        });
+        let joined = joined.collect();
+        Self {
+            context,
+            agent,
+            claim,
+            message,
+            unreadable,
+            subject,
+            joined,
+            started_at: Timestamp::now(),
+        }
+    }
+}
+
 impl Run<'_> {
-    async fn to_its_end(&self, live: &LiveTurn, abandon: &CancellationToken) {
-        crash::point("turn.claimed");
-        let attempt = self.claim.interruptions + 1;
+    /// What stands in its way.
+    pub(crate) async fn opening(&self) -> Opening {
+        let end = |ending| Opening::End(Box::new(ending));
         if let Some(failure) = strays::failure(self.agent, &self.claim.message.vault) {
-            return self.settle(Ending::refused(failure), abandon).await;
+            return end(Ending::refused(failure));
         }
         if self.is_withdrawn().await {
-            return self.settle(Ending::withdrawn(), abandon).await;
+            return end(Ending::withdrawn());
         }
-        let (check, _reserved) = limits::check(
+        let (check, reserved) = limits::check(
             &self.context.limits,
             self.definition(),
             self.claim,
@@ -155,12 +173,22 @@ impl Run<'_> {
             &self.context.reservations,
             self.started_at,
         );
-        let allowance = match check {
-            Check::Run(allowance) => allowance,
-            Check::Refuse(failure) => return self.settle(Ending::refused(failure), abandon).await,
-            Check::Wait(pause) => return self.wait(pause).await,
+        match check {
+            Check::Run(allowance) => Opening::Begin(allowance, reserved),
+            Check::Refuse(failure) => end(Ending::refused(failure)),
+            Check::Wait(pause) => Opening::Wait(pause),
+        }
+    }
+
+    async fn to_its_end(&self, live: &LiveTurn, abandon: &CancellationToken) {
+        crash::point("turn.claimed");
+        let attempt = self.claim.interruptions + 1;
+        let (allowance, _reserved) = match self.opening().await {
+            Opening::Begin(allowance, reserved) => (allowance, reserved),
+            Opening::End(ending) => return self.settle(*ending, abandon).await,
+            Opening::Wait(pause) => return self.wait(pause).await,
         };
-        self.tell(&Milestone::Started { attempt });
+        self.tell(&Milestone::started(attempt));
         let mut ending = match self.prepare().await {
             Ok(plan) => {
                 let plan = match self.judge_interruption(plan).await {
@@ -184,15 +212,25 @@ impl Run<'_> {
         self.settle(ending, abandon).await;
     }
 
+    /// What it is about.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Its first message.
+    pub(crate) fn message(&self) -> &Inbound {
+        &self.message
+    }
+
     /// Tells it of every message of the turn.
-    fn tell(&self, milestone: &Milestone) {
+    pub(crate) fn tell(&self, milestone: &Milestone) {
         for subject in std::iter::once(&self.subject).chain(self.joined.iter().map(|one| &one.subject)) {
             self.context.hub.tell(subject, &Happening::About(milestone.clone()));
         }
     }
 
     /// The agent waits, and its message goes back in line and says so.
-    async fn wait(&self, pause: Pause) {
+    pub(crate) async fn wait(&self, pause: Pause) {
         let reason = pause.reason.clone();
         self.context.pauses.begin(self.channel(), pause).await;
         if let Ok(id) = NoteId::new(self.claim.message.note.as_str())
@@ -356,34 +394,51 @@ impl Run<'_> {
     }
 
     /// Marks the thread as working, beside the start of the child. Lost: the end of the turn writes everything again.
-    fn show_working(&self) -> Shown {
+    pub(crate) fn show_working(&self) -> Shown {
         let conversation = self.claim.conversation.id;
         self.context.outbox.show_working(conversation, self.thread_working())
     }
 
-    /// Writes down how the turn ended, until the storage takes it, and tells it once the vault has it.
-    async fn settle(&self, mut ending: Ending, abandon: &CancellationToken) {
-        let turn = self.claim.lease.turn;
-        let effects = self.effects(&mut ending);
-        let rows: Vec<_> = effects
-            .iter()
-            .map(|effect| effect.row(self.claim.conversation.id))
-            .collect();
+    /// What follows from the end of the turn, as it is written down with it.
+    fn rows(&self, ending: &mut Ending) -> Vec<NewEffect> {
+        let effects = self.effects(ending);
+        let rows = effects.iter().map(|effect| effect.row(self.claim.conversation.id));
+        rows.collect()
+    }
+
+    async fn write_end(&self, ending: &Ending, rows: Vec<NewEffect>) -> Result<(), LeaseError> {
         let settlement = Settlement {
             state: ending.state,
             record: json!(ending.record),
             session: ending.session.clone(),
             spend: ending.spend,
         };
+        self.context.queue.settle(self.claim.lease, settlement, rows).await
+    }
+
+    /// Writes down how the turn ended, and tells it once the vault has it; says whether it has.
+    ///
+    /// # Errors
+    /// [`LeaseError`]; then nothing is written, and nobody told.
+    pub(crate) async fn end(&self, ending: &mut Ending) -> Result<bool, LeaseError> {
+        let turn = self.claim.lease.turn;
+        let rows = self.rows(ending);
+        let delivery = self.context.outbox.expect(turn, &self.claim.message.vault);
+        if let Err(error) = self.write_end(ending, rows).await {
+            self.context.outbox.forget(turn);
+            return Err(error);
+        }
+        Ok(self.after_end(ending, delivery).await)
+    }
+
+    /// Writes down how the turn ended, until the storage takes it, and tells it once the vault has it.
+    async fn settle(&self, mut ending: Ending, abandon: &CancellationToken) {
+        let turn = self.claim.lease.turn;
+        let rows = self.rows(&mut ending);
         let delivery = self.context.outbox.expect(turn, &self.claim.message.vault);
         let mut pause = Duration::from_millis(100);
         loop {
-            match self
-                .context
-                .queue
-                .settle(self.claim.lease, settlement.clone(), rows.clone())
-                .await
-            {
+            match self.write_end(&ending, rows.clone()).await {
                 Ok(()) => break,
                 Err(LeaseError::Stale { .. }) => {
                     tracing::error!("the claim was lost; the result of this attempt is dropped");
@@ -403,6 +458,11 @@ impl Run<'_> {
                 }
             }
         }
+        self.after_end(&ending, delivery).await;
+    }
+
+    /// Tells an end that is on disk, once the vault has it; says whether it has.
+    async fn after_end(&self, ending: &Ending, delivery: Receiver<bool>) -> bool {
         crash::point("turn.settled");
         tracing::info!(
             state = ending.state.as_str(),
@@ -419,9 +479,12 @@ impl Run<'_> {
         }
         // silent-ok: what became of it is looked up next.
         let _ = tokio::time::timeout(DELIVERY_PATIENCE, delivery).await;
-        self.context
-            .outbox
-            .tell_end(turn, |delivered| self.tell(&ending.milestone(delivered)));
+        let mut is_delivered = false;
+        self.context.outbox.tell_end(self.claim.lease.turn, |delivered| {
+            is_delivered = delivered;
+            self.tell(&ending.milestone(delivered));
+        });
+        is_delivered
     }
 }
 

@@ -127,6 +127,11 @@ impl Workers {
         }
     }
 
+    /// What every turn needs.
+    pub(crate) fn context(&self) -> &Context {
+        &self.shared.context
+    }
+
     /// Something may wait in a lane.
     pub(crate) fn wake(&self, lane: &Lane) {
         if self.shared.drain.is_cancelled() || !self.shared.open.load(Ordering::Acquire) {
@@ -144,6 +149,11 @@ impl Workers {
 
     /// A message has come that stops the turn of its lane which was accepted before it.
     pub(crate) fn interrupt(&self, lane: &Lane, by: Uuid) {
+        let agent = self.shared.context.registry.get(lane.channel.as_str());
+        if agent.is_some_and(|agent| !agent.is_served()) {
+            // Whoever has taken a message goes on with it.
+            return;
+        }
         let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
         match live.iter().find(|(_, live)| live.lane == *lane) {
             // Identities of turns are in the order of acceptance.

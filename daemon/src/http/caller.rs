@@ -22,6 +22,15 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
+    /// Who it is, as it stands beside what it has taken.
+    pub(crate) fn subject(&self) -> String {
+        match self {
+            Self::Operator => "operator".to_owned(),
+            Self::Turn(origin) => format!("turn:{}", origin.turn),
+            Self::Token(grant) => format!("token:{}", grant.id),
+        }
+    }
+
     /// Whether this caller may do what `method` does at a route of the router, in a vault. The doors that are no routes of
     /// their own, such as tools, ask here, so that everybody may do the same by whichever door.
     pub(crate) fn may(&self, method: &Method, route: &str, vault: &str) -> bool {

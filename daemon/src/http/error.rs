@@ -14,6 +14,7 @@ use reveille_vault::agent::{Problem, without_middle};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::inbox::Progress;
 use crate::vaults::Vaults;
 
 /// An error as the client sees it.
@@ -62,6 +63,18 @@ impl ApiError {
             format!("There is no agent {name:?}."),
         )
         .then("List the agents with `reveille agent list`, or make one with `reveille agent new`.")
+    }
+
+    /// That nobody knows an agent; while a vault has not been read yet it may be there.
+    pub(crate) fn no_agent(name: &str, progress: &Progress) -> Self {
+        let Some((vault, reason)) = progress.unread() else {
+            return Self::unknown_agent(name);
+        };
+        let message = format!(
+            "There is no agent {name:?} in the vaults that were read, and the vault {vault:?} was not read yet: {reason}."
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
+            .then("Nothing was done. Try again; `reveille vault list` says how the vaults stand.")
     }
 
     pub(crate) fn unknown_vault(name: &str, vaults: &Vaults) -> Self {

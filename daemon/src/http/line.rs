@@ -305,6 +305,7 @@ async fn tell(api: &Api, turn: &Turn) -> Result<(), ApiError> {
         position: place.map_or(0, |place| place.ahead),
         held: turn.held,
         text: shown(turn.message.body["text"].as_str().unwrap_or_default(), SHOWN_CHARS),
+        back: None,
     };
     api.hub.tell(&subject, &Happening::About(waiting));
     Ok(())

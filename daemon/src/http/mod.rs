@@ -46,10 +46,11 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use auth::Auth;
 pub(crate) use caller::Caller;
-use error::ApiError;
+pub(crate) use error::ApiError;
 pub(crate) use serve::serve;
 pub(crate) use vault_hints::Webhooks;
 
+use crate::attached::Desk;
 use crate::claude::Claude;
 use crate::config::FileLimits;
 use crate::grants::Grants;
@@ -76,6 +77,7 @@ pub(crate) struct Api {
     pub(crate) workers: Workers,
     pub(crate) outbox: Outbox,
     pub(crate) hub: Hub,
+    pub(crate) attached: Desk,
     pub(crate) claude: Arc<Claude>,
     pub(crate) sandbox: Arc<Summary>,
     pub(crate) url: Arc<str>,
@@ -88,14 +90,7 @@ pub(crate) struct Api {
 impl Api {
     /// That nobody knows an agent; while a vault has not been read yet it may be there.
     fn no_agent(&self, name: &str) -> ApiError {
-        let Some((vault, reason)) = self.inbox.progress.unread() else {
-            return ApiError::unknown_agent(name);
-        };
-        let message = format!(
-            "There is no agent {name:?} in the vaults that were read, and the vault {vault:?} was not read yet: {reason}."
-        );
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
-            .then("Nothing was done. Try again; `reveille vault list` says how the vaults stand.")
+        ApiError::no_agent(name, &self.inbox.progress)
     }
 }
 

@@ -79,24 +79,7 @@ pub(crate) fn storage_failure(what: &str, error: &std::io::Error) -> Failure {
 impl Run<'_> {
     /// Directories and the session. A failure here ends the turn without a child.
     pub(super) async fn prepare(&self) -> Result<Plan, Failure> {
-        if let Some(error) = &self.unreadable {
-            return Err(Failure {
-                code: FailureCode::Storage,
-                message: "The stored message cannot be read by this version of the daemon.".into(),
-                next_step: "Send it again; the original is still in the vault.".into(),
-                remedy: Remedy::Permanent,
-                detail: error.clone(),
-            });
-        }
-        if self.message.text.trim().is_empty() {
-            return Err(Failure {
-                code: FailureCode::BlankMessage,
-                message: "The message has no text.".into(),
-                next_step: "Write what you want done and send it again.".into(),
-                remedy: Remedy::Permanent,
-                detail: String::new(),
-            });
-        }
+        self.check_text()?;
         let base = self.base();
         let work = self
             .definition()
@@ -142,6 +125,32 @@ impl Run<'_> {
             interruptions: self.claim.interruptions,
             notice,
         })
+    }
+
+    /// Whether there is something to work on.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check_text(&self) -> Result<(), Failure> {
+        if let Some(error) = &self.unreadable {
+            return Err(Failure {
+                code: FailureCode::Storage,
+                message: "The stored message cannot be read by this version of the daemon.".into(),
+                next_step: "Send it again; the original is still in the vault.".into(),
+                remedy: Remedy::Permanent,
+                detail: error.clone(),
+            });
+        }
+        if self.message.text.trim().is_empty() {
+            return Err(Failure {
+                code: FailureCode::BlankMessage,
+                message: "The message has no text.".into(),
+                next_step: "Write what you want done and send it again.".into(),
+                remedy: Remedy::Permanent,
+                detail: String::new(),
+            });
+        }
+        Ok(())
     }
 
     /// What becomes of a turn that was cut off: begun anew when the child never took the prompt, resumed once, then ended.
@@ -237,7 +246,7 @@ impl Run<'_> {
     }
 
     /// The messages that joined, without those that were deleted while they waited.
-    pub(super) async fn companions(&self) -> Vec<Inbound> {
+    pub(crate) async fn companions(&self) -> Vec<Inbound> {
         let mut there = Vec::new();
         for one in &self.joined {
             if !self.is_deleted(&one.subject.message).await {
@@ -248,7 +257,7 @@ impl Run<'_> {
     }
 
     /// The reply that a callback points to. Without it the agent still learns where it is.
-    pub(super) async fn callback_reply(&self) -> Option<String> {
+    pub(crate) async fn callback_reply(&self) -> Option<String> {
         let id = self.message.callback.as_ref()?.source_message.as_ref()?;
         let key = Key::Id(NoteId::new(id.clone()).ok()?); // silent-ok: not an id of ours, so nothing to bring
         match self.agent.vault.get(&key).await {
