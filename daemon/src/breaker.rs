@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::attempts::chance;
 
@@ -96,7 +97,8 @@ impl Breaker {
 }
 
 /// How a breaker stands, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = VaultDeliveries)]
 pub(crate) struct View {
     /// The peer.
     #[serde(skip)]

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use reveille_queue::{ChannelName, Conversation, ThreadKey};
 use reveille_vault::agent::tag;
 use reveille_vault::{ContentChange, Key, Metadata, Note, NoteId, Patch, Precondition, Vault, VaultError};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Api;
-use super::agents::{check, find, free, now};
+use super::agents::{Agent, check, find, free, now};
 use super::error::{ApiError, Body, OptionalBody, Segment};
 use crate::ending::thread_path;
 use crate::registry::Listed;
@@ -22,19 +23,31 @@ const REASON: &str = "pause_reason";
 /// How often a definition is read again that changes meanwhile.
 const TRIES: u32 = 3;
 
-#[derive(Default, Deserialize)]
+/// A pause that a person wants.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PauseRequest)]
 pub(super) struct Pause {
+    /// Why.
     reason: Option<String>,
 }
 
-/// `POST /api/agents/{name}/pause`: messages are taken and wait; a turn that runs goes on to its end. Written on the
-/// definition, so that it holds over a restart and can be seen and taken back there.
+/// Pauses an agent: messages are taken and wait; a turn that runs goes on to its end. Written on the definition, so that it
+/// holds over a restart and can be seen and taken back there.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/pause", operation_id = "pauseAgent", tag = "agents",
+    params(("name" = String, Path, description = "The agent.")),
+    request_body = Option<Pause>,
+    responses(
+        (status = 200, description = "The agent as it is now.", body = Agent),
+        (status = 404, description = "There is no such agent: `unknown_agent`, `unknown_note`."),
+    ),
+)]
 pub(super) async fn pause(
     State(api): State<Api>,
     Segment(name): Segment,
     OptionalBody(pause): OptionalBody<Pause>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Agent>, ApiError> {
     let listed = find(&api, &name)?;
     let mut patch = Patch::default();
     patch.metadata.insert(PAUSED.into(), true.into());
@@ -51,8 +64,16 @@ pub(super) async fn pause(
     Ok(Json(now(&api, &name).await?))
 }
 
-/// `POST /api/agents/{name}/resume`: ends every pause, also one that the daemon made.
-pub(super) async fn resume(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Value>, ApiError> {
+/// Ends every pause of an agent, also one that the daemon made.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/resume", operation_id = "resumeAgent", tag = "agents",
+    params(("name" = String, Path, description = "The agent.")),
+    responses(
+        (status = 200, description = "The agent as it is now.", body = Agent),
+        (status = 404, description = "There is no such agent: `unknown_agent`, `unknown_note`."),
+    ),
+)]
+pub(super) async fn resume(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Agent>, ApiError> {
     let listed = find(&api, &name)?;
     api.queue.resume(&channel(&name)?, &[]).await?;
     let patch = Patch {
@@ -65,25 +86,49 @@ pub(super) async fn resume(State(api): State<Api>, Segment(name): Segment) -> Re
     Ok(Json(now(&api, &name).await?))
 }
 
-#[derive(Default, Deserialize)]
+/// Which conversations are to begin anew; all of them, when nothing is said.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ResetRequest)]
 pub(super) struct Reset {
     thread: Option<Thread>,
 }
 
-#[derive(Deserialize)]
+/// One conversation: `"main"`, or `{"subject": "…"}`.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Thread {
+#[schema(as = ResetThread)]
+pub(super) enum Thread {
     Main,
     Subject(String),
 }
 
-/// `POST /api/agents/{name}/reset`: the next turn of each of its conversations, or of one, begins a new session.
+/// What was begun anew.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgentReset {
+    reset: bool,
+    /// Conversations that had a session.
+    conversations: u64,
+    /// What people may still see of the old ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+/// The next turn of each of an agent's conversations, or of one, begins a new session.
+#[utoipa::path(
+    post, path = "/api/agents/{name}/reset", operation_id = "resetAgent", tag = "agents",
+    params(("name" = String, Path, description = "The agent.")),
+    request_body = Option<Reset>,
+    responses(
+        (status = 200, description = "The sessions are forgotten.", body = AgentReset),
+        (status = 404, description = "There is no such agent: `unknown_agent`."),
+    ),
+)]
 pub(super) async fn reset(
     State(api): State<Api>,
     Segment(name): Segment,
     OptionalBody(reset): OptionalBody<Reset>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<AgentReset>, ApiError> {
     let listed = find(&api, &name)?;
     let channel = channel(&name)?;
     let thread = reset.thread.map(|thread| match thread {
@@ -91,15 +136,18 @@ pub(super) async fn reset(
         Thread::Subject(subject) => ThreadKey::Subject(subject.trim().to_owned()),
     });
     let conversations = api.queue.reset(&channel, thread.as_ref()).await?;
-    let mut answer = json!({ "reset": true, "conversations": conversations });
+    let mut answer = AgentReset {
+        reset: true,
+        conversations,
+        warning: None,
+    };
     // It holds: what follows is what people see.
     if let Err(error) = forget_sessions(&api, &listed, &channel, thread.as_ref()).await {
         tracing::warn!(?error, name, "thread notes still name sessions that are gone");
-        answer["warning"] = format!(
+        answer.warning = Some(format!(
             "The sessions are forgotten, but some thread notes still name theirs: {}",
             error.message
-        )
-        .into();
+        ));
     }
     Ok(Json(answer))
 }
@@ -146,28 +194,43 @@ async fn thread_note(vault: &dyn Vault, conversation: &Conversation) -> Result<O
     Ok(note.filter(|note| note.has_tag(tag::THREAD)))
 }
 
-#[derive(Deserialize)]
+/// A change of an agent's definition.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AgentEdit)]
 pub(super) struct Edit {
+    /// Its role.
     prompt: Option<String>,
+    /// Other settings; a null takes one away.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Value>)]
     metadata: Metadata,
     /// The state of the note that the change was made for; without it the change is laid over whatever is there.
     if_updated_at: Option<Timestamp>,
 }
 
-/// `PATCH /api/agents/{name}`: another role, other settings; a null takes a setting away. Checked before anything is written.
+/// Another role, other settings; a null takes a setting away. Checked before anything is written.
+#[utoipa::path(
+    patch, path = "/api/agents/{name}", operation_id = "editAgent", tag = "agents",
+    params(("name" = String, Path, description = "The agent.")),
+    request_body = Edit,
+    responses(
+        (status = 200, description = "The agent as it is now. Its status is `pending` when its note has not been read yet.", body = Agent),
+        (status = 404, description = "There is no such agent: `unknown_agent`, `unknown_note`."),
+        (status = 409, description = "The note has changed since `if_updated_at`, or the name is taken: `conflict`, `agent_exists`."),
+    ),
+)]
 pub(super) async fn edit(
     State(api): State<Api>,
     Segment(name): Segment,
     Body(edit): Body<Edit>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Agent>, ApiError> {
     let listed = find(&api, &name)?;
     let patch = patch_of(edit.prompt, edit.metadata);
     let name = change(&api, &listed, &patch, edit.if_updated_at).await?;
     match now(&api, &name).await {
         // It is written; the feed has not come by yet.
-        Err(error) if error.code == "unknown_agent" => Ok(Json(json!({ "name": name, "status": "pending" }))),
+        Err(error) if error.code == "unknown_agent" => Ok(Json(Agent::pending(&name, &listed.vault, &listed.note))),
         answer => answer.map(Json),
     }
 }

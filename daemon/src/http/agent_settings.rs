@@ -1,21 +1,24 @@
 //! What the daemon understood of a definition: every setting with its value and where that comes from.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_vault::agent::{DEFINES_AGENTS, Definition, Inject, KeepWarm, Mount, Problem, SETTINGS, Want};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use super::error::Flaw;
 use crate::config;
 use crate::registry::Listed;
 
 /// Problems or warnings, as the API shows them.
-pub(super) fn told(problems: &[Problem]) -> Value {
-    let one = |problem: &Problem| json!({ "key": problem.key, "message": problem.message });
-    problems.iter().map(one).collect()
+fn told(problems: &[Problem]) -> Vec<Flaw> {
+    problems.iter().map(Flaw::from).collect()
 }
 
 /// What keeps a note from counting as it is.
-pub(super) fn problems(listed: &Listed) -> Value {
+pub(super) fn problems(listed: &Listed) -> Vec<Flaw> {
     let detail = &listed.stamp.detail;
     match detail.split_once(": ") {
         // It holds together, and another one has its name.
@@ -27,7 +30,7 @@ pub(super) fn problems(listed: &Listed) -> Value {
 }
 
 /// What looks wrong with a note that counts.
-pub(super) fn warnings(listed: &Listed) -> Value {
+pub(super) fn warnings(listed: &Listed) -> Vec<Flaw> {
     match &listed.definition {
         Some(definition) if listed.problems.is_empty() => told(&definition.warnings),
         _ => told(&[]),
@@ -140,21 +143,35 @@ fn effective(key: &str, definition: &Definition, config: &config::Claude) -> Opt
     Some(value.into())
 }
 
-/// What counts for the next turn, and where each value comes from: `{key: {value, from, seconds?}}`.
-pub(super) fn settings(definition: &Definition, config: &config::Claude) -> Value {
-    let mut settings = Map::new();
+/// What counts for the next turn.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = AgentSetting)]
+pub(super) struct Setting {
+    /// As it can be written in the definition.
+    value: Value,
+    /// Where it comes from: `definition`, `configuration` or `default`.
+    from: &'static str,
+    /// The value in seconds, of a time span.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<u64>,
+}
+
+/// What counts for the next turn, by its key in definitions.
+pub(super) fn settings(definition: &Definition, config: &config::Claude) -> BTreeMap<String, Setting> {
+    let mut settings = BTreeMap::new();
     for key in SETTINGS.iter().map(|setting| setting.key) {
         let Some(one) = effective(key, definition, config) else {
             continue;
         };
         let given = definition.given.contains(&key);
-        let mut view = json!({ "value": one.value, "from": if given { "definition" } else { one.otherwise } });
-        if let Some(seconds) = one.seconds {
-            view["seconds"] = seconds.into();
-        }
-        settings.insert(key.to_owned(), view);
+        let setting = Setting {
+            value: one.value,
+            from: if given { "definition" } else { one.otherwise },
+            seconds: one.seconds,
+        };
+        settings.insert(key.to_owned(), setting);
     }
-    settings.into()
+    settings
 }
 
 #[cfg(test)]
@@ -181,7 +198,7 @@ mod tests {
     #[test]
     fn every_setting_is_shown_with_its_source() {
         let config = config::Claude::default();
-        let shown = settings(&definition(json!({"name": "eng"})), &config);
+        let shown = json!(settings(&definition(json!({"name": "eng"})), &config));
         for setting in SETTINGS {
             let from = &shown[setting.key]["from"];
             let expected = match setting.key {
@@ -207,7 +224,7 @@ mod tests {
         let given = json!({"name": "eng", "wants": "env:github mcp:github vault:team:read#a", "timeout_wall": "90m",
             "keep_warm": "90s", "mounts": [{"hostPath": "/a", "mountPath": "/b", "mode": "ro"}], "egress": "a b",
             "budget_day_usd": 5, "paused": true});
-        let shown = settings(&definition(given), &config);
+        let shown = json!(settings(&definition(given), &config));
         let value = |key: &str| shown[key]["value"].clone();
         assert_eq!(value("wants"), json!(["env:github", "mcp:github", "vault:team:read#a"]));
         assert_eq!(
@@ -224,6 +241,6 @@ mod tests {
         let back = json!({"name": "eng", "wants": value("wants"), "timeout_wall": value("timeout_wall"),
             "keep_warm": value("keep_warm"), "mounts": value("mounts"), "egress": value("egress"),
             "budget_day_usd": value("budget_day_usd"), "paused": value("paused")});
-        assert_eq!(settings(&definition(back), &config), shown);
+        assert_eq!(json!(settings(&definition(back), &config)), shown);
     }
 }

@@ -1,24 +1,27 @@
 //! Agents: what the definitions amount to, and writing definitions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
+use jiff::Timestamp;
 use reveille_queue::{DayTotals, Overview, Pause};
-use reveille_vault::agent::{BackendKind, DEFINED_BY, DEFINES_AGENTS, Definition, Problem, tag};
+use reveille_vault::agent::{BackendKind, Definition, Problem, tag};
 use reveille_vault::{Key, Metadata, NewNote, Note, NoteId};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
 
-use super::agent_settings::{problems, settings, warnings};
-use super::error::{ApiError, Body, Segment};
-use super::pauses;
+use super::agent_settings::{Setting, problems, settings, warnings};
+use super::error::{ApiError, Body, Flaw, Segment};
+use super::pauses::{self, Paused};
 use super::turns::usd;
+use super::wire::TurnState;
 use super::{Api, Caller};
 use crate::crash;
 use crate::inbox::shown;
-use crate::registry::Listed;
+use crate::registry::{Connection, Listed};
 use crate::worker::LiveTurn;
 
 /// Characters of the role that a list shows.
@@ -60,105 +63,242 @@ pub(super) fn preview(definition: &Definition) -> String {
     shown(definition.prompt.as_deref().unwrap_or_default(), PREVIEW_CHARS)
 }
 
-fn view(api: &Api, listed: &Listed, activity: &Activity) -> Value {
-    let connections = listed.live.then(|| api.registry.connections(&listed.name));
-    let mut view = json!({
-        "name": listed.name,
-        "vault": listed.vault,
-        "note_id": listed.note,
-        "status": "error",
-        "waiting": 0,
-        "cost_usd": 0.0,
-        "cost_today_usd": activity.today.get(&listed.name).map_or(0.0, |today| usd(today.nano_usd)),
-        "prompt_preview": "",
-        "problems": problems(listed),
-        "warnings": warnings(listed),
-        "connections": connections.unwrap_or_default(),
-    });
-    if let Some(definition) = &listed.definition {
-        view["prompt_preview"] = preview(definition).into();
-        view["mode"] = definition.mode.as_str().into();
-        if let Some(model) = &definition.model {
-            view["model"] = model.as_str().into();
-        }
-        if definition.defines_agents {
-            view[DEFINES_AGENTS] = true.into();
-        }
-        if let Some(by) = &definition.defined_by {
-            view[DEFINED_BY] = by.as_str().into();
+/// How an agent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = AgentStatus)]
+pub(super) enum Status {
+    /// Nothing to do.
+    Idle,
+    /// Messages wait.
+    Queued,
+    /// A turn runs.
+    Working,
+    /// Its messages wait until it is resumed.
+    Paused,
+    /// It is not served yet.
+    Pending,
+    /// Its definition does not hold together; what it was before may still count.
+    Error,
+}
+
+/// The turn of an agent that was settled last.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LastTurn {
+    turn: Uuid,
+    outcome: TurnState,
+    ended_at: Timestamp,
+}
+
+/// A turn that runs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RunningTurn {
+    turn: Uuid,
+    since_at: Timestamp,
+    /// The note of its message.
+    message: String,
+}
+
+/// An agent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Agent {
+    name: String,
+    /// Where its notes are.
+    vault: String,
+    /// The note that defines it.
+    note_id: String,
+    pub(super) status: Status,
+    /// More on the status, for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_detail: Option<String>,
+    /// Messages in line.
+    waiting: u64,
+    /// What its turns have cost.
+    cost_usd: f64,
+    /// The same since midnight (UTC).
+    cost_today_usd: f64,
+    /// The beginning of its role.
+    prompt_preview: String,
+    /// What keeps the note from counting as it is.
+    problems: Vec<Flaw>,
+    /// What looks wrong with a note that counts.
+    warnings: Vec<Flaw>,
+    /// What it wants beyond its own tools. Turns are not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Vec<Connection>>,
+    /// `single-threaded` or `multi-threaded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// Its turns may write definitions of agents.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    defines_agents: bool,
+    /// The agent that wrote its definition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    defined_by: Option<String>,
+    /// Settled turns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_turn: Option<LastTurn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<RunningTurn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Paused>,
+}
+
+impl Agent {
+    /// What is known of an agent whose definition was written and has not been read yet.
+    pub(super) fn pending(name: &str, vault: &str, note: &NoteId) -> Self {
+        Self {
+            name: name.to_owned(),
+            vault: vault.to_owned(),
+            note_id: note.to_string(),
+            status: Status::Pending,
+            status_detail: None,
+            waiting: 0,
+            cost_usd: 0.0,
+            cost_today_usd: 0.0,
+            prompt_preview: String::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            connections: Some(Vec::new()),
+            mode: None,
+            model: None,
+            defines_agents: false,
+            defined_by: None,
+            turns: None,
+            last_turn: None,
+            running: None,
+            pause: None,
         }
     }
-    if !listed.stamp.detail.is_empty() {
-        view["status_detail"] = listed.stamp.detail.as_str().into();
+
+    /// What its definition says.
+    fn define(&mut self, definition: &Definition) {
+        self.prompt_preview = preview(definition);
+        self.mode = Some(definition.mode.as_str());
+        self.model.clone_from(&definition.model);
+        self.defines_agents = definition.defines_agents;
+        self.defined_by.clone_from(&definition.defined_by);
+    }
+
+    /// What its line has done.
+    fn sum_up(&mut self, overview: &Overview) {
+        self.waiting = overview.waiting;
+        self.cost_usd = usd(overview.spend.nano_usd);
+        self.turns = Some(overview.turns);
+        if overview.waiting > 0 {
+            self.status = Status::Queued;
+        }
+        self.last_turn = overview.last.map(|(turn, outcome, ended_at)| LastTurn {
+            turn,
+            outcome: outcome.into(),
+            ended_at,
+        });
+    }
+}
+
+fn view(api: &Api, listed: &Listed, activity: &Activity) -> Agent {
+    let detail = Some(listed.stamp.detail.clone()).filter(|detail| !detail.is_empty());
+    let today = activity.today.get(&listed.name);
+    let mut view = Agent {
+        status: Status::Error,
+        status_detail: detail.clone(),
+        cost_today_usd: today.map_or(0.0, |today| usd(today.nano_usd)),
+        problems: problems(listed),
+        warnings: warnings(listed),
+        ..Agent::pending(&listed.name, &listed.vault, &listed.note)
+    };
+    if let Some(definition) = &listed.definition {
+        view.define(definition);
     }
     if !listed.live {
         return view;
     }
-    view["status"] = "idle".into();
+    view.connections = Some(api.registry.connections(&listed.name));
+    view.status = Status::Idle;
     if let Some(overview) = activity.overviews.get(&listed.name) {
-        view["waiting"] = overview.waiting.into();
-        view["cost_usd"] = usd(overview.spend.nano_usd).into();
-        view["turns"] = overview.turns.into();
-        if overview.waiting > 0 {
-            view["status"] = "queued".into();
-        }
-        if let Some((turn, outcome, ended_at)) = &overview.last {
-            view["last_turn"] = json!({ "turn": turn, "outcome": outcome, "ended_at": ended_at });
-        }
+        view.sum_up(overview);
     }
     if listed
         .definition
         .as_ref()
         .is_some_and(|one| one.backend == BackendKind::Attached)
     {
-        view["status"] = "pending".into();
+        view.status = Status::Pending;
     }
     if let Some((turn, live)) = activity.live.get(&listed.name).and_then(|turns| turns.first()) {
-        view["status"] = "working".into();
-        view["running"] = json!({ "turn": turn, "since_at": live.since, "message": live.note });
+        view.status = Status::Working;
+        view.running = Some(RunningTurn {
+            turn: *turn,
+            since_at: live.since,
+            message: live.note.clone(),
+        });
     }
     // A turn that runs goes on to its end; nothing follows it.
     if let Some(paused) = pauses::of(listed.definition.as_deref(), activity.pauses.get(&listed.name)) {
-        view["status"] = "paused".into();
-        view["status_detail"] = paused.detail().into();
-        view["pause"] = json!(paused);
+        view.status = Status::Paused;
+        view.status_detail = Some(paused.detail());
+        view.pause = Some(paused);
     }
     // It goes on as it was, but not as the note says.
     if listed.stamp.status == "error" {
-        view["status"] = "error".into();
-        view["status_detail"] = listed.stamp.detail.as_str().into();
+        view.status = Status::Error;
+        view.status_detail = Some(listed.stamp.detail.clone());
     }
     view
 }
 
 /// The agent as it is now.
-pub(super) async fn now(api: &Api, name: &str) -> Result<Value, ApiError> {
+pub(super) async fn now(api: &Api, name: &str) -> Result<Agent, ApiError> {
     Ok(view(api, &find(api, name)?, &activity(api).await?))
 }
 
-/// What turns are not shown: their business is to reach the others.
-const NOT_FOR_TURNS: [&str; 1] = ["connections"];
+/// Messages for a name that no agent has.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WaitingMessages {
+    channel: String,
+    messages: u64,
+}
 
-/// `GET /api/agents`
+/// All agents.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgentList {
+    agents: Vec<Agent>,
+    /// What waits for agents that nobody has defined.
+    waiting: Vec<WaitingMessages>,
+}
+
+/// The agents, and what waits for agents that are not there.
+#[utoipa::path(
+    get, path = "/api/agents", operation_id = "listAgents", tag = "agents",
+    responses((status = 200, description = "All agents, also those whose definition does not hold together.", body = AgentList)),
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<AgentList>, ApiError> {
     let activity = activity(&api).await?;
     let listed = api.registry.list();
-    let mut agents: Vec<Value> = listed.iter().map(|one| view(&api, one, &activity)).collect();
+    let mut agents: Vec<Agent> = listed.iter().map(|one| view(&api, one, &activity)).collect();
     if let Caller::Turn(_) = caller {
-        let views = agents.iter_mut().filter_map(Value::as_object_mut);
-        views.for_each(|view| view.retain(|key, _| !NOT_FOR_TURNS.contains(&key.as_str())));
+        // The business of a turn is to reach the others.
+        agents.iter_mut().for_each(|agent| agent.connections = None);
     }
     let mut waiting: Vec<_> = activity
         .overviews
         .values()
         .filter(|overview| overview.waiting > 0 && api.registry.get(overview.channel.as_str()).is_none())
-        .map(|overview| json!({ "channel": overview.channel, "messages": overview.waiting }))
+        .map(|overview| WaitingMessages {
+            channel: overview.channel.to_string(),
+            messages: overview.waiting,
+        })
         .collect();
-    waiting.sort_by_key(ToString::to_string);
-    Ok(Json(json!({ "agents": agents, "waiting": waiting })))
+    waiting.sort_by(|one, other| one.channel.cmp(&other.channel));
+    Ok(Json(AgentList { agents, waiting }))
 }
 
 /// What the registry knows under a name.
@@ -174,26 +314,52 @@ pub(super) fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
     named.into_iter().next().ok_or_else(|| api.no_agent(name))
 }
 
-/// `GET /api/agents/{name}`
-pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Value>, ApiError> {
-    let listed = find(&api, &name)?;
-    let mut view = view(&api, &listed, &activity(&api).await?);
-    if let Some(definition) = &listed.definition {
-        view["prompt"] = definition.prompt.as_deref().into();
-        view["path"] = definition.path.as_deref().into();
-        view["settings"] = settings(definition, api.claude.config());
-    }
-    Ok(Json(view))
+/// An agent with its whole definition.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgentDetail {
+    #[serde(flatten)]
+    agent: Agent,
+    /// Its role.
+    prompt: Option<String>,
+    /// Where its note is.
+    path: Option<String>,
+    /// Every setting that counts for the next turn, by its key.
+    settings: BTreeMap<String, Setting>,
 }
 
-#[derive(Deserialize)]
+/// An agent with its role and every setting that counts.
+#[utoipa::path(
+    get, path = "/api/agents/{name}", operation_id = "getAgent", tag = "agents",
+    params(("name" = String, Path, description = "The agent.")),
+    responses(
+        (status = 200, description = "The agent.", body = AgentDetail),
+        (status = 404, description = "There is no such agent: `unknown_agent`."),
+    ),
+)]
+pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<AgentDetail>, ApiError> {
+    let listed = find(&api, &name)?;
+    let agent = view(&api, &listed, &activity(&api).await?);
+    let definition = listed.definition.as_deref();
+    Ok(Json(AgentDetail {
+        agent,
+        prompt: definition.and_then(|definition| definition.prompt.clone()),
+        path: definition.and_then(|definition| definition.path.clone()),
+        settings: definition.map_or_else(BTreeMap::new, |one| settings(one, api.claude.config())),
+    }))
+}
+
+/// An agent that is to be made.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewAgent {
     name: String,
+    /// Its role.
     #[serde(default)]
     prompt: String,
     model: Option<String>,
+    /// Other settings of the definition.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Value>)]
     metadata: Metadata,
     /// Where its notes are to live; the default vault, when absent.
     vault: Option<String>,
@@ -223,11 +389,19 @@ pub(super) fn free(api: &Api, name: &str) -> Result<(), ApiError> {
     Err(error)
 }
 
-/// `POST /api/agents`: checked before anything is written.
+/// Makes an agent: writes its definition. Checked before anything is written.
+#[utoipa::path(
+    post, path = "/api/agents", operation_id = "createAgent", tag = "agents", request_body = NewAgent,
+    responses(
+        (status = 201, description = "The agent. Its status is `pending` when its note has not been read yet.", body = Agent),
+        (status = 404, description = "There is no such vault: `unknown_vault`."),
+        (status = 409, description = "The name, the path or the identity is taken: `agent_exists`, `path_conflict`."),
+    ),
+)]
 pub(super) async fn create(
     State(api): State<Api>,
     Body(agent): Body<NewAgent>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Agent>), ApiError> {
     let vault = match &agent.vault {
         Some(name) => api
             .vaults
@@ -274,13 +448,29 @@ pub(super) async fn create(
     });
     let made = match find(&api, &name) {
         Ok(listed) => view(&api, &listed, &activity),
-        Err(_) => json!({ "name": name, "vault": vault.name(), "note_id": note.id, "status": "pending" }),
+        Err(_) => Agent::pending(&name, vault.name(), &note.id),
     };
     Ok((StatusCode::CREATED, Json(made)))
 }
 
-/// `DELETE /api/agents/{name}`: removes the definition note. What is in line waits for an agent of that name.
-pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Value>, ApiError> {
+/// What became of an agent that was to be removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgentRemoved {
+    removed: bool,
+    /// Messages in line, which wait for an agent of that name.
+    waiting: u64,
+}
+
+/// Removes an agent: its definition note. What is in line waits for an agent of that name.
+#[utoipa::path(
+    delete, path = "/api/agents/{name}", operation_id = "removeAgent", tag = "agents",
+    params(("name" = String, Path, description = "The agent.")),
+    responses(
+        (status = 200, description = "It is gone.", body = AgentRemoved),
+        (status = 404, description = "There is no such agent: `unknown_agent`, `unknown_note`."),
+    ),
+)]
+pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Result<Json<AgentRemoved>, ApiError> {
     let listed = find(&api, &name)?;
     let vault = api
         .vaults
@@ -298,5 +488,5 @@ pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Re
             0
         }
     };
-    Ok(Json(json!({ "removed": true, "waiting": waiting })))
+    Ok(Json(AgentRemoved { removed: true, waiting }))
 }

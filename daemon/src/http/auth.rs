@@ -114,6 +114,11 @@ impl Auth {
         })
     }
 
+    /// The name of the cookie that a browser has.
+    pub(crate) fn cookie_name(&self) -> &str {
+        &self.inner.cookie
+    }
+
     /// The header that ends a session.
     pub(crate) fn sign_out(&self) -> String {
         format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", self.inner.cookie)

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use http::{Method, StatusCode, header};
+use http::{Method, header};
 use tokio::time::Instant;
 
 use super::error::ApiError;
@@ -103,12 +103,6 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
     let ran = tokio::spawn(next.run(request)).await;
     ran.unwrap_or_else(|error| {
         tracing::error!(%error, "a request handler failed");
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "The daemon failed on this request.",
-        )
-        .then("See the daemon's log.")
-        .into_response()
+        ApiError::internal().into_response()
     })
 }

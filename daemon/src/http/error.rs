@@ -11,8 +11,9 @@ use http::request::Parts;
 use reveille_queue::QueueError;
 use reveille_vault::VaultError;
 use reveille_vault::agent::{Problem, without_middle};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::inbox::Progress;
 use crate::vaults::Vaults;
@@ -56,6 +57,16 @@ impl ApiError {
         self
     }
 
+    /// A fault of the daemon itself; the log has it.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The daemon failed on this request.",
+        )
+        .then("See the daemon's log.")
+    }
+
     pub(crate) fn unknown_agent(name: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -85,6 +96,43 @@ impl ApiError {
     }
 }
 
+/// Why a request was not done, as it is sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct Refused<'a> {
+    /// Stable code, for programs.
+    #[schema(example = "unknown_agent")]
+    error: &'a str,
+    /// What happened, for people.
+    message: &'a str,
+    /// What was kept, and what to do now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<&'a str>,
+    /// Everything that is wrong with what was sent, where several things can be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    problems: Vec<Flaw>,
+}
+
+/// One thing that is wrong, or looks wrong, with a note.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Flaw {
+    /// The setting or part that it is about.
+    pub(crate) key: String,
+    /// What is wrong with it.
+    pub(crate) message: String,
+}
+
+impl From<&Problem> for Flaw {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            key: problem.key.to_string(),
+            message: problem.message.clone(),
+        }
+    }
+}
+
 /// The next step follows a message: it has to end.
 fn sentence(mut message: String) -> String {
     if !message.ends_with(['.', '!', '?']) {
@@ -95,13 +143,12 @@ fn sentence(mut message: String) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut body = json!({ "error": self.code, "message": self.message });
-        if let Some(next_step) = self.next_step {
-            body["next_step"] = next_step.into();
-        }
-        if !self.problems.is_empty() {
-            body["problems"] = super::agent_settings::told(&self.problems);
-        }
+        let body = Refused {
+            error: self.code,
+            message: &self.message,
+            next_step: self.next_step,
+            problems: self.problems.iter().map(Flaw::from).collect(),
+        };
         let mut response = (self.status, Json(body)).into_response();
         let retry_after = match self.status {
             StatusCode::SERVICE_UNAVAILABLE => Some("5"),

@@ -3,47 +3,143 @@
 use axum::Json;
 use axum::extract::State;
 use http::HeaderMap;
+use jiff::Timestamp;
+use reveille_sandbox::Summary;
 use reveille_vault::{Vault, VaultState};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
+use super::wire::{VaultCapabilities, VaultKind};
+use crate::breaker;
 
-/// `GET /health`
-pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<Value> {
+/// Whether all is well.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = HealthStatus)]
+pub(super) enum Status {
+    Ok,
+    /// Something needs a person; the rest works.
+    Degraded,
+}
+
+/// What turns are kept from.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SandboxSummary)]
+pub(super) struct Confinement {
+    /// Name of the policy: `none` confines nothing.
+    mode: &'static str,
+    /// Whether a turn is kept from anything at all.
+    confined: bool,
+    /// One sentence that says what a turn can do.
+    detail: String,
+}
+
+/// Programs that the daemon needs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Dependencies {
+    ok: bool,
+    /// Those that were not found.
+    missing: Vec<&'static str>,
+}
+
+/// How the daemon is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    status: Status,
+    /// Replies, thread notes and callbacks that the vault has not taken yet; they are kept and tried again. Null when they
+    /// cannot be counted.
+    #[schema(required)]
+    undelivered: Option<u64>,
+    version: &'static str,
+    /// How many there are.
+    agents: usize,
+    sandbox: Confinement,
+    dependencies: Dependencies,
+    /// How the vaults stand, for those who are let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vaults: Option<Vec<VaultHealth>>,
+    /// What triggers have given up telling, for those who are let in. Null when a vault cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_deliveries: Option<Option<u64>>,
+}
+
+/// How a vault stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VaultHealth {
+    name: String,
+    kind: VaultKind,
+    /// New agents and messages go there unless asked otherwise.
+    default: bool,
+    capabilities: VaultCapabilities,
+    state: VaultWord,
+    /// What is wrong and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// How replies and the like that wait for it fare.
+    #[schema(required)]
+    deliveries: Option<breaker::View>,
+}
+
+/// Whether a vault can be used.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = VaultState)]
+pub(super) enum VaultWord {
+    /// It reads and writes.
+    Ready,
+    /// It works in part.
+    Degraded,
+    /// It cannot be used now. It is tried again.
+    Unavailable,
+}
+
+/// How the daemon is. For everybody, so without names; those who are let in see how the vaults stand.
+#[utoipa::path(
+    get, path = "/health", operation_id = "getHealth", tag = "about", security((), ("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "It serves, and says whether all is well.", body = Health)),
+)]
+pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<Health> {
     let undelivered = match api.outbox.count_overdue().await {
-        Ok(count) => json!(count),
+        Ok(count) => Some(count),
         Err(error) => {
             tracing::error!(%error, "the outbox cannot be read");
-            Value::Null
+            None
         }
     };
-    let missing: Vec<&str> = if api.claude.is_there() {
+    let missing = if api.claude.is_there() {
         Vec::new()
     } else {
         vec!["claude"]
     };
     let all = api.vaults.all();
     let vaults: Vec<Standing> = all.iter().map(|vault| Standing::of(&api, &**vault)).collect();
-    let well = missing.is_empty() && undelivered == 0 && vaults.iter().all(Standing::is_well);
-    let mut view = json!({
-        "status": if well { "ok" } else { "degraded" },
-        // Replies, thread notes and callbacks that the vault has not taken yet; they are kept and tried again.
-        "undelivered": undelivered,
-        "version": env!("CARGO_PKG_VERSION"),
-        "agents": api.registry.count(),
-        "sandbox": &*api.sandbox,
-        "dependencies": { "ok": missing.is_empty(), "missing": missing },
-    });
-    if api.auth.knows(&headers) {
-        view["vaults"] = vaults.iter().map(|one| one.view(&api)).collect();
-        // What triggers have given up telling; `reveille trigger list` shows where.
-        view["dead_deliveries"] = dead_deliveries(&api).await;
-    }
-    Json(view)
+    let well = missing.is_empty() && undelivered == Some(0) && vaults.iter().all(Standing::is_well);
+    let known = api.auth.knows(&headers);
+    let Summary { mode, confined, detail } = (*api.sandbox).clone();
+    Json(Health {
+        status: if well { Status::Ok } else { Status::Degraded },
+        undelivered,
+        version: env!("CARGO_PKG_VERSION"),
+        agents: api.registry.count(),
+        sandbox: Confinement { mode, confined, detail },
+        dependencies: Dependencies {
+            ok: missing.is_empty(),
+            missing,
+        },
+        vaults: known.then(|| vaults.iter().map(|one| one.view(&api)).collect()),
+        // `reveille trigger list` shows where.
+        dead_deliveries: match known {
+            true => Some(dead_deliveries(&api).await),
+            false => None,
+        },
+    })
 }
 
 /// Null when a vault cannot be read.
-async fn dead_deliveries(api: &Api) -> Value {
+async fn dead_deliveries(api: &Api) -> Option<u64> {
     let mut dead = 0;
     for vault in api.vaults.all().iter().filter(|vault| vault.capabilities().triggers) {
         let counted = match vault.triggers() {
@@ -55,11 +151,11 @@ async fn dead_deliveries(api: &Api) -> Value {
             Err(error) => {
                 // How the vault stands is told beside it.
                 tracing::debug!(vault = vault.name(), %error, "the deliveries of triggers cannot be counted");
-                return Value::Null;
+                return None;
             }
         }
     }
-    json!(dead)
+    Some(dead)
 }
 
 /// What a vault says of itself, and why there is no other token where it does not take the one that there is.
@@ -108,15 +204,25 @@ impl<'a> Standing<'a> {
         self.state == VaultState::Ready
     }
 
-    fn view(&self, api: &Api) -> Value {
-        let mut view = json!(self.state);
-        view["name"] = self.vault.name().into();
-        view["kind"] = json!(self.vault.kind());
-        view["default"] = (self.vault.name() == api.vaults.default().name()).into();
-        view["capabilities"] = json!(self.vault.capabilities());
+    fn view(&self, api: &Api) -> VaultHealth {
+        let (state, trouble) = match &self.state {
+            VaultState::Ready => (VaultWord::Ready, None),
+            VaultState::Degraded { reason, since } => (VaultWord::Degraded, Some((reason.clone(), *since))),
+            VaultState::Unavailable { reason, since } => (VaultWord::Unavailable, Some((reason.clone(), *since))),
+        };
+        let (reason, since) = trouble.unzip();
+        let name = self.vault.name();
         // Replies and the like that wait for it.
-        let deliveries = api.outbox.vault_states();
-        view["deliveries"] = json!(deliveries.iter().find(|one| one.vault == self.vault.name()));
-        view
+        let mut deliveries = api.outbox.vault_states().into_iter();
+        VaultHealth {
+            name: name.to_owned(),
+            kind: self.vault.kind().into(),
+            default: name == api.vaults.default().name(),
+            capabilities: self.vault.capabilities().into(),
+            state,
+            reason,
+            since,
+            deliveries: deliveries.find(|one| one.vault == name),
+        }
     }
 }

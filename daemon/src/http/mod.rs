@@ -19,6 +19,7 @@ mod grants;
 mod health;
 mod jobs;
 mod line;
+mod openapi;
 mod page;
 mod pauses;
 mod refusal;
@@ -30,6 +31,7 @@ mod undelivered;
 mod vault_api;
 mod vault_hints;
 mod vaults;
+mod wire;
 mod wrong;
 
 use std::sync::Arc;
@@ -128,9 +130,9 @@ fn job_routes() -> Router<Api> {
         .route("/api/jobs/{id}/runs", get(jobs::runs))
 }
 
-/// All routes.
-pub(crate) fn router(api: Api) -> Router {
-    let guarded = Router::new()
+/// Routes for those who are let in.
+fn guarded_routes() -> Router<Api> {
+    Router::new()
         .route("/api/sign-in-links", post(session::make_link))
         .route("/api/agents", get(agents::list).post(agents::create))
         .route(
@@ -164,6 +166,29 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/vaults", get(vaults::show))
         .route("/vaults/list", get(vaults::list))
         .route("/vault/{name}/mcp", any(vault_api::mcp))
+}
+
+/// Routes for everybody.
+fn open_routes() -> Router<Api> {
+    Router::new()
+        .route("/api/openapi.json", get(openapi::document))
+        .route("/api/docs", get(openapi::reference))
+        .route("/api/session", post(session::sign_in))
+        .route("/auth/status", get(vaults::status))
+        // They have secrets of their own.
+        .route("/api/vault/inbound", post(vault_hints::take))
+        .route("/api/vault/agent-def", post(definition_hints::definition))
+        .route("/api/vault/agent-thread", post(definition_hints::thread))
+        .route("/api/vault/role", post(definition_hints::role_note))
+        .route("/health", get(health::health))
+        .route("/", get(page::index))
+        .route("/favicon.svg", get(page::asset))
+        .route("/assets/{*file}", get(page::asset))
+}
+
+/// All routes. They stand in the functions above, where the test of the document looks for them.
+pub(crate) fn router(api: Api) -> Router {
+    let guarded = guarded_routes()
         .with_state(api.clone())
         .method_not_allowed_fallback(wrong_method)
         .merge(vault_api::router(
@@ -176,19 +201,7 @@ pub(crate) fn router(api: Api) -> Router {
     let max_body = api.max_body;
     let arrival = api.arrival;
     let auth = api.auth.clone();
-    let open = Router::new()
-        .route("/api/session", post(session::sign_in))
-        .route("/auth/status", get(vaults::status))
-        // They have secrets of their own.
-        .route("/api/vault/inbound", post(vault_hints::take))
-        .route("/api/vault/agent-def", post(definition_hints::definition))
-        .route("/api/vault/agent-thread", post(definition_hints::thread))
-        .route("/api/vault/role", post(definition_hints::role_note))
-        .route("/health", get(health::health))
-        .route("/", get(page::index))
-        .route("/favicon.svg", get(page::asset))
-        .route("/assets/{*file}", get(page::asset))
-        .with_state(api);
+    let open = open_routes().with_state(api);
     Router::new()
         .merge(guarded)
         .merge(open)

@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use reveille_queue::Pause;
 use reveille_vault::agent::Definition;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Code of a pause that a person wants.
 const PERSON: &str = "person";
 
 /// A pause as it is shown.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Pause)]
 pub(super) struct Paused {
     /// Stable code: `person`, or why the daemon paused it.
     code: String,

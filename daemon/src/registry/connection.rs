@@ -1,12 +1,13 @@
 //! What an agent asked for beyond its own tools, and what has become of that.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The status of a connection that may be used.
 const APPROVED: &str = "approved";
 
 /// One entry of what an agent wants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Connection {
     /// What tells it from the agent's other ones.
     pub(crate) key: String,

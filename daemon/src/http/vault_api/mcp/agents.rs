@@ -59,6 +59,7 @@ pub(super) async fn send(api: &Api, caller: &Caller, mut arguments: Arguments) -
 pub(super) async fn list(api: &Api, caller: &Caller, mut arguments: Arguments) -> Result<Told, Refusal> {
     let search = arguments.text("search")?.unwrap_or_default().to_lowercase();
     let Json(listed) = agents::list(State(api.clone()), Extension(caller.clone())).await?;
+    let listed = json!(listed);
     let all = listed["agents"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = all
         .iter()

@@ -1,0 +1,88 @@
+//! The description of the HTTP interface, made from the types and annotations of the handlers, and a page that shows it.
+//!
+//! A new route needs four things, or a test fails: `#[utoipa::path]` on its handler with an `operation_id` and its own
+//! answers, its line in one of the lists here, and types with `ToSchema` for what goes in and out. What all routes
+//! answer (who asks is not known, the address cannot be read, ...) is added by [`complete`].
+
+mod complete;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
+use http::{HeaderName, header};
+use serde_json::Value;
+use utoipa::OpenApi;
+
+use super::{Api, agent_control, agents, health, session};
+
+/// The routes of the daemon itself.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Reveille",
+        description = "Write a note; an agent wakes, does the work with Claude Code, and answers with a note.",
+    ),
+    components(schemas(super::error::Refused)),
+    paths(
+        agent_control::edit,
+        agent_control::pause,
+        agent_control::reset,
+        agent_control::resume,
+        agents::create,
+        agents::list,
+        agents::remove,
+        agents::show,
+        health::health,
+        session::make_link,
+        session::show,
+        session::sign_in,
+        session::sign_out,
+        document,
+        reference,
+    )
+)]
+struct Own;
+
+/// The whole document. `cookie`: the name of the one that a browser has.
+fn whole(cookie: &str) -> serde_json::Result<Value> {
+    complete::complete(Own::openapi(), cookie)
+}
+
+/// The description of this interface, as OpenAPI 3.1.
+#[utoipa::path(
+    get, path = "/api/openapi.json", operation_id = "getOpenApi", tag = "about", security(()),
+    responses((status = 200, description = "The document.", body = Value)),
+)]
+pub(super) async fn document(State(api): State<Api>) -> Response {
+    match whole(api.auth.cookie_name()) {
+        Ok(document) => Json(document).into_response(),
+        Err(error) => unmade(&error),
+    }
+}
+
+/// The same for people.
+#[utoipa::path(
+    get, path = "/api/docs", operation_id = "getReference", tag = "about", security(()),
+    responses((status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8")),
+)]
+pub(super) async fn reference(State(api): State<Api>) -> Response {
+    let page = match whole(api.auth.cookie_name()) {
+        Ok(document) => reference::page(&document),
+        Err(error) => return unmade(&error),
+    };
+    let headers: [(HeaderName, String); 4] = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+        (header::CONTENT_SECURITY_POLICY, reference::security()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+    ];
+    (AppendHeaders(headers), page).into_response()
+}
+
+fn unmade(error: &serde_json::Error) -> Response {
+    tracing::error!(%error, "the description of the interface cannot be made");
+    super::error::ApiError::internal().into_response()
+}

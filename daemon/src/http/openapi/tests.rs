@@ -1,0 +1,260 @@
+//! The document against the router: what is served is described, and nothing else.
+
+use std::collections::BTreeSet;
+
+use axum::Router;
+use pretty_assertions::assert_eq;
+use serde_json::Value;
+
+use super::complete::METHODS;
+use super::{reference, whole};
+use crate::http::{guarded_routes, open_routes, vault_api};
+use crate::tokens::Tokens;
+use crate::vaults::ByName;
+
+/// What is served and not described, and why.
+const LEFT_OUT: [(&str, &str); 4] = [
+    ("get /", "the page"),
+    ("get /assets/{file}", "files of the page"),
+    ("get /favicon.svg", "a file of the page"),
+    ("any /vault/{name}/{rest}", "says that nothing is there"),
+];
+
+/// What is served and not described yet. This list only gets shorter.
+const NOT_YET: &[&str] = &[
+    "any /vault/{name}/mcp",
+    "delete /api/agent-defs/{id}",
+    "delete /api/agent-vaults/{name}",
+    "delete /api/jobs/{id}",
+    "delete /vault/{name}/api/notes/{key}",
+    "delete /vault/{name}/api/tags/{key}",
+    "delete /vault/{name}/api/triggers/{key}",
+    "delete /vault/{name}/tokens/{key}",
+    "get /api/agent-defs",
+    "get /api/agent-defs/{id}",
+    "get /api/agent-vaults",
+    "get /api/channels/{channel}/messages",
+    "get /api/channels/{channel}/queue",
+    "get /api/channels/{channel}/threads",
+    "get /api/channels/{channel}/turn-events",
+    "get /api/connections",
+    "get /api/jobs",
+    "get /api/jobs/{id}",
+    "get /api/jobs/{id}/runs",
+    "get /api/turns",
+    "get /api/turns/{turn}",
+    "get /api/undelivered",
+    "get /auth/status",
+    "get /vault/{name}",
+    "get /vault/{name}/api/find-path",
+    "get /vault/{name}/api/health",
+    "get /vault/{name}/api/notes",
+    "get /vault/{name}/api/notes/{key}",
+    "get /vault/{name}/api/storage/{key}",
+    "get /vault/{name}/api/tags",
+    "get /vault/{name}/api/tags/{key}",
+    "get /vault/{name}/api/triggers",
+    "get /vault/{name}/api/triggers/{key}",
+    "get /vault/{name}/api/triggers/{key}/deliveries",
+    "get /vault/{name}/api/unresolved-wikilinks",
+    "get /vault/{name}/api/vault",
+    "get /vault/{name}/tokens",
+    "get /vaults",
+    "get /vaults/list",
+    "patch /api/agent-defs/{id}",
+    "patch /api/jobs/{id}",
+    "patch /api/turns/{turn}",
+    "patch /vault/{name}/api/notes/{key}",
+    "patch /vault/{name}/api/triggers/{key}",
+    "patch /vault/{name}/api/vault",
+    "post /api/agent-defs",
+    "post /api/agent-vaults",
+    "post /api/channels/{channel}/send",
+    "post /api/connections/approve",
+    "post /api/connections/revoke",
+    "post /api/jobs",
+    "post /api/jobs/{id}/pause",
+    "post /api/jobs/{id}/resume",
+    "post /api/jobs/{id}/run",
+    "post /api/turns/{turn}/cancel",
+    "post /api/turns/{turn}/hold",
+    "post /api/turns/{turn}/move",
+    "post /api/turns/{turn}/release",
+    "post /api/turns/{turn}/resend",
+    "post /api/turns/{turn}/stop",
+    "post /api/undelivered/retry",
+    "post /api/vault/agent-def",
+    "post /api/vault/agent-thread",
+    "post /api/vault/inbound",
+    "post /api/vault/role",
+    "post /api/vaults/{name}/backup",
+    "post /vault/{name}/api/notes",
+    "post /vault/{name}/api/notes/{key}",
+    "post /vault/{name}/api/storage/upload",
+    "post /vault/{name}/api/tags/{key}",
+    "post /vault/{name}/api/triggers",
+    "post /vault/{name}/api/triggers/{key}/redrive",
+    "post /vault/{name}/tokens",
+    "put /vault/{name}/api/tags/{key}",
+];
+
+/// What is described and part of a route with a longer address.
+const PARTS: [(&str, &str); 0] = [];
+
+fn document() -> Value {
+    whole("reveille_1941").unwrap()
+}
+
+/// `method address` of all routes, as a router shows itself when it is printed for debugging.
+fn routes_of<S>(router: &Router<S>) -> BTreeSet<String> {
+    let printed = format!("{router:?}");
+    let (printed, _) = printed.split_once("fallback_router").unwrap();
+    let (routes, paths) = printed.split_once("node: Node").unwrap();
+    let entries = |text: &str| -> Vec<(String, String)> {
+        let parts = text.split("RouteId(").skip(1);
+        let entry = |part: &str| part.split_once(')').map(|(id, rest)| (id.to_owned(), rest.to_owned()));
+        parts.map(|part| entry(part).unwrap()).collect()
+    };
+    let paths = entries(paths);
+    let mut found = BTreeSet::new();
+    for (id, route) in entries(routes) {
+        let (_, path) = paths.iter().find(|(other, _)| *other == id).unwrap();
+        let path = path.split('"').nth(1).unwrap().replace("{*", "{");
+        let takes = |method: &&&str| !route.contains(&format!(" {method}: None"));
+        let methods: Vec<&str> = METHODS.iter().filter(takes).copied().collect();
+        match methods.is_empty() {
+            true => drop(found.insert(format!("any {path}"))),
+            false => found.extend(methods.iter().map(|method| format!("{method} {path}"))),
+        }
+    }
+    found
+}
+
+/// Everything that the daemon serves.
+fn served() -> BTreeSet<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
+    let vault = reveille_vault::EmbeddedVault::open("v", &dir.path().join("v.db")).unwrap();
+    let vaults = vault_api::router(ByName::from(vault), &tokens, [("v", 1)].into());
+    let mut all = routes_of(&guarded_routes());
+    all.extend(routes_of(&open_routes()));
+    all.extend(routes_of(&vaults));
+    all
+}
+
+/// Each operation with its `method address`.
+fn operations(document: &Value) -> Vec<(String, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let mut found = Vec::new();
+    for (path, item) in paths {
+        for (method, operation) in item.as_object().unwrap() {
+            found.push((format!("{method} {path}"), operation));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_route_is_described_and_nothing_else() {
+    let served = served();
+    // The way a router prints itself is not promised: here it would show that it has changed.
+    for known in [
+        "get /api/agents",
+        "patch /api/turns/{turn}",
+        "delete /vault/{name}/api/notes/{key}",
+        "get /health",
+    ] {
+        assert!(served.contains(known), "{known} is not in {served:#?}");
+    }
+    let document = document();
+    let described: BTreeSet<String> = operations(&document).into_iter().map(|(name, _)| name).collect();
+    let left_out = LEFT_OUT.iter().map(|(name, _)| *name).chain(NOT_YET.iter().copied());
+    let left_out: BTreeSet<String> = left_out.map(str::to_owned).collect();
+    let parts: BTreeSet<String> = PARTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let missing: Vec<_> = served
+        .difference(&described)
+        .filter(|name| !left_out.contains(*name))
+        .collect();
+    assert_eq!(
+        missing,
+        Vec::<&String>::new(),
+        "served and not described: see the head of openapi/mod.rs"
+    );
+    let invented: Vec<_> = described
+        .difference(&served)
+        .filter(|name| !parts.contains(*name))
+        .collect();
+    assert_eq!(invented, Vec::<&String>::new(), "described and not served");
+    for name in &left_out {
+        assert!(
+            served.contains(name) && !described.contains(name),
+            "{name} need not be left out"
+        );
+    }
+}
+
+#[test]
+fn every_operation_can_be_called_by_a_made_client() {
+    let document = document();
+    let mut ids = BTreeSet::new();
+    for (name, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(ids.insert(id.to_owned()), "{name}: the operation id {id} is taken");
+        assert!(id.chars().all(char::is_alphanumeric), "{name}: {id}");
+        assert!(operation["tags"][0].is_string(), "{name} has no tag");
+        let summary = operation["summary"].as_str().unwrap_or_default();
+        assert!(!summary.is_empty() && !summary.contains('`'), "{name}: {summary:?}");
+        let variables = name.matches('{').count();
+        let parameters = operation["parameters"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let of_path = parameters.iter().filter(|one| one["in"] == "path").count();
+        assert_eq!(of_path, variables, "{name}: parameters of the address");
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            assert!(answer["description"].is_string(), "{name} {status}");
+            assert!(
+                answer.get("content").is_some() || status == "204",
+                "{name} {status} has no schema"
+            );
+        }
+    }
+}
+
+/// All texts under a key, wherever it stands.
+fn collect<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get(key).and_then(Value::as_str));
+            fields.values().for_each(|value| collect(value, key, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| collect(value, key, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = document();
+    let mut references = Vec::new();
+    collect(&document, "$ref", &mut references);
+    assert!(references.len() > 10, "{references:?}");
+    for reference in references {
+        let place = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(place).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn the_page_has_every_operation_and_no_script() {
+    let document = document();
+    let page = reference::page(&document);
+    for (name, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(page.contains(&format!("id=\"{id}\"")), "{name}");
+    }
+    for schema in document["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(page.contains(&format!("id=\"schema-{schema}\"")), "{schema}");
+    }
+    assert!(!page.contains("<script") && !page.contains("http-equiv") && !page.contains(" src="));
+}
