@@ -4,6 +4,7 @@
 //! `REVEILLE_CLAUDE__ENV__ANTHROPIC_BASE_URL`. The environment wins over the file. It knows the table `[vault]`; several
 //! vaults, `[[vault]]`, are for the file alone.
 
+mod front;
 mod hub;
 mod read;
 mod vault;
@@ -19,6 +20,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Table;
 
+pub(crate) use self::front::{Mount, Proxies};
 pub(crate) use self::hub::Hub;
 use self::read::{expand, has_key, overlaid, parse, read_table};
 pub(crate) use self::vault::{
@@ -96,6 +98,10 @@ pub(crate) struct Server {
     pub(crate) bind: SocketAddr,
     /// Host names under which the page may be opened, besides loopback and the bound address.
     pub(crate) hosts: Vec<String>,
+    /// A path below which everything is served too, as a proxy shows it.
+    pub(crate) mount: Option<Mount>,
+    /// Who is believed to be a proxy.
+    pub(crate) trusted_proxies: Option<Proxies>,
     /// Largest request body in bytes.
     pub(crate) max_body: usize,
     /// Longest time for the body of a request to arrive.
@@ -111,6 +117,8 @@ impl Default for Server {
         Self {
             bind: SocketAddr::from(([127, 0, 0, 1], 1941)),
             hosts: Vec::new(),
+            mount: None,
+            trusted_proxies: None,
             max_body: 8 << 20,
             arrival: Span(Duration::from_secs(60)),
             max_connections: 1024,

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::attached::Desk;
 use crate::claude::Claude;
-use crate::config::{Config, SandboxMode};
+use crate::config::{Config, Proxies, SandboxMode};
 use crate::crash;
 use crate::delegation::Passes;
 use crate::faults;
@@ -191,6 +191,13 @@ impl Options {
         };
         let roster = Roster::new(parts, &config);
         let url = format!("http://{address}");
+        let mount = config.server.mount.clone().unwrap_or_default();
+        let proxies = match &config.server.trusted_proxies {
+            Some(proxies) => proxies.clone(),
+            None if mount.as_str().is_empty() => Proxies::default(),
+            None => Proxies::loopback(),
+        };
+        let front = http::Front::new(&mount, proxies, &url);
         let auth = Auth::new(
             state.token(),
             address,
@@ -201,6 +208,8 @@ impl Options {
         );
         let api = Api {
             auth,
+            front,
+            place: config.hub.place.clone(),
             tokens,
             grants,
             webhooks,

@@ -7,12 +7,14 @@ mod agent_vaults;
 mod agents;
 mod auth;
 mod backups;
+mod base;
 mod caller;
 mod channels;
 mod client;
 mod connections;
 mod cors;
 mod definition_hints;
+mod discovery;
 mod error;
 mod events;
 mod grants;
@@ -47,6 +49,7 @@ use reveille_sandbox::Summary;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use auth::Auth;
+pub(crate) use base::Front;
 pub(crate) use caller::Caller;
 pub(crate) use error::ApiError;
 pub(crate) use serve::serve;
@@ -56,6 +59,7 @@ use crate::attached::Desk;
 use crate::claude::Claude;
 use crate::config::FileLimits;
 use crate::grants::Grants;
+use crate::hub::Place;
 use crate::inbox::Inbox;
 use crate::live::Hub;
 use crate::outbox::Outbox;
@@ -68,6 +72,8 @@ use crate::worker::Workers;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) auth: Auth,
+    pub(crate) front: Front,
+    pub(crate) place: Place,
     pub(crate) tokens: Tokens,
     pub(crate) grants: Grants,
     pub(crate) vaults: Vaults,
@@ -197,12 +203,14 @@ pub(crate) fn router(api: Api) -> Router {
             api.file_limits.clone(),
         ))
         .route_layer(from_fn(client::finish))
-        .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller));
+        .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller))
+        .route_layer(from_fn_with_state(api.clone(), discovery::lead));
     let max_body = api.max_body;
     let arrival = api.arrival;
     let auth = api.auth.clone();
-    let open = open_routes().with_state(api);
-    Router::new()
+    let front = api.front.clone();
+    let open = open_routes().merge(discovery::router(front.mount())).with_state(api);
+    let routes = Router::new()
         .merge(guarded)
         .merge(open)
         .fallback(not_found)
@@ -210,5 +218,6 @@ pub(crate) fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn(cors::share_vaults))
         .layer(from_fn_with_state(auth, auth::check_host))
-        .layer(from_fn_with_state(arrival, client::drain))
+        .layer(from_fn_with_state(arrival, client::drain));
+    front.serve(routes)
 }

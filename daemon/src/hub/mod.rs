@@ -8,6 +8,7 @@ mod ask;
 mod backoff;
 mod grants;
 mod mint;
+mod place;
 mod wire;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub(crate) use self::backoff::Backoff;
 pub(crate) use self::mint::Minted;
+pub(crate) use self::place::Place;
 use crate::config::{self, Secret};
 use crate::triggers::client;
 

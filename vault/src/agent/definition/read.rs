@@ -65,7 +65,10 @@ impl<'a> Reader<'a> {
         match self.text("name") {
             // What roles are granted is kept under such names.
             Some(name) if name.starts_with(ROLES) => {
-                self.reject("name", format!("{name:?} will not do; names that begin with {ROLES} are those of roles"));
+                self.reject(
+                    "name",
+                    format!("{name:?} will not do; names that begin with {ROLES} are those of roles"),
+                );
             }
             Some(name) if is_name(&name) => return name,
             Some(name) => self.reject("name", format!("{name:?} will not do; {NAME_RULE}")),
