@@ -6,6 +6,7 @@
 
 mod front;
 mod hub;
+mod mcp;
 mod read;
 mod vault;
 
@@ -22,6 +23,7 @@ use toml::Table;
 
 pub(crate) use self::front::{Mount, Proxies};
 pub(crate) use self::hub::Hub;
+pub(crate) use self::mcp::Mcp;
 use self::read::{expand, has_key, overlaid, parse, read_table};
 pub(crate) use self::vault::{
     FileLimits, POLL, Parachute, Place, Secret, Vault, Vaults, address, check_name as vault_name,
@@ -422,6 +424,8 @@ pub(crate) struct Config {
     pub(crate) jobs: Jobs,
     /// Sign-in.
     pub(crate) auth: Auth,
+    /// Sessions of MCP clients.
+    pub(crate) mcp: Mcp,
     /// Logging.
     pub(crate) log: Log,
 }

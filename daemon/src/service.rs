@@ -222,6 +222,7 @@ impl Options {
             outbox: outbox.clone(),
             hub,
             attached,
+            mcp: http::mcp::Sessions::new(&config.mcp, closing.clone()),
             claude,
             sandbox: Arc::new(summary),
             url: url.into(),
@@ -343,6 +344,7 @@ impl Service {
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
+        self.workers.spawn(self.api.mcp.clone().run(work.drain.clone()));
         self.workers.spawn(self.runner.run());
         self.workers.spawn(self.api.grants.clone().run(work.drain.clone()));
         self.workers

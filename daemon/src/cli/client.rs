@@ -86,7 +86,8 @@ impl Client {
         })
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    /// A request to where the daemon is now.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let now = self.announced.as_deref().and_then(running_daemon);
         let base = now.map_or_else(|| self.base.clone(), |daemon| daemon.url);
         self.http
@@ -94,7 +95,8 @@ impl Client {
             .bearer_auth(&self.token)
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+    /// What a failed connection means.
+    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let why = if error.is_timeout() {
             "it does not answer"
         } else {

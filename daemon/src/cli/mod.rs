@@ -14,6 +14,7 @@ mod export;
 mod import;
 mod job;
 mod job_view;
+mod mcp;
 mod note;
 mod output;
 mod queue;
@@ -215,6 +216,11 @@ enum Command {
         after_help = "Example: reveille token create --read --label laptop --expires 30d"
     )]
     Token(token::Token),
+    /// Serve MCP over stdin and stdout: agents and notes as tools of another program
+    #[command(
+        after_help = "Example: claude mcp add reveille -- reveille mcp\nExample: claude mcp add scribe -- reveille mcp --channel scribe\nClients that speak HTTP need no command: the daemon serves MCP at /mcp and /mcp/AGENT."
+    )]
+    Mcp(mcp::Mcp),
     /// Check everything that the daemon needs, and say how to mend it
     #[command(after_help = "Example: reveille doctor --json")]
     Doctor(doctor::Doctor),
@@ -269,6 +275,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Note(note) => note.run(&global.client()?).await,
         Command::Vault(vault) => vault.run(&global.client()?).await,
         Command::Token(token) => token.run(&global.client()?).await,
+        Command::Mcp(mcp) => mcp.run(&global).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Open => {
             let link = global

@@ -54,7 +54,7 @@ enum Whose {
 }
 
 /// Everything that a turn may do, by the addresses of the router. `GET` stands for `HEAD` too. What is not here is refused.
-const MAY: [(Method, &str, Whose); 21] = [
+const MAY: [(Method, &str, Whose); 24] = [
     (Method::GET, "/api/agents", Whose::Any),
     (Method::GET, "/api/jobs", Whose::Any),
     (Method::GET, "/api/jobs/{id}", Whose::Any),
@@ -74,6 +74,9 @@ const MAY: [(Method, &str, Whose); 21] = [
     (Method::GET, "/vault/{name}/api/storage/{*key}", Whose::OwnVault),
     (Method::POST, "/vault/{name}/api/storage/upload", Whose::OwnVault),
     // What its tools do is asked for each of them, by the route that does the same.
+    (Method::GET, "/mcp", Whose::Any),
+    (Method::POST, "/mcp", Whose::Any),
+    (Method::DELETE, "/mcp", Whose::Any),
     (Method::GET, "/vault/{name}/mcp", Whose::OwnVault),
     (Method::POST, "/vault/{name}/mcp", Whose::OwnVault),
     (Method::DELETE, "/vault/{name}/mcp", Whose::OwnVault),

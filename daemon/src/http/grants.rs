@@ -35,8 +35,8 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
     ("/vault/{name}/{*rest}", Ask::Usual, true),
 ];
 
-/// Names of vaults: each token sees its own.
-const OF_ALL: [&str; 2] = ["/vaults", "/vaults/list"];
+/// Names of vaults: each token sees its own. Of tools, each token has those that it may use.
+const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
 const OF_ADMINS: [&str; 5] = [
@@ -78,6 +78,8 @@ impl Need {
         let Some(name) = vault.filter(|_| route.starts_with("/vault/{name}")) else {
             let verb = match route {
                 "/api/channels/{channel}/send" => Verb::Send,
+                // Everything comes by one method; what writes is asked for each tool.
+                "/mcp/{channel}" => Verb::Read,
                 _ if OF_ADMINS.contains(&route) => Verb::Admin,
                 _ if !reads && CHANGED_BY_ADMINS.contains(&route) => Verb::Admin,
                 _ => usual,
@@ -126,6 +128,11 @@ impl Need {
 /// Whether a token reaches as far as a request of that kind in a vault.
 pub(super) fn may(grant: &Grant, method: &Method, route: &str, vault: &str) -> bool {
     Need::of(method, route, Some(vault)).check(grant).is_ok()
+}
+
+/// What a token must have for a request of that kind outside of vaults.
+pub(super) fn scope_of(method: &Method, route: &str) -> Option<Scope> {
+    Need::of(method, route, None).scope
 }
 
 /// Lets the request of a token pass if the token reaches that far, and gives it back. Whether there is such a vault is not
@@ -237,6 +244,10 @@ mod tests {
             ("POST", "/api/agent-vaults", "reveille:admin"),
             ("DELETE", "/api/agent-vaults/{name}", "reveille:admin"),
             ("GET", "", "reveille:read"),
+            ("POST", "/mcp", "any"),
+            ("GET", "/mcp/{channel}", "reveille:read"),
+            ("POST", "/mcp/{channel}", "reveille:read"),
+            ("DELETE", "/mcp/{channel}", "reveille:read"),
             ("GET", "/vaults", "any"),
             ("GET", "/vaults/list", "any"),
         ] {

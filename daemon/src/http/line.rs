@@ -117,6 +117,13 @@ pub(super) struct Cancel {
     by: Option<String>,
 }
 
+impl Cancel {
+    /// Somebody.
+    pub(super) fn by(who: String) -> Self {
+        Self { by: Some(who) }
+    }
+}
+
 /// `POST /api/turns/{turn}/cancel`: ends a waiting message; its requester is told.
 pub(super) async fn cancel(
     State(api): State<Api>,

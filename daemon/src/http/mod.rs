@@ -21,6 +21,7 @@ mod grants;
 mod health;
 mod jobs;
 mod line;
+pub(crate) mod mcp;
 mod openapi;
 mod page;
 mod pauses;
@@ -86,6 +87,7 @@ pub(crate) struct Api {
     pub(crate) outbox: Outbox,
     pub(crate) hub: Hub,
     pub(crate) attached: Desk,
+    pub(crate) mcp: mcp::Sessions,
     pub(crate) claude: Arc<Claude>,
     pub(crate) sandbox: Arc<Summary>,
     pub(crate) url: Arc<str>,
@@ -171,7 +173,9 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/vaults/{name}/backup", post(backups::make))
         .route("/vaults", get(vaults::show))
         .route("/vaults/list", get(vaults::list))
-        .route("/vault/{name}/mcp", any(vault_api::mcp))
+        .route("/vault/{name}/mcp", any(vault_api::mcp::answer))
+        .route("/mcp", any(mcp::daemon))
+        .route("/mcp/{channel}", any(mcp::channel))
 }
 
 /// Routes for everybody.

@@ -131,7 +131,7 @@ pub(super) fn preview(content: &str) -> String {
 
 /// Why a request was not done.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(in crate::http) enum Failure {
     UnknownVault {
         name: String,
     },

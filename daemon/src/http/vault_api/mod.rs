@@ -12,7 +12,7 @@ mod files;
 mod filters;
 mod graph;
 mod listing;
-mod mcp;
+pub(super) mod mcp;
 mod notes;
 mod tags;
 #[cfg(test)]
@@ -31,7 +31,6 @@ use reveille_vault::{Vault, VaultError};
 use serde_json::json;
 
 use self::answer::Failure;
-pub(super) use self::mcp::answer as mcp;
 use super::Caller;
 use crate::config::FileLimits;
 use crate::delegation::MarkingVault;
@@ -141,6 +140,18 @@ impl Part {
     }
 }
 
+/// A vault as a caller has it.
+///
+/// # Errors
+/// [`VaultError::Forbidden`] when it is not for that caller.
+fn open(vault: Arc<dyn Vault>, caller: &Caller) -> Result<Arc<dyn Vault>, VaultError> {
+    Ok(match caller {
+        Caller::Operator => vault,
+        Caller::Turn(origin) => Arc::new(MarkingVault::new(vault, Arc::clone(origin))),
+        Caller::Token(grant) => grant.open(vault)?,
+    })
+}
+
 impl FromRequestParts<Vaults> for Target {
     type Rejection = Failure;
 
@@ -158,9 +169,7 @@ impl FromRequestParts<Vaults> for Target {
             return Err(Failure::UnknownVault { name });
         };
         let vault = match parts.extensions.get::<Caller>() {
-            Some(Caller::Operator) => vault,
-            Some(Caller::Turn(origin)) => Arc::new(MarkingVault::new(vault, Arc::clone(origin))),
-            Some(Caller::Token(grant)) => grant.open(vault)?,
+            Some(caller) => open(vault, caller)?,
             // To let a request in without knowing whose it is would be a mistake of ours.
             None => return Err(VaultError::Forbidden("it is not known who asks".into()).into()),
         };

@@ -56,7 +56,7 @@ pub(super) async fn send(api: &Api, caller: &Caller, mut arguments: Arguments) -
 }
 
 /// `list-agents`
-pub(super) async fn list(api: &Api, caller: &Caller, mut arguments: Arguments) -> Result<Told, Refusal> {
+pub(in crate::http) async fn list(api: &Api, caller: &Caller, mut arguments: Arguments) -> Result<Told, Refusal> {
     let search = arguments.text("search")?.unwrap_or_default().to_lowercase();
     let Json(listed) = agents::list(State(api.clone()), Extension(caller.clone())).await?;
     let listed = json!(listed);

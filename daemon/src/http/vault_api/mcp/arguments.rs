@@ -13,20 +13,28 @@ pub(super) const OPERATORS: &str = "Keys and the values that they must have, or 
 const LIMIT: i64 = 200;
 
 /// Arguments whose names are known.
-pub(super) struct Arguments(Map<String, Value>);
+pub(in crate::http) struct Arguments(Map<String, Value>);
 
 impl Arguments {
     /// Takes them under their usual names. What the tool does not know is refused: the model would believe that it counted.
     pub(super) fn of(entry: &Entry, given: Map<String, Value>) -> Result<Self, Failure> {
-        let known = entry.arguments();
+        Self::known(entry.name, &entry.arguments(), entry.aliases, given)
+    }
+
+    /// The same for any tool. `aliases`: other spellings and the usual ones.
+    pub(in crate::http) fn known(
+        tool: &str,
+        known: &[String],
+        aliases: &[(&str, &str)],
+        given: Map<String, Value>,
+    ) -> Result<Self, Failure> {
         let mut arguments = Map::new();
         for (name, value) in given {
-            let usual = entry.aliases.iter().find(|(alias, _)| *alias == name);
+            let usual = aliases.iter().find(|(alias, _)| *alias == name);
             let name = usual.map_or(name, |(_, usual)| (*usual).to_owned());
             if !known.contains(&name) {
                 let message = format!(
-                    "{} has no argument {name:?}; it takes: {}. Nothing was done",
-                    entry.name,
+                    "{tool} has no argument {name:?}; it takes: {}. Nothing was done",
                     known.join(", ")
                 );
                 return Err(Failure::invalid(name, message));
@@ -42,11 +50,11 @@ impl Arguments {
     }
 
     /// Null counts as absent.
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+    pub(in crate::http) fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Failure> {
+    pub(in crate::http) fn text(&mut self, name: &str) -> Result<Option<String>, Failure> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -55,12 +63,12 @@ impl Arguments {
     }
 
     /// Text that must be there.
-    pub(super) fn needed(&mut self, name: &str) -> Result<String, Failure> {
+    pub(in crate::http) fn needed(&mut self, name: &str) -> Result<String, Failure> {
         let text = self.text(name)?.filter(|text| !text.trim().is_empty());
         text.ok_or_else(|| Failure::invalid(name, format!("{name} is missing; nothing was done")))
     }
 
-    pub(super) fn switch(&mut self, name: &str) -> Result<Option<bool>, Failure> {
+    pub(in crate::http) fn switch(&mut self, name: &str) -> Result<Option<bool>, Failure> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(on)) => Ok(Some(on)),
@@ -68,14 +76,14 @@ impl Arguments {
         }
     }
 
-    pub(super) fn index(&mut self, name: &str) -> Result<Option<usize>, Failure> {
+    pub(in crate::http) fn index(&mut self, name: &str) -> Result<Option<usize>, Failure> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let number = value.as_u64().and_then(|number| usize::try_from(number).ok()); // silent-ok: told below
         let rule = || Failure::invalid(name, format!("{name} must be a whole number from 0"));
         number.map(Some).ok_or_else(rule)
     }
 
-    pub(super) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Failure> {
+    pub(in crate::http) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Failure> {
         let rule = || Failure::invalid(name, format!("{name} must be an array of texts"));
         let Some(value) = self.take(name) else { return Ok(None) };
         let items = value.as_array().ok_or_else(rule)?;

@@ -29,9 +29,12 @@ pub(super) enum Name {
 
 /// What a tool does to notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
+pub(in crate::http) enum Effect {
+    /// Nothing.
     Reads,
+    /// What was there stays.
     Adds,
+    /// What was there may be gone.
     Changes,
 }
 
@@ -225,33 +228,53 @@ impl Entry {
 
     /// As the model sees it.
     pub(super) fn tool(&self) -> Tool {
-        let mut schema = serde_json::Map::new();
-        schema.insert("type".into(), "object".into());
-        schema.insert("properties".into(), (self.properties)());
-        if !self.required.is_empty() {
-            schema.insert("required".into(), self.required.into());
-        }
-        let annotations = ToolAnnotations::new()
-            .read_only(self.effect == Effect::Reads)
-            .destructive(self.effect == Effect::Changes)
-            .open_world(false);
-        Tool::new(self.name, self.about, Arc::new(schema)).with_annotations(annotations)
+        described(self.name, self.about, (self.properties)(), self.required, self.effect)
+    }
+
+    /// Whether it is about notes, and not a way to the agents.
+    pub(super) fn is_about_notes(&self) -> bool {
+        !matches!(self.id, Name::SendMessage | Name::ListAgents)
     }
 }
 
-fn text(about: &str) -> Value {
+/// A tool as the model sees it. `properties`: the schemas of its arguments, by name.
+pub(in crate::http) fn described(
+    name: &'static str,
+    about: &'static str,
+    properties: Value,
+    required: &[&'static str],
+    effect: Effect,
+) -> Tool {
+    let mut schema = serde_json::Map::new();
+    schema.insert("type".into(), "object".into());
+    schema.insert("properties".into(), properties);
+    if !required.is_empty() {
+        schema.insert("required".into(), required.into());
+    }
+    let annotations = ToolAnnotations::new()
+        .read_only(effect == Effect::Reads)
+        .destructive(effect == Effect::Changes)
+        .open_world(false);
+    Tool::new(name, about, Arc::new(schema)).with_annotations(annotations)
+}
+
+/// The schema of an argument.
+pub(in crate::http) fn text(about: &str) -> Value {
     json!({ "type": "string", "description": about })
 }
 
-fn switch(about: &str) -> Value {
+/// The schema of an argument.
+pub(in crate::http) fn switch(about: &str) -> Value {
     json!({ "type": "boolean", "description": about })
 }
 
-fn number(about: &str) -> Value {
+/// The schema of an argument.
+pub(in crate::http) fn number(about: &str) -> Value {
     json!({ "type": "integer", "description": about })
 }
 
-fn texts(about: &str) -> Value {
+/// The schema of an argument.
+pub(in crate::http) fn texts(about: &str) -> Value {
     json!({ "type": "array", "items": { "type": "string" }, "description": about })
 }
 
@@ -259,7 +282,8 @@ fn one_or_more(about: &str) -> Value {
     json!({ "type": ["string", "array"], "items": { "type": "string" }, "description": about })
 }
 
-fn word(about: &str, words: &[&str]) -> Value {
+/// The schema of an argument.
+pub(in crate::http) fn word(about: &str, words: &[&str]) -> Value {
     json!({ "type": "string", "enum": words, "description": about })
 }
 

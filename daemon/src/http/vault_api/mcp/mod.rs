@@ -1,21 +1,21 @@
 //! The MCP door of a vault: `/vault/{name}/mcp`, streamable HTTP without sessions. Each request is answered by itself, as
 //! JSON; what a tool does is what the route of the same name does, for the same caller.
 
-mod agents;
-mod arguments;
+pub(in crate::http) mod agents;
+pub(in crate::http) mod arguments;
 mod bounds;
-mod catalog;
+pub(in crate::http) mod catalog;
+pub(in crate::http) mod elsewhere;
 mod info;
 mod links;
 mod notes;
 mod rest;
-mod server;
+pub(in crate::http) mod server;
 mod tags;
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, FromRequestParts as _, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -23,19 +23,16 @@ use http::request::Parts;
 use rmcp::model::ErrorCode;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::server::Server;
 use super::Target;
 use crate::http::error::too_large;
+use crate::http::mcp::message::{TRANSPORT, failed, in_our_shape};
 use crate::http::{Api, Caller};
 
-/// JSON-RPC leaves this range to servers; other servers of MCP say it where HTTP itself is in the way.
-const TRANSPORT: ErrorCode = ErrorCode(-32000);
 const ALLOW: HeaderValue = HeaderValue::from_static("POST, DELETE");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Most bytes of a sentence of the library that we pass on.
-const SENTENCE: usize = 4096;
 
 /// All methods of `/vault/{name}/mcp`.
 pub(in crate::http) async fn answer(State(api): State<Api>, request: Request) -> Response {
@@ -100,32 +97,4 @@ fn id_of(body: &[u8]) -> Result<Value, (ErrorCode, String)> {
         _ => Err((ErrorCode::INVALID_REQUEST, "A message is a JSON object.".into())),
     }
     .map(Option::unwrap_or_default)
-}
-
-/// The library answers mistakes of HTTP with plain sentences; clients want JSON-RPC.
-async fn in_our_shape(answer: Response, id: &Value) -> Response {
-    let is_json = answer.headers().get(header::CONTENT_TYPE) == Some(&JSON);
-    if answer.status().is_success() || is_json {
-        return answer;
-    }
-    let (parts, body) = answer.into_parts();
-    let sentence = match to_bytes(body, SENTENCE).await {
-        Ok(sentence) => String::from_utf8_lossy(&sentence).into_owned(),
-        Err(error) => error.to_string(),
-    };
-    match parts.status {
-        // That is how it calls a body which it cannot read.
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => failed(
-            StatusCode::BAD_REQUEST,
-            ErrorCode::INVALID_REQUEST,
-            "This is no JSON-RPC message: it needs \"jsonrpc\": \"2.0\", a method and, for an answer, an id.",
-            id,
-        ),
-        status => failed(status, TRANSPORT, &sentence, id),
-    }
-}
-
-fn failed(status: StatusCode, code: ErrorCode, message: &str, id: &Value) -> Response {
-    let body = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code.0, "message": message } });
-    (status, Json(body)).into_response()
 }

@@ -9,7 +9,7 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::answer::Failure;
 use super::arguments::Arguments;
@@ -45,23 +45,23 @@ pub(super) struct Server {
 }
 
 /// What a tool tells.
-pub(super) struct Told {
+pub(in crate::http) struct Told {
     /// Given as JSON.
-    pub(super) value: Value,
+    pub(in crate::http) value: Value,
     /// What is not there, and how to get it.
-    pub(super) more: Option<String>,
+    pub(in crate::http) more: Option<String>,
 }
 
 impl Told {
     /// All of it.
-    pub(super) fn of(value: Value) -> Self {
+    pub(in crate::http) fn of(value: Value) -> Self {
         Self { value, more: None }
     }
 }
 
 /// Why a call was not done.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(in crate::http) enum Refusal {
     /// For the model to read.
     Tool(Value),
     /// As the contract of this API has it.
@@ -104,7 +104,7 @@ impl From<ApiError> for Refusal {
 
 impl Refusal {
     /// For want of a right. `what`: a sentence without its end.
-    pub(super) fn forbidden(what: &str) -> Self {
+    pub(in crate::http) fn forbidden(what: &str) -> Self {
         let message = format!("{what}; nothing was done. Ask the operator to do it.");
         Self::Tool(json!({ "error": "forbidden", "error_type": "forbidden", "message": message }))
     }
@@ -139,6 +139,16 @@ impl Refusal {
 }
 
 impl Server {
+    /// The same for another door, which says itself what there is.
+    pub(super) fn bare(api: Api, vault: Arc<dyn Vault>, caller: Caller) -> Self {
+        Self {
+            api,
+            vault,
+            caller,
+            description: None,
+        }
+    }
+
     /// For one caller. `vault`: as that caller has it. A vault that cannot say now what it is for is not described.
     pub(super) async fn new(api: Api, vault: Arc<dyn Vault>, caller: Caller) -> Self {
         let description = match vault.profile().description().await {
@@ -149,14 +159,12 @@ impl Server {
             }
         };
         Self {
-            api,
-            vault,
-            caller,
             description,
+            ..Self::bare(api, vault, caller)
         }
     }
 
-    fn tools(&self) -> impl Iterator<Item = &'static Entry> {
+    pub(super) fn tools(&self) -> impl Iterator<Item = &'static Entry> {
         TOOLS
             .iter()
             .filter(|entry| entry.is_of(self.vault.capabilities()))
@@ -182,6 +190,23 @@ impl Server {
             Name::SendMessage => agents::send(&self.api, &self.caller, arguments).await,
             Name::ListAgents => agents::list(&self.api, &self.caller, arguments).await,
         }
+    }
+
+    /// Runs a tool.
+    pub(super) async fn run(&self, tool: &str, arguments: Map<String, Value>) -> Result<CallToolResult, ErrorData> {
+        let of_vault = |entry: &&Entry| entry.is_of(self.vault.capabilities());
+        let Some(entry) = TOOLS.iter().filter(of_vault).find(|entry| entry.name == tool) else {
+            let names: Vec<&str> = self.tools().map(|entry| entry.name).collect();
+            let message = format!("There is no tool {:?}; there are: {}.", tool, names.join(", "));
+            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
+        };
+        let may = entry.is_for(&self.caller, self.vault.name());
+        let outcome = match Arguments::of(entry, arguments) {
+            _ if !may => Err(Refusal::forbidden(&format!("You may not use {}", entry.name))),
+            Ok(arguments) => self.call(entry, arguments).await,
+            Err(failure) => Err(failure.into()),
+        };
+        result(outcome)
     }
 
     fn instructions(&self) -> String {
@@ -223,26 +248,8 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let of_vault = |entry: &&Entry| entry.is_of(self.vault.capabilities());
-        let Some(entry) = TOOLS.iter().filter(of_vault).find(|entry| entry.name == request.name) else {
-            let names: Vec<&str> = self.tools().map(|entry| entry.name).collect();
-            let message = format!("There is no tool {:?}; there are: {}.", request.name, names.join(", "));
-            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
-        };
-        let may = entry.is_for(&self.caller, self.vault.name());
-        let outcome = match Arguments::of(entry, request.arguments.unwrap_or_default()) {
-            _ if !may => Err(Refusal::forbidden(&format!("You may not use {}", entry.name))),
-            Ok(arguments) => self.call(entry, arguments).await,
-            Err(failure) => Err(failure.into()),
-        };
-        match outcome {
-            Ok(told) => {
-                let texts = [Some(pretty(&told.value)), told.more].into_iter().flatten();
-                Ok(CallToolResult::success(texts.map(ContentBlock::text).collect()).into())
-            }
-            Err(Refusal::Tool(body)) => Ok(failed(&body).into()),
-            Err(Refusal::Protocol(error)) => Err(error),
-        }
+        let arguments = request.arguments.unwrap_or_default();
+        self.run(&request.name, arguments).await.map(Into::into)
     }
 
     async fn on_custom_request(
@@ -262,6 +269,18 @@ impl ServerHandler for Server {
             ),
         };
         Err(ErrorData::new(code, message, None))
+    }
+}
+
+/// What a tool told, or why it did not do it, as the protocol has it.
+pub(in crate::http) fn result(outcome: Result<Told, Refusal>) -> Result<CallToolResult, ErrorData> {
+    match outcome {
+        Ok(told) => {
+            let texts = [Some(pretty(&told.value)), told.more].into_iter().flatten();
+            Ok(CallToolResult::success(texts.map(ContentBlock::text).collect()))
+        }
+        Err(Refusal::Tool(body)) => Ok(failed(&body)),
+        Err(Refusal::Protocol(error)) => Err(error),
     }
 }
 

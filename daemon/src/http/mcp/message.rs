@@ -1,0 +1,113 @@
+//! JSON-RPC on its way in, as far as the transport has to know it, and refusals in its shape.
+
+use axum::Json;
+use axum::body::{Bytes, to_bytes};
+use axum::response::{IntoResponse as _, Response};
+use http::{StatusCode, header};
+use rmcp::model::ErrorCode;
+use serde_json::{Value, json};
+
+/// JSON-RPC leaves this range to servers; other servers of MCP say it where HTTP itself is in the way.
+pub(in crate::http) const TRANSPORT: ErrorCode = ErrorCode(-32000);
+/// Most messages of one request.
+const BATCH: usize = 64;
+/// Most bytes of a sentence of the library that we pass on.
+const SENTENCE: usize = 4096;
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Initialize,
+    /// Any other request.
+    Request,
+    /// Nothing that is answered.
+    Other,
+}
+
+/// One message.
+pub(super) struct Message {
+    pub(super) kind: Kind,
+    /// Null, when it has none.
+    pub(super) id: Value,
+    pub(super) body: Bytes,
+}
+
+/// What came with one request.
+pub(super) struct Messages {
+    pub(super) of: Vec<Message>,
+}
+
+impl Messages {
+    /// One message, or an array of them.
+    pub(super) fn read(body: &Bytes) -> Result<Self, (ErrorCode, String)> {
+        let value: Value = serde_json::from_slice(body)
+            .map_err(|error| (ErrorCode::PARSE_ERROR, format!("The body is not JSON ({error}).")))?;
+        let wrong = |message: String| Err((ErrorCode::INVALID_REQUEST, message));
+        match value {
+            Value::Object(_) => Ok(Self {
+                of: vec![Message::of(&value, body.clone())],
+            }),
+            Value::Array(all) if all.is_empty() => wrong("An array of messages has at least one.".into()),
+            Value::Array(all) if all.len() > BATCH => wrong(format!("An array of messages has at most {BATCH}.")),
+            Value::Array(all) if all.iter().all(Value::is_object) => {
+                let of = all.iter().map(|one| Message::of(one, Bytes::from(one.to_string())));
+                Ok(Self { of: of.collect() })
+            }
+            _ => wrong("A message is a JSON object.".into()),
+        }
+    }
+
+    /// Whose errors of all of them are told.
+    pub(super) fn id(&self) -> Value {
+        match &self.of[..] {
+            [one] => one.id.clone(),
+            _ => Value::Null,
+        }
+    }
+}
+
+impl Message {
+    fn of(value: &Value, body: Bytes) -> Self {
+        let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
+        let kind = match (value["method"].as_str(), &id) {
+            (Some("initialize"), _) => Kind::Initialize,
+            (Some(_), Some(_)) => Kind::Request,
+            _ => Kind::Other,
+        };
+        Self {
+            kind,
+            id: id.unwrap_or_default(),
+            body,
+        }
+    }
+}
+
+/// A refusal.
+pub(in crate::http) fn failed(status: StatusCode, code: ErrorCode, message: &str, id: &Value) -> Response {
+    let body = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code.0, "message": message } });
+    (status, Json(body)).into_response()
+}
+
+/// The library answers mistakes of HTTP with plain sentences; clients want JSON-RPC.
+pub(in crate::http) async fn in_our_shape(answer: Response, id: &Value) -> Response {
+    let named = answer.headers().get(header::CONTENT_TYPE);
+    let is_json = named.is_some_and(|named| named.as_bytes().starts_with(b"application/json"));
+    if answer.status().is_success() || is_json {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let sentence = match to_bytes(body, SENTENCE).await {
+        Ok(sentence) => String::from_utf8_lossy(&sentence).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    match parts.status {
+        // That is how it calls a body which it cannot read.
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => failed(
+            StatusCode::BAD_REQUEST,
+            ErrorCode::INVALID_REQUEST,
+            "This is no JSON-RPC message: it needs \"jsonrpc\": \"2.0\", a method and, for an answer, an id.",
+            id,
+        ),
+        status => failed(status, TRANSPORT, &sentence, id),
+    }
+}
