@@ -2,9 +2,11 @@
 
 use reveille_backends::{Failure, FailureCode, Remedy};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A failure as people and programs see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = TurnFailure)]
 pub(crate) struct FailureRecord {
     /// Stable code.
     pub(crate) code: String,
@@ -12,7 +14,8 @@ pub(crate) struct FailureRecord {
     pub(crate) message: String,
     /// What to do.
     pub(crate) next_step: String,
-    /// Whether trying again can help.
+    /// Whether trying again can help: `retry`, `permanent`, or `operator` who must act first.
+    #[schema(value_type = String)]
     pub(crate) remedy: Remedy,
 }
 

@@ -3,48 +3,112 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
-use super::error::{ApiError, Body, Segment};
+use super::error::{ApiError, Body, Refused, Segment};
+use super::wire::VaultKind;
 use crate::vaults::{ChangeError, NewVault, Seen};
 
-fn view(api: &Api, vault: &Seen) -> Value {
-    json!({
-        "vault": vault.name,
-        "url": vault.url.as_deref().unwrap_or(&api.url),
-        "tokenPresent": vault.has_token,
-        "kind": vault.kind,
-        "from": if vault.added { "api" } else { "configuration" },
-    })
+/// A vault that agents can live in.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AgentVault)]
+pub(super) struct View {
+    vault: String,
+    /// Of its server.
+    url: String,
+    /// There is something that lets us in.
+    #[serde(rename = "tokenPresent")]
+    token_present: bool,
+    kind: VaultKind,
+    /// Who added it: `api` or `configuration`.
+    from: &'static str,
 }
 
-/// `GET /api/agent-vaults`: without what lets us in.
-pub(super) async fn list(State(api): State<Api>) -> Json<Value> {
+fn view(api: &Api, vault: &Seen) -> View {
+    View {
+        vault: vault.name.clone(),
+        url: vault.url.as_deref().unwrap_or(&api.url).to_owned(),
+        token_present: vault.has_token,
+        kind: vault.kind.into(),
+        from: if vault.added { "api" } else { "configuration" },
+    }
+}
+
+/// The vaults that agents can live in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgentVaultList {
+    vaults: Vec<View>,
+}
+
+/// The vaults that agents can live in, without what lets us in.
+#[utoipa::path(
+    get, path = "/api/agent-vaults", operation_id = "listAgentVaults", tag = "vaults",
+    responses((status = 200, description = "The vaults.", body = AgentVaultList)),
+)]
+pub(super) async fn list(State(api): State<Api>) -> Json<AgentVaultList> {
     let vaults = api.roster.list().await;
-    let vaults: Vec<Value> = vaults.iter().map(|vault| view(&api, vault)).collect();
-    Json(json!({ "vaults": vaults }))
+    let vaults = vaults.iter().map(|vault| view(&api, vault)).collect();
+    Json(AgentVaultList { vaults })
 }
 
-/// `POST /api/agent-vaults`
+/// A vault that was added.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgentVaultAdded {
+    ok: bool,
+    vault: View,
+}
+
+/// Adds a vault while the daemon runs.
+#[utoipa::path(
+    post, path = "/api/agent-vaults", operation_id = "addAgentVault", tag = "vaults", request_body = NewVault,
+    responses(
+        (status = 201, description = "The vault is open.", body = AgentVaultAdded),
+        (status = 409, description = "It was removed and its last turns run: `vault_leaving`."),
+        (status = "default", description = "The hub minted no token; the status is the hub's, else 502: `mint_refused`.", body = Refused),
+    ),
+)]
 pub(super) async fn add(
     State(api): State<Api>,
     Body(new): Body<NewVault>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<AgentVaultAdded>), ApiError> {
     let vault = api.roster.add(new).await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(json!({ "ok": true, "vault": view(&api, &vault) })),
-    ))
+    let vault = view(&api, &vault);
+    Ok((StatusCode::CREATED, Json(AgentVaultAdded { ok: true, vault })))
 }
 
-/// `DELETE /api/agent-vaults/{name}`: turns that run there end by themselves.
-pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Value>, ApiError> {
+/// What became of a vault that was to be removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AgentVaultRemoved {
+    ok: bool,
+    vault: String,
+    /// False: there was no such vault.
+    removed: bool,
+    /// Turns that still run in it.
+    running: usize,
+}
+
+/// Removes a vault that was added. Turns that run there end by themselves.
+#[utoipa::path(
+    delete, path = "/api/agent-vaults/{name}", operation_id = "removeAgentVault", tag = "vaults",
+    params(("name" = String, Path, description = "The vault.")),
+    responses(
+        (status = 200, description = "There is no such vault any more.", body = AgentVaultRemoved),
+        (status = 409, description = "It stands in the configuration, or its last turns run: `configured_vault`, `vault_leaving`."),
+    ),
+)]
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Segment(name): Segment,
+) -> Result<Json<AgentVaultRemoved>, ApiError> {
     let removal = api.roster.remove(&name).await?;
-    let (removed, running) = (removal.removed, removal.running);
-    Ok(Json(
-        json!({ "ok": true, "vault": name, "removed": removed, "running": running }),
-    ))
+    Ok(Json(AgentVaultRemoved {
+        ok: true,
+        vault: name,
+        removed: removal.removed,
+        running: removal.running,
+    }))
 }
 
 impl From<ChangeError> for ApiError {

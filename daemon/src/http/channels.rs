@@ -7,33 +7,46 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::Timestamp;
 use reveille_queue::{ChannelName, QueueError, Turn};
 use reveille_transports::{Incoming, Intake as _, Link, Refusal, Taken};
 use reveille_vault::agent::{MessageMode, Outbound, tag};
 use reveille_vault::note::millis;
 use reveille_vault::{Key, Note, NoteId, Query, Vault};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::error::{ApiError, Body, Segment};
 use super::pauses;
 use super::turns::usd;
+use super::wire::{Thread, TurnState};
 use super::{Api, Caller};
 use crate::limits::{DEPTH_MAX, TOO_DEEP};
+use crate::record::FailureRecord;
 
 /// Messages of a transcript unless asked otherwise, and at most.
 const MESSAGES: u32 = 200;
 const MESSAGES_MAX: u32 = 1000;
 
 /// A message as its sender words it.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewMessage)]
 pub(super) struct Send {
+    /// What is to be done.
     pub(super) text: String,
+    /// Who sends it. Only the operator chooses; `operator` when nothing is said.
     pub(super) sender: Option<String>,
+    /// The conversation that it belongs to.
     pub(super) subject: Option<String>,
+    /// The same by another name.
     pub(super) thread: Option<String>,
+    /// What it does to the others of its conversation: `followup`, `collect` or `interrupt`.
     pub(super) mode: Option<String>,
+    /// The agent that gets the outcome.
     pub(super) reply_to: Option<String>,
+    /// Echoed to it.
     pub(super) correlation_id: Option<String>,
     /// Goes on with this chain. A turn cannot choose: its own counts.
     pub(super) chain_id: Option<String>,
@@ -79,14 +92,65 @@ fn message_mode(word: Option<String>) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// `POST /api/channels/{channel}/send`
+/// The sender's own identity of a message.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes what is read from the headers")]
+pub(super) struct IdempotencyKey {
+    /// The sender's own identity of this message. Sent again with the same key and the same message, nothing is stored again
+    /// and the answer is the first one; with another message it is refused.
+    #[param(rename = "Idempotency-Key")]
+    idempotency_key: Option<String>,
+}
+
+/// A message that is stored.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SentMessage)]
+pub(super) struct Sent {
+    ok: bool,
+    /// Its note.
+    id: String,
+    vault: String,
+    /// The turn that answers it; null when the queue has not got it yet, which it will.
+    #[schema(required)]
+    turn: Option<String>,
+    /// Why the agent's messages wait, in a line; null when they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Option<String>>,
+}
+
+impl Sent {
+    /// What the sender of a message is told.
+    pub(super) fn of(taken: &Taken) -> Self {
+        Self {
+            ok: true,
+            id: taken.note.to_string(),
+            vault: taken.vault.clone(),
+            turn: taken.turn.clone(),
+            paused: None,
+        }
+    }
+}
+
+/// Sends a message to an agent. It is durable when this is answered.
+#[utoipa::path(
+    post, path = "/api/channels/{channel}/send", operation_id = "sendMessage", tag = "channels",
+    params(("channel" = String, Path, description = "The agent."), IdempotencyKey),
+    request_body = Send,
+    responses(
+        (status = 200, description = "The message is stored.", body = Sent),
+        (status = 404, description = "There is no such agent: `unknown_agent`."),
+        (status = 409, description = "The key was used for another message, the agent's definition is broken, or the work was handed on too often: `idempotency_key_reused`, `broken_agent`, `delegation_too_deep`."),
+        (status = 429, description = "The line is full: `queue_full`."),
+    ),
+)]
 pub(super) async fn send(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Segment(channel): Segment,
     headers: HeaderMap,
     Body(send): Body<Send>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Sent>, ApiError> {
     let key = idempotency_key(&headers)?;
     Ok(Json(deliver(&api, &caller, channel, send, key).await?))
 }
@@ -98,7 +162,7 @@ pub(super) async fn deliver(
     channel: String,
     send: Send,
     key: Option<&str>,
-) -> Result<Value, ApiError> {
+) -> Result<Sent, ApiError> {
     let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let reply_to = some(send.reply_to);
     if let Caller::Turn(origin) = caller
@@ -144,13 +208,13 @@ pub(super) async fn deliver(
         link,
     };
     let name = incoming.agent.clone();
-    let Json(mut told) = answer(&api.inbox.take(incoming).await?);
+    let mut sent = Sent::of(&api.inbox.take(incoming).await?);
     // Stored it is either way; the sender should not wonder why nothing happens.
     match pause_of(api, &name).await {
-        Ok(pause) => told["paused"] = json!(pause),
+        Ok(pause) => sent.paused = Some(pause),
         Err(error) => tracing::warn!(%error, "it is not known whether the agent is paused"),
     }
-    Ok(told)
+    Ok(sent)
 }
 
 /// Why an agent's messages wait, in a line.
@@ -168,11 +232,6 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refus
     key.map_err(|_| Refusal::Invalid("the Idempotency-Key is no plain text".into()))
 }
 
-/// What the sender of a message is told.
-pub(super) fn answer(taken: &Taken) -> Json<Value> {
-    Json(json!({ "ok": true, "id": taken.note, "vault": taken.vault, "turn": taken.turn }))
-}
-
 fn too_deep() -> ApiError {
     let message = format!("This work was handed on {DEPTH_MAX} times in a row, which is the limit");
     ApiError::new(StatusCode::CONFLICT, TOO_DEEP, message).then(
@@ -180,8 +239,11 @@ fn too_deep() -> ApiError {
     )
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Limit {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
@@ -213,12 +275,20 @@ async fn vault_of(api: &Api, channel: &ChannelName) -> Result<Arc<dyn Vault>, Ap
     Ok(vault.unwrap_or_else(|| api.vaults.default()))
 }
 
-/// `GET /api/channels/{channel}/messages`
+/// The messages to an agent and its answers, oldest first: the newest ones.
+#[utoipa::path(
+    get, path = "/api/channels/{channel}/messages", operation_id = "listMessages", tag = "channels",
+    params(("channel" = String, Path, description = "The agent."), Limit),
+    responses(
+        (status = 200, description = "The messages: 200 when nothing is said, 1000 at most.", body = MessageList),
+        (status = 404, description = "There is no such agent: `unknown_agent`."),
+    ),
+)]
 pub(super) async fn messages(
     State(api): State<Api>,
     Segment(channel): Segment,
     limit: Result<Parameters<Limit>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<MessageList>, ApiError> {
     let name = channel_name(&channel)?;
     let limit = limit_of(limit, MESSAGES, MESSAGES_MAX)?;
     let query = Query {
@@ -247,17 +317,15 @@ pub(super) async fn messages(
     }
     add_by_turn(&mut notes, &turns, &*vault, limit as usize).await?;
     let kept = kept_replies(&api, &notes, &turns).await?;
-    let messages: Vec<Value> = notes
-        .iter()
-        .map(|note| {
-            let mut view = message(note, &turns);
-            if let Some(turn) = kept.get(note.id.as_str()).and_then(|note| turns.get(*note)) {
-                add_kept(&mut view, turn);
-            }
-            view
-        })
-        .collect();
-    Ok(Json(json!({ "messages": messages })))
+    let messages = notes.iter().map(|note| {
+        let mut view = Message::of(note, &turns);
+        if let Some(turn) = kept.get(note.id.as_str()).and_then(|note| turns.get(*note)) {
+            view.add_kept(turn);
+        }
+        view
+    });
+    let messages = messages.collect();
+    Ok(Json(MessageList { messages }))
 }
 
 /// Messages whose turns have ended with something to say that is in the outbox and not in the vault.
@@ -290,21 +358,6 @@ fn has_words(turn: &Turn) -> bool {
     })
 }
 
-/// Adds what the turn has to say to its message: the vault has no note of it yet.
-fn add_kept(view: &mut Value, turn: &Turn) {
-    view["undelivered"] = true.into();
-    view["ended_at"] = json!(turn.settled_at);
-    let record = turn.record.as_ref();
-    for (key, named) in [("reply", "reply"), ("failure", "error")] {
-        if let Some(words) = record
-            .and_then(|record| record.get(key))
-            .filter(|words| !words.is_null())
-        {
-            view[named] = words.clone();
-        }
-    }
-}
-
 /// Adds the messages that name the agent by the older key `channel`: the query does not find them, but their turns are known.
 async fn add_by_turn(
     notes: &mut Vec<Note>,
@@ -332,54 +385,160 @@ async fn add_by_turn(
     Ok(())
 }
 
-fn message(note: &Note, turns: &HashMap<String, Turn>) -> Value {
-    let outbound = Outbound::is(note);
-    let at = note.text("ts").unwrap_or_else(|| millis::format(note.created_at));
-    let mut view = json!({
-        "id": note.id,
-        "text": note.content,
-        "direction": if outbound { "outbound" } else { "inbound" },
-        "sender": note.text("sender").unwrap_or_default(),
-        "at": at,
-    });
-    for key in [
-        "in_reply_to",
-        "turn",
-        "kind",
-        "code",
-        "next_step",
-        "subject",
-        "reply_to",
-    ] {
-        if let Some(text) = note.text(key) {
-            view[key] = text.into();
-        }
-    }
-    if !outbound && let Some(turn) = turns.get(note.id.as_str()) {
-        view["turn"] = json!(turn.id);
-        view["state"] = json!(turn.state);
-    }
-    view
+/// Who wrote a message to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Direction {
+    /// To the agent.
+    Inbound,
+    /// By the agent.
+    Outbound,
 }
 
-/// `GET /api/channels/{channel}/threads`
-pub(super) async fn threads(State(api): State<Api>, Segment(channel): Segment) -> Result<Json<Value>, ApiError> {
+/// A message of a transcript.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Message {
+    /// Its note.
+    id: String,
+    text: String,
+    direction: Direction,
+    /// Who wrote it; empty when nobody said so.
+    sender: String,
+    /// When it was written, RFC 3339.
+    at: String,
+    /// The note of the message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_reply_to: Option<String>,
+    /// The turn that answers it, or that it is the answer of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn: Option<String>,
+    /// What kind of answer it is, such as `failure`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// Code of a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// What to do about a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<String>,
+    /// The conversation that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// The agent that gets the outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<String>,
+    /// How its turn stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<TurnState>,
+    /// Its turn has ended, and the vault has not taken the answer yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    undelivered: bool,
+    /// When the turn of that answer ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Timestamp>,
+    /// That answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<String>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<FailureRecord>)]
+    error: Option<Value>,
+}
+
+/// The messages to an agent and its answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MessageList {
+    messages: Vec<Message>,
+}
+
+impl Message {
+    fn of(note: &Note, turns: &HashMap<String, Turn>) -> Self {
+        let direction = match Outbound::is(note) {
+            true => Direction::Outbound,
+            false => Direction::Inbound,
+        };
+        let turn = turns.get(note.id.as_str()).filter(|_| direction == Direction::Inbound);
+        Self {
+            id: note.id.to_string(),
+            text: note.content.clone(),
+            direction,
+            sender: note.text("sender").unwrap_or_default(),
+            at: note.text("ts").unwrap_or_else(|| millis::format(note.created_at)),
+            in_reply_to: note.text("in_reply_to"),
+            turn: turn.map_or_else(|| note.text("turn"), |turn| Some(turn.id.to_string())),
+            kind: note.text("kind"),
+            code: note.text("code"),
+            next_step: note.text("next_step"),
+            subject: note.text("subject"),
+            reply_to: note.text("reply_to"),
+            state: turn.map(|turn| turn.state.into()),
+            undelivered: false,
+            ended_at: None,
+            reply: None,
+            error: None,
+        }
+    }
+
+    /// Adds what the turn has to say to its message: the vault has no note of it yet.
+    fn add_kept(&mut self, turn: &Turn) {
+        self.undelivered = true;
+        self.ended_at = turn.settled_at;
+        let record = turn.record.as_ref();
+        let words = |key: &str| {
+            record
+                .and_then(|record| record.get(key))
+                .filter(|words| !words.is_null())
+        };
+        self.reply = words("reply").and_then(Value::as_str).map(str::to_owned);
+        self.error = words("failure").cloned();
+    }
+}
+
+/// A conversation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Conversation {
+    thread: Uuid,
+    key: Thread,
+    /// Settled turns.
+    turns: u64,
+    /// The session that its next turn goes on with.
+    #[schema(required)]
+    session: Option<Uuid>,
+    /// When its first turn began.
+    #[schema(required)]
+    started_at: Option<Timestamp>,
+    cost_usd: f64,
+}
+
+/// Conversations of an agent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ThreadList {
+    threads: Vec<Conversation>,
+}
+
+/// The conversations of an agent, oldest first.
+#[utoipa::path(
+    get, path = "/api/channels/{channel}/threads", operation_id = "listThreads", tag = "channels",
+    params(("channel" = String, Path, description = "The agent.")),
+    responses(
+        (status = 200, description = "The conversations.", body = ThreadList),
+        (status = 404, description = "There is no such agent: `unknown_agent`."),
+    ),
+)]
+pub(super) async fn threads(State(api): State<Api>, Segment(channel): Segment) -> Result<Json<ThreadList>, ApiError> {
     let conversations = api.queue.conversations(&channel_name(&channel)?).await?;
     if conversations.is_empty() && api.registry.get(&channel).is_none() {
         return Err(api.no_agent(&channel));
     }
-    let threads: Vec<Value> = conversations
-        .iter()
-        .map(|one| {
-            json!({
-                "thread": one.id,
-                "key": one.lane.thread,
-                "turns": one.turns,
-                "session": one.session.as_ref().map(|(id, _)| id),
-                "started_at": one.started_at,
-                "cost_usd": usd(one.spend.nano_usd),
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "threads": threads })))
+    let threads = conversations.into_iter().map(|one| Conversation {
+        thread: one.id,
+        key: one.lane.thread.into(),
+        turns: one.turns,
+        session: one.session.map(|(id, _)| id),
+        started_at: one.started_at,
+        cost_usd: usd(one.spend.nano_usd),
+    });
+    let threads = threads.collect();
+    Ok(Json(ThreadList { threads }))
 }

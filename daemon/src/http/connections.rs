@@ -5,66 +5,112 @@ use axum::extract::State;
 use http::StatusCode;
 use reveille_vault::agent::Want;
 use reveille_vault::note::normalise_path;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Api;
 use super::error::{ApiError, Body};
 use crate::grants::{Approval, Known, LocalError, role};
 
-/// `GET /api/connections`
-pub(super) async fn list(State(api): State<Api>) -> Json<Value> {
+/// What an agent or a role wants, and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HeldConnection)]
+pub(super) struct View {
+    /// The agent, or the role as `role:PATH`.
+    holder: String,
+    /// The same, when it is an agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    /// What tells it from the holder's other ones.
+    key: String,
+    /// `vault`, `service`, `surface` or `mcp`.
+    kind: &'static str,
+    /// The vault, service, surface or address.
+    target: String,
+    /// `approved`, or why not: `pending`, `revoked`, `needs_consent`, `error`.
+    status: &'static str,
+    /// Of a vault or a surface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<&'static str>,
+    /// Of a vault: only notes with these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    tags: Vec<String>,
+    /// Of a service: how its secret is handed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inject: Option<Vec<&'static str>>,
+    /// The variable that holds its secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<String>,
+    /// Where the grant is kept, when somebody else keeps it.
+    #[serde(rename = "grantId", skip_serializing_if = "Option::is_none")]
+    grant_id: Option<String>,
+    /// More on the status, for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// What is wanted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ConnectionList {
+    connections: Vec<View>,
+    /// Who decides: `local` or `hub`.
+    backend: &'static str,
+}
+
+/// What agents and roles want, and what became of it. No answer holds a secret.
+#[utoipa::path(
+    get, path = "/api/connections", operation_id = "listConnections", tag = "connections",
+    responses((status = 200, description = "The connections.", body = ConnectionList)),
+)]
+pub(super) async fn list(State(api): State<Api>) -> Json<ConnectionList> {
     let mut connections = Vec::new();
     for (holder, is_agent, known) in api.grants.all() {
         connections.extend(known.iter().map(|known| view(&holder, is_agent, known)));
     }
-    Json(json!({ "connections": connections, "backend": api.grants.backend().kind() }))
+    Json(ConnectionList {
+        connections,
+        backend: api.grants.backend().kind(),
+    })
 }
 
-fn view(holder: &str, is_agent: bool, known: &Known) -> Value {
+fn view(holder: &str, is_agent: bool, known: &Known) -> View {
     let want = &known.want;
-    let mut view = json!({
-        "holder": holder,
-        "key": want.key(),
-        "kind": want.kind(),
-        "target": want.target(),
-        "status": known.status.as_str(),
-    });
-    if is_agent {
-        view["agent"] = holder.into();
-    }
-    match want {
-        Want::Vault { access, tags, .. } => {
-            view["access"] = access.as_str().into();
-            if !tags.is_empty() {
-                view["tags"] = json!(tags);
-            }
-        }
-        Want::Surface { access, .. } => view["access"] = access.as_str().into(),
+    let (access, tags, inject) = match want {
+        Want::Vault { access, tags, .. } => (Some(access.as_str()), tags.clone(), None),
+        Want::Surface { access, .. } => (Some(access.as_str()), Vec::new(), None),
         Want::Service { inject, .. } => {
             let words = inject.iter().map(|inject| inject.as_str());
-            view["inject"] = words.collect::<Vec<_>>().into();
+            (None, Vec::new(), Some(words.collect()))
         }
-        Want::Mcp { .. } => {}
+        Want::Mcp { .. } => (None, Vec::new(), None),
+    };
+    View {
+        holder: holder.to_owned(),
+        agent: is_agent.then(|| holder.to_owned()),
+        key: want.key(),
+        kind: want.kind(),
+        target: want.target().to_owned(),
+        status: known.status.as_str(),
+        access,
+        tags,
+        inject,
+        env: want.env_name(),
+        grant_id: known.grant_id.clone(),
+        reason: known.reason.clone(),
     }
-    if let Some(name) = want.env_name() {
-        view["env"] = name.into();
-    }
-    if let Some(id) = &known.grant_id {
-        view["grantId"] = id.as_str().into();
-    }
-    if let Some(reason) = &known.reason {
-        view["reason"] = reason.as_str().into();
-    }
-    view
 }
 
 /// Who wants what: `holder` as a list shows it, or the path of a role, with its vault where that is not the first one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RevokeRequest)]
 pub(super) struct Whose {
+    /// As a list shows it.
     holder: Option<String>,
+    /// Instead of the holder: the path of a role.
     role: Option<String>,
+    /// The vault of the role; the first one when nothing is said.
     vault: Option<String>,
     key: String,
 }
@@ -87,19 +133,41 @@ impl Whose {
 }
 
 /// What is to be approved. Its token is shown nowhere.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ApproveRequest)]
 pub(super) struct Approve {
+    /// As a list shows it.
     holder: Option<String>,
+    /// Instead of the holder: the path of a role.
     role: Option<String>,
+    /// The vault of the role; the first one when nothing is said.
     vault: Option<String>,
     key: String,
+    /// The secret, where one is needed.
     token: Option<String>,
+    /// The address, where one is needed.
     url: Option<String>,
 }
 
-/// `POST /api/connections/approve`
-pub(super) async fn approve(State(api): State<Api>, Body(approve): Body<Approve>) -> Result<Json<Value>, ApiError> {
+/// What was decided.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConnectionDecision)]
+pub(super) struct Decision {
+    connection: View,
+}
+
+/// Approves a connection.
+#[utoipa::path(
+    post, path = "/api/connections/approve", operation_id = "approveConnection", tag = "connections",
+    request_body = Approve,
+    responses(
+        (status = 200, description = "It may be used from now on.", body = Decision),
+        (status = 404, description = "Nobody wants that: `unknown_connection`."),
+        (status = 409, description = "It is decided elsewhere: `decided_elsewhere`."),
+    ),
+)]
+pub(super) async fn approve(State(api): State<Api>, Body(approve): Body<Approve>) -> Result<Json<Decision>, ApiError> {
     let whose = Whose {
         holder: approve.holder,
         role: approve.role,
@@ -119,8 +187,17 @@ pub(super) async fn approve(State(api): State<Api>, Body(approve): Body<Approve>
     Ok(decision(&api, &holder, &known))
 }
 
-/// `POST /api/connections/revoke`
-pub(super) async fn revoke(State(api): State<Api>, Body(whose): Body<Whose>) -> Result<Json<Value>, ApiError> {
+/// Takes an approval back.
+#[utoipa::path(
+    post, path = "/api/connections/revoke", operation_id = "revokeConnection", tag = "connections",
+    request_body = Whose,
+    responses(
+        (status = 200, description = "It may not be used any more.", body = Decision),
+        (status = 404, description = "Nobody wants that: `unknown_connection`."),
+        (status = 409, description = "It is decided elsewhere: `decided_elsewhere`."),
+    ),
+)]
+pub(super) async fn revoke(State(api): State<Api>, Body(whose): Body<Whose>) -> Result<Json<Decision>, ApiError> {
     let (holder, key) = (whose.holder(&api)?, whose.key);
     let decided = api.grants.revoke(&holder, &key).await;
     let known = decided
@@ -130,8 +207,9 @@ pub(super) async fn revoke(State(api): State<Api>, Body(whose): Body<Whose>) -> 
     Ok(decision(&api, &holder, &known))
 }
 
-fn decision(api: &Api, holder: &str, known: &Known) -> Json<Value> {
-    Json(json!({ "connection": view(holder, api.grants.is_agent(holder), known) }))
+fn decision(api: &Api, holder: &str, known: &Known) -> Json<Decision> {
+    let connection = view(holder, api.grants.is_agent(holder), known);
+    Json(Decision { connection })
 }
 
 fn kept_elsewhere(api: &Api) -> ApiError {

@@ -7,15 +7,16 @@ use http::StatusCode;
 use reveille_queue::{ControlError, Position, State as TurnState, Turn};
 use reveille_vault::agent::Inbound;
 use reveille_vault::{ContentChange, Key, Note, NoteId, Patch, Precondition, Vault};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Api;
 use super::channels::{Limit, channel_name, limit_of};
 use super::error::{ApiError, Body, OptionalBody, Segment};
-use super::pauses;
-use super::turns::{brief, find, unknown};
+use super::pauses::{self, Paused};
+use super::turns::{Brief, brief, find, unknown};
 use crate::inbox::shown;
 use crate::live::{Happening, Milestone, Subject};
 use crate::withdraw::{Desk, Withdrawal};
@@ -61,12 +62,34 @@ impl From<ControlError> for ApiError {
     }
 }
 
-/// `GET /api/channels/{channel}/queue`: the open turns in order.
+/// The line of an agent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Queue)]
+pub(super) struct Line {
+    channel: String,
+    /// Messages that wait, also those that are not shown.
+    waiting: u64,
+    /// Why they all wait.
+    #[schema(required)]
+    pause: Option<Paused>,
+    /// Those that run, then those that wait, in order.
+    turns: Vec<Brief>,
+}
+
+/// The open turns of an agent in order.
+#[utoipa::path(
+    get, path = "/api/channels/{channel}/queue", operation_id = "getQueue", tag = "turns",
+    params(("channel" = String, Path, description = "The agent."), Limit),
+    responses(
+        (status = 200, description = "The line: 100 turns when nothing is said, 1000 at most.", body = Line),
+        (status = 404, description = "There is no such agent: `unknown_agent`."),
+    ),
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     Segment(channel): Segment,
     limit: Result<Parameters<Limit>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Line>, ApiError> {
     let name = channel_name(&channel)?;
     let limit = limit_of(limit, TURNS, TURNS_MAX)?;
     let turns = api.queue.open_turns(&name, limit).await?;
@@ -74,13 +97,12 @@ pub(super) async fn list(
     if turns.is_empty() && agent.is_none() && api.queue.conversations(&name).await?.is_empty() {
         return Err(api.no_agent(&channel));
     }
-    let views: Vec<Value> = (0..turns.len())
-        .map(|at| {
-            let mut view = brief(&turns[at]);
-            view["position"] = position(&turns, at).into();
-            view
-        })
-        .collect();
+    let views = (0..turns.len()).map(|at| {
+        let mut view = brief(&turns[at]);
+        view.position = Some(position(&turns, at));
+        view
+    });
+    let views = views.collect();
     let pause = api
         .queue
         .pauses()
@@ -91,12 +113,12 @@ pub(super) async fn list(
         agent.as_ref().map(|agent| &*agent.definition),
         pause.as_ref().map(|(_, pause)| pause),
     );
-    Ok(Json(json!({
-        "channel": name,
-        "waiting": api.queue.waiting(&name, COUNTED_MAX).await?,
-        "pause": pause,
-        "turns": views,
-    })))
+    Ok(Json(Line {
+        channel: name.to_string(),
+        waiting: api.queue.waiting(&name, COUNTED_MAX).await?.into(),
+        pause,
+        turns: views,
+    }))
 }
 
 /// Turns that go before the one at `at` in its conversation, as [`reveille_queue::Place`] counts them.
@@ -111,9 +133,12 @@ fn position(turns: &[Turn], at: usize) -> usize {
     turns[..at].iter().filter(before).count()
 }
 
-#[derive(Default, Deserialize)]
+/// Who cancels a message.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CancelRequest)]
 pub(super) struct Cancel {
+    /// `operator` when nothing is said.
     by: Option<String>,
 }
 
@@ -124,12 +149,22 @@ impl Cancel {
     }
 }
 
-/// `POST /api/turns/{turn}/cancel`: ends a waiting message; its requester is told.
+/// Ends a waiting message; its requester is told.
+#[utoipa::path(
+    post, path = "/api/turns/{turn}/cancel", operation_id = "cancelTurn", tag = "turns",
+    params(("turn" = String, Path, description = "The turn: its identity, or six digits and more of its beginning or end.")),
+    request_body = Option<Cancel>,
+    responses(
+        (status = 200, description = "The turn as it is now.", body = Brief),
+        (status = 404, description = "There is no such turn: `unknown_turn`."),
+        (status = 409, description = "It does not wait, or several are called so: `running`, `settled`, `ambiguous_turn`."),
+    ),
+)]
 pub(super) async fn cancel(
     State(api): State<Api>,
     Segment(turn): Segment,
     OptionalBody(cancel): OptionalBody<Cancel>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Brief>, ApiError> {
     let found = find(&api, &turn).await?;
     let by = cancel.by.map(|by| by.trim().to_owned()).filter(|by| !by.is_empty());
     let by = by.unwrap_or_else(|| "operator".into());
@@ -152,40 +187,72 @@ pub(super) async fn cancel(
     answer(&api, found.id).await
 }
 
-/// `POST /api/turns/{turn}/hold`: the ones behind it pass.
-pub(super) async fn hold(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Value>, ApiError> {
+/// Holds a waiting message back: the ones behind it pass.
+#[utoipa::path(
+    post, path = "/api/turns/{turn}/hold", operation_id = "holdTurn", tag = "turns",
+    params(("turn" = String, Path, description = "The turn: its identity, or six digits and more of its beginning or end.")),
+    responses(
+        (status = 200, description = "The turn as it is now.", body = Brief),
+        (status = 404, description = "There is no such turn: `unknown_turn`."),
+        (status = 409, description = "It does not wait, or several are called so: `running`, `settled`, `ambiguous_turn`."),
+    ),
+)]
+pub(super) async fn hold(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Brief>, ApiError> {
     let found = find(&api, &turn).await?;
     api.queue.hold(found.id, true).await?;
     changed(&api, found.id).await
 }
 
-/// `POST /api/turns/{turn}/release`
-pub(super) async fn release(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Value>, ApiError> {
+/// Lets a message that was held back take its turn again.
+#[utoipa::path(
+    post, path = "/api/turns/{turn}/release", operation_id = "releaseTurn", tag = "turns",
+    params(("turn" = String, Path, description = "The turn: its identity, or six digits and more of its beginning or end.")),
+    responses(
+        (status = 200, description = "The turn as it is now.", body = Brief),
+        (status = 404, description = "There is no such turn: `unknown_turn`."),
+        (status = 409, description = "It does not wait, or several are called so: `running`, `settled`, `ambiguous_turn`."),
+    ),
+)]
+pub(super) async fn release(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Brief>, ApiError> {
     let found = find(&api, &turn).await?;
     api.queue.hold(found.id, false).await?;
     changed(&api, found.id).await
 }
 
-#[derive(Deserialize)]
+/// Where a message is to go.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MoveRequest)]
 pub(super) struct Move {
     to: To,
 }
 
-#[derive(Deserialize)]
+/// A place in the line of a conversation: `"first"`, `"last"`, or `{"before": "a turn"}`.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum To {
+#[schema(as = QueuePlace)]
+pub(super) enum To {
     First,
     Last,
     Before(String),
 }
 
-/// `POST /api/turns/{turn}/move`: to another place in its conversation.
+/// Moves a waiting message to another place in its conversation.
+#[utoipa::path(
+    post, path = "/api/turns/{turn}/move", operation_id = "moveTurn", tag = "turns",
+    params(("turn" = String, Path, description = "The turn: its identity, or six digits and more of its beginning or end.")),
+    request_body = Move,
+    responses(
+        (status = 200, description = "The turn as it is now.", body = Brief),
+        (status = 404, description = "There is no such turn: `unknown_turn`."),
+        (status = 409, description = "It does not wait, or not in that conversation, or several are called so: `running`, `settled`, `other_line`, `ambiguous_turn`."),
+    ),
+)]
 pub(super) async fn reposition(
     State(api): State<Api>,
     Segment(turn): Segment,
     Body(Move { to }): Body<Move>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Brief>, ApiError> {
     let found = find(&api, &turn).await?;
     let to = match to {
         To::First => Position::First,
@@ -196,18 +263,30 @@ pub(super) async fn reposition(
     changed(&api, found.id).await
 }
 
-#[derive(Deserialize)]
+/// Another text for a message.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TurnEdit)]
 pub(super) struct Edit {
     text: String,
 }
 
-/// `PATCH /api/turns/{turn}`: another text for a waiting message. Its note gets it first: the note is what people see.
+/// Another text for a waiting message. Its note gets it first: the note is what people see.
+#[utoipa::path(
+    patch, path = "/api/turns/{turn}", operation_id = "editTurn", tag = "turns",
+    params(("turn" = String, Path, description = "The turn: its identity, or six digits and more of its beginning or end.")),
+    request_body = Edit,
+    responses(
+        (status = 200, description = "The turn as it is now.", body = Brief),
+        (status = 404, description = "There is no such turn, or its note is gone: `unknown_turn`, `unknown_note`."),
+        (status = 409, description = "It does not wait, its note has changed or is no message any more, or several are called so: `running`, `settled`, `conflict`, `invalid_message`, `ambiguous_turn`."),
+    ),
+)]
 pub(super) async fn edit(
     State(api): State<Api>,
     Segment(turn): Segment,
     Body(Edit { text }): Body<Edit>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Brief>, ApiError> {
     if text.trim().is_empty() {
         let message = "A message needs text; nothing was changed.";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "blank_text", message)
@@ -290,7 +369,7 @@ pub(super) fn vault_of(api: &Api, turn: &Turn) -> Result<std::sync::Arc<dyn Vaul
 }
 
 /// Tells who watches that a turn waits otherwise, lets its lane look again, and answers the turn.
-async fn changed(api: &Api, turn: Uuid) -> Result<Json<Value>, ApiError> {
+async fn changed(api: &Api, turn: Uuid) -> Result<Json<Brief>, ApiError> {
     if let Some(now) = api.queue.turn(turn).await? {
         api.workers.wake(&now.message.lane);
         if now.state == TurnState::Waiting {
@@ -318,11 +397,11 @@ async fn tell(api: &Api, turn: &Turn) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn answer(api: &Api, turn: Uuid) -> Result<Json<Value>, ApiError> {
+async fn answer(api: &Api, turn: Uuid) -> Result<Json<Brief>, ApiError> {
     let found = api.queue.turn(turn).await?.ok_or_else(|| unknown(&turn.to_string()))?;
     let mut view = brief(&found);
     if let Some(place) = api.queue.place(turn).await? {
-        view["position"] = place.ahead.into();
+        view.position = Some(usize::try_from(place.ahead).unwrap_or(usize::MAX));
     }
     Ok(Json(view))
 }

@@ -7,28 +7,45 @@ use reveille_queue::Turn;
 use reveille_vault::agent::Inbound;
 use reveille_vault::{Key, NewAttachment, NoteId, Vault, VaultError};
 use serde::Deserialize;
-use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Api;
-use super::channels::{answer, idempotency_key};
+use super::channels::{IdempotencyKey, Sent, idempotency_key};
 use super::error::{ApiError, OptionalBody, Segment};
 use super::line::vault_of;
 use super::turns::find;
 
-#[derive(Default, Deserialize)]
+/// What is to be said instead.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ResendRequest)]
 pub(super) struct Resend {
+    /// The same as before when nothing is said.
     text: Option<String>,
 }
 
-/// `POST /api/turns/{turn}/resend`: a new message that says the same, or with `text` something better, to the same agent in
-/// the same conversation; its requester is told of the new one as well.
+/// Sends the message of a turn that has ended once more: a new message that says the same, or something better, to the same
+/// agent in the same conversation; its requester is told of the new one as well.
+#[utoipa::path(
+    post, path = "/api/turns/{turn}/resend", operation_id = "resendTurn", tag = "turns",
+    params(
+        ("turn" = String, Path, description = "The turn: its identity, or six digits and more of its beginning or end."),
+        IdempotencyKey,
+    ),
+    request_body = Option<Resend>,
+    responses(
+        (status = 200, description = "The new message is stored.", body = Sent),
+        (status = 404, description = "There is no such turn or agent: `unknown_turn`, `unknown_agent`."),
+        (status = 409, description = "It has not ended, the key was used for another message, the agent's definition is broken, or several are called so: `not_settled`, `idempotency_key_reused`, `broken_agent`, `ambiguous_turn`."),
+        (status = 429, description = "The line is full: `queue_full`."),
+    ),
+)]
 pub(super) async fn resend(
     State(api): State<Api>,
     Segment(turn): Segment,
     headers: HeaderMap,
     OptionalBody(resend): OptionalBody<Resend>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Sent>, ApiError> {
     let key = idempotency_key(&headers)?;
     let found = find(&api, &turn).await?;
     if !found.state.is_terminal() {
@@ -51,7 +68,7 @@ pub(super) async fn resend(
     }
     let files = files_of(&*vault_of(&api, &found)?, &found).await?;
     let taken = api.inbox.put(&message, files, key, Some(&found.message.note)).await?;
-    Ok(answer(&taken))
+    Ok(Json(Sent::of(&taken)))
 }
 
 /// The files of the message, as they are on its note; none when the note is gone.

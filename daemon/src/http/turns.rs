@@ -4,17 +4,19 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use http::StatusCode;
-use reveille_queue::{Spend, State as TurnState, ThreadKey, Turn};
+use jiff::Timestamp;
+use reveille_queue::{Spend, State as Standing, ThreadKey, Turn};
 use reveille_vault::agent::Inbound;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::Api;
 use super::channels::channel_name;
 use super::error::{ApiError, Segment};
+use super::wire::{Mode, TurnState};
 use crate::inbox::shown;
-use crate::record::TurnRecord;
+use crate::record::{FailureRecord, TurnRecord};
 
 /// Turns of a listing unless asked otherwise, and at most.
 const TURNS: u32 = 50;
@@ -33,83 +35,172 @@ pub(super) fn usd(nano_usd: u64) -> f64 {
     nano_usd as f64 / 1e9
 }
 
-fn usage(spend: Spend) -> Value {
-    json!({
-        "input_tokens": spend.input_tokens,
-        "output_tokens": spend.output_tokens,
-        "cache_read_tokens": spend.cache_read_tokens,
-        "cache_write_tokens": spend.cache_write_tokens,
-    })
+/// What a turn took.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TurnUsage)]
+pub(super) struct Usage {
+    /// Cache not counted.
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_tokens: u64,
+    cache_write_tokens: u64,
+}
+
+impl From<Spend> for Usage {
+    fn from(spend: Spend) -> Self {
+        Self {
+            input_tokens: spend.input_tokens,
+            output_tokens: spend.output_tokens,
+            cache_read_tokens: spend.cache_read_tokens,
+            cache_write_tokens: spend.cache_write_tokens,
+        }
+    }
+}
+
+/// A turn as listings show it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Turn)]
+pub(super) struct Brief {
+    turn: Uuid,
+    channel: String,
+    /// Its conversation.
+    thread: Uuid,
+    /// What the conversation is called, when it has a name.
+    #[schema(required)]
+    subject: Option<String>,
+    vault: String,
+    /// The note of its message.
+    message: String,
+    /// What the message says; a listing has its beginning. Null when it cannot be read.
+    #[schema(required)]
+    text: Option<String>,
+    /// Who wrote it.
+    #[schema(required)]
+    sender: Option<String>,
+    state: TurnState,
+    /// A person holds it back.
+    held: bool,
+    mode: Mode,
+    /// The turn that its message became a part of.
+    #[schema(required)]
+    part_of: Option<Uuid>,
+    /// The first message of all that led here.
+    chain: String,
+    /// How often the work was handed on before.
+    #[schema(required)]
+    delegation_depth: Option<u32>,
+    /// How often it was begun and cut off.
+    interruptions: u32,
+    accepted_at: Timestamp,
+    #[schema(required)]
+    claimed_at: Option<Timestamp>,
+    #[schema(required)]
+    settled_at: Option<Timestamp>,
+    cost_usd: f64,
+    /// What a person should know, such as a lost session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notices: Option<Vec<String>>,
+    /// Who ended it before its turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_by: Option<String>,
+    /// Why there is no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<FailureRecord>,
+    /// Turns that go before it in its conversation, in answers about the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) position: Option<usize>,
 }
 
 /// What a listing tells of a turn. One that cannot be read is listed all the same: it has to be possible to get rid of it.
-pub(super) fn brief(turn: &Turn) -> Value {
+pub(super) fn brief(turn: &Turn) -> Brief {
     // silent-ok: the turn itself says what is unreadable
     let message = serde_json::from_value::<Inbound>(turn.message.body.clone()).ok();
     let lane = &turn.message.lane;
     let subject = match &lane.thread {
-        ThreadKey::Subject(subject) => Some(subject),
+        ThreadKey::Subject(subject) => Some(subject.clone()),
         ThreadKey::Main | ThreadKey::Single(_) => None,
     };
-    let mut brief = json!({
-        "turn": turn.id,
-        "channel": lane.channel,
-        "thread": turn.conversation,
-        "subject": subject,
-        "vault": turn.message.vault,
-        "message": turn.message.note,
-        "text": message.as_ref().map(|message| shown(&message.text, BRIEF_CHARS)),
-        "sender": message.as_ref().map(|message| &message.sender),
-        "state": turn.state,
-        "held": turn.held,
-        "mode": turn.message.mode,
-        "part_of": turn.leader,
-        "chain": turn.message.chain,
-        "delegation_depth": message.as_ref().map(|message| message.delegation_depth),
-        "interruptions": turn.interruptions,
-        "accepted_at": turn.accepted_at,
-        "claimed_at": turn.claimed_at,
-        "settled_at": turn.settled_at,
-        "cost_usd": usd(turn.spend.nano_usd),
-    });
     let record = turn.record.clone().map(serde_json::from_value::<TurnRecord>);
-    if let Some(Ok(record)) = record {
-        brief["notices"] = json!(record.notices);
-        if let Some(by) = record.ended_by {
-            brief["ended_by"] = by.into();
-        }
-        if let Some(failure) = record.failure {
-            brief["error"] = json!(failure);
-        }
+    let record = record.and_then(Result::ok); // silent-ok: the same
+    let (notices, ended_by, error) = record.map_or((None, None, None), |record| {
+        (Some(record.notices), record.ended_by, record.failure)
+    });
+    Brief {
+        turn: turn.id,
+        channel: lane.channel.to_string(),
+        thread: turn.conversation,
+        subject,
+        vault: turn.message.vault.clone(),
+        message: turn.message.note.clone(),
+        text: message.as_ref().map(|message| shown(&message.text, BRIEF_CHARS)),
+        sender: message.as_ref().map(|message| message.sender.clone()),
+        state: turn.state.into(),
+        held: turn.held,
+        mode: turn.message.mode.into(),
+        part_of: turn.leader,
+        chain: turn.message.chain.clone(),
+        delegation_depth: message.as_ref().map(|message| message.delegation_depth),
+        interruptions: turn.interruptions,
+        accepted_at: turn.accepted_at,
+        claimed_at: turn.claimed_at,
+        settled_at: turn.settled_at,
+        cost_usd: usd(turn.spend.nano_usd),
+        notices,
+        ended_by,
+        error,
+        position: None,
     }
-    brief
 }
 
-/// A turn as JSON.
-pub(super) fn view(turn: &Turn) -> Result<Value, ApiError> {
-    let unreadable = |error: serde_json::Error| {
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "unreadable_turn",
-            format!("The stored turn is unreadable: {error}."),
-        )
-    };
-    let message: Inbound = serde_json::from_value(turn.message.body.clone()).map_err(unreadable)?;
-    let record: TurnRecord = match &turn.record {
-        Some(record) => serde_json::from_value(record.clone()).map_err(unreadable)?,
-        None => TurnRecord::default(),
-    };
-    let mut view = brief(turn);
-    view["text"] = message.text.into();
-    view["usage"] = usage(turn.spend);
-    view["session"] = record.session.into();
-    view["models"] = record.models.into();
-    view["notices"] = record.notices.into();
-    view["note"] = record.note.into();
-    if let Some(reply) = record.reply {
-        view["reply"] = reply.into();
+/// A turn with everything that is kept of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TurnDetail {
+    #[serde(flatten)]
+    brief: Brief,
+    usage: Usage,
+    /// The session that it ran in.
+    #[schema(required)]
+    session: Option<String>,
+    /// The models that it used.
+    models: Vec<String>,
+    /// The note of its answer.
+    #[schema(required)]
+    note: Option<String>,
+    /// The answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<String>,
+    /// It has something left to do that the vault has not taken yet.
+    undelivered: bool,
+}
+
+impl TurnDetail {
+    fn of(turn: &Turn, undelivered: bool) -> Result<Self, ApiError> {
+        let unreadable = |error: serde_json::Error| {
+            ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "unreadable_turn",
+                format!("The stored turn is unreadable: {error}."),
+            )
+        };
+        let message: Inbound = serde_json::from_value(turn.message.body.clone()).map_err(unreadable)?;
+        let record: TurnRecord = match &turn.record {
+            Some(record) => serde_json::from_value(record.clone()).map_err(unreadable)?,
+            None => TurnRecord::default(),
+        };
+        Ok(Self {
+            brief: Brief {
+                text: Some(message.text),
+                notices: Some(record.notices),
+                ..brief(turn)
+            },
+            usage: turn.spend.into(),
+            session: record.session,
+            models: record.models,
+            note: record.note,
+            reply: record.reply,
+            undelivered,
+        })
     }
-    Ok(view)
 }
 
 pub(super) fn unknown(turn: &str) -> ApiError {
@@ -146,19 +237,37 @@ async fn called(api: &Api, turn: &str) -> Result<Uuid, ApiError> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
+    /// The agent.
     channel: String,
+    /// Only those.
     state: Option<TurnState>,
+    /// How many at most; 50 when nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
-/// `GET /api/turns?channel=&state=&limit=`: the open turns of a channel in their order, then the ended ones, newest first.
+/// Turns of an agent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TurnList {
+    turns: Vec<Brief>,
+}
+
+/// The open turns of an agent in their order, then the ended ones, newest first.
+#[utoipa::path(
+    get, path = "/api/turns", operation_id = "listTurns", tag = "turns", params(Which),
+    responses(
+        (status = 200, description = "The turns.", body = TurnList),
+        (status = 404, description = "There is no such agent: `unknown_agent`."),
+    ),
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     which: Result<Parameters<Which>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<TurnList>, ApiError> {
     let Parameters(which) =
         which.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
     let channel = channel_name(&which.channel)?;
@@ -175,34 +284,57 @@ pub(super) async fn list(
     }
     let wanted = turns
         .iter()
-        .filter(|turn| which.state.is_none_or(|state| turn.state == state));
-    let views: Vec<Value> = wanted.take(limit as usize).map(brief).collect();
-    Ok(Json(json!({ "turns": views })))
+        .filter(|turn| which.state.is_none_or(|state| TurnState::from(turn.state) == state));
+    let turns = wanted.take(limit as usize).map(brief).collect();
+    Ok(Json(TurnList { turns }))
 }
 
-/// `GET /api/turns/{turn}`
-pub(super) async fn show(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Value>, ApiError> {
+/// A turn with its answer and what it took.
+#[utoipa::path(
+    get, path = "/api/turns/{turn}", operation_id = "getTurn", tag = "turns",
+    params(("turn" = String, Path, description = "The turn: its identity, or six digits and more of its beginning or end.")),
+    responses(
+        (status = 200, description = "The turn.", body = TurnDetail),
+        (status = 404, description = "There is no such turn: `unknown_turn`."),
+        (status = 409, description = "Several turns are called so: `ambiguous_turn`."),
+    ),
+)]
+pub(super) async fn show(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<TurnDetail>, ApiError> {
     let found = find(&api, &turn).await?;
-    let mut view = view(&found)?;
     // What it has left to do and the vault has not taken yet; one that joined another turn has its reply from that.
     let left = api.queue.left(found.leader.unwrap_or(found.id)).await?;
-    view["undelivered"] = (left > 0).into();
-    Ok(Json(view))
+    TurnDetail::of(&found, left > 0).map(Json)
 }
 
-/// `POST /api/turns/{turn}/stop`
-pub(super) async fn stop(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Value>, ApiError> {
+/// That a turn is going to end.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TurnStopping)]
+pub(super) struct Stopping {
+    stopping: bool,
+}
+
+/// Stops a turn that runs. What it has done so far stays done.
+#[utoipa::path(
+    post, path = "/api/turns/{turn}/stop", operation_id = "stopTurn", tag = "turns",
+    params(("turn" = String, Path, description = "The turn: its identity, or six digits and more of its beginning or end.")),
+    responses(
+        (status = 200, description = "It is being stopped.", body = Stopping),
+        (status = 404, description = "There is no such turn: `unknown_turn`."),
+        (status = 409, description = "It does not run, or several are called so: `not_running`, `ambiguous_turn`."),
+    ),
+)]
+pub(super) async fn stop(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Stopping>, ApiError> {
     let found = find(&api, &turn).await?;
     // A settled turn is still at work for a moment, until the vault has its reply: too late to stop it.
     if !found.state.is_terminal() && api.workers.stop(found.id) {
-        return Ok(Json(json!({ "stopping": true })));
+        return Ok(Json(Stopping { stopping: true }));
     }
     let state = found.state.as_str();
     let message = format!("The turn does not run; it is {state}.");
     let refusal = ApiError::new(StatusCode::CONFLICT, "not_running", message);
     Err(match found.state {
-        TurnState::Waiting => refusal.then("Cancel it with `reveille queue cancel`, or POST /api/turns/{turn}/cancel."),
-        TurnState::Joined => refusal.then("Its message is part of another turn, named part_of: stop that one."),
+        Standing::Waiting => refusal.then("Cancel it with `reveille queue cancel`, or POST /api/turns/{turn}/cancel."),
+        Standing::Joined => refusal.then("Its message is part of another turn, named part_of: stop that one."),
         _ => refusal,
     })
 }

@@ -3,9 +3,11 @@
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::refusal::Refusal;
+use super::wire::VaultKind;
 use super::{Api, Caller};
 
 impl Caller {
@@ -23,39 +25,101 @@ fn names(api: &Api, caller: &Caller) -> Vec<String> {
     names.filter(|name| caller.reads(name)).collect()
 }
 
-/// `GET /vaults/list`
-pub(super) async fn list(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<Value> {
-    Json(json!({ "vaults": names(&api, &caller) }))
+/// Names of vaults.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VaultNames {
+    vaults: Vec<String>,
 }
 
-/// `GET /vaults`
-pub(super) async fn show(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<Value> {
+/// The names of the vaults that the caller may look into.
+#[utoipa::path(
+    get, path = "/vaults/list", operation_id = "listVaultNames", tag = "vaults",
+    responses((status = 200, description = "The names.", body = VaultNames)),
+)]
+pub(super) async fn list(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<VaultNames> {
+    Json(VaultNames {
+        vaults: names(&api, &caller),
+    })
+}
+
+/// A vault.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VaultSummary {
+    name: String,
+    kind: VaultKind,
+}
+
+/// Vaults.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VaultList {
+    vaults: Vec<VaultSummary>,
+}
+
+/// The vaults that the caller may look into.
+#[utoipa::path(
+    get, path = "/vaults", operation_id = "listVaults", tag = "vaults",
+    responses((status = 200, description = "The vaults.", body = VaultList)),
+)]
+pub(super) async fn show(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<VaultList> {
     let all = api.vaults.all();
     let seen = all.iter().filter(|vault| caller.reads(vault.name()));
-    let vaults: Vec<Value> = seen
-        .map(|vault| json!({ "name": vault.name(), "kind": vault.kind() }))
-        .collect();
-    Json(json!({ "vaults": vaults }))
+    let vaults = seen.map(|vault| VaultSummary {
+        name: vault.name().to_owned(),
+        kind: vault.kind().into(),
+    });
+    let vaults = vaults.collect();
+    Json(VaultList { vaults })
 }
 
-/// `GET /auth/status`: for everybody, so that a client can ask how to get in. Strangers are told no names.
-pub(super) async fn status(State(api): State<Api>, request: Request) -> Result<Json<Value>, Response> {
+/// Where a vault is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VaultPlace {
+    name: String,
+    url: String,
+}
+
+/// How a client gets in.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AuthStatus {
+    initialized: bool,
+    #[serde(rename = "auth_modes")]
+    auth_modes: [&'static str; 1],
+    /// Those that the caller may look into.
+    vaults: Vec<VaultPlace>,
+    has_owner_password: bool,
+    has_totp: bool,
+    has_tokens: bool,
+}
+
+/// How a client gets in. For everybody; strangers are told no names.
+#[utoipa::path(
+    get, path = "/auth/status", operation_id = "getAuthStatus", tag = "about",
+    security((), ("bearer" = []), ("api_key" = []), ("cookie" = [])),
+    responses(
+        (status = 200, description = "How.", body = AuthStatus),
+        (status = 401, description = "The token that was shown does not let in: `unauthorized`, `token_expired`, `key_in_url`, `turn_is_over`."),
+        (status = 403, description = "The request came from another site: `cross_site`."),
+        (status = 429, description = "Too many wrong tokens: `too_many_wrong_tokens`."),
+    ),
+)]
+pub(super) async fn status(State(api): State<Api>, request: Request) -> Result<Json<AuthStatus>, Response> {
     let caller = match api.auth.identify(&request) {
         Ok(caller) => Some(caller),
         Err(Refusal::Nobody) => None,
         Err(refusal) => return Err(refusal.answer(request.uri().path())),
     };
     let names = caller.map_or_else(Vec::new, |caller| names(&api, &caller));
-    let vaults: Vec<Value> = names
-        .into_iter()
-        .map(|name| json!({ "name": name, "url": format!("{}/vault/{name}", api.url) }))
-        .collect();
-    Ok(Json(json!({
-        "initialized": true,
-        "auth_modes": ["pvt_token"],
-        "vaults": vaults,
-        "hasOwnerPassword": false,
-        "hasTotp": false,
-        "hasTokens": true,
-    })))
+    let vaults = names.into_iter().map(|name| VaultPlace {
+        url: format!("{}/vault/{name}", api.url),
+        name,
+    });
+    Ok(Json(AuthStatus {
+        initialized: true,
+        auth_modes: ["pvt_token"],
+        vaults: vaults.collect(),
+        has_owner_password: false,
+        has_totp: false,
+        has_tokens: true,
+    }))
 }

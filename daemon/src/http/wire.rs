@@ -1,7 +1,7 @@
 //! Types of other crates as they are sent. Each is made from its original without a catch-all, so that what is added there
 //! is not forgotten here.
 
-use reveille_queue::State;
+use reveille_queue::{MessageMode, State, ThreadKey};
 use reveille_vault::{Capabilities, Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -36,6 +36,52 @@ impl From<State> for TurnState {
             State::Error => Self::Error,
             State::Cancelled => Self::Cancelled,
             State::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+/// Which conversation of its agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(tag = "kind", content = "key", rename_all = "snake_case")]
+#[schema(as = ThreadKey)]
+pub(super) enum Thread {
+    /// The one main conversation.
+    Main,
+    /// The one of this subject.
+    Subject(String),
+    /// One of a single message, named by it.
+    Single(String),
+}
+
+impl From<ThreadKey> for Thread {
+    fn from(key: ThreadKey) -> Self {
+        match key {
+            ThreadKey::Main => Self::Main,
+            ThreadKey::Subject(subject) => Self::Subject(subject),
+            ThreadKey::Single(message) => Self::Single(message),
+        }
+    }
+}
+
+/// What a message does to the others of its conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = MessageMode)]
+pub(super) enum Mode {
+    /// It takes its place at the end.
+    Followup,
+    /// The same, and it shares one turn with those of its kind that wait directly behind each other.
+    Collect,
+    /// It goes to the front, and ends the turn that runs.
+    Interrupt,
+}
+
+impl From<MessageMode> for Mode {
+    fn from(mode: MessageMode) -> Self {
+        match mode {
+            MessageMode::Followup => Self::Followup,
+            MessageMode::Collect => Self::Collect,
+            MessageMode::Interrupt => Self::Interrupt,
         }
     }
 }

@@ -16,7 +16,10 @@ use http::{HeaderName, header};
 use serde_json::Value;
 use utoipa::OpenApi;
 
-use super::{Api, agent_control, agents, health, session};
+use super::{
+    Api, agent_control, agent_vaults, agents, backups, channels, connections, health, line, resend, session, turns,
+    undelivered, vaults,
+};
 
 /// The routes of the daemon itself.
 #[derive(OpenApi)]
@@ -31,17 +34,42 @@ use super::{Api, agent_control, agents, health, session};
         agent_control::pause,
         agent_control::reset,
         agent_control::resume,
+        agent_vaults::add,
+        agent_vaults::list,
+        agent_vaults::remove,
         agents::create,
         agents::list,
         agents::remove,
         agents::show,
+        backups::make,
+        channels::messages,
+        channels::send,
+        channels::threads,
+        connections::approve,
+        connections::list,
+        connections::revoke,
+        document,
         health::health,
+        line::cancel,
+        line::edit,
+        line::hold,
+        line::list,
+        line::release,
+        line::reposition,
+        reference,
+        resend::resend,
         session::make_link,
         session::show,
         session::sign_in,
         session::sign_out,
-        document,
-        reference,
+        turns::list,
+        turns::show,
+        turns::stop,
+        undelivered::list,
+        undelivered::retry,
+        vaults::list,
+        vaults::show,
+        vaults::status,
     )
 )]
 struct Own;

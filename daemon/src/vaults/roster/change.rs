@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use reveille_vault::{Kind, VaultError};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::hub::HubError;
 
@@ -55,16 +56,19 @@ pub(crate) enum ChangeError {
 }
 
 /// A vault that somebody wants to add.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewAgentVault)]
 pub(crate) struct NewVault {
     /// Its name, here and there.
     pub(crate) vault: String,
     /// Address of its server.
     pub(crate) url: Option<String>,
     /// What lets us in; without it the hub is asked for something.
+    #[schema(value_type = Option<String>)]
     pub(crate) token: Option<Handed>,
     /// What its server shows with a hint that something was written there.
+    #[schema(value_type = Option<String>)]
     pub(crate) webhook_secret: Option<Handed>,
 }
 

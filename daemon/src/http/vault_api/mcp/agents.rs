@@ -52,7 +52,9 @@ pub(super) async fn send(api: &Api, caller: &Caller, mut arguments: Arguments) -
         chain_id: None,
         attachments: arguments.texts("attachments")?,
     };
-    Ok(Told::of(channels::deliver(api, caller, agent, send, None).await?))
+    Ok(Told::of(json!(
+        channels::deliver(api, caller, agent, send, None).await?
+    )))
 }
 
 /// `list-agents`
