@@ -10,6 +10,7 @@ mod environment;
 mod frames;
 mod map;
 mod strangers;
+mod strict;
 mod wire;
 
 use anyhow::{Context as _, Result, ensure};
