@@ -174,7 +174,7 @@ pub(super) struct TurnDetail {
 }
 
 impl TurnDetail {
-    fn of(turn: &Turn, undelivered: bool) -> Result<Self, ApiError> {
+    pub(super) fn of(turn: &Turn, undelivered: bool) -> Result<Self, ApiError> {
         let unreadable = |error: serde_json::Error| {
             ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

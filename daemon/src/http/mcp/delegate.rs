@@ -34,9 +34,8 @@ pub(super) async fn send(api: &Api, caller: &Caller, mut arguments: Arguments) -
     let agent = arguments.needed("agent")?;
     let (reply_to, correlation_id) = (arguments.text("reply_to")?, arguments.text("correlation_id")?);
     let send = message(&mut arguments, reply_to, correlation_id)?;
-    Ok(Told::of(
-        channels::deliver(api, caller, agent, send, key.as_deref()).await?,
-    ))
+    let sent = channels::deliver(api, caller, agent, send, key.as_deref()).await?;
+    Ok(Told::of(json!(sent)))
 }
 
 fn message(
@@ -74,7 +73,8 @@ pub(super) async fn delegate(
     let correlation = origin.map(|_| Uuid::now_v7().to_string());
     let requester = origin.map(|origin| origin.agent.clone());
     let send = message(&mut arguments, requester, correlation.clone())?;
-    let mut told = channels::deliver(api, caller, agent.clone(), send, key.as_deref()).await?;
+    let sent = channels::deliver(api, caller, agent.clone(), send, key.as_deref()).await?;
+    let mut told = json!(sent);
     if origin.is_some() {
         told["correlation_id"] = json!(correlation);
         told["note"] = format!(
@@ -122,10 +122,13 @@ pub(super) async fn status(
 pub(super) async fn stop(api: &Api, caller: &Caller, mut arguments: Arguments) -> Result<Told, Refusal> {
     let turn = turns::find(api, &arguments.needed("turn")?).await?;
     let (api, segment) = (State(api.clone()), Segment(turn.id.to_string()));
-    let Json(told) = match turn.state {
+    let told = match turn.state {
         // Nothing was begun, so there is nothing to stop but the waiting.
-        TurnState::Waiting => line::cancel(api, segment, OptionalBody(line::Cancel::by(caller.subject()))).await?,
-        _ => turns::stop(api, segment).await?,
+        TurnState::Waiting => {
+            let by = OptionalBody(line::Cancel::by(caller.subject()));
+            json!(line::cancel(api, segment, by).await?.0)
+        }
+        _ => json!(turns::stop(api, segment).await?.0),
     };
     Ok(Told::of(told))
 }
@@ -137,13 +140,14 @@ fn seconds(arguments: &mut Arguments) -> Result<Option<u64>, Refusal> {
 
 /// Whether a turn has ended, and what is told of it: of one that shares another's run, that one's end.
 async fn told(api: &Api, turn: Uuid) -> Result<(bool, Value), ApiError> {
-    let Json(mut view) = turns::show(State(api.clone()), Segment(turn.to_string())).await?;
+    let Json(detail) = turns::show(State(api.clone()), Segment(turn.to_string())).await?;
+    let mut view = json!(detail);
     let found = turns::find(api, &turn.to_string()).await?;
     let mut ended = found.state.is_terminal();
     if let Some(leader) = found.leader {
         let leader = turns::find(api, &leader.to_string()).await?;
         ended = leader.state.is_terminal();
-        let shared = turns::view(&leader)?;
+        let shared = json!(turns::TurnDetail::of(&leader, false)?);
         view["state"] = shared["state"].clone();
         for key in ["reply", "error", "note"] {
             if !shared[key].is_null() {
