@@ -110,8 +110,10 @@ pub(crate) struct Server {
     pub(crate) arrival: Span,
     /// Most open connections.
     pub(crate) max_connections: usize,
-    /// How long running turns may take to end after a stop was asked for.
-    pub(crate) drain: Span,
+    /// How long a client may take nothing of an answer before it loses its connection.
+    pub(crate) write_timeout: Span,
+    /// How long running turns may take to end after a stop was asked for; see [`crate::stopping`] for when it is not said.
+    pub(crate) drain: Option<Span>,
 }
 
 impl Default for Server {
@@ -124,7 +126,8 @@ impl Default for Server {
             max_body: 8 << 20,
             arrival: Span(Duration::from_secs(60)),
             max_connections: 1024,
-            drain: Span(Duration::from_secs(10)),
+            write_timeout: Span(Duration::from_secs(30)),
+            drain: None,
         }
     }
 }

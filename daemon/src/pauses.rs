@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::claude::Claude;
+use crate::live::Hub;
 use crate::worker::Workers;
 
 /// Pauses that a start ends, or another credential: the cause may well be mended, and the next turn tells.
@@ -26,6 +27,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Pauses {
     queue: Arc<dyn Queue>,
     claude: Arc<Claude>,
+    /// Who watches.
+    live: Hub,
     /// The credential that was refused last.
     refused: Arc<Mutex<Option<String>>>,
     changed: Arc<Notify>,
@@ -34,10 +37,11 @@ pub(crate) struct Pauses {
 impl Pauses {
     /// Over a queue; `claude` tells which credential there is.
     #[must_use]
-    pub(crate) fn new(queue: Arc<dyn Queue>, claude: Arc<Claude>) -> Self {
+    pub(crate) fn new(queue: Arc<dyn Queue>, claude: Arc<Claude>, live: Hub) -> Self {
         Self {
             queue,
             claude,
+            live,
             refused: Arc::default(),
             changed: Arc::default(),
         }
@@ -52,13 +56,17 @@ impl Pauses {
         if let Err(error) = self.queue.pause(channel, pause).await {
             tracing::error!(%error, %channel, "the pause is not on disk");
         }
+        self.live.agent_changed(channel.as_str());
         self.changed.notify_one();
     }
 
     /// Ends what a start mends, then each pause when its time has come, until `drain`.
     pub(crate) async fn run(self, workers: Workers, drain: CancellationToken) {
         match self.mend().await {
-            Ok(mended) => workers.wake_channels(&mended),
+            Ok(mended) => {
+                mended.iter().for_each(|agent| self.live.agent_changed(agent));
+                workers.wake_channels(&mended);
+            }
             Err(error) => {
                 tracing::error!(%error, "agents that wait for a sign-in go on waiting; resume them by hand");
             }
@@ -74,6 +82,7 @@ impl Pauses {
             let pause = match self.queue.pauses().await {
                 Ok(now) => {
                     let over: Vec<String> = over(&known, &now).map(ToString::to_string).collect();
+                    over.iter().for_each(|agent| self.live.agent_changed(agent));
                     workers.wake_channels(&over);
                     known = now;
                     next_look(&known)

@@ -36,6 +36,7 @@ use crate::registry::Registry;
 use crate::retention::Retention;
 use crate::schedule;
 use crate::state_dir::{DaemonFile, StateDir};
+use crate::stopping::{self, Budget};
 use crate::tokens::Tokens;
 use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
 use crate::worker::{Context, Workers};
@@ -62,6 +63,7 @@ pub(crate) struct Service {
     listener: TcpListener,
     address: SocketAddr,
     config: Config,
+    budget: Budget,
     queue: Arc<dyn Queue>,
     sudden: Sudden,
     residents: Residents,
@@ -88,6 +90,7 @@ impl Options {
             config,
             environment,
         } = self;
+        let budget = Budget::of(config.server.drain.map(|drain| drain.0), &environment);
         let state = StateDir::take(&state_dir)?;
         let listener = TcpListener::bind(config.server.bind)
             .await
@@ -113,7 +116,10 @@ impl Options {
             environment,
         ));
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let registry = Registry::new(&vaults.names(), config.definitions.discovery).confined(summary.confined);
+        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
+        let registry = Registry::new(&vaults.names(), config.definitions.discovery)
+            .confined(summary.confined)
+            .telling(hub.clone());
         let progress = Progress::default();
         let tokens = Tokens::open(&state.path().join("tokens.db"))?;
         let peer = crate::hub::Hub::of(&config.hub);
@@ -128,7 +134,6 @@ impl Options {
             progress: progress.clone(),
             tokens: tokens.clone(),
         })?;
-        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
         let outbox = Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
         let passes = Passes::new(
@@ -147,7 +152,7 @@ impl Options {
             lease: config.queue.lease.0,
             limits: config.limits.clone(),
             reservations: Reservations::default(),
-            pauses: Pauses::new(Arc::clone(&queue), Arc::clone(&claude)),
+            pauses: Pauses::new(Arc::clone(&queue), Arc::clone(&claude), hub.clone()),
             passes: passes.clone(),
             grants: grants.clone(),
         };
@@ -244,6 +249,7 @@ impl Options {
             listener,
             address,
             config,
+            budget,
             queue,
             sudden,
             residents,
@@ -307,13 +313,11 @@ impl Service {
     pub(crate) async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> anyhow::Result<()> {
         let connections = TaskTracker::new();
         let router = http::router(self.api.clone());
-        let max_connections = self.config.server.max_connections;
-        connections.spawn(http::serve(
-            self.listener,
-            router,
-            max_connections,
-            self.closing.clone(),
-        ));
+        let bounds = http::Bounds {
+            connections: self.config.server.max_connections,
+            write_timeout: self.config.server.write_timeout.0,
+        };
+        connections.spawn(http::serve(self.listener, router, bounds, self.closing.clone()));
         warn_unconfined(&self.api);
         warn_missing(&self.api.claude);
 
@@ -324,7 +328,7 @@ impl Service {
             residents: &self.residents,
             roster: &self.api.roster,
             attached: &self.api.attached,
-            patience: self.config.server.drain.0,
+            patience: self.budget.patience,
             drain: self.drain,
             delivered: self.delivered,
         };
@@ -349,11 +353,22 @@ impl Service {
         self.workers.spawn(self.api.grants.clone().run(work.drain.clone()));
         self.workers
             .spawn(self.api.vaults.clone().look_after(work.drain.clone()));
-        let result = work.run(self.outbox, self.sudden, retention, stop, hurry).await;
-        self.closing.cancel();
-        connections.close();
-        connections.wait().await;
-        self.api.vaults.close().await;
+        let over = self.budget.is_over(work.drain.clone(), self.closing.clone());
+        let whole = async {
+            let result = work.run(self.outbox, self.sudden, retention, stop, hurry).await;
+            self.closing.cancel();
+            connections.close();
+            connections.wait().await;
+            self.api.vaults.close().await;
+            result
+        };
+        let result = tokio::select! {
+            result = whole => result,
+            () = over => {
+                stopping::give_up(self.state.instance()).await;
+                Ok(())
+            }
+        };
         self.state.withdraw();
         tracing::info!("stopped");
         result

@@ -100,6 +100,17 @@ struct Shared {
     abandon: CancellationToken,
 }
 
+/// Whether turns begin now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// What an earlier run has left is dealt with.
+    Recovering,
+    /// They do.
+    Open,
+    /// No more.
+    Draining,
+}
+
 /// Handle. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Workers {
@@ -233,6 +244,16 @@ impl Workers {
                 () = self.shared.drain.cancelled() => return,
                 () = tokio::time::sleep(PAUSE) => {}
             }
+        }
+    }
+
+    /// Whether turns begin now.
+    #[must_use]
+    pub(crate) fn stage(&self) -> Stage {
+        match self.shared.drain.is_cancelled() {
+            true => Stage::Draining,
+            false if self.shared.open.load(Ordering::Acquire) => Stage::Open,
+            false => Stage::Recovering,
         }
     }
 

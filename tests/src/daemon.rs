@@ -65,6 +65,7 @@ pub struct Builder {
     config: Option<String>,
     mounts: Option<String>,
     fail_point: Option<String>,
+    shipped_drain: bool,
 }
 
 impl Builder {
@@ -86,6 +87,13 @@ impl Builder {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Running turns get the time at a stop that they get when nothing is configured, instead of ten seconds.
+    #[must_use]
+    pub fn shipped_drain(mut self) -> Self {
+        self.shipped_drain = true;
         self
     }
 
@@ -163,6 +171,20 @@ impl Daemon {
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Its resident memory in bytes, and the most that it ever was. Linux only.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn memory(&self) -> Result<(u64, u64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.info.pid))?;
+        let of = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.trim_matches([':', ' ', '\t']).strip_suffix(" kB"));
+            Ok(kib.with_context(|| format!("no {name}"))?.trim().parse::<u64>()? * 1024)
+        };
+        Ok((of("VmRSS")?, of("VmHWM")?))
     }
 
     /// Where it listens. The port changes with each start.
@@ -448,6 +470,10 @@ impl Daemon {
             .env("LANG", "C.UTF-8")
             .env("TERM", "dumb")
             .env("RUST_BACKTRACE", "1");
+        if !self.settings.shipped_drain {
+            // A test waits for the end of its daemon.
+            command.env("REVEILLE_SERVER__DRAIN", "10s");
+        }
         command
             .env("REVEILLE_SANDBOX__MODE", "none")
             .env(format!("REVEILLE_CLAUDE__ENV__{MARKER}"), &self.run);

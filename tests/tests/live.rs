@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{Daemon, Event, LIMIT, State};
+use reveille_tests::daemon::{Builder, Daemon, Event, LIMIT, State};
 use reveille_tests::eventually;
 use rustix::process::Signal;
 use serde_json::json;
@@ -84,10 +84,18 @@ async fn tc_ev_1_events_are_numbered_and_a_turn_ends_once() -> Result<()> {
         }
         seen.extend(of_turn);
     }
+    // The numbers are those of all events of the daemon.
     let boot = parts(&seen[0])?.0;
-    for (number, event) in (1..).zip(&seen) {
-        assert_eq!(parts(event)?, (boot, number));
-        assert_eq!(event.data["seq"], number);
+    let mut before = 0;
+    for event in &seen {
+        let (run, number) = parts(event)?;
+        assert_eq!((run, &event.data["seq"]), (boot, &json!(number)));
+        assert!(number > before, "{number} after {before}");
+        assert!(
+            event.data["at"].is_string() && event.data["thread"].is_string(),
+            "{event:?}"
+        );
+        before = number;
     }
     Ok(())
 }
@@ -197,7 +205,8 @@ async fn after_a_restart_a_watcher_is_told_to_read_again() -> Result<()> {
 async fn a_watcher_that_missed_too_much_is_told_to_read_again() -> Result<()> {
     let daemon = with_eng().await?;
     let mut events = daemon.events("eng").await?;
-    let sent = daemon.send("eng", "[[slow 1000x0ms]]").await?;
+    // More than the daemon keeps.
+    let sent = daemon.send("eng", "[[slow 17000x0ms]]").await?;
     let turn = daemon.wait_turn("eng", &sent).await?.turn;
     let seen = events.until_end(&turn).await?;
     let id = |at: usize| seen[at].id.as_deref().context("an id");
@@ -242,15 +251,22 @@ async fn twenty_watchers_see_the_same() -> Result<()> {
     Ok(())
 }
 
-/// Opens the event stream by hand, with a small receive buffer, and reads nothing.
-async fn lazy(daemon: &Daemon) -> Result<TcpStream> {
+/// A daemon that waits long for clients that do not read.
+fn patient() -> Builder {
+    Daemon::builder()
+        .stand_in()
+        .env("REVEILLE_SERVER__WRITE_TIMEOUT", "10m")
+}
+
+/// Opens an event stream by hand, with a small receive buffer, and reads nothing.
+async fn lazy(daemon: &Daemon, target: &str) -> Result<TcpStream> {
     let address = daemon.authority()?.parse()?;
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4096)?;
     let mut stream = socket.connect(address).await?;
     let (name, token) = daemon.bearer();
     let host = daemon.authority()?;
-    let head = format!("GET /api/channels/eng/turn-events HTTP/1.1\r\nhost: {host}\r\n{name}: {token}\r\n\r\n");
+    let head = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n{name}: {token}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     Ok(stream)
 }
@@ -279,43 +295,49 @@ async fn read_until(stream: &mut TcpStream, wanted: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&seen).into_owned())
 }
 
+/// Reads until the other side has ended the answer.
+async fn read_to_end(stream: &mut TcpStream) -> Result<String> {
+    // The last piece of a chunked answer.
+    read_until(stream, "\r\n0\r\n\r\n").await
+}
+
 #[tokio::test]
 async fn tc_ev_5_a_watcher_that_does_not_read_holds_nobody_up() -> Result<()> {
-    let daemon = with_eng().await?;
-    let mut slow = lazy(&daemon).await?;
+    let daemon = patient().start().await?;
+    daemon.create_agent("eng", "You are an engineer.").await?;
+    let mut slow = lazy(&daemon, "/api/channels/eng/turn-events").await?;
     read_until(&mut slow, ": connected").await?;
     let mut events = daemon.events("eng").await?;
     let watching = tokio::spawn(async move {
         let last = events.until(|event| event.kind() == "done").await;
         last.map(|seen| seen.last().cloned())
     });
-    // Far more than the buffers on the way hold, and then more events than a watcher may lag behind.
-    let big = "[[bigline 2mb]] ".repeat(6);
-    let sent = daemon
-        .send("eng", &format!("{big} [[slow 1500x0ms]] [[reply the end]]"))
-        .await?;
+    // More than the daemon keeps, and far more than the buffers on the way hold.
+    let big = "[[bigline 2mb]] ".repeat(22);
+    let sent = daemon.send("eng", &format!("{big} [[reply the end]]")).await?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     assert_eq!(turn.state, State::Ok, "{:?}", turn.error);
     let last = watching.await??.context("an end")?;
     assert_eq!(last.data["turn"], json!(turn.turn));
-    // It is told that it missed something, and goes on with what is new.
-    let seen = read_until(&mut slow, "event: resync").await?;
-    assert!(
-        seen.contains("event: resync"),
-        "the slow watcher was not told, after {} bytes",
-        seen.len()
-    );
+    // It is told that it missed something, and that is the end of its stream.
+    let seen = read_to_end(&mut slow).await?;
+    let told = "event: resync\ndata: {\"code\":\"lagged\",";
+    assert!(seen.contains(told), "not told, after {} bytes", seen.len());
+    assert!(seen.rsplit(told).next().is_some_and(|rest| !rest.contains("event:")));
+    // It comes back, is told again that there is a gap, and goes on with what is new.
+    let id = seen.rsplit("\nid: ").next().and_then(|rest| rest.split('\n').next());
+    let mut again = daemon.events_after("eng", id.context("an id")?).await?;
+    let first = again.next().await?;
+    assert_eq!((first.event.as_str(), &first.data["code"]), ("resync", &json!("gone")));
     let sent = daemon.send("eng", "[[reply news]]").await?;
-    let turn = daemon.wait_turn("eng", &sent).await?;
-    let end = format!("\"turn\":\"{}\"", turn.turn);
-    assert!(read_until(&mut slow, &end).await?.contains(&end));
+    assert_eq!(again.next().await?.data["message"], json!(sent.id));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_quiet_stream_gives_signs_of_life_and_says_goodbye() -> Result<()> {
     let mut daemon = with_eng().await?;
-    let mut stream = lazy(&daemon).await?;
+    let mut stream = lazy(&daemon, "/api/channels/eng/turn-events").await?;
     // Every 15 s.
     let seen = read_until(&mut stream, "event: ping").await?;
     assert!(
@@ -340,7 +362,7 @@ async fn tc_ev_5_a_watcher_that_goes_away_is_forgotten() -> Result<()> {
     daemon.wait_turn("eng", &sent).await?;
     let before = open()?;
     for _ in 0..50 {
-        drop(lazy(&daemon).await?);
+        drop(lazy(&daemon, "/api/channels/eng/turn-events").await?);
     }
     // The next event finds nobody there.
     let sent = daemon.send("eng", "[[reply hello?]]").await?;

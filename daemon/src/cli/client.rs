@@ -244,8 +244,17 @@ impl Client {
 
     /// Live events of a channel from now on.
     pub(crate) async fn events(&self, channel: &str) -> Result<Events, CliError> {
-        let path = format!("/api/channels/{}/turn-events", segment(channel));
-        let response = self.send(self.request(Method::GET, &path)).await?;
+        self.stream(&format!("/api/channels/{}/turn-events", segment(channel)))
+            .await
+    }
+
+    /// Live events of all channels from now on.
+    pub(crate) async fn all_events(&self) -> Result<Events, CliError> {
+        self.stream("/api/events").await
+    }
+
+    async fn stream(&self, path: &str) -> Result<Events, CliError> {
+        let response = self.send(self.request(Method::GET, path)).await?;
         Ok(Events {
             response,
             buffer: Vec::new(),

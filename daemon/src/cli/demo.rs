@@ -14,7 +14,7 @@ use super::send::{follow, settled};
 use super::show::Show;
 use super::{CliError, Global, serve};
 use crate::claude::{Claude, STAND_IN, SignIn};
-use crate::config::{Config, LogFormat, Server, Vaults};
+use crate::config::{Config, LogFormat, Server, Span, Vaults};
 use crate::service::Options;
 
 const SCOUT: &str = "You are scout. You find things out and report them in one short paragraph.";
@@ -37,6 +37,8 @@ impl Demo {
         // A scratch daemon of its own, whatever is configured for the real one.
         config.server = Server::default();
         config.server.bind.set_port(0);
+        // Nobody waits for what it makes up.
+        config.server.drain = Some(Span(Duration::from_secs(10)));
         config.vaults = Vaults::default();
         config.log.format = LogFormat::Text;
         config.log.level = "error".into();

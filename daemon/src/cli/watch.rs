@@ -1,61 +1,36 @@
 //! `reveille watch`
 
+use std::collections::HashMap;
+
 use clap::Args;
-use tokio::sync::mpsc;
 
 use super::CliError;
-use super::client::Client;
+use super::client::{Client, Events};
 use super::output::note;
 use super::show::Show;
-
-/// Agents that are watched at once without a name: each is a connection.
-const AGENTS_MAX: usize = 64;
 
 /// Watch turns live.
 #[derive(Debug, Args)]
 pub(super) struct Watch {
-    /// Only this agent; all of them otherwise
+    /// Only this agent; all of them otherwise, also those that come later
     agent: Option<String>,
 }
 
 impl Watch {
     pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
-        let names = match self.agent {
+        let events = match &self.agent {
             Some(name) => {
                 client
-                    .get(&format!("/api/agents/{}", super::client::segment(&name)))
+                    .get(&format!("/api/agents/{}", super::client::segment(name)))
                     .await?;
-                vec![name]
+                client.events(name).await?
             }
-            None => names(client).await?,
+            None => client.all_events().await?,
         };
-        if names.is_empty() {
-            return Err(CliError::Failed(
-                "there are no agents to watch; make one with `reveille agent new`".into(),
-            ));
-        }
-        note(&format!("watching {}; end with Ctrl-C", names.join(", ")));
-        let (tell, mut told) = mpsc::channel::<Result<(), CliError>>(names.len());
-        for name in names {
-            let mut events = client.events(&name).await?;
-            let tell = tell.clone();
-            tokio::spawn(async move {
-                let mut show = Show::with_prefix(&name);
-                let end = loop {
-                    match events.next().await {
-                        Ok(Some(event)) if event.name == "turn" => show.event(&event.data),
-                        Ok(Some(_)) => {}
-                        Ok(None) => break Err(CliError::Unreachable("the daemon has stopped".into())),
-                        Err(error) => break Err(error),
-                    }
-                };
-                // silent-ok: another stream has ended the command already.
-                let _ = tell.send(end).await;
-            });
-        }
-        drop(tell);
+        let whom = self.agent.as_deref().unwrap_or("all agents");
+        note(&format!("watching {whom}; end with Ctrl-C"));
         tokio::select! {
-            end = told.recv() => end.unwrap_or(Ok(())),
+            end = follow(events) => end,
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted.map_err(|error| CliError::Failed(format!("no signal handler: {error}")))
             }
@@ -63,18 +38,29 @@ impl Watch {
     }
 }
 
-async fn names(client: &Client) -> Result<Vec<String>, CliError> {
-    let answer = client.get("/api/agents").await?;
-    let agents = answer["agents"].as_array().into_iter().flatten();
-    let names: Vec<String> = agents
-        .filter(|agent| agent["status"] != "error")
-        .filter_map(|agent| agent["name"].as_str().map(str::to_owned))
-        .collect();
-    if names.len() > AGENTS_MAX {
-        return Err(CliError::Usage(format!(
-            "there are {} agents; name the one to watch",
-            names.len()
-        )));
+async fn follow(mut events: Events) -> Result<(), CliError> {
+    let mut shows: HashMap<String, Show> = HashMap::new();
+    while let Some(event) = events.next().await? {
+        let name = event.data["channel"].as_str().unwrap_or_default();
+        match (event.name.as_str(), event.data["kind"].as_str()) {
+            ("turn", _) => {
+                let show = shows.entry(name.to_owned()).or_insert_with(|| Show::with_prefix(name));
+                show.event(&event.data);
+            }
+            ("agent", Some("removed")) => drop(shows.remove(name)),
+            ("resync", _) => {
+                return Err(CliError::Failed(
+                    "this terminal took the events too slowly, and the daemon keeps only the newest; watch again"
+                        .into(),
+                ));
+            }
+            ("unauthorized", _) => {
+                return Err(CliError::Refused {
+                    message: "The token has ended or was revoked; set REVEILLE_TOKEN to another one.".into(),
+                });
+            }
+            _ => {}
+        }
     }
-    Ok(names)
+    Err(CliError::Unreachable("the daemon has stopped".into()))
 }

@@ -75,7 +75,9 @@ pub(super) async fn pause(
 )]
 pub(super) async fn resume(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Agent>, ApiError> {
     let listed = find(&api, &name)?;
-    api.queue.resume(&channel(&name)?, &[]).await?;
+    if api.queue.resume(&channel(&name)?, &[]).await? {
+        api.hub.agent_changed(&name);
+    }
     let patch = Patch {
         remove_metadata: vec![PAUSED.into(), REASON.into()],
         ..Patch::default()

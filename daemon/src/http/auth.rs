@@ -20,6 +20,7 @@ use super::caller::{Caller, check_turn};
 use super::error::ApiError;
 use super::grants::check_grant;
 use super::refusal::Refusal;
+use super::standing::Standing;
 use super::wrong::Wrong;
 use crate::delegation::Passes;
 use crate::state_dir::secret;
@@ -135,15 +136,6 @@ impl Auth {
             .map_or_else(String::new, |mac| hex(&mac.finalize().into_bytes()))
     }
 
-    /// Whether somebody who is let in asks. For open addresses that tell those more.
-    pub(crate) fn knows(&self, headers: &HeaderMap) -> bool {
-        self.holds_token(headers) || self.holds_cookie(headers)
-    }
-
-    fn holds_token(&self, headers: &HeaderMap) -> bool {
-        credential(headers).is_some_and(|token| self.is_admin(token))
-    }
-
     fn is_admin(&self, token: &str) -> bool {
         bool::from(digest(token).ct_eq(&self.inner.token))
     }
@@ -243,6 +235,8 @@ impl Auth {
             Caller::Turn(origin) => check_turn(origin, request).await?,
             Caller::Token(grant) => check_grant(grant, request).await?,
         };
+        let standing = Standing::of(self, request.headers(), &caller);
+        request.extensions_mut().insert(standing);
         request.extensions_mut().insert(caller);
         Ok(request)
     }
@@ -387,11 +381,9 @@ mod tests {
             ("Bearer ", false),
             ("secret", false),
         ] {
-            assert_eq!(
-                auth().holds_token(&headers(&[("authorization", value)])),
-                expected,
-                "{value}"
-            );
+            let shown = headers(&[("authorization", value)]);
+            let holds = credential(&shown).is_some_and(|token| auth().is_admin(token));
+            assert_eq!(holds, expected, "{value}");
         }
     }
 

@@ -228,6 +228,7 @@ mod tests {
             ("DELETE", "/api/agents/{name}"),
             ("GET", "/api/channels/{channel}/messages"),
             ("GET", "/api/channels/{channel}/turn-events"),
+            ("GET", "/api/events"),
             ("POST", "/api/turns/{turn}/stop"),
             ("POST", "/api/turns/{turn}/cancel"),
             ("POST", "/api/turns/{turn}/resend"),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::{Method, header};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::error::ApiError;
 
@@ -100,7 +101,7 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
-    let ran = tokio::spawn(next.run(request)).await;
+    let ran = tokio::spawn(next.run(request).in_current_span()).await;
     ran.unwrap_or_else(|error| {
         tracing::error!(%error, "a request handler failed");
         ApiError::internal().into_response()

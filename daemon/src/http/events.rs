@@ -1,38 +1,49 @@
-//! Server-sent events of one channel.
+//! Server-sent events: of one channel, of several, of all.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, header};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
-use super::error::Segment;
-use crate::live::Frame;
+use super::error::{ApiError, Segment};
+use super::standing::Standing;
+use crate::live::{Scope, Step, Watch};
 
 /// A data heartbeat keeps proxies and clients from giving up on a quiet stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Most channels that are named at once.
+const CHANNELS_MAX: usize = 256;
 
-const CONNECTED: Bytes = Bytes::from_static(b": connected\n\n");
+/// The pause before a browser comes back by itself is in it.
+const CONNECTED: Bytes = Bytes::from_static(b": connected\n\nretry: 2000\n\n");
 const PING: Bytes = Bytes::from_static(b"event: ping\ndata: {}\n\n");
-const GONE: Bytes =
-    Bytes::from_static(b"event: resync\ndata: {\"reason\":\"the events since your last one are gone\"}\n\n");
-const SLOW: Bytes = Bytes::from_static(b"event: resync\ndata: {\"reason\":\"you fell too far behind\"}\n\n");
+const GONE: Bytes = Bytes::from_static(
+    b"event: resync\ndata: {\"code\":\"gone\",\"reason\":\"the events since your last one are gone\"}\n\n",
+);
+const LAGGED: Bytes =
+    Bytes::from_static(b"event: resync\ndata: {\"code\":\"lagged\",\"reason\":\"you fell too far behind\"}\n\n");
+const SIGNED_OUT: Bytes =
+    Bytes::from_static(b"event: unauthorized\ndata: {\"reason\":\"what let you in has ended or was taken away\"}\n\n");
 const SHUTDOWN: Bytes = Bytes::from_static(b"event: shutdown\ndata: {}\n\n");
 
 struct Reader {
     first: VecDeque<Bytes>,
-    receiver: Receiver<Arc<Frame>>,
+    watch: Watch,
     heartbeat: tokio::time::Interval,
+    standing: Standing,
     drain: CancellationToken,
     over: bool,
 }
@@ -45,36 +56,117 @@ impl Reader {
         if self.over {
             return None;
         }
-        tokio::select! {
+        let last = tokio::select! {
             biased;
-            frame = self.receiver.recv() => match frame {
-                Ok(frame) => Some(frame.bytes.clone()),
-                // It goes on with the newest; what was dropped has to be read from the messages.
-                Err(RecvError::Lagged(_)) => Some(SLOW),
-                Err(RecvError::Closed) => None,
+            // Also on a stream that is never quiet.
+            () = self.standing.ends() => SIGNED_OUT,
+            _ = self.heartbeat.tick() => match self.standing.holds().await {
+                true => return Some(PING),
+                false => SIGNED_OUT,
             },
-            () = self.drain.cancelled() => {
-                self.over = true;
-                Some(SHUTDOWN)
-            }
-            _ = self.heartbeat.tick() => Some(PING),
+            // What was told before the end is told first.
+            step = self.watch.next() => match step {
+                Step::Events(bytes) => return Some(bytes),
+                // The end: it comes back when it can, and is given what is there then.
+                Step::Lagged => LAGGED,
+            },
+            () = self.drain.cancelled() => SHUTDOWN,
+        };
+        self.over = true;
+        Some(last)
+    }
+}
+
+/// Live events of the turns of one agent: those of the turns that run, then all new ones, or what came after `Last-Event-ID`.
+#[utoipa::path(
+    get, path = "/api/channels/{channel}/turn-events", operation_id = "watchChannel", tag = "live",
+    params(
+        ("channel" = String, Path, description = "The agent; it need not be there yet."),
+        ("last-event-id" = Option<String>, Header, description = "The id of the last event that was seen, of any stream."),
+    ),
+    responses((status = 200, description = "A stream without end.", body = String, content_type = "text/event-stream")),
+)]
+pub(super) async fn turn_events(
+    State(api): State<Api>,
+    Segment(channel): Segment,
+    Extension(standing): Extension<Standing>,
+    headers: HeaderMap,
+) -> Response {
+    let watch = api.hub.watch(&channel, last_of(&headers));
+    answer(&api, watch, standing)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// Names, with commas between them; all, when absent.
+    channels: Option<String>,
+    /// What lets a browser in; the door has looked at it.
+    #[serde(rename = "ticket")]
+    _ticket: Option<IgnoredAny>,
+}
+
+impl Which {
+    fn scope(self) -> Result<Scope, ApiError> {
+        let Some(names) = self.channels else {
+            return Ok(Scope::All);
+        };
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let names: BTreeSet<String> = names.map(str::to_owned).collect();
+        match names.len() {
+            0 => Err(refused("`channels` names nobody.".into())),
+            count if count > CHANNELS_MAX => Err(refused(format!(
+                "`channels` names {count} agents; at most {CHANNELS_MAX} can be."
+            ))),
+            _ => Ok(Scope::Channels(names)),
         }
     }
 }
 
-/// `GET /api/channels/{channel}/turn-events`
-pub(super) async fn turn_events(State(api): State<Api>, Segment(channel): Segment, headers: HeaderMap) -> Response {
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let watch = api.hub.watch(&channel, last);
+fn refused(message: String) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_channels", message)
+        .then("Name agents as in ?channels=a,b, or leave it out to watch all.")
+}
+
+/// Live events of all agents, or of some: their turns, and what becomes of themselves.
+#[utoipa::path(
+    get, path = "/api/events", operation_id = "watchAll", tag = "live",
+    params(
+        ("channels" = Option<String>, Query, description = "Agents, with commas between them; all, when absent."),
+        ("last-event-id" = Option<String>, Header, description = "The id of the last event that was seen, of any stream."),
+    ),
+    responses(
+        (status = 200, description = "A stream without end.", body = String, content_type = "text/event-stream"),
+        (status = 400, description = "`channels` makes no sense: `invalid_channels`."),
+    ),
+)]
+pub(super) async fn all(
+    State(api): State<Api>,
+    which: Result<Query<Which>, QueryRejection>,
+    Extension(standing): Extension<Standing>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Query(which) = which.map_err(|error| refused(error.body_text()))?;
+    let watch = api.hub.watch_all(which.scope()?, last_of(&headers));
+    Ok(answer(&api, watch, standing))
+}
+
+fn last_of(headers: &HeaderMap) -> Option<&str> {
+    let last = headers.get("last-event-id")?;
+    // What is no text is no id of ours either.
+    Some(last.to_str().unwrap_or_default())
+}
+
+fn answer(api: &Api, watch: Watch, standing: Standing) -> Response {
     let mut first = VecDeque::from([CONNECTED]);
     if watch.resync {
         first.push_back(GONE);
     }
-    first.extend(watch.replay.iter().map(|frame| frame.bytes.clone()));
     let reader = Reader {
         first,
-        receiver: watch.receiver,
+        watch,
         heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
+        standing,
         drain: api.drain.clone(),
         over: false,
     };

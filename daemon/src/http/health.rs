@@ -1,8 +1,9 @@
-//! `GET /health`: for everybody, so without names. Those who are let in see how the vaults stand.
+//! `GET /health`: for everybody, but strangers learn only whether all is well. Those who may read see what is not, and who
+//! there is.
 
 use axum::Json;
 use axum::extract::State;
-use http::HeaderMap;
+use http::request::Parts;
 use jiff::Timestamp;
 use reveille_sandbox::Summary;
 use reveille_vault::{Vault, VaultState};
@@ -10,6 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::health_lines::{Lines, lines};
+use super::standing::may_read;
 use super::wire::{VaultCapabilities, VaultKind};
 use crate::breaker;
 
@@ -43,25 +46,32 @@ pub(super) struct Dependencies {
     missing: Vec<&'static str>,
 }
 
-/// How the daemon is.
+/// How the daemon is. Strangers get the status and nothing else.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
     status: Status,
     /// Replies, thread notes and callbacks that the vault has not taken yet; they are kept and tried again. Null when they
     /// cannot be counted.
-    #[schema(required)]
-    undelivered: Option<u64>,
-    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undelivered: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
     /// How many there are.
-    agents: usize,
-    sandbox: Confinement,
-    dependencies: Dependencies,
-    /// How the vaults stand, for those who are let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agents: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<Confinement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dependencies: Option<Dependencies>,
+    /// How the vaults stand.
     #[serde(skip_serializing_if = "Option::is_none")]
     vaults: Option<Vec<VaultHealth>>,
-    /// What triggers have given up telling, for those who are let in. Null when a vault cannot be read.
+    /// What triggers have given up telling. Null when a vault cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_deliveries: Option<Option<u64>>,
+    /// Who there is.
+    #[serde(flatten)]
+    lines: Option<Lines>,
 }
 
 /// How a vault stands.
@@ -96,12 +106,12 @@ pub(super) enum VaultWord {
     Unavailable,
 }
 
-/// How the daemon is. For everybody, so without names; those who are let in see how the vaults stand.
+/// How the daemon is. For everybody, but strangers are told only whether all is well.
 #[utoipa::path(
     get, path = "/health", operation_id = "getHealth", tag = "about", security((), ("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "It serves, and says whether all is well.", body = Health)),
 )]
-pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<Health> {
+pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health> {
     let undelivered = match api.outbox.count_overdue().await {
         Ok(count) => Some(count),
         Err(error) => {
@@ -117,25 +127,43 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Json<H
     let all = api.vaults.all();
     let vaults: Vec<Standing> = all.iter().map(|vault| Standing::of(&api, &**vault)).collect();
     let well = missing.is_empty() && undelivered == Some(0) && vaults.iter().all(Standing::is_well);
-    let known = api.auth.knows(&headers);
+    let status = if well { Status::Ok } else { Status::Degraded };
+    if !may_read(&api.auth, &parts).await {
+        return Json(Health::of(status));
+    }
     let Summary { mode, confined, detail } = (*api.sandbox).clone();
     Json(Health {
-        status: if well { Status::Ok } else { Status::Degraded },
-        undelivered,
-        version: env!("CARGO_PKG_VERSION"),
-        agents: api.registry.count(),
-        sandbox: Confinement { mode, confined, detail },
-        dependencies: Dependencies {
+        undelivered: Some(undelivered),
+        version: Some(env!("CARGO_PKG_VERSION")),
+        agents: Some(api.registry.count()),
+        sandbox: Some(Confinement { mode, confined, detail }),
+        dependencies: Some(Dependencies {
             ok: missing.is_empty(),
             missing,
-        },
-        vaults: known.then(|| vaults.iter().map(|one| one.view(&api)).collect()),
+        }),
+        vaults: Some(vaults.iter().map(|one| one.view(&api)).collect()),
         // `reveille trigger list` shows where.
-        dead_deliveries: match known {
-            true => Some(dead_deliveries(&api).await),
-            false => None,
-        },
+        dead_deliveries: Some(dead_deliveries(&api).await),
+        lines: Some(lines(&api).await),
+        ..Health::of(status)
     })
+}
+
+impl Health {
+    /// As strangers see it.
+    fn of(status: Status) -> Self {
+        Self {
+            status,
+            undelivered: None,
+            version: None,
+            agents: None,
+            sandbox: None,
+            dependencies: None,
+            vaults: None,
+            dead_deliveries: None,
+            lines: None,
+        }
+    }
 }
 
 /// Null when a vault cannot be read.

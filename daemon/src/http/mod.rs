@@ -11,24 +11,31 @@ mod base;
 mod caller;
 mod channels;
 mod client;
+mod compress;
 mod connections;
 mod cors;
+mod crowd;
 mod definition_hints;
 mod discovery;
 mod error;
 mod events;
 mod grants;
 mod health;
+mod health_lines;
 mod jobs;
 mod line;
 pub(crate) mod mcp;
 mod openapi;
 mod page;
 mod pauses;
+mod ready;
 mod refusal;
+mod request_id;
 mod resend;
 mod serve;
 pub(crate) mod session;
+mod slow;
+mod standing;
 mod turns;
 mod undelivered;
 mod vault_api;
@@ -53,7 +60,7 @@ pub(crate) use auth::Auth;
 pub(crate) use base::Front;
 pub(crate) use caller::Caller;
 pub(crate) use error::ApiError;
-pub(crate) use serve::serve;
+pub(crate) use serve::{Bounds, serve};
 pub(crate) use vault_hints::Webhooks;
 
 use crate::attached::Desk;
@@ -154,6 +161,7 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/channels/{channel}/messages", get(channels::messages))
         .route("/api/channels/{channel}/threads", get(channels::threads))
         .route("/api/channels/{channel}/turn-events", get(events::turn_events))
+        .route("/api/events", get(events::all))
         .route("/api/channels/{channel}/queue", get(line::list))
         .route("/api/agent-defs", get(agent_defs::list).post(agent_defs::create))
         .route(
@@ -191,6 +199,7 @@ fn open_routes() -> Router<Api> {
         .route("/api/vault/agent-thread", post(definition_hints::thread))
         .route("/api/vault/role", post(definition_hints::role_note))
         .route("/health", get(health::health))
+        .route("/ready", get(ready::ready))
         .route("/", get(page::index))
         .route("/favicon.svg", get(page::asset))
         .route("/assets/{*file}", get(page::asset))
@@ -222,6 +231,8 @@ pub(crate) fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn(cors::share_vaults))
         .layer(from_fn_with_state(auth, auth::check_host))
-        .layer(from_fn_with_state(arrival, client::drain));
+        .layer(from_fn_with_state(arrival, client::drain))
+        .layer(compress::layer())
+        .layer(from_fn(request_id::name));
     front.serve(routes)
 }

@@ -1,4 +1,7 @@
 //! The HTTP server: accepts connections, bounds them, and ends them within a given time.
+//!
+//! Who comes when all connections are in use is told so. A request's head has a time and a size, its body a time, and its
+//! answer has to be taken: a client that does none of that loses its connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +18,35 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::crowd::Crowd;
+use super::slow::Patient;
+
 /// A client gets this long to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Most bytes of a request's head, and of an answer that are made before its client takes them.
+const BUFFER: usize = 64 * 1024;
 /// Open responses get this long after the end was announced.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// What a server may use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Most open connections.
+    pub(crate) connections: usize,
+    /// How long a client may take nothing of what it is sent.
+    pub(crate) write_timeout: Duration,
+}
+
 /// Serves until `drain`, then lets open responses finish for a moment.
-pub(crate) async fn serve(listener: TcpListener, router: Router, max_connections: usize, drain: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(max_connections));
+pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds, drain: CancellationToken) {
+    let connections = Arc::new(Semaphore::new(bounds.connections));
+    let crowd = Crowd::new();
     let graceful = GracefulShutdown::new();
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(64 * 1024);
+        .max_buf_size(BUFFER);
     loop {
-        let permit = tokio::select! {
-            () = drain.cancelled() => break,
-            permit = Arc::clone(&connections).acquire_owned() => permit,
-        };
         let accepted = tokio::select! {
             () = drain.cancelled() => break,
             accepted = listener.accept() => accepted,
@@ -46,6 +60,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, max_connections
                 continue;
             }
         };
+        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
+            crowd.turn_away(stream);
+            continue;
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
@@ -54,7 +72,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, max_connections
             request.extensions_mut().insert(ConnectInfo(peer));
             routes.call(request)
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(Patient::new(stream, bounds.write_timeout));
+        let connection = graceful.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

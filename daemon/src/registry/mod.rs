@@ -22,6 +22,7 @@ pub(crate) use self::connection::Connection;
 use self::stamp::Said;
 pub(crate) use self::stamp::Stamp;
 use crate::confinement;
+use crate::live::Hub;
 
 /// Which notes define agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -159,6 +160,8 @@ pub(crate) struct Registry {
     /// Whether turns are kept from anything.
     confined: bool,
     stale: Arc<Mutex<HashMap<String, Stale>>>,
+    /// Who watches.
+    live: Hub,
 }
 
 /// What a changed note did.
@@ -278,9 +281,16 @@ impl Registry {
             discovery,
             confined: true,
             stale: Arc::default(),
+            live: Hub::new(""),
         };
         vaults.iter().for_each(|vault| registry.add_vault(vault));
         registry
+    }
+
+    /// Where it is told that agents came, changed or went.
+    #[must_use]
+    pub(crate) fn telling(self, live: Hub) -> Self {
+        Self { live, ..self }
     }
 
     /// Whether turns are kept from anything: where they are not, definitions that count on it are warned.
@@ -366,6 +376,12 @@ impl Registry {
             (_, fresh) => self.replace(&mut inner, &key, fresh),
         };
         let stale: Vec<NoteKey> = stale.into_iter().filter(|key| inner.due(key).is_some()).collect();
+        for name in &effect.woken {
+            match inner.holder(name) {
+                Some(_) => self.live.agent_changed(name),
+                None => self.live.agent_removed(name),
+            }
+        }
         drop(inner);
         for (vault, note) in stale {
             self.restamp(&vault, [note]);
@@ -416,6 +432,7 @@ impl Registry {
         inner.connections.insert(agent.to_owned(), connections);
         let holder = inner.holder(agent).map(|claim| claim.key.clone());
         let stale = holder.filter(|holder| inner.due(holder).is_some());
+        self.live.agent_changed(agent);
         drop(inner);
         if let Some((vault, note)) = stale {
             self.restamp(&vault, [note]);

@@ -12,7 +12,7 @@ use super::{Daemon, LIMIT};
 pub struct Event {
     /// For `Last-Event-ID`.
     pub id: Option<String>,
-    /// `turn`, `resync`, `ping`, `shutdown`.
+    /// `turn`, `agent`, `resync`, `unauthorized`, `ping`, `shutdown`.
     pub event: String,
     /// `Null` when the event has no data.
     pub data: Value,
@@ -46,7 +46,7 @@ impl Daemon {
     /// # Errors
     /// When the daemon refuses or does not begin with `: connected`.
     pub async fn events(&self, agent: &str) -> Result<EventStream> {
-        self.open_events(agent, None).await
+        self.stream(&of(agent), None, self.token()).await
     }
 
     /// Opens the live events that follow an id.
@@ -54,25 +54,24 @@ impl Daemon {
     /// # Errors
     /// As [`Daemon::events`].
     pub async fn events_after(&self, agent: &str, last_id: &str) -> Result<EventStream> {
-        self.open_events(agent, Some(last_id)).await
+        self.stream(&of(agent), Some(last_id), self.token()).await
     }
 
-    async fn open_events(&self, agent: &str, last_id: Option<&str>) -> Result<EventStream> {
-        let url = self.at(&["api", "channels", agent, "turn-events"])?;
+    /// Opens any stream of events, such as `/api/events?channels=a,b`, with a token of one's own.
+    ///
+    /// # Errors
+    /// As [`Daemon::events`].
+    pub async fn stream(&self, target: &str, last_id: Option<&str>, token: &str) -> Result<EventStream> {
         let mut request = self
             .http
-            .get(url)
-            .bearer_auth(&self.token)
+            .get(self.url().join(target)?)
+            .bearer_auth(token)
             .header("accept", "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
         }
         let response = request.send().await?;
-        ensure!(
-            response.status().is_success(),
-            "turn-events of {agent}: {}",
-            response.status()
-        );
+        ensure!(response.status().is_success(), "{target}: {}", response.status());
         let mut stream = EventStream {
             response,
             parser: Parser::default(),
@@ -80,15 +79,18 @@ impl Daemon {
         };
         let deadline = Instant::now() + LIMIT;
         while stream.parser.first_line.is_none() {
-            stream.read(deadline).await?;
+            ensure!(stream.read(deadline).await?, "{target} ended before it began");
         }
         let first = stream.parser.first_line.as_deref();
-        ensure!(
-            first == Some(": connected"),
-            "turn-events of {agent} begin with {first:?}"
-        );
+        ensure!(first == Some(": connected"), "{target} begins with {first:?}");
         Ok(stream)
     }
+}
+
+/// The address of an agent's events.
+fn of(agent: &str) -> String {
+    let agent = percent_encoding::utf8_percent_encode(agent, percent_encoding::NON_ALPHANUMERIC);
+    format!("/api/channels/{agent}/turn-events")
 }
 
 impl EventStream {
@@ -103,6 +105,14 @@ impl EventStream {
     /// # Errors
     /// When the stream ends or nothing but pings comes within [`LIMIT`].
     pub async fn next(&mut self) -> Result<Event> {
+        self.next_or_end().await?.context("the event stream ended")
+    }
+
+    /// The same; `None` when the daemon has ended the stream.
+    ///
+    /// # Errors
+    /// When nothing but pings comes within [`LIMIT`].
+    pub async fn next_or_end(&mut self) -> Result<Option<Event>> {
         let deadline = Instant::now() + LIMIT;
         loop {
             while let Some(event) = self.parser.events.pop_front() {
@@ -110,10 +120,12 @@ impl EventStream {
                     self.last_id.clone_from(&event.id);
                 }
                 if event.event != "ping" {
-                    return Ok(event);
+                    return Ok(Some(event));
                 }
             }
-            self.read(deadline).await?;
+            if !self.read(deadline).await? {
+                return Ok(None);
+            }
         }
     }
 
@@ -142,12 +154,15 @@ impl EventStream {
             .await
     }
 
-    async fn read(&mut self, deadline: Instant) -> Result<()> {
+    /// False at the end.
+    async fn read(&mut self, deadline: Instant) -> Result<bool> {
         let Ok(chunk) = tokio::time::timeout_at(deadline, self.response.chunk()).await else {
             bail!("no event within {LIMIT:?}");
         };
-        let chunk = chunk?.context("the event stream ended")?;
-        self.parser.feed(&chunk)
+        match chunk? {
+            Some(chunk) => self.parser.feed(&chunk).map(|()| true),
+            None => Ok(false),
+        }
     }
 }
 
@@ -155,6 +170,8 @@ impl EventStream {
 #[derive(Debug, Default)]
 struct Parser {
     rest: Vec<u8>,
+    /// Bytes of it that are known to hold no line end.
+    looked: usize,
     first_line: Option<String>,
     id: Option<String>,
     event: String,
@@ -165,14 +182,16 @@ struct Parser {
 impl Parser {
     fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
+        while let Some(end) = self.rest[self.looked..].iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=self.looked + end).collect();
+            self.looked = 0;
             let line = std::str::from_utf8(&line)
                 .context("events are UTF-8")?
                 .trim_end_matches(['\n', '\r']);
             self.first_line.get_or_insert_with(|| line.to_owned());
             self.line(line)?;
         }
+        self.looked = self.rest.len();
         Ok(())
     }
 

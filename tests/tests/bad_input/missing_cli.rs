@@ -22,7 +22,7 @@ async fn install(daemon: &Daemon, dir: &Path) -> Result<()> {
 }
 
 async fn health(daemon: &Daemon) -> Result<Value> {
-    let health = daemon.ask("GET", "/health", &[], b"").await?.json()?;
+    let health = daemon.ask_in("GET", "/health", b"").await?.json()?;
     Ok(json!([health["status"], health["dependencies"]]))
 }
 

@@ -226,7 +226,6 @@ async fn send_waits_over_a_restart_of_the_daemon() -> Result<()> {
 #[tokio::test]
 async fn watch_shows_turns_as_they_happen() -> Result<()> {
     let daemon = with_eng().await?;
-    daemon.create_agent("ops", "You operate.").await?;
     let mut command = daemon.cli(["watch"]).await?;
     let mut watch = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(watch.stderr.take().context("stderr is a pipe")?).lines();
@@ -236,8 +235,10 @@ async fn watch_shows_turns_as_they_happen() -> Result<()> {
             .context("no line")??;
         line.context("watch has ended")
     };
-    assert!(next().await?.contains("watching eng, ops"));
-    // Both streams are open once each has shown a turn: repeat until they do.
+    assert!(next().await?.contains("watching all agents"));
+    // One that comes later is watched too.
+    daemon.create_agent("ops", "You operate.").await?;
+    // The stream is open once each has shown a turn: repeat until they do.
     let mut seen = Vec::new();
     for agent in ["eng", "ops"] {
         let done = format!("{agent}: · done");

@@ -139,12 +139,9 @@ async fn tc_out_3_a_silent_vault_is_left_alone_and_everything_flows_when_it_is_b
         (&shown["status"], &shown["undelivered"]),
         (&json!("degraded"), &json!(12))
     );
-    // A stranger sees that something is wrong, but neither names nor reasons.
+    // A stranger sees that something is wrong, and no more.
     let stranger = daemon.ask("GET", "/health", &[], b"").await?.json()?;
-    assert_eq!(
-        (&stranger["undelivered"], &stranger["vaults"]),
-        (&json!(12), &Value::Null)
-    );
+    assert_eq!(stranger, json!({ "status": "degraded" }));
     looks_at_the_outage(&daemon, &sent).await?;
 
     open(&daemon)?;

@@ -17,8 +17,8 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_vaults, agents, backups, channels, connections, health, line, resend, session, turns,
-    undelivered, vaults,
+    Api, agent_control, agent_vaults, agents, backups, channels, connections, events, health, line, ready, resend,
+    session, turns, undelivered, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -49,6 +49,8 @@ use super::{
         connections::list,
         connections::revoke,
         document,
+        events::all,
+        events::turn_events,
         health::health,
         line::cancel,
         line::edit,
@@ -56,6 +58,7 @@ use super::{
         line::list,
         line::release,
         line::reposition,
+        ready::ready,
         reference,
         resend::resend,
         session::make_link,

@@ -31,7 +31,6 @@ const NOT_YET: &[&str] = &[
     "delete /vault/{name}/tokens/{key}",
     "get /api/agent-defs",
     "get /api/agent-defs/{id}",
-    "get /api/channels/{channel}/turn-events",
     "get /api/jobs",
     "get /api/jobs/{id}",
     "get /api/jobs/{id}/runs",

@@ -86,6 +86,16 @@ pub(crate) async fn start(state: &Path, settings: &[(&str, &str)]) -> Result<(Da
 }
 
 impl Daemon {
+    /// Host and port.
+    pub(crate) fn authority(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// The admin token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(crate) async fn post(&self, http: &reqwest::Client, path: &str, body: &Value) -> Result<Value> {
         let request = http
             .post(format!("{}{path}", self.url))
@@ -130,11 +140,20 @@ impl Daemon {
 
     /// Resident memory in MiB.
     pub(crate) fn rss(&self) -> Result<f64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub(crate) fn rss_peak(&self) -> Result<f64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("no VmRSS")?;
+            .find_map(|line| line.strip_prefix(which))
+            .with_context(|| format!("no {which}"))?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 /// One measured quantity.
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
@@ -21,6 +23,11 @@ impl Figure {
         )]
         let index = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
         sorted.get(index).copied().unwrap_or(f64::NAN)
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        json!({ "name": self.name, "unit": self.unit, "p50": self.at(0.5), "p95": self.at(0.95), "p99": self.at(0.99) })
     }
 }
 

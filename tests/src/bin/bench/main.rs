@@ -1,7 +1,8 @@
 //! The benchmark: prints figures of the daemon beside the machine's own floor, measured in the same run.
 //!
 //! `cargo run --release -p reveille-tests --bin bench -- start --agents 1000` needs `cargo build --release -p reveille` first;
-//! `bench vault --notes 100000`, `bench folder --files 10000` and `bench definitions --count 1000` likewise.
+//! `bench vault --notes 100000`, `bench folder --files 10000`, `bench definitions --count 1000` and `bench sse --watchers 500`
+//! likewise.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +10,7 @@ mod daemon;
 mod definitions;
 mod figure;
 mod folder;
+mod sse;
 mod start;
 mod vault;
 
@@ -63,6 +65,7 @@ enum Part {
     Vault,
     Folder,
     Definitions,
+    Sse,
 }
 
 fn asked() -> Result<(Part, usize)> {
@@ -77,8 +80,13 @@ fn asked() -> Result<(Part, usize)> {
         ["folder", "--files", number] => (Part::Folder, number),
         ["definitions"] => (Part::Definitions, "1000"),
         ["definitions", "--count", number] => (Part::Definitions, number),
+        ["sse"] => (Part::Sse, "500"),
+        ["sse", "--watchers", number] => (Part::Sse, number),
         _ => {
-            bail!("usage: bench start [--agents N] | vault [--notes N] | folder [--files N] | definitions [--count N]")
+            bail!(
+                "usage: bench start [--agents N] | vault [--notes N] | folder [--files N] | definitions [--count N] | \
+                 sse [--watchers N]"
+            )
         }
     };
     Ok((part, count.parse::<usize>().context("the count is no number")?.max(1)))
@@ -105,23 +113,25 @@ async fn main() -> Result<()> {
             figures.extend(definitions::measure(count).await?);
             "definitions"
         }
+        Part::Sse => {
+            figures.extend(sse::measure(count).await?);
+            "watchers"
+        }
     };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{count} {what}\n{:50} {:>9} {:>9}", "", "p50", "p95")?;
+    writeln!(out, "{count} {what}\n{:50} {:>9} {:>9} {:>9}", "", "p50", "p95", "p99")?;
     for figure in &figures {
         writeln!(
             out,
-            "{:50} {:9.2} {:9.2} {}",
+            "{:50} {:9.2} {:9.2} {:9.2} {}",
             figure.name,
             figure.at(0.5),
             figure.at(0.95),
+            figure.at(0.99),
             figure.unit
         )?;
     }
-    let json: Vec<Value> = figures
-        .iter()
-        .map(|figure| json!({"name": figure.name, "unit": figure.unit, "p50": figure.at(0.5), "p95": figure.at(0.95)}))
-        .collect();
+    let json: Vec<Value> = figures.iter().map(Figure::json).collect();
     writeln!(out, "{}", json!({ what: count, "figures": json }))?;
     Ok(())
 }

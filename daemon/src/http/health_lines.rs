@@ -1,0 +1,95 @@
+//! Who there is, in words of `/health`: channels with their watchers, agents with what they do.
+
+use std::collections::HashMap;
+
+use reveille_vault::agent::BackendKind;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+
+/// Agents, their channels, and who watches.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthLines)]
+pub(super) struct Lines {
+    channels: Vec<Channel>,
+    /// Open streams of live events.
+    total_clients: usize,
+    /// Agents whose turns the daemon runs.
+    programmatic_agents: Vec<Busy>,
+    /// Agents whose messages others pull.
+    attached_agents: Vec<Busy>,
+}
+
+/// A channel: the line of an agent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthChannel)]
+struct Channel {
+    name: String,
+    /// How messages get there: as notes.
+    kind: &'static str,
+    /// Open streams of its turns alone.
+    clients: usize,
+}
+
+/// What an agent does, over all its conversations.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthAgent)]
+struct Busy {
+    name: String,
+    /// The same as its name.
+    channel: String,
+    /// `programmatic` or `attached`.
+    backend: &'static str,
+    /// `idle`, `working`, or `queued:` and how many messages wait.
+    status: String,
+}
+
+/// How they are now.
+pub(super) async fn lines(api: &Api) -> Lines {
+    let waiting: HashMap<String, u64> = match api.queue.overview().await {
+        Ok(channels) => {
+            let all = channels.into_iter();
+            all.map(|one| (one.channel.to_string(), one.waiting)).collect()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the queue cannot be read");
+            HashMap::new()
+        }
+    };
+    let live = api.workers.live().into_values();
+    let working: Vec<String> = live.map(|turn| turn.lane.channel.to_string()).collect();
+    let mut lines = Lines {
+        channels: Vec::new(),
+        total_clients: api.hub.watchers_of_all(),
+        programmatic_agents: Vec::new(),
+        attached_agents: Vec::new(),
+    };
+    for listed in api.registry.list().into_iter().filter(|listed| listed.live) {
+        let name = listed.name;
+        let clients = api.hub.watchers(&name);
+        lines.total_clients += clients;
+        let status = match waiting.get(&name) {
+            _ if working.contains(&name) => "working".to_owned(),
+            Some(count) if *count > 0 => format!("queued:{count}"),
+            _ => "idle".to_owned(),
+        };
+        let backend = listed.definition.map(|definition| definition.backend);
+        let (list, backend) = match backend.unwrap_or_default() {
+            BackendKind::Programmatic => (&mut lines.programmatic_agents, "programmatic"),
+            BackendKind::Attached => (&mut lines.attached_agents, "attached"),
+        };
+        list.push(Busy {
+            name: name.clone(),
+            channel: name.clone(),
+            backend,
+            status,
+        });
+        lines.channels.push(Channel {
+            name,
+            kind: "vault",
+            clients,
+        });
+    }
+    lines
+}

@@ -1,0 +1,158 @@
+//! By what right a stream is open. It is looked at again while the stream lasts, since a token may end or be taken away.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use http::HeaderMap;
+use http::request::Parts;
+use jiff::Timestamp;
+
+use super::Caller;
+use super::auth::Auth;
+use crate::tokens::{Scope, Verb};
+
+/// A request that shows the same.
+fn like(headers: &HeaderMap) -> Request {
+    let mut request = Request::new(Body::empty());
+    request.headers_mut().clone_from(headers);
+    request
+}
+
+/// Whether who asks at an open address may read: it is told more.
+pub(super) async fn may_read(auth: &Auth, parts: &Parts) -> bool {
+    let mut request = like(&parts.headers);
+    if let Some(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+        request.extensions_mut().insert(*peer);
+    }
+    match auth.identify(&request) {
+        Ok(Caller::Operator) => true,
+        Ok(Caller::Token(grant)) => grant.covers(&Scope::daemon(Verb::Read)),
+        Ok(Caller::Turn(_)) | Err(_) => false,
+    }
+}
+
+/// The right of a request that was let in, for those that last.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    auth: Auth,
+    /// As it was shown.
+    headers: HeaderMap,
+    /// When it ends by itself.
+    until: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Of a request that showed these headers and was let in as `caller`.
+    pub(super) fn of(auth: &Auth, headers: &HeaderMap, caller: &Caller) -> Self {
+        let until = match caller {
+            Caller::Token(grant) => grant.new.expires_at,
+            Caller::Operator | Caller::Turn(_) => None,
+        };
+        Self {
+            auth: auth.clone(),
+            headers: headers.clone(),
+            until,
+        }
+    }
+
+    /// Whether the same request would be let in now.
+    pub(super) async fn holds(&self) -> bool {
+        self.auth.identify(&like(&self.headers)).is_ok()
+    }
+
+    /// Waits for the end that is known.
+    pub(super) async fn ends(&self) {
+        let Some(until) = self.until else {
+            return std::future::pending().await;
+        };
+        // silent-ok: it is over.
+        let left = std::time::Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+        tokio::time::sleep(left).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+    use crate::delegation::Passes;
+    use crate::tokens::{NewGrant, Tokens};
+
+    const ADMIN: &str = "secret";
+
+    fn auth(tokens: &Tokens) -> Auth {
+        let bound = SocketAddr::from(([127, 0, 0, 1], 7));
+        let passes = Passes::new("http://127.0.0.1:7".into(), None);
+        Auth::new(ADMIN, bound, Duration::from_secs(60), vec![], passes, tokens.clone())
+    }
+
+    fn bearer(token: &str) -> HeaderMap {
+        let value = format!("Bearer {token}").parse().unwrap();
+        HeaderMap::from_iter([(http::header::AUTHORIZATION, value)])
+    }
+
+    async fn grant(tokens: &Tokens, verb: Verb, expires_at: Option<Timestamp>) -> (Caller, String) {
+        let new = NewGrant {
+            scopes: vec![Scope::daemon(verb)],
+            expires_at,
+            ..NewGrant::default()
+        };
+        let (grant, token) = tokens.create(new).await.unwrap();
+        (Caller::Token(grant), token)
+    }
+
+    fn store() -> (tempfile::TempDir, Tokens) {
+        let dir = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
+        (dir, tokens)
+    }
+
+    #[tokio::test]
+    async fn a_right_holds_until_its_token_is_taken_away() {
+        let (_dir, tokens) = store();
+        let auth = auth(&tokens);
+        let (caller, token) = grant(&tokens, Verb::Read, None).await;
+        let standing = Standing::of(&auth, &bearer(&token), &caller);
+        assert!(standing.holds().await);
+        let Caller::Token(held) = caller else {
+            panic!("a token");
+        };
+        assert!(tokens.revoke(&held.id).await.unwrap());
+        assert!(!standing.holds().await);
+        assert!(Standing::of(&auth, &bearer(ADMIN), &Caller::Operator).holds().await);
+    }
+
+    #[tokio::test]
+    async fn a_right_ends_with_its_token() {
+        let (_dir, tokens) = store();
+        let auth = auth(&tokens);
+        let end = Timestamp::now() + Duration::from_millis(50);
+        let (caller, token) = grant(&tokens, Verb::Read, Some(end)).await;
+        let standing = Standing::of(&auth, &bearer(&token), &caller);
+        standing.ends().await;
+        assert!(Timestamp::now() >= end && !standing.holds().await);
+    }
+
+    #[tokio::test]
+    async fn open_addresses_tell_more_to_who_may_read() {
+        let (_dir, tokens) = store();
+        let auth = auth(&tokens);
+        let (_, reads) = grant(&tokens, Verb::Read, None).await;
+        let (_, writes) = grant(&tokens, Verb::Write, None).await;
+        let (_, sends) = grant(&tokens, Verb::Send, None).await;
+        let mut told = Vec::new();
+        for token in [ADMIN, &reads, &writes, &sends, "pvt_wrong", "wrong"] {
+            let mut request = http::Request::new(());
+            *request.headers_mut() = bearer(token);
+            told.push(may_read(&auth, &request.into_parts().0).await);
+        }
+        assert_eq!(told, [true, true, true, false, false, false]);
+        let stranger = http::Request::new(()).into_parts().0;
+        assert!(!may_read(&auth, &stranger).await);
+    }
+}

@@ -1,0 +1,165 @@
+//! Where events are told, and where watching begins.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::line::{About, Line, Run};
+use super::watch::{Scope, Watch};
+use super::{Happening, Subject};
+
+#[derive(Serialize)]
+struct TurnBody<'a> {
+    seq: u64,
+    #[serde(flatten)]
+    subject: &'a Subject,
+    at: Timestamp,
+    #[serde(flatten)]
+    happening: &'a Happening,
+}
+
+#[derive(Serialize)]
+struct AgentBody<'a> {
+    seq: u64,
+    channel: &'a str,
+    at: Timestamp,
+    kind: &'a str,
+}
+
+/// All live events. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Hub {
+    boot: Arc<str>,
+    line: Arc<Mutex<Line>>,
+    /// The newest number of all channels.
+    news: Arc<watch::Sender<u64>>,
+}
+
+impl Hub {
+    /// `boot` names this run of the daemon: numbers of an earlier one mean nothing.
+    #[must_use]
+    pub(crate) fn new(boot: &str) -> Self {
+        Self {
+            boot: boot.into(),
+            line: Arc::new(Mutex::new(Line::new())),
+            news: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    pub(super) fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells it to all watchers of the channel.
+    pub(crate) fn tell(&self, subject: &Subject, happening: &Happening) {
+        let run = match () {
+            () if happening.ends_turn() => Run::End,
+            () if happening.is_aside() => Run::Aside,
+            () if happening.completes_deltas() => Run::Whole,
+            () => Run::Part,
+        };
+        let about = About::Turn(subject.turn);
+        self.push(&subject.channel, about, happening.is_delta(), run, "turn", |seq| {
+            TurnBody {
+                seq,
+                subject,
+                at: Timestamp::now(),
+                happening,
+            }
+        });
+    }
+
+    /// An agent was made or is another now: its definition, whether it is paused, what it is connected to.
+    pub(crate) fn agent_changed(&self, name: &str) {
+        self.tell_agent(name, "changed");
+    }
+
+    /// There is no agent of that name any more.
+    pub(crate) fn agent_removed(&self, name: &str) {
+        self.tell_agent(name, "removed");
+    }
+
+    fn tell_agent(&self, channel: &str, kind: &str) {
+        self.push(channel, About::Agent, false, Run::Aside, "agent", |seq| AgentBody {
+            seq,
+            channel,
+            at: Timestamp::now(),
+            kind,
+        });
+    }
+
+    fn push<B: Serialize>(
+        &self,
+        channel: &str,
+        about: About,
+        delta: bool,
+        run: Run,
+        event: &str,
+        body: impl FnOnce(u64) -> B,
+    ) {
+        let mut line = self.line();
+        let seq = line.newest + 1;
+        let text = match serde_json::to_string(&body(seq)) {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(%error, "a live event could not be serialised");
+                return;
+            }
+        };
+        let bytes = Bytes::from(format!("id: {}-{seq}\nevent: {event}\ndata: {text}\n\n", self.boot));
+        line.push(channel, about, delta, run, bytes);
+        self.news.send_replace(seq);
+    }
+
+    /// Forgets what a turn told that is put back in line: it will start again.
+    pub(crate) fn forget(&self, channel: &str, turn: Uuid) {
+        if let Some(channel) = self.line().channels.get_mut(channel) {
+            channel.running.remove(&turn);
+        }
+    }
+
+    /// Begins to watch the turns of a channel. `last` is the id of the last event that the watcher saw.
+    #[must_use]
+    pub(crate) fn watch(&self, channel: &str, last: Option<&str>) -> Watch {
+        self.begin(Scope::Turns(channel.to_owned()), last)
+    }
+
+    /// Begins to watch several channels, or all, with what is told of the agents themselves.
+    #[must_use]
+    pub(crate) fn watch_all(&self, scope: Scope, last: Option<&str>) -> Watch {
+        self.begin(scope, last)
+    }
+
+    fn begin(&self, scope: Scope, last: Option<&str>) -> Watch {
+        let seen = last.map(|id| {
+            let number = id.rsplit_once('-').filter(|(boot, _)| *boot == &*self.boot);
+            number.and_then(|(_, seq)| seq.parse().ok()) // silent-ok: no number of ours
+        });
+        let mut line = self.line();
+        line.tidy();
+        let news = match &scope {
+            Scope::Turns(name) => line.channel(name).news.subscribe(),
+            _ => self.news.subscribe(),
+        };
+        Watch::begin(self.clone(), &line, scope, news, seen)
+    }
+
+    /// How many watch a channel by itself.
+    #[must_use]
+    pub(crate) fn watchers(&self, channel: &str) -> usize {
+        let line = self.line();
+        line.channels
+            .get(channel)
+            .map_or(0, |channel| channel.news.receiver_count())
+    }
+
+    /// How many watch several channels or all.
+    #[must_use]
+    pub(crate) fn watchers_of_all(&self) -> usize {
+        self.news.receiver_count()
+    }
+}

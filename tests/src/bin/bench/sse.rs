@@ -1,0 +1,163 @@
+//! Live events: many watchers of one turn, and some that read slowly or not at all.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Instant;
+
+use crate::PATIENCE;
+use crate::daemon::{Daemon, start};
+use crate::figure::{Figure, ms};
+
+/// Pieces of the turn's text, and the pause between them.
+const CHUNKS: usize = 2000;
+const PACE: &str = "5ms";
+/// Watchers that read nothing, and such that read a little now and then.
+const DEAF: usize = 5;
+const DRIPS: usize = 5;
+/// How long the daemon waits for those that read nothing.
+const WRITE_TIMEOUT: &str = "5s";
+/// Longest time for the whole turn.
+const LIMIT: Duration = Duration::from_secs(300);
+
+async fn open(daemon: &Daemon, buffer: Option<u32>) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(bytes) = buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    let mut stream = socket.connect(daemon.authority().parse()?).await?;
+    let head = format!(
+        "GET /api/channels/a/turn-events HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
+        daemon.authority(),
+        daemon.token()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await?;
+    ensure!(&first == b"HTTP/1.1 200", "a watcher was refused");
+    Ok(stream)
+}
+
+/// Reads the turn up to its end; answers how late each piece was, in milliseconds.
+async fn watch(mut stream: TcpStream) -> Result<Vec<f64>> {
+    let (mut late, mut rest) = (Vec::with_capacity(CHUNKS), Vec::new());
+    let (mut piece, mut last) = (vec![0; 64 << 10], 0);
+    loop {
+        let count = stream.read(&mut piece).await?;
+        let now = Timestamp::now();
+        ensure!(count > 0, "the stream ended after {} pieces", late.len());
+        rest.extend_from_slice(&piece[..count]);
+        let mut done = 0;
+        while let Some(end) = rest[done..].iter().position(|byte| *byte == b'\n') {
+            let line = std::str::from_utf8(&rest[done..done + end])?;
+            done += end + 1;
+            ensure!(line != "event: resync", "told to reload after {} pieces", late.len());
+            if let Some(id) = line.strip_prefix("id: ") {
+                let number: u64 = id.rsplit('-').next().context("a number")?.parse()?;
+                ensure!(number > last, "{number} came after {last}");
+                last = number;
+            } else if line.contains("\"kind\":\"text_delta\"") {
+                let at = line.split("\"at\":\"").nth(1).and_then(|rest| rest.split('"').next());
+                let at: Timestamp = at.context("a time")?.parse()?;
+                late.push(ms(Duration::try_from(now.duration_since(at)).unwrap_or_default())); // silent-ok: clocks
+            } else if line.contains("\"kind\":\"done\"") {
+                return Ok(late);
+            }
+        }
+        rest.drain(..done);
+    }
+}
+
+/// Reads a kilobyte now and then, until the daemon ends the connection.
+async fn drip(mut stream: TcpStream) -> bool {
+    let mut piece = [0; 1024];
+    loop {
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => return true,
+            Ok(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    }
+}
+
+/// One turn, watched by `watchers` that read and ten that do not.
+pub(crate) async fn measure(watchers: usize) -> Result<Vec<Figure>> {
+    let dir = tempfile::tempdir()?;
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let settings = [
+        ("REVEILLE_SERVER__WRITE_TIMEOUT", WRITE_TIMEOUT),
+        ("REVEILLE_SERVER__MAX_CONNECTIONS", "8192"),
+    ];
+    let (daemon, _) = start(dir.path(), &settings).await?;
+    daemon
+        .post(&http, "/api/agents", &json!({ "name": "a", "prompt": "You talk." }))
+        .await?;
+    daemon
+        .post(&http, "/api/channels/a/send", &json!({ "text": "[[reply warm]]" }))
+        .await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = daemon.rss()?;
+
+    let (mut deaf, mut drips, mut readers) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..DEAF {
+        deaf.push(open(&daemon, Some(4096)).await?);
+    }
+    for _ in 0..DRIPS {
+        drips.push(tokio::spawn(drip(open(&daemon, Some(4096)).await?)));
+    }
+    for _ in 0..watchers {
+        readers.push(tokio::spawn(watch(open(&daemon, None).await?)));
+    }
+    let watched = daemon.rss()?;
+    let (begun, cpu) = (Instant::now(), daemon.cpu()?);
+    // Long lines first: they fill the buffers on the way to those that do not read.
+    let text = format!("[[bigline 2mb]] [[bigline 2mb]] [[slow {CHUNKS}x{PACE}]]");
+    daemon
+        .post(&http, "/api/channels/a/send", &json!({ "text": text }))
+        .await?;
+    let (mut late, mut complete) = (Vec::new(), 0_u32);
+    for reader in readers {
+        let seen = tokio::time::timeout(LIMIT, reader)
+            .await
+            .context("a watcher hangs")???;
+        complete += u32::from(seen.len() == CHUNKS);
+        late.extend(seen);
+    }
+    let (took, cpu) = (ms(begun.elapsed()), daemon.cpu()? - cpu);
+    let peak = daemon.rss_peak()?;
+    let gone = Instant::now();
+    let left = loop {
+        let left = daemon.get(&http, "/health").await?["total_clients"].as_u64();
+        // Those that read a little are cut off when they are too far behind, not before.
+        if left.is_some_and(|left| left <= u64::try_from(DRIPS).unwrap_or(0)) || gone.elapsed() > PATIENCE {
+            break left.context("no count of clients")?;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    drop(deaf);
+    drips.iter().for_each(tokio::task::JoinHandle::abort);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let one = |name, unit, value| Figure {
+        name,
+        unit,
+        values: vec![value],
+    };
+    Ok(vec![
+        one("watchers that got every piece in order", "", f64::from(complete)),
+        Figure {
+            name: "a piece, from event to watcher",
+            unit: "ms",
+            values: late,
+        },
+        one("the turn, from message to last watcher", "ms", took),
+        one("processor time of the daemon for it", "ms", cpu),
+        one("slow watchers that are left", "", f64::from(u32::try_from(left)?)),
+        one("memory before", "MiB", before),
+        one("memory with all watchers", "MiB", watched),
+        one("memory, most", "MiB", peak),
+        one("memory after", "MiB", daemon.rss()?),
+    ])
+}
