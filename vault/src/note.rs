@@ -25,7 +25,7 @@ impl NoteId {
             return Err(InvalidName {
                 what: "note id",
                 rule: "1 to 256 characters, without `/` and control characters",
-                text,
+                text: shown(&text),
             });
         }
         Ok(Self(text))
@@ -58,8 +58,19 @@ pub struct InvalidName {
     pub what: &'static str,
     /// The rule, for a person.
     pub rule: &'static str,
-    /// The offending text.
+    /// The offending text, or its beginning.
     pub text: String,
+}
+
+/// Characters of a text that a message repeats.
+const SHOWN: usize = 80;
+
+/// The beginning of a text for a message: what was sent may be very long.
+pub(crate) fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// A tag without its optional leading `#`: `#agent/message` and `agent/message` are the same tag.
@@ -192,6 +203,13 @@ mod tests {
         ] {
             assert_eq!(normalise_path(given).as_deref(), expected, "{given:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_repeats_the_beginning_only() {
+        assert_eq!(NoteId::new("a/b").unwrap_err().text, "a/b");
+        let told = NoteId::new("ä".repeat(100_000)).unwrap_err().to_string();
+        assert!(told.len() < 300 && told.contains("ää…\": 1 to 256"), "{told}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::embedded::rules::comparable;
-use crate::note::{Metadata, millis};
+use crate::note::{Metadata, millis, shown};
 use crate::store::{Query, VaultError};
 
 /// What a listing is ordered by. Equal places are in the order of insertion; the direction turns that round as well.
@@ -127,17 +127,17 @@ pub enum BadFilter {
     /// There is no such operator.
     #[error("{operator:?} on {field:?} is no operator; use one of eq, ne, gt, gte, lt, lte, in, not_in, exists")]
     Operator {
-        /// The metadata field.
+        /// The metadata field, or the beginning of its name.
         field: String,
-        /// As asked.
+        /// As asked, or its beginning.
         operator: String,
     },
     /// The operator does not take that value.
     #[error("the value of {operator:?} on {field:?} must be {rule}")]
     Value {
-        /// The metadata field.
+        /// The metadata field, or the beginning of its name.
         field: String,
-        /// As asked.
+        /// As asked, or its beginning.
         operator: String,
         /// What it must be.
         rule: &'static str,
@@ -168,8 +168,8 @@ impl Filter {
     /// [`BadFilter`].
     pub fn parse(field: &str, operator: &str, value: Value) -> Result<Self, BadFilter> {
         let wrong = |rule| BadFilter::Value {
-            field: field.to_owned(),
-            operator: operator.to_owned(),
+            field: shown(field),
+            operator: shown(operator),
             rule,
         };
         let single = |value: Value| match &value {
@@ -199,8 +199,8 @@ impl Filter {
             },
             _ => {
                 return Err(BadFilter::Operator {
-                    field: field.to_owned(),
-                    operator: operator.to_owned(),
+                    field: shown(field),
+                    operator: shown(operator),
                 });
             }
         };
@@ -352,7 +352,8 @@ pub fn moment(text: &str) -> Result<Timestamp, VaultError> {
     };
     millis::parse(&full).map_err(|_| {
         VaultError::Invalid(format!(
-            "{text:?} is no time; write it like 2026-07-02T10:00:00.000Z or 2026-07-02"
+            "{:?} is no time; write it like 2026-07-02T10:00:00.000Z or 2026-07-02",
+            shown(text)
         ))
     })
 }

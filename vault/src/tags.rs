@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use crate::note::shown;
 use crate::store::VaultError;
 
 /// Types that a field can have.
@@ -57,7 +58,8 @@ impl TagChange {
         }
         for (name, field) in &self.fields {
             if name.trim().is_empty() || name.len() > FIELD_BYTES || name.chars().any(char::is_control) {
-                return Err(invalid(&format!("fields.{name:?}"), "a name has 1 to 256 bytes"));
+                let place = format!("fields.{:?}", shown(name));
+                return Err(invalid(&place, "a name has 1 to 256 bytes"));
             }
             check_field(name, field)?;
         }

@@ -1,6 +1,7 @@
 //! Links in the body of a note, as Obsidian writes them: `[[Target]]`, `[[Target|shown text]]`, `[[Target#heading]]`, and
 //! `![[Target]]`. What stands in code is no link. Pure: what a target means is for the vault to say.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::note::normalise_path;
@@ -100,10 +101,11 @@ impl Fence {
 /// `start`: where the line begins in the text.
 fn find_in_line(line: &str, start: usize, found: &mut Vec<Wikilink>) {
     let bytes = line.as_bytes();
+    let mut last = None;
     let mut at = 0;
     while at < bytes.len() {
         at += match bytes[at] {
-            b'`' => code_length(&line[at..]),
+            b'`' => code_length(line, at, last.get_or_insert_with(|| last_runs(line))),
             b'[' => match link_at(&line[at..], start + at) {
                 Some(link) => {
                     let length = link.whole.len();
@@ -117,10 +119,32 @@ fn find_in_line(line: &str, start: usize, found: &mut Vec<Wikilink>) {
     }
 }
 
-/// Length of the code that begins with the backticks in front; of the backticks only when nothing closes them.
-fn code_length(text: &str) -> usize {
-    let ticks = |text: &str| text.bytes().take_while(|byte| *byte == b'`').count();
+/// How many backticks a text begins with.
+fn ticks(text: &str) -> usize {
+    text.bytes().take_while(|byte| *byte == b'`').count()
+}
+
+/// Where in a line the last run of so many backticks is.
+fn last_runs(line: &str) -> HashMap<usize, usize> {
+    let mut last = HashMap::new();
+    let mut at = 0;
+    while let Some(next) = line[at..].find('`') {
+        at += next;
+        let run = ticks(&line[at..]);
+        last.insert(run, at);
+        at += run;
+    }
+    last
+}
+
+/// Length of the code that begins with the backticks at `start`; of the backticks only when nothing closes them. Runs that
+/// nothing closes are many in a hostile line: none of them is looked for in the rest of it.
+fn code_length(line: &str, start: usize, last: &HashMap<usize, usize>) -> usize {
+    let text = &line[start..];
     let length = ticks(text);
+    if last.get(&length).is_none_or(|at| *at <= start) {
+        return length;
+    }
     let mut at = length;
     while let Some(next) = text[at..].find('`') {
         at += next;
@@ -136,8 +160,9 @@ fn code_length(text: &str) -> usize {
 /// The link that `text` begins with. `start`: where that is in the whole text.
 fn link_at(text: &str, start: usize) -> Option<Wikilink> {
     let inner = text.strip_prefix("[[")?;
-    let inner = &inner[..inner.find("]]")?];
-    if inner.contains(['[', ']']) {
+    // Not looked for behind the next bracket: a line of nothing but brackets would be read once for each of them.
+    let inner = &inner[..inner.find(['[', ']'])?];
+    if !text[2 + inner.len()..].starts_with("]]") {
         return None;
     }
     let shown = inner.find('|');
@@ -207,6 +232,16 @@ mod tests {
         ] {
             assert_eq!(targets(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_line_of_brackets_or_backticks_is_read_once() {
+        // Read once for each of them, it would take hours.
+        let size = 8_000_000;
+        assert_eq!(targets(&format!("{}A]]", "[".repeat(size))), ["A"]);
+        assert_eq!(targets(&"[[A] ".repeat(size / 5)), Vec::<&str>::new());
+        let runs: String = (1..4_000).map(|length| "`".repeat(length) + " ").collect();
+        assert_eq!(targets(&format!("{runs}[[A]]")), ["A"]);
     }
 
     #[test]

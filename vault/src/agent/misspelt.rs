@@ -1,5 +1,8 @@
 //! Keys that look like a known one.
 
+/// Longest key that is compared, in bytes.
+const GIVEN: usize = 128;
+
 /// A key as different hands write it: `timeoutWall`, `Timeout-Wall` and `timeout_wall` are one.
 fn folded(key: &str) -> String {
     let letters = key.chars().filter(|c| !matches!(c, '_' | '-' | ' '));
@@ -35,6 +38,10 @@ fn letters(key: &str) -> Vec<char> {
 /// Short words are near to many others, so of those only two letters that changed places, or an `s`, count. `None` for a known
 /// key, and for one that is simply somebody else's: people keep metadata of their own.
 pub(super) fn meant<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Far from all of them, and slow to compare.
+    if given.len() > GIVEN {
+        return None;
+    }
     let (plain, parts) = (folded(given), words(given));
     let mut nearest: Option<(usize, &str)> = None;
     for key in known {

@@ -1,6 +1,8 @@
 //! `wants`: what an agent or a role would like to reach besides its own vault. A note only asks; whether it gets it is
 //! decided elsewhere, and no secret is ever read from a note.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Value, json};
 use url::Url;
 
@@ -10,6 +12,9 @@ pub const WANTS: &str = "wants";
 /// The forms of an entry, for people.
 const FORMS: &str = "use vault:NAME:read or vault:NAME:write (with #TAG behind it), env:SERVICE, mcp:SERVICE, mcp:https://HOST/PATH, \
      surface:NAME:read or surface:NAME:write";
+
+/// Most entries that a message names.
+const TOLD: usize = 10;
 
 /// Longest name of a surface.
 const SURFACE_MAX: usize = 64;
@@ -203,19 +208,23 @@ impl Want {
             Value::Array(items) => items.iter().map(entry_text).collect(),
             _ => return Err(format!("write a list of entries; {FORMS}")),
         };
-        let (mut wants, mut wrong) = (Vec::new(), Vec::new());
+        let (mut wants, mut wrong, mut more) = (Wanted::default(), Vec::new(), 0);
         for entry in entries
             .iter()
             .map(|entry| entry.trim())
             .filter(|entry| !entry.is_empty())
         {
             match Self::parse(entry) {
-                Ok(want) => add(&mut wants, want),
-                Err(why) => wrong.push(format!("{entry:?}: {why}")),
+                Ok(want) => wants.add(want),
+                Err(why) if wrong.len() < TOLD => wrong.push(format!("{entry:?}: {why}")),
+                Err(_) => more += 1, // silent-ok: they are counted
             }
         }
+        if more > 0 {
+            wrong.push(format!("{more} more entries will not do"));
+        }
         match wrong.is_empty() {
-            true => Ok(wants),
+            true => Ok(wants.list),
             false => Err(wrong.join("; ")),
         }
     }
@@ -346,21 +355,32 @@ fn entry_text(item: &Value) -> String {
     }
 }
 
-fn add(wants: &mut Vec<Want>, want: Want) {
-    if let Want::Service { name, inject: more } = &want {
-        let same = wants.iter_mut().find_map(|known| match known {
-            Want::Service { name: other, inject } if other == name => Some(inject),
-            _ => None,
-        });
-        if let Some(inject) = same {
+/// The wants of one list, each once. A list may be very long: none of it is looked through.
+#[derive(Default)]
+struct Wanted {
+    list: Vec<Want>,
+    /// Where in the list each service is.
+    services: HashMap<String, usize>,
+    others: HashSet<Want>,
+}
+
+impl Wanted {
+    fn add(&mut self, want: Want) {
+        let Want::Service { name, inject: more } = &want else {
+            if self.others.insert(want.clone()) {
+                self.list.push(want);
+            }
+            return;
+        };
+        let known = self.services.get(name).and_then(|at| self.list.get_mut(*at));
+        if let Some(Want::Service { inject, .. }) = known {
             inject.extend(more);
             inject.sort_unstable();
             inject.dedup();
             return;
         }
-    }
-    if !wants.contains(&want) {
-        wants.push(want);
+        self.services.insert(name.clone(), self.list.len());
+        self.list.push(want);
     }
 }
 
@@ -370,6 +390,9 @@ fn vault(rest: &str) -> Result<Want, String> {
         None => (rest, None),
     };
     let (name, access) = with_access(head.trim(), "vault", is_slug, "letters, digits, `_` and `-`")?;
+    if tail.is_some_and(|tail| tail.contains(char::is_control)) {
+        return Err("has a control character in a tag".into());
+    }
     let tags = tail.into_iter().flat_map(|tail| tail.split('#')).map(str::trim);
     let mut tags: Vec<String> = tags
         .filter(|tag| !tag.is_empty())

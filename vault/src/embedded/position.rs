@@ -2,6 +2,7 @@
 
 use rusqlite::types::Value;
 
+use crate::note::shown;
 use crate::query::OrderBy;
 use crate::store::{Query, VaultError};
 
@@ -60,7 +61,8 @@ pub(super) fn order(query: &Query) -> OrderBy {
 /// A cursor of another listing, or none at all.
 pub(super) fn stray(cursor: &str) -> VaultError {
     VaultError::Invalid(format!(
-        "the cursor {cursor:?} is not one of this listing; start again without a cursor, or keep the sort order"
+        "the cursor {:?} is not one of this listing; start again without a cursor, or keep the sort order",
+        shown(cursor)
     ))
 }
 

@@ -6,6 +6,8 @@
 
 mod edit;
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -174,13 +176,13 @@ fn own_time(value: &Value) -> Option<Timestamp> {
 }
 
 fn own_tags(entry: &Entry, yaml: &str) -> Vec<String> {
-    let mut tags = Vec::new();
+    let mut tags = TagList::default();
     match &entry.value {
         Value::Array(items) => {
             for item in items {
                 match item {
-                    Value::String(tag) => push_tag(&mut tags, tag),
-                    Value::Number(tag) => push_tag(&mut tags, &tag.to_string()),
+                    Value::String(tag) => tags.push(tag),
+                    Value::Number(tag) => tags.push(&tag.to_string()),
                     _ => {}
                 }
             }
@@ -188,8 +190,8 @@ fn own_tags(entry: &Entry, yaml: &str) -> Vec<String> {
         // Commas or spaces separate: a tag of a text editor holds neither.
         Value::String(text) => text
             .split(|char: char| char == ',' || char.is_whitespace())
-            .for_each(|tag| push_tag(&mut tags, tag)),
-        Value::Number(tag) => push_tag(&mut tags, &tag.to_string()),
+            .for_each(|tag| tags.push(tag)),
+        Value::Number(tag) => tags.push(&tag.to_string()),
         _ => {}
     }
     // `tags: #a` and `- #a` are comments to YAML, and tags to whoever writes them.
@@ -198,21 +200,30 @@ fn own_tags(entry: &Entry, yaml: &str) -> Vec<String> {
         let rest = line.strip_prefix("tags:").unwrap_or(line).trim();
         let rest = rest.strip_prefix("- ").unwrap_or(rest).trim_start();
         if let Some(words) = tag_words(&rest.replace(',', " ")) {
-            words.iter().for_each(|tag| push_tag(&mut tags, tag));
+            words.iter().for_each(|tag| tags.push(tag));
         }
     }
-    tags
+    tags.list
 }
 
-/// Takes a tag that keeps the rules; others could not be asked for.
-fn push_tag(tags: &mut Vec<String>, tag: &str) {
-    for part in tag.split(',') {
-        // silent-ok: a tag that breaks the rules is shown in the file, and to nobody else
-        if let Ok(mut checked) = rules::checked_tags(&[part.to_owned()])
-            && let Some(tag) = checked.pop()
-            && !tags.contains(&tag)
-        {
-            tags.push(tag);
+/// Tags in the order in which they came, each once.
+#[derive(Default)]
+struct TagList {
+    list: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl TagList {
+    /// Takes a tag that keeps the rules; others could not be asked for.
+    fn push(&mut self, tag: &str) {
+        for part in tag.split(',') {
+            // silent-ok: a tag that breaks the rules is shown in the file, and to nobody else
+            if let Ok(mut checked) = rules::checked_tags(&[part.to_owned()])
+                && let Some(tag) = checked.pop()
+                && self.known.insert(tag.clone())
+            {
+                self.list.push(tag);
+            }
         }
     }
 }
@@ -234,12 +245,12 @@ fn tag_words(line: &str) -> Option<Vec<&str>> {
 /// Tags in the lines before the text begins. A tag anywhere else is a word of the text: who mentions
 /// `#agent/message/inbound` does not send a message.
 fn inline_tags(body: &str) -> Vec<String> {
-    let mut tags = Vec::new();
+    let mut tags = TagList::default();
     for line in body.lines().filter(|line| !line.trim().is_empty()) {
         let Some(words) = tag_words(line) else { break };
-        words.iter().for_each(|tag| push_tag(&mut tags, tag));
+        words.iter().for_each(|tag| tags.push(tag));
     }
-    tags
+    tags.list
 }
 
 /// Whether a value under [`BESIDE`] is the vault's: an object with nothing but names of [`OWN`].

@@ -3,17 +3,22 @@
 //!
 //! Values are read by the core schema of YAML 1.2 (`yes` is a text), the way editors of notes read them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
+
+use crate::agent::without_middle;
 
 /// Deepest nesting of a value.
 const DEPTH: usize = 64;
 
 /// Most nodes of a front matter, with what aliases repeat: a few lines of aliases could stand for gigabytes.
 const NODES: usize = 100_000;
+
+/// Most bytes of text that aliases repeat: one long text could stand there a hundred thousand times.
+const REPEATED: usize = 1024 * 1024;
 
 /// What stands between the two lines of dashes.
 #[derive(Debug, PartialEq)]
@@ -40,39 +45,45 @@ pub(super) struct Entry {
 /// # Errors
 /// Says what is wrong, and in which line of the front matter.
 pub(super) fn parse(text: &str) -> Result<Root, String> {
-    let mut reader = Reader {
+    let reader = Reader {
         events: Parser::new_from_str(text),
         anchors: HashMap::new(),
         nodes: 0,
+        repeated: 0,
     };
-    loop {
-        match reader.next()? {
-            (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
-            (Event::StreamEnd, _) => return Ok(Root::Entries(Vec::new())),
-            (Event::MappingStart(..), span) => {
-                let flow = text
-                    .lines()
-                    .nth(span.start.line().saturating_sub(1))
-                    .is_some_and(|line| line.chars().nth(span.start.col()) == Some('{'));
-                let entries = reader.entries(text, flow)?;
-                return reader.end().map(|()| Root::Entries(entries));
-            }
-            // `~` or nothing at all: a block with comments only reads as null.
-            (Event::Scalar(value, ScalarStyle::Plain, ..), _) if value.is_empty() => {
-                return Ok(Root::Entries(Vec::new()));
-            }
-            _ => return Ok(Root::Other),
-        }
-    }
+    reader.root(text).map_err(without_middle)
 }
 
 struct Reader<'t> {
     events: Parser<'t, saphyr_parser::StrInput<'t>>,
     anchors: HashMap<usize, Value>,
     nodes: usize,
+    repeated: usize,
 }
 
 impl<'t> Reader<'t> {
+    fn root(mut self, text: &str) -> Result<Root, String> {
+        loop {
+            match self.next()? {
+                (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
+                (Event::StreamEnd, _) => return Ok(Root::Entries(Vec::new())),
+                (Event::MappingStart(..), span) => {
+                    let flow = text
+                        .lines()
+                        .nth(span.start.line().saturating_sub(1))
+                        .is_some_and(|line| line.chars().nth(span.start.col()) == Some('{'));
+                    let entries = self.entries(text, flow)?;
+                    return self.end().map(|()| Root::Entries(entries));
+                }
+                // `~` or nothing at all: a block with comments only reads as null.
+                (Event::Scalar(value, ScalarStyle::Plain, ..), _) if value.is_empty() => {
+                    return Ok(Root::Entries(Vec::new()));
+                }
+                _ => return Ok(Root::Other),
+            }
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'t>, Span), String> {
         match self.events.next_event() {
             Some(Ok(event)) => Ok(event),
@@ -89,6 +100,7 @@ impl<'t> Reader<'t> {
             least: usize,
         }
         let mut found: Vec<(String, Value, Place)> = Vec::new();
+        let mut known = HashSet::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
@@ -96,7 +108,7 @@ impl<'t> Reader<'t> {
             }
             let first = span.start.line().saturating_sub(1);
             let key = self.key(event, &span)?;
-            if found.iter().any(|(known, ..)| *known == key) {
+            if !known.insert(key.clone()) {
                 return Err(format!("line {}: the key {key:?} stands twice", first + 1));
             }
             let (event, span) = self.next()?;
@@ -130,12 +142,7 @@ impl<'t> Reader<'t> {
 
     fn value(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Result<Value, String> {
         self.nodes += 1;
-        if depth > DEPTH || self.nodes > NODES {
-            return Err(format!(
-                "line {}: it is nested too deeply or too large",
-                span.start.line()
-            ));
-        }
+        self.bounded(span, depth)?;
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let as_text = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
@@ -172,10 +179,13 @@ impl<'t> Reader<'t> {
                 }
             }
             Event::Alias(anchor) => {
-                let known = self.anchors.get(&anchor).cloned();
-                let value = known.ok_or_else(|| format!("line {}: an alias of nothing", span.start.line()))?;
-                self.nodes = self.nodes.saturating_add(size(&value));
-                (0, value)
+                let known = self.anchors.get(&anchor);
+                let known = known.ok_or_else(|| format!("line {}: an alias of nothing", span.start.line()))?;
+                let (nodes, bytes) = size(known);
+                self.nodes = self.nodes.saturating_add(nodes);
+                self.repeated = self.repeated.saturating_add(bytes);
+                self.bounded(span, depth)?;
+                (0, self.anchors.get(&anchor).cloned().unwrap_or_default())
             }
             other => return Err(format!("line {}: unexpected {other:?}", span.start.line())),
         };
@@ -183,6 +193,16 @@ impl<'t> Reader<'t> {
             self.anchors.insert(anchor, value.clone());
         }
         Ok(value)
+    }
+
+    fn bounded(&self, span: &Span, depth: usize) -> Result<(), String> {
+        if depth > DEPTH || self.nodes > NODES || self.repeated > REPEATED {
+            return Err(format!(
+                "line {}: it is nested too deeply or too large",
+                span.start.line()
+            ));
+        }
+        Ok(())
     }
 
     /// Nothing may follow the mapping.
@@ -197,11 +217,17 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn size(value: &Value) -> usize {
+/// Nodes of a value, and bytes of its texts.
+fn size(value: &Value) -> (usize, usize) {
+    let sum = |one: (usize, usize), other: (usize, usize)| (one.0 + other.0, one.1 + other.1);
     match value {
-        Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Value::Object(map) => 1 + map.values().map(size).sum::<usize>(),
-        _ => 1,
+        Value::Array(items) => items.iter().map(size).fold((1, 0), sum),
+        Value::Object(map) => {
+            let keys = map.keys().map(String::len).sum();
+            map.values().map(size).fold((1, keys), sum)
+        }
+        Value::String(text) => (1, text.len()),
+        _ => (1, 0),
     }
 }
 

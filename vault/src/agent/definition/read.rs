@@ -15,6 +15,9 @@ const ROLES: &str = "role--";
 /// How a time span is written.
 const SPAN: &str = "write it like 90s, 5m or 1h 30m";
 
+/// Most warnings of a note: a list may have very many wrong entries.
+const WARNINGS: usize = 40;
+
 pub(super) struct Reader<'a> {
     note: &'a Note,
     problems: Vec<Problem>,
@@ -46,7 +49,9 @@ impl<'a> Reader<'a> {
     }
 
     fn warn(&mut self, key: &'static str, message: impl Into<String>) {
-        self.warnings.push(Problem::new(key, message));
+        if self.warnings.len() < WARNINGS {
+            self.warnings.push(Problem::new(key, message));
+        }
     }
 
     /// One value as text. A list or an object where one value is wanted is no absence.

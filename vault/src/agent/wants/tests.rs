@@ -243,10 +243,25 @@ fn what_a_hub_is_told_reads_back() {
         json!({}),
         json!({ "kind": "smtp", "target": "x" }),
         json!({ "kind": "mcp", "target": "github" }),
+        json!({ "kind": "vault", "target": "a", "access": "read", "tags": ["x\u{0}"] }),
         json!({ "kind": "vault", "target": "a,env:b", "access": "read" }),
         json!({ "kind": "service", "target": "x", "inject": ["file"] }),
         json!({ "kind": "service", "target": "claude-code-oauth", "inject": ["env"] }),
     ] {
         assert_eq!(Want::from_spec(&other), None, "{other}");
     }
+}
+
+#[test]
+fn a_very_long_list_is_read_once_and_told_of_briefly() {
+    let many = |kind: &str, count: usize| -> Value {
+        let entries = (0..count).map(|number| format!("{kind}:n{number}:read"));
+        entries.collect::<Vec<_>>().join(" ").into()
+    };
+    assert_eq!(Want::parse_list(&many("vault", 200_000)).unwrap().len(), 200_000);
+    let told = Want::parse_list(&many("vlaut", 200_000)).unwrap_err();
+    assert!(
+        told.len() < 10_000 && told.ends_with("199990 more entries will not do"),
+        "{told}"
+    );
 }

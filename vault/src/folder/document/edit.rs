@@ -1,5 +1,7 @@
 //! What a change of a note does to the text of its file.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -24,6 +26,7 @@ impl Change {
     /// What makes a file with these tags and that content say what the note says.
     pub(in crate::folder) fn between(before: &Document, tags: &[String], after: &Note) -> Self {
         let missing = |here: &[String], there: &[String]| -> Vec<String> {
+            let there: HashSet<&String> = there.iter().collect();
             let tags = here.iter().filter(|tag| !there.contains(tag));
             tags.cloned().collect()
         };
@@ -96,9 +99,11 @@ fn expected(before: &Document, change: &Change) -> Document {
     }
     after.created = change.created.or(before.created);
     after.inline = before.inline && !change.fixes_tags(before);
-    after.tags.retain(|tag| !change.remove_tags.contains(tag));
+    let removed: HashSet<&String> = change.remove_tags.iter().collect();
+    after.tags.retain(|tag| !removed.contains(tag));
+    let mut known: HashSet<String> = after.tags.iter().cloned().collect();
     for tag in &change.add_tags {
-        if !after.tags.contains(tag) {
+        if known.insert(tag.clone()) {
             after.tags.push(tag.clone());
         }
     }

@@ -148,3 +148,24 @@ fn what_is_written_reads_back() {
     assert_eq!(value(&json!("agent/message")), "agent/message");
     assert_eq!(value(&json!(["a", 1])), "[\"a\", 1]");
 }
+
+#[test]
+fn a_long_text_cannot_be_repeated_without_bound() {
+    let aliases = |length: usize, count: usize| format!("a: &x {}\nb: [{}]\n", "x".repeat(length), "*x,".repeat(count));
+    assert_eq!(entries(&aliases(1000, 1000))[1].1.as_array().map(Vec::len), Some(1000));
+    // 20 GB.
+    let told = parse(&aliases(400_000, 50_000)).unwrap_err();
+    assert!(told.contains("line 2: it is nested too deeply or too large"), "{told}");
+}
+
+#[test]
+fn many_keys_are_each_read_once_and_a_message_is_short() {
+    let keys: String = (0..90_000).map(|number| format!("k{number}: 1\n")).collect();
+    assert_eq!(entries(&keys).len(), 90_000);
+    let key = "k".repeat(1000);
+    let told = parse(&format!("{key}: 1\n{key}: 2\n")).unwrap_err();
+    assert!(
+        told.contains("line 2") && told.ends_with("stands twice") && told.len() < 700,
+        "{told}"
+    );
+}
