@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reveille_backends::{
-    Backend, Event, Failure, FailureCode, Observer, Session, TurnOutcome, TurnRequest, Usage, Verdict,
+    Backend, Event, Failure, FailureCode, Observer, Session, TurnOutcome, TurnRequest, Verdict,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -43,13 +43,7 @@ fn failure(outcome: &TurnOutcome) -> Option<&Failure> {
 /// What all attempts took together; the rest is the last one's.
 fn add(mut last: TurnOutcome, before: Option<TurnOutcome>) -> TurnOutcome {
     let Some(before) = before else { return last };
-    let (usage, earlier) = (last.usage, before.usage);
-    last.usage = Usage {
-        input_tokens: earlier.input_tokens + usage.input_tokens,
-        output_tokens: earlier.output_tokens + usage.output_tokens,
-        cache_read_tokens: earlier.cache_read_tokens + usage.cache_read_tokens,
-        cache_write_tokens: earlier.cache_write_tokens + usage.cache_write_tokens,
-    };
+    last.usage = before.usage.plus(last.usage);
     last.cost_usd += before.cost_usd;
     last.tools_ran |= before.tools_ran;
     last.session = last.session.or(before.session);

@@ -18,6 +18,11 @@ pub(super) fn number(value: &Value, name: &str) -> u64 {
     value.as_u64().unwrap_or(rounded)
 }
 
+/// An amount of US dollars; what is below zero is none, or a budget would grow by it.
+pub(super) fn dollars(value: &Value, name: &str) -> Option<f64> {
+    value.get(name)?.as_f64().filter(|amount| *amount >= 0.0)
+}
+
 /// The blocks of a message; none when its content is plain text or missing.
 pub(super) fn content_blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message.get("content").and_then(Value::as_array).into_iter().flatten()

@@ -210,10 +210,7 @@ fn nothing_yet() -> TurnOutcome {
 
 fn account(outcome: &mut TurnOutcome, end: &Finished) {
     let stream = &end.stream;
-    outcome.usage.input_tokens += stream.usage.input_tokens;
-    outcome.usage.output_tokens += stream.usage.output_tokens;
-    outcome.usage.cache_read_tokens += stream.usage.cache_read_tokens;
-    outcome.usage.cache_write_tokens += stream.usage.cache_write_tokens;
+    outcome.usage = outcome.usage.plus(stream.usage);
     outcome.cost_usd += stream.cost_usd;
     let earlier = std::mem::replace(&mut outcome.models, stream.models.clone());
     outcome.also_used(earlier);

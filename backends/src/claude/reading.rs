@@ -471,3 +471,22 @@ async fn tc_retry_4_the_structured_fields_decide_and_not_the_words() {
     let (stream, _) = read_lines(&[init(), word, error_result("socket hang up (ECONNRESET)")]).await;
     assert_eq!(code(&judge(stream, 1, "")), Code::ApiUnavailable);
 }
+
+#[tokio::test]
+async fn no_count_of_tokens_and_no_cost_leads_astray() {
+    let most = u64::MAX;
+    let result = |usage: &Value, cost: f64| json!({"type": "result", "subtype": "success", "usage": usage, "total_cost_usd": cost});
+    let usage = json!({"input_tokens": most, "output_tokens": 1});
+    let (stream, _) = read_lines(&[result(&usage, 2.0), result(&usage, -5.0)]).await;
+    let counted = (stream.usage.input_tokens, stream.usage.output_tokens, stream.cost_usd);
+    assert_eq!(counted, (most, 2, 2.0));
+    let models = json!({
+        "a": {"inputTokens": most, "outputTokens": 1, "costUSD": 1e308},
+        "b": {"inputTokens": most, "outputTokens": 1, "costUSD": 1e308},
+        "c": {"costUSD": -3.0},
+    });
+    let line = json!({"type": "result", "subtype": "success", "modelUsage": models});
+    let (stream, _) = read_lines(&[line]).await;
+    let counted = (stream.usage.input_tokens, stream.usage.output_tokens, stream.cost_usd);
+    assert_eq!(counted, (most, 2, f64::MAX));
+}

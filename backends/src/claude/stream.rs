@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::content::{content_blocks, input_text, number, result_text, text_at};
+use super::content::{content_blocks, dollars, input_text, number, result_text, text_at};
 use crate::turn::{Event, Usage};
 
 /// What a line means for the run of the process.
@@ -386,28 +386,27 @@ impl Stream {
         if models.is_empty() {
             let usage = line.get("usage").unwrap_or(&Value::Null);
             if self.models.is_empty() {
-                self.usage.input_tokens += number(usage, "input_tokens");
-                self.usage.output_tokens += number(usage, "output_tokens");
-                self.usage.cache_read_tokens += number(usage, "cache_read_input_tokens");
-                self.usage.cache_write_tokens += number(usage, "cache_creation_input_tokens");
-                self.cost_usd = line
-                    .get("total_cost_usd")
-                    .and_then(Value::as_f64)
-                    .unwrap_or(self.cost_usd);
+                let add = |sum: &mut u64, name| *sum = sum.saturating_add(number(usage, name));
+                add(&mut self.usage.input_tokens, "input_tokens");
+                add(&mut self.usage.output_tokens, "output_tokens");
+                add(&mut self.usage.cache_read_tokens, "cache_read_input_tokens");
+                add(&mut self.usage.cache_write_tokens, "cache_creation_input_tokens");
+                self.cost_usd = dollars(line, "total_cost_usd").unwrap_or(self.cost_usd);
             }
             return;
         }
-        let sum = |name| models.values().map(|model| number(model, name)).sum();
+        let sum = |name| {
+            let counts = models.values().map(|model| number(model, name));
+            counts.fold(0, u64::saturating_add)
+        };
         self.usage = Usage {
             input_tokens: sum("inputTokens"),
             output_tokens: sum("outputTokens"),
             cache_read_tokens: sum("cacheReadInputTokens"),
             cache_write_tokens: sum("cacheCreationInputTokens"),
         };
-        self.cost_usd = models
-            .values()
-            .filter_map(|model| model.get("costUSD").and_then(Value::as_f64))
-            .sum();
+        let cost: f64 = models.values().filter_map(|model| dollars(model, "costUSD")).sum();
+        self.cost_usd = cost.min(f64::MAX);
         self.models = models.into_keys().cloned().collect();
         let main = self
             .answered_by
