@@ -7,6 +7,8 @@ mod process;
 pub mod stand_in;
 mod turn;
 
+#[doc(hidden)]
+pub use claude::fuzzing;
 pub use claude::{ClaudeBackend, ClaudeOptions, Probe, ProbeError, base_env, find_program, make_config_dir, probe};
 pub use process::{SweepReport, sweep};
 pub use turn::{

@@ -7,6 +7,8 @@ pub mod agent;
 mod attachment;
 pub mod embedded;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod links;
 pub mod note;
 pub mod parachute;

@@ -8,6 +8,7 @@ mod content;
 mod drive;
 mod failure;
 mod files;
+pub mod fuzzing;
 mod lines;
 mod locate;
 mod options;

@@ -22,6 +22,7 @@ mod also;
 mod carry;
 mod disk;
 mod document;
+pub(crate) mod fuzzing;
 pub mod markdown;
 mod moved;
 mod paths;
