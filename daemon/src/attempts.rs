@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use reveille_backends::{
-    Backend, Event, Failure, FailureCode, Observer, Session, TurnOutcome, TurnRequest, Verdict,
-};
+use reveille_backends::{Backend, Event, Failure, FailureCode, Observer, Session, TurnOutcome, TurnRequest, Verdict};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

@@ -99,7 +99,10 @@ mod tests {
         let manifest = std::fs::read_to_string(here("Cargo.toml")).unwrap();
         let readme = std::fs::read_to_string(here("README.md")).unwrap();
         for (name, _) in TARGETS {
-            assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
+            assert!(
+                manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")),
+                "{name}"
+            );
             assert!(readme.contains(&format!("| `{name}` |")), "{name}");
         }
     }

@@ -77,7 +77,9 @@ impl Reader {
     }
 }
 
-/// Live events of the turns of one agent: those of the turns that run, then all new ones, or what came after `Last-Event-ID`.
+/// Live events of the turns of one agent.
+///
+/// Those of the turns that run, then all new ones, or what came after `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/api/channels/{channel}/turn-events", operation_id = "watchChannel", tag = "live",
     params(

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::mcp::WHOLE;
 
 /// Agents, their channels, and who watches.
 #[derive(Debug, Serialize, ToSchema)]
@@ -15,6 +16,8 @@ pub(super) struct Lines {
     channels: Vec<Channel>,
     /// Open streams of live events.
     total_clients: usize,
+    /// Sessions of MCP at the door of the whole daemon.
+    mcp_sessions: usize,
     /// Agents whose turns the daemon runs.
     programmatic_agents: Vec<Busy>,
     /// Agents whose messages others pull.
@@ -30,6 +33,8 @@ struct Channel {
     kind: &'static str,
     /// Open streams of its turns alone.
     clients: usize,
+    /// Sessions of MCP at its door.
+    mcp_sessions: usize,
 }
 
 /// What an agent does, over all its conversations.
@@ -59,9 +64,11 @@ pub(super) async fn lines(api: &Api) -> Lines {
     };
     let live = api.workers.live().into_values();
     let working: Vec<String> = live.map(|turn| turn.lane.channel.to_string()).collect();
+    let sessions = api.mcp.counts().await;
     let mut lines = Lines {
         channels: Vec::new(),
         total_clients: api.hub.watchers_of_all(),
+        mcp_sessions: sessions.get(WHOLE).copied().unwrap_or_default(),
         programmatic_agents: Vec::new(),
         attached_agents: Vec::new(),
     };
@@ -86,6 +93,7 @@ pub(super) async fn lines(api: &Api) -> Lines {
             status,
         });
         lines.channels.push(Channel {
+            mcp_sessions: sessions.get(&name).copied().unwrap_or_default(),
             name,
             kind: "vault",
             clients,

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use self::message::{Kind, Messages, TRANSPORT, failed, in_our_shape};
 use self::server::{Server, VERSIONS};
-pub(crate) use self::sessions::{Door, Sessions};
+pub(crate) use self::sessions::{Door, Sessions, WHOLE};
 use self::sessions::{Open, Session};
 use super::error::{Segment, too_large};
 use super::{Api, Caller};

@@ -18,7 +18,7 @@ use crate::http::error::ApiError;
 const LOOK_MOST: Duration = Duration::from_secs(30);
 const LOOK_LEAST: Duration = Duration::from_millis(100);
 /// How `/health` calls the door of the whole daemon among those of channels: no agent has this name.
-const WHOLE: &str = "*";
+pub(crate) const WHOLE: &str = "*";
 
 /// Where a client came in.
 #[derive(Debug, Clone, PartialEq, Eq)]

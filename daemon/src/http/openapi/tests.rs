@@ -13,7 +13,10 @@ use crate::tokens::Tokens;
 use crate::vaults::ByName;
 
 /// What is served and not described, and why.
-const LEFT_OUT: [(&str, &str); 4] = [
+const LEFT_OUT: [(&str, &str); 7] = [
+    ("any /mcp", "speaks MCP: daemon/docs/mcp.md"),
+    ("any /mcp/{channel}", "speaks MCP"),
+    ("any /vault/{name}/mcp", "speaks MCP: daemon/docs/notes-api.md"),
     ("get /", "the page"),
     ("get /assets/{file}", "files of the page"),
     ("get /favicon.svg", "a file of the page"),
@@ -22,7 +25,6 @@ const LEFT_OUT: [(&str, &str); 4] = [
 
 /// What is served and not described yet. This list only gets shorter.
 const NOT_YET: &[&str] = &[
-    "any /vault/{name}/mcp",
     "delete /api/agent-defs/{id}",
     "delete /api/jobs/{id}",
     "delete /vault/{name}/api/notes/{key}",
