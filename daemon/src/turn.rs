@@ -212,11 +212,6 @@ impl Run<'_> {
         self.settle(ending, abandon).await;
     }
 
-    /// What it is about.
-    pub(crate) fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
     /// Its first message.
     pub(crate) fn message(&self) -> &Inbound {
         &self.message

@@ -18,6 +18,7 @@ use reveille_queue::{ChannelName, Held, LeaseError, Queue, Spend, Turn};
 use reveille_vault::agent::Inbound;
 use serde::Serialize;
 use tokio::sync::{OwnedMutexGuard, oneshot};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::marks::Marks;
@@ -37,7 +38,8 @@ const PREVIEW_CHARS: usize = 120;
 const ENDED_MAX: u32 = 100;
 
 /// What waits.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PendingMessages)]
 pub(crate) struct Pending {
     /// How many messages that can be taken.
     pub(crate) count: u64,
@@ -49,7 +51,8 @@ pub(crate) struct Pending {
 }
 
 /// A message that waits.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PendingMessage)]
 pub(crate) struct Item {
     /// The inbound note.
     pub(crate) id: String,
@@ -64,7 +67,8 @@ pub(crate) struct Item {
 }
 
 /// A message that a session has taken.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = TakenMessage)]
 pub(crate) struct Taken {
     /// The inbound note.
     pub(crate) id: String,
@@ -75,6 +79,7 @@ pub(crate) struct Taken {
     pub(crate) in_reply_to: String,
     /// Who the agent is; to be adopted for this message.
     #[serde(rename = "systemPrompt")]
+    #[schema(required)]
     pub(crate) system_prompt: Option<String>,
     /// The turn.
     pub(crate) turn: Uuid,
@@ -96,11 +101,13 @@ pub(crate) struct Taken {
     pub(crate) attachments: Vec<File>,
     /// What should be known: what could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     pub(crate) notices: Vec<String>,
 }
 
 /// A file of a message.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = TakenFile)]
 pub(crate) struct File {
     /// What its sender calls it.
     pub(crate) name: String,
@@ -113,7 +120,7 @@ pub(crate) struct File {
 }
 
 /// A reply that is safe.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Replied {
     /// The outbound note.
     pub(crate) id: String,
@@ -130,7 +137,7 @@ pub(crate) struct Replied {
 }
 
 /// A message that waits again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Released {
     /// The inbound note.
     pub(crate) id: String,
@@ -139,7 +146,7 @@ pub(crate) struct Released {
 }
 
 /// A claim with another end.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Renewed {
     /// The inbound note.
     pub(crate) id: String,

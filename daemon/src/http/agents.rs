@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use jiff::Timestamp;
-use reveille_queue::{DayTotals, Overview, Pause};
-use reveille_vault::agent::{BackendKind, Definition, Problem, tag};
+use reveille_queue::{DayTotals, Overview, Pause, Turn};
+use reveille_vault::agent::{Definition, Problem, tag};
 use reveille_vault::{Key, Metadata, NewNote, Note, NoteId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -34,6 +34,8 @@ struct Activity {
     pauses: HashMap<String, Pause>,
     today: HashMap<String, DayTotals>,
     live: HashMap<String, Vec<(uuid::Uuid, LiveTurn)>>,
+    /// What sessions have taken.
+    taken: HashMap<String, Vec<Turn>>,
 }
 
 async fn activity(api: &Api) -> Result<Activity, ApiError> {
@@ -45,6 +47,11 @@ async fn activity(api: &Api) -> Result<Activity, ApiError> {
             .push((turn, running));
     }
     live.values_mut().for_each(|turns| turns.sort_by_key(|(turn, _)| *turn));
+    let mut taken: HashMap<String, Vec<Turn>> = HashMap::new();
+    for turn in api.queue.taken().await? {
+        let channel = turn.message.lane.channel.to_string();
+        taken.entry(channel).or_default().push(turn);
+    }
     let pauses = api.queue.pauses().await?.into_iter();
     let today = api.queue.today(jiff::Timestamp::now()).await?.into_iter();
     Ok(Activity {
@@ -55,6 +62,7 @@ async fn activity(api: &Api) -> Result<Activity, ApiError> {
         pauses: pauses.map(|(channel, pause)| (channel.to_string(), pause)).collect(),
         today: today.map(|(channel, totals)| (channel.to_string(), totals)).collect(),
         live,
+        taken,
     })
 }
 
@@ -72,11 +80,11 @@ pub(super) enum Status {
     Idle,
     /// Messages wait.
     Queued,
-    /// A turn runs.
+    /// A turn runs, or a session has taken a message.
     Working,
     /// Its messages wait until it is resumed.
     Paused,
-    /// It is not served yet.
+    /// Its definition was written, and has not been read yet.
     Pending,
     /// Its definition does not hold together; what it was before may still count.
     Error,
@@ -97,6 +105,33 @@ pub(super) struct RunningTurn {
     since_at: Timestamp,
     /// The note of its message.
     message: String,
+}
+
+/// A message that a session has taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ClaimedTurn {
+    turn: Uuid,
+    /// The note of its message.
+    message: String,
+    /// Who has it: `operator`, or `token:` with the token's id.
+    by: String,
+    #[schema(required)]
+    since_at: Option<Timestamp>,
+    /// When the claim ends unless it is renewed.
+    #[schema(required)]
+    ends_at: Option<Timestamp>,
+}
+
+impl ClaimedTurn {
+    fn of(turn: &Turn) -> Self {
+        Self {
+            turn: turn.id,
+            message: turn.message.note.clone(),
+            by: turn.claimed_by.clone().unwrap_or_default(),
+            since_at: turn.claimed_at,
+            ends_at: turn.claim_ends,
+        }
+    }
 }
 
 /// An agent.
@@ -126,6 +161,9 @@ pub(super) struct Agent {
     /// What it wants beyond its own tools. Turns are not told.
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<Vec<Connection>>,
+    /// Who runs its turns: `programmatic`, the daemon; `attached`, a session that takes its messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<&'static str>,
     /// `single-threaded` or `multi-threaded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<&'static str>,
@@ -145,6 +183,10 @@ pub(super) struct Agent {
     last_turn: Option<LastTurn>,
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<RunningTurn>,
+    /// What sessions have taken of an attached agent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    claimed: Vec<ClaimedTurn>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pause: Option<Paused>,
 }
@@ -165,6 +207,7 @@ impl Agent {
             problems: Vec::new(),
             warnings: Vec::new(),
             connections: Some(Vec::new()),
+            backend: None,
             mode: None,
             model: None,
             defines_agents: false,
@@ -172,6 +215,7 @@ impl Agent {
             turns: None,
             last_turn: None,
             running: None,
+            claimed: Vec::new(),
             pause: None,
         }
     }
@@ -179,6 +223,7 @@ impl Agent {
     /// What its definition says.
     fn define(&mut self, definition: &Definition) {
         self.prompt_preview = preview(definition);
+        self.backend = Some(definition.backend.as_str());
         self.mode = Some(definition.mode.as_str());
         self.model.clone_from(&definition.model);
         self.defines_agents = definition.defines_agents;
@@ -223,12 +268,9 @@ fn view(api: &Api, listed: &Listed, activity: &Activity) -> Agent {
     if let Some(overview) = activity.overviews.get(&listed.name) {
         view.sum_up(overview);
     }
-    if listed
-        .definition
-        .as_ref()
-        .is_some_and(|one| one.backend == BackendKind::Attached)
-    {
-        view.status = Status::Pending;
+    if let Some(taken) = activity.taken.get(&listed.name) {
+        view.status = Status::Working;
+        view.claimed = taken.iter().map(ClaimedTurn::of).collect();
     }
     if let Some((turn, live)) = activity.live.get(&listed.name).and_then(|turns| turns.first()) {
         view.status = Status::Working;

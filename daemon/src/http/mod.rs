@@ -5,6 +5,7 @@ mod agent_defs;
 mod agent_settings;
 mod agent_vaults;
 mod agents;
+mod attached;
 mod auth;
 mod backups;
 mod base;
@@ -123,6 +124,15 @@ async fn wrong_method() -> ApiError {
     )
 }
 
+fn attached_routes() -> Router<Api> {
+    Router::new()
+        .route("/api/channels/{channel}/pending", get(attached::pending))
+        .route("/api/channels/{channel}/next", post(attached::next))
+        .route("/api/channels/{channel}/reply", post(attached::reply))
+        .route("/api/channels/{channel}/release", post(attached::release))
+        .route("/api/channels/{channel}/renew", post(attached::renew))
+}
+
 fn turn_routes() -> Router<Api> {
     Router::new()
         .route("/api/turns", get(turns::list))
@@ -169,6 +179,7 @@ fn guarded_routes() -> Router<Api> {
             get(agent_defs::show).patch(agent_defs::edit).delete(agent_defs::remove),
         )
         .merge(turn_routes())
+        .merge(attached_routes())
         .merge(job_routes())
         .route("/api/connections", get(connections::list))
         .route("/api/connections/approve", post(connections::approve))

@@ -1,8 +1,8 @@
 //! Turns: how they stand, and stopping them.
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
+use axum::{Extension, Json};
 use http::StatusCode;
 use jiff::Timestamp;
 use reveille_queue::{Spend, State as Standing, ThreadKey, Turn};
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::Api;
 use super::channels::channel_name;
 use super::error::{ApiError, Segment};
 use super::wire::{Mode, TurnState};
+use super::{Api, Caller};
 use crate::inbox::shown;
 use crate::record::{FailureRecord, TurnRecord};
 
@@ -94,6 +94,12 @@ pub(super) struct Brief {
     accepted_at: Timestamp,
     #[schema(required)]
     claimed_at: Option<Timestamp>,
+    /// Who has taken it from outside.
+    #[schema(required)]
+    claimed_by: Option<String>,
+    /// When that ends unless it is renewed.
+    #[schema(required)]
+    claim_ends_at: Option<Timestamp>,
     #[schema(required)]
     settled_at: Option<Timestamp>,
     cost_usd: f64,
@@ -143,6 +149,8 @@ pub(super) fn brief(turn: &Turn) -> Brief {
         interruptions: turn.interruptions,
         accepted_at: turn.accepted_at,
         claimed_at: turn.claimed_at,
+        claimed_by: turn.claimed_by.clone(),
+        claim_ends_at: turn.claim_ends,
         settled_at: turn.settled_at,
         cost_usd: usd(turn.spend.nano_usd),
         notices,
@@ -323,10 +331,17 @@ pub(super) struct Stopping {
         (status = 409, description = "It does not run, or several are called so: `not_running`, `ambiguous_turn`."),
     ),
 )]
-pub(super) async fn stop(State(api): State<Api>, Segment(turn): Segment) -> Result<Json<Stopping>, ApiError> {
+pub(super) async fn stop(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Segment(turn): Segment,
+) -> Result<Json<Stopping>, ApiError> {
     let found = find(&api, &turn).await?;
     // A settled turn is still at work for a moment, until the vault has its reply: too late to stop it.
     if !found.state.is_terminal() && api.workers.stop(found.id) {
+        return Ok(Json(Stopping { stopping: true }));
+    }
+    if api.attached.stop(&found, &caller).await? {
         return Ok(Json(Stopping { stopping: true }));
     }
     let state = found.state.as_str();

@@ -70,7 +70,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Whether the daemon runs its turns. The messages of one that somebody else is to serve wait.
+    /// Whether the daemon runs its turns. The messages of the others wait for a session that takes them.
     #[must_use]
     pub(crate) fn is_served(&self) -> bool {
         self.definition.backend == BackendKind::Programmatic

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use reveille_vault::Note;
-use reveille_vault::agent::{BackendKind, Definition, Want};
+use reveille_vault::agent::{Definition, Want};
 use serde_json::Value;
 
 use super::{Connection, Inner, Known, NoteKey};
@@ -98,11 +98,6 @@ impl Inner {
         };
         if let Some(taken) = taken {
             return Stamp::of("error", taken);
-        }
-        if definition.backend == BackendKind::Attached {
-            let detail = "backend: attached agents are not served by this version yet; messages are taken and wait. \
-                          Use programmatic for an agent that runs by itself";
-            return Stamp::of("pending", detail.to_owned());
         }
         self.enabled_or_pending(definition)
     }

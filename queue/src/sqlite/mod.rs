@@ -88,11 +88,12 @@ impl Options {
     }
 }
 
-/// At the end of time for what is too long, as it is stored: in whole milliseconds.
+/// In whole milliseconds, as it is stored; the end of time for what is too long.
 fn later(now: Timestamp, span: Duration) -> Timestamp {
     let until = SignedDuration::try_from(span).and_then(|span| now.checked_add(span));
-    let until = until.unwrap_or(Timestamp::MAX);
-    Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until)
+    let end = Timestamp::MAX.as_second().saturating_mul(1000);
+    let until = until.map_or(end, |until| until.as_millisecond().min(end));
+    Timestamp::from_millisecond(until).unwrap_or(now)
 }
 
 fn found_any(found: &Recovery) -> bool {

@@ -18,6 +18,7 @@ mod renames;
 mod resets;
 mod settlement;
 mod swaps;
+mod takes;
 mod views;
 mod watch;
 
@@ -182,6 +183,28 @@ macro_rules! contract {
                     a_newcomer_gets_nothing_of_what_moves
                     who_lost_a_name_takes_nothing_along
                     two_cannot_hold_one_name
+                }
+                takes {
+                    a_taken_turn_tells_everything
+                    a_worker_of_ours_holds_nothing_outside
+                    a_line_is_given_away_in_its_order
+                    the_front_is_what_would_be_taken
+                    nothing_is_given_twice_and_nothing_starves
+                    a_lane_may_be_in_several_hands
+                    a_lane_with_a_worker_is_passed_over
+                    a_restart_leaves_what_is_taken
+                    a_claim_ends_at_its_time
+                    expiry_takes_back_what_is_taken_too
+                    an_endless_time_is_no_error
+                    only_the_newest_claim_counts
+                    what_was_given_back_waits_at_its_place
+                    a_persons_hand_is_kept_off_what_is_taken
+                    a_paused_channel_is_not_given_away
+                    collected_messages_are_taken_together
+                    what_is_taken_moves_with_its_channel
+                    a_reset_leaves_what_is_taken
+                    a_line_changes_hands
+                    hostile_owners_come_back_unchanged
                 }
                 outbox {
                     an_effect_starts_pending_and_due

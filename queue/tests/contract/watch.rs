@@ -44,6 +44,11 @@ pub(crate) async fn writes_that_make_work_wake<F: Factory>(storage: &F) {
     queue.expire(after(storage.clock().now(), seconds + 1)).await.unwrap();
     woken(&mut watcher, "expire").await;
 
+    queue.take(&echo.channel, "anna", LEASE).await.unwrap().unwrap();
+    watcher.mark_unchanged();
+    queue.lapse(after(storage.clock().now(), seconds + 1)).await.unwrap();
+    woken(&mut watcher, "lapse").await;
+
     let lease = claim(&queue, &echo).await.lease;
     watcher.mark_unchanged();
     queue

@@ -226,8 +226,12 @@ async fn compare_turns(queue: &SqliteQueue, model: &Model, channel: &ChannelName
             interruptions: turn.cut,
             accepted_at: turn.accepted_at,
             claimed_at: turn.claimed_at,
-            claimed_by: None,
-            claim_ends: None,
+            claimed_by: turn.owner.clone(),
+            claim_ends: turn
+                .owner
+                .as_ref()
+                .filter(|_| turn.state == State::Working)
+                .map(|_| turn.lease_until),
             settled_at: turn.settled_at,
             record: found.record.clone(),
             spend: turn.spend,

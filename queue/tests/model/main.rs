@@ -8,6 +8,8 @@ mod step;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::time::Duration;
+
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 use reveille_queue::{
@@ -22,6 +24,7 @@ use reference::{Model, Pending};
 use step::{LANES, NAMES, Note, Step, history};
 use support::{Factory, LEASE, Sqlite, after, effect, lane, message, nano, subject};
 
+const OWNERS: [&str; 2] = ["anna", "ben"];
 const CODES: [&str; 2] = ["person", "budget"];
 const NOBODY: Uuid = Uuid::from_u128(404);
 
@@ -63,9 +66,16 @@ impl Pair {
         match step {
             Step::Accept { notes, cursor } => self.accept(&notes, cursor).await,
             Step::Claim(number) => self.claim(number).await,
+            Step::Take {
+                channel,
+                owner,
+                seconds,
+            } => self.take_away(channel, OWNERS[owner], seconds).await,
+            Step::Lapse => self.lapse().await,
             Step::Recover => {
                 let found = self.queue().recover().await.unwrap();
-                assert_eq!(found, self.model.requeue(|_| true));
+                let gone = |turn: &reference::Turn| turn.owner.is_none() || turn.lease_until < now;
+                assert_eq!(found, self.model.requeue(gone));
             }
             Step::Expire => {
                 let found = self.queue().expire(now).await.unwrap();
@@ -80,6 +90,7 @@ impl Pair {
             Step::Fail { effect, delay } => self.fail(effect, delay).await,
             Step::Retry(turn) => self.retry(turn).await,
             Step::Heartbeat(lease)
+            | Step::Renew { lease, .. }
             | Step::Begin { lease, .. }
             | Step::Unbegin(lease)
             | Step::Release { lease, .. }
@@ -149,6 +160,59 @@ impl Pair {
         let now = self.storage.clock().now();
         let claim = self.queue().claim(&lane).await.unwrap();
         let claimed = self.model.claim(&lane, now, now + LEASE);
+        self.given(claim, claimed);
+    }
+
+    async fn take_away(&mut self, channel: usize, owner: &str, seconds: u64) {
+        let (now, ttl) = (self.storage.clock().now(), Duration::from_secs(seconds));
+        let channel = self.channels[channel].clone();
+        let front = self.queue().front(&channel, 3).await.unwrap();
+        let expected: Vec<Uuid> = self
+            .model
+            .front(&channel)
+            .iter()
+            .map(|index| self.model.turns[*index].id)
+            .collect();
+        let ids: Vec<Uuid> = front.turns.iter().map(|turn| turn.id).collect();
+        assert_eq!(
+            (front.waiting, &ids[..]),
+            (expected.len() as u64, &expected[..expected.len().min(3)])
+        );
+        let held = self.queue().take(&channel, owner, ttl).await.unwrap();
+        let until = now + ttl;
+        let taken = self.model.take(&channel, owner, now, until);
+        if let Some(held) = &held {
+            assert_eq!((held.owner.as_str(), held.until), (owner, until));
+            assert_eq!(
+                self.queue().held(held.claim.lease.turn).await.unwrap().as_ref(),
+                Some(held)
+            );
+        }
+        self.given(held.map(|held| held.claim), taken);
+    }
+
+    async fn lapse(&mut self) {
+        let now = self.storage.clock().now();
+        let over = |turn: &reference::Turn| turn.owner.is_some() && turn.lease_until < now;
+        let working = self.model.turns.iter().filter(|turn| turn.state == State::Working);
+        let mut expected: Vec<Uuid> = working.filter(|turn| over(turn)).map(|turn| turn.id).collect();
+        self.model.requeue(over);
+        let mut back: Vec<Uuid> = self
+            .queue()
+            .lapse(now)
+            .await
+            .unwrap()
+            .iter()
+            .map(|turn| turn.id)
+            .collect();
+        expected.sort_unstable();
+        back.sort_unstable();
+        assert_eq!(back, expected);
+    }
+
+    /// Both gave the same turn, if any.
+    fn given(&mut self, claim: Option<Claim>, claimed: Option<usize>) {
+        let now = self.storage.clock().now();
         let Some(claim) = claim else {
             assert_eq!(claimed, None);
             return;
@@ -174,7 +238,7 @@ impl Pair {
                 })
                 .collect(),
             chain: model.chain(turn),
-            today: model.today(&lane.channel, now),
+            today: model.today(&model.lane(turn).channel, now),
         };
         assert_eq!(claim, expected);
         self.model.leases.push(claim.lease);
@@ -189,6 +253,18 @@ impl Pair {
                 let done = queue.heartbeat(lease).await;
                 let held = self.model.holder(lease);
                 assert_eq!(done, held.map(|turn| turn.lease_until = now + LEASE));
+            }
+            Step::Renew { seconds, .. } => {
+                let until = now + Duration::from_secs(seconds);
+                let done = queue.renew(lease, Duration::from_secs(seconds)).await;
+                let held = self.model.holder(lease);
+                assert_eq!(
+                    done,
+                    held.map(|turn| {
+                        turn.lease_until = until;
+                        until
+                    })
+                );
             }
             Step::Begin { session, .. } => {
                 let session = Uuid::from_u128(session.into());

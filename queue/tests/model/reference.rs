@@ -25,6 +25,8 @@ pub(crate) struct Turn {
     pub(crate) leader: Option<Uuid>,
     pub(crate) epoch: u64,
     pub(crate) lease_until: Timestamp,
+    /// Who took it from outside.
+    pub(crate) owner: Option<String>,
     /// How often the conversation had been reset at the claim.
     pub(crate) resets: u32,
     pub(crate) begun: Option<Uuid>,
@@ -153,6 +155,7 @@ impl Model {
             leader: None,
             epoch: 0,
             lease_until: Timestamp::MIN,
+            owner: None,
             resets: 0,
             begun: None,
             cut: 0,
@@ -180,8 +183,49 @@ impl Model {
         }
         let mut line = self.line(conversation, State::Waiting);
         line.retain(|index| !self.turns[*index].held);
-        let (head, behind) = line.split_first()?;
-        let turn = &mut self.turns[*head];
+        let head = *line.first()?;
+        self.give(head, None, now, until);
+        Some(head)
+    }
+
+    /// The turns of a channel that can be taken, in their order.
+    pub(crate) fn front(&self, channel: &ChannelName) -> Vec<usize> {
+        let of = |index: &usize| {
+            let turn = &self.turns[*index];
+            turn.state == State::Waiting && !turn.held && self.lane(turn).channel == *channel
+        };
+        let mut front: Vec<usize> = (0..self.turns.len()).filter(of).collect();
+        front.sort_by_key(|index| self.turns[*index].rank);
+        front
+    }
+
+    /// The turn that somebody outside gets.
+    pub(crate) fn take(
+        &mut self,
+        channel: &ChannelName,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Option<usize> {
+        if self.is_paused(channel, now) {
+            return None;
+        }
+        let has_worker = |conversation: usize| {
+            let working = self.line(conversation, State::Working);
+            working.into_iter().any(|index| self.turns[index].owner.is_none())
+        };
+        let mut front = self.front(channel).into_iter();
+        let head = front.find(|index| !has_worker(self.turns[*index].conversation))?;
+        self.give(head, Some(owner.to_owned()), now, until);
+        Some(head)
+    }
+
+    fn give(&mut self, head: usize, owner: Option<String>, now: Timestamp, until: Timestamp) {
+        let conversation = self.turns[head].conversation;
+        let mut behind = self.line(conversation, State::Waiting);
+        behind.retain(|index| !self.turns[*index].held && self.turns[*index].rank > self.turns[head].rank);
+        let turn = &mut self.turns[head];
+        turn.owner = owner;
         turn.state = State::Working;
         turn.epoch += 1;
         turn.claimed_at = Some(now);
@@ -192,19 +236,18 @@ impl Model {
         if turn.message.mode == MessageMode::Collect && turn.cut == 0 {
             let leader = turn.id;
             for index in behind {
-                let (id, next) = (self.turns[*index].id, &self.turns[*index]);
+                let (id, next) = (self.turns[index].id, &self.turns[index]);
                 let size = 1 + self.joined(id).len();
                 let fits = next.message.mode == MessageMode::Collect && next.cut == 0;
                 if !fits || self.joined(leader).len() + size > JOINED_MAX {
                     break;
                 }
-                for joins in self.joined(id).into_iter().chain([*index]) {
+                for joins in self.joined(id).into_iter().chain([index]) {
                     self.turns[joins].state = State::Joined;
                     self.turns[joins].leader = Some(leader);
                 }
             }
         }
-        Some(*head)
     }
 
     pub(crate) fn chain(&self, turn: &Turn) -> ChainTotals {
@@ -253,6 +296,7 @@ impl Model {
     fn back_in_line(&mut self, index: usize) {
         let turn = &mut self.turns[index];
         turn.state = State::Waiting;
+        turn.owner = None;
         if let Some(session) = turn.begun.take() {
             turn.cut += 1;
             turn.cut_session = Some(session);

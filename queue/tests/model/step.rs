@@ -19,6 +19,17 @@ pub(crate) enum Step {
         cursor: u64,
     },
     Claim(usize),
+    /// Somebody outside takes of a channel.
+    Take {
+        channel: usize,
+        owner: usize,
+        seconds: u64,
+    },
+    Renew {
+        lease: usize,
+        seconds: u64,
+    },
+    Lapse,
     Heartbeat(usize),
     Begin {
         lease: usize,
@@ -119,6 +130,9 @@ fn work() -> impl Strategy<Value = Step> {
     prop_oneof![
         // Numbers beyond the lanes are conversations that were set aside.
         8 => prop_oneof![3 => lane(), 1 => 0..LANES + 2].prop_map(Step::Claim),
+        5 => (0..NAMES, 0..2_usize, 0..90_u64)
+            .prop_map(|(channel, owner, seconds)| Step::Take { channel, owner, seconds }),
+        1 => (at.clone(), 0..90_u64).prop_map(|(lease, seconds)| Step::Renew { lease, seconds }),
         1 => at.clone().prop_map(Step::Heartbeat),
         4 => (at.clone(), 0..5_u8).prop_map(|(lease, session)| Step::Begin { lease, session }),
         2 => at.clone().prop_map(Step::Unbegin),
@@ -155,6 +169,7 @@ fn rest() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => Just(Step::Recover),
         1 => Just(Step::Expire),
+        1 => Just(Step::Lapse),
         1 => Just(Step::Reopen),
         3 => (-40..80_i64).prop_map(Step::Pass),
         1 => prop_oneof![Just(43_200), Just(-43_200)].prop_map(Step::Pass),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use http::{Method, StatusCode};
 use reveille_queue::State as TurnState;
 use rmcp::RoleServer;
@@ -128,7 +128,7 @@ pub(super) async fn stop(api: &Api, caller: &Caller, mut arguments: Arguments) -
             let by = OptionalBody(line::Cancel::by(caller.subject()));
             json!(line::cancel(api, segment, by).await?.0)
         }
-        _ => json!(turns::stop(api, segment).await?.0),
+        _ => json!(turns::stop(api, Extension(caller.clone()), segment).await?.0),
     };
     Ok(Told::of(told))
 }

@@ -17,8 +17,8 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_vaults, agents, backups, channels, connections, events, health, line, ready, resend,
-    session, turns, undelivered, vaults,
+    Api, agent_control, agent_vaults, agents, attached, backups, channels, connections, events, health, line, ready,
+    resend, session, turns, undelivered, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -41,6 +41,11 @@ use super::{
         agents::list,
         agents::remove,
         agents::show,
+        attached::next,
+        attached::pending,
+        attached::release,
+        attached::renew,
+        attached::reply,
         backups::make,
         channels::messages,
         channels::send,

@@ -1,5 +1,7 @@
 //! One of every call that a queue answers.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use serde_json::json;
@@ -12,6 +14,8 @@ use crate::model::{
     State, ThreadKey,
 };
 use crate::queue::Queue;
+
+const HOUR: Duration = Duration::from_hours(1);
 
 pub(super) fn message(lane: &Lane, note: &str) -> Message {
     Message {
@@ -104,6 +108,16 @@ async fn line_up(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     note("expire");
     queue.recover().await.unwrap();
     note("recover");
+    let held = queue.take(&main.channel, "anna", HOUR).await.unwrap().unwrap();
+    note("take");
+    queue.renew(held.claim.lease, HOUR).await.unwrap();
+    queue.held(held.claim.lease.turn).await.unwrap().unwrap();
+    note("renew, held");
+    assert_eq!(queue.taken().await.unwrap().len(), 1);
+    assert_eq!(queue.front(&main.channel, 9).await.unwrap().waiting, 2);
+    note("taken, front");
+    assert_eq!(queue.lapse(Timestamp::MAX).await.unwrap().len(), 1);
+    note("lapse");
 }
 
 /// The end of that turn, and its effects.
