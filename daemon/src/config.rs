@@ -92,6 +92,28 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// An origin as a browser names it, such as `https://notes.example`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let url = url::Url::parse(&text).ok(); // silent-ok: told below
+        let origin = url.filter(|url| matches!(url.scheme(), "http" | "https")).map(|url| {
+            let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            let bare = bare && url.username().is_empty() && url.password().is_none();
+            (bare, url.origin().ascii_serialization())
+        });
+        match origin {
+            Some((true, origin)) => Ok(Self(origin)),
+            _ => Err(serde::de::Error::custom(format!(
+                "{text:?} is no origin; write scheme, host and port alone, such as https://notes.example"
+            ))),
+        }
+    }
+}
+
 /// `[server]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -104,6 +126,8 @@ pub(crate) struct Server {
     pub(crate) mount: Option<Mount>,
     /// Who is believed to be a proxy.
     pub(crate) trusted_proxies: Option<Proxies>,
+    /// Origins whose pages may use the HTTP interface, with a token.
+    pub(crate) origins: Vec<Origin>,
     /// Largest request body in bytes.
     pub(crate) max_body: usize,
     /// Longest time for the body of a request to arrive.
@@ -123,6 +147,7 @@ impl Default for Server {
             hosts: Vec::new(),
             mount: None,
             trusted_proxies: None,
+            origins: Vec::new(),
             max_body: 8 << 20,
             arrival: Span(Duration::from_secs(60)),
             max_connections: 1024,
@@ -311,12 +336,26 @@ pub(crate) struct Definitions {
 pub(crate) struct Auth {
     /// How long a browser stays signed in.
     pub(crate) session: Span,
+    /// Whether dangerous things need a PIN.
+    pub(crate) pin: Pin,
+}
+
+/// Whether dangerous things need a PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Pin {
+    /// Where one is set.
+    #[default]
+    Optional,
+    /// Always: without one they are not done.
+    Required,
 }
 
 impl Default for Auth {
     fn default() -> Self {
         Self {
             session: Span(Duration::from_secs(30 * 24 * 60 * 60)),
+            pin: Pin::default(),
         }
     }
 }

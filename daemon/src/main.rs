@@ -45,6 +45,7 @@ mod scribe;
 mod service;
 mod stamp;
 mod state_dir;
+mod step_up;
 mod stopping;
 mod strays;
 mod system_prompt;

@@ -36,6 +36,7 @@ use crate::registry::Registry;
 use crate::retention::Retention;
 use crate::schedule;
 use crate::state_dir::{DaemonFile, StateDir};
+use crate::step_up::StepUp;
 use crate::stopping::{self, Budget};
 use crate::tokens::Tokens;
 use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
@@ -211,10 +212,14 @@ impl Options {
             passes,
             tokens.clone(),
         );
+        let pin_required = config.auth.pin == crate::config::Pin::Required;
+        let step_up = StepUp::open(state.path().join("step-up.json"), pin_required);
         let api = Api {
             auth,
             front,
             place: config.hub.place.clone(),
+            origins: origins(&config),
+            step_up,
             tokens,
             grants,
             webhooks,
@@ -262,6 +267,15 @@ impl Options {
             delivered,
         })
     }
+}
+
+/// Pages of these may use everything, with a token: those that the operator names, and those of the hub where there is one.
+fn origins(config: &Config) -> http::Origins {
+    let named = config.server.origins.iter().map(|origin| origin.0.clone());
+    let hub = config.hub.token.is_some().then(|| url::Url::parse(&config.hub.origin));
+    // silent-ok: an address that cannot be read was refused with the configuration.
+    let hub = hub.and_then(Result::ok).map(|url| url.origin().ascii_serialization());
+    http::Origins::new(named.chain(hub))
 }
 
 /// The address for programs on this machine.

@@ -5,10 +5,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// Why a state directory cannot be used, with the mend.
@@ -94,6 +97,14 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 #[must_use]
 pub(crate) fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+/// 32 random bytes in 43 characters of base64url.
+#[must_use]
+pub(crate) fn secret_bytes() -> String {
+    // The digest of more than 256 random bits is as good as as many random ones.
+    let bytes = Sha256::digest(format!("{}{}", secret(), Uuid::new_v4().simple()));
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A state directory that this process owns until it ends.

@@ -1,13 +1,14 @@
 //! The daemon's HTTP interface from the command line.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{CliError, output};
+use super::{CliError, output, pin};
 use crate::state_dir::running_daemon;
 
 /// Longest wait for an answer that is no stream.
@@ -128,6 +129,10 @@ impl Client {
         }
         let status = response.status();
         let body: Value = response.json().await.unwrap_or(Value::Null); // silent-ok: the status alone is told then
+        Err(Self::refusal(status, &body))
+    }
+
+    fn refusal(status: StatusCode, body: &Value) -> CliError {
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
         let message = match (text("message"), text("next_step")) {
             (message, _) if message.is_empty() => format!("the daemon answered {status} {}", text("error")),
@@ -147,14 +152,36 @@ impl Client {
                 )
             })
             .collect();
-        Err(match problems.is_empty() {
+        match problems.is_empty() {
             true => CliError::Refused { message },
             false => CliError::Invalid { message, problems },
-        })
+        }
     }
 
     async fn value(&self, request: RequestBuilder) -> Result<Value, CliError> {
-        self.answer(self.send(request.timeout(PATIENCE)).await?).await
+        let request = request.timeout(PATIENCE);
+        let again = request.try_clone();
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status() != StatusCode::FORBIDDEN {
+            return self.answer(Self::accepted(response).await?).await;
+        }
+        let body: Value = response.json().await.unwrap_or(Value::Null); // silent-ok: the status alone is told then
+        let wants_pin = body["error"] == "step_up_required" || body["error_type"] == "step_up_required";
+        match again {
+            Some(again) if wants_pin && body["reason"] == "token" && std::io::stdin().is_terminal() => {
+                let again = again.header("x-step-up-token", self.step_up().await?);
+                self.answer(self.send(again).await?).await
+            }
+            _ => Err(Self::refusal(StatusCode::FORBIDDEN, &body)),
+        }
+    }
+
+    /// Asks the person for the PIN, and the daemon for the token that it is good for.
+    async fn step_up(&self) -> Result<String, CliError> {
+        let pin = pin::read("PIN: ")?;
+        let request = self.request(Method::POST, "/api/step-up").json(&json!({ "pin": pin }));
+        let given = self.answer(self.send(request.timeout(PATIENCE)).await?).await?;
+        Ok(output::text(&given["stepUpToken"]))
     }
 
     async fn answer(&self, response: Response) -> Result<Value, CliError> {

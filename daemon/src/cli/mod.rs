@@ -17,6 +17,7 @@ mod job_view;
 mod mcp;
 mod note;
 mod output;
+mod pin;
 mod queue;
 mod secret;
 mod send;
@@ -210,10 +211,10 @@ enum Command {
     /// Vaults: list, back up
     #[command(subcommand, after_help = "Example: reveille vault backup ~/backups/today")]
     Vault(vault::Vault),
-    /// Tokens for a vault: make, list, revoke
+    /// Tokens for the daemon or a vault: make, list, revoke
     #[command(
         subcommand,
-        after_help = "Example: reveille token create --read --label laptop --expires 30d"
+        after_help = "Example: reveille token create --read --label laptop --expires 30d\nExample: reveille token create --scope reveille:send --label phone"
     )]
     Token(token::Token),
     /// Serve MCP over stdin and stdout: agents and notes as tools of another program
@@ -221,6 +222,9 @@ enum Command {
         after_help = "Example: claude mcp add reveille -- reveille mcp\nExample: claude mcp add scribe -- reveille mcp --channel scribe\nClients that speak HTTP need no command: the daemon serves MCP at /mcp and /mcp/AGENT."
     )]
     Mcp(mcp::Mcp),
+    /// The PIN for dangerous things: set, clear
+    #[command(subcommand, after_help = "Example: reveille pin set")]
+    Pin(pin::Pin),
     /// Check everything that the daemon needs, and say how to mend it
     #[command(after_help = "Example: reveille doctor --json")]
     Doctor(doctor::Doctor),
@@ -276,6 +280,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Vault(vault) => vault.run(&global.client()?).await,
         Command::Token(token) => token.run(&global.client()?).await,
         Command::Mcp(mcp) => mcp.run(&global).await,
+        Command::Pin(pin) => pin.run(&global.client()?).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Open => {
             let link = global

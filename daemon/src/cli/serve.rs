@@ -67,7 +67,8 @@ pub(super) fn on_signals() -> Result<(CancellationToken, CancellationToken), Cli
 /// Structured logs on stderr.
 pub(super) fn start_log(log: &Log) -> Result<(), CliError> {
     // That library tells of every request, at the level of our own news. A filter of the operator's for it goes before.
-    let filter = EnvFilter::try_new(format!("rmcp=error,{}", log.level))
+    // Who was let in and what was changed is always told, unless the operator says something else of it.
+    let filter = EnvFilter::try_new(format!("rmcp=error,audit=info,{}", log.level))
         .map_err(|error| CliError::Usage(format!("[log] level {:?} is no filter: {error}; try info", log.level)))?;
     let terminal = std::io::stderr().is_terminal();
     let json = match log.format {

@@ -12,17 +12,20 @@ use super::vault::or_default;
 /// Characters of a label that a line shows.
 const LABEL_CHARS: usize = 40;
 
-/// Tokens with scopes for a vault: who holds one reads or writes its notes.
+/// Tokens with scopes: who holds one reads or writes the notes of a vault, or uses the daemon.
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {
     /// Make a token; it is printed once and kept nowhere
     #[command(
-        after_help = "Example: reveille token create --write --label laptop --expires 30d\nExample: reveille token create --read --tag meetings"
+        after_help = "Example: reveille token create --write --label laptop --expires 30d\nExample: reveille token create --read --tag meetings\nExample: reveille token create --scope reveille:send --scope vault:default:read --label phone"
     )]
     Create(Create),
-    /// The tokens of a vault, without what they are
-    #[command(after_help = "Example: reveille token list --json")]
+    /// The tokens of a vault, or all, without what they are
+    #[command(after_help = "Example: reveille token list --json\nExample: reveille token list --all")]
     List {
+        /// Those of all vaults and of the daemon itself
+        #[arg(long, conflicts_with = "vault")]
+        all: bool,
         /// The vault; the first of the configuration otherwise
         #[arg(long)]
         vault: Option<String>,
@@ -35,7 +38,7 @@ pub(super) enum Token {
     Revoke {
         /// Its id, as the list shows it
         id: String,
-        /// The vault; the first of the configuration otherwise
+        /// Only if it is of this vault
         #[arg(long)]
         vault: Option<String>,
         /// As JSON
@@ -51,6 +54,9 @@ pub(super) struct Create {
     vault: Option<String>,
     #[command(flatten)]
     scope: Scope,
+    /// What it is good for: reveille:read|send|write|admin, or vault:NAME:read|write|admin; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE", conflicts_with_all = ["read", "write", "admin", "vault"])]
+    scopes: Vec<String>,
     /// Only notes with this tag or one below it (`TAG/…`); may be given several times
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -99,6 +105,9 @@ fn span(text: &str) -> Result<SignedDuration, String> {
     }
 }
 
+/// The tokens of all vaults and of the daemon itself.
+const ALL: &str = "/api/tokens";
+
 fn address(vault: &str) -> String {
     format!("/vault/{}/tokens", segment(vault))
 }
@@ -107,9 +116,11 @@ impl Token {
     pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
         match self {
             Self::Create(create) => create.run(client).await,
-            Self::List { vault, json } => {
-                let vault = or_default(client, vault).await?;
-                let list = client.get(&address(&vault)).await?;
+            Self::List { all, vault, json } => {
+                let list = match all {
+                    true => client.get(ALL).await?,
+                    false => client.get(&address(&or_default(client, vault).await?)).await?,
+                };
                 if json {
                     output::json(&list);
                 } else {
@@ -118,14 +129,7 @@ impl Token {
                 Ok(())
             }
             Self::Revoke { id, vault, json } => {
-                let vault = or_default(client, vault).await?;
-                let answer = client.delete(&format!("{}/{}", address(&vault), segment(&id))).await?;
-                if answer["known"] == false {
-                    let message = format!("the vault {vault} has no token {id}; `reveille token list` shows them");
-                    return Err(CliError::Refused {
-                        message: safe(&message),
-                    });
-                }
+                let answer = revoke(client, &id, vault).await?;
                 if json {
                     output::json(&answer);
                 } else {
@@ -137,20 +141,50 @@ impl Token {
     }
 }
 
+/// Of the vault that is named, or else of the first one, or else wherever it is good for something.
+async fn revoke(client: &Client, id: &str, vault: Option<String>) -> Result<Value, CliError> {
+    let anywhere = vault.is_none();
+    let vault = or_default(client, vault).await?;
+    let answer = client.delete(&format!("{}/{}", address(&vault), segment(id))).await;
+    let message = match answer {
+        Ok(answer) if answer["known"] == false => safe(&format!(
+            "the vault {vault} has no token {id}; `reveille token list` shows them"
+        )),
+        // Who may do something at the daemon may do nothing in a vault.
+        Err(CliError::Refused { message }) => message,
+        answer => return answer,
+    };
+    match anywhere {
+        true => match client.delete(&format!("{ALL}/{}", segment(id))).await {
+            Err(CliError::Refused { .. }) => Err(CliError::Refused { message }),
+            answer => answer,
+        },
+        false => Err(CliError::Refused { message }),
+    }
+}
+
 impl Create {
     async fn run(self, client: &Client) -> Result<(), CliError> {
         let far = || CliError::Usage("--expires is too far away; leave it out for a token that does not end".into());
         let ends = self
             .expires
             .map(|span| Timestamp::now().checked_add(span).map_err(|_| far()));
-        let asked = json!({
+        let mut asked = json!({
             "label": self.label,
-            "scopes": [self.scope.text()],
+            "scopes": self.scopes,
             "tags": self.tags,
             "expires_at": ends.transpose()?.map(reveille_vault::note::millis::format),
         });
-        let vault = or_default(client, self.vault).await?;
-        let made = client.post(&address(&vault), &asked).await?;
+        let (made, whose) = if self.scopes.is_empty() {
+            asked["scopes"] = json!([self.scope.text()]);
+            let vault = or_default(client, self.vault).await?;
+            (
+                client.post(&address(&vault), &asked).await?,
+                format!(" for the vault {vault}"),
+            )
+        } else {
+            (client.post(ALL, &asked).await?, String::new())
+        };
         if self.json {
             output::json(&made);
             return Ok(());
@@ -158,9 +192,9 @@ impl Create {
         // Alone on stdout, so that a script can take it.
         out!("{}", output::text(&made["token"]));
         note(&format!(
-            "{} for the vault {}: {}. This is the only time that it is shown; take it away with `reveille token revoke {}`.",
+            "{}{}: {}. This is the only time that it is shown; take it away with `reveille token revoke {}`.",
             output::text(&made["id"]),
-            safe(&vault),
+            safe(&whose),
             reach(&made),
             output::text(&made["id"]),
         ));

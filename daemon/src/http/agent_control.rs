@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::agents::{Agent, check, find, free, now};
 use super::error::{ApiError, Body, OptionalBody, Segment};
+use super::step_up::Proof;
 use crate::ending::thread_path;
 use crate::registry::Listed;
 
@@ -225,11 +226,12 @@ pub(super) struct Edit {
 pub(super) async fn edit(
     State(api): State<Api>,
     Segment(name): Segment,
+    proof: Proof,
     Body(edit): Body<Edit>,
 ) -> Result<Json<Agent>, ApiError> {
     let listed = find(&api, &name)?;
     let patch = patch_of(edit.prompt, edit.metadata);
-    let name = change(&api, &listed, &patch, edit.if_updated_at).await?;
+    let name = change(&api, &proof, &listed, &patch, edit.if_updated_at).await?;
     match now(&api, &name).await {
         // It is written; the feed has not come by yet.
         Err(error) if error.code == "unknown_agent" => Ok(Json(Agent::pending(&name, &listed.vault, &listed.note))),
@@ -252,10 +254,11 @@ pub(super) fn patch_of(prompt: Option<String>, metadata: Metadata) -> Patch {
 /// `since`: the state of the note that the change was made for.
 ///
 /// # Errors
-/// Then nothing is written: it would not hold together, the name belongs to another agent, the note has changed meanwhile or
+/// Then nothing is written: it would not hold together, it is dangerous and `proof` is not enough, the name belongs to another agent, the note has changed meanwhile or
 /// is gone, or the vault cannot be used.
 pub(super) async fn change(
     api: &Api,
+    proof: &Proof,
     listed: &Listed,
     patch: &Patch,
     since: Option<Timestamp>,
@@ -274,7 +277,9 @@ pub(super) async fn change(
         }
         draft.metadata.extend(patch.metadata.clone());
         draft.metadata.retain(|key, _| !patch.remove_metadata.contains(key));
-        let name = check(&draft)?.name;
+        let definition = check(&draft)?;
+        proof.check_definition(&api.step_up, &definition)?;
+        let name = definition.name;
         if name != listed.name {
             free(api, &name)?;
         }

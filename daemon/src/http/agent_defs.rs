@@ -16,6 +16,7 @@ use super::agent_control::{change, patch_of, vault_of};
 use super::agent_settings::{entries, problems, warnings};
 use super::agents::{check, free, preview};
 use super::error::{ApiError, Body, Segment};
+use super::step_up::Proof;
 use crate::crash;
 use crate::registry::Listed;
 
@@ -190,6 +191,7 @@ impl NewDefinition {
 /// `POST /api/agent-defs`: checked before anything is written.
 pub(super) async fn create(
     State(api): State<Api>,
+    proof: Proof,
     Body(mut new): Body<NewDefinition>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let Some(vault) = api.vaults.get(&new.vault) else {
@@ -207,7 +209,9 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    let name = check(&draft)?.name;
+    let definition = check(&draft)?;
+    proof.check_definition(&api.step_up, &definition)?;
+    let name = definition.name;
     free(&api, &name)?;
     let note = NewNote {
         id: Some(draft.id),
@@ -243,6 +247,7 @@ pub(super) async fn edit(
     State(api): State<Api>,
     Segment(id): Segment,
     Query(within): Query<In>,
+    proof: Proof,
     Body(edit): Body<Edit>,
 ) -> Result<Json<Value>, ApiError> {
     if edit.system_prompt.is_none() && edit.wants.is_none() && edit.metadata.is_empty() {
@@ -256,7 +261,7 @@ pub(super) async fn edit(
         metadata.insert("wants".into(), wants.trim().into());
     }
     let patch = patch_of(edit.system_prompt, metadata);
-    change(&api, &listed, &patch, None).await.map_err(as_gateway)?;
+    change(&api, &proof, &listed, &patch, None).await.map_err(as_gateway)?;
     Ok(Json(changed(&api, &listed.vault, &listed.note)?))
 }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::agent_settings::{Setting, problems, settings, warnings};
 use super::error::{ApiError, Body, Flaw, Segment};
 use super::pauses::{self, Paused};
+use super::step_up::Proof;
 use super::turns::usd;
 use super::wire::TurnState;
 use super::{Api, Caller};
@@ -442,6 +443,7 @@ pub(super) fn free(api: &Api, name: &str) -> Result<(), ApiError> {
 )]
 pub(super) async fn create(
     State(api): State<Api>,
+    proof: Proof,
     Body(agent): Body<NewAgent>,
 ) -> Result<(StatusCode, Json<Agent>), ApiError> {
     let vault = match &agent.vault {
@@ -467,6 +469,7 @@ pub(super) async fn create(
         updated_at: jiff::Timestamp::now(),
     };
     let definition = check(&draft)?;
+    proof.check_definition(&api.step_up, &definition)?;
     let name = definition.name;
     free(&api, &name)?;
     let new = NewNote {

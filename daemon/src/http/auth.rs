@@ -2,11 +2,11 @@
 //! has a token of its own while it runs; named tokens reach as far as their scopes.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,11 +16,14 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
+use super::audit::{peer, turned_away};
 use super::caller::{Caller, check_turn};
+use super::cors::same_origin;
 use super::error::ApiError;
 use super::grants::check_grant;
 use super::refusal::Refusal;
 use super::standing::Standing;
+use super::tickets::Tickets;
 use super::wrong::Wrong;
 use crate::delegation::Passes;
 use crate::state_dir::secret;
@@ -57,6 +60,7 @@ struct Inner {
     passes: Passes,
     tokens: Tokens,
     wrong: Wrong,
+    tickets: Tickets,
 }
 
 impl Auth {
@@ -79,6 +83,7 @@ impl Auth {
             passes,
             tokens,
             wrong: Wrong::default(),
+            tickets: Tickets::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -136,6 +141,26 @@ impl Auth {
             .map_or_else(String::new, |mac| hex(&mac.finalize().into_bytes()))
     }
 
+    /// Whether a request shows the token of the state directory.
+    pub(super) fn holds_token(&self, headers: &HeaderMap) -> bool {
+        credential(headers).is_some_and(|token| self.is_admin(token))
+    }
+
+    /// Whether a request shows a token of any kind; whether it is good for anything was looked at when it was let in.
+    pub(super) fn shows_token(&self, headers: &HeaderMap) -> bool {
+        credential(headers).is_some()
+    }
+
+    /// Tickets for streams that nobody has used yet.
+    pub(super) fn tickets(&self) -> &Tickets {
+        &self.inner.tickets
+    }
+
+    /// A wrong token or code came. `Some`: so many came from there that it is not answered any more.
+    pub(super) fn wrong(&self, peer: IpAddr) -> Option<Duration> {
+        self.inner.wrong.count(peer)
+    }
+
     fn is_admin(&self, token: &str) -> bool {
         bool::from(digest(token).ct_eq(&self.inner.token))
     }
@@ -186,16 +211,6 @@ fn credential(headers: &HeaderMap) -> Option<&str> {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     bearer.or_else(|| text(API_KEY)).filter(|token| !token.is_empty())
-}
-
-/// Whether a browser sent the request from a page of ours. Only browsers send cookies, and all of them say where from.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match (text("sec-fetch-site"), text("origin"), text("host")) {
-        (Some(site), _, _) => site == "same-origin",
-        (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
-        _ => false,
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -251,11 +266,17 @@ impl Auth {
             return self.holder(token).map_err(|refusal| match refusal {
                 // Somebody was given that one.
                 Refusal::Expired => Refusal::Expired,
-                refusal => match self.inner.wrong.count(peer(request)) {
+                refusal => match self.wrong(peer(request)) {
                     Some(wait) => Refusal::TooMany { wait },
-                    None => refusal,
+                    None => {
+                        turned_away(peer(request), "wrong token", request.uri().path());
+                        refusal
+                    }
                 },
             });
+        }
+        if let Some(whose) = self.inner.tickets.take(request) {
+            return whose.map_err(Refusal::from);
         }
         if !self.holds_cookie(headers) {
             return Err(if has_key(request.uri()) {
@@ -289,12 +310,6 @@ impl Auth {
         }
         Err(Refusal::Wrong)
     }
-}
-
-/// Where a request came from. Without that knowledge all of them count together.
-fn peer(request: &Request) -> IpAddr {
-    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    connection.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| peer.ip())
 }
 
 /// Whether somebody put a key into the URL, as other daemons allow.
@@ -399,27 +414,6 @@ mod tests {
             ("localhost.evil.example:1941", false),
         ] {
             assert_eq!(auth().host_is_ours(&headers(&[("host", host)])), expected, "{host}");
-        }
-    }
-
-    #[test]
-    fn writes_with_a_cookie_need_our_own_page() {
-        for (pairs, expected) in [
-            (&[("sec-fetch-site", "same-origin")][..], true),
-            (
-                &[
-                    ("sec-fetch-site", "cross-site"),
-                    ("origin", "http://h:1"),
-                    ("host", "h:1"),
-                ][..],
-                false,
-            ),
-            (&[("origin", "http://h:1"), ("host", "h:1")][..], true),
-            (&[("origin", "http://h:2"), ("host", "h:1")][..], false),
-            (&[("origin", "null"), ("host", "h:1")][..], false),
-            (&[("host", "h:1")][..], false),
-        ] {
-            assert_eq!(same_origin(&headers(pairs)), expected, "{pairs:?}");
         }
     }
 }

@@ -22,12 +22,12 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// Who it is, as it stands beside what it has taken.
+    /// Who it is, by a name that is no secret and the same for each request: `operator`, `turn:<id>`, `token:<id>`.
     pub(crate) fn subject(&self) -> String {
         match self {
             Self::Operator => "operator".to_owned(),
             Self::Turn(origin) => format!("turn:{}", origin.turn),
-            Self::Token(grant) => format!("token:{}", grant.id),
+            Self::Token(grant) => grant.subject(),
         }
     }
 

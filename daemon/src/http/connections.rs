@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::error::{ApiError, Body};
+use super::step_up::Sure;
 use crate::grants::{Approval, Known, LocalError, role};
 
 /// What an agent or a role wants, and what became of it.
@@ -167,7 +168,11 @@ pub(super) struct Decision {
         (status = 409, description = "It is decided elsewhere: `decided_elsewhere`."),
     ),
 )]
-pub(super) async fn approve(State(api): State<Api>, Body(approve): Body<Approve>) -> Result<Json<Decision>, ApiError> {
+pub(super) async fn approve(
+    State(api): State<Api>,
+    _: Sure,
+    Body(approve): Body<Approve>,
+) -> Result<Json<Decision>, ApiError> {
     let whose = Whose {
         holder: approve.holder,
         role: approve.role,

@@ -1,6 +1,9 @@
 //! The one shape of errors: `{"error": code, "message": …, "next_step": …}`. Of a note that was refused for several reasons,
 //! `problems` has each: `[{"key": …, "message": …}]`.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -13,10 +16,14 @@ use reveille_vault::VaultError;
 use reveille_vault::agent::{Problem, without_middle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::inbox::Progress;
 use crate::vaults::Vaults;
+
+/// The field that says when it makes sense to try again.
+const RETRY_AFTER: &str = "retry_after_seconds";
 
 /// An error as the client sees it.
 #[derive(Debug)]
@@ -26,6 +33,8 @@ pub(crate) struct ApiError {
     pub(crate) message: String,
     pub(crate) next_step: Option<&'static str>,
     pub(crate) problems: Vec<Problem>,
+    /// Further fields of the answer.
+    pub(crate) more: BTreeMap<&'static str, Value>,
 }
 
 impl ApiError {
@@ -37,6 +46,7 @@ impl ApiError {
             message: sentence(without_middle(message.into())),
             next_step: None,
             problems: Vec::new(),
+            more: BTreeMap::new(),
         }
     }
 
@@ -65,6 +75,19 @@ impl ApiError {
             "The daemon failed on this request.",
         )
         .then("See the daemon's log.")
+    }
+
+    /// One more field of the answer.
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.more.insert(key, value.into());
+        self
+    }
+
+    /// When it makes sense to try again: in the field `retry_after_seconds`, and in the header for it.
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        // Not too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.with(RETRY_AFTER, seconds.max(1))
     }
 
     pub(crate) fn unknown_agent(name: &str) -> Self {
@@ -112,6 +135,10 @@ pub(crate) struct Refused<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     problems: Vec<Flaw>,
+    /// What some codes have besides, such as `reason` and `retry_after_seconds`.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    more: BTreeMap<&'static str, Value>,
 }
 
 /// One thing that is wrong, or looks wrong, with a note.
@@ -143,23 +170,23 @@ fn sentence(mut message: String) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let wait = self.more.get(RETRY_AFTER).and_then(Value::as_u64);
         let body = Refused {
             error: self.code,
             message: &self.message,
             next_step: self.next_step,
             problems: self.problems.iter().map(Flaw::from).collect(),
+            more: self.more,
         };
         let mut response = (self.status, Json(body)).into_response();
         let retry_after = match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => Some("5"),
+            StatusCode::SERVICE_UNAVAILABLE => Some(5),
             // A line moves on by whole turns.
-            StatusCode::TOO_MANY_REQUESTS => Some("30"),
+            StatusCode::TOO_MANY_REQUESTS => Some(30),
             _ => None,
         };
-        if let Some(seconds) = retry_after {
-            response
-                .headers_mut()
-                .insert(http::header::RETRY_AFTER, http::HeaderValue::from_static(seconds));
+        if let Some(seconds) = wait.or(retry_after) {
+            response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
         }
         response
     }

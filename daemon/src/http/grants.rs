@@ -39,9 +39,13 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 5] = [
+const OF_ADMINS: [&str; 9] = [
     "/api/sign-in-links",
     "/api/session",
+    "/api/tokens",
+    "/api/tokens/{id}",
+    "/api/step-up",
+    "/api/step-up/pin",
     "/api/connections",
     "/api/connections/approve",
     "/api/connections/revoke",
@@ -80,6 +84,8 @@ impl Need {
                 "/api/channels/{channel}/send" => Verb::Send,
                 // Everything comes by one method; what writes is asked for each tool.
                 "/mcp/{channel}" => Verb::Read,
+                // A ticket opens what is read.
+                "/api/ui/sse-ticket" => Verb::Read,
                 _ if OF_ADMINS.contains(&route) => Verb::Admin,
                 _ if !reads && CHANGED_BY_ADMINS.contains(&route) => Verb::Admin,
                 _ => usual,
@@ -237,6 +243,12 @@ mod tests {
             ("DELETE", "/api/agent-defs/{*id}", "reveille:admin"),
             ("POST", "/api/sign-in-links", "reveille:admin"),
             ("GET", "/api/session", "reveille:admin"),
+            ("GET", "/api/tokens", "reveille:admin"),
+            ("POST", "/api/tokens", "reveille:admin"),
+            ("DELETE", "/api/tokens/{id}", "reveille:admin"),
+            ("GET", "/api/step-up", "reveille:admin"),
+            ("DELETE", "/api/step-up/pin", "reveille:admin"),
+            ("POST", "/api/ui/sse-ticket", "reveille:read"),
             ("GET", "/api/connections", "reveille:admin"),
             ("POST", "/api/connections/approve", "reveille:admin"),
             ("POST", "/api/connections/revoke", "reveille:admin"),

@@ -6,6 +6,7 @@ mod agent_settings;
 mod agent_vaults;
 mod agents;
 mod attached;
+mod audit;
 mod auth;
 mod backups;
 mod base;
@@ -27,16 +28,21 @@ mod jobs;
 mod line;
 pub(crate) mod mcp;
 mod openapi;
+mod own_tokens;
 mod page;
 mod pauses;
 mod ready;
 mod refusal;
 mod request_id;
 mod resend;
+mod secure;
 mod serve;
 pub(crate) mod session;
 mod slow;
 mod standing;
+mod step_up;
+mod streams;
+mod tickets;
 mod turns;
 mod undelivered;
 mod vault_api;
@@ -48,10 +54,10 @@ mod wrong;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, delete, get, post};
+use axum::{Extension, Router};
 use http::StatusCode;
 use reveille_queue::Queue;
 use reveille_sandbox::Summary;
@@ -60,6 +66,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use auth::Auth;
 pub(crate) use base::Front;
 pub(crate) use caller::Caller;
+pub(crate) use cors::Origins;
 pub(crate) use error::ApiError;
 pub(crate) use serve::{Bounds, serve};
 pub(crate) use vault_hints::Webhooks;
@@ -73,6 +80,7 @@ use crate::inbox::Inbox;
 use crate::live::Hub;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
+use crate::step_up::StepUp;
 use crate::tokens::Tokens;
 use crate::vaults::{Roster, Vaults};
 use crate::worker::Workers;
@@ -83,6 +91,8 @@ pub(crate) struct Api {
     pub(crate) auth: Auth,
     pub(crate) front: Front,
     pub(crate) place: Place,
+    pub(crate) origins: Origins,
+    pub(crate) step_up: StepUp,
     pub(crate) tokens: Tokens,
     pub(crate) grants: Grants,
     pub(crate) vaults: Vaults,
@@ -155,6 +165,19 @@ fn job_routes() -> Router<Api> {
         .route("/api/jobs/{id}/runs", get(jobs::runs))
 }
 
+/// Tokens, the PIN, and tickets for streams.
+fn key_routes() -> Router<Api> {
+    Router::new()
+        .route("/api/tokens", get(own_tokens::list).post(own_tokens::make))
+        .route("/api/tokens/{id}", delete(own_tokens::revoke))
+        .route(
+            "/api/step-up",
+            get(step_up::show).post(step_up::exchange).delete(step_up::lock),
+        )
+        .route("/api/step-up/pin", post(step_up::set).delete(step_up::clear))
+        .route("/api/ui/sse-ticket", post(tickets::make))
+}
+
 /// Routes for those who are let in.
 fn guarded_routes() -> Router<Api> {
     Router::new()
@@ -181,6 +204,7 @@ fn guarded_routes() -> Router<Api> {
         .merge(turn_routes())
         .merge(attached_routes())
         .merge(job_routes())
+        .merge(key_routes())
         .route("/api/connections", get(connections::list))
         .route("/api/connections/approve", post(connections::approve))
         .route("/api/connections/revoke", post(connections::revoke))
@@ -226,22 +250,30 @@ pub(crate) fn router(api: Api) -> Router {
             &api.tokens,
             api.file_limits.clone(),
         ))
+        .layer(Extension(api.step_up.clone()))
+        .route_layer(from_fn_with_state(streams::Streams::default(), streams::bound))
+        .route_layer(from_fn(audit::note))
         .route_layer(from_fn(client::finish))
         .route_layer(from_fn_with_state(api.auth.clone(), auth::check_caller))
         .route_layer(from_fn_with_state(api.clone(), discovery::lead));
     let max_body = api.max_body;
     let arrival = api.arrival;
     let auth = api.auth.clone();
+    let origins = api.origins.clone();
     let front = api.front.clone();
-    let open = open_routes().merge(discovery::router(front.mount())).with_state(api);
+    let open = open_routes()
+        .merge(discovery::router(front.mount()))
+        .route_layer(from_fn(audit::note))
+        .with_state(api);
     let routes = Router::new()
         .merge(guarded)
         .merge(open)
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
-        .layer(from_fn(cors::share_vaults))
+        .layer(from_fn_with_state(origins, cors::share))
         .layer(from_fn_with_state(auth, auth::check_host))
+        .layer(from_fn(secure::headers))
         .layer(from_fn_with_state(arrival, client::drain))
         .layer(compress::layer())
         .layer(from_fn(request_id::name));

@@ -110,9 +110,9 @@ impl Refusal {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 class: "Too Many Requests",
                 code: "too_many_wrong_tokens",
-                message: "So many wrong tokens came from your address that more of them are not looked at for a while"
+                message: "So many wrong tokens or codes came from your address that more of them are not answered for a while"
                     .to_owned(),
-                next_step: "Correct the token; Retry-After says when the next wrong one is answered. Right ones always are.",
+                next_step: "Correct it; Retry-After says when the next wrong one is answered. Right ones always are.",
                 more: json!({ "retry_after": wait.as_secs().max(1) }),
             },
             Self::Scope { needed, granted } => {
@@ -171,4 +171,11 @@ fn challenged(mut response: Response, unknown: bool) -> Response {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
     }
     response
+}
+
+/// As the daemon's own routes tell it.
+impl axum::response::IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.answer("")
+    }
 }

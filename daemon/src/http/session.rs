@@ -1,14 +1,15 @@
 //! Signing a browser in and out.
 
-use axum::Json;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::extract::{FromRequest as _, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Api;
 use super::error::{ApiError, Body};
+use super::refusal::Refusal;
+use super::{Api, Caller, audit};
 
 /// What a sign-in link holds.
 #[derive(Deserialize, ToSchema)]
@@ -29,11 +30,22 @@ pub(super) struct Session {
     responses(
         (status = 200, description = "It is signed in: the answer sets its cookie.", body = Session),
         (status = 401, description = "The link has been used or is too old: `bad_code`."),
+        (status = 403, description = "A page of another site asked: `cross_site`."),
+        (status = 429, description = "Many wrong codes or tokens came from that address: `too_many_wrong_tokens`."),
     ),
 )]
-pub(super) async fn sign_in(State(api): State<Api>, Body(SignIn { code }): Body<SignIn>) -> Response {
-    match api.auth.sign_in(code.trim()) {
-        Some(cookie) => ([(header::SET_COOKIE, cookie)], Json(Session { signed_in: true })).into_response(),
+// A right code is always taken: whoever shares an address cannot lock others out.
+pub(super) async fn sign_in(State(api): State<Api>, request: Request) -> Response {
+    let (peer, path) = (audit::peer(&request), request.uri().path().to_owned());
+    let code = match Body::<SignIn>::from_request(request, &api).await {
+        Ok(Body(SignIn { code })) => code,
+        Err(error) => return error.into_response(),
+    };
+    if let Some(cookie) = api.auth.sign_in(code.trim()) {
+        return ([(header::SET_COOKIE, cookie)], Json(Session { signed_in: true })).into_response();
+    }
+    match api.auth.wrong(peer) {
+        Some(wait) => Refusal::TooMany { wait }.answer(&path),
         None => ApiError::new(
             StatusCode::UNAUTHORIZED,
             "bad_code",
@@ -72,15 +84,27 @@ pub(super) struct SignInLink {
     url: String,
 }
 
-/// Makes a link that signs a browser in once.
+/// Makes a link that signs a browser in once. For the operator alone: who signs in by it may do everything, for longer than
+/// most tokens live, and no token makes one that reaches further than itself.
 #[utoipa::path(
     post, path = "/api/sign-in-links", operation_id = "createSignInLink", tag = "session",
-    responses((status = 200, description = "The link. It works for ten minutes.", body = SignInLink)),
+    responses(
+        (status = 200, description = "The link. It works for ten minutes.", body = SignInLink),
+        (status = 403, description = "A token asked for it: `operator_only`."),
+    ),
 )]
-pub(super) async fn make_link(State(api): State<Api>) -> Json<SignInLink> {
-    Json(SignInLink {
+pub(super) async fn make_link(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<SignInLink>, ApiError> {
+    if !matches!(caller, Caller::Operator) {
+        let message = "Sign-in links are made by the operator, not with a token.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "operator_only", message)
+            .then("Run `reveille open` on the machine of the daemon."));
+    }
+    Ok(Json(SignInLink {
         url: sign_in_url(&api.url, &api.auth.link_code()),
-    })
+    }))
 }
 
 /// The address that signs a browser in once. The code is in the fragment, which browsers do not send.

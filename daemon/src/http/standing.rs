@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, header};
 use jiff::Timestamp;
 
 use super::Caller;
@@ -38,6 +38,7 @@ pub(crate) struct Standing {
     auth: Auth,
     /// As it was shown.
     headers: HeaderMap,
+    caller: Caller,
     /// When it ends by itself.
     until: Option<Timestamp>,
 }
@@ -52,12 +53,20 @@ impl Standing {
         Self {
             auth: auth.clone(),
             headers: headers.clone(),
+            caller: caller.clone(),
             until,
         }
     }
 
     /// Whether the same request would be let in now.
     pub(super) async fn holds(&self) -> bool {
+        // A ticket was used up when it opened the stream; what it stands for may have ended since.
+        if !self.auth.shows_token(&self.headers) && !self.headers.contains_key(header::COOKIE) {
+            return match &self.caller {
+                Caller::Token(grant) => grant.holds(),
+                Caller::Operator | Caller::Turn(_) => true,
+            };
+        }
         self.auth.identify(&like(&self.headers)).is_ok()
     }
 
@@ -102,7 +111,7 @@ mod tests {
             expires_at,
             ..NewGrant::default()
         };
-        let (grant, token) = tokens.create(new).await.unwrap();
+        let (grant, token) = tokens.create(new, None).await.unwrap();
         (Caller::Token(grant), token)
     }
 

@@ -19,6 +19,18 @@ pub(super) struct Terms {
     ends: CancellationToken,
 }
 
+impl Terms {
+    /// Whether what it was lent for goes on.
+    pub(super) fn hold(&self) -> bool {
+        !self.ends.is_cancelled()
+    }
+
+    /// Waits until what it was lent for ends.
+    pub(super) async fn ended(&self) {
+        self.ends.cancelled().await;
+    }
+}
+
 /// All of them.
 #[derive(Default)]
 pub(super) struct Loans(Mutex<HashMap<Digest, Arc<Grant>>>);
@@ -58,7 +70,9 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        self.tokens.loans().with(|loans| loans.remove(&self.digest));
+        if let Some(grant) = self.tokens.loans().with(|loans| loans.remove(&self.digest)) {
+            grant.over.cancel();
+        }
     }
 }
 
@@ -71,6 +85,8 @@ impl Tokens {
             id: format!("turn {}", origin.turn),
             new,
             created_at: now(),
+            made_by: None,
+            over: CancellationToken::new(),
             terms: Some(Terms { origin, ends }),
             used: AtomicI64::new(0),
             stored_used: AtomicI64::new(0),

@@ -10,9 +10,11 @@ mod vault;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reveille_vault::{Vault, VaultError};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use loan::Loan;
 use loan::Terms;
@@ -21,6 +23,9 @@ pub(crate) use store::{Checked, Tokens, TokensError};
 use vault::ScopedVault;
 
 use crate::delegation::MarkingVault;
+
+/// How often it is looked whether the time of a token is over that is in use.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How every token begins.
 const PREFIX: &str = "pvt_";
@@ -47,6 +52,10 @@ pub(crate) struct Grant {
     pub(crate) new: NewGrant,
     /// When it was made.
     pub(crate) created_at: Timestamp,
+    /// The token that it was made with, and is revoked with; `None`: the operator made it.
+    pub(crate) made_by: Option<String>,
+    /// Cancelled when it is revoked.
+    over: CancellationToken,
     /// Of one that is lent to a turn.
     terms: Option<Terms>,
     /// Milliseconds; 0: never.
@@ -76,6 +85,46 @@ impl Grant {
     pub(crate) fn last_used_at(&self) -> Option<Timestamp> {
         let used = self.used.load(Ordering::Relaxed);
         (used != 0).then(|| Timestamp::from_millisecond(used).ok()).flatten() // silent-ok: it was a time when it was stored
+    }
+
+    /// Who holds it, by a name that is no secret and the same for each request.
+    pub(crate) fn subject(&self) -> String {
+        match &self.terms {
+            Some(terms) => format!("turn:{}", terms.origin.turn),
+            None => format!("token:{}", self.id),
+        }
+    }
+
+    /// Waits until it does not hold any more: its time is over, or somebody has taken it away.
+    pub(crate) async fn ended(&self) {
+        let time = async {
+            let Some(end) = self.new.expires_at else {
+                return std::future::pending().await;
+            };
+            // In steps: a clock that is put right meanwhile counts.
+            while !self.is_over(store::now()) {
+                let left = end.duration_since(Timestamp::now());
+                let left = left.try_into().unwrap_or(LOOK_AGAIN); // silent-ok: it is over with the next look
+                tokio::time::sleep(LOOK_AGAIN.min(left)).await;
+            }
+        };
+        let lent = async {
+            match &self.terms {
+                Some(terms) => terms.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.over.cancelled() => {}
+            () = lent => {}
+            () = time => {}
+        }
+    }
+
+    /// Whether it still holds.
+    pub(crate) fn holds(&self) -> bool {
+        let lent = self.terms.as_ref().is_none_or(Terms::hold);
+        lent && !self.over.is_cancelled() && !self.is_over(store::now())
     }
 
     fn is_over(&self, now: Timestamp) -> bool {

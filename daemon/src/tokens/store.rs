@@ -29,7 +29,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const SECRET_BYTES: usize = 24;
 
 /// `MIGRATIONS[n]` leads from `user_version` n to n + 1. Never edit one that was released; append.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE tokens (
     id           TEXT PRIMARY KEY,
     digest       BLOB NOT NULL UNIQUE, -- SHA-256 of the token, which is kept nowhere
@@ -40,7 +41,14 @@ CREATE TABLE tokens (
     expires_at   INTEGER,
     last_used_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-"];
+",
+    "ALTER TABLE tokens ADD COLUMN made_by TEXT;", // id of a token; NULL: the operator
+];
+
+/// One, and those that were made with it, and so on.
+const REVOKE: &str = "
+WITH RECURSIVE gone(id) AS (SELECT ?1 UNION SELECT tokens.id FROM tokens JOIN gone ON tokens.made_by = gone.id)
+DELETE FROM tokens WHERE id IN (SELECT id FROM gone)";
 
 pub(super) type Digest = [u8; 32];
 
@@ -54,6 +62,9 @@ pub(crate) enum TokensError {
     /// There are very many.
     #[error("there are {TOKENS_MAX} tokens already; nothing was made. Revoke some first")]
     TooMany,
+    /// Who asked for it was taken the right away meanwhile.
+    #[error("the token that asked for it was revoked meanwhile; nothing was made")]
+    MakerGone,
     /// `tokens.db` cannot be written.
     #[error("the list of tokens cannot be written ({0}); {1}")]
     Unwritable(rusqlite::Error, &'static str),
@@ -80,6 +91,23 @@ impl Known {
     fn insert(&mut self, digest: Digest, grant: Arc<Grant>) {
         self.digests.insert(grant.id.clone(), digest);
         self.grants.insert(digest, grant);
+    }
+
+    /// Takes one away, and those that were made with it, and so on. Whether it was there.
+    fn remove(&mut self, id: &str) -> bool {
+        let gone = self.digests.remove(id).and_then(|digest| self.grants.remove(&digest));
+        if let Some(grant) = &gone {
+            grant.over.cancel();
+        }
+        let made = self
+            .grants
+            .values()
+            .filter(|grant| grant.made_by.as_deref() == Some(id));
+        let made: Vec<String> = made.map(|grant| grant.id.clone()).collect();
+        for id in made {
+            self.remove(&id);
+        }
+        gone.is_some()
     }
 }
 
@@ -119,10 +147,18 @@ impl Tokens {
     }
 
     /// Makes a token. It is on the disk when this returns; the second value is the only copy of its text.
+    /// One that is made with another one, `maker`, does not outlive that, and is revoked with it.
     ///
     /// # Errors
     /// [`TokensError`]; then there is none.
-    pub(crate) async fn create(&self, new: NewGrant) -> Result<(Arc<Grant>, String), TokensError> {
+    pub(crate) async fn create(
+        &self,
+        mut new: NewGrant,
+        maker: Option<&Grant>,
+    ) -> Result<(Arc<Grant>, String), TokensError> {
+        if let Some(maker) = maker {
+            new.expires_at = [new.expires_at, maker.new.expires_at].into_iter().flatten().min();
+        }
         if self.known(|known| known.grants.len()) >= TOKENS_MAX {
             return Err(TokensError::TooMany);
         }
@@ -132,6 +168,9 @@ impl Tokens {
             id: self.fresh_id(),
             new,
             created_at: now(),
+            // One of a hub is in no list of ours.
+            made_by: maker.map(|maker| maker.id.clone()).filter(|id| self.find(id).is_some()),
+            over: CancellationToken::new(),
             terms: None,
             used: AtomicI64::new(0),
             stored_used: AtomicI64::new(0),
@@ -139,7 +178,15 @@ impl Tokens {
         let row = Arc::clone(&grant);
         let stored = self.write(move |db| insert(db, &digest, &row)).await;
         stored.map_err(|error| TokensError::Unwritable(error, "no token was made"))?;
-        self.change(|known| known.insert(digest, Arc::clone(&grant)));
+        let mut orphan = false;
+        self.change(|known| match &grant.made_by {
+            Some(maker) if !known.digests.contains_key(maker) => orphan = true,
+            _ => known.insert(digest, Arc::clone(&grant)),
+        });
+        if orphan || maker.is_some_and(|maker| maker.over.is_cancelled()) {
+            self.revoke(&grant.id).await?;
+            return Err(TokensError::MakerGone);
+        }
         Ok((grant, token))
     }
 
@@ -155,23 +202,17 @@ impl Tokens {
         self.known(|known| known.grants.get(known.digests.get(id)?).cloned())
     }
 
-    /// Takes a token away, and tells whether there was one. It holds no longer from now on, also when the file cannot be
-    /// written.
+    /// Takes a token away, with all that were made with it, and tells whether there was one. They hold no longer from now on,
+    /// also when the file cannot be written.
     ///
     /// # Errors
     /// [`TokensError::Unwritable`]: it would hold again after a restart. It is to be revoked again, although
     /// [`Tokens::find`] does not know it any more.
     pub(crate) async fn revoke(&self, id: &str) -> Result<bool, TokensError> {
         let mut held = false;
-        self.change(|known| {
-            if let Some(digest) = known.digests.remove(id) {
-                held = known.grants.remove(&digest).is_some();
-            }
-        });
+        self.change(|known| held = known.remove(id));
         let id = id.to_owned();
-        let stored = self
-            .write(move |db| db.execute("DELETE FROM tokens WHERE id = ?1", [id]))
-            .await;
+        let stored = self.write(move |db| db.execute(REVOKE, [id])).await;
         stored.map(|rows| held || rows > 0).map_err(|error| {
             let kept = "the token does not work now, but would after a restart of the daemon: revoke it again";
             TokensError::Unwritable(error, kept)
@@ -337,7 +378,8 @@ fn open(file: &Path) -> anyhow::Result<Connection> {
 }
 
 fn load(db: &Connection) -> anyhow::Result<Known> {
-    const SQL: &str = "SELECT digest, id, label, scopes, tags, created_at, expires_at, last_used_at FROM tokens";
+    const SQL: &str =
+        "SELECT digest, id, label, scopes, tags, created_at, expires_at, last_used_at, made_by FROM tokens";
     let mut known = Known::default();
     let mut statement = db.prepare(SQL)?;
     let mut rows = statement.query([])?;
@@ -355,7 +397,7 @@ fn grant(row: &Row<'_>) -> anyhow::Result<Grant> {
         Ok(at.map(Timestamp::from_millisecond).transpose()?)
     };
     let scopes = list(3)?.into_iter();
-    let scopes = scopes.map(|text| Scope::stored(&text).with_context(|| format!("{text:?} is no scope")));
+    let scopes = scopes.map(|text| Scope::full(&text).with_context(|| format!("{text:?} is no scope")));
     let used: i64 = row.get(7)?;
     Ok(Grant {
         id: row.get(1)?,
@@ -366,6 +408,8 @@ fn grant(row: &Row<'_>) -> anyhow::Result<Grant> {
             expires_at: time(6)?,
         },
         created_at: time(5)?.context("a token without a time")?,
+        made_by: row.get(8)?,
+        over: CancellationToken::new(),
         terms: None,
         used: AtomicI64::new(used),
         stored_used: AtomicI64::new(used),
@@ -376,7 +420,8 @@ fn insert(db: &mut Connection, digest: &Digest, grant: &Grant) -> rusqlite::Resu
     let list = |texts: &mut dyn Iterator<Item = String>| serde_json::Value::from_iter(texts).to_string();
     let new = &grant.new;
     db.execute(
-        "INSERT INTO tokens (digest, id, label, scopes, tags, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO tokens (digest, id, label, scopes, tags, created_at, expires_at, made_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             digest,
             grant.id,
@@ -385,6 +430,7 @@ fn insert(db: &mut Connection, digest: &Digest, grant: &Grant) -> rusqlite::Resu
             list(&mut new.tags.iter().cloned()),
             grant.created_at.as_millisecond(),
             new.expires_at.map(Timestamp::as_millisecond),
+            grant.made_by,
         ],
     )?;
     Ok(())

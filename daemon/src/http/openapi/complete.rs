@@ -31,7 +31,7 @@ const GUARDED: [(&str, &str); 3] = [
     ),
     (
         "403",
-        "The caller may not do this: `insufficient_scope`, `tag_scope_violation`, `not_for_turns`, `cross_site`.",
+        "The caller may not do this: `insufficient_scope`, `tag_scope_violation`, `not_for_turns`, `cross_site`; or it is dangerous and needs the PIN: `step_up_required`.",
     ),
     (
         "429",

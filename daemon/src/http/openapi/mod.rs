@@ -17,8 +17,8 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_vaults, agents, attached, backups, channels, connections, events, health, line, ready,
-    resend, session, turns, undelivered, vaults,
+    Api, agent_control, agent_vaults, agents, attached, backups, channels, connections, events, health, line,
+    own_tokens, ready, resend, session, step_up, tickets, turns, undelivered, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -63,6 +63,9 @@ use super::{
         line::list,
         line::release,
         line::reposition,
+        own_tokens::list,
+        own_tokens::make,
+        own_tokens::revoke,
         ready::ready,
         reference,
         resend::resend,
@@ -70,6 +73,12 @@ use super::{
         session::show,
         session::sign_in,
         session::sign_out,
+        step_up::clear,
+        step_up::exchange,
+        step_up::lock,
+        step_up::set,
+        step_up::show,
+        tickets::make,
         turns::list,
         turns::show,
         turns::stop,

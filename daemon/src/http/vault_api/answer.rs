@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::expand::Expand;
 use super::graph;
+use crate::http::error::ApiError;
 
 /// Seconds after which a client may ask an unusable vault again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -202,6 +203,14 @@ pub(in crate::http) enum Failure {
         path: Option<String>,
     },
     Vault(VaultError),
+    /// As the daemon itself says it.
+    Own(ApiError),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Own(error)
+    }
 }
 
 impl From<VaultError> for Failure {
@@ -231,6 +240,14 @@ impl Failure {
                 json!({ "error": "Vault not found", "error_type": "vault_not_found", "vault": name,
                     "message": format!("there is no vault {name:?}; check the name in the URL") }),
             ),
+            Self::Own(error) => {
+                let mut body = json!(error.more);
+                body["error"] = "Forbidden".into();
+                body["error_type"] = error.code.into();
+                body["message"] = error.message.into();
+                body["next_step"] = error.next_step.into();
+                (error.status, body)
+            }
             Self::UnknownRoute => (
                 StatusCode::NOT_FOUND,
                 json!({ "error": "Not found", "error_type": "not_found",

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use super::answer::{self, Failure};
 use super::body::Object;
 use super::{Caller, Target, Vaults};
+use crate::http::step_up::Proof;
+use crate::step_up::StepUp;
 use crate::tokens::{Grant, NewGrant, Scope, Tokens, TokensError, Verb};
 
 /// Longest label, in characters.
@@ -25,7 +27,7 @@ const TAGS_MAX: usize = 100;
 pub(super) fn routes(tokens: &Tokens) -> Router<Vaults> {
     let (for_list, for_make, for_revoke) = (tokens.clone(), tokens.clone(), tokens.clone());
     let list = get(move |target| list(target, for_list.clone()));
-    let make = move |target, caller, body| make(target, caller, body, for_make.clone());
+    let make = move |target, caller, sure, body| make(target, caller, sure, body, for_make.clone());
     Router::new().route("/vault/{name}/tokens", list.post(make)).route(
         "/vault/{name}/tokens/{*key}",
         delete(move |target, caller| revoke(target, caller, for_revoke.clone())),
@@ -42,21 +44,25 @@ async fn list(Target { vault, .. }: Target, tokens: Tokens) -> Response {
 async fn make(
     Target { vault, .. }: Target,
     Extension(caller): Extension<Caller>,
+    (proof, Extension(step_up)): (Proof, Extension<StepUp>),
     body: Result<Bytes, BytesRejection>,
     tokens: Tokens,
 ) -> Result<Response, Failure> {
-    let mut new = parse(&mut Object::parse_or_empty(body)?, vault.name())?;
+    let new = parse(&mut Object::parse_or_empty(body)?, vault.name())?;
     let unknown = unknown_tags(&*vault, &new.tags).await?;
     if !unknown.is_empty() {
         let message = format!("no note carries {}; nothing was made", unknown.join(", "));
         return Err(bad(message, json!({ "unknown_tags": unknown })));
     }
-    // A token does not outlive the one that made it.
-    if let Caller::Token(maker) = &caller {
-        let ends = [new.expires_at, maker.new.expires_at].into_iter().flatten().min();
-        new.expires_at = ends;
+    if new.scopes.iter().any(Scope::is_admin) {
+        proof.check(&step_up)?;
     }
-    let (grant, token) = tokens.create(new).await.map_err(|error| failed(&*vault, &error))?;
+    let maker = match &caller {
+        Caller::Token(maker) => Some(&**maker),
+        Caller::Operator | Caller::Turn(_) => None,
+    };
+    let made = tokens.create(new, maker).await;
+    let (grant, token) = made.map_err(|error| failed(&*vault, &error))?;
     let mut body = render(&grant, vault.name());
     body["token"] = token.into();
     tracing::info!(id = grant.id, vault = vault.name(), "a token was made");
@@ -211,7 +217,7 @@ fn bad(message: String, more: Value) -> Failure {
 
 fn failed(vault: &dyn Vault, error: &TokensError) -> Failure {
     match error {
-        TokensError::TooMany => bad(error.to_string(), json!({})),
+        TokensError::TooMany | TokensError::MakerGone => bad(error.to_string(), json!({})),
         TokensError::Unwritable(..) => VaultError::Unavailable {
             vault: vault.name().to_owned(),
             reason: error.to_string(),

@@ -35,7 +35,7 @@ async fn a_token_survives_a_restart_and_its_text_does_not() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tokens.db");
     let tokens = Tokens::open(&file).unwrap();
-    let (made, text) = tokens.create(new("laptop")).await.unwrap();
+    let (made, text) = tokens.create(new("laptop"), None).await.unwrap();
     let rest = text.strip_prefix("pvt_").unwrap();
     assert!(
         rest.len() == 32 && rest.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c)),
@@ -63,8 +63,8 @@ async fn a_token_survives_a_restart_and_its_text_does_not() {
 async fn only_the_whole_token_is_known() {
     let dir = tempfile::tempdir().unwrap();
     let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
-    let (one, text) = tokens.create(new("one")).await.unwrap();
-    let (two, other) = tokens.create(new("two")).await.unwrap();
+    let (one, text) = tokens.create(new("one"), None).await.unwrap();
+    let (two, other) = tokens.create(new("two"), None).await.unwrap();
     assert_ne!(text, other);
     assert_ne!(one.id, two.id);
     for wrong in [
@@ -85,8 +85,8 @@ async fn a_revoked_token_is_unknown_at_once_and_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tokens.db");
     let tokens = Tokens::open(&file).unwrap();
-    let (made, text) = tokens.create(new("lost")).await.unwrap();
-    let (kept, other) = tokens.create(new("kept")).await.unwrap();
+    let (made, text) = tokens.create(new("lost"), None).await.unwrap();
+    let (kept, other) = tokens.create(new("kept"), None).await.unwrap();
     assert!(tokens.revoke(&made.id).await.unwrap());
     assert!(matches!(tokens.check(&text), Checked::Unknown));
     assert!(tokens.find(&made.id).is_none());
@@ -104,14 +104,14 @@ async fn a_token_that_cannot_be_removed_from_the_file_does_not_work_all_the_same
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tokens.db");
     let tokens = Tokens::open(&file).unwrap();
-    let (made, text) = tokens.create(new("lost")).await.unwrap();
+    let (made, text) = tokens.create(new("lost"), None).await.unwrap();
     let held = Connection::open(&file).unwrap();
     tokens.write(|db| db.busy_timeout(Duration::ZERO)).await.unwrap();
     held.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let told = tokens.revoke(&made.id).await.unwrap_err().to_string();
     assert!(told.contains("after a restart"), "{told}");
     assert!(matches!(tokens.check(&text), Checked::Unknown));
-    let refused = tokens.create(new("more")).await.unwrap_err().to_string();
+    let refused = tokens.create(new("more"), None).await.unwrap_err().to_string();
     assert!(refused.contains("no token was made"), "{refused}");
     assert_eq!(tokens.list().len(), 0);
     held.execute_batch("COMMIT").unwrap();
@@ -128,8 +128,11 @@ async fn a_token_ends_in_time() {
         expires_at: Some(at),
         ..new("short")
     };
-    let (_, over) = tokens.create(ends(now())).await.unwrap();
-    let (_, holds) = tokens.create(ends(now().checked_add(1.hour()).unwrap())).await.unwrap();
+    let (_, over) = tokens.create(ends(now()), None).await.unwrap();
+    let (_, holds) = tokens
+        .create(ends(now().checked_add(1.hour()).unwrap()), None)
+        .await
+        .unwrap();
     assert!(matches!(tokens.check(&over), Checked::Expired));
     assert!(matches!(tokens.check(&holds), Checked::Valid(_)));
 }
@@ -138,8 +141,8 @@ async fn a_token_ends_in_time() {
 async fn the_last_use_is_seen_at_once_and_written_later() {
     let dir = tempfile::tempdir().unwrap();
     let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
-    let (made, text) = tokens.create(new("used")).await.unwrap();
-    let (idle, _) = tokens.create(new("idle")).await.unwrap();
+    let (made, text) = tokens.create(new("used"), None).await.unwrap();
+    let (idle, _) = tokens.create(new("idle"), None).await.unwrap();
     let stored = || {
         let db = Connection::open(dir.path().join("tokens.db")).unwrap();
         let sql = "SELECT last_used_at FROM tokens WHERE id = ?1";
@@ -165,7 +168,7 @@ async fn many_at_once_each_get_their_own() {
     for number in 0..40 {
         let tokens = tokens.clone();
         tasks.spawn(async move {
-            let (made, text) = tokens.create(new(&number.to_string())).await.unwrap();
+            let (made, text) = tokens.create(new(&number.to_string()), None).await.unwrap();
             let known = id_of(&tokens.check(&text)) == Some(made.id.as_str());
             if number % 2 == 0 {
                 tokens.revoke(&made.id).await.unwrap();
@@ -211,4 +214,49 @@ fn base64url_is_that_of_the_standard() {
     assert_eq!(base64url(b"\x00\x00\x00"), "AAAA");
     assert_eq!(base64url(b"\xff\xff\xff\xfb\xef\xbe"), "____----");
     assert_eq!(base64url(b"Man"), "TWFu");
+}
+
+#[tokio::test]
+async fn what_a_token_has_made_goes_with_it_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens.db");
+    let tokens = Tokens::open(&file).unwrap();
+    let (other, _) = tokens.create(new("other"), None).await.unwrap();
+    let (first, _) = tokens.create(new("first"), None).await.unwrap();
+    let (second, _) = tokens.create(new("second"), Some(&first)).await.unwrap();
+    let (third, text) = tokens.create(new("third"), Some(&second)).await.unwrap();
+    assert_eq!(third.made_by.as_deref(), Some(second.id.as_str()));
+    drop(tokens);
+
+    let tokens = Tokens::open(&file).unwrap();
+    let held = tokens.find(&third.id).unwrap();
+    assert!(tokens.revoke(&first.id).await.unwrap());
+    held.ended().await;
+    assert!(!held.holds() && matches!(tokens.check(&text), Checked::Unknown));
+    // Who was taken the right away makes no more of them.
+    let late = tokens.create(new("late"), Some(&held)).await;
+    assert!(matches!(late, Err(TokensError::MakerGone)), "{late:?}");
+    for tokens in [tokens, Tokens::open(&file).unwrap()] {
+        let left: Vec<_> = tokens.list().iter().map(|grant| grant.id.clone()).collect();
+        assert_eq!(left, [other.id.clone()]);
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens.db");
+    let db = Connection::open(&file).unwrap();
+    db.execute_batch(MIGRATIONS[0]).unwrap();
+    let text = "pvt_old";
+    db.execute(
+        "INSERT INTO tokens (digest, id, scopes, tags, created_at) VALUES (?1, 't_1', '[\"vault:v:read\"]', '[]', 1)",
+        [digest(text)],
+    )
+    .unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+    let tokens = Tokens::open(&file).unwrap();
+    assert_eq!(id_of(&tokens.check(text)), Some("t_1"));
+    assert_eq!(tokens.find("t_1").unwrap().made_by, None);
 }

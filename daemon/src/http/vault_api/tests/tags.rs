@@ -275,7 +275,7 @@ async fn a_tag_that_a_token_is_limited_to_stays() {
         tags: vec!["b".into()],
         ..NewGrant::default()
     };
-    let (grant, _) = tokens.create(new).await.unwrap();
+    let (grant, _) = tokens.create(new, None).await.unwrap();
     let vaults = Vaults::from(api.vault.clone());
     let api = Api {
         router: router(vaults, &tokens, [("v", MAX_FILE)].into()).layer(Extension(Caller::Operator)),

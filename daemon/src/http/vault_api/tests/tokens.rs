@@ -14,7 +14,7 @@ impl Api {
             tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
             ..NewGrant::default()
         };
-        let (grant, _) = tokens.create(new).await.unwrap();
+        let (grant, _) = tokens.create(new, None).await.unwrap();
         let vaults = Vaults::from(self.vault.clone());
         Self {
             router: router(vaults, &tokens, [("v", MAX_FILE)].into()).layer(Extension(Caller::Token(grant))),

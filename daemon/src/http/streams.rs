@@ -1,0 +1,152 @@
+//! Streams in the hands of tokens: few at once, and they end with the token.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{StatusCode, header};
+use tokio::sync::oneshot;
+
+use super::Caller;
+use super::error::ApiError;
+
+/// Streams of one token at once.
+const MOST: usize = 64;
+
+/// The last event of a stream whose token does not hold any more.
+const ENDED: Bytes = Bytes::from_static(
+    b"event: unauthorized\ndata: {\"reason\":\"the token of this stream does not hold any more\"}\n\n",
+);
+
+/// How many streams each subject has. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Streams(Arc<Mutex<HashMap<String, usize>>>);
+
+impl Streams {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, usize>) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take(&self, subject: String) -> Option<Place> {
+        self.with(|all| {
+            let count = all.entry(subject.clone()).or_default();
+            let room = *count < MOST;
+            *count += usize::from(room);
+            room
+        })
+        .then(|| Place {
+            streams: self.clone(),
+            subject,
+        })
+    }
+}
+
+/// One of them.
+struct Place {
+    streams: Streams,
+    subject: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.streams.with(|all| {
+            if let Some(count) = all.get_mut(&self.subject) {
+                *count -= 1;
+                if *count == 0 {
+                    all.remove(&self.subject);
+                }
+            }
+        });
+    }
+}
+
+fn is_stream(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// Bounds the streams of tokens. The operator's are bounded by the number of connections.
+pub(super) async fn bound(State(streams): State<Streams>, request: Request, next: Next) -> Response {
+    let Some(Caller::Token(grant)) = request.extensions().get::<Caller>().cloned() else {
+        return next.run(request).await;
+    };
+    let response = next.run(request).await;
+    if !is_stream(&response) {
+        return response;
+    }
+    let Some(place) = streams.take(grant.subject()) else {
+        let message = format!("This token has {MOST} streams open already.");
+        return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message)
+            .then("Close some of them first.")
+            .into_response();
+    };
+    let (parts, body) = response.into_parts();
+    // Told by a task of its own, which goes when nobody reads the stream any more.
+    let (over, ended) = oneshot::channel::<()>();
+    let watch = tokio::spawn(async move {
+        grant.ended().await;
+        // silent-ok: the stream is gone already.
+        let _ = over.send(());
+    });
+    let held = Held {
+        body: body.into_data_stream(),
+        ended: Some(ended),
+        watch,
+        _place: place,
+    };
+    Response::from_parts(parts, Body::from_stream(stream::unfold(held, Held::next)))
+}
+
+struct Held {
+    body: BodyDataStream,
+    /// `None`: it has ended.
+    ended: Option<oneshot::Receiver<()>>,
+    watch: tokio::task::JoinHandle<()>,
+    _place: Place,
+}
+
+impl Held {
+    async fn next(mut self) -> Option<(Result<Bytes, axum::Error>, Self)> {
+        let ended = self.ended.as_mut()?;
+        let next = tokio::select! {
+            biased;
+            _ = ended => None,
+            next = self.body.next() => Some(next?),
+        };
+        let chunk = next.unwrap_or_else(|| {
+            self.ended = None;
+            Ok(ENDED)
+        });
+        Some((chunk, self))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_subject_has_its_own_number_of_streams() {
+        let streams = Streams::default();
+        let mut open: Vec<_> = (0..MOST).filter_map(|_| streams.take("a".into())).collect();
+        assert_eq!(open.len(), MOST);
+        assert!(streams.take("a".into()).is_none());
+        assert!(streams.take("b".into()).is_some());
+        open.pop();
+        open.extend(streams.take("a".into()));
+        assert!(streams.take("a".into()).is_none());
+        open.clear();
+        assert!(streams.with(|all| all.is_empty()));
+    }
+}
