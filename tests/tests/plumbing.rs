@@ -203,7 +203,10 @@ async fn health_names_agents_and_their_watchers_for_those_who_may_read() -> Resu
     assert_eq!(
         (&shown["channels"], &shown["total_clients"]),
         (
-            &json!([{ "name": "desk", "kind": "vault", "clients": 0 }, { "name": "eng", "kind": "vault", "clients": 1 }]),
+            &json!([
+                { "name": "desk", "kind": "vault", "clients": 0, "mcp_sessions": 0 },
+                { "name": "eng", "kind": "vault", "clients": 1, "mcp_sessions": 0 },
+            ]),
             &json!(2)
         )
     );
