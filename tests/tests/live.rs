@@ -341,7 +341,7 @@ async fn a_quiet_stream_gives_signs_of_life_and_says_goodbye() -> Result<()> {
     // Every 15 s.
     let seen = read_until(&mut stream, "event: ping").await?;
     assert!(
-        seen.contains(": connected\n\n") && seen.contains("event: ping"),
+        seen.contains(": connected\n\n") && seen.contains("retry: 2000\nevent: ping"),
         "{seen}"
     );
     daemon.signal(Signal::TERM)?;

@@ -27,17 +27,18 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Most channels that are named at once.
 const CHANNELS_MAX: usize = 256;
 
-/// The pause before a browser comes back by itself is in it.
-const CONNECTED: Bytes = Bytes::from_static(b": connected\n\nretry: 2000\n\n");
-const PING: Bytes = Bytes::from_static(b"event: ping\ndata: {}\n\n");
+const CONNECTED: Bytes = Bytes::from_static(b": connected\n\n");
+// Before the end, and now and then, browsers are told how long they wait before they come back by themselves.
+const PING: Bytes = Bytes::from_static(b"retry: 2000\nevent: ping\ndata: {}\n\n");
 const GONE: Bytes = Bytes::from_static(
     b"event: resync\ndata: {\"code\":\"gone\",\"reason\":\"the events since your last one are gone\"}\n\n",
 );
-const LAGGED: Bytes =
-    Bytes::from_static(b"event: resync\ndata: {\"code\":\"lagged\",\"reason\":\"you fell too far behind\"}\n\n");
+const LAGGED: Bytes = Bytes::from_static(
+    b"retry: 2000\nevent: resync\ndata: {\"code\":\"lagged\",\"reason\":\"you fell too far behind\"}\n\n",
+);
 const SIGNED_OUT: Bytes =
     Bytes::from_static(b"event: unauthorized\ndata: {\"reason\":\"what let you in has ended or was taken away\"}\n\n");
-const SHUTDOWN: Bytes = Bytes::from_static(b"event: shutdown\ndata: {}\n\n");
+const SHUTDOWN: Bytes = Bytes::from_static(b"retry: 2000\nevent: shutdown\ndata: {}\n\n");
 
 struct Reader {
     first: VecDeque<Bytes>,
