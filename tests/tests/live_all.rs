@@ -161,10 +161,13 @@ async fn a_late_watcher_sees_all_turns_that_run() -> Result<()> {
     }
     assert!(begun.iter().map(seq).is_sorted());
     std::fs::write(&gate, "")?;
+    let mut ends = Vec::new();
     for (agent, sent) in &sent {
-        let turn = daemon.wait_turn(agent, sent).await?.turn;
-        late.until(|event| event.kind() == "done" && event.data["turn"] == turn.as_str())
-            .await?;
+        ends.push(daemon.wait_turn(agent, sent).await?.turn);
+    }
+    while !ends.is_empty() {
+        let event = late.next().await?;
+        ends.retain(|turn| event.kind() != "done" || event.data["turn"] != turn.as_str());
     }
     Ok(())
 }
