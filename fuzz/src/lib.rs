@@ -11,6 +11,7 @@
 mod agents;
 mod cron;
 mod growth;
+mod http;
 mod names;
 mod query;
 mod replay;
@@ -20,6 +21,7 @@ mod text;
 pub use agents::{agent_notes, wants};
 pub use cron::cron;
 pub use growth::grown;
+pub use http::{job_changes, vault_api, webhooks};
 pub use names::names;
 pub use query::queries;
 pub use replay::{chosen, replay};
@@ -34,10 +36,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("agent_notes", agent_notes),
     ("cron", cron),
     ("front_matter", front_matter),
+    ("job_changes", job_changes),
     ("names", names),
     ("queries", queries),
     ("stream_json", stream_json),
+    ("vault_api", vault_api),
     ("wants", wants),
+    ("webhooks", webhooks),
     ("wikilinks", wikilinks),
 ];
 

@@ -145,7 +145,7 @@ impl Vaults {
 }
 
 /// Most bytes of one file, by vault. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FileLimits(Arc<BTreeMap<String, usize>>);
 
 impl FileLimits {

@@ -2,6 +2,8 @@
 
 mod body;
 
+pub(super) use body::wrong_with;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use axum::response::{IntoResponse, Response};

@@ -21,6 +21,7 @@ mod definition_hints;
 mod discovery;
 mod error;
 mod events;
+pub(crate) mod fuzzing;
 mod grants;
 mod health;
 mod health_lines;

@@ -217,6 +217,20 @@ fn cut(text: &str) -> String {
     text.chars().take(TEXT_CHARS).collect()
 }
 
+/// For the fuzz targets alone.
+pub(crate) mod fuzzing {
+    use super::{Ending, Outcome, StatusCode, Timestamp};
+
+    /// What becomes of a delivery whose first attempt was answered so; `None`: that is no status.
+    #[must_use]
+    pub fn outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: Timestamp) -> Option<Outcome> {
+        // silent-ok: the caller knows that it may be none
+        let status = StatusCode::from_u16(status).ok()?;
+        let pauses = [std::time::Duration::from_secs(10)];
+        Some(Ending::of(status, retry_after, body, now).outcome(1, &pauses, 0.5, now))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;

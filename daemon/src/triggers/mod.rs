@@ -5,7 +5,7 @@
 //! the two tells it again, under the same id. Receivers know by the id what they have already.
 
 pub(crate) mod address;
-mod answer;
+pub(crate) mod answer;
 pub(crate) mod client;
 mod send;
 mod settings;

@@ -24,7 +24,8 @@ impl ByName {
         all.values().cloned().collect()
     }
 
-    pub(super) fn insert(&self, vault: Arc<dyn Vault>) {
+    /// Makes it known by its name.
+    pub(crate) fn insert(&self, vault: Arc<dyn Vault>) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(vault.name().to_owned(), vault);
     }

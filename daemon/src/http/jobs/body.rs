@@ -302,6 +302,13 @@ impl Draft {
     }
 }
 
+/// Everything that is wrong with the change of a job; `None`: it has not even the form of one. For the fuzz targets alone.
+pub(in crate::http) fn wrong_with(body: &[u8]) -> Option<Vec<Problem>> {
+    // silent-ok: the caller knows that it may be none
+    let edit: Edit = serde_json::from_slice(body).ok()?;
+    Some(edit.read().err().unwrap_or_default())
+}
+
 /// A note that is not written yet.
 fn blank() -> Note {
     let now = Timestamp::now();

@@ -22,6 +22,8 @@ mod ending;
 mod faults;
 mod feed;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod grants;
 mod http;
@@ -60,7 +62,9 @@ mod worker;
 
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// The whole program: reads the command line of the process, and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let _program = args.next();
     // The double must start as fast as it can: before anything of the daemon is set up.
