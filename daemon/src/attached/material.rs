@@ -59,11 +59,11 @@ async fn files(vault: &dyn Vault, note: &str) -> anyhow::Result<Vec<File>> {
     match vault.files().attachments(&Key::Id(id)).await {
         // A message that was taken back, and its files with it.
         Err(VaultError::NotFound { .. }) => Ok(Vec::new()),
-        listed => Ok(listed?.into_iter().map(|file| told(vault.name(), file)).collect()),
+        listed => Ok(listed?.iter().map(|file| told(vault.name(), file)).collect()),
     }
 }
 
-fn told(vault: &str, file: Attachment) -> File {
+fn told(vault: &str, file: &Attachment) -> File {
     let segments = file.path.split('/').filter(|segment| !segment.is_empty());
     let path: Vec<String> = segments
         .map(|segment| utf8_percent_encode(segment, &SEGMENT).to_string())

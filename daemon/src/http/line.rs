@@ -115,7 +115,7 @@ pub(super) async fn list(
     );
     Ok(Json(Line {
         channel: name.to_string(),
-        waiting: api.queue.waiting(&name, COUNTED_MAX).await?.into(),
+        waiting: api.queue.waiting(&name, COUNTED_MAX).await?,
         pause,
         turns: views,
     }))

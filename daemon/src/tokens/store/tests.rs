@@ -238,7 +238,7 @@ async fn what_a_token_has_made_goes_with_it_also_after_a_restart() {
     assert!(matches!(late, Err(TokensError::MakerGone)), "{late:?}");
     for tokens in [tokens, Tokens::open(&file).unwrap()] {
         let left: Vec<_> = tokens.list().iter().map(|grant| grant.id.clone()).collect();
-        assert_eq!(left, [other.id.clone()]);
+        assert_eq!(left, std::slice::from_ref(&other.id));
     }
 }
 
