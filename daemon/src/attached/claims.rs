@@ -36,15 +36,9 @@ impl Desk {
         if let Some(leader) = found.as_ref().and_then(|turn| turn.leader) {
             found = self.queue().turn(leader).await?;
         }
-        let turn = found.ok_or_else(unknown)?;
-        if turn.message.lane.channel == *name {
-            return Ok(turn);
-        }
-        // Who had taken it under the agent's former name is told the present one; nobody else learns of it.
-        match self.inner.inbox.registry.get(turn.message.lane.channel.as_str()) {
-            Some(other) if other.definition.note == agent.definition.note => Err(refusal::moved(name.as_str(), &turn)),
-            _ => Err(unknown()),
-        }
+        found
+            .filter(|turn| turn.message.lane.channel == *name)
+            .ok_or_else(unknown)
     }
 
     /// The claim on a turn, if it is this one's. `claim`: the one that it must be.

@@ -33,16 +33,6 @@ pub(super) fn unknown_message(channel: &str, id: &str) -> ApiError {
         .then("Nothing was changed. Use the `id` that `next` gave.")
 }
 
-/// The line has moved to another name.
-pub(super) fn moved(channel: &str, turn: &Turn) -> ApiError {
-    let now = &turn.message.lane.channel;
-    conflict(
-        "moved",
-        format!("The message is not one to {channel:?}; the agent that has it is called {now}."),
-    )
-    .then("Nothing was changed. Do the same under that name.")
-}
-
 /// The claim is another one's.
 pub(super) fn not_yours(turn: &Turn) -> ApiError {
     let by = turn.claimed_by.as_deref().unwrap_or("somebody else");

@@ -5,6 +5,7 @@ mod agent_control;
 mod agent_file;
 mod agent_show;
 mod attach;
+mod attached;
 mod client;
 mod connections;
 mod demo;
@@ -184,6 +185,9 @@ enum Command {
     /// Conversations
     #[command(subcommand, after_help = "Example: reveille thread show scribe")]
     Thread(thread::Thread),
+    /// Attached agents: take their messages and answer them
+    #[command(subcommand, after_help = "Example: reveille attached next eng --wait")]
+    Attached(attached::Attached),
     /// Messages in line: list, cancel, hold, release, move, edit
     #[command(subcommand, after_help = "Example: reveille queue list scribe")]
     Queue(queue::Queue),
@@ -271,6 +275,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Send(send) => send.run(&global.client()?).await,
         Command::Watch(watch) => watch.run(&global.client()?).await,
         Command::Thread(thread) => thread.run(&global.client()?).await,
+        Command::Attached(attached) => attached.run(&global.client()?).await,
         Command::Queue(queue) => queue.run(&global.client()?).await,
         Command::Turn(turn) => turn.run(&global.client()?).await,
         Command::Undelivered(undelivered) => undelivered.run(&global.client()?).await,

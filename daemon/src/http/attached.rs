@@ -148,7 +148,7 @@ pub(super) struct Reply {
         (status = 200, description = "It is safe.", body = Replied),
         (status = 404, description = "There is no such agent, or no such message: `unknown_agent`, `unknown_message`."),
         (status = 409, description = "Nothing was published: `not_claimed`, `not_yours`, `claim_over`, `already_answered`, \
-                                      `stopped`, `settled`, `moved`, `not_attached`."),
+                                      `stopped`, `settled`, `not_attached`."),
     ),
 )]
 pub(super) async fn reply(
@@ -182,7 +182,7 @@ pub(super) struct Which {
         (status = 200, description = "It waits.", body = Released),
         (status = 404, description = "There is no such agent, or no such message: `unknown_agent`, `unknown_message`."),
         (status = 409, description = "It is not this caller's, or has ended: `not_claimed`, `not_yours`, `claim_over`, \
-                                      `stopped`, `settled`, `moved`."),
+                                      `stopped`, `settled`."),
     ),
 )]
 pub(super) async fn release(
@@ -203,7 +203,7 @@ pub(super) async fn release(
         (status = 200, description = "When it ends now.", body = Renewed),
         (status = 404, description = "There is no such agent, or no such message: `unknown_agent`, `unknown_message`."),
         (status = 409, description = "It is not this caller's, or has ended: `not_claimed`, `not_yours`, `claim_over`, \
-                                      `stopped`, `settled`, `moved`."),
+                                      `stopped`, `settled`."),
     ),
 )]
 pub(super) async fn renew(

@@ -13,15 +13,14 @@ async fn ac_123_158_the_messages_of_an_attached_agent_wait_until_it_is_switched(
     let mut daemon = stand_in().start().await?;
     define(&daemon, "ops", &json!({"name": "ops"})).await?;
     define(&daemon, "eng", &json!({"name": "eng", "backend": "channel"})).await?;
-    let detail = until_status(&daemon, "Agents/eng", "pending").await?;
-    assert!(detail.contains("attached") && detail.contains("wait"), "{detail}");
+    assert_eq!(until_status(&daemon, "Agents/eng", "enabled").await?, "");
     let waits = daemon.send("eng", "[[reply switched]]").await?;
     daemon.restart().await?;
     feed_comes_round(&daemon, "ops", "1").await?;
     let shown = daemon.request(Method::GET, &["api", "agents", "eng"], None).await?;
     assert_eq!(
         ["status", "waiting", "running"].map(|key| &shown.body[key]),
-        [&json!("pending"), &json!(1), &Value::Null]
+        [&json!("queued"), &json!(1), &Value::Null]
     );
 
     // Only the new way counts from then on.
@@ -33,7 +32,7 @@ async fn ac_123_158_the_messages_of_an_attached_agent_wait_until_it_is_switched(
     assert_eq!(until_status(&daemon, "Agents/eng", "enabled").await?, "");
     assert_eq!(told(&daemon, "eng", "[[reply again]]").await?.state, State::Ok);
     define(&daemon, "eng", &json!({"backend": "attached"})).await?;
-    until_status(&daemon, "Agents/eng", "pending").await?;
+    feed_comes_round(&daemon, "ops", "3").await?;
     daemon.send("eng", "[[reply never]]").await?;
     feed_comes_round(&daemon, "ops", "2").await?;
     let shown = daemon.agents().await?;
