@@ -33,12 +33,12 @@ pub fn grown(target: Target, input: &[u8]) {
 pub(crate) fn grow(recipe: &[u8], size: usize) -> Vec<u8> {
     let mut parts = recipe.splitn(3, |byte| *byte == CUT);
     let mut next = || parts.next().unwrap_or_default();
-    let (head, mut unit, mut tail) = (next(), next(), next());
-    let mut grown = head.to_vec();
+    let (mut head, mut unit, mut tail) = (next(), next(), next());
     if unit.is_empty() {
-        (grown, unit, tail) = (Vec::new(), head, b"");
+        (head, unit, tail) = (b"", head, b"");
     }
-    let room = size.saturating_sub(head.len() + tail.len());
+    let mut grown = head.to_vec();
+    let room = size.saturating_sub(tail.len());
     let mut number = 0_usize;
     while !unit.is_empty() && grown.len() < room {
         for byte in unit {
@@ -60,6 +60,7 @@ mod tests {
     #[test]
     fn a_recipe_is_repeated_in_its_middle() {
         assert_eq!(grow(b"a\0b\x01\0c", 8), b"ab0b1b2c");
+        assert_eq!(grow(b"ab\0x\0", 5), b"abxxx");
         assert_eq!(grow(b"ab", 5), b"ababab");
         assert_eq!(grow(b"", 5), b"");
         assert_eq!(grow(b"a\0\0b", 4), b"aaaa");

@@ -41,7 +41,7 @@ pub fn front_matter(input: &[u8]) {
 }
 
 /// Longest file that is changed in several ways: each of them reads it several times.
-const CHANGED: usize = 64 * 1024;
+const CHANGED: usize = 4096;
 
 /// A change of one key or tag keeps all other lines.
 fn edits(text: &str, file: &NoteFile) {
@@ -67,9 +67,12 @@ fn edits(text: &str, file: &NoteFile) {
             );
             if !file.metadata.contains_key(key) && key == "zzz" {
                 keeps_lines(text, &changed);
-                let back = fuzzing::with_key(&changed, key, None).expect("what was set is taken away");
-                let same = fuzzing::says_the_same(text, &back);
-                assert!(same == Some(true) || file.tags != tags(&back), "{back:?}");
+                // To YAML a carriage return alone ends a line too: such a file is refused rather than changed.
+                let odd = text.replace("\r\n", "").contains('\r');
+                match fuzzing::with_key(&changed, key, None) {
+                    Ok(back) => assert_eq!(fuzzing::says_the_same(text, &back), Some(true), "{back:?}"),
+                    Err(why) => assert!(odd, "what was set cannot be taken away: {why}"),
+                }
             }
         }
     }

@@ -258,10 +258,10 @@ fn a_very_long_list_is_read_once_and_told_of_briefly() {
         let entries = (0..count).map(|number| format!("{kind}:n{number}:read"));
         entries.collect::<Vec<_>>().join(" ").into()
     };
-    assert_eq!(Want::parse_list(&many("vault", 200_000)).unwrap().len(), 200_000);
-    let told = Want::parse_list(&many("vlaut", 200_000)).unwrap_err();
+    assert_eq!(Want::parse_list(&many("vault", 100_000)).unwrap().len(), 100_000);
+    let told = Want::parse_list(&many("vlaut", 100_000)).unwrap_err();
     assert!(
-        told.len() < 10_000 && told.ends_with("199990 more entries will not do"),
+        told.len() < 10_000 && told.ends_with("99990 more entries will not do"),
         "{told}"
     );
 }

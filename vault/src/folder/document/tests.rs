@@ -308,10 +308,10 @@ fn what_cannot_be_changed_line_by_line_is_refused() {
 #[test]
 fn many_tags_are_each_read_once() {
     let tags = |count: usize| -> String { (0..count).map(|number| format!("#t{number}\n")).collect() };
-    assert_eq!(Document::parse(&tags(200_000)).tags.len(), 200_000);
+    assert_eq!(Document::parse(&tags(50_000)).tags.len(), 50_000);
     let listed = format!(
         "---\ntags: {}\n---\n",
-        (0..200_000).map(|number| format!("t{number},")).collect::<String>()
+        (0..50_000).map(|number| format!("t{number},")).collect::<String>()
     );
-    assert_eq!(Document::parse(&listed).tags.len(), 200_000);
+    assert_eq!(Document::parse(&listed).tags.len(), 50_000);
 }

@@ -160,8 +160,8 @@ fn a_long_text_cannot_be_repeated_without_bound() {
 
 #[test]
 fn many_keys_are_each_read_once_and_a_message_is_short() {
-    let keys: String = (0..90_000).map(|number| format!("k{number}: 1\n")).collect();
-    assert_eq!(entries(&keys).len(), 90_000);
+    let keys: String = (0..50_000).map(|number| format!("k{number}: 1\n")).collect();
+    assert_eq!(entries(&keys).len(), 50_000);
     let key = "k".repeat(1000);
     let told = parse(&format!("{key}: 1\n{key}: 2\n")).unwrap_err();
     assert!(
