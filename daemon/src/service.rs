@@ -272,10 +272,14 @@ impl Options {
 /// Pages of these may use everything, with a token: those that the operator names, and those of the hub where there is one.
 fn origins(config: &Config) -> http::Origins {
     let named = config.server.origins.iter().map(|origin| origin.0.clone());
-    let hub = config.hub.token.is_some().then(|| url::Url::parse(&config.hub.origin));
-    // silent-ok: an address that cannot be read was refused with the configuration.
-    let hub = hub.and_then(Result::ok).map(|url| url.origin().ascii_serialization());
-    http::Origins::new(named.chain(hub))
+    let configured = config.hub.auth || config.hub.token.is_some() || config.hub.place.named.is_some();
+    let hub = match configured {
+        true => config.hub.place.issuers(),
+        false => Vec::new(),
+    };
+    // silent-ok: what is no address is the origin of no page.
+    let hub = hub.iter().filter_map(|name| url::Url::parse(name).ok());
+    http::Origins::new(named.chain(hub.map(|url| url.origin().ascii_serialization())))
 }
 
 /// The address for programs on this machine.
