@@ -47,6 +47,9 @@ const NOT_KEYS: &[&str] = &[
     "REVEILLE_WEB_UI",
 ];
 
+/// Where a supervisor, and those who know the reference system, say the port; the first one counts.
+const PORTS: [&str; 3] = ["PORT", "PARACHUTE_AGENT_PORT", "PARACHUTE_CHANNEL_PORT"];
+
 /// What the reference system calls `[definitions] discovery`, with words of its own.
 const DISCOVERY: &str = "PARACHUTE_AGENT_DISCOVERY";
 
@@ -505,20 +508,7 @@ impl Config {
             }
             table = overlaid(&table, name, rest, value)?;
         }
-        for port in ["PORT", "PARACHUTE_AGENT_PORT"]
-            .iter()
-            .filter_map(|name| Some((name, environment.get(*name)?)))
-        {
-            let explicit = environment.contains_key("REVEILLE_SERVER__BIND") || has_key(&table, "server", "bind");
-            if !port.1.is_empty() && !explicit {
-                let number: u16 = port.1.parse().map_err(|_| ConfigError::Wrong {
-                    origin: format!("the variable {}", port.0),
-                    message: format!("{:?} is no port; use a number from 1 to 65535", port.1),
-                })?;
-                table = overlaid(&table, port.0, "SERVER__BIND", &format!("127.0.0.1:{number}"))?;
-                break;
-            }
-        }
+        table = with_port(table, &environment)?;
         table = with_discovery(table, &environment)?;
         let mut config = parse(&table, &origin)?;
         config.vaults = std::mem::take(&mut config.vault_tables).resolve(&environment)?;
@@ -548,6 +538,30 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// The table with the port of the usual variables, where it says no address itself. An empty one and `0` say nothing.
+fn with_port(table: Table, environment: &BTreeMap<String, String>) -> Result<Table, ConfigError> {
+    if has_key(&table, "server", "bind") {
+        return Ok(table);
+    }
+    for variable in PORTS {
+        let Some(text) = environment
+            .get(variable)
+            .map(|text| text.trim())
+            .filter(|text| !text.is_empty())
+        else {
+            continue;
+        };
+        let port: u16 = text.parse().map_err(|_| ConfigError::Wrong {
+            origin: format!("the variable {variable}"),
+            message: format!("{text:?} is no port; use a number from 1 to 65535"),
+        })?;
+        if port != 0 {
+            return overlaid(&table, variable, "SERVER__BIND", &format!("127.0.0.1:{port}"));
+        }
+    }
+    Ok(table)
 }
 
 /// The table with what the reference system's variable says, where it says nothing itself.

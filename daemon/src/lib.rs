@@ -33,6 +33,7 @@ mod intake;
 mod kept;
 mod limits;
 mod live;
+mod module;
 mod orphans;
 mod outbox;
 mod pauses;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::attached::Desk;
 use crate::claude::Claude;
-use crate::config::{Config, Proxies, SandboxMode};
+use crate::config::{Config, Mount, Proxies, SandboxMode};
 use crate::crash;
 use crate::delegation::Passes;
 use crate::faults;
@@ -29,6 +29,7 @@ use crate::inbox::{Inbox, Progress};
 use crate::kept::Kept;
 use crate::limits::Reservations;
 use crate::live::Hub;
+use crate::module::{self, Module};
 use crate::orphans::Orphans;
 use crate::outbox::Outbox;
 use crate::pauses::Pauses;
@@ -72,6 +73,7 @@ pub(crate) struct Service {
     outbox: Outbox,
     workers: Workers,
     api: Api,
+    module: Option<Module>,
     /// Ends the HTTP side; later than the work.
     closing: CancellationToken,
     /// Ends the feed and new claims.
@@ -197,13 +199,14 @@ impl Options {
         };
         let roster = Roster::new(parts, &config);
         let url = format!("http://{address}");
-        let mount = config.server.mount.clone().unwrap_or_default();
+        let mount = module::mount(config.server.mount.as_ref(), &config.hub);
         let proxies = match &config.server.trusted_proxies {
             Some(proxies) => proxies.clone(),
-            None if mount.as_str().is_empty() => Proxies::default(),
+            None if mount.as_str().is_empty() && !config.hub.auth => Proxies::default(),
             None => Proxies::loopback(),
         };
         let front = http::Front::new(&mount, proxies, &url);
+        let module = module_of(&config, mount, address, state.path());
         let auth = Auth::new(
             state.token(),
             address,
@@ -211,6 +214,7 @@ impl Options {
             config.server.hosts.clone(),
             passes,
             tokens.clone(),
+            crate::hub::Verifier::of(&config.hub),
         );
         let pin_required = config.auth.pin == crate::config::Pin::Required;
         let step_up = StepUp::open(state.path().join("step-up.json"), pin_required);
@@ -262,6 +266,7 @@ impl Options {
             outbox,
             workers,
             api,
+            module,
             closing,
             drain,
             delivered,
@@ -280,6 +285,29 @@ fn origins(config: &Config) -> http::Origins {
     // silent-ok: what is no address is the origin of no page.
     let hub = hub.iter().filter_map(|name| url::Url::parse(name).ok());
     http::Origins::new(named.chain(hub.map(|url| url.origin().ascii_serialization())))
+}
+
+/// What the hub is told of us; `None`: nothing.
+fn module_of(config: &Config, mount: Mount, address: SocketAddr, state: &Path) -> Option<Module> {
+    let home = config.hub.place.home.clone().filter(|_| config.hub.register)?;
+    let program = std::env::current_exe().unwrap_or_else(|_| module::NAME.into());
+    Some(Module {
+        home,
+        dir: state.join("module"),
+        mount,
+        port: address.port(),
+        start: module::start_command(&program, state, config.file.as_deref()),
+    })
+}
+
+/// Tells the hub, which may be told later too: the daemon works without it.
+fn register(module: &Module) {
+    match module.register() {
+        Ok(()) => tracing::info!(home = %module.home.display(), "the hub of this machine is told that we are here"),
+        Err(error) => {
+            tracing::error!(%error, "the hub of this machine is not told that we are here; the daemon works without it");
+        }
+    }
 }
 
 /// The address for programs on this machine.
@@ -336,6 +364,9 @@ impl Service {
             write_timeout: self.config.server.write_timeout.0,
         };
         connections.spawn(http::serve(self.listener, router, bounds, self.closing.clone()));
+        if let Some(module) = self.module {
+            connections.spawn_blocking(move || register(&module));
+        }
         warn_unconfined(&self.api);
         warn_missing(&self.api.claude);
 

@@ -52,8 +52,9 @@ pub(crate) struct DaemonFile {
     pub(crate) started_at: Timestamp,
 }
 
-/// Finds the state directory: the option, then `REVEILLE_STATE_DIR`, `PARACHUTE_AGENT_STATE_DIR`, the XDG state
-/// directory, and `~/.local/state/reveille`.
+/// Finds the state directory: the option, then `REVEILLE_STATE_DIR`, `PARACHUTE_AGENT_STATE_DIR` and its older name, the home of
+/// the hub where that is said (what works beside one hub keeps off another one), the XDG state directory, and
+/// `~/.local/state/reveille`.
 #[must_use]
 pub(crate) fn locate(option: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> PathBuf {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -61,6 +62,8 @@ pub(crate) fn locate(option: Option<&Path>, variable: impl Fn(&str) -> Option<St
         .map(Path::to_owned)
         .or_else(|| set("REVEILLE_STATE_DIR"))
         .or_else(|| set("PARACHUTE_AGENT_STATE_DIR"))
+        .or_else(|| set("PARACHUTE_CHANNEL_STATE_DIR"))
+        .or_else(|| set("PARACHUTE_HOME").map(|dir| dir.join("reveille")))
         .or_else(|| set("XDG_STATE_HOME").map(|dir| dir.join("reveille")))
         .unwrap_or_else(|| {
             set("HOME")
@@ -235,6 +238,8 @@ mod tests {
         let all = [
             ("REVEILLE_STATE_DIR", "/a"),
             ("PARACHUTE_AGENT_STATE_DIR", "/b"),
+            ("PARACHUTE_CHANNEL_STATE_DIR", "/bc"),
+            ("PARACHUTE_HOME", "/bh"),
             ("XDG_STATE_HOME", "/c"),
             ("HOME", "/d"),
         ];
@@ -246,8 +251,10 @@ mod tests {
         assert_eq!(find(0, Some("/o")), "/o");
         assert_eq!(find(0, None), "/a");
         assert_eq!(find(1, None), "/b");
-        assert_eq!(find(2, None), "/c/reveille");
-        assert_eq!(find(3, None), "/d/.local/state/reveille");
+        assert_eq!(find(2, None), "/bc");
+        assert_eq!(find(3, None), "/bh/reveille");
+        assert_eq!(find(4, None), "/c/reveille");
+        assert_eq!(find(5, None), "/d/.local/state/reveille");
     }
 
     #[test]

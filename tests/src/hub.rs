@@ -3,6 +3,11 @@
 //!
 //! This module is compiled into two crates; it uses nothing of either.
 
+#[path = "hub/keys.rs"]
+pub mod keys;
+#[path = "hub/open.rs"]
+mod open;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -40,6 +45,12 @@ pub struct Faults {
     pub material: Option<u16>,
     /// Status of every `POST /admin/grants/reconcile`.
     pub reconcile: Option<u16>,
+    /// Status of every request for its keys.
+    pub keys: Option<u16>,
+    /// Status of every request for what it has revoked.
+    pub revoked: Option<u16>,
+    /// Everything is answered with many bytes.
+    pub flood: bool,
 }
 
 /// What the hub was asked.
@@ -95,9 +106,9 @@ struct Store {
     lives: Option<i64>,
 }
 
-#[derive(Default)]
 struct Shared {
     faults: Mutex<Faults>,
+    signing: Mutex<open::Signing>,
     store: Mutex<Store>,
     log: Mutex<Vec<Asked>>,
 }
@@ -119,7 +130,12 @@ impl HubDouble {
     /// # Errors
     /// No port is free.
     pub fn start() -> std::io::Result<Self> {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared {
+            faults: Mutex::default(),
+            signing: Mutex::new(open::Signing::new()?),
+            store: Mutex::default(),
+            log: Mutex::default(),
+        });
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let life = serve(Arc::clone(&shared), listener)?;
@@ -294,6 +310,12 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     if faults.garble {
         return answer(200, "text/html", "<html>Welcome</html>".into());
+    }
+    if faults.flood {
+        return answer(200, "application/json", " ".repeat(8 << 20));
+    }
+    if let Some((status, reply)) = open::route(&shared, parts.uri.path()) {
+        return answer(status, "application/json", reply.to_string());
     }
     let (status, mut reply) = route(&shared, &faults, &parts.method, &parts.uri, &body, &shown);
     if faults.echo && status >= 400 {

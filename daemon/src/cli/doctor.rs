@@ -1,5 +1,6 @@
 //! `reveille doctor`
 
+mod hub;
 mod vaults;
 
 use std::net::TcpListener;
@@ -72,6 +73,7 @@ impl Doctor {
         let health = Health::ask(global).await;
         checks.push(deliveries_check(&health));
         checks.extend(vaults::checks(&config, &state_dir, &health).await);
+        checks.extend(hub::checks(&config).await);
         checks.extend(claude_checks(&config).await);
         let sandbox = Unconfined.summary();
         let mend = Some("run only agents and messages that you trust, as a user who has nothing to lose");

@@ -132,6 +132,19 @@ fn ports_come_from_the_usual_variables_unless_bind_is_set() {
         7
     );
     assert_eq!(load("", &[]).unwrap().server.bind.port(), 1941);
+    let port = |variables: &[(&str, &str)]| load("", variables).unwrap().server.bind.port();
+    assert_eq!(port(&[("PARACHUTE_CHANNEL_PORT", "6")]), 6);
+    assert_eq!(
+        port(&[("PARACHUTE_AGENT_PORT", "5"), ("PARACHUTE_CHANNEL_PORT", "6")]),
+        5
+    );
+    assert_eq!(
+        port(&[("PARACHUTE_AGENT_PORT", ""), ("PARACHUTE_CHANNEL_PORT", "6")]),
+        6
+    );
+    assert_eq!(port(&[("PORT", "0"), ("PARACHUTE_AGENT_PORT", "5")]), 5);
+    assert_eq!(port(&[("PORT", "0")]), 1941);
+    assert_eq!(port(&[("PORT", "4000"), ("PARACHUTE_AGENT_PORT", "rubbish")]), 4000);
 }
 
 #[test]

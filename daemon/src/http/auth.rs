@@ -26,6 +26,7 @@ use super::standing::Standing;
 use super::tickets::Tickets;
 use super::wrong::Wrong;
 use crate::delegation::Passes;
+use crate::hub::Verifier;
 use crate::state_dir::secret;
 use crate::tokens::{Checked, Tokens};
 
@@ -59,6 +60,8 @@ struct Inner {
     links: Mutex<HashMap<Digest, Instant>>,
     passes: Passes,
     tokens: Tokens,
+    /// Whose tokens let in too.
+    hub: Option<Verifier>,
     wrong: Wrong,
     tickets: Tickets,
 }
@@ -72,6 +75,7 @@ impl Auth {
         hosts: Vec<String>,
         passes: Passes,
         tokens: Tokens,
+        hub: Option<Verifier>,
     ) -> Self {
         let inner = Inner {
             token: digest(token),
@@ -82,6 +86,7 @@ impl Auth {
             links: Mutex::default(),
             passes,
             tokens,
+            hub,
             wrong: Wrong::default(),
             tickets: Tickets::default(),
         };
@@ -103,8 +108,8 @@ impl Auth {
         code
     }
 
-    /// The cookie for a code, which is used up by it.
-    pub(crate) fn sign_in(&self, code: &str) -> Option<String> {
+    /// The cookie for a code, which is used up by it. `prefix`: below which path a browser shows it.
+    pub(crate) fn sign_in(&self, code: &str, prefix: &str) -> Option<String> {
         let mut links = self.inner.links.lock().unwrap_or_else(PoisonError::into_inner);
         let until = links.remove(&digest(code))?;
         (until > Instant::now()).then(|| {
@@ -114,7 +119,7 @@ impl Auth {
                 .saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
             let value = format!("{ends}.{}", self.seal(ends));
             format!(
-                "{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict",
+                "{}={value}; Path={prefix}/; Max-Age={seconds}; HttpOnly; SameSite=Strict",
                 self.inner.cookie
             )
         })
@@ -126,8 +131,11 @@ impl Auth {
     }
 
     /// The header that ends a session.
-    pub(crate) fn sign_out(&self) -> String {
-        format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", self.inner.cookie)
+    pub(crate) fn sign_out(&self, prefix: &str) -> String {
+        format!(
+            "{}=; Path={prefix}/; Max-Age=0; HttpOnly; SameSite=Strict",
+            self.inner.cookie
+        )
     }
 
     fn mac(&self, ends: i64) -> Option<Hmac<Sha256>> {
@@ -200,6 +208,8 @@ impl Auth {
         name.eq_ignore_ascii_case("localhost")
             || bare.parse::<IpAddr>().is_ok()
             || self.inner.hosts.iter().any(|own| own.eq_ignore_ascii_case(name))
+            // A hub that shows us under its name may leave it in the request. Who else can make that name lead here?
+            || self.inner.hub.as_ref().is_some_and(|hub| hub.is_host(name))
     }
 }
 
@@ -244,7 +254,7 @@ pub(crate) async fn check_caller(State(auth): State<Auth>, request: Request, nex
 
 impl Auth {
     async fn admit(&self, request: Request) -> Result<Request, Refusal> {
-        let caller = self.identify(&request)?;
+        let caller = self.identify(&request).await?;
         let mut request = match &caller {
             Caller::Operator => request,
             Caller::Turn(origin) => check_turn(origin, request).await?,
@@ -260,21 +270,31 @@ impl Auth {
     ///
     /// # Errors
     /// Nobody who is let in.
-    pub(crate) fn identify(&self, request: &Request) -> Result<Caller, Refusal> {
-        let headers = request.headers();
-        if let Some(token) = credential(headers) {
-            return self.holder(token).map_err(|refusal| match refusal {
-                // Somebody was given that one.
-                Refusal::Expired => Refusal::Expired,
-                refusal => match self.wrong(peer(request)) {
+    // The future must not hold the request, whose body cannot be shared.
+    pub(crate) fn identify(&self, request: &Request) -> impl Future<Output = Result<Caller, Refusal>> + Send + use<> {
+        let shown = credential(request.headers()).map(str::to_owned);
+        let without = shown.is_none().then(|| self.without_token(request));
+        let (auth, peer, path) = (self.clone(), peer(request), request.uri().path().to_owned());
+        async move {
+            let Some(token) = shown else {
+                return without.unwrap_or(Err(Refusal::Nobody));
+            };
+            auth.holder(&token).await.map_err(|refusal| match refusal {
+                // Somebody was given that one, or nobody can tell.
+                Refusal::Expired | Refusal::Unchecked => refusal,
+                refusal => match auth.wrong(peer) {
                     Some(wait) => Refusal::TooMany { wait },
                     None => {
-                        turned_away(peer(request), "wrong token", request.uri().path());
+                        turned_away(peer, "wrong token", &path);
                         refusal
                     }
                 },
-            });
+            })
         }
+    }
+
+    fn without_token(&self, request: &Request) -> Result<Caller, Refusal> {
+        let headers = request.headers();
         if let Some(whose) = self.inner.tickets.take(request) {
             return whose.map_err(Refusal::from);
         }
@@ -286,14 +306,14 @@ impl Auth {
             });
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if reads || same_origin(headers) {
+        if reads || same_origin(headers, request.extensions().get()) {
             return Ok(Caller::Operator);
         }
         let message = "The request came from another site.";
         Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", message).into())
     }
 
-    fn holder(&self, token: &str) -> Result<Caller, Refusal> {
+    async fn holder(&self, token: &str) -> Result<Caller, Refusal> {
         if Passes::is_one(token) {
             let origin = self.inner.passes.check(token).ok_or_else(turn_is_over)?;
             return Ok(Caller::Turn(origin));
@@ -308,7 +328,14 @@ impl Auth {
         if self.is_admin(token) {
             return Ok(Caller::Operator);
         }
-        Err(Refusal::Wrong)
+        match &self.inner.hub {
+            Some(hub) if Verifier::is_one(token) => match hub.check(token).await {
+                Ok(grant) => Ok(Caller::Token(grant)),
+                Err(unfit) if unfit.is_outage() => Err(Refusal::Unchecked),
+                Err(_) => Err(Refusal::Wrong),
+            },
+            _ => Err(Refusal::Wrong),
+        }
     }
 }
 
@@ -339,6 +366,7 @@ mod tests {
             vec!["box.lan".into()],
             passes(),
             tokens(),
+            None,
         )
     }
 
@@ -362,8 +390,8 @@ mod tests {
     fn a_code_signs_in_once_and_the_cookie_holds() {
         let auth = auth();
         let code = auth.link_code();
-        let cookie = auth.sign_in(&code).unwrap();
-        assert_eq!(auth.sign_in(&code), None);
+        let cookie = auth.sign_in(&code, "").unwrap();
+        assert_eq!(auth.sign_in(&code, ""), None);
         let pair = cookie.split(';').next().unwrap();
         assert!(auth.holds_cookie(&headers(&[("cookie", &format!("other=1; {pair}"))])));
         let forged = pair.replace("reveille_7=", "reveille_7=9");
@@ -375,6 +403,7 @@ mod tests {
             vec![],
             passes(),
             tokens(),
+            None,
         );
         assert!(!elsewhere.holds_cookie(&headers(&[("cookie", pair)])));
     }

@@ -7,12 +7,13 @@
 //! without it, and before: a page under a foreign name that leads here (DNS rebinding) may send any header, and is still turned
 //! away; a page of another site may not send this one, since no preflight of ours allows it.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -102,14 +103,11 @@ impl Front {
 
     /// All routes, at their own addresses and below the mount.
     pub(super) fn serve(self, routes: Router) -> Router {
-        if self.mount.is_empty() {
-            return routes;
-        }
         let serve = move |request: Request| {
             let (front, routes) = (self.clone(), routes.clone());
             async move {
                 match front.taken_off(request) {
-                    Ok(request) => match routes.oneshot(request).await {
+                    Ok(request) => match routes.oneshot(front.placed(request)).await {
                         Ok(response) => response,
                         Err(never) => match never {},
                     },
@@ -118,6 +116,14 @@ impl Front {
             }
         };
         Router::new().fallback(serve)
+    }
+
+    /// The request with what is known of its way.
+    fn placed(&self, request: Request) -> Request {
+        let (mut parts, body) = request.into_parts();
+        let base = self.base(&parts);
+        parts.extensions.insert(base);
+        Request::from_parts(parts, body)
     }
 
     /// The request without the mount in its path; or the way to the page, whose own addresses are relative.
@@ -147,12 +153,21 @@ impl Front {
 impl Base {
     /// Of a request.
     pub(crate) fn of(api: &Api, parts: &Parts) -> Self {
-        api.front.base(parts)
+        let known = parts.extensions.get::<Self>().cloned();
+        known.unwrap_or_else(|| api.front.base(parts))
     }
 
     /// An address of ours, given its path from the slash on.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin, self.prefix)
+    }
+}
+
+impl FromRequestParts<Api> for Base {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        Ok(Self::of(api, parts))
     }
 }
 

@@ -18,6 +18,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+use super::base::Base;
 use super::error::ApiError;
 
 /// What a page may read of an answer.
@@ -79,16 +80,18 @@ impl Origins {
     }
 }
 
-/// Whether a browser sent the request from a page of ours. Only browsers send cookies, and all of them say where from.
-pub(super) fn same_origin(headers: &HeaderMap) -> bool {
-    site(headers) == Some(true)
+/// Whether a browser sent the request from a page of ours. Only browsers send cookies, and all of them say where from; behind
+/// a proxy that is where the proxy shows us.
+pub(super) fn same_origin(headers: &HeaderMap, base: Option<&Base>) -> bool {
+    site(headers, base) == Some(true)
 }
 
 /// Whether a browser says where the request comes from, and whether that is a page of ours.
-fn site(headers: &HeaderMap) -> Option<bool> {
+fn site(headers: &HeaderMap, base: Option<&Base>) -> Option<bool> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => Some(site == "same-origin"),
+        (None, Some(origin)) if base.is_some_and(|base| base.origin == origin) => Some(true),
         (None, Some(origin)) => {
             let from = origin.split_once("://").map(|(_, from)| from);
             Some(from.is_some() && from == text("host"))
@@ -106,7 +109,10 @@ fn is_foreign(request: &Request, origins: &Origins) -> bool {
     let headers = request.headers();
     // A person who types an address sends no such thing, but some browsers do it for what they do themselves.
     let none = headers.get("sec-fetch-site").is_some_and(|site| site == "none");
-    !reads(request.method()) && !none && site(headers) == Some(false) && origins.named(headers).is_none()
+    !reads(request.method())
+        && !none
+        && site(headers, request.extensions().get()) == Some(false)
+        && origins.named(headers).is_none()
 }
 
 /// Answers `OPTIONS` for everybody, whatever is there; refuses what the page of another origin wants changed; and marks the
@@ -202,7 +208,7 @@ mod tests {
             (&[("host", "h:1")][..], None),
         ] {
             assert_eq!(site(&headers(pairs)), expected, "{pairs:?}");
-            assert_eq!(same_origin(&headers(pairs)), expected == Some(true), "{pairs:?}");
+            assert_eq!(same_origin(&headers(pairs), None), expected == Some(true), "{pairs:?}");
         }
     }
 

@@ -6,7 +6,7 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{StatusCode, header};
+use http::StatusCode;
 use reveille_vault::{Key, Note, NoteId, Vault, VaultError};
 use serde::Deserialize;
 use serde_json::json;
@@ -33,7 +33,7 @@ struct Named {
 
 impl Caller {
     /// Whether this caller may wake agents from outside. A turn has its own door.
-    fn may_hint(&self) -> bool {
+    pub(super) fn may_hint(&self) -> bool {
         match self {
             Self::Operator => true,
             Self::Turn(_) => false,
@@ -92,8 +92,7 @@ async fn follow(api: Api, request: Request, key: &str, word: impl Fn(Look) -> &'
     if vault_hints::is_from_a_vault(&api, &request) {
         return vault_hints::take(State(api), request).await;
     }
-    let shows_token = request.headers().contains_key(header::AUTHORIZATION);
-    if !shows_token || !api.auth.identify(&request).is_ok_and(|caller| caller.may_hint()) {
+    if !vault_hints::may_hint(&api, &request).await {
         return vault_hints::unauthorized();
     }
     let Ok(bytes) = axum::body::to_bytes(request.into_body(), BODY_BYTES).await else {

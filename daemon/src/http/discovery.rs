@@ -97,7 +97,7 @@ impl Which {
             Self::Resource => {
                 let path = parts.uri.path();
                 json!({
-                    "resource": Base::of(api, parts).url(&encoded(resource(path))),
+                    "resource": Base::of(api, parts).url(&encoded(resource(path, api.front.mount()))),
                     "authorization_servers": [hub],
                     "scopes_supported": SCOPES,
                     "bearer_methods_supported": ["header"],
@@ -110,10 +110,11 @@ impl Which {
 }
 
 /// The path of the resource, of either form of the address of a document.
-fn resource(path: &str) -> &str {
+fn resource<'a>(path: &'a str, mount: &str) -> &'a str {
     let rest = path.strip_prefix(RESOURCE).or_else(|| path.strip_suffix(RESOURCE));
     let rest = rest.unwrap_or(path);
-    rest.find("/mcp").map_or(rest, |at| &rest[at..])
+    let own = rest.strip_prefix(mount).filter(|own| own.starts_with("/mcp"));
+    own.unwrap_or(rest)
 }
 
 fn server(hub: &str) -> Value {
@@ -154,10 +155,10 @@ mod tests {
         for path in [
             "/.well-known/oauth-protected-resource/mcp/eng",
             "/mcp/eng/.well-known/oauth-protected-resource",
-            "/.well-known/oauth-protected-resource/reveille/mcp/eng",
+            "/.well-known/oauth-protected-resource/mcps/mcp/eng",
         ] {
-            assert_eq!(resource(path), "/mcp/eng", "{path}");
+            assert_eq!(resource(path, "/mcps"), "/mcp/eng", "{path}");
         }
-        assert_eq!(resource("/.well-known/oauth-protected-resource/mcp"), "/mcp");
+        assert_eq!(resource("/.well-known/oauth-protected-resource/mcp", ""), "/mcp");
     }
 }

@@ -39,7 +39,8 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 9] = [
+const OF_ADMINS: [&str; 10] = [
+    "/.parachute/config",
     "/api/sign-in-links",
     "/api/session",
     "/api/tokens",
@@ -249,6 +250,7 @@ mod tests {
             ("GET", "/api/step-up", "reveille:admin"),
             ("DELETE", "/api/step-up/pin", "reveille:admin"),
             ("POST", "/api/ui/sse-ticket", "reveille:read"),
+            ("GET", "/.parachute/config", "reveille:admin"),
             ("GET", "/api/connections", "reveille:admin"),
             ("POST", "/api/connections/approve", "reveille:admin"),
             ("POST", "/api/connections/revoke", "reveille:admin"),

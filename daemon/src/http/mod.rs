@@ -28,6 +28,7 @@ mod health_lines;
 mod jobs;
 mod line;
 pub(crate) mod mcp;
+mod module;
 mod openapi;
 mod own_tokens;
 mod page;
@@ -215,6 +216,7 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/agent-vaults/{name}", delete(agent_vaults::remove))
         .route("/api/session", get(session::show).delete(session::sign_out))
         .route("/api/vaults/{name}/backup", post(backups::make))
+        .route("/.parachute/config", get(module::config))
         .route("/vaults", get(vaults::show))
         .route("/vaults/list", get(vaults::list))
         .route("/vault/{name}/mcp", any(vault_api::mcp::answer))
@@ -234,6 +236,9 @@ fn open_routes() -> Router<Api> {
         .route("/api/vault/agent-def", post(definition_hints::definition))
         .route("/api/vault/agent-thread", post(definition_hints::thread))
         .route("/api/vault/role", post(definition_hints::role_note))
+        .route("/.parachute/info", get(module::info))
+        .route("/.parachute/icon.svg", get(module::icon))
+        .route("/.parachute/config/schema", get(module::schema))
         .route("/health", get(health::health))
         .route("/ready", get(ready::ready))
         .route("/", get(page::index))

@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
     KeyInUrl,
     /// Nobody was given that token, or it was revoked.
     Wrong,
+    /// Of the token of a hub that does not answer.
+    Unchecked,
     /// The token's time is over.
     Expired,
     /// So many wrong tokens came from there that this one was not answered any more.
@@ -100,6 +102,11 @@ impl Refusal {
                     None => "Nobody was given this token, or it was revoked.",
                 },
                 "Take another one: `reveille token create` makes it, `reveille token list` shows those that hold.",
+            ),
+            Self::Unchecked => unauthorized(
+                "unauthorized",
+                "This token cannot be checked now",
+                "Nothing was done. Try again in a while; a token of the daemon itself works meanwhile.",
             ),
             Self::Expired => unauthorized(
                 "token_expired",

@@ -7,6 +7,7 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::base::Base;
 use super::error::{ApiError, Body};
 use super::refusal::Refusal;
 use super::{Api, Caller, audit};
@@ -37,11 +38,14 @@ pub(super) struct Session {
 // A right code is always taken: whoever shares an address cannot lock others out.
 pub(super) async fn sign_in(State(api): State<Api>, request: Request) -> Response {
     let (peer, path) = (audit::peer(&request), request.uri().path().to_owned());
+    let (parts, body) = request.into_parts();
+    let base = Base::of(&api, &parts);
+    let request = Request::from_parts(parts, body);
     let code = match Body::<SignIn>::from_request(request, &api).await {
         Ok(Body(SignIn { code })) => code,
         Err(error) => return error.into_response(),
     };
-    if let Some(cookie) = api.auth.sign_in(code.trim()) {
+    if let Some(cookie) = api.auth.sign_in(code.trim(), &base.prefix) {
         return ([(header::SET_COOKIE, cookie)], Json(Session { signed_in: true })).into_response();
     }
     match api.auth.wrong(peer) {
@@ -70,9 +74,9 @@ pub(super) async fn show() -> Json<Session> {
     delete, path = "/api/session", operation_id = "signOut", tag = "session",
     responses((status = 200, description = "It is signed out: the answer takes its cookie away.", body = Session)),
 )]
-pub(super) async fn sign_out(State(api): State<Api>) -> Response {
+pub(super) async fn sign_out(State(api): State<Api>, base: Base) -> Response {
     (
-        [(header::SET_COOKIE, api.auth.sign_out())],
+        [(header::SET_COOKIE, api.auth.sign_out(&base.prefix))],
         Json(Session { signed_in: false }),
     )
         .into_response()

@@ -25,7 +25,8 @@ pub(super) async fn may_read(auth: &Auth, parts: &Parts) -> bool {
     if let Some(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
         request.extensions_mut().insert(*peer);
     }
-    match auth.identify(&request) {
+    let caller = auth.identify(&request).await;
+    match caller {
         Ok(Caller::Operator) => true,
         Ok(Caller::Token(grant)) => grant.covers(&Scope::daemon(Verb::Read)),
         Ok(Caller::Turn(_)) | Err(_) => false,
@@ -67,7 +68,8 @@ impl Standing {
                 Caller::Operator | Caller::Turn(_) => true,
             };
         }
-        self.auth.identify(&like(&self.headers)).is_ok()
+        let again = self.auth.identify(&like(&self.headers));
+        again.await.is_ok()
     }
 
     /// Waits for the end that is known.
@@ -97,7 +99,15 @@ mod tests {
     fn auth(tokens: &Tokens) -> Auth {
         let bound = SocketAddr::from(([127, 0, 0, 1], 7));
         let passes = Passes::new("http://127.0.0.1:7".into(), None);
-        Auth::new(ADMIN, bound, Duration::from_secs(60), vec![], passes, tokens.clone())
+        Auth::new(
+            ADMIN,
+            bound,
+            Duration::from_secs(60),
+            vec![],
+            passes,
+            tokens.clone(),
+            None,
+        )
     }
 
     fn bearer(token: &str) -> HeaderMap {

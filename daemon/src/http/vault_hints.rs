@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode, Uri, header};
-use reveille_vault::NoteId;
+use reveille_vault::{Kind, NoteId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -91,6 +91,7 @@ fn shown(headers: &HeaderMap, uri: &Uri) -> Option<String> {
 #[derive(Deserialize)]
 struct Hint {
     note: Named,
+    vault: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -113,27 +114,58 @@ pub(super) fn unauthorized() -> Response {
 /// command to the server.
 pub(super) async fn take(State(api): State<Api>, request: Request) -> Response {
     let shown = shown(request.headers(), request.uri()).filter(|secret| !secret.is_empty());
-    let vaults = shown.map_or_else(Vec::new, |secret| api.webhooks.vaults_of(&secret));
-    if vaults.is_empty() {
+    let own = shown.map_or_else(Vec::new, |secret| api.webhooks.vaults_of(&secret));
+    if own.is_empty() && !may_hint(&api, &request).await {
         return unauthorized();
     }
     let Ok(bytes) = axum::body::to_bytes(request.into_body(), BODY_BYTES).await else {
         return wrong("The hint did not arrive whole, or is larger than 32 MiB.");
     };
-    let hint = serde_json::from_slice::<Hint>(&bytes);
-    let Some(note) = hint.ok().and_then(|hint| NoteId::new(hint.note.id).ok()) else {
+    let Ok(hint) = serde_json::from_slice::<Hint>(&bytes) else {
         return wrong("A hint is JSON with `note.id`.");
     };
+    let Ok(note) = NoteId::new(hint.note.id) else {
+        return wrong("A hint is JSON with `note.id`.");
+    };
+    let vaults = match (own.is_empty(), hint.vault) {
+        (false, _) => own,
+        (true, Some(vault)) if api.vaults.get(&vault).is_some() => vec![vault],
+        (true, _) => peers(&api),
+    };
+    let mut failed = None;
+    let mut looked = false;
     for vault in vaults {
-        if let Err(reason) = look(&api, &vault, &note).await {
-            tracing::warn!(vault, %note, reason, "the vault's server gave a hint that could not be followed; the scan finds what there is");
-            let message = format!("The vault {vault:?} cannot be read now: {reason}");
-            return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
-                .then("Nothing is lost: what was written is found by the next scan.")
-                .into_response();
+        match look(&api, &vault, &note).await {
+            Ok(()) => looked = true,
+            Err(reason) => {
+                tracing::warn!(vault, %note, reason, "the vault's server gave a hint that could not be followed; the scan finds what there is");
+                failed = Some((vault, reason));
+            }
         }
     }
+    if let Some((vault, reason)) = failed.filter(|_| !looked) {
+        let message = format!("The vault {vault:?} cannot be read now: {reason}");
+        return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "vault_unavailable", message)
+            .then("Nothing is lost: what was written is found by the next scan.")
+            .into_response();
+    }
     Json(Value::Object(serde_json::Map::new())).into_response()
+}
+
+/// Whether the token of a request is good for waking agents, as those are that a hub gives to the vaults that it connects.
+/// It knows no vault: whoever may send messages may make us look in each of them.
+// The future must not hold the request, whose body cannot be shared.
+pub(super) fn may_hint(api: &Api, request: &Request) -> impl Future<Output = bool> + Send + use<> {
+    let shows_token = request.headers().contains_key(header::AUTHORIZATION);
+    let caller = api.auth.identify(request);
+    async move { shows_token && caller.await.is_ok_and(|caller| caller.may_hint()) }
+}
+
+/// The vaults that have a server, which may have something that we do not know of yet.
+fn peers(api: &Api) -> Vec<String> {
+    let all = api.vaults.all().into_iter();
+    let peers = all.filter(|vault| vault.kind() == Kind::Parachute);
+    peers.map(|vault| vault.name().to_owned()).collect()
 }
 
 async fn look(api: &Api, name: &str, note: &NoteId) -> Result<(), String> {

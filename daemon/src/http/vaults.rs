@@ -104,7 +104,7 @@ pub(super) struct AuthStatus {
     ),
 )]
 pub(super) async fn status(State(api): State<Api>, request: Request) -> Result<Json<AuthStatus>, Response> {
-    let caller = match api.auth.identify(&request) {
+    let caller = match api.auth.identify(&request).await {
         Ok(caller) => Some(caller),
         Err(Refusal::Nobody) => None,
         Err(refusal) => return Err(refusal.answer(request.uri().path())),

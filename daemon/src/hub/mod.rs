@@ -7,6 +7,7 @@
 mod ask;
 mod backoff;
 mod grants;
+mod jwt;
 mod mint;
 mod place;
 mod wire;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use self::backoff::Backoff;
+pub(crate) use self::jwt::Verifier;
 pub(crate) use self::mint::Minted;
 pub(crate) use self::place::Place;
 use crate::config::{self, Secret};

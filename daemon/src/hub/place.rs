@@ -34,7 +34,6 @@ struct Exposed {
     canonical_fqdn: Option<String>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the check of its tokens"))]
 impl Place {
     /// Its address, as those know it who come from elsewhere. What the hub writes down may change while we run: it is read
     /// each time.

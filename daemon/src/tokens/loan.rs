@@ -88,6 +88,7 @@ impl Tokens {
             made_by: None,
             over: CancellationToken::new(),
             terms: Some(Terms { origin, ends }),
+            hub_subject: None,
             used: AtomicI64::new(0),
             stored_used: AtomicI64::new(0),
         };

@@ -58,6 +58,8 @@ pub(crate) struct Grant {
     over: CancellationToken,
     /// Of one that is lent to a turn.
     terms: Option<Terms>,
+    /// Whom a hub calls so, of one that a hub has issued. It is stored nowhere.
+    hub_subject: Option<String>,
     /// Milliseconds; 0: never.
     used: AtomicI64,
     /// The same as it is stored.
@@ -65,6 +67,26 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// Of a token that the hub has issued, under its `jti`.
+    pub(crate) fn of_hub(jti: String, subject: String, scopes: Vec<Scope>, expires_at: Option<Timestamp>) -> Self {
+        Self {
+            id: jti,
+            new: NewGrant {
+                label: Some(subject.clone()),
+                scopes,
+                tags: Vec::new(),
+                expires_at,
+            },
+            created_at: Timestamp::now(),
+            made_by: None,
+            over: CancellationToken::new(),
+            terms: None,
+            hub_subject: Some(subject),
+            used: AtomicI64::new(0),
+            stored_used: AtomicI64::new(0),
+        }
+    }
+
     /// Whether it is good for what needs `needed`.
     pub(crate) fn covers(&self, needed: &Scope) -> bool {
         self.new.scopes.iter().any(|scope| scope.covers(needed))
@@ -89,9 +111,10 @@ impl Grant {
 
     /// Who holds it, by a name that is no secret and the same for each request.
     pub(crate) fn subject(&self) -> String {
-        match &self.terms {
-            Some(terms) => format!("turn:{}", terms.origin.turn),
-            None => format!("token:{}", self.id),
+        match (&self.terms, &self.hub_subject) {
+            (Some(terms), _) => format!("turn:{}", terms.origin.turn),
+            (None, Some(subject)) => format!("hub:{subject}"),
+            (None, None) => format!("token:{}", self.id),
         }
     }
 

@@ -33,6 +33,13 @@ impl Verb {
         }
     }
 
+    /// A verb of the daemon.
+    pub(crate) fn of_daemon(text: &str) -> Option<Self> {
+        [Self::Read, Self::Send, Self::Write, Self::Admin]
+            .into_iter()
+            .find(|verb| verb.text() == text)
+    }
+
     /// A verb of a vault.
     fn of_vault(text: &str) -> Option<Self> {
         Self::of_daemon(text).filter(|verb| *verb != Self::Send)

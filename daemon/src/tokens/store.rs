@@ -172,6 +172,7 @@ impl Tokens {
             made_by: maker.map(|maker| maker.id.clone()).filter(|id| self.find(id).is_some()),
             over: CancellationToken::new(),
             terms: None,
+            hub_subject: None,
             used: AtomicI64::new(0),
             stored_used: AtomicI64::new(0),
         });
@@ -411,6 +412,7 @@ fn grant(row: &Row<'_>) -> anyhow::Result<Grant> {
         made_by: row.get(8)?,
         over: CancellationToken::new(),
         terms: None,
+        hub_subject: None,
         used: AtomicI64::new(used),
         stored_used: AtomicI64::new(used),
     })

@@ -17,7 +17,7 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_vaults, agents, attached, backups, channels, connections, events, health, line,
+    Api, agent_control, agent_vaults, agents, attached, backups, channels, connections, events, health, line, module,
     own_tokens, ready, resend, session, step_up, tickets, turns, undelivered, vaults,
 };
 
@@ -63,6 +63,10 @@ use super::{
         line::list,
         line::release,
         line::reposition,
+        module::config,
+        module::icon,
+        module::info,
+        module::schema,
         own_tokens::list,
         own_tokens::make,
         own_tokens::revoke,
