@@ -207,7 +207,7 @@ mod tests {
             (&[("origin", "http://h:1")][..], Some(false)),
             (&[("host", "h:1")][..], None),
         ] {
-            assert_eq!(site(&headers(pairs)), expected, "{pairs:?}");
+            assert_eq!(site(&headers(pairs), None), expected, "{pairs:?}");
             assert_eq!(same_origin(&headers(pairs), None), expected == Some(true), "{pairs:?}");
         }
     }

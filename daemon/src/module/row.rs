@@ -86,6 +86,7 @@ impl Rows {
     ///
     /// # Errors
     /// What stands in the way; then nothing was changed.
+    #[expect(clippy::disallowed_methods, reason = "it is called on a thread for blocking work")]
     pub(crate) fn put(&self, name: &str, row: &Value) -> Result<(), RowError> {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir).map_err(|source| self.unusable(source))?;

@@ -44,13 +44,6 @@ impl Verb {
     fn of_vault(text: &str) -> Option<Self> {
         Self::of_daemon(text).filter(|verb| *verb != Self::Send)
     }
-
-    /// A verb of the daemon.
-    fn of_daemon(text: &str) -> Option<Self> {
-        [Self::Read, Self::Send, Self::Write, Self::Admin]
-            .into_iter()
-            .find(|verb| verb.text() == text)
-    }
 }
 
 /// Where.
