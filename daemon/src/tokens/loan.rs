@@ -46,12 +46,6 @@ impl Loans {
         let holds = grant.terms.as_ref().is_some_and(|terms| !terms.ends.is_cancelled());
         holds.then_some(grant)
     }
-
-    /// Whether a lent token that was found before holds still.
-    pub(super) fn hold(&self, grant: &Grant) -> bool {
-        let lent = self.with(|loans| loans.values().any(|one| std::ptr::eq(&**one, grant)));
-        lent && grant.terms.as_ref().is_some_and(|terms| !terms.ends.is_cancelled())
-    }
 }
 
 /// A token in the hands of a turn. It is void once this is dropped.

@@ -111,9 +111,6 @@ impl Known {
     }
 }
 
-/// How the identity of every token that is kept begins.
-const ID: &str = "t_";
-
 /// All named tokens. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tokens {
@@ -240,18 +237,6 @@ impl Tokens {
         Checked::Valid(grant)
     }
 
-    /// Whether what was found to be good still is: neither over nor taken away.
-    pub(crate) fn holds(&self, grant: &Grant) -> bool {
-        if grant.is_over(now()) {
-            return false;
-        }
-        match &grant.terms {
-            Some(_) => self.inner.loans.hold(grant),
-            // Those with other names are not kept here.
-            None => !grant.id.starts_with(ID) || self.find(&grant.id).is_some(),
-        }
-    }
-
     /// Writes down now and then which tokens were used, until `drain`, and then once more.
     pub(crate) async fn run(self, drain: CancellationToken) {
         loop {
@@ -295,7 +280,7 @@ impl Tokens {
     fn fresh_id(&self) -> String {
         loop {
             // The first twelve digits of such an identity are all chance.
-            let id = format!("{ID}{}", &Uuid::new_v4().simple().to_string()[..12]);
+            let id = format!("t_{}", &Uuid::new_v4().simple().to_string()[..12]);
             if self.find(&id).is_none() {
                 return id;
             }

@@ -164,12 +164,6 @@ async fn a_persons_claude_code_serves_an_attached_agent() -> Result<()> {
     assert_eq!(replied["in_reply_to"], json!(sent.id));
     let turn = daemon.wait_turn("scribe", &sent).await?;
     assert_eq!(turn.reply.as_deref(), Some("It is written."));
-    // The model was told how to go about it.
-    assert!(
-        api.requests()
-            .iter()
-            .any(|request| request.system.contains("next-message"))
-    );
     Ok(())
 }
 

@@ -17,9 +17,18 @@ async fn token(daemon: &Daemon) -> Result<Value> {
     made.json()
 }
 
-/// How many sessions there are, as `/health` tells those who may know.
-async fn counted(daemon: &Daemon) -> Result<Value> {
-    Ok(daemon.ask_in("GET", "/health", b"").await?.json()?["mcp_sessions"].clone())
+/// How many sessions there are, as `/health` tells those who may know: `*` are those of the whole daemon.
+pub(super) async fn counted(daemon: &Daemon) -> Result<Value> {
+    let health = daemon.ask_in("GET", "/health", b"").await?.json()?;
+    let mut counted = json!({ "*": health["mcp_sessions"] });
+    for channel in health["channels"].as_array().into_iter().flatten() {
+        counted[channel["name"].as_str().context("a name")?] = channel["mcp_sessions"].clone();
+    }
+    let counted = counted.as_object().context("counts")?.iter();
+    Ok(counted
+        .filter(|(_, count)| **count != 0)
+        .map(|(name, count)| (name.clone(), count.clone()))
+        .collect())
 }
 
 #[tokio::test]
@@ -103,7 +112,7 @@ async fn sessions_are_counted_by_channel_for_those_who_may_know() -> Result<()> 
     eng.end(&one).await?;
     assert_eq!(counted(&daemon).await?, json!({ "*": 1, "eng": 1 }));
     let open = daemon.ask("GET", "/health", &[], b"").await?.json()?;
-    assert_eq!(open.get("mcp_sessions"), None);
+    assert_eq!((open.get("mcp_sessions"), open.get("channels")), (None, None));
     Ok(())
 }
 
@@ -150,6 +159,31 @@ async fn there_are_only_so_many_and_the_longest_idle_one_makes_room() -> Result<
     let body: Value = serde_json::from_str(&said.text)?;
     assert_eq!((said.status, &body["error"]), (503, &json!("too_many_sessions")));
     assert_eq!([status(&first).await?, status(&third).await?], [200, 200]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_cannot_keep_the_others_out() -> Result<()> {
+    let daemon = Daemon::builder()
+        .stand_in()
+        .env("REVEILLE_MCP__SESSIONS", "4")
+        .start()
+        .await?;
+    let made = token(&daemon).await?;
+    let wire = Wire::new(&daemon, "/mcp", made["token"].as_str().context("a token")?)?;
+    let own = Wire::new(&daemon, "/mcp", daemon.token())?;
+    let mine = own.open().await?;
+    let (first, second) = (wire.open().await?, wire.open().await?);
+    // Its third one costs its own first one, although there is room for one more.
+    wire.open().await?;
+    assert_eq!(wire.post(Some(&first), &call(2, "ping")).await?.status, 404);
+    assert_eq!(own.post(Some(&mine), &call(2, "ping")).await?.status, 200);
+    let _one = wire.stand(&second).await?;
+    let third = wire.open().await?;
+    let _two = wire.stand(&third).await?;
+    assert_eq!(wire.post(None, &super::wire::hello("2025-11-25")).await?.status, 503);
+    own.open().await?;
+    assert_eq!(own.post(Some(&mine), &call(2, "ping")).await?.status, 200);
     Ok(())
 }
 

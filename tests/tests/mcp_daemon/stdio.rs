@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::house;
 use super::official::Official;
+use super::sessions::counted;
 use super::wire::{call, hello};
 
 #[tokio::test]
@@ -46,8 +47,7 @@ async fn a_client_of_stdio_has_the_same_tools() -> Result<()> {
     client.close().await?;
     // It has said good-bye: only the other client's session is left.
     eventually("its session has ended", LIMIT, async || {
-        let health = daemon.ask_in("GET", "/health", b"").await?.json()?;
-        Ok((health["mcp_sessions"] == json!({ "*": 1 })).then_some(()))
+        Ok((counted(&daemon).await? == json!({ "*": 1 })).then_some(()))
     })
     .await?;
     Ok(())

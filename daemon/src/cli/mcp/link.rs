@@ -77,7 +77,11 @@ impl Link {
             (state.session, state.version) = (None, None);
         }
         let session = self.state().session.clone();
-        let mut done = self.send(&message).await;
+        let mut done = match session.is_none() && !begins {
+            // An earlier try to open it anew has failed.
+            true => Err(Trouble::NoSession),
+            false => self.send(&message).await,
+        };
         if let Err(Trouble::NoSession) = done
             && !begins
         {
@@ -93,7 +97,7 @@ impl Link {
         // Only requests are answered.
         if let Some(id) = message.get("id").filter(|_| message["method"].is_string()) {
             let text = match trouble {
-                Trouble::NoSession => "The daemon does not know this session; send `initialize` again.".to_owned(),
+                Trouble::NoSession => "There is no session; send `initialize`.".to_owned(),
                 Trouble::Told(text) | Trouble::Away(text) => text,
             };
             say(&failed(id, FAILED, &text));

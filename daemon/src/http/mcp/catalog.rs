@@ -58,8 +58,8 @@ pub(super) struct Entry {
 
 const SEND: (Method, &str) = (Method::POST, "/api/channels/{channel}/send");
 const TURN: (Method, &str) = (Method::GET, "/api/turns/{turn}");
-const READ: (Method, &str) = (Method::GET, "/api/attached/{channel}/pending");
-const WRITE: (Method, &str) = (Method::POST, "/api/attached/{channel}/reply");
+const READ: (Method, &str) = (Method::GET, "/api/channels/{channel}/pending");
+const WRITE: (Method, &str) = (Method::POST, "/api/channels/{channel}/reply");
 
 /// All of them.
 const TOOLS: &[Entry] = &[

@@ -111,3 +111,53 @@ pub(in crate::http) async fn in_our_shape(answer: Response, id: &Value) -> Respo
         status => failed(status, TRANSPORT, &sentence, id),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn read(body: &str) -> Result<Vec<(Kind, Value)>, i32> {
+        let read = Messages::read(&Bytes::from(body.to_owned()));
+        let kinds = |messages: Messages| messages.of.into_iter().map(|one| (one.kind, one.id)).collect();
+        read.map(kinds).map_err(|(code, _)| code.0)
+    }
+
+    #[test]
+    fn messages_are_told_apart() {
+        for (body, kind, id) in [
+            (r#"{"method":"initialize","id":1}"#, Kind::Initialize, json!(1)),
+            (r#"{"method":"tools/list","id":"a"}"#, Kind::Request, json!("a")),
+            (r#"{"method":"notifications/x"}"#, Kind::Other, Value::Null),
+            // An answer of the client, and requests whose ids are none.
+            (r#"{"id":3,"result":{}}"#, Kind::Other, json!(3)),
+            (r#"{"method":"ping","id":null}"#, Kind::Other, Value::Null),
+            (r#"{"method":"ping","id":{}}"#, Kind::Other, Value::Null),
+            (r#"{"method":7,"id":1}"#, Kind::Other, json!(1)),
+        ] {
+            assert_eq!(read(body), Ok(vec![(kind, id)]), "{body}");
+        }
+        let both = r#"[{"method":"a","id":1},{"method":"b"}]"#;
+        let expected = vec![(Kind::Request, json!(1)), (Kind::Other, Value::Null)];
+        assert_eq!(read(both), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        let many = format!("[{}]", vec!["{}"; BATCH + 1].join(","));
+        for (body, code) in [
+            ("", -32700),
+            ("{", -32700),
+            ("{} {}", -32700),
+            ("7", -32600),
+            ("null", -32600),
+            ("[]", -32600),
+            ("[7]", -32600),
+            ("[[{}]]", -32600),
+            (&many, -32600),
+        ] {
+            assert_eq!(read(body), Err(code), "{}", &body[..body.len().min(40)]);
+        }
+    }
+}

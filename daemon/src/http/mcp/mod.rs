@@ -26,6 +26,7 @@ use self::server::{Server, VERSIONS};
 pub(crate) use self::sessions::{Door, Sessions, WHOLE};
 use self::sessions::{Open, Session};
 use super::error::{Segment, too_large};
+use super::standing::Standing;
 use super::{Api, Caller};
 
 /// Which session a request belongs to.
@@ -216,11 +217,12 @@ impl Visit {
             }
         };
         let (parts, _) = request.into_parts();
+        let standing = Standing::of(&self.api.auth, &parts.headers, &self.caller);
         let answer = self.hand_over(&parts, Bytes::new()).await;
         if !answer.status().is_success() {
             return in_our_shape(answer, &Value::Null).await;
         }
-        stream::held(stream::while_let_in(answer, self.api, self.caller), open)
+        stream::held(stream::while_let_in(answer, standing), open)
     }
 
     /// Hands a request to the library. The gate has checked the host and where the request comes from already.

@@ -20,6 +20,9 @@ const LOOK_LEAST: Duration = Duration::from_millis(100);
 /// How `/health` calls the door of the whole daemon among those of channels: no agent has this name.
 pub(crate) const WHOLE: &str = "*";
 
+/// The one who may have all of them.
+const OPERATOR: &str = "operator";
+
 /// Where a client came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Door {
@@ -183,7 +186,7 @@ impl Sessions {
         open: impl Future<Output = (T, Option<String>)>,
     ) -> Result<(T, Option<Arc<Session>>), ApiError> {
         let _turn = self.inner.opening.lock().await;
-        self.make_room().await?;
+        self.make_room(&subject).await?;
         let (answer, id) = open.await;
         let session = id.map(|id| {
             let use_ = Use {
@@ -203,23 +206,40 @@ impl Sessions {
         Ok((answer, session))
     }
 
-    /// Ends the longest idle one when there are too many.
-    async fn make_room(&self) -> Result<(), ApiError> {
-        if self.known().len() >= self.inner.most {
-            self.sweep().await;
+    /// Whether somebody has as many as one may have: so that a token cannot keep the others out.
+    fn has_its_share(&self, known: &HashMap<String, Arc<Session>>, subject: &str) -> bool {
+        let own = known.values().filter(|one| one.subject == subject).count();
+        subject != OPERATOR && own >= (self.inner.most / 2).max(1)
+    }
+
+    /// Ends the longest idle one when there are too many: one of the same subject's when that has its share.
+    async fn make_room(&self, subject: &str) -> Result<(), ApiError> {
+        let is_needed = |sessions: &Self| {
+            let known = sessions.known();
+            (
+                known.len() >= sessions.inner.most,
+                sessions.has_its_share(&known, subject),
+            )
+        };
+        if is_needed(self) == (false, false) {
+            return Ok(());
+        }
+        self.sweep().await;
+        let (full, own) = is_needed(self);
+        if !full && !own {
+            return Ok(());
         }
         let longest = {
             let known = self.known();
-            if known.len() < self.inner.most {
-                return Ok(());
-            }
-            let idle = known
-                .values()
-                .filter_map(|one| Some((one.idle_since()?, one.id.clone())));
+            let those = known.values().filter(|one| !own || one.subject == subject);
+            let idle = those.filter_map(|one| Some((one.idle_since()?, one.id.clone())));
             idle.min().map(|(_, id)| id)
         };
         let Some(id) = longest else {
-            let message = format!("All {} sessions that may be open at once are in use.", self.inner.most);
+            let message = match own {
+                true => "All sessions that one token may have open at once are in use.".to_owned(),
+                false => format!("All {} sessions that may be open at once are in use.", self.inner.most),
+            };
             return Err(
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_sessions", message)
                     .then("Nothing was done. Close a client, or raise `[mcp] sessions` in the configuration."),

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _, select_all};
 use tokio::time::interval;
 
 use super::sessions::Open;
-use crate::http::{Api, Caller};
+use crate::http::standing::Standing;
 
 /// How often it is looked at whether a standing stream may go on.
 const LOOK: Duration = Duration::from_secs(5);
@@ -38,14 +38,15 @@ pub(super) fn joined(answers: Vec<Response>) -> Option<Response> {
 }
 
 /// The same answer, until its caller would not be let in any more.
-pub(super) fn while_let_in(answer: Response, api: Api, caller: Caller) -> Response {
+pub(super) fn while_let_in(answer: Response, standing: Standing) -> Response {
     answer.map(|body| {
-        let state = (body.into_data_stream(), interval(LOOK), api, caller);
-        let chunks = stream::unfold(state, async |(mut chunks, mut look, api, caller)| {
+        let state = (body.into_data_stream(), interval(LOOK), standing);
+        let chunks = stream::unfold(state, async |(mut chunks, mut look, standing)| {
             loop {
                 tokio::select! {
-                    chunk = chunks.next() => return Some((chunk?, (chunks, look, api, caller))),
-                    _ = look.tick() => if !is_let_in(&api, &caller) {
+                    chunk = chunks.next() => return Some((chunk?, (chunks, look, standing))),
+                    () = standing.ends() => return None,
+                    _ = look.tick() => if !standing.holds().await {
                         return None;
                     },
                 }
@@ -53,13 +54,4 @@ pub(super) fn while_let_in(answer: Response, api: Api, caller: Caller) -> Respon
         });
         Body::from_stream(chunks)
     })
-}
-
-/// Whether what a caller came with is still good.
-fn is_let_in(api: &Api, caller: &Caller) -> bool {
-    match caller {
-        Caller::Operator => true,
-        Caller::Turn(origin) => api.workers.live().iter().any(|(turn, _)| *turn == origin.turn),
-        Caller::Token(grant) => api.tokens.holds(grant),
-    }
 }
