@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::house;
 use super::official::Official;
+use super::token;
 
 /// With the attached agent `scribe`, and `eng`, which the daemon serves.
 pub(super) async fn desk() -> Result<Daemon> {
@@ -124,6 +125,73 @@ async fn what_was_not_taken_cannot_be_answered() -> Result<()> {
         0
     );
     assert_eq!(client.told("pending", json!({})).await?["count"], 1);
+    client.close().await
+}
+
+#[tokio::test]
+async fn who_may_only_read_takes_and_writes_nothing() -> Result<()> {
+    let daemon = desk().await?;
+    let sent = daemon.send("scribe", "hello").await?;
+    let reader = token(&daemon, &["reveille:read"]).await?;
+    let mut client = Official::http(&daemon, "/mcp/scribe", &reader).await?;
+    assert_eq!(client.tools().await?, ["pending"]);
+    assert_eq!(client.told("pending", json!({})).await?["count"], 1);
+    for (tool, arguments) in [
+        ("next-message", json!({})),
+        ("reply", json!({ "text": "x" })),
+        ("reply", json!({ "text": "x", "inReplyTo": sent.id })),
+        ("release", json!({ "id": sent.id })),
+        ("renew", json!({ "id": sent.id })),
+    ] {
+        let (code, words) = client.refused(tool, arguments).await?;
+        assert!(
+            code == "insufficient_scope" && words.contains("reveille:write"),
+            "{code} {words}"
+        );
+    }
+    let mut other = Official::http(&daemon, "/mcp/eng", &reader).await?;
+    assert_eq!(other.tools().await?, Vec::<String>::new());
+    for tool in ["reply", "react", "edit_message", "download_attachment"] {
+        let (code, words) = other.refused(tool, json!({ "text": "x" })).await?;
+        assert!(
+            code == "insufficient_scope" && words.contains("reveille:write"),
+            "{tool}: {code} {words}"
+        );
+    }
+    assert_eq!(
+        daemon.journal()?.notes.iter().filter(|note| note.is_outbound()).count(),
+        0
+    );
+
+    let writer = token(&daemon, &["reveille:write"]).await?;
+    let mut client = Official::http(&daemon, "/mcp/scribe", &writer).await?;
+    assert_eq!(client.told("next-message", json!({})).await?["id"], json!(sent.id));
+    client
+        .told("reply", json!({ "text": "done", "inReplyTo": sent.id }))
+        .await?;
+    client.close().await
+}
+
+#[tokio::test]
+async fn what_one_session_has_taken_another_one_cannot_answer() -> Result<()> {
+    let daemon = desk().await?;
+    let sent = daemon.send("scribe", "hello").await?;
+    let writer = token(&daemon, &["reveille:write"]).await?;
+    let mut client = Official::http(&daemon, "/mcp/scribe", &writer).await?;
+    let mut other = Official::http(&daemon, "/mcp/scribe", daemon.token()).await?;
+    client.told("next-message", json!({})).await?;
+    assert_eq!(other.told("next-message", json!({})).await?["message"], Value::Null);
+    for (tool, arguments) in [
+        ("reply", json!({ "text": "x", "inReplyTo": sent.id })),
+        ("release", json!({ "id": sent.id })),
+        ("renew", json!({ "id": sent.id })),
+    ] {
+        assert_eq!(other.refused(tool, arguments).await?.0, "not_yours", "{tool}");
+    }
+    client
+        .told("reply", json!({ "text": "mine", "inReplyTo": sent.id }))
+        .await?;
+    assert_eq!(daemon.wait_turn("scribe", &sent).await?.reply.as_deref(), Some("mine"));
     client.close().await
 }
 

@@ -13,12 +13,21 @@ mod turns;
 mod whole;
 mod wire;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use reveille_tests::Daemon;
+use serde_json::json;
 
 /// With one agent, `eng`, whose turns the stand-in runs.
 async fn house() -> Result<Daemon> {
     let daemon = Daemon::builder().stand_in().start().await?;
     daemon.create_agent("eng", "You are an engineer.").await?;
     Ok(daemon)
+}
+
+/// A token with these scopes.
+async fn token(daemon: &Daemon, scopes: &[&str]) -> Result<String> {
+    let asked = json!({ "scopes": scopes }).to_string();
+    let made = daemon.ask_in("POST", "/api/tokens", asked.as_bytes()).await?;
+    anyhow::ensure!(made.status == 201, "{}: {}", made.status, made.json()?);
+    Ok(made.json()?["token"].as_str().context("a token")?.to_owned())
 }

@@ -5,8 +5,8 @@ use pretty_assertions::assert_eq;
 use reveille_tests::Daemon;
 use serde_json::{Value, json};
 
-use super::house;
 use super::official::Official;
+use super::{house, token};
 
 /// All tools, in their order.
 const ALL: [&str; 15] = [
@@ -293,50 +293,62 @@ async fn notes_of_any_vault_are_read_and_written() -> Result<()> {
 #[tokio::test]
 async fn tools_that_a_token_may_not_use_are_not_there() -> Result<()> {
     let daemon = house().await?;
+    let notes = [
+        "query-notes",
+        "list-tags",
+        "find-path",
+        "synthesize-notes",
+        "vault-info",
+    ];
     for (scope, expected) in [
+        ("vault:default:read", &notes[..]),
+        ("reveille:read", &["list_agents", "turn_status"]),
+        ("reveille:send", &["send", "delegate"]),
         (
-            "vault:read",
-            &[
-                "query-notes",
-                "list-tags",
-                "find-path",
-                "synthesize-notes",
-                "vault-info",
-            ][..],
-        ),
-        (
-            "vault:write",
-            &[
-                "query-notes",
-                "create-note",
-                "update-note",
-                "delete-note",
-                "list-tags",
-                "update-tag",
-                "find-path",
-                "synthesize-notes",
-                "vault-info",
-            ],
+            "reveille:write",
+            &["list_agents", "send", "delegate", "turn_status", "stop"],
         ),
     ] {
-        let asked = json!({ "scopes": [scope] }).to_string();
-        let made = daemon
-            .ask_in("POST", "/vault/default/tokens", asked.as_bytes())
-            .await?
-            .json()?;
-        let token = made["token"].as_str().context("a token")?;
-        let mut client = Official::http(&daemon, "/mcp", token).await?;
+        let token = token(&daemon, &[scope]).await?;
+        let mut client = Official::http(&daemon, "/mcp", &token).await?;
         assert_eq!(client.tools().await?, expected, "{scope}");
-        let (code, words) = client.refused("send", json!({ "agent": "eng", "text": "x" })).await?;
-        assert_eq!(code, "insufficient_scope");
-        assert!(words.contains("reveille:send"), "{words}");
-        let (code, words) = client.refused("stop", json!({ "turn": "x" })).await?;
-        assert!(
-            code == "insufficient_scope" && words.contains("reveille:write"),
-            "{code} {words}"
-        );
+        for (tool, needed) in [
+            ("send", "reveille:send"),
+            ("stop", "reveille:write"),
+            ("turn_status", "reveille:read"),
+        ] {
+            if expected.contains(&tool) {
+                continue;
+            }
+            let (code, words) = client
+                .refused(tool, json!({ "agent": "eng", "text": "x", "turn": "x" }))
+                .await?;
+            assert!(
+                code == "insufficient_scope" && words.contains(needed),
+                "{scope} {tool}: {code} {words}"
+            );
+        }
         // A channel is another matter: it needs to be read.
-        assert!(Official::http(&daemon, "/mcp/eng", token).await.is_err());
+        let channel = Official::http(&daemon, "/mcp/eng", &token).await;
+        assert_eq!(
+            channel.is_ok(),
+            ["reveille:read", "reveille:write"].contains(&scope),
+            "{scope}"
+        );
     }
+    assert_eq!(daemon.messages("eng").await?.len(), 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn who_may_send_and_not_read_is_told_no_outcome() -> Result<()> {
+    let daemon = house().await?;
+    let sender = token(&daemon, &["reveille:send"]).await?;
+    let mut client = Official::http(&daemon, "/mcp", &sender).await?;
+    let told = client
+        .told("delegate", json!({ "agent": "eng", "text": "[[reply secret]]" }))
+        .await?;
+    assert!(told["turn"].is_string() && told["note"].is_string(), "{told}");
+    assert!(told.get("reply").is_none() && told.get("state").is_none(), "{told}");
+    client.close().await
 }

@@ -296,6 +296,15 @@ async fn strangers_learn_no_names() -> Result<()> {
             assert!(!said.text.contains("eng\""), "{}", said.text);
         }
     }
+    // Elsewhere nothing leads to the hub.
+    for path in ["/api/agents", "/api/channels/eng/turn-events", "/vault/default/mcp"] {
+        let response = Wire::new(&daemon, path, "")?.ask(Method::GET, &[], "").await?;
+        let challenge = response
+            .headers()
+            .get("www-authenticate")
+            .and_then(|value| value.to_str().ok());
+        assert_eq!((response.status().as_u16(), challenge), (401, Some("Bearer")), "{path}");
+    }
     let wire = Wire::new(&daemon, "/mcp/no-such", daemon.token())?;
     let said = wire.post(None, &hello("2025-11-25")).await?;
     let body: Value = serde_json::from_str(&said.text)?;
