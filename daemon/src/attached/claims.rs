@@ -4,10 +4,12 @@ use reveille_queue::{ChannelName, Held, Lease, LeaseError, Spend, State, Turn};
 use uuid::Uuid;
 
 use super::{Desk, Released, Renewed, refusal, subject_of};
+use crate::delegation::Origin;
 use crate::http::{ApiError, Caller};
 use crate::inbox::shown;
 use crate::live::{Happening, Milestone};
 use crate::registry::Agent;
+use crate::turn::Run;
 
 /// Characters of a message that the live view shows.
 const SHOWN_CHARS: usize = 2000;
@@ -58,6 +60,19 @@ impl Desk {
             return Err(refusal::claim_over());
         }
         Ok(held)
+    }
+
+    /// What this caller has taken, as the turn that hands on.
+    ///
+    /// # Errors
+    /// The claim is not this caller's, or over.
+    pub(crate) async fn origin(&self, caller: &Caller, claim: &str) -> Result<Origin, ApiError> {
+        let unknown = || refusal::not_a_claim(claim);
+        let turn = lease(claim).ok_or_else(unknown)?.turn;
+        let turn = self.queue().turn(turn).await?.ok_or_else(unknown)?;
+        let held = self.mine(&turn, &caller.subject(), Some(claim)).await?;
+        let (_, agent) = self.agent(held.claim.message.lane.channel.as_str())?;
+        Ok(Origin::of(&Run::new(self.context(), &agent, &held.claim)))
     }
 
     /// Holds a claim for another while.

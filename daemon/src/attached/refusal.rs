@@ -33,6 +33,13 @@ pub(super) fn unknown_message(channel: &str, id: &str) -> ApiError {
         .then("Nothing was changed. Use the `id` that `next` gave.")
 }
 
+/// That is none.
+pub(super) fn not_a_claim(claim: &str) -> ApiError {
+    let message = format!("There is no claim {claim:?}.");
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_claim", message)
+        .then("Nothing was changed. Use the `claim` that `next` gave.")
+}
+
 /// The claim is another one's.
 pub(super) fn not_yours(turn: &Turn) -> ApiError {
     let by = turn.claimed_by.as_deref().unwrap_or("somebody else");

@@ -50,6 +50,8 @@ pub(super) struct Send {
     pub(super) correlation_id: Option<String>,
     /// Goes on with this chain. A turn cannot choose: its own counts.
     pub(super) chain_id: Option<String>,
+    /// The claim on the message of an attached agent that this one hands on: it belongs to its chain, and is from that agent.
+    pub(super) claim: Option<String>,
     /// Paths of files that were uploaded to the agent's vault.
     pub(super) attachments: Option<Vec<String>>,
 }
@@ -181,7 +183,11 @@ pub(super) async fn deliver(
         }
         return Err(refusal);
     }
-    let (sender, link) = match caller {
+    let taken = match (caller, some(send.claim)) {
+        (Caller::Turn(_), _) | (_, None) => None,
+        (_, Some(claim)) => Some(Caller::Turn(Arc::new(api.attached.origin(caller, &claim).await?))),
+    };
+    let (sender, link) = match taken.as_ref().unwrap_or(caller) {
         Caller::Operator => {
             let link = some(send.chain_id).map(|chain| Link {
                 chain,

@@ -94,3 +94,39 @@ async fn who_asked_hears_of_a_stop() -> Result<()> {
     assert_eq!(super::refused(&refusal), (409, "stopped"));
     Ok(())
 }
+
+/// What a session hands on under its claim belongs to the chain, so that its limits hold.
+#[tokio::test]
+async fn a_chain_goes_on_through_an_attached_agent() -> Result<()> {
+    let daemon = with_eng().await?;
+    daemon.create_agent("worker", "You work.").await?;
+    let first = daemon.send("eng", "Build it.").await?;
+    let taken = next(&daemon, "eng").await?;
+    let body = json!({ "text": "[[reply the result]]", "reply_to": "eng", "sender": "anna", "claim": taken["claim"] });
+    let sent = daemon.send_with("worker", &body).await?;
+    until_pending(&daemon, "eng", 1).await?;
+    let back = next(&daemon, "eng").await?;
+    let journal = daemon.journal()?;
+    let marks = |id: &str| {
+        let note = journal.notes.iter().find(|note| note.id == id);
+        let keys = ["chain_id", "delegation_depth", "delegated_by", "sender"];
+        note.map(|note| keys.map(|key| note.text(key).to_owned()))
+    };
+    let turn = taken["turn"].as_str().context("a turn")?;
+    let handed = [first.id.as_str(), "1", turn, "agent:eng"].map(str::to_owned);
+    assert_eq!(marks(&sent.id), Some(handed));
+    let called = [first.id.as_str(), "2", "", "callback:worker"].map(str::to_owned);
+    assert_eq!(marks(back["id"].as_str().context("a message")?), Some(called));
+
+    // Under no claim of one's own nothing is sent.
+    answer(&daemon, "eng", &taken, "Built.").await?.ok::<Value>()?;
+    for (claim, expected) in [
+        (&taken["claim"], (409, "settled")),
+        (&json!("x.1"), (404, "unknown_claim")),
+    ] {
+        let body = json!({ "text": "x", "claim": claim });
+        let refusal = ask(&daemon, "worker", "send", &body).await?;
+        assert_eq!(super::refused(&refusal), expected, "{claim}");
+    }
+    Ok(())
+}

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use http::Method;
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::State;
+use reveille_tests::daemon::{Daemon, State};
 use serde_json::{Value, json};
 
 use super::{answer, ask, attach, letter, next, outbound, pending, refused, stand_in, until_pending, with_eng};
@@ -185,5 +185,132 @@ async fn a_turn_takes_no_messages() -> Result<()> {
         "403 403 403 403 403"
     );
     assert_eq!(pending(&daemon, "eng").await?["count"], 1);
+    Ok(())
+}
+
+/// A token of the daemon with one scope.
+async fn token(daemon: &Daemon, scope: &str) -> Result<String> {
+    let body = json!({ "scopes": [scope] });
+    let made = daemon.request(Method::POST, &["api", "tokens"], Some(&body)).await?;
+    let made: Value = made.ok()?;
+    Ok(made["token"].as_str().context("a token")?.to_owned())
+}
+
+async fn ask_as(daemon: &Daemon, token: &str, what: &str, body: Value) -> Result<(u16, Value)> {
+    let bearer = format!("Bearer {token}");
+    let target = format!("/api/channels/eng/{what}");
+    let (method, body) = match what {
+        "pending" => ("GET", String::new()),
+        _ => ("POST", body.to_string()),
+    };
+    let answer = daemon
+        .ask(method, &target, &[("authorization", bearer.as_str())], body.as_bytes())
+        .await?;
+    Ok((answer.status, answer.json()?))
+}
+
+#[tokio::test]
+async fn who_has_it_tells_the_token() -> Result<()> {
+    let daemon = with_eng().await?;
+    let sent = daemon.send("eng", "Build it.").await?;
+    let (anna, ben) = (
+        token(&daemon, "reveille:write").await?,
+        token(&daemon, "reveille:write").await?,
+    );
+    let taken = ask_as(&daemon, &anna, "next", json!({})).await?.1;
+    assert_eq!(taken["id"], json!(sent.id));
+    let by = &super::agent(&daemon, "eng").await?["claimed"][0]["by"];
+    assert!(by.as_str().is_some_and(|by| by.starts_with("token:t_")), "{by}");
+    let claim = json!({ "id": taken["id"], "claim": taken["claim"] });
+    let reply = |text: &str| json!({ "text": text, "in_reply_to": taken["id"], "claim": taken["claim"] });
+    let code = |(status, body): (u16, Value)| (status, body["error"].as_str().unwrap_or_default().to_owned());
+    for (what, body) in [
+        ("reply", reply("x")),
+        ("release", claim.clone()),
+        ("renew", claim.clone()),
+    ] {
+        let refusal = ask_as(&daemon, &ben, what, body).await?;
+        assert_eq!(code(refusal), (409, "not_yours".into()), "{what}");
+    }
+    // The operator's word is not theirs either; but the operator puts it back.
+    assert_eq!(refused(&answer(&daemon, "eng", &taken, "x").await?), (409, "not_yours"));
+    assert_eq!(outbound(&daemon)?.len(), 0);
+    assert_eq!(ask_as(&daemon, &anna, "reply", reply("Built.")).await?.0, 200);
+    assert_eq!(
+        code(ask_as(&daemon, &ben, "reply", reply("Built.")).await?),
+        (409, "not_yours".into())
+    );
+
+    daemon.send("eng", "Again.").await?;
+    let taken = ask_as(&daemon, &anna, "next", json!({})).await?.1;
+    ask(&daemon, "eng", "release", &json!({ "id": taken["id"] }))
+        .await?
+        .ok::<Value>()?;
+    let late = json!({ "text": "x", "in_reply_to": taken["id"] });
+    assert_eq!(
+        code(ask_as(&daemon, &anna, "reply", late).await?),
+        (409, "not_claimed".into())
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn tc_at_6_who_may_read_looks_and_takes_nothing() -> Result<()> {
+    let daemon = with_eng().await?;
+    let sent = daemon.send("eng", "Build it.").await?;
+    let reader = token(&daemon, "reveille:read").await?;
+    let waits = ask_as(&daemon, &reader, "pending", Value::Null).await?;
+    assert_eq!((waits.0, &waits.1["items"][0]["id"]), (200, &json!(sent.id)));
+    for (what, body) in [
+        ("next", json!({})),
+        ("reply", json!({ "text": "x" })),
+        ("release", json!({ "id": sent.id })),
+        ("renew", json!({ "id": sent.id })),
+    ] {
+        let (status, body) = ask_as(&daemon, &reader, what, body).await?;
+        assert_eq!(
+            (status, &body["required_scope"]),
+            (403, &json!("reveille:write")),
+            "{what} {body}"
+        );
+    }
+    let sender = token(&daemon, "reveille:send").await?;
+    assert_eq!(ask_as(&daemon, &sender, "pending", Value::Null).await?.0, 403);
+    assert_eq!(pending(&daemon, "eng").await?["count"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_command_line_takes_and_answers() -> Result<()> {
+    let daemon = with_eng().await?;
+    let nothing = daemon.run(["attached", "next", "eng"]).await?;
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (0, ""));
+    assert!(nothing.stderr.contains("no pending messages"), "{}", nothing.stderr);
+    let sent = daemon.send("eng", "Build it.").await?;
+    let listed = daemon.run(["attached", "list", "eng"]).await?;
+    assert!(
+        listed.stdout.contains(&sent.id) && listed.stdout.contains("Build it."),
+        "{}",
+        listed.stdout
+    );
+    let taken = daemon.run(["attached", "next", "eng", "--wait"]).await?;
+    assert_eq!((taken.code, taken.stdout.as_str()), (0, "Build it.\n"));
+    let renewed = daemon.run(["attached", "renew", "eng", &sent.id]).await?;
+    assert!(renewed.stdout.starts_with("held until "), "{}", renewed.stdout);
+    daemon.run(["attached", "release", "eng", &sent.id]).await?;
+    let refusal = daemon
+        .run(["attached", "reply", "eng", "Built.", "--to", &sent.id])
+        .await?;
+    assert_eq!(refusal.code, 4, "{}", refusal.stderr);
+    // What stderr says is the command that answers.
+    let taken = daemon.run(["attached", "next", "eng"]).await?;
+    let (_, command) = taken
+        .stderr
+        .split_once("answer with: reveille ")
+        .context("how to answer")?;
+    let command = command.split_whitespace().chain(["Built."]);
+    let replied = daemon.run(command).await?;
+    assert_eq!(replied.code, 0, "{}", replied.stderr);
+    assert_eq!(daemon.wait_turn("eng", &sent).await?.reply.as_deref(), Some("Built."));
     Ok(())
 }

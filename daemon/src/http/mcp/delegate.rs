@@ -52,6 +52,7 @@ fn message(
         reply_to,
         correlation_id,
         chain_id: None,
+        claim: None,
         attachments: arguments.texts("attachments")?,
     })
 }

@@ -50,6 +50,7 @@ pub(super) async fn send(api: &Api, caller: &Caller, mut arguments: Arguments) -
         reply_to,
         correlation_id: arguments.text("correlation_id")?,
         chain_id: None,
+        claim: None,
         attachments: arguments.texts("attachments")?,
     };
     Ok(Told::of(json!(
