@@ -1,7 +1,10 @@
 //! The one stream of everything that a client may see: which events, in which order, and coming back to it.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use http::Method;
+use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{Daemon, Event, EventStream};
 use serde_json::json;
@@ -259,5 +262,33 @@ async fn a_stream_is_never_compressed_nor_kept() -> Result<()> {
     );
     let first = answer.chunk().await?.context("a beginning")?;
     assert_eq!(first.as_ref(), b": connected\n\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_that_opened_it() -> Result<()> {
+    let daemon = started().await?;
+    let token = async |expires_at: Option<Timestamp>| -> Result<(String, String)> {
+        let asked = json!({ "scopes": ["reveille:read"], "expires_at": expires_at });
+        let made = daemon
+            .request(Method::POST, &["api", "tokens"], Some(&asked))
+            .await?
+            .body;
+        let text = |key: &str| made[key].as_str().map(str::to_owned).with_context(|| made.to_string());
+        Ok((text("id")?, text("token")?))
+    };
+    let (_, ends) = token(Some(Timestamp::now() + Duration::from_secs(3))).await?;
+    let (id, revoked) = token(None).await?;
+    let mut short = daemon.stream(ALL, None, &ends).await?;
+    let mut own = daemon.stream("/api/channels/eng/turn-events", None, &revoked).await?;
+    let gone = daemon.request(Method::DELETE, &["api", "tokens", &id], None).await?;
+    assert!(gone.status < 300, "{}", gone.body);
+    for stream in [&mut short, &mut own] {
+        assert_eq!(stream.next().await?.event, "unauthorized");
+        assert_eq!(stream.next_or_end().await?, None);
+    }
+    for token in [&ends, &revoked] {
+        assert!(daemon.stream(ALL, None, token).await.is_err());
+    }
     Ok(())
 }

@@ -224,10 +224,19 @@ async fn health_names_agents_and_their_watchers_for_those_who_may_read() -> Resu
         Ok((health().await?["programmatic_agents"][0]["status"] == "idle").then_some(()))
     })
     .await?;
-    // A wrong token tells no more than none.
-    let wrong = [("authorization", "Bearer wrong")];
-    let stranger = daemon.ask("GET", "/health", &wrong, b"").await?;
-    assert_eq!(stranger.json()?, json!({ "status": "ok" }));
+    // Who may read is told, whoever that is; a token that only sends, or a wrong one, tells no more than none.
+    for (scope, told) in [("reveille:read", true), ("reveille:send", false), ("", false)] {
+        let asked = json!({ "scopes": [scope] });
+        let made = daemon
+            .ask_in("POST", "/api/tokens", asked.to_string().as_bytes())
+            .await?;
+        let token = made.json()?["token"].as_str().unwrap_or("wrong").to_owned();
+        let bearer = format!("Bearer {token}");
+        let answer = daemon.ask("GET", "/health", &[("authorization", &bearer)], b"").await?;
+        let answer = answer.json()?;
+        assert_eq!(answer["programmatic_agents"].is_array(), told, "{scope}");
+        assert!(told || answer == json!({ "status": "ok" }), "{answer}");
+    }
     Ok(())
 }
 
