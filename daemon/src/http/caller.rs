@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::error::ApiError;
 use super::grants;
 use crate::delegation::Origin;
-use crate::tokens::Grant;
+use crate::tokens::{Grant, Scope, Verb};
 
 /// Who sent a request that was let in.
 #[derive(Debug, Clone)]
@@ -28,6 +28,14 @@ impl Caller {
             Self::Operator => "operator".to_owned(),
             Self::Turn(origin) => format!("turn:{}", origin.turn),
             Self::Token(grant) => grant.subject(),
+        }
+    }
+
+    /// Whether this caller may see which agents there are.
+    pub(crate) fn sees_agents(&self) -> bool {
+        match self {
+            Self::Operator | Self::Turn(_) => true,
+            Self::Token(grant) => grant.covers(&Scope::daemon(Verb::Read)),
         }
     }
 

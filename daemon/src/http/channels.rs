@@ -214,13 +214,25 @@ pub(super) async fn deliver(
         link,
     };
     let name = incoming.agent.clone();
-    let mut sent = Sent::of(&api.inbox.take(incoming).await?);
+    let taken = api.inbox.take(incoming).await;
+    let mut sent = Sent::of(&taken.map_err(|refusal| told(refusal, caller))?);
     // Stored it is either way; the sender should not wonder why nothing happens.
     match pause_of(api, &name).await {
         Ok(pause) => sent.paused = Some(pause),
         Err(error) => tracing::warn!(%error, "it is not known whether the agent is paused"),
     }
     Ok(sent)
+}
+
+/// Who may only send is not told which agents there are.
+fn told(refusal: Refusal, caller: &Caller) -> ApiError {
+    match refusal {
+        Refusal::UnknownAgent { agent, .. } if !caller.sees_agents() => {
+            let message = format!("There is no agent {agent:?}");
+            ApiError::new(StatusCode::NOT_FOUND, "unknown_agent", message).then("Nothing was sent. Correct the name.")
+        }
+        refusal => refusal.into(),
+    }
 }
 
 /// Why an agent's messages wait, in a line.

@@ -1,12 +1,17 @@
 //! The PIN: who sets it, who must show it, and how often it can be guessed.
 
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
 use reveille_tests::Daemon;
-use reveille_tests::daemon::{Answer, Ran, run};
+use reveille_tests::daemon::{Answer, LIMIT, Ran, run};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 
 use super::{Holder, TOKENS, code, signed_in, started};
 
@@ -356,5 +361,58 @@ async fn what_is_dangerous_asks_for_it_and_the_rest_does_not() -> Result<()> {
     }
     let agents = ask(&daemon, "GET", "/api/agents/eng", Value::Null).await?.json()?;
     assert_eq!(agents["settings"]["filesystem"]["value"], "full", "{agents}");
+    Ok(())
+}
+
+/// A terminal: its own end, and what a program gets as its stdin.
+fn terminal() -> Result<(OwnedFd, File)> {
+    let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    grantpt(&own)?;
+    unlockpt(&own)?;
+    let path = ptsname(&own, Vec::new())?;
+    let theirs = File::options().read(true).write(true).open(path.to_str()?)?;
+    Ok((own, theirs))
+}
+
+/// What a command says at a terminal where somebody answers the question for the PIN.
+async fn at_a_terminal(daemon: &Daemon, args: &[&str], typed: &str) -> Result<(Option<i32>, String)> {
+    let (own, theirs) = terminal()?;
+    let mut command = daemon.cli(args).await?;
+    let mut child = command
+        .stdin(theirs)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut stderr = child.stderr.take().context("stderr is a pipe")?;
+    let talk = async {
+        let mut told = Vec::new();
+        while !String::from_utf8_lossy(&told).contains("PIN: ") {
+            let count = stderr.read_buf(&mut told).await?;
+            ensure!(count > 0, "it asks for no PIN: {}", String::from_utf8_lossy(&told));
+        }
+        rustix::io::write(&own, typed.as_bytes())?;
+        stderr.read_to_end(&mut told).await?;
+        let ended = child.wait_with_output().await?;
+        let told = [told, ended.stdout].concat();
+        Ok((ended.status.code(), String::from_utf8(told)?))
+    };
+    tokio::time::timeout(LIMIT, talk).await?
+}
+
+#[tokio::test]
+async fn the_command_line_asks_for_it_at_a_terminal() -> Result<()> {
+    let daemon = started().await?;
+    set(&daemon, "4321").await?;
+    let create = ["token", "create", "--scope", "reveille:admin"];
+    let (status, told) = at_a_terminal(&daemon, &create, "4321\r").await?;
+    assert!(status == Some(0) && told.contains("pvt_"), "{told}");
+    let (status, told) = at_a_terminal(&daemon, &create, "0000\r").await?;
+    assert!(
+        status == Some(4) && told.contains("not the PIN") && !told.contains("pvt_"),
+        "{told}"
+    );
+    // Where there is nobody to ask, it says what is missing.
+    let ran = command(&daemon, &create, "4321\n").await?;
+    assert!(ran.code == 4 && ran.stderr.contains("/api/step-up"), "{ran:?}");
     Ok(())
 }

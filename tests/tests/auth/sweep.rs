@@ -36,22 +36,18 @@ const OPEN: [(&str, &str); 14] = [
 ];
 
 /// What who only reads may send.
-const READERS_SEND: [(&str, &str); 4] = [
-    ("POST", "/api/ui/sse-ticket"),
-    // Its tools look themselves at who asks.
-    ("POST", "/vault/default/mcp"),
-    ("DELETE", "/vault/default/mcp"),
-    ("POST", "/mcp"),
-];
+const READERS_SEND: [(&str, &str); 1] = [("POST", "/api/ui/sse-ticket")];
 
 /// What who only sends may ask for.
-const SENDERS: [(&str, &str); 4] = [
+const SENDERS: [(&str, &str); 3] = [
     ("POST", "/api/channels/x/send"),
     // Each token sees its own vaults there, so this one sees none.
     ("GET", "/vaults"),
     ("GET", "/vaults/list"),
-    ("POST", "/mcp"),
 ];
+
+/// Their tools look themselves at who asks.
+const MCP: [&str; 3] = ["/mcp", "/mcp/x", "/vault/default/mcp"];
 
 fn is_in(list: &[(&str, &str)], method: &str, target: &str) -> bool {
     list.iter().any(|(known, start)| {
@@ -170,7 +166,7 @@ async fn who_reads_changes_nothing_and_who_sends_only_sends() -> Result<()> {
     let mut wrong = Vec::new();
     for target in targets()? {
         for method in METHODS {
-            let open = is_in(&OPEN, method, &target) || target.starts_with("/mcp/");
+            let open = is_in(&OPEN, method, &target) || MCP.contains(&target.as_str());
             // They show secrets of their own.
             let hint = target.starts_with("/api/vault/");
             if open || hint {
