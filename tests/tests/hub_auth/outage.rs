@@ -8,9 +8,12 @@ use reveille_tests::hub::{Faults, HubDouble};
 
 use crate::{ask, reasons, status, with_hub};
 
+/// What goes wrong with the hub.
+type Mishap = fn(&mut Faults);
+
 #[tokio::test]
 async fn without_an_answer_nobody_is_let_in_by_a_token_of_the_hub() -> Result<()> {
-    let cases: [(&str, fn(&mut Faults), &str); 6] = [
+    let cases: [(&str, Mishap, &str); 6] = [
         ("its keys fail", |faults| faults.keys = Some(500), "jwks"),
         (
             "its list fails",
