@@ -107,17 +107,6 @@ impl Scope {
             .map(|verb| Self::vault(vault, verb))
     }
 
-    /// Reads a word of a hub's token: the full form, and the names that the daemon's scopes had before, `agent:<verb>` and
-    /// `channel:<verb>`. What it does not know is good for nothing here.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the tokens of hubs"))]
-    pub(crate) fn of_hub(word: &str) -> Option<Self> {
-        let older = word.strip_prefix("agent:").or_else(|| word.strip_prefix("channel:"));
-        match older {
-            Some(verb) => Verb::of_daemon(verb).map(Self::daemon),
-            None => Self::full(word),
-        }
-    }
-
     /// Whether it is of the daemon itself.
     pub(crate) fn is_of_daemon(&self) -> bool {
         self.area == Area::Daemon
@@ -204,29 +193,27 @@ mod tests {
             assert!(Scope::parse(wrong, "notes").is_err(), "{wrong:?}");
         }
     }
+
     #[test]
-    fn the_full_form_names_the_daemon_or_a_vault_and_hubs_have_older_words() {
-        for (text, full, hub) in [
-            ("reveille:send", Some(Scope::daemon(Verb::Send)), true),
-            ("reveille:admin", Some(Scope::daemon(Verb::Admin)), true),
-            ("vault:notes:read", Some(Scope::vault("notes", Verb::Read)), true),
-            ("agent:write", None, true),
-            ("channel:read", None, true),
-            ("agent:x", None, false),
-            ("channel:", None, false),
-            ("agent", None, false),
-            ("reveille:", None, false),
-            ("reveille:Read", None, false),
-            ("vault:notes:send", None, false),
-            ("vault::read", None, false),
-            ("vault:a:b:read", None, false),
-            ("vault:read", None, false),
-            ("", None, false),
+    fn the_full_form_names_the_daemon_or_a_vault() {
+        for (text, full) in [
+            ("reveille:send", Some(Scope::daemon(Verb::Send))),
+            ("reveille:admin", Some(Scope::daemon(Verb::Admin))),
+            ("vault:notes:read", Some(Scope::vault("notes", Verb::Read))),
+            ("agent:write", None),
+            ("channel:read", None),
+            ("agent:x", None),
+            ("channel:", None),
+            ("agent", None),
+            ("reveille:", None),
+            ("reveille:Read", None),
+            ("vault:notes:send", None),
+            ("vault::read", None),
+            ("vault:a:b:read", None),
+            ("vault:read", None),
+            ("", None),
         ] {
             assert_eq!(Scope::full(text), full, "{text:?}");
-            assert_eq!(Scope::of_hub(text).is_some(), hub, "{text:?}");
         }
-        assert_eq!(Scope::of_hub("agent:send"), Some(Scope::daemon(Verb::Send)));
-        assert_eq!(Scope::of_hub("channel:read"), Some(Scope::daemon(Verb::Read)));
     }
 }
