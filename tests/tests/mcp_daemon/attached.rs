@@ -196,6 +196,28 @@ async fn what_one_session_has_taken_another_one_cannot_answer() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_handed_on_under_a_claim_belongs_to_its_chain() -> Result<()> {
+    let daemon = desk().await?;
+    let sent = daemon.send("scribe", "Have it built.").await?;
+    let mut scribe = Official::http(&daemon, "/mcp/scribe", daemon.token()).await?;
+    let mut whole = Official::http(&daemon, "/mcp", daemon.token()).await?;
+    let taken = scribe.told("next-message", json!({})).await?;
+    let work = json!({ "agent": "eng", "text": "[[reply built]]", "claim": taken["claim"] });
+    assert_eq!(whole.told("delegate", work).await?["reply"], "built");
+    let journal = daemon.journal()?;
+    let note = journal.notes.iter().find(|note| note.content == "[[reply built]]");
+    let marks = ["chain_id", "delegation_depth", "delegated_by", "sender"].map(|key| note.map(|note| note.text(key)));
+    let turn = taken["turn"].as_str();
+    assert_eq!(marks, [Some(sent.id.as_str()), Some("1"), turn, Some("agent:scribe")]);
+    let none = json!({ "agent": "eng", "text": "x", "claim": "x.1" });
+    assert_eq!(whole.refused("send", none).await?.0, "unknown_claim");
+    scribe
+        .told("reply", json!({ "text": "It is built.", "inReplyTo": sent.id }))
+        .await?;
+    whole.close().await
+}
+
+#[tokio::test]
 async fn the_tools_follow_the_definition_while_a_session_lasts() -> Result<()> {
     let daemon = desk().await?;
     let mut client = Official::http(&daemon, "/mcp/scribe", daemon.token()).await?;

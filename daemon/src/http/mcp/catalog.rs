@@ -302,8 +302,8 @@ impl Entry {
     }
 }
 
-/// What a turn has no use for: it never waits, and there is one turn that it may ask for.
-const NOT_FOR_TURNS: [&str; 2] = ["wait_seconds", "turn"];
+/// What a turn has no use for: it never waits, there is one turn that it may ask for, and its messages are known as its own.
+const NOT_FOR_TURNS: [&str; 3] = ["wait_seconds", "turn", "claim"];
 
 fn claim() -> Value {
     text("The claim that next-message told, where you take several messages at once.")
@@ -318,6 +318,8 @@ fn message() -> Value {
                       wait (collect), or end what runs (interrupt).", &["followup", "collect", "interrupt"]),
         "attachments": texts("Paths of files that were uploaded to the agent's vault."),
         "idempotency_key": text("The same call again with the same key is the same message."),
+        "claim": text("Where you serve an attached agent and hand on what you have taken: the claim that next-message told. \
+                       It is then that agent's message, and belongs to the same chain."),
     })
 }
 

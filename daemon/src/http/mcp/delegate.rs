@@ -52,7 +52,7 @@ fn message(
         reply_to,
         correlation_id,
         chain_id: None,
-        claim: None,
+        claim: arguments.text("claim")?,
         attachments: arguments.texts("attachments")?,
     })
 }
