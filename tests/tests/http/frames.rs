@@ -48,7 +48,10 @@ async fn r_http_100_1_a_frame_is_an_id_a_name_and_one_line_of_json() -> Result<(
     let reply: String = serde_json::from_str(&format!("\"{text}\""))?;
     let sent = daemon.send("eng", &format!("[[reply {reply}]]")).await?;
     let turn = daemon.wait_turn("eng", &sent).await?.turn;
-    let seen = until(&mut stream, "\"kind\":\"done\"").await? + &until(&mut stream, "\n\n").await.unwrap_or_default();
+    let mut seen = until(&mut stream, "\"kind\":\"done\"").await?;
+    if !seen.ends_with("\n\n") {
+        seen += &until(&mut stream, "\n\n").await?;
+    }
     let frames: Vec<&str> = seen
         .split("\n\n")
         .filter(|frame| !frame.is_empty() && !frame.starts_with(':'))

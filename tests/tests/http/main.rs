@@ -6,11 +6,20 @@
 
 mod addresses;
 mod bodies;
+mod described;
 mod environment;
 mod frames;
+mod manifest;
 mod map;
+mod mcp;
+mod mount;
+mod origin;
+mod pages;
+mod race;
 mod strangers;
 mod strict;
+mod tickets;
+mod webhooks;
 mod wire;
 
 use anyhow::{Context as _, Result, ensure};

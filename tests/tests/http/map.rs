@@ -97,7 +97,7 @@ fn function(line: &str) -> Option<&str> {
 
 /// The entry `name,` of a list out of which a macro makes tests.
 fn entry(line: &str) -> Option<&str> {
-    let name = line.strip_suffix(',')?;
+    let name = line.strip_suffix(',').unwrap_or(line);
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     (name.contains('_') && name.chars().all(plain)).then_some(name)
 }

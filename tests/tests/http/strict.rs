@@ -6,8 +6,9 @@ use reveille_tests::daemon::Answer;
 use serde_json::json;
 
 use super::bodies::{DOORS, head};
+use super::mcp::{Client, initialize};
 use super::wire::{Exchange, exchange};
-use super::{with_eng, works};
+use super::{token_of_vault, with_eng, works};
 
 /// Routes with a name in them.
 const NAMED: [(&str, &str); 12] = [
@@ -75,7 +76,7 @@ async fn r_http_41_a_host_is_said_once_and_the_same_everywhere() -> Result<()> {
         ("/api/agents".to_owned(), &[]),
         ("/api/agents".to_owned(), &["evil.example", &host]),
         ("/api/agents".to_owned(), &[&host, "evil.example"]),
-        (format!("http://evil.example/api/agents"), &[&host]),
+        ("http://evil.example/api/agents".to_owned(), &[&host]),
         (format!("http://{host}/api/agents"), &["evil.example"]),
     ] {
         let hosts: String = hosts.iter().map(|host| format!("host: {host}\r\n")).collect();
@@ -86,6 +87,38 @@ async fn r_http_41_a_host_is_said_once_and_the_same_everywhere() -> Result<()> {
             "{target} {hosts:?}: {}",
             answer.text()
         );
+    }
+    works(&daemon).await
+}
+
+/// The places for sessions are many, and no one's alone.
+#[tokio::test]
+async fn r_mcp_3_who_opens_many_sessions_takes_no_other_one_s_away() -> Result<()> {
+    let daemon = with_eng().await?;
+    let reader = token_of_vault(&daemon, "read").await?;
+    let mine = Client::new(&daemon, "/mcp", Some(daemon.token()))?.open().await?;
+    let many = Client::new(&daemon, "/mcp", Some(&reader))?;
+    for _ in 0..400 {
+        // Refused or at the cost of an own one.
+        let told = many.send("POST", &[], &initialize().to_string()).await?;
+        ensure!([200, 429, 503].contains(&told.status), "{} {}", told.status, told.body);
+    }
+    assert_eq!(mine.ping().await?, 200);
+    works(&daemon).await
+}
+
+#[tokio::test]
+async fn r_mcp_4_what_is_refused_is_not_repeated_at_length() -> Result<()> {
+    let daemon = with_eng().await?;
+    let session = Client::new(&daemon, "/mcp", Some(daemon.token()))?.open().await?;
+    let long = "x".repeat(100_000);
+    let params = json!({ "name": long, "arguments": {} });
+    for message in [
+        json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": params }),
+        json!({ "jsonrpc": "2.0", "id": 3, "method": long }),
+    ] {
+        let told = session.say(&message).await?;
+        ensure!(told.body.len() < 4000, "{} bytes: {:.200}", told.body.len(), told.body);
     }
     works(&daemon).await
 }
