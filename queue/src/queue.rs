@@ -349,6 +349,12 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn settled(&self, channel: &ChannelName, limit: u32) -> Result<Vec<Turn>, QueueError>;
 
+    /// The settled turns of a channel that come behind one of them in that order. Nothing when that one is not settled.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn settled_before(&self, channel: &ChannelName, turn: Uuid, limit: u32) -> Result<Vec<Turn>, QueueError>;
+
     /// The conversations of a channel, oldest first.
     ///
     /// # Errors

@@ -12,7 +12,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::agents::{Agent, check, find, free, now};
+use super::agent_view::Agent;
+use super::agents::{check, find, free, now};
 use super::error::{ApiError, Body, OptionalBody, Segment};
 use super::step_up::Proof;
 use crate::ending::thread_path;

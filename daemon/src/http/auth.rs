@@ -193,10 +193,18 @@ impl Auth {
 
     /// Whether the request names a host that is ours. A foreign name that leads to loopback is an attack (DNS rebinding);
     /// an IP address cannot be one.
-    fn host_is_ours(&self, headers: &HeaderMap) -> bool {
-        let Some(host) = headers.get(header::HOST).and_then(|value| value.to_str().ok()) else {
+    fn host_is_ours(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        // Of two it is anybody's guess which one others have looked at.
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return false;
         };
+        host.to_str().is_ok_and(|host| self.is_our_name(host))
+            && uri.authority().is_none_or(|said| self.is_our_name(said.as_str()))
+    }
+
+    /// Whether a host, with its port or without, is one of ours.
+    fn is_our_name(&self, host: &str) -> bool {
         let name = host.rsplit_once(':').map_or(host, |(name, port)| {
             if port.bytes().all(|c| c.is_ascii_digit()) {
                 name
@@ -229,7 +237,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Refuses requests under a foreign host name, before anything else.
 pub(crate) async fn check_host(State(auth): State<Auth>, request: Request, next: Next) -> Response {
-    if auth.host_is_ours(request.headers()) {
+    if auth.host_is_ours(request.headers(), request.uri()) {
         return next.run(request).await;
     }
     ApiError::new(
@@ -442,7 +450,12 @@ mod tests {
             ("evil.example", false),
             ("localhost.evil.example:1941", false),
         ] {
-            assert_eq!(auth().host_is_ours(&headers(&[("host", host)])), expected, "{host}");
+            let (said, address) = (headers(&[("host", host)]), Uri::from_static("/"));
+            assert_eq!(auth().host_is_ours(&said, &address), expected, "{host}");
         }
+        let foreign = Uri::from_static("http://evil.example/");
+        assert!(!auth().host_is_ours(&headers(&[("host", "localhost")]), &foreign));
+        let twice = headers(&[("host", "localhost"), ("host", "localhost")]);
+        assert!(!auth().host_is_ours(&twice, &Uri::from_static("/")));
     }
 }

@@ -1,6 +1,5 @@
-//! Channels: sending to an agent, and what was said.
+//! Channels: sending to an agent, and its conversations.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -8,27 +7,22 @@ use axum::extract::{Query as Parameters, State};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
-use reveille_queue::{ChannelName, QueueError, Turn};
+use reveille_queue::{ChannelName, QueueError};
 use reveille_transports::{Incoming, Intake as _, Link, Refusal, Taken};
-use reveille_vault::agent::{MessageMode, Outbound, tag};
-use reveille_vault::note::millis;
-use reveille_vault::{Key, Note, NoteId, Query, Vault};
+use reveille_vault::agent::MessageMode;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error::{ApiError, Body, Segment};
 use super::pauses;
-use super::turns::usd;
-use super::wire::{Thread, TurnState};
+use super::turns::{invalid_cursor, usd};
+use super::wire::Thread;
 use super::{Api, Caller};
 use crate::limits::{DEPTH_MAX, TOO_DEEP};
-use crate::record::FailureRecord;
 
-/// Messages of a transcript unless asked otherwise, and at most.
-const MESSAGES: u32 = 200;
-const MESSAGES_MAX: u32 = 1000;
+/// Conversations of a page at most.
+const THREADS_MAX: u32 = 1000;
 
 /// A message as its sender words it.
 #[derive(Deserialize, ToSchema)]
@@ -280,239 +274,6 @@ pub(super) fn channel_name(text: &str) -> Result<ChannelName, ApiError> {
     text.parse().map_err(|_| ApiError::unknown_agent(text))
 }
 
-/// The vault of an agent. Of one that is gone it is the vault of its messages.
-async fn vault_of(api: &Api, channel: &ChannelName) -> Result<Arc<dyn Vault>, ApiError> {
-    if let Some(agent) = api.registry.get(channel.as_str()) {
-        return Ok(agent.vault);
-    }
-    let last = match api.queue.open_turns(channel, 1).await?.pop() {
-        None => api.queue.settled(channel, 1).await?.pop(),
-        open => open,
-    };
-    let vault = last.and_then(|turn| api.vaults.get(&turn.message.vault));
-    Ok(vault.unwrap_or_else(|| api.vaults.default()))
-}
-
-/// The messages to an agent and its answers, oldest first: the newest ones.
-#[utoipa::path(
-    get, path = "/api/channels/{channel}/messages", operation_id = "listMessages", tag = "channels",
-    params(("channel" = String, Path, description = "The agent."), Limit),
-    responses(
-        (status = 200, description = "The messages: 200 when nothing is said, 1000 at most.", body = MessageList),
-        (status = 404, description = "There is no such agent: `unknown_agent`."),
-    ),
-)]
-pub(super) async fn messages(
-    State(api): State<Api>,
-    Segment(channel): Segment,
-    limit: Result<Parameters<Limit>, QueryRejection>,
-) -> Result<Json<MessageList>, ApiError> {
-    let name = channel_name(&channel)?;
-    let limit = limit_of(limit, MESSAGES, MESSAGES_MAX)?;
-    let query = Query {
-        tags: vec![tag::MESSAGE.into(), tag::INBOUND.into(), tag::OUTBOUND.into()],
-        exact_tags: true,
-        metadata: vec![("agent".into(), channel.clone())],
-        descending: true,
-        limit: Some(limit),
-        ..Query::default()
-    };
-    let vault = vault_of(&api, &name).await?;
-    let mut notes = vault.query(&query).await?.notes;
-    if notes.is_empty() && api.registry.get(&channel).is_none() && api.queue.conversations(&name).await?.is_empty() {
-        return Err(api.no_agent(&channel));
-    }
-    notes.reverse();
-    let mut turns = HashMap::new();
-    for turn in api
-        .queue
-        .settled(&name, limit)
-        .await?
-        .into_iter()
-        .chain(api.queue.open_turns(&name, limit).await?)
-    {
-        turns.insert(turn.message.note.clone(), turn);
-    }
-    add_by_turn(&mut notes, &turns, &*vault, limit as usize).await?;
-    let kept = kept_replies(&api, &notes, &turns).await?;
-    let messages = notes.iter().map(|note| {
-        let mut view = Message::of(note, &turns);
-        if let Some(turn) = kept.get(note.id.as_str()).and_then(|note| turns.get(*note)) {
-            view.add_kept(turn);
-        }
-        view
-    });
-    let messages = messages.collect();
-    Ok(Json(MessageList { messages }))
-}
-
-/// Messages whose turns have ended with something to say that is in the outbox and not in the vault.
-async fn kept_replies<'a>(
-    api: &Api,
-    notes: &[Note],
-    turns: &'a HashMap<String, Turn>,
-) -> Result<HashSet<&'a str>, ApiError> {
-    let told: HashSet<String> = notes
-        .iter()
-        .filter(|note| Outbound::is(note))
-        .filter_map(|note| note.text("turn"))
-        .collect();
-    let mut kept = HashSet::new();
-    for (note, turn) in turns {
-        // One that joined another turn has its reply from that.
-        let waits = turn.state.is_terminal() && turn.leader.is_none() && !told.contains(&turn.id.to_string());
-        if waits && has_words(turn) && api.queue.left(turn.id).await? > 0 {
-            kept.insert(note.as_str());
-        }
-    }
-    Ok(kept)
-}
-
-/// Whether the turn's record holds an answer, or why there is none.
-fn has_words(turn: &Turn) -> bool {
-    let record = turn.record.as_ref();
-    record.is_some_and(|record| {
-        record["reply"].as_str().is_some_and(|reply| !reply.is_empty()) || record["failure"].is_object()
-    })
-}
-
-/// Adds the messages that name the agent by the older key `channel`: the query does not find them, but their turns are known.
-async fn add_by_turn(
-    notes: &mut Vec<Note>,
-    turns: &HashMap<String, Turn>,
-    vault: &dyn Vault,
-    limit: usize,
-) -> Result<(), ApiError> {
-    let found: HashSet<String> = notes.iter().map(|note| note.id.to_string()).collect();
-    // A full page says nothing about what is older than it.
-    let since = notes
-        .first()
-        .filter(|_| notes.len() >= limit)
-        .map(|note| note.created_at);
-    let missing = turns
-        .values()
-        .filter(|turn| !found.contains(&turn.message.note) && since.is_none_or(|since| turn.accepted_at >= since));
-    for turn in missing {
-        let Ok(id) = NoteId::new(turn.message.note.as_str()) else {
-            continue;
-        };
-        notes.extend(vault.get(&Key::Id(id)).await?);
-    }
-    notes.sort_by_key(|note| note.created_at);
-    notes.drain(..notes.len().saturating_sub(limit));
-    Ok(())
-}
-
-/// Who wrote a message to whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Direction {
-    /// To the agent.
-    Inbound,
-    /// By the agent.
-    Outbound,
-}
-
-/// A message of a transcript.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Message {
-    /// Its note.
-    id: String,
-    text: String,
-    direction: Direction,
-    /// Who wrote it; empty when nobody said so.
-    sender: String,
-    /// When it was written, RFC 3339.
-    at: String,
-    /// The note of the message that it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_reply_to: Option<String>,
-    /// The turn that answers it, or that it is the answer of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    turn: Option<String>,
-    /// What kind of answer it is, such as `failure`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
-    /// Code of a failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-    /// What to do about a failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_step: Option<String>,
-    /// The conversation that it belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
-    /// The agent that gets the outcome.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_to: Option<String>,
-    /// How its turn stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<TurnState>,
-    /// Its turn has ended, and the vault has not taken the answer yet.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schema(required = false)]
-    undelivered: bool,
-    /// When the turn of that answer ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended_at: Option<Timestamp>,
-    /// That answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply: Option<String>,
-    /// Why there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<FailureRecord>)]
-    error: Option<Value>,
-}
-
-/// The messages to an agent and its answers.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MessageList {
-    messages: Vec<Message>,
-}
-
-impl Message {
-    fn of(note: &Note, turns: &HashMap<String, Turn>) -> Self {
-        let direction = match Outbound::is(note) {
-            true => Direction::Outbound,
-            false => Direction::Inbound,
-        };
-        let turn = turns.get(note.id.as_str()).filter(|_| direction == Direction::Inbound);
-        Self {
-            id: note.id.to_string(),
-            text: note.content.clone(),
-            direction,
-            sender: note.text("sender").unwrap_or_default(),
-            at: note.text("ts").unwrap_or_else(|| millis::format(note.created_at)),
-            in_reply_to: note.text("in_reply_to"),
-            turn: turn.map_or_else(|| note.text("turn"), |turn| Some(turn.id.to_string())),
-            kind: note.text("kind"),
-            code: note.text("code"),
-            next_step: note.text("next_step"),
-            subject: note.text("subject"),
-            reply_to: note.text("reply_to"),
-            state: turn.map(|turn| turn.state.into()),
-            undelivered: false,
-            ended_at: None,
-            reply: None,
-            error: None,
-        }
-    }
-
-    /// Adds what the turn has to say to its message: the vault has no note of it yet.
-    fn add_kept(&mut self, turn: &Turn) {
-        self.undelivered = true;
-        self.ended_at = turn.settled_at;
-        let record = turn.record.as_ref();
-        let words = |key: &str| {
-            record
-                .and_then(|record| record.get(key))
-                .filter(|words| !words.is_null())
-        };
-        self.reply = words("reply").and_then(Value::as_str).map(str::to_owned);
-        self.error = words("failure").cloned();
-    }
-}
-
 /// A conversation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Conversation {
@@ -533,22 +294,51 @@ pub(super) struct Conversation {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ThreadList {
     threads: Vec<Conversation>,
+    /// For `cursor`; null on the last page.
+    #[schema(required)]
+    next_cursor: Option<Uuid>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ThreadPage {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
 }
 
 /// The conversations of an agent, oldest first.
 #[utoipa::path(
     get, path = "/api/channels/{channel}/threads", operation_id = "listThreads", tag = "channels",
-    params(("channel" = String, Path, description = "The agent.")),
+    params(("channel" = String, Path, description = "The agent."), ThreadPage),
     responses(
-        (status = 200, description = "The conversations.", body = ThreadList),
+        (status = 200, description = "The conversations; all of them unless a limit is given.", body = ThreadList),
         (status = 404, description = "There is no such agent: `unknown_agent`."),
     ),
 )]
-pub(super) async fn threads(State(api): State<Api>, Segment(channel): Segment) -> Result<Json<ThreadList>, ApiError> {
-    let conversations = api.queue.conversations(&channel_name(&channel)?).await?;
+pub(super) async fn threads(
+    State(api): State<Api>,
+    Segment(channel): Segment,
+    page: Result<Parameters<ThreadPage>, QueryRejection>,
+) -> Result<Json<ThreadList>, ApiError> {
+    let Parameters(page) =
+        page.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
+    let mut conversations = api.queue.conversations(&channel_name(&channel)?).await?;
     if conversations.is_empty() && api.registry.get(&channel).is_none() {
         return Err(api.no_agent(&channel));
     }
+    if let Some(cursor) = &page.cursor {
+        let last = conversations.iter().position(|one| one.id.to_string() == *cursor);
+        conversations.drain(..=last.ok_or_else(invalid_cursor)?);
+    }
+    let limit = page
+        .limit
+        .map_or(usize::MAX, |limit| limit.clamp(1, THREADS_MAX) as usize);
+    let more = conversations.len() > limit;
+    conversations.truncate(limit);
+    let next_cursor = conversations.last().filter(|_| more).map(|last| last.id);
     let threads = conversations.into_iter().map(|one| Conversation {
         thread: one.id,
         key: one.lane.thread.into(),
@@ -558,5 +348,5 @@ pub(super) async fn threads(State(api): State<Api>, Segment(channel): Segment) -
         cost_usd: usd(one.spend.nano_usd),
     });
     let threads = threads.collect();
-    Ok(Json(ThreadList { threads }))
+    Ok(Json(ThreadList { threads, next_cursor }))
 }

@@ -1,5 +1,6 @@
 //! Requests and their clients: bodies that come late or that nobody wants, and clients that go away.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,12 +10,14 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream};
-use http::{Method, header};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use http::{Method, StatusCode, header};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::error::ApiError;
+use super::refusal::Refusal;
+use super::vault_api;
 
 /// Most bytes that are read and thrown away.
 const BYTES_MAX: usize = 64 << 20;
@@ -95,6 +98,47 @@ fn in_time(
     })
 }
 
+/// Answers what a handler that fails cannot: the connection would end without a word. The log has the reason.
+pub(super) async fn catch(request: Request, next: Next) -> Response {
+    let ran = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    ran.unwrap_or_else(|_| {
+        tracing::error!("a request handler failed");
+        ApiError::internal().into_response()
+    })
+}
+
+/// Refuses an address whose names cannot be read. Behind the gate: strangers are not told even that.
+pub(super) async fn check_address(request: Request, next: Next) -> Response {
+    if is_readable(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let message = "The address cannot be read: its percent escapes are broken.";
+    let refusal = ApiError::new(StatusCode::BAD_REQUEST, "invalid_address", message);
+    Refusal::from(refusal.then("Encode each name as UTF-8 with escapes such as %20.")).answer(request.uri().path())
+}
+
+/// Whether each `%` begins an escape, and all of them together are text.
+fn is_readable(path: &str) -> bool {
+    let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    path.split('%').skip(1).all(is_escape) && percent_encoding::percent_decode_str(path).decode_utf8().is_ok()
+}
+
+/// Refuses a body that says of itself that it is larger than `most`, before it is waited for.
+pub(super) async fn check_length(State(most): State<usize>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok()); // silent-ok: it is counted as it comes
+    let larger = length.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most));
+    // What takes more has a limit of its own, and looks at the length itself.
+    if !larger || path.ends_with("/api/storage/upload") {
+        return next.run(request).await;
+    }
+    match path.starts_with("/vault/") {
+        true => vault_api::too_large(),
+        false => ApiError::body_too_large().into_response(),
+    }
+}
+
 /// Lets a request that changes something run to its end, also when its client goes away in the middle: what it has
 /// committed must have its consequences.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
@@ -106,4 +150,41 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
         tracing::error!(%error, "a request handler failed");
         ApiError::internal().into_response()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::to_bytes;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use pretty_assertions::assert_eq;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[test]
+    fn escapes_are_whole_and_make_a_text() {
+        for path in ["/a", "/a%20b", "/%C3%A4", "/%e2%82%ac/x", "/%25zz"] {
+            assert!(is_readable(path), "{path}");
+        }
+        for path in [
+            "/%", "/%2", "/%zz", "/a%g0", "/%ff", "/%C3%28", "/eng%", "/%+1", "/%C3/%A4",
+        ] {
+            assert!(!is_readable(path), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_fails_is_told() {
+        async fn failing() -> &'static str {
+            panic!("on purpose")
+        }
+        let router: Router = Router::new().route("/", get(failing)).layer(from_fn(catch));
+        let answer = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"], "internal");
+    }
 }

@@ -10,6 +10,7 @@ use http::StatusCode;
 use reveille_vault::{Key, Note, NoteId, Vault, VaultError};
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::vault_hints::{self, BODY_BYTES, wrong};
@@ -19,14 +20,17 @@ use crate::registry::Discovery;
 use crate::tokens::{Scope, Verb};
 
 /// What is read of a hint. What happened to the note is seen in the vault.
-#[derive(Deserialize)]
-struct Hint {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = DefinitionHint)]
+pub(super) struct Hint {
     vault: Option<String>,
     note: Named,
 }
 
-#[derive(Deserialize)]
-struct Named {
+/// A note, by its id or by its path.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = HintedNote)]
+pub(super) struct Named {
     id: Option<String>,
     path: Option<String>,
 }
@@ -42,7 +46,26 @@ impl Caller {
     }
 }
 
-/// `POST /api/vault/agent-def`
+/// What was made of a note. Who shows the secret of a vault instead of a token is told nothing.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what is made by word")]
+pub(super) struct HintTaken {
+    ok: Option<bool>,
+    /// `instantiated`, `deregistered` or `skipped`.
+    reloaded: Option<String>,
+    /// Of a role: `reconciled`, `pruned`, `error` or `skipped`.
+    reconciled: Option<String>,
+}
+
+/// Says that a definition was written.
+#[utoipa::path(
+    post, path = "/api/vault/agent-def", operation_id = "hintAgentDef", tag = "hints", security(("bearer" = [])),
+    request_body = Hint,
+    responses(
+        (status = 200, description = "It was looked there.", body = HintTaken),
+        (status = 401, description = "Nothing was shown that is good for a hint: `unauthorized`."),
+    ),
+)]
 pub(super) async fn definition(State(api): State<Api>, request: Request) -> Response {
     follow(api, request, "reloaded", |look| match look {
         Look::Live(_) => "instantiated",
@@ -52,7 +75,15 @@ pub(super) async fn definition(State(api): State<Api>, request: Request) -> Resp
     .await
 }
 
-/// `POST /api/vault/agent-thread`
+/// Says that a thread was written.
+#[utoipa::path(
+    post, path = "/api/vault/agent-thread", operation_id = "hintAgentThread", tag = "hints", security(("bearer" = [])),
+    request_body = Hint,
+    responses(
+        (status = 200, description = "It was looked there.", body = HintTaken),
+        (status = 401, description = "Nothing was shown that is good for a hint: `unauthorized`."),
+    ),
+)]
 pub(super) async fn thread(state: State<Api>, request: Request) -> Response {
     // Where threads define nothing, there is nothing to do.
     match state.0.registry.discovery() {
@@ -61,7 +92,15 @@ pub(super) async fn thread(state: State<Api>, request: Request) -> Response {
     }
 }
 
-/// `POST /api/vault/role`
+/// Says that a role was written.
+#[utoipa::path(
+    post, path = "/api/vault/role", operation_id = "hintRole", tag = "hints", security(("bearer" = [])),
+    request_body = Hint,
+    responses(
+        (status = 200, description = "It was looked there.", body = HintTaken),
+        (status = 401, description = "Nothing was shown that is good for a hint: `unauthorized`."),
+    ),
+)]
 pub(super) async fn role_note(State(api): State<Api>, request: Request) -> Response {
     follow(api, request, "reconciled", |look| match look {
         Look::Unread => "skipped",

@@ -67,6 +67,16 @@ impl ApiError {
         self
     }
 
+    /// A body beyond the limit.
+    pub(crate) fn body_too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "The body is larger than this daemon takes.",
+        )
+        .then("Make it shorter, or raise `[server] max_body` in the configuration.")
+    }
+
     /// A fault of the daemon itself; the log has it.
     pub(crate) fn internal() -> Self {
         Self::new(
@@ -292,12 +302,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
 pub(crate) fn too_large(rejection: &BytesRejection) -> ApiError {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "The body is larger than this daemon takes.",
-        )
-        .then("Make it shorter, or raise `[server] max_body` in the configuration.")
+        ApiError::body_too_large()
     } else {
         ApiError::new(
             StatusCode::BAD_REQUEST,

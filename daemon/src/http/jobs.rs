@@ -1,6 +1,7 @@
 //! Jobs: what the clock sends, what became of it, and a person's hand on it.
 
 mod body;
+mod view;
 
 pub(super) use body::wrong_with;
 
@@ -10,18 +11,19 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
 use reveille_vault::agent::{Job, Problem, tag};
-use reveille_vault::note::millis;
 use reveille_vault::{ContentChange, Key, NewNote, Note, NoteId, Patch, Precondition, Vault, VaultError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 use self::body::{Change, Draft};
+use self::view::{JobAnswer, JobList, JobRan, JobRemoved, JobRuns, View, problems_of, run_view, view};
 use super::error::{ApiError, Body, OptionalBody, Segment};
 use super::{Api, Caller};
 use crate::crash;
 use crate::inbox::shown;
-use crate::schedule::{JobKey, LedgerError, Listed, PROBLEM_CHARS, Run, RunError, RunState};
+use crate::schedule::{JobKey, LedgerError, Listed, PROBLEM_CHARS, RunError};
 
 /// A refusal that may name everything that is wrong.
 pub(super) enum JobError {
@@ -72,55 +74,8 @@ impl IntoResponse for JobError {
     }
 }
 
-fn problems_of(problems: &[Problem]) -> Value {
-    let view = |problem: &Problem| json!({ "key": body::name_of(&problem.key), "message": shown(&problem.message, PROBLEM_CHARS) });
-    problems.iter().map(view).collect()
-}
-
-fn view(listed: &Listed) -> Value {
-    let note = &listed.note;
-    let mut view = json!({
-        "id": listed.id(),
-        "noteId": listed.key.note,
-        "vault": listed.key.vault,
-        "channel": listed.channel(),
-        "message": note.content.trim(),
-        "enabled": note.text("enabled").as_deref() != Some("false"),
-        "status": listed.status,
-        "status_detail": listed.detail,
-        "problems": [],
-        "warnings": [],
-        "catch_up": note.text("catch_up").unwrap_or_else(|| "once".into()),
-        "overlap": note.text("overlap").unwrap_or_else(|| "queue".into()),
-        "createdAt": note.text("createdAt").unwrap_or_else(|| millis::format(note.created_at)),
-        "schedule": {},
-    });
-    for key in ["cron", "at", "tz"] {
-        if let Some(text) = note.text(key) {
-            view["schedule"][key] = text.into();
-        }
-    }
-    for (key, text) in [("lastRunAt", &listed.last_run_at), ("lastStatus", &listed.last_status)] {
-        if let Some(text) = text {
-            view[key] = text.as_str().into();
-        }
-    }
-    for key in ["subject", "pause_reason", "defined_by"] {
-        if let Some(text) = note.text(key) {
-            view[key] = text.into();
-        }
-    }
-    match &listed.parsed {
-        Ok(job) => view["warnings"] = problems_of(&job.warnings),
-        Err(problems) => view["problems"] = problems_of(problems),
-    }
-    if let Some(next) = listed.next_run_at {
-        view["nextRunAt"] = millis::format(next).into();
-    }
-    view
-}
-
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// The agent.
@@ -129,6 +84,7 @@ pub(super) struct Which {
     channel: Option<String>,
     /// Whose jobs alone are there for who asks.
     #[serde(skip)]
+    #[param(ignore)]
     vault: Option<String>,
 }
 
@@ -161,17 +117,21 @@ impl Which {
     }
 }
 
-/// `GET /api/jobs`
+/// What the clock sends, of one agent or of all.
+#[utoipa::path(
+    get, path = "/api/jobs", operation_id = "listJobs", tag = "jobs", params(Which),
+    responses((status = 200, description = "The jobs.", body = JobList)),
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     which: Result<Parameters<Which>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<JobList>, ApiError> {
     let which = Which::of(which)?.seen_by(&caller);
     api.inbox.jobs.catch_up().await;
     let jobs = api.inbox.jobs.list();
-    let jobs: Vec<Value> = jobs.iter().filter(|job| which.fits(job)).map(view).collect();
-    Ok(Json(json!({ "jobs": jobs })))
+    let jobs = jobs.iter().filter(|job| which.fits(job)).map(view).collect();
+    Ok(Json(JobList { jobs }))
 }
 
 /// As much of a name as a person needs to know it again.
@@ -240,19 +200,28 @@ fn vault_of(api: &Api, key: &JobKey) -> Result<Arc<dyn Vault>, ApiError> {
         .ok_or_else(|| ApiError::unknown_vault(&key.vault, &api.vaults))
 }
 
-/// `GET /api/jobs/{id}`
+/// A job.
+#[utoipa::path(
+    get, path = "/api/jobs/{id}", operation_id = "getJob", tag = "jobs",
+    params(("id" = String, Path, description = "The job: its id, or its note."), Which),
+    responses(
+        (status = 200, description = "The job.", body = View),
+        (status = 404, description = "There is no such job: `unknown_job`, `unknown_vault`, `unknown_note`."),
+        (status = 409, description = "Several jobs are called so: `ambiguous_job`."),
+    ),
+)]
 pub(super) async fn show(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<View>, ApiError> {
     api.inbox.jobs.catch_up().await;
     Ok(Json(view(&find(&api, &id, &Which::of(which)?.seen_by(&caller))?)))
 }
 
 /// A job as it is after a write, whether or not the feed has come that far.
-async fn written(api: &Api, vault: &Arc<dyn Vault>, note: &Note) -> Json<Value> {
+async fn written(api: &Api, vault: &Arc<dyn Vault>, note: &Note) -> Json<JobAnswer> {
     api.inbox.caught_up(&**vault).await;
     let key = JobKey {
         vault: vault.name().to_owned(),
@@ -261,11 +230,20 @@ async fn written(api: &Api, vault: &Arc<dyn Vault>, note: &Note) -> Json<Value> 
     let known = api.inbox.jobs.get(&key);
     let known = known.filter(|job| job.note.updated_at >= note.updated_at);
     let job = known.unwrap_or_else(|| api.inbox.jobs.preview(&key, note));
-    Json(json!({ "ok": true, "job": view(&job) }))
+    let job = view(&job);
+    Json(JobAnswer { ok: true, job })
 }
 
-/// `POST /api/jobs`: makes a job, or changes the one that the agent has under that id.
-pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Result<Json<Value>, JobError> {
+/// Makes a job, or changes the one that the agent has under that id. What is left out stays as it was there.
+#[utoipa::path(
+    post, path = "/api/jobs", operation_id = "putJob", tag = "jobs", request_body = Draft,
+    responses(
+        (status = 200, description = "The job as it is now.", body = JobAnswer),
+        (status = 404, description = "There is no such agent or vault, or the note is gone: `unknown_agent`, `unknown_vault`, `unknown_note`."),
+        (status = 409, description = "Several jobs are called so, or another note has its place: `ambiguous_job`, `path_conflict`."),
+    ),
+)]
+pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Result<Json<JobAnswer>, JobError> {
     let id = draft.id();
     let channel = draft.channel();
     let which = Which {
@@ -328,7 +306,7 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
     Ok(written(&api, &agent.vault, &note).await)
 }
 
-async fn change(api: &Api, id: &str, which: &Which, change: Change) -> Result<Json<Value>, JobError> {
+async fn change(api: &Api, id: &str, which: &Which, change: Change) -> Result<Json<JobAnswer>, JobError> {
     let job = find(api, id, which)?;
     let vault = vault_of(api, &job.key)?;
     let note = vault.get(&Key::Id(job.key.note.clone())).await?;
@@ -344,51 +322,92 @@ async fn change(api: &Api, id: &str, which: &Which, change: Change) -> Result<Js
     Ok(written(api, &vault, &note).await)
 }
 
-/// `PATCH /api/jobs/{id}`: checked before it is written.
+/// Changes a job. Checked before it is written.
+#[utoipa::path(
+    patch, path = "/api/jobs/{id}", operation_id = "editJob", tag = "jobs",
+    params(("id" = String, Path, description = "The job: its id, or its note."), Which),
+    request_body = body::Edit,
+    responses(
+        (status = 200, description = "The job as it is now.", body = JobAnswer),
+        (status = 404, description = "There is no such job: `unknown_job`, `unknown_vault`, `unknown_note`."),
+        (status = 409, description = "Several jobs are called so: `ambiguous_job`."),
+    ),
+)]
 pub(super) async fn edit(
     State(api): State<Api>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
     Body(edit): Body<body::Edit>,
-) -> Result<Json<Value>, JobError> {
+) -> Result<Json<JobAnswer>, JobError> {
     let edit = edit
         .read()
         .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
     change(&api, &id, &Which::of(which)?, edit).await
 }
 
-#[derive(Default, Deserialize)]
+/// Why a job is paused.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = JobPauseRequest)]
 pub(super) struct Pause {
+    /// For people.
     reason: Option<String>,
 }
 
-/// `POST /api/jobs/{id}/pause`: from now on no occurrence runs.
+/// Pauses a job: from now on no occurrence runs.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/pause", operation_id = "pauseJob", tag = "jobs",
+    params(("id" = String, Path, description = "The job: its id, or its note."), Which),
+    request_body = Option<Pause>,
+    responses(
+        (status = 200, description = "The job as it is now.", body = JobAnswer),
+        (status = 404, description = "There is no such job: `unknown_job`, `unknown_vault`, `unknown_note`."),
+        (status = 409, description = "Several jobs are called so: `ambiguous_job`."),
+    ),
+)]
 pub(super) async fn pause(
     State(api): State<Api>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
     OptionalBody(pause): OptionalBody<Pause>,
-) -> Result<Json<Value>, JobError> {
+) -> Result<Json<JobAnswer>, JobError> {
     let asked = Change::pause(pause.reason.as_deref());
     change(&api, &id, &Which::of(which)?, asked).await
 }
 
-/// `POST /api/jobs/{id}/resume`: the next occurrence runs; those of the pause are written down as skipped.
+/// Lets a job run again: the next occurrence runs; those of the pause are written down as skipped.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/resume", operation_id = "resumeJob", tag = "jobs",
+    params(("id" = String, Path, description = "The job: its id, or its note."), Which),
+    responses(
+        (status = 200, description = "The job as it is now.", body = JobAnswer),
+        (status = 404, description = "There is no such job: `unknown_job`, `unknown_vault`, `unknown_note`."),
+        (status = 409, description = "Several jobs are called so: `ambiguous_job`."),
+    ),
+)]
 pub(super) async fn resume(
     State(api): State<Api>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
-) -> Result<Json<Value>, JobError> {
+) -> Result<Json<JobAnswer>, JobError> {
     change(&api, &id, &Which::of(which)?, Change::resume()).await
 }
 
-/// `DELETE /api/jobs/{id}`: removes the note.
+/// Removes a job: its note.
+#[utoipa::path(
+    delete, path = "/api/jobs/{id}", operation_id = "removeJob", tag = "jobs",
+    params(("id" = String, Path, description = "The job: its id, or its note."), Which),
+    responses(
+        (status = 200, description = "There is no such job any more.", body = JobRemoved),
+        (status = 404, description = "Its vault is gone: `unknown_vault`."),
+        (status = 409, description = "Several jobs are called so: `ambiguous_job`."),
+    ),
+)]
 pub(super) async fn remove(
     State(api): State<Api>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<JobRemoved>, ApiError> {
     let removed = match find_any(&api, &id, &Which::of(which)?)? {
         None => false,
         Some(job) => {
@@ -401,16 +420,24 @@ pub(super) async fn remove(
             removed
         }
     };
-    Ok(Json(json!({ "ok": true, "id": id, "removed": removed })))
+    Ok(Json(JobRemoved { ok: true, id, removed }))
 }
 
-/// `POST /api/jobs/{id}/run`: a message now, whatever the schedule says and also when the job is paused. It is durable when
-/// this is answered.
+/// Sends the message of a job now, whatever the schedule says and also when it is paused. It is durable when this is answered.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/run", operation_id = "runJob", tag = "jobs",
+    params(("id" = String, Path, description = "The job: its id, or its note."), Which),
+    responses(
+        (status = 200, description = "The message is stored, or why not.", body = JobRan),
+        (status = 404, description = "There is no such job: `unknown_job`, `unknown_vault`."),
+        (status = 409, description = "It does not hold together, or several jobs are called so: `invalid_job`, `ambiguous_job`."),
+    ),
+)]
 pub(super) async fn run(
     State(api): State<Api>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
-) -> Result<Json<Value>, JobError> {
+) -> Result<Json<JobRan>, JobError> {
     let job = find(&api, &id, &Which::of(which)?)?;
     let ran = match api.inbox.jobs.run_now(&job.key).await {
         Ok(ran) => ran,
@@ -423,60 +450,48 @@ pub(super) async fn run(
                 .into());
         }
     };
-    let mut answer = json!({ "ok": true, "id": job.id(), "status": ran.status });
+    // By either name: the one of the other routes, and the one that a history has.
+    let message = ran.message.as_ref().map(ToString::to_string);
+    let mut answer = JobRan {
+        ok: true,
+        id: job.id(),
+        status: ran.status.clone(),
+        note_id: message.clone(),
+        message_id: message,
+        turn: None,
+    };
     if let Some(message) = &ran.message {
-        // By either name: the one of the other routes, and the one that a history has.
-        (answer["noteId"], answer["message_id"]) = (json!(message), json!(message));
         api.inbox.caught_up(&*vault_of(&api, &job.key)?).await;
         if let Some(turn) = api.queue.turn_of(&job.key.vault, message.as_str()).await? {
-            answer["turn"] = json!(turn.id);
+            answer.turn = Some(turn.id);
         }
     }
     Ok(Json(answer))
 }
 
-/// `GET /api/jobs/{id}/runs`: what became of its occurrences, the newest first.
+/// What became of the occurrences of a job, the newest first. So many are kept that this is one page.
+#[utoipa::path(
+    get, path = "/api/jobs/{id}/runs", operation_id = "listJobRuns", tag = "jobs",
+    params(("id" = String, Path, description = "The job: its id, or its note."), Which),
+    responses(
+        (status = 200, description = "The occurrences.", body = JobRuns),
+        (status = 404, description = "There is no such job: `unknown_job`."),
+        (status = 409, description = "Several jobs are called so: `ambiguous_job`."),
+    ),
+)]
 pub(super) async fn runs(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Segment(id): Segment,
     which: Result<Parameters<Which>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<JobRuns>, ApiError> {
     let job = find(&api, &id, &Which::of(which)?.seen_by(&caller))?;
     api.inbox.jobs.catch_up().await;
     let mut runs = Vec::new();
     for run in api.inbox.jobs.runs(&job.key).await? {
         runs.push(run_view(&api, &job.key, &run).await?);
     }
-    Ok(Json(json!({ "runs": runs })))
-}
-
-async fn run_view(api: &Api, key: &JobKey, run: &Run) -> Result<Value, ApiError> {
-    let mut view = json!({
-        "occurrence_at": millis::format(run.occurrence_at),
-        "at": millis::format(run.at),
-        "kind": run.kind.as_str(),
-        "state": run.state.as_str(),
-        "count": run.count,
-    });
-    if let Some(until) = run.until_at {
-        view["until_at"] = millis::format(until).into();
-    }
-    if let Some(code) = run.code {
-        view["code"] = code.as_str().into();
-    }
-    for (name, text) in [("reason", &run.reason), ("outcome", &run.outcome)] {
-        if let Some(text) = text {
-            view[name] = text.as_str().into();
-        }
-    }
-    if let Some(message) = run.message.as_ref().filter(|_| run.state == RunState::Fired) {
-        view["message_id"] = json!(message);
-        if let Some(turn) = api.queue.turn_of(&key.vault, message.as_str()).await? {
-            view["turn"] = json!({ "id": turn.id, "state": turn.state.as_str() });
-        }
-    }
-    Ok(view)
+    Ok(Json(JobRuns { runs }))
 }
 
 impl Change {

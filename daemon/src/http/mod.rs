@@ -4,6 +4,7 @@ mod agent_control;
 mod agent_defs;
 mod agent_settings;
 mod agent_vaults;
+mod agent_view;
 mod agents;
 mod attached;
 mod audit;
@@ -11,6 +12,7 @@ mod auth;
 mod backups;
 mod base;
 mod caller;
+mod channel_list;
 mod channels;
 mod client;
 mod compress;
@@ -45,6 +47,7 @@ mod standing;
 mod step_up;
 mod streams;
 mod tickets;
+mod transcript;
 mod turns;
 mod undelivered;
 mod vault_api;
@@ -192,8 +195,9 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/agents/{name}/pause", post(agent_control::pause))
         .route("/api/agents/{name}/resume", post(agent_control::resume))
         .route("/api/agents/{name}/reset", post(agent_control::reset))
+        .route("/api/channels", get(channel_list::list))
         .route("/api/channels/{channel}/send", post(channels::send))
-        .route("/api/channels/{channel}/messages", get(channels::messages))
+        .route("/api/channels/{channel}/messages", get(transcript::messages))
         .route("/api/channels/{channel}/threads", get(channels::threads))
         .route("/api/channels/{channel}/turn-events", get(events::turn_events))
         .route("/api/events", get(events::all))
@@ -224,6 +228,15 @@ fn guarded_routes() -> Router<Api> {
         .route("/mcp/{channel}", any(mcp::channel))
 }
 
+/// Names that the page has in other daemons of this kind.
+fn page_names() -> Router<Api> {
+    let names = ["/home", "/agents", "/jobs", "/admin", "/ui", "/app"];
+    let all = names
+        .into_iter()
+        .fold(Router::new(), |router, name| router.route(name, get(page::here)));
+    all.route("/app/", get(page::above))
+}
+
 /// Routes for everybody.
 fn open_routes() -> Router<Api> {
     Router::new()
@@ -242,6 +255,7 @@ fn open_routes() -> Router<Api> {
         .route("/health", get(health::health))
         .route("/ready", get(ready::ready))
         .route("/", get(page::index))
+        .merge(page_names())
         .route("/favicon.svg", get(page::asset))
         .route("/assets/{*file}", get(page::asset))
 }
@@ -257,6 +271,8 @@ pub(crate) fn router(api: Api) -> Router {
             api.file_limits.clone(),
         ))
         .layer(Extension(api.step_up.clone()))
+        .route_layer(from_fn_with_state(api.max_body, client::check_length))
+        .route_layer(from_fn(client::check_address))
         .route_layer(from_fn_with_state(streams::Streams::default(), streams::bound))
         .route_layer(from_fn(audit::note))
         .route_layer(from_fn(client::finish))
@@ -277,6 +293,7 @@ pub(crate) fn router(api: Api) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
+        .layer(from_fn(client::catch))
         .layer(from_fn_with_state(origins, cors::share))
         .layer(from_fn_with_state(auth, auth::check_host))
         .layer(from_fn(secure::headers))

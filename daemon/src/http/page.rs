@@ -10,6 +10,20 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
     answer(reveille_web_ui::index(), &headers)
 }
 
+/// Leads to the page from a name beside it. Relative, so that it is right below a mount too.
+pub(super) async fn here() -> Response {
+    lead("./")
+}
+
+/// The same from one step below.
+pub(super) async fn above() -> Response {
+    lead("../")
+}
+
+fn lead(to: &'static str) -> Response {
+    (StatusCode::FOUND, [(header::LOCATION, to)]).into_response()
+}
+
 /// `GET /assets/…`
 pub(super) async fn asset(uri: Uri, headers: HeaderMap) -> Response {
     match reveille_web_ui::asset(uri.path()) {

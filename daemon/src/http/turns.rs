@@ -5,7 +5,7 @@ use axum::extract::{Query as Parameters, State};
 use axum::{Extension, Json};
 use http::StatusCode;
 use jiff::Timestamp;
-use reveille_queue::{Spend, State as Standing, ThreadKey, Turn};
+use reveille_queue::{ChannelName, Spend, State as Standing, ThreadKey, Turn};
 use reveille_vault::agent::Inbound;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -256,12 +256,85 @@ pub(super) struct Which {
     /// How many at most; 50 when nothing is said.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
 }
 
 /// Turns of an agent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TurnList {
     turns: Vec<Brief>,
+    /// For `cursor`; null on the last page. A page can be short or empty and not the last one.
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// Where a page of turns begins, as text `open:TURN` or `settled:TURN`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cursor {
+    /// Behind this one of the open turns.
+    Open(Uuid),
+    /// Behind this one of the ended turns.
+    Settled(Uuid),
+}
+
+impl Cursor {
+    /// Behind a turn that was shown as it is here.
+    fn behind(turn: &Turn) -> Self {
+        match turn.settled_at {
+            None => Self::Open(turn.id),
+            Some(_) => Self::Settled(turn.id),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, ApiError> {
+        let parts = text.split_once(':').and_then(|(kind, id)| match kind {
+            "open" => Uuid::try_parse(id).ok().map(Self::Open), // silent-ok: told below
+            "settled" => Uuid::try_parse(id).ok().map(Self::Settled), // silent-ok: the same
+            _ => None,
+        });
+        parts.ok_or_else(invalid_cursor)
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Open(turn) => write!(f, "open:{turn}"),
+            Self::Settled(turn) => write!(f, "settled:{turn}"),
+        }
+    }
+}
+
+/// A cursor that no page has given.
+pub(super) fn invalid_cursor() -> ApiError {
+    let message = "The cursor is none that a page of this listing has given.";
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_cursor", message)
+        .then("Begin again without one, then take each as it is given.")
+}
+
+/// So many turns of a channel behind a place. One that was open and is not any more: the open ones from the beginning, so
+/// that some come twice and none is left out.
+async fn turns_behind(
+    api: &Api,
+    channel: &ChannelName,
+    cursor: Option<Cursor>,
+    most: u32,
+) -> Result<Vec<Turn>, ApiError> {
+    if let Some(Cursor::Settled(last)) = cursor {
+        return Ok(api.queue.settled_before(channel, last, most).await?);
+    }
+    let mut turns = api.queue.open_turns(channel, u32::MAX).await?;
+    if let Some(Cursor::Open(last)) = cursor
+        && let Some(at) = turns.iter().position(|turn| turn.id == last)
+    {
+        turns.drain(..=at);
+    }
+    let most = most as usize;
+    turns.truncate(most);
+    let left = u32::try_from(most - turns.len()).unwrap_or(u32::MAX);
+    turns.extend(api.queue.settled(channel, left).await?);
+    Ok(turns)
 }
 
 /// The open turns of an agent in their order, then the ended ones, newest first.
@@ -280,21 +353,26 @@ pub(super) async fn list(
         which.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
     let channel = channel_name(&which.channel)?;
     let limit = which.limit.unwrap_or(TURNS).clamp(1, TURNS_MAX);
+    let cursor = which.cursor.as_deref().map(Cursor::parse).transpose()?;
     // The queue knows no states: enough is taken to find some of the asked one.
     let taken = which.state.map_or(limit, |_| TURNS_MAX);
-    let mut turns = api.queue.open_turns(&channel, taken).await?;
-    turns.extend(api.queue.settled(&channel, taken).await?);
-    if turns.is_empty()
+    let found = turns_behind(&api, &channel, cursor, taken).await?;
+    if found.is_empty()
         && api.registry.get(channel.as_str()).is_none()
         && api.queue.conversations(&channel).await?.is_empty()
     {
         return Err(api.no_agent(channel.as_str()));
     }
-    let wanted = turns
-        .iter()
-        .filter(|turn| which.state.is_none_or(|state| TurnState::from(turn.state) == state));
-    let turns = wanted.take(limit as usize).map(brief).collect();
-    Ok(Json(TurnList { turns }))
+    let is_asked = |turn: &&Turn| which.state.is_none_or(|state| TurnState::from(turn.state) == state);
+    let shown: Vec<&Turn> = found.iter().filter(is_asked).take(limit as usize).collect();
+    let last = match shown.len() < limit as usize {
+        // All that were found are looked through.
+        true => found.last().filter(|_| found.len() >= taken as usize),
+        false => shown.last().copied(),
+    };
+    let next_cursor = last.map(|turn| Cursor::behind(turn).to_string());
+    let turns = shown.into_iter().map(brief).collect();
+    Ok(Json(TurnList { turns, next_cursor }))
 }
 
 /// A turn with its answer and what it took.

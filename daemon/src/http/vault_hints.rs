@@ -11,9 +11,10 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode, Uri, header};
 use reveille_vault::{Kind, NoteId};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::error::ApiError;
@@ -88,14 +89,17 @@ fn shown(headers: &HeaderMap, uri: &Uri) -> Option<String> {
 }
 
 /// What is read of a hint.
-#[derive(Deserialize)]
-struct Hint {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = VaultHint)]
+pub(super) struct Hint {
     note: Named,
     vault: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Named {
+/// A note.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = VaultHintNote)]
+pub(super) struct Named {
     id: String,
 }
 
@@ -107,11 +111,28 @@ pub(super) fn is_from_a_vault(api: &Api, request: &Request) -> bool {
 
 /// For whoever shows nothing that is good for a hint.
 pub(super) fn unauthorized() -> Response {
-    (StatusCode::UNAUTHORIZED, Json(json!({ "error": "unauthorized" }))).into_response()
+    let message = "Nothing was shown that is good for a hint.";
+    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message).into_response()
 }
 
-/// Looks where the hint points, and answers `{}` once the queue has what there is. Every key of the answer would be a
-/// command to the server.
+/// An object without keys: each would be a command to the server.
+#[derive(ToSchema)]
+pub(super) struct Nothing {}
+
+/// The server of a vault says that something was written there. Looks where the hint points, and answers once the queue has
+/// what there is.
+#[utoipa::path(
+    post, path = "/api/vault/inbound", operation_id = "hintInbound", tag = "hints", security(("bearer" = [])),
+    params(
+        ("X-Channel-Webhook-Secret" = Option<String>, Header, description = "Where older servers show the secret."),
+        ("secret" = Option<String>, Query, description = "Where the oldest do."),
+    ),
+    request_body = Hint,
+    responses(
+        (status = 200, description = "The queue has what there is.", body = Nothing),
+        (status = 401, description = "No secret of a vault was shown: `unauthorized`."),
+    ),
+)]
 pub(super) async fn take(State(api): State<Api>, request: Request) -> Response {
     let shown = shown(request.headers(), request.uri()).filter(|secret| !secret.is_empty());
     let own = shown.map_or_else(Vec::new, |secret| api.webhooks.vaults_of(&secret));

@@ -101,7 +101,9 @@ impl Scope {
             return Verb::of_daemon(verb).map(Self::daemon);
         }
         let (vault, verb) = text.strip_prefix("vault:")?.rsplit_once(':')?;
-        let named = !vault.is_empty() && !vault.contains(':');
+        // As vaults can be called in the configuration.
+        let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let named = !vault.is_empty() && vault.chars().all(in_name);
         Verb::of_vault(verb)
             .filter(|_| named)
             .map(|verb| Self::vault(vault, verb))

@@ -407,6 +407,18 @@ impl Queue for SqliteQueue {
             .await
     }
 
+    async fn settled_before(&self, channel: &ChannelName, turn: Uuid, limit: u32) -> Result<Vec<Turn>, QueueError> {
+        let rest = "WHERE t.channel = ? AND t.settled_at IS NOT NULL \
+             AND (t.settled_at, t.seq) < (SELECT settled_at, seq FROM turns WHERE id = ?) \
+             ORDER BY t.settled_at DESC, t.seq DESC LIMIT ?";
+        let turn = rusqlite::types::Value::Blob(turn.as_bytes().to_vec());
+        self.turns(
+            rest,
+            vec![channel.as_str().to_owned().into(), turn, i64::from(limit).into()],
+        )
+        .await
+    }
+
     async fn conversations(&self, channel: &ChannelName) -> Result<Vec<Conversation>, QueueError> {
         let channel = channel.clone();
         self.read(move |connection| {

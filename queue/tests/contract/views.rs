@@ -127,6 +127,22 @@ pub(crate) async fn settled_turns_come_newest_first<F: Factory>(storage: &F) {
     }
     assert_eq!(notes(&queue.settled(&main.channel, 2).await.unwrap()), ["2", "4"]);
     assert_eq!(queue.settled(&main.channel, 0).await.unwrap(), []);
+    // Page by page it is the same.
+    let mut paged = queue.settled(&main.channel, 1).await.unwrap();
+    while let Some(last) = paged.last().map(|turn| turn.id) {
+        let page = queue.settled_before(&main.channel, last, 1).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert_eq!(paged, settled);
+    let behind = queue.settled_before(&main.channel, settled[0].id, 9).await.unwrap();
+    assert_eq!(behind, settled[1..]);
+    assert_eq!(
+        queue.settled_before(&main.channel, uuid::Uuid::nil(), 9).await.unwrap(),
+        []
+    );
     assert_eq!(queue.settled(&main.channel, u32::MAX).await.unwrap(), settled);
 }
 

@@ -7,6 +7,7 @@
 mod addresses;
 mod bodies;
 mod described;
+mod document;
 mod environment;
 mod frames;
 mod manifest;
@@ -15,6 +16,7 @@ mod mcp;
 mod mount;
 mod origin;
 mod pages;
+mod paging;
 mod race;
 mod strangers;
 mod strict;

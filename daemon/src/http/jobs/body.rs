@@ -6,6 +6,7 @@ use reveille_vault::note::millis;
 use reveille_vault::{ContentChange, Metadata, Note, NoteId, Patch};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::inbox::shown;
 use crate::schedule::Handle;
@@ -44,40 +45,68 @@ fn sent<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Valu
 }
 
 /// A change of a job, of which only the types are checked.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = JobEdit)]
 pub(in crate::http) struct Edit {
+    /// What the agent is told.
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = String)]
     message: Option<Value>,
+    /// The conversation that its messages belong to; null takes it away.
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = Option<String>)]
     subject: Option<Value>,
+    /// When it is due; what is left out is taken away.
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = super::view::Schedule)]
     schedule: Option<Value>,
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = bool)]
     enabled: Option<Value>,
+    /// What is done about occurrences of a time when the daemon did not run; null: what is usual.
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = Option<String>)]
     catch_up: Option<Value>,
+    /// What is done when the turn of the last one still runs; null: what is usual.
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = Option<String>)]
     overlap: Option<Value>,
 }
 
 /// A new job.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = NewJob)]
 pub(in crate::http) struct Draft {
+    /// Letters, digits, `_` and `-`.
+    #[schema(required, value_type = String)]
     id: Value,
+    /// The agent that gets the message.
+    #[schema(required, value_type = String)]
     channel: Value,
+    /// What the agent is told.
     #[serde(deserialize_with = "sent")]
+    #[schema(required, value_type = String)]
     message: Option<Value>,
+    /// The conversation that its messages belong to; null takes it away.
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = Option<String>)]
     subject: Option<Value>,
+    /// When it is due; what is left out is taken away.
     #[serde(deserialize_with = "sent")]
+    #[schema(required, value_type = super::view::Schedule)]
     schedule: Option<Value>,
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = bool)]
     enabled: Option<Value>,
+    /// What is done about occurrences of a time when the daemon did not run; null: what is usual.
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = Option<String>)]
     catch_up: Option<Value>,
+    /// What is done when the turn of the last one still runs; null: what is usual.
     #[serde(deserialize_with = "sent")]
+    #[schema(value_type = Option<String>)]
     overlap: Option<Value>,
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::request::Parts;
+use reveille_vault::agent::without_middle;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, ErrorData,
     Implementation, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
@@ -144,7 +145,7 @@ impl Server {
             _ => "",
         };
         let message = format!("{why}There is no tool {tool:?} here; there are: {}.", names.join(", "));
-        Refusal::Tool(json!({ "error": "unknown_tool", "message": message }))
+        Refusal::Tool(json!({ "error": "unknown_tool", "message": without_middle(message) }))
     }
 
     fn tools(&self, surface: Surface, caller: &Caller) -> Vec<rmcp::model::Tool> {
@@ -247,6 +248,6 @@ impl ServerHandler for Server {
                 format!("There is no method {method:?}; this server has tools/list and tools/call."),
             ),
         };
-        Err(ErrorData::new(code, message, None))
+        Err(ErrorData::new(code, without_middle(message), None))
     }
 }

@@ -57,6 +57,9 @@ pub(super) fn complete(own: OpenApi, cookie: &str) -> serde_json::Result<Value> 
         "cookie": { "type": "apiKey", "in": "cookie", "name": cookie,
             "description": "A browser that signed in. What is not a read needs to come from our own page." },
     });
+    if let Some(properties) = document.pointer_mut("/components/schemas/Error/properties") {
+        refusals(properties);
+    }
     document["security"] = json!([{ "bearer": [] }, { "api_key": [] }, { "cookie": [] }]);
     if let Some(paths) = document["paths"].as_object_mut() {
         for (path, item) in paths {
@@ -69,6 +72,47 @@ pub(super) fn complete(own: OpenApi, cookie: &str) -> serde_json::Result<Value> 
         }
     }
     Ok(document)
+}
+
+/// What errors of those who are not let in, or not that far, have beside the others.
+fn refusals(properties: &mut Value) {
+    let texts = json!({ "type": "array", "items": { "type": "string" } });
+    for (name, mut schema, description) in [
+        (
+            "error_type",
+            json!({ "type": "string" }),
+            "The code again, as other daemons of this kind have it.",
+        ),
+        (
+            "required_scope",
+            json!({ "type": "string" }),
+            "What it would take, of `insufficient_scope`.",
+        ),
+        (
+            "granted_scopes",
+            texts.clone(),
+            "What the token has, of `insufficient_scope`.",
+        ),
+        ("granted", texts.clone(), "The same."),
+        (
+            "scoped_tags",
+            texts,
+            "What the token is limited to, of `tag_scope_violation`.",
+        ),
+        (
+            "reason",
+            json!({ "type": "string" }),
+            "`setup` or `token`, of `step_up_required`.",
+        ),
+        (
+            "retry_after",
+            json!({ "type": "integer" }),
+            "Seconds, as the header says them.",
+        ),
+    ] {
+        schema["description"] = description.into();
+        properties[name] = schema;
+    }
 }
 
 /// The shape of errors below an address: the notes API has the one that its clients know.

@@ -11,14 +11,15 @@ mod tests;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{AppendHeaders, IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, header};
 use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_vaults, agents, attached, backups, channels, connections, events, health, line, module,
-    own_tokens, ready, resend, session, step_up, tickets, turns, undelivered, vaults,
+    Api, agent_control, agent_defs, agent_vaults, agents, attached, backups, channel_list, channels, connections,
+    definition_hints, events, health, jobs, line, module, own_tokens, ready, resend, session, step_up, tickets,
+    transcript, turns, undelivered, vault_api, vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -34,6 +35,11 @@ use super::{
         agent_control::pause,
         agent_control::reset,
         agent_control::resume,
+        agent_defs::create,
+        agent_defs::edit,
+        agent_defs::list,
+        agent_defs::remove,
+        agent_defs::show,
         agent_vaults::add,
         agent_vaults::list,
         agent_vaults::remove,
@@ -47,16 +53,28 @@ use super::{
         attached::renew,
         attached::reply,
         backups::make,
-        channels::messages,
+        channel_list::list,
         channels::send,
         channels::threads,
         connections::approve,
         connections::list,
         connections::revoke,
+        definition_hints::definition,
+        definition_hints::role_note,
+        definition_hints::thread,
         document,
         events::all,
         events::turn_events,
         health::health,
+        jobs::edit,
+        jobs::list,
+        jobs::pause,
+        jobs::put,
+        jobs::remove,
+        jobs::resume,
+        jobs::run,
+        jobs::runs,
+        jobs::show,
         line::cancel,
         line::edit,
         line::hold,
@@ -83,11 +101,13 @@ use super::{
         step_up::set,
         step_up::show,
         tickets::make,
+        transcript::messages,
         turns::list,
         turns::show,
         turns::stop,
         undelivered::list,
         undelivered::retry,
+        vault_hints::take,
         vaults::list,
         vaults::show,
         vaults::status,
@@ -97,7 +117,9 @@ struct Own;
 
 /// The whole document. `cookie`: the name of the one that a browser has.
 fn whole(cookie: &str) -> serde_json::Result<Value> {
-    complete::complete(Own::openapi(), cookie)
+    let mut all = Own::openapi();
+    all.merge(vault_api::NotesApi::openapi());
+    complete::complete(all, cookie)
 }
 
 /// The description of this interface, as OpenAPI 3.1.
@@ -128,7 +150,7 @@ pub(super) async fn reference(State(api): State<Api>) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::REFERRER_POLICY, "no-referrer".to_owned()),
     ];
-    (AppendHeaders(headers), page).into_response()
+    (headers, page).into_response()
 }
 
 fn unmade(error: &serde_json::Error) -> Response {

@@ -8,12 +8,21 @@ use reveille_vault::note::millis;
 use reveille_vault::{Stats, Vault, VaultError};
 use serde_json::{Map, Value, json};
 
-use super::Target;
 use super::answer::{self, Failure};
 use super::body::Object;
 use super::listing::Parameters;
+use super::{Target, schema};
 
-/// `GET /vault/{name}`.
+/// A vault as a whole.
+#[utoipa::path(
+    get, path = "/vault/{name}", operation_id = "getVault", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    responses(
+        (status = 200, description = "The vault.", body = schema::AboutVault),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn about(Target { vault, .. }: Target, max_file: usize) -> Result<Response, Failure> {
     let profile = vault.profile();
     let mut body = json!({
@@ -32,7 +41,16 @@ pub(super) async fn about(Target { vault, .. }: Target, max_file: usize) -> Resu
     Ok(answer::ok(&body))
 }
 
-/// `GET /api/vault`.
+/// Settings of a vault.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/vault", operation_id = "getVaultSettings", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("include_stats" = Option<bool>, Query, description = "Numbers about it too.")),
+    responses(
+        (status = 200, description = "The settings.", body = schema::VaultSettings),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn show(Target { vault, .. }: Target, uri: Uri) -> Result<Response, Failure> {
     let with_stats = Parameters::of(&uri)?.switch("include_stats", false)?;
     let mut body = settings(&*vault).await?;
@@ -42,7 +60,17 @@ pub(super) async fn show(Target { vault, .. }: Target, uri: Uri) -> Result<Respo
     Ok(answer::ok(&body))
 }
 
-/// `PATCH /api/vault`. A description of null takes it away.
+/// Changes the settings of a vault.
+#[utoipa::path(
+    patch, path = "/vault/{name}/api/vault", operation_id = "patchVaultSettings", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    request_body = schema::VaultPatch,
+    responses(
+        (status = 200, description = "The settings as they are now.", body = schema::VaultSettings),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn change(
     Target { vault, .. }: Target,
     body: Result<Bytes, BytesRejection>,

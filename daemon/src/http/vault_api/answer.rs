@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use reveille_vault::agent::without_middle;
 use reveille_vault::note::millis;
 use reveille_vault::{Attachment, Key, Note, NoteId, Vault, VaultError};
 use serde_json::{Map, Value, json};
@@ -232,8 +233,19 @@ impl Failure {
         Self::Query { code, field, message }
     }
 
-    /// Its status and body.
+    /// Its status and body. What the request brought at length is not repeated at length.
     pub(super) fn parts(self) -> (StatusCode, Value) {
+        let (status, mut body) = self.told();
+        let fields = body.as_object_mut().into_iter().flatten();
+        for (_, value) in fields {
+            if let Value::String(text) = value {
+                *text = without_middle(std::mem::take(text));
+            }
+        }
+        (status, body)
+    }
+
+    fn told(self) -> (StatusCode, Value) {
         match self {
             Self::UnknownVault { name } => (
                 StatusCode::NOT_FOUND,

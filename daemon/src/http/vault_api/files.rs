@@ -8,12 +8,12 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reveille_vault::{Key, NewFile, StoredFile, UNKNOWN_TYPE, Upload, VaultError};
+use reveille_vault::{Key, NewFile, StoredFile, UNKNOWN_TYPE, Upload, Vault, VaultError};
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::answer::{self, Failure};
-use super::{Part, Target, body, notes};
+use super::{Part, Target, body, notes, schema};
 
 /// What a form may have beside its file.
 pub(super) const FORM_BYTES: usize = 64 * 1024;
@@ -21,17 +21,54 @@ pub(super) const FORM_BYTES: usize = 64 * 1024;
 /// Bytes of a file that are read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// `GET /api/notes/{idOrPath}/attachments`, and the note itself without that end.
+/// A note.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/notes/{key}", operation_id = "getNote", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Id or path of the note; a path as one encoded segment."), schema::FormParams),
+    responses(
+        (status = 200, description = "The note.", body = schema::Note),
+        (status = 404, description = "There is no such vault or note: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn list_or_show(target: Target, uri: Uri) -> Result<Response, Failure> {
     let Part::Attachments { note } = target.part else {
         return notes::show(target, uri).await;
     };
-    let attachments = target.vault.files().attachments(&Key::IdOrPath(note)).await?;
+    attachments(&*target.vault, note).await
+}
+
+/// The files of a note.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/notes/{key}/attachments", operation_id = "listAttachments", tag = "notes",
+    params(
+        ("name" = String, Path, description = "The vault."),
+        ("key" = String, Path, description = "Id or path of the note; a path as one encoded segment."),
+    ),
+    responses(
+        (status = 200, description = "The files.", body = Vec<schema::NoteAttachment>),
+        (status = 404, description = "There is no such vault or note: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
+pub(super) async fn attachments(vault: &dyn Vault, note: String) -> Result<Response, Failure> {
+    let attachments = vault.files().attachments(&Key::IdOrPath(note)).await?;
     let rendered: Vec<Value> = attachments.iter().map(answer::attachment).collect();
     Ok(answer::ok(&rendered.into()))
 }
 
-/// `POST /api/notes/{idOrPath}/attachments`.
+/// Adds a file to a note.
+#[utoipa::path(
+    post, path = "/vault/{name}/api/notes/{key}/attachments", operation_id = "attachFile", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Id or path of the note; a path as one encoded segment.")),
+    request_body = schema::NewAttachmentBody,
+    responses(
+        (status = 201, description = "The file of the note.", body = schema::NoteAttachment),
+        (status = 404, description = "There is no such vault or note: `vault_not_found`, `not_found`."),
+        (status = 405, description = "The address has something behind `/attachments`: `method_not_allowed`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn attach(target: Target, body: Result<Bytes, BytesRejection>) -> Result<Response, Failure> {
     let Part::Attachments { note } = target.part else {
         return Ok(only("GET,HEAD,PATCH,DELETE"));
@@ -41,14 +78,42 @@ pub(super) async fn attach(target: Target, body: Result<Bytes, BytesRejection>) 
     Ok((StatusCode::CREATED, Json(answer::attachment(&attachment))).into_response())
 }
 
-/// `DELETE /api/notes/{idOrPath}/attachments/{id}`, and the note itself without that end.
+/// Removes a note.
+#[utoipa::path(
+    delete, path = "/vault/{name}/api/notes/{key}", operation_id = "deleteNote", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Id or path of the note; a path as one encoded segment.")),
+    responses(
+        (status = 200, description = "It is gone.", body = schema::NoteDeleted),
+        (status = 404, description = "There is no such vault or note: `vault_not_found`, `not_found`."),
+        (status = 405, description = "The address ends with `/attachments`: `method_not_allowed`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn detach_or_delete(target: Target) -> Result<Response, Failure> {
     let (note, id) = match target.part {
         Part::Note => return notes::delete(target).await,
         Part::Attachments { .. } => return Ok(only("GET,HEAD,POST")),
         Part::Attachment { note, id } => (Key::IdOrPath(note), id),
     };
-    match target.vault.files().detach(&note, &id).await {
+    detach(&*target.vault, note, id).await
+}
+
+/// Takes a file from a note.
+#[utoipa::path(
+    delete, path = "/vault/{name}/api/notes/{key}/attachments/{id}", operation_id = "detachFile", tag = "notes",
+    params(
+        ("name" = String, Path, description = "The vault."),
+        ("key" = String, Path, description = "Id or path of the note; a path as one encoded segment."),
+        ("id" = String, Path, description = "Id of the file, as the list has it."),
+    ),
+    responses(
+        (status = 204, description = "The file is taken from the note."),
+        (status = 404, description = "There is no such vault, note or file: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
+pub(super) async fn detach(vault: &dyn Vault, note: Key, id: String) -> Result<Response, Failure> {
+    match vault.files().detach(&note, &id).await {
         Err(VaultError::NotFound { key }) if key == id => Err(Failure::UnknownAttachment),
         outcome => {
             outcome?;
@@ -64,7 +129,17 @@ fn only(methods: &'static str) -> Response {
     response
 }
 
-/// `POST /api/storage/upload`: a form whose field `file` is the file. It is written to the disk as it arrives.
+/// Stores a file. It is written to the disk as it arrives.
+#[utoipa::path(
+    post, path = "/vault/{name}/api/storage/upload", operation_id = "uploadFile", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    request_body(content = schema::UploadForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 201, description = "The file is stored.", body = schema::StoredFileBody),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn upload(
     Target { vault, .. }: Target,
     head: HeaderMap,
@@ -135,7 +210,16 @@ fn kind(said: Option<&str>, filename: &str) -> String {
     }
 }
 
-/// `GET /api/storage/{path}`.
+/// The bytes of a file.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/storage/{key}", operation_id = "downloadFile", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Path of the file, as one encoded segment.")),
+    responses(
+        (status = 200, description = "The file.", body = Vec<u8>, content_type = "*/*"),
+        (status = 404, description = "There is no such vault or file: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn download(Target { vault, key, .. }: Target) -> Result<Response, Failure> {
     let open = vault.files().open(&key).await?.ok_or(Failure::UnknownFile)?;
     let name = utf8_percent_encode(&open.file.filename, NON_ALPHANUMERIC);

@@ -8,9 +8,9 @@ use reveille_vault::note::millis;
 use reveille_vault::{Key, Link, Near, Note, NoteId, Vault, VaultError};
 use serde_json::{Value, json};
 
-use super::Target;
 use super::answer::{self, Failure};
 use super::listing::Parameters;
+use super::{Target, schema};
 
 /// Links that a way between two notes may have when nobody says it, and at most.
 const PATH_DEPTH: i64 = 5;
@@ -46,7 +46,16 @@ pub(super) fn is_asked(parameters: &Parameters) -> Result<bool, Failure> {
     }
 }
 
-/// `GET /api/find-path`.
+/// The shortest way of links between two notes; null when there is none.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/find-path", operation_id = "findNotePath", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("source" = String, Query, description = "Id or path of a note."), ("target" = String, Query, description = "Id or path of a note."), ("max_depth" = Option<i64>, Query, description = "Links at most; 5 when nothing is said, 20 at most.")),
+    responses(
+        (status = 200, description = "The way.", body = Option<schema::NotePath>),
+        (status = 404, description = "There is no such vault or note: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn find_path(Target { vault, .. }: Target, uri: Uri) -> Result<Response, Failure> {
     let parameters = Parameters::of(&uri)?;
     let end = |name: &str| match parameters.first(name) {
@@ -72,7 +81,16 @@ pub(super) async fn find_path(Target { vault, .. }: Target, uri: Uri) -> Result<
     )))
 }
 
-/// `GET /api/unresolved-wikilinks`.
+/// Links to notes that are not there.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/unresolved-wikilinks", operation_id = "listUnresolvedLinks", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    responses(
+        (status = 200, description = "The links.", body = schema::UnresolvedLinks),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn unresolved(Target { vault, .. }: Target) -> Result<Response, Failure> {
     let found = vault.links()?.unresolved_links().await?;
     let rendered: Vec<Value> = found

@@ -14,6 +14,7 @@ mod graph;
 mod listing;
 pub(super) mod mcp;
 mod notes;
+mod schema;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -25,12 +26,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use reveille_vault::{Vault, VaultError};
 use serde_json::json;
 
 use self::answer::Failure;
+pub(super) use self::schema::NotesApi;
 use super::Caller;
 use crate::config::FileLimits;
 use crate::delegation::MarkingVault;
@@ -90,10 +92,23 @@ fn trigger_routes() -> Router<Vaults> {
         .route("/vault/{name}/api/triggers/{key}/redrive", post(triggers::redrive))
 }
 
-/// Reads from the vault: a vault that cannot be read is not healthy.
-async fn health(Target { vault, .. }: Target) -> Result<Response, Failure> {
+/// Says that a vault can be read.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/health", operation_id = "getVaultHealth", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    responses(
+        (status = 200, description = "It can.", body = schema::VaultIsWell),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+    ),
+)]
+pub(super) async fn health(Target { vault, .. }: Target) -> Result<Response, Failure> {
     vault.changes(u64::MAX, 1).await?;
     Ok(answer::ok(&json!({ "status": "ok", "vault": vault.name() })))
+}
+
+/// What a body beyond the limit is answered.
+pub(super) fn too_large() -> Response {
+    Failure::TooLarge.into_response()
 }
 
 async fn unknown_route(_: Target) -> Failure {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answer::{self, Failure, Form};
 use super::body::{Change, Create};
 use super::listing::Parameters;
-use super::{Target, graph};
+use super::{Target, graph, schema};
 
 /// Cursor of the next page; absent on the last one.
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
@@ -19,7 +19,16 @@ const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
 /// How often a note is looked for again that another request creates or removes at the same time.
 const TRIES: u32 = 3;
 
-/// `GET /api/notes`: a listing, or one note by `?id=`.
+/// Lists notes, or shows one by its id.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/notes", operation_id = "listNotes", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), schema::NotesParams, schema::FormParams),
+    responses(
+        (status = 200, description = "The notes.", body = schema::Notes, headers(("X-Next-Cursor" = String, description = "For `cursor`; absent on the last page."))),
+        (status = 404, description = "There is no such vault or note: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Response, Failure> {
     let parameters = Parameters::of(&uri)?;
     if let Some(id) = parameters.first("id") {
@@ -54,7 +63,18 @@ pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Respo
     Ok(response)
 }
 
-/// `POST /api/notes`: one note, or a batch that is written as a whole or not at all.
+/// Makes a note, or several that are written as a whole or not at all.
+#[utoipa::path(
+    post, path = "/vault/{name}/api/notes", operation_id = "createNotes", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    request_body = schema::NewNotesBody,
+    responses(
+        (status = 201, description = "What was written.", body = schema::WrittenNotes),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 409, description = "The note has changed, or its path or identity is taken, or the text to be replaced is not unique: `conflict`, `path_conflict`, `id_conflict`, `ambiguous`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn create(
     Target { vault, .. }: Target,
     body: Result<Bytes, BytesRejection>,
@@ -82,7 +102,21 @@ pub(super) async fn delete(Target { vault, key, .. }: Target) -> Result<Response
     Ok(answer::ok(&json!({ "deleted": true, "id": id })))
 }
 
-/// `PATCH /api/notes/{idOrPath}`.
+/// Changes a note, or makes it where it is missing.
+#[utoipa::path(
+    patch, path = "/vault/{name}/api/notes/{key}", operation_id = "patchNote", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Id or path of the note; a path as one encoded segment.")),
+    request_body = schema::NotePatch,
+    responses(
+        (status = 200, description = "The note as it is now.", body = schema::Note),
+        (status = 201, description = "The note that was missing.", body = schema::Note),
+        (status = 404, description = "There is no such vault or note: `vault_not_found`, `not_found`."),
+        (status = 409, description = "The note has changed, or its path or identity is taken, or the text to be replaced is not unique: `conflict`, `path_conflict`, `id_conflict`, `ambiguous`."),
+        (status = 422, description = "The text to be replaced is not there: `unprocessable_content`."),
+        (status = 428, description = "It says neither `if_updated_at` nor `force`: `precondition_required`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn patch(
     Target { vault, key, .. }: Target,
     body: Result<Bytes, BytesRejection>,

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{self, Failure};
 use super::body::Object;
 use super::listing::Parameters;
-use super::{Target, Vaults};
+use super::{Target, Vaults, schema};
 use crate::tokens::Tokens;
 
 /// The routes.
@@ -44,7 +44,16 @@ fn refuse_in_use(tokens: &Tokens, vault: &dyn Vault, tags: &[&str]) -> Result<()
     Ok(())
 }
 
-/// `GET /api/tags`: all of them, or one by `?tag=`.
+/// Lists tags, or shows one.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/tags", operation_id = "listTags", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("tag" = Option<String>, Query, description = "Only that one."), ("include_schema" = Option<bool>, Query, description = "Also what they mean.")),
+    responses(
+        (status = 200, description = "The tags.", body = schema::TagsBody),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Response, Failure> {
     let parameters = Parameters::of(&uri)?;
     if let Some(name) = parameters.first("tag") {
@@ -62,8 +71,17 @@ pub(super) async fn list(Target { vault, .. }: Target, uri: Uri) -> Result<Respo
     Ok(answer::ok(&tags.iter().map(render).collect()))
 }
 
-/// `GET /api/tags/{name}`.
-async fn show(Target { vault, key, .. }: Target) -> Result<Response, Failure> {
+/// A tag. One that nobody knows is one that no note carries.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/tags/{key}", operation_id = "getTag", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "The tag, as one encoded segment.")),
+    responses(
+        (status = 200, description = "The tag.", body = schema::TagBody),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
+pub(super) async fn show(Target { vault, key, .. }: Target) -> Result<Response, Failure> {
     show_tag(&*vault, &key).await
 }
 
@@ -86,7 +104,17 @@ fn rendered(tag: &Tag) -> Value {
     })
 }
 
-/// `PUT /api/tags/{name}`: what is not named stays as it is.
+/// Says what a tag means.
+#[utoipa::path(
+    put, path = "/vault/{name}/api/tags/{key}", operation_id = "putTag", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "The tag, as one encoded segment.")),
+    request_body = schema::TagPut,
+    responses(
+        (status = 200, description = "What it means now.", body = schema::TagPutDone),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn put(
     Target { vault, key, .. }: Target,
     body: Result<Bytes, BytesRejection>,
@@ -106,7 +134,17 @@ pub(super) async fn put(
     })))
 }
 
-/// `DELETE /api/tags/{name}`.
+/// Takes a tag from all notes.
+#[utoipa::path(
+    delete, path = "/vault/{name}/api/tags/{key}", operation_id = "deleteTag", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "The tag, as one encoded segment.")),
+    responses(
+        (status = 200, description = "No note carries it any more.", body = schema::TagDeleted),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 409, description = "Tokens are limited to it: `tag_in_use_by_tokens`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn delete(Target { vault, key, .. }: Target, tokens: Tokens) -> Result<Response, Failure> {
     refuse_in_use(&tokens, &*vault, &[&key])?;
     let untagged = vault.tags()?.delete_tag(&key).await?;
@@ -116,8 +154,19 @@ pub(super) async fn delete(Target { vault, key, .. }: Target, tokens: Tokens) ->
     })))
 }
 
-/// `POST /api/tags/{name}/rename` and `POST /api/tags/merge`. The last slash must be raw: an encoded one is part of a name.
-async fn rename_or_merge(
+/// Renames a tag on all notes.
+#[utoipa::path(
+    post, path = "/vault/{name}/api/tags/{key}/rename", operation_id = "renameTag", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "The tag, as one encoded segment.")),
+    request_body = schema::TagRename,
+    responses(
+        (status = 200, description = "It has its new name.", body = schema::TagRenamed),
+        (status = 404, description = "There is no such vault or tag: `vault_not_found`, `not_found`."),
+        (status = 409, description = "The name is taken, or tokens are limited to the tag: `target_exists`, `tag_in_use_by_tokens`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
+pub(super) async fn rename_or_merge(
     Target { vault, key, .. }: Target,
     uri: Uri,
     body: Result<Bytes, BytesRejection>,
@@ -144,7 +193,23 @@ async fn rename(vault: &dyn Vault, name: &str, body: Result<Bytes, BytesRejectio
     Ok(answer::ok(&json!({ "renamed": renamed })))
 }
 
-async fn merge(vault: &dyn Vault, tokens: &Tokens, body: Result<Bytes, BytesRejection>) -> Result<Response, Failure> {
+/// Makes one tag of several, on all notes.
+#[utoipa::path(
+    post, path = "/vault/{name}/api/tags/merge", operation_id = "mergeTags", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    request_body = schema::TagMerge,
+    responses(
+        (status = 200, description = "They are one.", body = schema::TagMerged),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 409, description = "Tokens are limited to one of them: `tag_in_use_by_tokens`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
+pub(super) async fn merge(
+    vault: &dyn Vault,
+    tokens: &Tokens,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
     let mut object = Object::parse(body)?;
     let sources = object.texts("sources")?.filter(|sources| !sources.is_empty());
     let Some(sources) = sources else {

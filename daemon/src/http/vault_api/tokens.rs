@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::answer::{self, Failure};
 use super::body::Object;
-use super::{Caller, Target, Vaults};
+use super::{Caller, Target, Vaults, schema};
 use crate::http::step_up::Proof;
 use crate::step_up::StepUp;
 use crate::tokens::{Grant, NewGrant, Scope, Tokens, TokensError, Verb};
@@ -34,14 +34,33 @@ pub(super) fn routes(tokens: &Tokens) -> Router<Vaults> {
     )
 }
 
-async fn list(Target { vault, .. }: Target, tokens: Tokens) -> Response {
+/// Lists the tokens of a vault, for its admins.
+#[utoipa::path(
+    get, path = "/vault/{name}/tokens", operation_id = "listVaultTokens", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    responses(
+        (status = 200, description = "The tokens, without their texts.", body = schema::VaultTokens),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+    ),
+)]
+pub(super) async fn list(Target { vault, .. }: Target, tokens: Tokens) -> Response {
     let name = vault.name();
     let of_vault = tokens.list().into_iter().filter(|grant| grant.reads(name));
     let rendered: Vec<Value> = of_vault.map(|grant| render(&grant, name)).collect();
     answer::ok(&json!({ "tokens": rendered }))
 }
 
-async fn make(
+/// Makes a token of a vault.
+#[utoipa::path(
+    post, path = "/vault/{name}/tokens", operation_id = "createVaultToken", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    request_body = Option<schema::NewVaultToken>,
+    responses(
+        (status = 201, description = "The token with its text, which is shown only now.", body = schema::VaultToken),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+    ),
+)]
+pub(super) async fn make(
     Target { vault, .. }: Target,
     Extension(caller): Extension<Caller>,
     (proof, Extension(step_up)): (Proof, Extension<StepUp>),
@@ -69,8 +88,16 @@ async fn make(
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-/// It is gone whether or not it was there, so the answer is the same; `known` says which.
-async fn revoke(
+/// Revokes a token of a vault. It is gone whether or not it was there.
+#[utoipa::path(
+    delete, path = "/vault/{name}/tokens/{key}", operation_id = "revokeVaultToken", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Id of the token.")),
+    responses(
+        (status = 200, description = "It does not hold any more.", body = schema::VaultTokenRevoked),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+    ),
+)]
+pub(super) async fn revoke(
     Target { vault, key: id, .. }: Target,
     Extension(caller): Extension<Caller>,
     tokens: Tokens,

@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Target;
 use super::answer::{self, Failure};
 use super::listing::Parameters;
+use super::{Target, schema};
 use crate::triggers::{address, fresh_secret};
 
 /// How long a receiver may take unless its trigger says otherwise, and at most, in milliseconds.
@@ -54,14 +54,34 @@ struct Bearer {
     bearer: Option<String>,
 }
 
-/// `GET /api/triggers`
+/// Lists triggers.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/triggers", operation_id = "listTriggers", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    responses(
+        (status = 200, description = "The triggers.", body = schema::TriggersBody),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn list(Target { vault, .. }: Target) -> Result<Response, Failure> {
     let triggers = vault.triggers()?.list().await?;
     let triggers: Vec<Value> = triggers.iter().map(view).collect();
     Ok(answer::ok(&json!({ "triggers": triggers })))
 }
 
-/// `POST /api/triggers`: makes one, or changes the one of that name. The answer has the signing secret when it is new.
+/// Makes a trigger, or changes the one of that name. The answer has the signing secret when it is new.
+#[utoipa::path(
+    post, path = "/vault/{name}/api/triggers", operation_id = "putTrigger", tag = "notes",
+    params(("name" = String, Path, description = "The vault.")),
+    request_body = schema::NewTriggerBody,
+    responses(
+        (status = 200, description = "The trigger as it is now.", body = schema::TriggerBody),
+        (status = 201, description = "The new trigger.", body = schema::TriggerBody),
+        (status = 404, description = "There is no such vault: `vault_not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn put(
     Target { vault, .. }: Target,
     body: Result<Bytes, BytesRejection>,
@@ -82,7 +102,16 @@ pub(super) async fn put(
     Ok((status, Json(answer)).into_response())
 }
 
-/// `GET /api/triggers/{name}`
+/// A trigger.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/triggers/{key}", operation_id = "getTrigger", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Name of the trigger.")),
+    responses(
+        (status = 200, description = "The trigger.", body = schema::TriggerBody),
+        (status = 404, description = "There is no such vault or trigger: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn show(Target { vault, key, .. }: Target) -> Result<Response, Failure> {
     let found = vault.triggers()?.find(&key).await?;
     Ok(answer::ok(&view(&found.ok_or(Failure::UnknownTrigger)?)))
@@ -94,7 +123,17 @@ struct Change {
     enabled: bool,
 }
 
-/// `PATCH /api/triggers/{name}`: lets it run or pause. Everything else is changed by `POST`.
+/// Lets a trigger run or pause. Everything else is changed by putting it.
+#[utoipa::path(
+    patch, path = "/vault/{name}/api/triggers/{key}", operation_id = "enableTrigger", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Name of the trigger.")),
+    request_body = schema::TriggerEnable,
+    responses(
+        (status = 200, description = "The trigger as it is now.", body = schema::TriggerBody),
+        (status = 404, description = "There is no such vault or trigger: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn enable(
     Target { vault, key, .. }: Target,
     body: Result<Bytes, BytesRejection>,
@@ -105,7 +144,16 @@ pub(super) async fn enable(
     Ok(answer::ok(&view(&found.ok_or(Failure::UnknownTrigger)?)))
 }
 
-/// `DELETE /api/triggers/{name}`: what it has left to deliver goes with it.
+/// Removes a trigger: what it has left to deliver goes with it.
+#[utoipa::path(
+    delete, path = "/vault/{name}/api/triggers/{key}", operation_id = "removeTrigger", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Name of the trigger.")),
+    responses(
+        (status = 200, description = "It is gone.", body = schema::TriggerDeleted),
+        (status = 404, description = "There is no such vault or trigger: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn remove(Target { vault, key, .. }: Target) -> Result<Response, Failure> {
     if !vault.triggers()?.remove(&key).await? {
         return Err(Failure::UnknownTrigger);
@@ -113,7 +161,16 @@ pub(super) async fn remove(Target { vault, key, .. }: Target) -> Result<Response
     Ok(answer::ok(&json!({ "deleted": true, "name": key })))
 }
 
-/// `GET /api/triggers/{name}/deliveries`
+/// What a trigger has told and has left to tell.
+#[utoipa::path(
+    get, path = "/vault/{name}/api/triggers/{key}/deliveries", operation_id = "listDeliveries", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Name of the trigger."), schema::DeliveriesParams),
+    responses(
+        (status = 200, description = "The deliveries.", body = schema::DeliveriesBody),
+        (status = 404, description = "There is no such vault or trigger: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn deliveries(Target { vault, key, .. }: Target, uri: Uri) -> Result<Response, Failure> {
     let triggers = vault.triggers()?;
     let parameters = Parameters::of(&uri)?;
@@ -155,7 +212,17 @@ struct Redrive {
     ids: Option<Vec<String>>,
 }
 
-/// `POST /api/triggers/{name}/redrive`
+/// Tells again what a trigger has given up or is waiting to tell.
+#[utoipa::path(
+    post, path = "/vault/{name}/api/triggers/{key}/redrive", operation_id = "redriveTrigger", tag = "notes",
+    params(("name" = String, Path, description = "The vault."), ("key" = String, Path, description = "Name of the trigger.")),
+    request_body = Option<schema::RedriveBody>,
+    responses(
+        (status = 200, description = "How many.", body = schema::Redriven),
+        (status = 404, description = "There is no such vault or trigger: `vault_not_found`, `not_found`."),
+        (status = 501, description = "This kind of vault cannot do it: `unsupported`."),
+    ),
+)]
 pub(super) async fn redrive(
     Target { vault, key, .. }: Target,
     body: Result<Bytes, BytesRejection>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use reveille_vault::agent::without_middle;
 use reveille_vault::{Vault, VaultError};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
@@ -198,7 +199,7 @@ impl Server {
         let Some(entry) = TOOLS.iter().filter(of_vault).find(|entry| entry.name == tool) else {
             let names: Vec<&str> = self.tools().map(|entry| entry.name).collect();
             let message = format!("There is no tool {:?}; there are: {}.", tool, names.join(", "));
-            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
+            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, without_middle(message), None));
         };
         let may = entry.is_for(&self.caller, self.vault.name());
         let outcome = match Arguments::of(entry, arguments) {
@@ -268,7 +269,7 @@ impl ServerHandler for Server {
                 format!("There is no method {method:?}; this server has tools/list and tools/call."),
             ),
         };
-        Err(ErrorData::new(code, message, None))
+        Err(ErrorData::new(code, without_middle(message), None))
     }
 }
 
