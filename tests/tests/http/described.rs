@@ -95,6 +95,7 @@ async fn r_http_46_each_door_of_the_document_is_shut_for_strangers() -> Result<(
             [
                 "/health",
                 "/ready",
+                "/auth/status",
                 "/api/session",
                 "/api/docs",
                 "/api/openapi.json",

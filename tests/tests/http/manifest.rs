@@ -110,16 +110,64 @@ fn r_http_20_4_one_name_is_used_everywhere() -> Result<()> {
 /// Hubs of today delete rows that are called so, and refuse to make tokens for them.
 #[test]
 fn r_http_31_no_name_is_a_retired_one() -> Result<()> {
-    let all = manifest()?.to_string();
-    for retired in ["agent", "channel", "parachute-agent", "parachute-channel"] {
-        for form in [
-            format!("\"{retired}\""),
-            format!("\"/{retired}"),
-            format!("\"{retired}:"),
-        ] {
-            ensure!(!all.contains(&form), "{form}");
+    let manifest = manifest()?;
+    let mut names = vec![text(&manifest, "name"), text(&manifest, "manifestName")];
+    names.extend(texts(&manifest, "paths")?);
+    names.extend(texts(&manifest["scopes"], "defines")?);
+    for template in manifest["connectionTemplates"].as_array().into_iter().flatten() {
+        names.extend([text(template, "requestedBy"), text(&template["sink"], "module")]);
+    }
+    for name in names {
+        let bare = name.trim_start_matches('/').split(':').next().unwrap_or_default();
+        for retired in ["agent", "channel", "parachute-agent", "parachute-channel", "claw"] {
+            ensure!(bare != retired, "{name}");
         }
     }
-    ensure!(!all.contains("/claw"), "{all}");
+    Ok(())
+}
+
+#[test]
+fn r_http_20_1_2_3_what_it_offers_is_what_the_daemon_has() -> Result<()> {
+    let manifest = manifest()?;
+    ensure!(text(&manifest, "uiUrl").starts_with("/reveille/"), "{manifest}");
+    let list = |key: &str| manifest[key].as_array().cloned().with_context(|| key.to_owned());
+    let keys = |all: &[Value]| all.iter().map(|one| text(one, "key").to_owned()).collect::<Vec<_>>();
+    assert_eq!(keys(&list("events")?), ["message.received", "message.sent"]);
+    let actions = list("actions")?;
+    assert_eq!(keys(&actions), ["message.deliver", "definition.reload"]);
+    for (action, endpoint) in actions.iter().zip(["/api/vault/inbound", "/api/vault/agent-def"]) {
+        assert_eq!(
+            (text(action, "endpoint"), text(action, "scope")),
+            (endpoint, "reveille:send")
+        );
+        assert_eq!(text(&action["provision"], "type"), "vault-trigger");
+    }
+    let templates = list("connectionTemplates")?;
+    let mut reloads = Vec::new();
+    for template in &templates {
+        let (source, sink) = (&template["source"], &template["sink"]);
+        assert_eq!(
+            (text(template, "requestedBy"), text(sink, "module")),
+            ("reveille", "reveille")
+        );
+        let targets: Vec<&str> = template["parameters"]
+            .as_array()
+            .context("parameters")?
+            .iter()
+            .map(|one| text(one, "target"))
+            .collect();
+        if text(sink, "action") == "message.deliver" {
+            assert_eq!(text(template, "key"), "link-to-vault");
+            assert_eq!(targets, ["source.vault", "sink.params.channel"]);
+            assert_eq!(source["filter"]["tags"], json!(["agent/message/inbound"]));
+            assert_eq!(text(source, "event"), "note.created");
+        } else {
+            assert_eq!(targets, ["source.vault"]);
+            assert_eq!(source["filter"]["tags"], json!(["agent/definition"]));
+            reloads.push(text(source, "event"));
+        }
+    }
+    // A hub knows no event for what is deleted.
+    assert_eq!((templates.len(), reloads), (3, vec!["note.created", "note.updated"]));
     Ok(())
 }

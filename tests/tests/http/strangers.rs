@@ -34,6 +34,10 @@ const SECRET_NAME: &str = "merger-with-acme";
 /// An answer without its date and the id of its request, which are its own.
 fn bare(answer: &Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let mut headers = answer.headers.clone();
+    // A challenge names the address that was asked, whatever is there.
+    for (_, value) in &mut headers {
+        *value = value.replace(SECRET_NAME, "NAME").replace("nobody-is-so", "NAME");
+    }
     headers.retain(|(name, _)| name != "date" && name != "x-request-id");
     (answer.status, headers, answer.body.clone())
 }
