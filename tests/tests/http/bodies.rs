@@ -9,7 +9,7 @@ use super::wire::{Exchange, exchange};
 use super::{with_eng, works};
 
 /// Doors that take JSON.
-const DOORS: [(&str, &str); 8] = [
+pub(crate) const DOORS: [(&str, &str); 8] = [
     ("POST", "/api/agents"),
     ("PATCH", "/api/agents/eng"),
     ("POST", "/api/channels/eng/send"),
@@ -48,7 +48,7 @@ async fn r_http_43_a_body_is_json_whatever_it_is_called() -> Result<()> {
 }
 
 /// A request up to the end of its head.
-fn head(daemon: &Daemon, method: &str, target: &str, more: &str) -> Result<String> {
+pub(crate) fn head(daemon: &Daemon, method: &str, target: &str, more: &str) -> Result<String> {
     let (name, token) = daemon.bearer();
     let host = daemon.authority()?;
     Ok(format!(

@@ -11,7 +11,7 @@ use super::super::error::{ApiError, Flaw};
 use super::super::wire::TurnState;
 use super::body;
 use crate::inbox::shown;
-use crate::schedule::{JobKey, Listed, PROBLEM_CHARS, Run, RunState};
+use crate::schedule::{Code, JobKey, Listed, PROBLEM_CHARS, Run, RunState};
 
 /// What is wrong, by the names that requests have.
 pub(super) fn problems_of(problems: &[Problem]) -> Vec<Flaw> {
@@ -214,7 +214,7 @@ pub(super) async fn run_view(api: &Api, key: &JobKey, run: &Run) -> Result<RunVi
         state: run.state.as_str(),
         count: run.count.into(),
         until_at: run.until_at.map(millis::format),
-        code: run.code.map(|code| code.as_str()),
+        code: run.code.map(Code::as_str),
         reason: run.reason.clone(),
         outcome: run.outcome.clone(),
         message_id: message.map(ToString::to_string),

@@ -116,7 +116,7 @@ async fn unknown_route(_: Target) -> Failure {
 }
 
 /// What the path of the request names.
-struct Target {
+pub(in crate::http) struct Target {
     vault: Arc<dyn Vault>,
     /// Id or path of a note, or the path of a file; decoded.
     key: String,
