@@ -77,7 +77,7 @@ pub(super) async fn config(State(api): State<Api>) -> Json<Value> {
     }))
 }
 
-/// The form of `/.parachute/config`, as a JSON Schema.
+/// The form of what the module tells of its configuration, as a JSON Schema.
 #[utoipa::path(
     get, path = "/.parachute/config/schema", operation_id = "getModuleConfigSchema", tag = "about", security(()),
     responses((status = 200, description = "The schema.", body = Value)),

@@ -150,7 +150,8 @@ mod tests {
     async fn a_right_ends_with_its_token() {
         let (_dir, tokens) = store();
         let auth = auth(&tokens);
-        let end = Timestamp::now() + Duration::from_millis(50);
+        // As it is stored.
+        let end = reveille_vault::note::millis::truncate(Timestamp::now() + Duration::from_millis(50));
         let (caller, token) = grant(&tokens, Verb::Read, Some(end)).await;
         let standing = Standing::of(&auth, &bearer(&token), &caller);
         standing.ends().await;
