@@ -191,7 +191,7 @@ fn every_operation_can_be_called_by_a_made_client() {
         for (status, answer) in operation["responses"].as_object().unwrap() {
             assert!(answer["description"].is_string(), "{name} {status}");
             assert!(
-                answer.get("content").is_some() || status == "204",
+                answer.get("content").is_some() || ["204", "304"].contains(&status.as_str()),
                 "{name} {status} has no schema"
             );
         }
