@@ -177,8 +177,8 @@ async fn what_one_session_has_taken_another_one_cannot_answer() -> Result<()> {
     let daemon = desk().await?;
     let sent = daemon.send("scribe", "hello").await?;
     let writer = token(&daemon, &["reveille:write"]).await?;
-    let mut client = Official::http(&daemon, "/mcp/scribe", &writer).await?;
-    let mut other = Official::http(&daemon, "/mcp/scribe", daemon.token()).await?;
+    let mut client = Official::http(&daemon, "/mcp/scribe", daemon.token()).await?;
+    let mut other = Official::http(&daemon, "/mcp/scribe", &writer).await?;
     client.told("next-message", json!({})).await?;
     assert_eq!(other.told("next-message", json!({})).await?["message"], Value::Null);
     for (tool, arguments) in [

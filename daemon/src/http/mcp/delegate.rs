@@ -141,14 +141,17 @@ fn seconds(arguments: &mut Arguments) -> Result<Option<u64>, Refusal> {
 
 /// Whether a turn has ended, and what is told of it: of one that shares another's run, that one's end.
 async fn told(api: &Api, turn: Uuid) -> Result<(bool, Value), ApiError> {
+    // First whether it has ended: what is told is then of the end, and not of a moment before.
+    let found = turns::find(api, &turn.to_string()).await?;
+    let leader = match found.leader {
+        Some(leader) => Some(turns::find(api, &leader.to_string()).await?),
+        None => None,
+    };
+    let ended = leader.as_ref().unwrap_or(&found).state.is_terminal();
     let Json(detail) = turns::show(State(api.clone()), Segment(turn.to_string())).await?;
     let mut view = json!(detail);
-    let found = turns::find(api, &turn.to_string()).await?;
-    let mut ended = found.state.is_terminal();
-    if let Some(leader) = found.leader {
-        let leader = turns::find(api, &leader.to_string()).await?;
-        ended = leader.state.is_terminal();
-        let shared = json!(turns::TurnDetail::of(&leader, false)?);
+    if let Some(leader) = &leader {
+        let shared = json!(turns::TurnDetail::of(leader, false)?);
         view["state"] = shared["state"].clone();
         for key in ["reply", "error", "note"] {
             if !shared[key].is_null() {
