@@ -1,14 +1,15 @@
 //! What is easily let through.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
+use reveille_tests::Daemon;
 use reveille_tests::daemon::Answer;
 use serde_json::json;
 
 use super::bodies::{DOORS, head};
-use super::mcp::{Client, initialize};
+use super::mcp::Client;
 use super::wire::{Exchange, exchange};
-use super::{token_of_vault, with_eng, works};
+use super::{with_eng, works};
 
 /// Routes with a name in them.
 const NAMED: [(&str, &str); 12] = [
@@ -91,22 +92,6 @@ async fn r_http_41_a_host_is_said_once_and_the_same_everywhere() -> Result<()> {
     works(&daemon).await
 }
 
-/// The places for sessions are many, and no one's alone.
-#[tokio::test]
-async fn r_mcp_3_who_opens_many_sessions_takes_no_other_one_s_away() -> Result<()> {
-    let daemon = with_eng().await?;
-    let reader = token_of_vault(&daemon, "read").await?;
-    let mine = Client::new(&daemon, "/mcp", Some(daemon.token()))?.open().await?;
-    let many = Client::new(&daemon, "/mcp", Some(&reader))?;
-    for _ in 0..400 {
-        // Refused or at the cost of an own one.
-        let told = many.send("POST", &[], &initialize().to_string()).await?;
-        ensure!([200, 429, 503].contains(&told.status), "{} {}", told.status, told.body);
-    }
-    assert_eq!(mine.ping().await?, 200);
-    works(&daemon).await
-}
-
 #[tokio::test]
 async fn r_mcp_4_what_is_refused_is_not_repeated_at_length() -> Result<()> {
     let daemon = with_eng().await?;
@@ -116,9 +101,67 @@ async fn r_mcp_4_what_is_refused_is_not_repeated_at_length() -> Result<()> {
     for message in [
         json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": params }),
         json!({ "jsonrpc": "2.0", "id": 3, "method": long }),
+        json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call",
+            "params": { "name": "query-notes", "arguments": { "vault": long } } }),
     ] {
         let told = session.say(&message).await?;
         ensure!(told.body.len() < 4000, "{} bytes: {:.200}", told.body.len(), told.body);
     }
     works(&daemon).await
+}
+
+#[tokio::test]
+async fn r_http_45_1_what_people_type_leads_to_the_page_wherever_it_is() -> Result<()> {
+    let config = "[server]\nmount = \"/reveille\"\n";
+    let daemon = Daemon::builder().stand_in().config(config).start().await?;
+    for mount in ["", "/reveille"] {
+        for name in ["home", "agents", "jobs", "admin", "ui"] {
+            let path = format!("{mount}/{name}");
+            let answer = daemon
+                .ask("GET", &path, &[("x-forwarded-host", "evil.example")], b"")
+                .await?;
+            assert_eq!((answer.status, answer.body.len()), (302, 0), "{path}");
+            let location = answer.header("location").context("where to")?;
+            // Relative, so that it holds behind a proxy that takes a part of the path away.
+            ensure!(
+                !location.starts_with('/') && !location.contains(':'),
+                "{path}: {location}"
+            );
+            let target = daemon.url().join(&path)?.join(location)?;
+            assert_eq!(target.origin(), daemon.url().origin(), "{path}: {location}");
+            ensure!(target.path().starts_with(mount), "{path}: {location}");
+            let page = daemon.ask("GET", target.path(), &[], b"").await?;
+            let kind = page.header("content-type").unwrap_or_default();
+            ensure!(
+                page.status == 200 && kind.starts_with("text/html"),
+                "{path}: {} {kind}",
+                page.status
+            );
+            // No method but a read, no query and no step more.
+            assert_ne!(daemon.ask("POST", &path, &[], b"").await?.status, 302, "{path}");
+            assert_ne!(
+                daemon.ask("GET", &format!("{path}/x"), &[], b"").await?.status,
+                302,
+                "{path}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Names that no vault can have: a token of them opens nothing, whatever its holder hopes.
+#[tokio::test]
+async fn r_auth_1_5_a_scope_of_a_vault_that_cannot_be_is_refused() -> Result<()> {
+    let daemon = with_eng().await?;
+    for scope in [
+        "vault:*:admin",
+        "vault:../default:read",
+        "vault:a/b:read",
+        "vault:%2e:read",
+    ] {
+        let body = json!({ "scopes": [scope] }).to_string();
+        let told = daemon.ask_in("POST", "/api/tokens", body.as_bytes()).await?;
+        assert_eq!(told.status, 400, "{scope}");
+    }
+    Ok(())
 }

@@ -180,8 +180,6 @@ async fn r_auth_1_3_a_scope_that_is_none_is_refused_and_nothing_is_made() -> Res
         "rеveille:read",
         "reveille::read",
         "reveille:owner",
-        "vault:*:admin",
-        "vault:../default:read",
         "vault:default:owner",
         "channel:admin:x",
         "",
