@@ -14,7 +14,7 @@ use super::{Holder, started};
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// What strangers may ask, with the beginning of an address. Nothing of it names an agent, a channel or a vault.
-const OPEN: [(&str, &str); 14] = [
+const OPEN: [(&str, &str); 15] = [
     // The page and its files.
     ("GET", "/"),
     ("GET", "/favicon.svg"),
@@ -32,6 +32,7 @@ const OPEN: [(&str, &str); 14] = [
     ("GET", "/.parachute/icon.svg"),
     ("GET", "/.parachute/config/schema"),
     // Redirects to the page.
+    ("GET", "/app/"),
     ("GET", "/ui"),
 ];
 
