@@ -57,7 +57,10 @@ pub(crate) struct GraphEdge {
 /// A listing, one note by `?id=`, or with `format=graph` a graph.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "it only describes an answer, and is never made")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it only describes an answer, and is never made"
+)]
 pub(crate) enum Notes {
     List(Vec<Note>),
     Graph(NoteGraph),
@@ -121,7 +124,10 @@ pub(crate) struct NewNotesBatch {
 /// The note that was made, or those of a batch.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "it only describes an answer, and is never made")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it only describes an answer, and is never made"
+)]
 pub(crate) enum WrittenNotes {
     One(Note),
     Batch(Vec<Note>),
