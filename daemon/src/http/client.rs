@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 
 use super::error::ApiError;
 use super::refusal::Refusal;
-use super::vault_api;
+use super::{mcp, vault_api};
 
 /// Most bytes that are read and thrown away.
 const BYTES_MAX: usize = 64 << 20;
@@ -133,9 +133,10 @@ pub(super) async fn check_length(State(most): State<usize>, request: Request, ne
     if !larger || path.ends_with("/api/storage/upload") {
         return next.run(request).await;
     }
-    match path.starts_with("/vault/") {
-        true => vault_api::too_large(),
-        false => ApiError::body_too_large().into_response(),
+    match path {
+        path if mcp::is_door(path) => mcp::body_too_large(),
+        path if path.starts_with("/vault/") => vault_api::too_large(),
+        _ => ApiError::body_too_large().into_response(),
     }
 }
 

@@ -213,6 +213,9 @@ async fn what_is_no_message_is_refused_as_one_may_expect() -> Result<()> {
         let (told, told_code, _) = said.refusal()?;
         assert_eq!((told, told_code), (status, code), "{}", &body[..body.len().min(100)]);
     }
+    let large = json!({ "jsonrpc": "2.0", "id": 3, "method": "ping", "params": { "x": "x".repeat(9 << 20) } });
+    let said = wire.post(Some(&session), &large).await?;
+    assert_eq!(said.refusal()?, (413, -32000, Value::Null));
     // It still works.
     assert_eq!(wire.post(Some(&session), &call(9, "tools/list")).await?.status, 200);
     Ok(())

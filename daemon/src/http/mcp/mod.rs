@@ -25,7 +25,7 @@ use self::message::{Kind, Messages, TRANSPORT, failed, in_our_shape};
 use self::server::{Server, VERSIONS};
 pub(crate) use self::sessions::{Door, Sessions, WHOLE};
 use self::sessions::{Open, Session};
-use super::error::{Segment, too_large};
+use super::error::{ApiError, Segment, too_large};
 use super::standing::Standing;
 use super::{Api, Caller};
 
@@ -36,6 +36,18 @@ const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 /// There is no such session.
 const NO_SESSION: ErrorCode = ErrorCode(-32001);
+
+/// Whether JSON-RPC is spoken at an address.
+pub(super) fn is_door(path: &str) -> bool {
+    let in_vault = path.strip_prefix("/vault/").and_then(|path| path.split_once('/'));
+    path == "/mcp" || path.starts_with("/mcp/") || in_vault.is_some_and(|(_, rest)| rest == "mcp")
+}
+
+/// What is said of a body there that is too large.
+pub(super) fn body_too_large() -> Response {
+    let refusal = ApiError::body_too_large();
+    failed(refusal.status, TRANSPORT, &refusal.message, &Value::Null)
+}
 
 /// All methods of `/mcp`.
 pub(super) async fn daemon(State(api): State<Api>, request: Request) -> Response {
