@@ -13,17 +13,30 @@ use tokio::process::Command;
 async fn a_person_signs_in_talks_to_an_agent_and_shapes_one() {
     let daemon = Daemon::builder().stand_in().start().await.unwrap();
     let (link, shaping_link) = (sign_in_link(&daemon).await, sign_in_link(&daemon).await);
+    let more = [("REVEILLE_E2E_STAND_IN", "1"), ("REVEILLE_E2E_SHAPING_URL", &shaping_link)];
+    browse(&daemon, &["run", "e2e", "--", "daemon"], &link, &more).await;
+
+    // The same page below a mount, as behind a proxy that shows several programs under one name.
+    let config = "[server]\nmount = \"/r\"\n";
+    let daemon = Daemon::builder().stand_in().config(config).start().await.unwrap();
+    let link = sign_in_link(&daemon).await.replacen("/#", "/r/#", 1);
+    assert!(link.contains("/r/#sign-in="), "{link}");
+    let run = ["exec", "--", "vitest", "run", "--config", "e2e/vitest.config.ts", "daemon.e2e"];
+    browse(&daemon, &run, &link, &[]).await;
+}
+
+/// Runs tests of the page, with npm, against a daemon.
+async fn browse(daemon: &Daemon, run: &[&str], link: &str, more: &[(&str, &str)]) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web-ui");
     assert!(
         page.join("node_modules").is_dir(),
         "the page's packages are missing: run tests/run once"
     );
     let output = Command::new("npm")
-        .args(["run", "e2e", "--", "daemon"])
+        .args(run)
         .current_dir(page)
         .env("REVEILLE_E2E_URL", link)
-        .env("REVEILLE_E2E_STAND_IN", "1")
-        .env("REVEILLE_E2E_SHAPING_URL", shaping_link)
+        .envs(more.iter().copied())
         .kill_on_drop(true)
         .output()
         .await
