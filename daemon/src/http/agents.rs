@@ -117,6 +117,7 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
 /// An agent that is to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "scribe", "prompt": "You write minutes.", "metadata": { "mode": "multi-threaded" } }))]
 pub(super) struct NewAgent {
     name: String,
     /// Its role.

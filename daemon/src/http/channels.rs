@@ -26,7 +26,7 @@ const THREADS_MAX: u32 = 1000;
 
 /// A message as its sender words it.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = NewMessage)]
+#[schema(as = NewMessage, example = json!({ "text": "Look at this.", "subject": "order 17" }))]
 pub(super) struct Send {
     /// What is to be done.
     pub(super) text: String,

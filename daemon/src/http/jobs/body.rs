@@ -77,7 +77,9 @@ pub(in crate::http) struct Edit {
 /// A new job.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schema(as = NewJob)]
+#[schema(as = NewJob, example = json!({
+    "id": "daily", "channel": "eng", "message": "Look at the inbox.", "schedule": { "cron": "0 7 * * *", "tz": "Europe/Berlin" }
+}))]
 pub(in crate::http) struct Draft {
     /// Letters, digits, `_` and `-`.
     #[schema(required, value_type = String)]
