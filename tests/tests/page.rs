@@ -13,7 +13,10 @@ use tokio::process::Command;
 async fn a_person_signs_in_talks_to_an_agent_and_shapes_one() {
     let daemon = Daemon::builder().stand_in().start().await.unwrap();
     let (link, shaping_link) = (sign_in_link(&daemon).await, sign_in_link(&daemon).await);
-    let more = [("REVEILLE_E2E_STAND_IN", "1"), ("REVEILLE_E2E_SHAPING_URL", &shaping_link)];
+    let more = [
+        ("REVEILLE_E2E_STAND_IN", "1"),
+        ("REVEILLE_E2E_SHAPING_URL", &shaping_link),
+    ];
     browse(&daemon, &["run", "e2e", "--", "daemon"], &link, &more).await;
 
     // The same page below a mount, as behind a proxy that shows several programs under one name.
@@ -21,7 +24,15 @@ async fn a_person_signs_in_talks_to_an_agent_and_shapes_one() {
     let daemon = Daemon::builder().stand_in().config(config).start().await.unwrap();
     let link = sign_in_link(&daemon).await.replacen("/#", "/r/#", 1);
     assert!(link.contains("/r/#sign-in="), "{link}");
-    let run = ["exec", "--", "vitest", "run", "--config", "e2e/vitest.config.ts", "daemon.e2e"];
+    let run = [
+        "exec",
+        "--",
+        "vitest",
+        "run",
+        "--config",
+        "e2e/vitest.config.ts",
+        "daemon.e2e",
+    ];
     browse(&daemon, &run, &link, &[]).await;
 }
 

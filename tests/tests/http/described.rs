@@ -81,11 +81,8 @@ async fn r_http_46_each_door_of_the_document_is_shut_for_strangers() -> Result<(
                 ensure!(answer.status < 500, "{what}: {}", answer.status);
             } else if target.starts_with(HINTS) {
                 // What has no secret there is told one word, whatever it got wrong.
-                assert_eq!(
-                    (answer.status, answer.json()?),
-                    (401, json!({ "error": "unauthorized" })),
-                    "{what}"
-                );
+                assert_eq!(answer.status, 401, "{what}");
+                assert_eq!(answer.json()?["error"], json!("unauthorized"), "{what}");
             } else {
                 assert_eq!(answer.refusal()?.0, 401, "{what}");
                 ensure!(answer.header("www-authenticate").is_some(), "{what}");

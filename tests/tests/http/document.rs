@@ -10,6 +10,9 @@ use super::{token_of_vault, with_eng};
 #[tokio::test]
 async fn the_description_is_for_everybody_and_names_nothing_of_this_daemon() -> Result<()> {
     let daemon = with_eng().await?;
+    daemon
+        .create_agent("merger-with-acme", "You keep it to yourself.")
+        .await?;
     let document = daemon.ask("GET", "/api/openapi.json", &[], b"").await?.json()?;
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["info"]["version"], daemon.version());
@@ -21,7 +24,7 @@ async fn the_description_is_for_everybody_and_names_nothing_of_this_daemon() -> 
     assert_eq!(*schema, "#/components/schemas/AgentList");
     let refusal = &agents["get"]["responses"]["401"]["content"]["application/json"]["schema"]["$ref"];
     assert_eq!(*refusal, "#/components/schemas/Error");
-    ensure!(!document.to_string().contains("\"eng\""), "it names an agent");
+    ensure!(!document.to_string().contains("merger-with-acme"), "it names an agent");
     Ok(())
 }
 
