@@ -196,6 +196,8 @@ const OTHER_POINTS: &[&str] = &[
     "turn.released",
     "agent.created",
     "feed.stamping",
+    // In `attached`.
+    "attached.reply",
     // In `triggers`.
     "job.created",
     "job.logged",

@@ -215,7 +215,7 @@ async fn a_token_that_the_hub_gave_a_vault_is_good_for_hints() -> Result<()> {
         let rubbish = daemon
             .ask("POST", path, &[("authorization", "Bearer eyJ.eyJ.x")], hint)
             .await?;
-        assert_eq!(rubbish.json()?, json!({ "error": "unauthorized" }), "{path}");
+        assert_eq!(rubbish.json()?["error"], json!("unauthorized"), "{path}");
     }
     Ok(())
 }
