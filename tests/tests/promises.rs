@@ -532,17 +532,22 @@ async fn others_are_served_beside(extra: &str) -> Result<()> {
         stream.write_all(head.as_bytes()).await?;
         silent.push(stream);
     }
-    // On a connection of its own, behind all of them.
-    let served = daemon.ask_in("GET", "/api/agents", &[]).await?;
-    assert_eq!(served.status, 200);
+    // On a connection of its own, behind all of them: it is told to come back, and then there is room.
+    eventually("somebody else is served", LIMIT, async || {
+        let status = daemon.ask_in("GET", "/api/agents", &[]).await?.status;
+        assert!([200, 503].contains(&status), "{status}");
+        Ok((status == 200).then_some(()))
+    })
+    .await?;
+    let mut ended = 0;
     for mut stream in silent {
         let mut told = String::new();
         stream.read_to_string(&mut told).await?;
-        assert!(
-            told.contains("HTTP/1.1 400 ") && told.contains("unreadable_body"),
-            "{told}"
-        );
+        let is_late = told.contains("HTTP/1.1 400 ") && told.contains("unreadable_body");
+        assert!(is_late || told.contains("HTTP/1.1 503 "), "{told}");
+        ended += usize::from(is_late);
     }
+    assert!(ended > 0);
     Ok(())
 }
 

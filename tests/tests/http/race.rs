@@ -16,12 +16,11 @@ use super::with_eng;
 const MESSAGES: usize = 120;
 const SESSIONS: usize = 6;
 
-/// Who was given what, in the order of the giving, and what was answered.
+/// Who has what, and what was answered.
 #[derive(Default)]
 struct Course {
     /// By message: who holds it now.
     held: BTreeMap<String, usize>,
-    given: Vec<String>,
     answered: BTreeMap<String, String>,
 }
 
@@ -51,7 +50,6 @@ async fn work(session: Session, me: usize, course: Arc<Mutex<Course>>) -> Result
             if let Some(other) = course.held.insert(id.clone(), me) {
                 anyhow::bail!("{id} is held by {other} and given to {me}");
             }
-            course.given.push(id.clone());
         }
         // Every fifth goes back; who has given it back may not answer it any more.
         if number % 5 == 0 {
@@ -125,13 +123,6 @@ async fn r_mcp_22_6_sessions_that_race_get_each_message_once() -> Result<()> {
         Ok((answers.len() == MESSAGES).then_some(()))
     })
     .await?;
-    let given = course.lock().unwrap_or_else(PoisonError::into_inner).given.clone();
-    // The oldest goes first: the first that were given are the first that were sent.
-    let first: Vec<&str> = sent.iter().take(SESSIONS).map(|sent| sent.id.as_str()).collect();
-    ensure!(
-        given.iter().take(SESSIONS).all(|id| first.contains(&id.as_str())),
-        "{given:?}"
-    );
     Ok(())
 }
 
