@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::{self, Entry, Name, Surface};
 use super::{Door, delegate, pull, push};
 use crate::http::vault_api::mcp::arguments::Arguments;
-use crate::http::vault_api::mcp::server::{Refusal, Told, result};
+use crate::http::vault_api::mcp::server::{Refusal, Told, not_known, result};
 use crate::http::vault_api::mcp::{agents, elsewhere};
 use crate::http::{Api, Caller};
 
@@ -237,17 +237,6 @@ impl ServerHandler for Server {
         request: CustomRequest,
         _: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        // What it knows but cannot read comes here as well.
-        let (code, message) = match request.method.as_str() {
-            "initialize" | "tools/call" | "tools/list" => (
-                ErrorCode::INVALID_PARAMS,
-                format!("The parameters of {} cannot be read.", request.method),
-            ),
-            method => (
-                ErrorCode::METHOD_NOT_FOUND,
-                format!("There is no method {method:?}; this server has tools/list and tools/call."),
-            ),
-        };
-        Err(ErrorData::new(code, without_middle(message), None))
+        Err(not_known(&request))
     }
 }

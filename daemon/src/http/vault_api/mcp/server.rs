@@ -258,19 +258,23 @@ impl ServerHandler for Server {
         request: CustomRequest,
         _: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        // What it knows but cannot read comes here as well.
-        let (code, message) = match request.method.as_str() {
-            "initialize" | "tools/call" | "tools/list" => (
-                ErrorCode::INVALID_PARAMS,
-                format!("The parameters of {} cannot be read.", request.method),
-            ),
-            method => (
-                ErrorCode::METHOD_NOT_FOUND,
-                format!("There is no method {method:?}; this server has tools/list and tools/call."),
-            ),
-        };
-        Err(ErrorData::new(code, without_middle(message), None))
+        Err(not_known(&request))
     }
+}
+
+/// That the library could not hand a request to a handler. What it knows but cannot read is among them.
+pub(in crate::http) fn not_known(request: &CustomRequest) -> ErrorData {
+    let (code, message) = match request.method.as_str() {
+        "initialize" | "tools/call" | "tools/list" => (
+            ErrorCode::INVALID_PARAMS,
+            format!("The parameters of {} cannot be read.", request.method),
+        ),
+        method => (
+            ErrorCode::METHOD_NOT_FOUND,
+            format!("There is no method {method:?}; this server has tools/list and tools/call."),
+        ),
+    };
+    ErrorData::new(code, without_middle(message), None)
 }
 
 /// What a tool told, or why it did not do it, as the protocol has it.
