@@ -98,13 +98,14 @@ pub(super) async fn next(
         if let Some(taken) = api.attached.next(&channel, &caller).await? {
             return Ok(Json(Maybe::Taken(Box::new(taken))));
         }
-        // Looking costs less than taking: it writes nothing.
+        // Looking costs less than taking: it writes nothing. What waits now could not be had a moment ago.
+        let mut waited = false;
         loop {
             let pending = api.attached.pending(&channel).await?;
             if Instant::now() >= end || api.drain.is_cancelled() {
                 return Ok(Json(Maybe::Nothing(Nothing::of(pending))));
             }
-            if pending.count > 0 && pending.pause.is_none() {
+            if waited && pending.count > 0 && pending.pause.is_none() {
                 break;
             }
             tokio::select! {
@@ -113,6 +114,7 @@ pub(super) async fn next(
                 () = tokio::time::sleep_until(end.min(Instant::now() + LOOK)) => {}
                 () = api.drain.cancelled() => {}
             }
+            waited = true;
         }
     }
 }

@@ -39,7 +39,7 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 10] = [
+const OF_ADMINS: [&str; 11] = [
     "/.parachute/config",
     "/api/sign-in-links",
     "/api/session",
@@ -50,6 +50,8 @@ const OF_ADMINS: [&str; 10] = [
     "/api/connections",
     "/api/connections/approve",
     "/api/connections/revoke",
+    // It writes a copy of all notes wherever it is told to.
+    "/api/vaults/{name}/backup",
 ];
 
 /// What everybody reads who may read, and only admins change.

@@ -248,6 +248,7 @@ pub(super) async fn revoke(
 fn failed(error: &TokensError) -> ApiError {
     let (status, code) = match error {
         TokensError::TooMany => (StatusCode::BAD_REQUEST, "too_many_tokens"),
+        TokensError::TooDeep | TokensError::OfHub => (StatusCode::FORBIDDEN, "insufficient_scope"),
         TokensError::MakerGone => (StatusCode::UNAUTHORIZED, "unauthorized"),
         TokensError::Unwritable(..) => (StatusCode::SERVICE_UNAVAILABLE, "tokens_unavailable"),
     };

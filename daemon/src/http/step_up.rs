@@ -103,6 +103,7 @@ fn failed(error: &PinError) -> ApiError {
     match error {
         PinError::NotSet => of(StatusCode::CONFLICT, "step_up_not_configured")
             .then("Nothing needs it then. `reveille pin set` sets one, on the machine of the daemon."),
+        PinError::NotHere => of(StatusCode::FORBIDDEN, "only_on_the_machine"),
         PinError::Wrong => of(StatusCode::FORBIDDEN, "invalid_pin").then("Nothing was done. Send the right one."),
         PinError::TooMany { wait } => of(StatusCode::TOO_MANY_REQUESTS, "rate_limited")
             .then("No more of them are looked at until then.")
@@ -259,14 +260,16 @@ pub(super) async fn set(
         let message = "A PIN has 4 to 12 digits.";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", message).then("Nothing was changed."));
     }
-    if api.step_up.standing() == Standing::Unset {
-        on_the_machine(&api, &headers)?;
-    }
-    let subject = caller.subject();
+    let on_machine = on_the_machine(&api, &headers);
+    let (subject, current) = (caller.subject(), change.current_pin.as_deref());
     let set = api
         .step_up
-        .set(&subject, &change.new_pin, change.current_pin.as_deref());
-    set.await.map_err(|error| failed(&error))?;
+        .set(&subject, on_machine.is_ok(), &change.new_pin, current)
+        .await;
+    match (set, on_machine) {
+        (Err(PinError::NotHere), Err(refusal)) => return Err(refusal),
+        (set, _) => set.map_err(|error| failed(&error))?,
+    }
     Ok(Json(Changed {
         ok: true,
         configured: true,

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use tokio::sync::oneshot;
 
 use super::Caller;
@@ -75,15 +75,18 @@ pub(super) async fn bound(State(streams): State<Streams>, request: Request, next
     let Some(Caller::Token(grant)) = request.extensions().get::<Caller>().cloned() else {
         return next.run(request).await;
     };
+    // A call of a tool does something: it is refused before that, or not at all.
+    let calls = *request.method() == Method::POST && request.uri().path().starts_with("/mcp");
+    let early = match calls.then(|| streams.take(grant.subject())) {
+        Some(None) => return too_many(),
+        place => place.flatten(),
+    };
     let response = next.run(request).await;
     if !is_stream(&response) {
         return response;
     }
-    let Some(place) = streams.take(grant.subject()) else {
-        let message = format!("This token has {MOST} streams open already.");
-        return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message)
-            .then("Close some of them first.")
-            .into_response();
+    let Some(place) = early.or_else(|| streams.take(grant.subject())) else {
+        return too_many();
     };
     let (parts, body) = response.into_parts();
     // Told by a task of its own, which goes when nobody reads the stream any more.
@@ -100,6 +103,13 @@ pub(super) async fn bound(State(streams): State<Streams>, request: Request, next
         _place: place,
     };
     Response::from_parts(parts, Body::from_stream(stream::unfold(held, Held::next)))
+}
+
+fn too_many() -> Response {
+    let message = format!("This token has {MOST} streams open already.");
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message)
+        .then("Nothing was done. Close some of them first.")
+        .into_response()
 }
 
 struct Held {

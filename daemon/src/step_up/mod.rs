@@ -51,6 +51,9 @@ pub(crate) enum PinError {
     /// There is none.
     #[error("no PIN is set")]
     NotSet,
+    /// The first one is set on the machine itself.
+    #[error("none is set, and the first one is set on the machine of the daemon")]
+    NotHere,
     /// It is another one.
     #[error("that is not the PIN")]
     Wrong,
@@ -221,13 +224,25 @@ impl StepUp {
         })
     }
 
-    /// Sets the PIN, where there is one already only for who shows that. All step-up tokens end.
+    /// Sets the PIN, where there is one already only for who shows that, and the first one only on the machine itself. All
+    /// step-up tokens end.
     ///
     /// # Errors
     /// [`PinError`]; then nothing is changed, and a wrong one counts as a guess.
-    pub(crate) async fn set(&self, subject: &str, new: &str, current: Option<&str>) -> Result<(), PinError> {
+    pub(crate) async fn set(
+        &self,
+        subject: &str,
+        on_machine: bool,
+        new: &str,
+        current: Option<&str>,
+    ) -> Result<(), PinError> {
         let mut kept = self.inner.kept.lock().await;
-        if self.standing() != Standing::Unset {
+        // Looked at under the lock: it may have been cleared a moment ago.
+        if self.standing() == Standing::Unset {
+            if !on_machine {
+                return Err(PinError::NotHere);
+            }
+        } else {
             // None is a wrong one that gives nothing away, so it does not count.
             let Some(current) = current else {
                 self.readable(&kept)?;

@@ -51,14 +51,14 @@ async fn nothing_is_asked_for_until_there_is_a_pin_and_its_text_is_nowhere() {
     let required = StepUp::open(place.path(), true);
     assert_eq!(required.ask("a", None), Err(Asked::Setup));
 
-    step_up.set("a", "739164", None).await.unwrap();
+    step_up.set("a", true, "739164", None).await.unwrap();
     let first = place.text();
     assert!(first.contains("$argon2id$") && !first.contains("739164"), "{first}");
     assert_eq!(
         std::fs::metadata(place.path()).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    step_up.set("a", "739164", Some("739164")).await.unwrap();
+    step_up.set("a", true, "739164", Some("739164")).await.unwrap();
     assert_ne!(place.text(), first, "another salt");
     assert_eq!(step_up.ask("a", None), Err(Asked::Token));
 }
@@ -67,7 +67,7 @@ async fn nothing_is_asked_for_until_there_is_a_pin_and_its_text_is_nowhere() {
 async fn a_token_is_of_one_subject_and_ends_with_the_pin_or_when_it_is_locked() {
     let place = Place::new();
     let step_up = place.open();
-    step_up.set("a", "1234", None).await.unwrap();
+    step_up.set("a", true, "1234", None).await.unwrap();
     let (one, ends) = step_up.exchange("a", "1234").await.unwrap();
     let (two, _) = step_up.exchange("a", "1234").await.unwrap();
     let (other, _) = step_up.exchange("b", "1234").await.unwrap();
@@ -83,13 +83,13 @@ async fn a_token_is_of_one_subject_and_ends_with_the_pin_or_when_it_is_locked() 
     assert_eq!(step_up.lock("a"), 2);
     assert_eq!(step_up.ask("a", Some(&one)), Err(Asked::Token));
     assert_eq!(step_up.ask("b", Some(&other)), Ok(()));
-    step_up.set("b", "5678", Some("1234")).await.unwrap();
+    step_up.set("b", true, "5678", Some("1234")).await.unwrap();
     assert_eq!(step_up.ask("b", Some(&other)), Err(Asked::Token));
     assert!(matches!(step_up.exchange("a", "1234").await, Err(PinError::Wrong)));
     let (fresh, _) = step_up.exchange("a", "5678").await.unwrap();
     step_up.clear().await.unwrap();
     assert_eq!(step_up.ask("a", None), Ok(()));
-    step_up.set("a", "5678", None).await.unwrap();
+    step_up.set("a", true, "5678", None).await.unwrap();
     assert_eq!(step_up.ask("a", Some(&fresh)), Err(Asked::Token));
 }
 
@@ -118,7 +118,7 @@ async fn a_token_ends_by_itself_and_there_are_few_at_once() {
 async fn guesses_are_few_and_survive_a_restart() {
     let place = Place::new();
     let step_up = place.open();
-    step_up.set("a", "1234", None).await.unwrap();
+    step_up.set("a", true, "1234", None).await.unwrap();
     for guess in ["0000", "0001", "x", "0003"] {
         assert!(
             matches!(step_up.exchange("a", guess).await, Err(PinError::Wrong)),
@@ -144,7 +144,7 @@ async fn guesses_are_few_and_survive_a_restart() {
     }
     assert_eq!(place.text(), before, "what is refused does not count");
     // The same bound for changing it.
-    let changed = step_up.set("a", "9999", Some("1234")).await;
+    let changed = step_up.set("a", true, "9999", Some("1234")).await;
     assert!(matches!(changed, Err(PinError::TooMany { .. })), "{changed:?}");
     step_up.exchange("b", "1234").await.unwrap();
 }
@@ -173,7 +173,7 @@ fn guesses_are_forgotten_one_by_one() {
 async fn after_very_many_wrong_ones_it_is_locked_until_it_is_set_anew() {
     let place = Place::new();
     let step_up = place.open();
-    step_up.set("a", "1234", None).await.unwrap();
+    step_up.set("a", true, "1234", None).await.unwrap();
     for number in 0..WRONG_MAX {
         let subject = format!("token:{number}");
         assert!(matches!(step_up.exchange(&subject, "x").await, Err(PinError::Wrong)));
@@ -181,7 +181,7 @@ async fn after_very_many_wrong_ones_it_is_locked_until_it_is_set_anew() {
     let step_up = place.open();
     assert!(matches!(step_up.exchange("a", "1234").await, Err(PinError::Locked)));
     step_up.clear().await.unwrap();
-    step_up.set("a", "1234", None).await.unwrap();
+    step_up.set("a", true, "1234", None).await.unwrap();
     step_up.exchange("a", "1234").await.unwrap();
 }
 
@@ -199,15 +199,15 @@ async fn a_damaged_file_closes_what_the_pin_guards_until_it_is_cleared() {
             step_up.exchange("a", "1234").await,
             Err(PinError::Unreadable(_))
         ));
-        let set = step_up.set("a", "1234", Some("1234")).await;
+        let set = step_up.set("a", true, "1234", Some("1234")).await;
         assert!(matches!(set, Err(PinError::Unreadable(_))), "{set:?}");
         assert!(matches!(
-            step_up.set("a", "1234", None).await,
+            step_up.set("a", true, "1234", None).await,
             Err(PinError::Unreadable(_))
         ));
         assert_eq!(place.text(), damage);
         step_up.clear().await.unwrap();
-        step_up.set("a", "1234", None).await.unwrap();
+        step_up.set("a", true, "1234", None).await.unwrap();
         step_up.exchange("a", "1234").await.unwrap();
     }
 }
@@ -216,15 +216,27 @@ async fn a_damaged_file_closes_what_the_pin_guards_until_it_is_cleared() {
 async fn without_a_disk_no_guess_is_looked_at() {
     let place = Place::new();
     let step_up = place.open();
-    step_up.set("a", "1234", None).await.unwrap();
+    step_up.set("a", true, "1234", None).await.unwrap();
     drop(std::fs::remove_dir_all(place.dir.path()));
     assert!(matches!(
         step_up.exchange("a", "1234").await,
         Err(PinError::Unwritable(_))
     ));
     assert!(matches!(
-        step_up.set("a", "5678", Some("1234")).await,
+        step_up.set("a", true, "5678", Some("1234")).await,
         Err(PinError::Unwritable(_))
     ));
     assert_eq!(step_up.ask("a", None), Err(Asked::Token));
+}
+
+#[tokio::test]
+async fn the_first_one_is_set_on_the_machine_alone() {
+    let place = Place::new();
+    let step_up = place.open();
+    let set = step_up.set("a", false, "1234", None).await;
+    assert!(matches!(set, Err(PinError::NotHere)), "{set:?}");
+    step_up.set("a", true, "1234", None).await.unwrap();
+    step_up.clear().await.unwrap();
+    let set = step_up.set("a", false, "0000", None).await;
+    assert!(matches!(set, Err(PinError::NotHere)), "{set:?}");
 }

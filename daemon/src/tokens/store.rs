@@ -23,6 +23,8 @@ use crate::state_dir::secret;
 const USES_EVERY: Duration = Duration::from_secs(60);
 /// Most tokens at once: all of them are in memory.
 const TOKENS_MAX: usize = 10_000;
+/// Longest chain of tokens of which each was made with the one before it: all of them are looked through when one is revoked.
+const MAKERS_MAX: usize = 8;
 /// How long a write waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of chance in a token: 32 characters of base64url.
@@ -65,6 +67,14 @@ pub(crate) enum TokensError {
     /// Who asked for it was taken the right away meanwhile.
     #[error("the token that asked for it was revoked meanwhile; nothing was made")]
     MakerGone,
+    /// Of a chain of makers that is long enough.
+    #[error("tokens are made with tokens up to {MAKERS_MAX} deep; nothing was made. Make it with another one")]
+    TooDeep,
+    /// Who asked has a token of the hub.
+    #[error(
+        "a token of the hub makes no tokens here: what the hub takes back would go on in them; nothing was made. Ask the hub for another one, or the operator"
+    )]
+    OfHub,
     /// `tokens.db` cannot be written.
     #[error("the list of tokens cannot be written ({0}); {1}")]
     Unwritable(rusqlite::Error, &'static str),
@@ -95,19 +105,35 @@ impl Known {
 
     /// Takes one away, and those that were made with it, and so on. Whether it was there.
     fn remove(&mut self, id: &str) -> bool {
-        let gone = self.digests.remove(id).and_then(|digest| self.grants.remove(&digest));
-        if let Some(grant) = &gone {
-            grant.over.cancel();
+        let mut there = false;
+        let mut gone = vec![id.to_owned()];
+        // Not by recursion: who makes tokens decides how long such a chain is.
+        while let Some(next) = gone.pop() {
+            if let Some(grant) = self
+                .digests
+                .remove(&next)
+                .and_then(|digest| self.grants.remove(&digest))
+            {
+                grant.over.cancel();
+                there |= next == id;
+            }
+            let made = self.grants.values();
+            let made = made.filter(|grant| grant.made_by.as_deref() == Some(&next));
+            gone.extend(made.map(|grant| grant.id.clone()));
         }
-        let made = self
-            .grants
-            .values()
-            .filter(|grant| grant.made_by.as_deref() == Some(id));
-        let made: Vec<String> = made.map(|grant| grant.id.clone()).collect();
-        for id in made {
-            self.remove(&id);
-        }
-        gone.is_some()
+        there
+    }
+
+    /// How many tokens stand above one: what made it, what made that, and so on.
+    fn makers(&self, grant: &Grant) -> usize {
+        let maker = |of: &Grant| {
+            self.grants
+                .get(self.digests.get(of.made_by.as_deref()?)?)
+                .map(Arc::clone)
+        };
+        std::iter::successors(maker(grant), |of| maker(of))
+            .take(MAKERS_MAX + 1)
+            .count()
     }
 }
 
@@ -154,6 +180,13 @@ impl Tokens {
         maker: Option<&Grant>,
     ) -> Result<(Arc<Grant>, String), TokensError> {
         if let Some(maker) = maker {
+            // What the hub takes back is in no list of ours, so what was made with it would outlive that.
+            if maker.hub_subject.is_some() {
+                return Err(TokensError::OfHub);
+            }
+            if self.known(|known| known.makers(maker)) >= MAKERS_MAX {
+                return Err(TokensError::TooDeep);
+            }
             new.expires_at = [new.expires_at, maker.new.expires_at].into_iter().flatten().min();
         }
         if self.known(|known| known.grants.len()) >= TOKENS_MAX {
@@ -165,8 +198,7 @@ impl Tokens {
             id: self.fresh_id(),
             new,
             created_at: now(),
-            // One of a hub is in no list of ours.
-            made_by: maker.map(|maker| maker.id.clone()).filter(|id| self.find(id).is_some()),
+            made_by: maker.map(|maker| maker.id.clone()),
             over: CancellationToken::new(),
             terms: None,
             hub_subject: None,

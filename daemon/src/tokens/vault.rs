@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use reveille_vault::agent::tag;
 use reveille_vault::note::millis;
 use reveille_vault::{
     Capabilities, Change, Cursor, Files, Key, Kind, Links, NewNote, Note, NoteId, Page, Patch, Precondition, Profile,
@@ -19,6 +20,11 @@ const TRIES: u32 = 16;
 /// Notes below this path say which tag is below which. Who writes them decides what a tag stands for, and so what a token
 /// sees.
 const HIERARCHY: &str = "_tags/";
+
+/// Notes that the daemon acts on: whoever writes them has an agent work, which sees the whole vault.
+const OF_DAEMON: [&str; 5] = [tag::DEFINITION, tag::INBOUND, tag::THREAD, tag::JOB, tag::ROLE];
+/// The root of their tags.
+const AGENT: &str = "agent";
 
 /// A vault in the hands of a token.
 pub(crate) struct ScopedVault {
@@ -82,6 +88,14 @@ impl ScopedVault {
         if scope.is_some() && note.path.as_deref().is_some_and(declares_tags) {
             return Err(VaultError::Forbidden(format!(
                 "a token that is limited to tags may not write below {HIERARCHY}, where tags are declared; nothing was written"
+            )));
+        }
+        let is_ours = OF_DAEMON.iter().any(|tag| note.has_tag(tag));
+        if scope.is_some() && is_ours && !self.tags.iter().any(|root| root == AGENT) {
+            return Err(VaultError::Forbidden(format!(
+                "a token that is limited to other tags than {AGENT} may not write what the daemon acts on ({}): an agent sees \
+                 the whole vault; nothing was written",
+                OF_DAEMON.join(", ")
             )));
         }
         Ok(())

@@ -9,9 +9,11 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use axum::Json;
+use std::sync::OnceLock;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::{HeaderName, header};
 use serde_json::Value;
 use utoipa::OpenApi;
@@ -115,6 +117,10 @@ use super::{
 )]
 struct Own;
 
+/// The document and its page, made once: strangers may ask for them as often as they like.
+static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+static PAGE: OnceLock<Bytes> = OnceLock::new();
+
 /// The whole document. `cookie`: the name of the one that a browser has.
 fn whole(cookie: &str) -> serde_json::Result<Value> {
     let mut all = Own::openapi();
@@ -128,8 +134,12 @@ fn whole(cookie: &str) -> serde_json::Result<Value> {
     responses((status = 200, description = "The document.", body = Value)),
 )]
 pub(super) async fn document(State(api): State<Api>) -> Response {
-    match whole(api.auth.cookie_name()) {
-        Ok(document) => Json(document).into_response(),
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    if let Some(made) = DOCUMENT.get() {
+        return (json, made.clone()).into_response();
+    }
+    match whole(api.auth.cookie_name()).and_then(|document| serde_json::to_vec(&document)) {
+        Ok(document) => (json, DOCUMENT.get_or_init(|| document.into()).clone()).into_response(),
         Err(error) => unmade(&error),
     }
 }
@@ -140,9 +150,12 @@ pub(super) async fn document(State(api): State<Api>) -> Response {
     responses((status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8")),
 )]
 pub(super) async fn reference(State(api): State<Api>) -> Response {
-    let page = match whole(api.auth.cookie_name()) {
-        Ok(document) => reference::page(&document),
-        Err(error) => return unmade(&error),
+    let page = match PAGE.get() {
+        Some(made) => made.clone(),
+        None => match whole(api.auth.cookie_name()) {
+            Ok(document) => PAGE.get_or_init(|| reference::page(&document).into()).clone(),
+            Err(error) => return unmade(&error),
+        },
     };
     let headers: [(HeaderName, String); 4] = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),

@@ -244,7 +244,9 @@ fn bad(message: String, more: Value) -> Failure {
 
 fn failed(vault: &dyn Vault, error: &TokensError) -> Failure {
     match error {
-        TokensError::TooMany | TokensError::MakerGone => bad(error.to_string(), json!({})),
+        TokensError::TooMany | TokensError::MakerGone | TokensError::TooDeep | TokensError::OfHub => {
+            bad(error.to_string(), json!({}))
+        }
         TokensError::Unwritable(..) => VaultError::Unavailable {
             vault: vault.name().to_owned(),
             reason: error.to_string(),

@@ -260,3 +260,25 @@ async fn a_file_of_an_older_version_is_read() {
     assert_eq!(id_of(&tokens.check(text)), Some("t_1"));
     assert_eq!(tokens.find("t_1").unwrap().made_by, None);
 }
+
+#[tokio::test]
+async fn a_chain_of_makers_ends_and_one_of_the_hub_does_not_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
+    let (first, _) = tokens.create(new("first"), None).await.unwrap();
+    let mut maker = Arc::clone(&first);
+    for _ in 0..MAKERS_MAX {
+        maker = tokens.create(new("next"), Some(&maker)).await.unwrap().0;
+    }
+    let deeper = tokens.create(new("deeper"), Some(&maker)).await;
+    assert!(matches!(deeper, Err(TokensError::TooDeep)), "{deeper:?}");
+    assert_eq!(tokens.list().len(), MAKERS_MAX + 1);
+    assert!(tokens.revoke(&first.id).await.unwrap());
+    assert_eq!(tokens.list().len(), 0);
+
+    let scopes = vec![Scope::daemon(Verb::Admin)];
+    let hub = Grant::of_hub("j1".into(), "ada".into(), scopes, None);
+    let made = tokens.create(new("child"), Some(&hub)).await;
+    assert!(matches!(made, Err(TokensError::OfHub)), "{made:?}");
+    assert_eq!(tokens.list().len(), 0);
+}
