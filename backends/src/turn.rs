@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use reveille_sandbox::Policy;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -84,8 +85,8 @@ pub struct TurnRequest {
     pub session: Session,
     /// Where.
     pub dirs: Dirs,
-    /// Further directories that the child may read. They exist.
-    pub readable: Vec<PathBuf>,
+    /// What the child may reach besides the conversation's own directories.
+    pub policy: Policy,
     /// `--model`; the CLI's own default when absent.
     pub model: Option<String>,
     /// The definition's text, if any.

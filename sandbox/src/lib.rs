@@ -3,8 +3,13 @@
 //! At present the only policy is [`Unconfined`]: it confines nothing and says so wherever the policy is shown.
 #![forbid(unsafe_code)]
 
+pub mod egress;
+mod policy;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub use policy::{Filesystem, Handler, Limits, Loopback, Network, Policy, Target};
 
 /// A command as the sandbox takes and gives it. The environment is complete: nothing is inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +24,6 @@ pub struct Command {
     pub cwd: PathBuf,
 }
 
-/// The directories of a conversation, with what the child may do in each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
-    /// May be read and written.
-    pub writable: Vec<PathBuf>,
-    /// May be read only.
-    pub readable: Vec<PathBuf>,
-}
-
 /// What a policy keeps a child from, for people: shown in the log, `/health` and `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Summary {
@@ -37,6 +33,13 @@ pub struct Summary {
     pub confined: bool,
     /// One sentence that says what a child can do.
     pub detail: String,
+}
+
+/// A command that may be run.
+#[derive(Debug)]
+pub struct Confined {
+    /// What to start.
+    pub command: Command,
 }
 
 /// The command could not be confined, so it must not run.
@@ -58,7 +61,7 @@ pub trait Sandbox: Send + Sync + 'static {
     ///
     /// # Errors
     /// The policy cannot be kept on this machine; the caller must not run the command.
-    fn confine(&self, command: Command, access: &Access) -> Result<Command, SandboxError>;
+    fn confine(&self, command: Command, policy: &Policy) -> Result<Confined, SandboxError>;
 }
 
 /// No confinement: a child can do everything that the daemon's user can do.
@@ -74,7 +77,7 @@ impl Sandbox for Unconfined {
         }
     }
 
-    fn confine(&self, command: Command, _access: &Access) -> Result<Command, SandboxError> {
-        Ok(command)
+    fn confine(&self, command: Command, _policy: &Policy) -> Result<Confined, SandboxError> {
+        Ok(Confined { command })
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reveille_sandbox::{Access, Command};
+use reveille_sandbox::{Command, Policy};
 
 use super::files::{config_dir, mcp_file, prompt_file};
 use super::locate::Probe;
@@ -29,12 +29,14 @@ pub(super) fn tool_limit(options: &ClaudeOptions, turn: &TurnRequest) -> Duratio
 }
 
 /// What the child may reach.
-pub(super) fn access(turn: &TurnRequest) -> Access {
+pub(super) fn policy(turn: &TurnRequest) -> Policy {
     let dirs = &turn.dirs;
-    Access {
-        writable: vec![dirs.cwd.clone(), dirs.home.clone(), dirs.tmp.clone()],
-        readable: std::iter::once(&dirs.ctl).chain(&turn.readable).cloned().collect(),
-    }
+    let mut policy = turn.policy.clone();
+    policy
+        .writable
+        .extend([&dirs.cwd, &dirs.home, &dirs.tmp].map(Clone::clone));
+    policy.readable.push(dirs.ctl.clone());
+    policy
 }
 
 /// The CLI's command for one attempt.

@@ -88,11 +88,12 @@ impl ClaudeBackend {
             .unwrap_or_else(|panic| Err(io::Error::other(panic)))
             .map_err(|error| not_started(FailureCode::Storage, &format!("a file for the CLI: {error}")))?;
         let command = command::build(&self.options, turn, session, probe);
-        let command = self
+        let confined = self
             .options
             .sandbox
-            .confine(command, &command::access(turn))
+            .confine(command, &command::policy(turn))
             .map_err(|error| not_started(FailureCode::Sandbox, &error.to_string()))?;
+        let command = confined.command;
         let program = command.program.clone();
         let process = Process::spawn(command, (command::TURN_MARKER, &turn.turn.to_string())).map_err(|error| {
             let code = if program.exists() {

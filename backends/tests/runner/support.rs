@@ -10,7 +10,7 @@ use reveille_backends::{
     Backend, ClaudeBackend, ClaudeOptions, Dirs, Event, Failure, FailureCode, Observer, Session, Timeouts, TurnOutcome,
     TurnRequest, Verdict, base_env,
 };
-use reveille_sandbox::Unconfined;
+use reveille_sandbox::{Policy, Unconfined};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +71,7 @@ impl Bench {
             prompt: prompt.to_owned(),
             session,
             dirs: self.dirs(),
-            readable: Vec::new(),
+            policy: Policy::default(),
             model: None,
             system_prompt: None,
             max_turns: None,

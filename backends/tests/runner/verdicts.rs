@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
 use reveille_backends::{Event, FailureCode as Code, Remedy, Session, TurnOutcome, Usage, Verdict};
-use reveille_sandbox::{Access, Command, Sandbox, SandboxError, Summary};
+use reveille_sandbox::{Command, Confined, Policy, Sandbox, SandboxError, Summary};
 use uuid::Uuid;
 
 use crate::support::{Bench, code, failure, notices, reply};
@@ -240,8 +240,8 @@ impl Sandbox for Broken {
         }
     }
 
-    fn confine(&self, _command: Command, access: &Access) -> Result<Command, SandboxError> {
-        let reason = format!("{} and {}", access.writable.len(), access.readable.len());
+    fn confine(&self, _command: Command, policy: &Policy) -> Result<Confined, SandboxError> {
+        let reason = format!("{} and {}", policy.writable.len(), policy.readable.len());
         Err(SandboxError {
             reason,
             mend: "Mend it".into(),
@@ -259,7 +259,7 @@ async fn without_its_sandbox_nothing_runs() {
 
     // What the turn may read besides is among what it may read.
     let mut turn = bench.turn("hi", Session::New(Uuid::new_v4()));
-    turn.readable = vec![bench.dirs().tmp.join("attachments")];
+    turn.policy.readable = vec![bench.dirs().tmp.join("attachments")];
     let (outcome, _) = bench.run(turn).await;
     assert_eq!(failure(&outcome).detail, "the sandbox cannot start: 3 and 2. Mend it");
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use reveille_backends::{Dirs, Failure, FailureCode, Remedy, Session, Timeouts, TurnRequest};
+use reveille_sandbox::Policy;
 use reveille_vault::agent::{Inbound, OnInterrupt};
 use reveille_vault::{Key, Note, NoteId};
 use tokio_util::sync::CancellationToken;
@@ -222,7 +223,10 @@ impl Run<'_> {
             prompt: words.compose(self, resumed, plan.cut_off),
             session: plan.session,
             dirs: plan.dirs.clone(),
-            readable: attachments::readable(&self.base()),
+            policy: Policy {
+                readable: attachments::readable(&self.base()),
+                ..Policy::default()
+            },
             // Never left to the CLI: a resumed session would take the transcript's model, with a smaller window.
             model: standing
                 .model

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pretty_assertions::assert_eq;
-use reveille_sandbox::Unconfined;
+use reveille_sandbox::{Policy, Unconfined};
 use uuid::Uuid;
 
-use super::{access, arguments, environment};
+use super::{arguments, environment, policy};
 use crate::claude::{ClaudeOptions, Probe};
 use crate::turn::{Dirs, PromptMode, Session, SystemPrompt, Timeouts, TurnRequest};
 
@@ -38,7 +38,10 @@ fn turn() -> TurnRequest {
         },
         env: [].into(),
         secrets: Vec::new(),
-        readable: vec!["/c/files".into()],
+        policy: Policy {
+            readable: vec!["/c/files".into()],
+            ..Policy::default()
+        },
     }
 }
 
@@ -157,9 +160,9 @@ fn tc_exec_9a_9c_what_a_child_may_write() {
     let own = [turn.dirs.home.clone(), turn.dirs.tmp.clone()];
     for cwd in ["/c/work", "/srv/project"] {
         turn.dirs.cwd = cwd.into();
-        let access = access(&turn);
-        assert_eq!(access.writable, [&[turn.dirs.cwd.clone()], &own[..]].concat());
-        assert_eq!(access.readable, [turn.dirs.ctl.clone(), "/c/files".into()]);
+        let policy = policy(&turn);
+        assert_eq!(policy.writable, [&[turn.dirs.cwd.clone()], &own[..]].concat());
+        assert_eq!(policy.readable, ["/c/files".into(), turn.dirs.ctl.clone()]);
     }
 }
 

@@ -1,0 +1,109 @@
+//! What one child may reach.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::egress;
+
+/// Which files can be read. What can be written is the same in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filesystem {
+    /// Programs and libraries of the system, and the directories that the policy names.
+    #[default]
+    Workspace,
+    /// Everything that the daemon's user can read, without the secrets that are masked.
+    Full,
+}
+
+/// Which addresses can be reached. The later, the more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// Those that a rule names, through the daemon's proxy.
+    Restricted,
+    /// Every public one, through the daemon's proxy; none of the machine or of its networks unless a rule names it.
+    Proxied,
+    /// All that the daemon's user can reach, the machine's own services included.
+    #[default]
+    Open,
+}
+
+/// A port of the child's own loopback behind which something of the daemon's machine answers. Under [`Network::Open`] the
+/// child has the machine's loopback anyway, and only a [`Target::Handler`] differs from what is there.
+#[derive(Debug, Clone)]
+pub struct Loopback {
+    /// Port on 127.0.0.1 inside.
+    pub port: u16,
+    /// What answers.
+    pub target: Target,
+}
+
+/// Takes over a connection from a child.
+pub type Handler = Arc<dyn Fn(tokio::net::TcpStream) + Send + Sync>;
+
+/// What is behind a port of the child's loopback.
+#[derive(Clone)]
+pub enum Target {
+    /// An address of the daemon's machine; bytes go to and fro unseen.
+    Address(SocketAddr),
+    /// Code of the daemon. It must not block.
+    Handler(Handler),
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => f.debug_tuple("Address").field(address).finish(),
+            Self::Handler(_) => f.write_str("Handler"),
+        }
+    }
+}
+
+/// Limits of each process in the sandbox (`setrlimit`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open files of one process.
+    pub open_files: u64,
+    /// Processes and threads of the user inside the sandbox.
+    pub processes: u64,
+}
+
+impl Default for Limits {
+    /// What a build of a large program needs, several times over: 65 536 files (Docker's usual limit is higher, systemd's
+    /// hard default 524 288) and 4 096 processes.
+    fn default() -> Self {
+        Self {
+            open_files: 65_536,
+            processes: 4096,
+        }
+    }
+}
+
+/// What one child may reach. All paths are absolute, and are the same inside and outside.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Which files can be read.
+    pub filesystem: Filesystem,
+    /// Which addresses can be reached.
+    pub network: Network,
+    /// May be read and written. One that is not there is an error.
+    pub writable: Vec<PathBuf>,
+    /// May be read only. One that is not there is left out.
+    pub readable: Vec<PathBuf>,
+    /// Not to be seen in any mode; what `writable` and `readable` name below them is seen all the same, unless that holds
+    /// the whole of a masked path.
+    pub masked: Vec<PathBuf>,
+    /// Where connections may go when the network is not open.
+    pub egress: Vec<egress::Rule>,
+    /// Services of the machine that the child needs.
+    pub loopback: Vec<Loopback>,
+    /// Who is told of connections, allowed and refused.
+    pub log: egress::Log,
+    /// Limits of each process.
+    pub limits: Limits,
+}
