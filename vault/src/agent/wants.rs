@@ -231,6 +231,10 @@ impl Want {
 
     /// Reads one entry.
     fn parse(entry: &str) -> Result<Self, String> {
+        // Nobody sees them where it is decided whether the agent gets it.
+        if entry.contains(char::is_control) {
+            return Err("has a control character, such as a line break or NUL; leave it out".into());
+        }
         let (kind, rest) = entry.split_once(':').ok_or_else(|| format!("has no colon; {FORMS}"))?;
         match kind {
             "vault" => vault(rest),
@@ -390,8 +394,8 @@ fn vault(rest: &str) -> Result<Want, String> {
         None => (rest, None),
     };
     let (name, access) = with_access(head.trim(), "vault", is_slug, "letters, digits, `_` and `-`")?;
-    if tail.is_some_and(|tail| tail.contains(char::is_control)) {
-        return Err("has a control character in a tag".into());
+    if tail.is_some_and(|tail| tail.contains(|c: char| c.is_whitespace() && c != ' ')) {
+        return Err("has a space in a tag that is no ordinary one; write the tag as the notes have it".into());
     }
     let tags = tail.into_iter().flat_map(|tail| tail.split('#')).map(str::trim);
     let mut tags: Vec<String> = tags
@@ -447,6 +451,9 @@ fn is_web(text: &str) -> bool {
 }
 
 fn mcp(text: &str) -> Result<Want, String> {
+    if text.contains(char::is_whitespace) {
+        return Err("has a space in the address; write %20 for it, or two entries".into());
+    }
     let url = Url::parse(text).map_err(|error| format!("is no address ({error}); write mcp:https://HOST/PATH"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(

@@ -106,6 +106,45 @@ fn ac_117_r_grant_6_one_bad_entry_fails_the_whole_list() {
 }
 
 #[test]
+fn what_nobody_sees_is_in_no_part_of_an_entry() {
+    let told = |entry: &str| Want::parse_list(&json!([entry])).unwrap_err();
+    for entry in [
+        "mcp:https://example.com/m\0\0\0acp",
+        "mcp:https://example.com/\u{9f}mcp",
+        "mcp:https://exa\nmple.com/mcp",
+        "mcp:git\thub",
+        "env:git\0hub",
+        "vault:a\0:read",
+        "vault:a:read#b\0",
+        "vault:a:read#b\nc",
+        "surface:a:re\u{7f}ad",
+        "\0mcp:github",
+    ] {
+        let why = told(entry);
+        assert!(why.contains("has a control character"), "{entry:?}: {why}");
+        assert!(!why.contains(char::is_control), "{why:?}");
+    }
+    // Text is split at controls only where they are blanks.
+    assert!(Want::parse_list(&json!("mcp:https://example.com/m\0\0\0acp")).is_err());
+    for blank in [' ', '\u{a0}', '\u{2028}', '\u{3000}'] {
+        let why = told(&format!("mcp:https://example.com/a{blank}b"));
+        assert!(why.contains("has a space in the address"), "{blank:?}: {why}");
+        assert!(
+            Want::parse_list(&json!([format!("env:git{blank}hub")])).is_err(),
+            "{blank:?}"
+        );
+        assert!(
+            Want::parse_list(&json!([format!("surface:a{blank}b:read")])).is_err(),
+            "{blank:?}"
+        );
+    }
+    let why = told("vault:a:read#two\u{2028}words");
+    assert!(why.contains("has a space in a tag"), "{why}");
+    let spec = json!({ "kind": "mcp", "target": "https://example.com/m\0acp" });
+    assert_eq!(Want::from_spec(&spec), None);
+}
+
+#[test]
 fn all_wrong_entries_are_told_with_what_is_accepted() {
     let told = Want::parse_list(&json!("vault:a, env:github, smtp:x")).unwrap_err();
     assert!(
