@@ -68,7 +68,7 @@ pub(crate) fn retarget(text: &str, new_target: impl Fn(&str) -> Option<String>) 
 
 /// Whether a link can name this path at all: one with `]]` or `#` in it cannot be written so that it is read back.
 pub(crate) fn can_name(path: &str) -> bool {
-    !path.contains('`') && matches!(find(&format!("[[{path}]]")).as_slice(), [link] if link.target == path)
+    matches!(find(&format!("[[{path}]]")).as_slice(), [link] if link.target == path)
 }
 
 /// The last segment of a path: what links name for short.
@@ -173,6 +173,10 @@ fn link_at(text: &str, start: usize) -> Option<Wikilink> {
     }
     let begin = start + 2 + (name.len() - name.trim_start().len());
     let name = name.trim();
+    // Code binds tighter; and another name in its place would make code of what is none, or the reverse.
+    if name.contains('`') {
+        return None;
+    }
     let target = normalise_path(name).filter(|target| target.len() <= TARGET_BYTES)?;
     if target.chars().any(char::is_control) {
         return None;
@@ -229,6 +233,8 @@ mod tests {
             ("  ````\n```\n[[A]]\n````\n[[B]]", &["B"]),
             ("```\n[[A]] never closed", &[]),
             ("``` `not a fence`\n[[B]]", &["B"]),
+            ("[[A`]] `[[B]]", &["B"]),
+            ("[[A|`x`]] [[b``a  `]]", &["A"]),
         ] {
             assert_eq!(targets(text), expected, "{text:?}");
         }
@@ -251,6 +257,14 @@ mod tests {
         let expected = "é [[dir/New]] `[[Old]]` ![[ dir/New #h|x]] [[Other]]\n[[dir/New|y]]";
         assert_eq!(changed.as_deref(), Some(expected));
         assert_eq!(retarget(text, |_| None), None);
+    }
+
+    #[test]
+    fn a_change_of_targets_makes_no_code() {
+        let text = "```shE]][[b``a  `]] [[c]]";
+        assert_eq!(targets(text), ["c"]);
+        let changed = retarget(text, |_| Some("new".into())).unwrap();
+        assert_eq!(targets(&changed), ["new"], "{changed:?}");
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub(crate) fn parse(text: &str) -> Result<Url, String> {
         return Err(format!("it is longer than {URL_BYTES} bytes"));
     }
     let url = Url::parse(text).map_err(|error| format!("it is no URL ({error})"))?;
+    // What is kept is what is sent: escapes make it longer.
+    if url.as_str().len() > URL_BYTES {
+        return Err(format!("it is longer than {URL_BYTES} bytes once it is encoded"));
+    }
     if !matches!(url.scheme(), "http" | "https") {
         return Err("it must begin with http:// or https://".into());
     }
@@ -109,6 +113,11 @@ mod tests {
         }
         let long = format!("http://example.com/{}", "x".repeat(2048));
         assert!(parse(&long).unwrap_err().contains("longer"));
+        // What is taken is taken again as it is kept.
+        let grows = |count: usize| format!("http://example.com/?{}", "é".repeat(count));
+        let kept = parse(&grows(300)).unwrap();
+        assert_eq!(parse(kept.as_str()), Ok(kept));
+        assert!(parse(&grows(1000)).unwrap_err().contains("encoded"));
     }
 
     #[test]

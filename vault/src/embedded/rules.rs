@@ -135,9 +135,10 @@ fn front_matter_end(content: &str) -> usize {
     0
 }
 
-/// A tag as it is stored and compared: trimmed, without leading `#`.
+/// A tag as it is stored and compared: trimmed, without leading `#`, also where blanks stand between several.
 pub(crate) fn bare(tag: &str) -> &str {
-    tag.trim().trim_start_matches('#').trim()
+    tag.trim_start_matches(|c: char| c == '#' || c.is_whitespace())
+        .trim_end()
 }
 
 /// Tags as they are stored: bare, sorted, each once.
@@ -200,6 +201,20 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+
+    #[test]
+    fn a_bare_tag_stays_as_it_is() {
+        for (tag, expected) in [
+            ("#a", "a"),
+            (" ## a b ", "a b"),
+            ("# # a#b #", "a#b #"),
+            ("#\n#", ""),
+            ("\n\n#\n#x", "x"),
+        ] {
+            assert_eq!((bare(tag), bare(bare(tag))), (expected, expected), "{tag:?}");
+        }
+        assert!(checked_tags(&["#\n#".into()]).is_err());
+    }
 
     fn extended(content: &str) -> String {
         let change = ContentChange::Extend {
