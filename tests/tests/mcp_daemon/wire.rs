@@ -221,6 +221,49 @@ async fn what_is_no_message_is_refused_as_one_may_expect() -> Result<()> {
     Ok(())
 }
 
+/// The id of an answer, and the code of its error.
+fn brief(message: &Value) -> (Value, Value) {
+    (message["id"].clone(), message["error"]["code"].clone())
+}
+
+#[tokio::test]
+async fn an_id_belongs_to_one_request_at_a_time() -> Result<()> {
+    let daemon = house().await?;
+    let wire = Wire::new(&daemon, "/mcp", daemon.token())?;
+    let session = wire.open().await?;
+    // Within one request.
+    let said = wire
+        .post(Some(&session), &json!([call(5, "ping"), call(5, "tools/list")]))
+        .await?;
+    let mut told: Vec<_> = said.messages()?.iter().map(brief).collect();
+    told.sort_by_key(|(id, _)| id.is_null());
+    assert_eq!(told, [(json!(5), json!(null)), (json!(null), json!(-32600))]);
+    // While the first one is answered.
+    let arguments = json!({ "agent": "eng", "text": "[[hang]]", "wait_seconds": 600 });
+    let slow = json!({ "jsonrpc": "2.0", "id": "a", "method": "tools/call",
+        "params": { "name": "delegate", "arguments": arguments } });
+    let headers = [
+        ACCEPT,
+        ("content-type", "application/json"),
+        ("mcp-session-id", &session),
+    ];
+    let first = wire.ask(Method::POST, &headers, &slow.to_string()).await?;
+    assert_eq!(first.status(), 200);
+    let again = json!({ "jsonrpc": "2.0", "id": "a", "method": "ping" });
+    let said = wire.post(Some(&session), &again).await?;
+    assert_eq!(said.refusal()?, (400, -32600, Value::Null));
+    assert!(said.text.contains(r#"\"a\""#), "{}", said.text);
+    // Nobody waits for it any more, and it is worked on still.
+    drop(first);
+    assert_eq!(wire.post(Some(&session), &again).await?.status, 400);
+    // An id whose request was answered, and a number that is no text.
+    for id in [json!(5), json!("5")] {
+        let again = json!({ "jsonrpc": "2.0", "id": id, "method": "ping" });
+        assert_eq!(wire.post(Some(&session), &again).await?.status, 200, "{id}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn several_messages_may_come_at_once() -> Result<()> {
     let daemon = house().await?;
@@ -234,6 +277,26 @@ async fn several_messages_may_come_at_once() -> Result<()> {
     let mut ids: Vec<_> = said.messages()?.iter().map(|message| message["id"].as_u64()).collect();
     ids.sort_unstable();
     assert_eq!((said.status, ids), (200, vec![Some(5), Some(6), Some(7)]));
+    // One that will not do takes nothing from the others.
+    let wrong = json!({ "jsonrpc": "1.0", "id": 9, "method": "ping" });
+    let said = wire
+        .post(Some(&session), &json!([call(8, "ping"), wrong, call(10, "ping")]))
+        .await?;
+    assert_eq!(said.status, 200, "{}", said.text);
+    let mut told: Vec<_> = said.messages()?.iter().map(brief).collect();
+    told.sort_by_key(|(id, _)| id.as_u64());
+    assert_eq!(
+        told,
+        [
+            (json!(8), json!(null)),
+            (json!(9), json!(-32600)),
+            (json!(10), json!(null))
+        ]
+    );
+    let said = wire.post(Some(&session), &json!([ready, wrong, wrong])).await?;
+    let told: Vec<Value> = serde_json::from_str(&said.text)?;
+    let told: Vec<_> = told.iter().map(brief).collect();
+    assert_eq!((said.status, told), (400, vec![(json!(9), json!(-32600)); 2]));
     // `initialize` is alone.
     let said = wire
         .post(None, &json!([hello("2025-03-26"), call(2, "tools/list")]))

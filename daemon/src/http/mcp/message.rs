@@ -13,6 +13,8 @@ pub(in crate::http) const TRANSPORT: ErrorCode = ErrorCode(-32000);
 const BATCH: usize = 64;
 /// Most bytes of a sentence of the library that we pass on.
 const SENTENCE: usize = 4096;
+/// Most bytes of a refusal.
+const REFUSAL: usize = 64 * 1024;
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,17 @@ impl Message {
 pub(in crate::http) fn failed(status: StatusCode, code: ErrorCode, message: &str, id: &Value) -> Response {
     let body = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code.0, "message": message } });
     (status, Json(body)).into_response()
+}
+
+/// A refusal as a message among others.
+pub(super) async fn told(refusal: Response) -> Value {
+    let read = match to_bytes(refusal.into_body(), REFUSAL).await {
+        Ok(body) => serde_json::from_slice(&body).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    read.unwrap_or_else(
+        |error| json!({ "jsonrpc": "2.0", "id": null, "error": { "code": TRANSPORT.0, "message": error } }),
+    )
 }
 
 /// The library answers mistakes of HTTP with plain sentences; clients want JSON-RPC.

@@ -12,6 +12,7 @@ mod stream;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -21,7 +22,7 @@ use rmcp::model::ErrorCode;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
 
-use self::message::{Kind, Messages, TRANSPORT, failed, in_our_shape};
+use self::message::{Kind, Message, Messages, TRANSPORT, failed, in_our_shape};
 use self::server::{Server, VERSIONS};
 pub(crate) use self::sessions::{Door, Sessions, WHOLE};
 use self::sessions::{Open, Session};
@@ -123,6 +124,18 @@ fn no_session(id: &Value) -> Response {
     failed(StatusCode::NOT_FOUND, NO_SESSION, message, id)
 }
 
+/// The id in the answer would be that of the other request, which is answered itself.
+fn asked_twice(id: &Value) -> Response {
+    let message =
+        format!("A request with the id {id} is being answered in this session: give each request an id of its own.");
+    failed(
+        StatusCode::BAD_REQUEST,
+        ErrorCode::INVALID_REQUEST,
+        &message,
+        &Value::Null,
+    )
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = named.and_then(|named| named.split(';').next());
@@ -194,25 +207,57 @@ impl Visit {
         }
     }
 
-    /// Gives messages to a session; the answers come as one stream.
+    /// Gives messages to a session; the answers come as one stream. One that is refused takes nothing from the others.
     async fn carry(self, parts: &Parts, messages: Messages, session: &Arc<Session>) -> Response {
-        let mut answers = Vec::new();
-        let mut last = None;
+        let alone = messages.of.len() == 1;
+        let (mut answers, mut refused, mut last) = (Vec::new(), Vec::new(), None);
         for message in messages.of {
-            let answer = self.hand_over(parts, message.body).await;
-            let answer = in_our_shape(answer, &message.id).await;
-            if !answer.status().is_success() {
-                return answer;
-            }
-            if message.kind == Kind::Request {
-                answers.push(stream::held(answer, Open::answer(Arc::clone(session))));
-            } else {
-                last = Some(answer);
+            let is_request = message.kind == Kind::Request;
+            match self.give(parts, message, session).await {
+                Ok(answer) if is_request => answers.push(answer),
+                Ok(answer) => last = Some(answer),
+                Err(refusal) if alone => return refusal,
+                Err(refusal) => refused.push(refusal),
             }
         }
-        match (stream::joined(answers), last) {
-            (Some(answer), _) | (None, Some(answer)) => answer,
+        let status = refused.first().map(Response::status);
+        let mut told = Vec::new();
+        for refusal in refused {
+            told.push(message::told(refusal).await);
+        }
+        if let Some(answer) = stream::joined(answers, &told) {
+            return answer;
+        }
+        match (status, last) {
+            (Some(status), _) => (status, Json(told)).into_response(),
+            (None, Some(answer)) => answer,
             (None, None) => StatusCode::ACCEPTED.into_response(),
+        }
+    }
+
+    /// Gives one message to a session.
+    ///
+    /// # Errors
+    /// The refusal.
+    async fn give(&self, parts: &Parts, message: Message, session: &Arc<Session>) -> Result<Response, Response> {
+        let open = match message.kind {
+            Kind::Request => match Open::answer_to(Arc::clone(session), &message.id) {
+                Some(open) => Some(open),
+                None => return Err(asked_twice(&message.id)),
+            },
+            Kind::Initialize | Kind::Other => None,
+        };
+        let answer = self.hand_over(parts, message.body).await;
+        let answer = in_our_shape(answer, &message.id).await;
+        match (answer.status().is_success(), open) {
+            (true, Some(open)) => Ok(stream::held(answer, open)),
+            (true, None) => Ok(answer),
+            (false, open) => {
+                if let Some(open) = open {
+                    open.end();
+                }
+                Err(answer)
+            }
         }
     }
 

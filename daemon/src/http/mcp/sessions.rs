@@ -1,13 +1,14 @@
 //! Sessions of MCP: who opened one, at which door, and what is open of it. A session answers to nobody else and at no other
 //! door; it ends when its client says so, when nobody has used it for long, or when there are too many.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
 use rmcp::transport::streamable_http_server::session::SessionManager as _;
 use rmcp::transport::streamable_http_server::session::local::{LocalSessionManager, SessionConfig};
+use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,9 @@ const LOOK_MOST: Duration = Duration::from_secs(30);
 const LOOK_LEAST: Duration = Duration::from_millis(100);
 /// How `/health` calls the door of the whole daemon among those of channels: no agent has this name.
 pub(crate) const WHOLE: &str = "*";
+
+/// Most ids of requests of one session that are remembered as being answered, beyond those whose answers are open.
+const LEFT_MAX: usize = 1024;
 
 /// The one who may have all of them.
 const OPERATOR: &str = "operator";
@@ -47,6 +51,8 @@ struct Use {
     open: usize,
     /// Its standing stream is open.
     standing: bool,
+    /// Ids of requests that are being answered, also of those whose clients did not wait for it.
+    asked: VecDeque<String>,
 }
 
 impl Session {
@@ -65,6 +71,10 @@ impl Session {
 pub(super) struct Open {
     session: Arc<Session>,
     standing: bool,
+    /// The id of the request.
+    asked: Option<String>,
+    /// It came to its end.
+    ended: bool,
 }
 
 impl Open {
@@ -74,7 +84,27 @@ impl Open {
         Self {
             session,
             standing: false,
+            asked: None,
+            ended: false,
         }
+    }
+
+    /// The answer to the request with this id. `None`: one with the same id is being answered, and nobody could tell
+    /// their answers apart.
+    pub(super) fn answer_to(session: Arc<Session>, id: &Value) -> Option<Self> {
+        let id = id.to_string();
+        let mut use_ = session.use_();
+        if use_.asked.contains(&id) {
+            return None;
+        }
+        if use_.asked.len() >= LEFT_MAX + use_.open {
+            use_.asked.pop_front();
+        }
+        use_.asked.push_back(id.clone());
+        drop(use_);
+        let mut open = Self::answer(session);
+        open.asked = Some(id);
+        Some(open)
     }
 
     /// The stream for what is said unasked. `None`: it is open already.
@@ -89,7 +119,14 @@ impl Open {
         Some(Self {
             session,
             standing: true,
+            asked: None,
+            ended: false,
         })
+    }
+
+    /// It came to its end. One that did not is still being worked on when nobody waits for it any more.
+    pub(super) fn end(mut self) {
+        self.ended = true;
     }
 }
 
@@ -98,6 +135,9 @@ impl Drop for Open {
         let mut use_ = self.session.use_();
         use_.open -= 1;
         use_.last = Instant::now();
+        if let Some(id) = self.asked.take_if(|_| self.ended) {
+            use_.asked.retain(|asked| *asked != id);
+        }
         if self.standing {
             use_.standing = false;
         }
@@ -193,6 +233,7 @@ impl Sessions {
                 last: Instant::now(),
                 open: 0,
                 standing: false,
+                asked: VecDeque::new(),
             };
             let session = Arc::new(Session {
                 id: id.clone(),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _, select_all};
+use serde_json::Value;
 use tokio::time::interval;
 
 use super::sessions::Open;
@@ -17,23 +18,27 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) fn held(answer: Response, open: Open) -> Response {
     answer.map(|body| {
         let chunks = stream::unfold((body.into_data_stream(), open), async |(mut chunks, open)| {
-            let chunk = chunks.next().await?;
+            let Some(chunk) = chunks.next().await else {
+                open.end();
+                return None;
+            };
             Some((chunk, (chunks, open)))
         });
         Body::from_stream(chunks)
     })
 }
 
-/// Several answers as one that ends with the last of them. Each chunk of the library's is a whole event.
-pub(super) fn joined(answers: Vec<Response>) -> Option<Response> {
+/// Several answers as one that ends with the last of them, after messages that are known already. Each chunk of the
+/// library's is a whole event. `None`: there are no answers.
+pub(super) fn joined(answers: Vec<Response>, known: &[Value]) -> Option<Response> {
     let mut answers = answers.into_iter();
-    let first = answers.next()?;
-    if answers.len() == 0 {
-        return Some(first);
-    }
-    let (parts, body) = first.into_parts();
+    let (parts, body) = answers.next()?.into_parts();
     let bodies = std::iter::once(body).chain(answers.map(Response::into_body));
-    let chunks = select_all(bodies.map(Body::into_data_stream));
+    let known = known
+        .iter()
+        .map(|message| Ok(Bytes::from(format!("data: {message}\n\n"))));
+    let known = stream::iter(known.collect::<Vec<_>>());
+    let chunks = known.chain(select_all(bodies.map(Body::into_data_stream)));
     Some(Response::from_parts(parts, Body::from_stream(chunks)))
 }
 
