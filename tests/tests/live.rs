@@ -207,8 +207,12 @@ async fn a_watcher_that_missed_too_much_is_told_to_read_again() -> Result<()> {
     let mut events = daemon.events("eng").await?;
     // More than the daemon keeps.
     let sent = daemon.send("eng", "[[slow 17000x0ms]]").await?;
-    let turn = daemon.wait_turn("eng", &sent).await?.turn;
-    let seen = events.until_end(&turn).await?;
+    // Read meanwhile: afterwards it would have missed too much itself.
+    let (ended, seen) = tokio::join!(
+        daemon.wait_turn("eng", &sent),
+        events.until(|event| event.kind() == "done")
+    );
+    let (turn, seen) = (ended?.turn, seen?);
     let id = |at: usize| seen[at].id.as_deref().context("an id");
     let mut far = daemon.events_after("eng", id(0)?).await?;
     assert_eq!(far.next().await?.event, "resync");

@@ -127,6 +127,9 @@ async fn only_who_missed_something_is_told_to_read_again() -> Result<()> {
         let next = stream.next().await?;
         assert_eq!((next.event.as_str(), &next.data["turn"]), ("turn", &json!(turn)));
     }
+    // Before it the end of the long turn, when that was told of late.
+    let seen = all.until_end(&turn).await?;
+    assert!(seen.iter().all(|event| event.event != "resync"), "{seen:?}");
     Ok(())
 }
 

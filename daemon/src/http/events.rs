@@ -68,6 +68,7 @@ impl Reader {
             // What was told before the end is told first.
             step = self.watch.next() => match step {
                 Step::Events(bytes) => return Some(bytes),
+                Step::Gone => return Some(GONE),
                 // The end: it comes back when it can, and is given what is there then.
                 Step::Lagged => LAGGED,
             },

@@ -41,6 +41,7 @@ fn drain(watch: &mut Watch) -> (String, bool) {
     loop {
         match watch.take() {
             Some(Step::Events(bytes)) => seen.push_str(std::str::from_utf8(&bytes).unwrap()),
+            Some(Step::Gone) => seen.push_str("id: b-0\n"),
             Some(Step::Lagged) => return (seen, true),
             None => return (seen, false),
         }
@@ -199,6 +200,70 @@ fn a_replay_goes_on_when_its_turn_ends_meanwhile() {
     let (rest, lagged) = drain(&mut watch);
     let seen = numbers(&(String::from_utf8(begun.to_vec()).unwrap() + &rest));
     assert_eq!((seen, lagged), ((1..=42).collect(), false));
+}
+
+/// So much, in some small and many large events, that the line has nothing else.
+fn flood(hub: &Hub, turn: &Subject) {
+    let big = "x".repeat(1 << 20);
+    for _ in 0..=BYTES_MAX >> 20 {
+        hub.tell(turn, &text(&big));
+    }
+}
+
+#[test]
+fn a_replay_whose_turn_ends_misses_nothing_of_what_was_gone_before() {
+    for scope in [Scope::Turns("eng".into()), Scope::All] {
+        let hub = Hub::new("b");
+        hub.tell(&subject(1), &text("long ago"));
+        hub.tell(&subject(1), &STOPPED);
+        flood(&hub, &of("ops", 9));
+        hub.tell(&of("ops", 9), &STOPPED);
+        let gone = hub.line().newest;
+        assert!(hub.line().channels["eng"].lost_of_turns > 0);
+        for _ in 0..5 {
+            hub.tell(&subject(2), &text(&"x".repeat(20 << 10)));
+        }
+        let mut watch = match &scope {
+            Scope::Turns(name) => hub.watch(name, None),
+            _ => hub.watch_all(Scope::All, Some("b-1")),
+        };
+        let Some(Step::Events(begun)) = watch.take() else {
+            panic!("a running turn");
+        };
+        hub.tell(&subject(2), &STOPPED);
+        let (rest, lagged) = drain(&mut watch);
+        let seen = numbers(&(String::from_utf8(begun.to_vec()).unwrap() + &rest));
+        let all: Vec<u64> = (gone + 1..=gone + 6).collect();
+        assert_eq!((seen, lagged), (all, false), "{scope:?}");
+    }
+}
+
+#[test]
+fn a_replay_that_lost_something_is_told_so_and_goes_on_and_the_second_time_it_ends() {
+    let hub = Hub::new("b");
+    let begin = |turn: u128| {
+        for _ in 0..5 {
+            hub.tell(&subject(turn), &text(&"x".repeat(20 << 10)));
+        }
+    };
+    begin(1);
+    let mut quick = hub.watch("eng", None);
+    let mut slow = hub.watch("eng", None);
+    for watch in [&mut quick, &mut slow] {
+        assert!(matches!(watch.take(), Some(Step::Events(_))));
+    }
+    hub.tell(&subject(1), &STOPPED);
+    flood(&hub, &subject(2));
+    for watch in [&mut quick, &mut slow] {
+        assert!(matches!(watch.take(), Some(Step::Gone)), "told to read again");
+    }
+    // The turn that runs now, and then what is new.
+    let running = seqs(&mut quick);
+    assert_eq!(running.last(), Some(&hub.line().newest), "{running:?}");
+    hub.tell(&subject(2), &STOPPED);
+    assert_eq!(seqs(&mut quick), [hub.line().newest]);
+    flood(&hub, &subject(3));
+    assert_eq!(drain(&mut slow), (String::new(), true));
 }
 
 #[test]

@@ -62,6 +62,8 @@ struct Replay {
     turns: Vec<Begun>,
     /// The newest number when it began: what comes after is news.
     until: u64,
+    /// It stands for one of which something was gone before it was told.
+    again: bool,
 }
 
 /// A turn that ran when a watcher came.
@@ -70,6 +72,8 @@ struct Begun {
     turn: Uuid,
     /// The number of the newest of its events that was left out by then.
     lost: u64,
+    /// That of the oldest that was there.
+    first: u64,
 }
 
 /// What a watcher gets.
@@ -77,6 +81,9 @@ struct Begun {
 pub(crate) enum Step {
     /// Whole events, the next ones.
     Events(Bytes),
+    /// Something of a turn that ran when it came is gone: it must read the state again. It gets the turns that run now from
+    /// their start, and goes on.
+    Gone,
     /// It was too slow: what comes next for it is gone. The end.
     Lagged,
 }
@@ -107,20 +114,7 @@ impl Watch {
             .filter(|seq| *seq <= line.newest && scope.lost(line) <= *seq);
         let (at, replay) = match resumed {
             Some(seq) => (seq, None),
-            None => {
-                let turns = scope.channels(line).flat_map(|channel| {
-                    channel.running.iter().map(|(turn, running)| Begun {
-                        channel: channel.name.to_string(),
-                        turn: *turn,
-                        lost: running.lost,
-                    })
-                });
-                let replay = Replay {
-                    turns: turns.collect(),
-                    until: line.newest,
-                };
-                (0, Some(replay))
-            }
+            None => (0, Some(Replay::of(&scope, line, false))),
         };
         Self {
             resync: seen.is_some() && resumed.is_none(),
@@ -156,11 +150,16 @@ impl Watch {
                 drop(line);
                 Some(Step::Events(joined(&part)))
             }
-            Err(Lagged) => Some(Step::Lagged),
+            Err(Missed::Past) => {
+                self.at = 0;
+                self.replay = Some(Replay::of(&self.scope, &line, true));
+                Some(Step::Gone)
+            }
+            Err(Missed::News) => Some(Step::Lagged),
         }
     }
 
-    fn part(&mut self, line: &Line) -> Result<Vec<Arc<Frame>>, Lagged> {
+    fn part(&mut self, line: &Line) -> Result<Vec<Arc<Frame>>, Missed> {
         if let Some(replay) = &self.replay {
             let part = replay.part(line, self.at)?;
             if let Some(last) = part.last() {
@@ -171,7 +170,7 @@ impl Watch {
             self.replay = None;
         }
         if self.scope.lost(line) > self.at {
-            return Err(Lagged);
+            return Err(Missed::News);
         }
         let frames = match &self.scope {
             Scope::Turns(name) => match line.channels.get(name) {
@@ -190,20 +189,49 @@ impl Watch {
     }
 }
 
-struct Lagged;
+/// What was gone before a watcher took it.
+#[derive(Debug, Clone, Copy)]
+enum Missed {
+    /// Something of the turns that ran when it came.
+    Past,
+    /// The same a second time, or something that came later: it does not keep up.
+    News,
+}
 
 impl Replay {
+    /// That of the turns that run now.
+    fn of(scope: &Scope, line: &Line, again: bool) -> Self {
+        let turns = scope.channels(line).flat_map(|channel| {
+            channel.running.iter().map(|(turn, running)| Begun {
+                channel: channel.name.to_string(),
+                turn: *turn,
+                lost: running.lost,
+                first: running.frames.front().map_or(line.newest, |frame| frame.seq),
+            })
+        });
+        Self {
+            turns: turns.collect(),
+            until: line.newest,
+            again,
+        }
+    }
+
     /// What comes after `at` of the turns that ran at the begin. One that has ended meanwhile is taken from the line.
-    fn part(&self, line: &Line, at: u64) -> Result<Vec<Arc<Frame>>, Lagged> {
+    fn part(&self, line: &Line, at: u64) -> Result<Vec<Arc<Frame>>, Missed> {
+        let missed = match self.again {
+            true => Missed::News,
+            false => Missed::Past,
+        };
         let mut sources = Vec::new();
         for begun in &self.turns {
             let Some(channel) = line.channels.get(&begun.channel) else {
                 continue;
             };
             let frames = match channel.running.get(&begun.turn) {
-                Some(running) if running.lost > at.max(begun.lost) => return Err(Lagged),
+                Some(running) if running.lost > at.max(begun.lost) => return Err(missed),
                 Some(running) => &running.frames,
-                None if channel.lost_of_turns > at => return Err(Lagged),
+                // What the line lost before the oldest of them was never to be told.
+                None if channel.lost_of_turns > at && channel.lost_of_turns >= begun.first => return Err(missed),
                 None => &channel.frames,
             };
             let own = after(frames, at)
