@@ -32,28 +32,55 @@ fn at_line(text: &str, error: &toml::de::Error) -> String {
     format!("line {}: {}", before.lines().count().max(1), error.message())
 }
 
-/// The table with a variable laid over it. A variable is text; where the key wants a number, a truth value or a list (by
-/// commas), it is read as that. What fits nowhere is blamed on the variable.
+/// The table with a variable laid over it. A variable is text; where the key wants a number, a truth value or a list (as in
+/// the file, as JSON, or by commas), it is read as that. What fits nowhere is blamed on the variable.
 pub(super) fn overlaid(table: &Table, variable: &str, rest: &str, text: &str) -> Result<Table, ConfigError> {
-    let list = || text.split(',').map(|item| Value::String(item.trim().to_owned()));
     let readings = [
         Some(Value::String(text.to_owned())),
         text.parse().ok().map(Value::Integer), // silent-ok: then it is no number
         text.parse().ok().map(Value::Float),   // silent-ok: likewise
         text.parse().ok().map(Value::Boolean), // silent-ok: likewise
-        Some(Value::Array(list().filter(|item| item.as_str() != Some("")).collect())),
+        list(text),
     ];
-    let mut refused = None;
+    let mut refused: Option<ConfigError> = None;
     for value in readings.into_iter().flatten() {
+        let is_list = value.is_array();
         let mut laid = table.clone();
         overlay(&mut laid, variable, rest, value)?;
         match parse(&laid, &format!("the variable {variable}")) {
             Ok(_) => return Ok(laid),
-            // The complaint about the text itself is the one that a person understands.
+            // The complaint about the text itself is the one that a person understands; of a list that about its items.
+            Err(error) if is_list && refused.as_ref().is_some_and(wants_list) => refused = Some(error),
             Err(error) => refused = refused.or(Some(error)),
         }
     }
     refused.map_or_else(|| Ok(table.clone()), Err)
+}
+
+/// Whether it is the key of a list that took something else.
+fn wants_list(refused: &ConfigError) -> bool {
+    matches!(refused, ConfigError::Wrong { message, .. } if message.contains("expected a sequence"))
+}
+
+/// A text as a list: `["a", "b"]` as in the file or as JSON, or `a, b`. None: it begins like the former and is not one.
+fn list(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if text.starts_with('[') {
+        let toml = format!("list = {text}").parse::<Table>().ok(); // silent-ok: then it may be JSON
+        let toml = toml
+            .filter(|table| table.len() == 1)
+            .and_then(|mut table| table.remove("list"));
+        let json = || serde_json::from_str(text).ok(); // silent-ok: then it is no such list
+        if let Some(list) = toml.or_else(json).filter(Value::is_array) {
+            return Some(list);
+        }
+        // An address such as [::1] begins like one.
+        if text.contains(['"', '\'']) {
+            return None;
+        }
+    }
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
 }
 
 /// Sets `CLAUDE__ENV__NAME` and the like in the table. Keys below `claude.env` keep their case.

@@ -37,6 +37,58 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn a_variable_may_be_a_list_as_in_the_file_as_json_or_by_commas() {
+    let hosts = |text: &str| load("", &[("REVEILLE_SERVER__HOSTS", text)]).map(|config| config.server.hosts);
+    for (text, expected) in [
+        (r#"["a.lan", "b.lan"]"#, &["a.lan", "b.lan"][..]),
+        (r#" [ 'a.lan', "b.lan", ] "#, &["a.lan", "b.lan"]),
+        ("[\n\"a.lan\",\n\"b.lan\"\n]", &["a.lan", "b.lan"]),
+        (r#"["a\/b"]"#, &["a/b"]),
+        ("a.lan, b.lan", &["a.lan", "b.lan"]),
+        ("a.lan", &["a.lan"]),
+        ("[::1], a.lan", &["[::1]", "a.lan"]),
+        ("[]", &[]),
+        ("", &[]),
+    ] {
+        assert_eq!(hosts(text).unwrap(), expected, "{text}");
+    }
+    let environment = [
+        ("REVEILLE_SERVER__TRUSTED_PROXIES", r#"["10.0.0.0/8", "::1"]"#),
+        ("REVEILLE_SERVER__ORIGINS", r#"["https://notes.example"]"#),
+        ("REVEILLE_CLAUDE__RETRY_PAUSES", r#"["1s", "2s"]"#),
+        ("REVEILLE_HUB__ISSUERS", r#"["https://hub.example"]"#),
+    ];
+    let config = load("", &environment).unwrap();
+    assert!(config.server.trusted_proxies.unwrap().hold("10.1.2.3".parse().unwrap()));
+    assert_eq!(config.server.origins, [Origin("https://notes.example".into())]);
+    assert_eq!(config.claude.retry_pauses.len(), 2);
+    // A text stays one, also when it looks like a list.
+    let config = load("", &[("REVEILLE_CLAUDE__PROGRAM", r#"["a"]"#)]).unwrap();
+    assert_eq!(config.claude.program, r#"["a"]"#);
+}
+
+#[test]
+fn a_list_that_will_not_do_is_told_by_its_items() {
+    for (variable, text, expected) in [
+        ("REVEILLE_SERVER__TRUSTED_PROXIES", r#"["box.lan"]"#, "box.lan"),
+        ("REVEILLE_SERVER__TRUSTED_PROXIES", "box.lan", "box.lan"),
+        ("REVEILLE_SERVER__ORIGINS", r#"["nowhere"]"#, "\"nowhere\" is no origin"),
+        (
+            "REVEILLE_SERVER__ORIGINS",
+            "nowhere, https://notes.example",
+            "\"nowhere\" is no origin",
+        ),
+        ("REVEILLE_SERVER__HOSTS", r#"["a", "#, "expected a sequence"),
+        ("REVEILLE_SERVER__HOSTS", "[1]", "expected a string"),
+        ("REVEILLE_SERVER__HOSTS", "[\"a\"]\nx = 1", "expected a sequence"),
+    ] {
+        let error = load("", &[(variable, text)]).unwrap_err();
+        let place = format!("the variable {variable}: `server.");
+        assert!(error.starts_with(&place) && error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
 fn spans_may_be_days_and_sizes_are_numbers() {
     let config = load(
         "[retention]\nattachments = \"1d 12h\"",
