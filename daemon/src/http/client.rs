@@ -11,30 +11,32 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::error::ApiError;
 use super::refusal::Refusal;
+use super::socket::Rest;
 use super::{mcp, vault_api};
 
-/// Most bytes that are read and thrown away.
-const BYTES_MAX: usize = 64 << 20;
-/// Longest time for it.
-const TIME_MAX: Duration = Duration::from_secs(5);
+/// Most bytes of the rest of a body that are looked at, so that a connection may go on.
+const REST_BYTES: usize = 256 * 1024;
+/// How often it is looked whether more has arrived: not so long that anybody waits for it.
+const LOOKS: u32 = 3;
 /// So many bytes buy it another millisecond, so that a large file may come over a slow line: 64 KB a second.
 const BYTES_PER_MS: usize = 64;
 
-/// Bounds the time of a body, without which a client that sends nothing would keep its connection for ever. Reads the rest
-/// of one that was refused before its end: closing the connection while a client still sends makes its system drop our
-/// answer, and it would see a broken connection instead of the reason.
-pub(super) async fn drain(State(arrival): State<Duration>, request: Request, next: Next) -> Response {
+/// Bounds the time of a body, without which a client that sends nothing would keep its connection for ever. When the answer
+/// is there before the body, nobody waits for the rest: the connection ends behind the answer, and until then what still comes
+/// is thrown away ([`Rest`]).
+pub(super) async fn arrive(State(arrival): State<Duration>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     // Who expects a word before it sends gets it with the first look at the body, and has not sent before.
     let expects = request.headers().contains_key(header::EXPECT);
+    let behind = request.extensions().get::<Rest>().cloned();
     let (parts, body) = request.into_parts();
     let course = Arc::new(Course::default());
     let body = Arc::new(Mutex::new(body.into_data_stream()));
@@ -47,23 +49,34 @@ pub(super) async fn drain(State(arrival): State<Duration>, request: Request, nex
     };
     let arriving = Box::pin(chunks(Arc::clone(&body)));
     let shared = Body::from_stream(in_time(arriving, Instant::now() + arrival, Arc::clone(&course)));
-    let response = next.run(Request::from_parts(parts, shared)).await;
-    if course.late.load(Ordering::Relaxed) || expects && !course.begun.load(Ordering::Relaxed) {
-        return response;
+    let mut response = next.run(Request::from_parts(parts, shared)).await;
+    let late = course.late.load(Ordering::Relaxed);
+    let unasked = expects && !course.begun.load(Ordering::Relaxed);
+    if late || unasked || !is_there(chunks(body)).await {
+        if let Some(rest) = behind {
+            rest.comes();
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    let mut rest = chunks(body);
-    let read = async {
-        let mut left = BYTES_MAX;
-        while let Some(Ok(chunk)) = rest.next().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                return;
+    response
+}
+
+/// Whether the rest of a body has arrived already.
+async fn is_there(mut rest: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin) -> bool {
+    let (mut bytes, mut looks) = (0, 0);
+    while bytes < REST_BYTES && looks < LOOKS {
+        match rest.next().now_or_never() {
+            Some(None) => return true,
+            Some(Some(Ok(chunk))) => (bytes, looks) = (bytes + chunk.len(), 0),
+            Some(Some(Err(_))) => return false,
+            None => {
+                looks += 1;
+                tokio::task::yield_now().await;
             }
         }
-    };
-    // silent-ok: who sends that much or that slowly may lose the answer.
-    let _ = tokio::time::timeout(TIME_MAX, read).await;
-    response
+    }
+    false
 }
 
 /// How far the reading of a body came.
@@ -157,7 +170,7 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
 mod tests {
     use axum::Router;
     use axum::body::to_bytes;
-    use axum::middleware::from_fn;
+    use axum::middleware::{from_fn, from_fn_with_state};
     use axum::routing::get;
     use pretty_assertions::assert_eq;
     use tower::ServiceExt as _;
@@ -174,6 +187,31 @@ mod tests {
         ] {
             assert!(!is_readable(path), "{path}");
         }
+    }
+
+    /// The answer of a handler that reads nothing, to a request with this body.
+    async fn unread(body: Body) -> (bool, Duration) {
+        let layer = from_fn_with_state(Duration::from_secs(60), arrive);
+        let router: Router = Router::new().route("/", get(|| async { "no" })).layer(layer);
+        let begun = Instant::now();
+        let answer = router.oneshot(Request::new(body)).await.unwrap();
+        (answer.headers().contains_key(header::CONNECTION), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_body_that_is_not_wanted() {
+        let never = stream::pending::<Result<Bytes, axum::Error>>();
+        let begun = stream::iter([Ok::<_, axum::Error>(Bytes::from("half"))]).chain(never);
+        for body in [
+            Body::from_stream(begun),
+            Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>()),
+        ] {
+            assert_eq!(unread(body).await, (true, Duration::ZERO));
+        }
+        // The connection goes on where everything is there.
+        assert_eq!(unread(Body::from("whole")).await, (false, Duration::ZERO));
+        let endless = stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from_static(&[0; 1024])));
+        assert_eq!(unread(Body::from_stream(endless)).await, (true, Duration::ZERO));
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ mod error;
 mod events;
 pub(crate) mod fuzzing;
 mod grants;
+mod head;
 mod health;
 mod health_lines;
 mod jobs;
@@ -43,6 +44,7 @@ mod secure;
 mod serve;
 pub(crate) mod session;
 mod slow;
+mod socket;
 mod standing;
 mod step_up;
 mod streams;
@@ -294,10 +296,11 @@ pub(crate) fn router(api: Api) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn(client::catch))
+        .layer(from_fn(head::check))
         .layer(from_fn_with_state(origins, cors::share))
         .layer(from_fn_with_state(auth, auth::check_host))
         .layer(from_fn(secure::headers))
-        .layer(from_fn_with_state(arrival, client::drain))
+        .layer(from_fn_with_state(arrival, client::arrive))
         .layer(compress::layer())
         .layer(from_fn(request_id::name));
     front.serve(routes)

@@ -20,11 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::crowd::Crowd;
 use super::slow::Patient;
+use super::socket::{Rest, Socket};
 
 /// A client gets this long to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Most bytes of a request's head, and of an answer that are made before its client takes them.
 const BUFFER: usize = 64 * 1024;
+/// Most fields of a head that are read; far fewer are taken, and who sent more is told so.
+const FIELDS: usize = 1024;
 /// Open responses get this long after the end was announced.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -45,6 +48,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(FIELDS)
+        // Who has stopped to send still gets its answer.
+        .half_close(true)
         .max_buf_size(BUFFER);
     loop {
         let accepted = tokio::select! {
@@ -67,12 +73,17 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
+        let rest = Rest::default();
+        let socket = Socket::new(stream, rest.clone());
+        let ears = socket.ears();
         let routes = TowerToHyperService::new(router.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            routes.call(request)
+            request.extensions_mut().insert(rest.clone());
+            let (answer, ears) = (routes.call(request), ears.clone());
+            async move { answer.await.map(|answer| ears.listen(answer)) }
         });
-        let stream = TokioIo::new(Patient::new(stream, bounds.write_timeout));
+        let stream = TokioIo::new(Patient::new(socket, bounds.write_timeout));
         let connection = graceful.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -8,6 +8,7 @@ mod addresses;
 mod bodies;
 mod described;
 mod document;
+mod ends;
 mod environment;
 mod frames;
 mod manifest;

@@ -4,14 +4,19 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 /// Answers that every address has.
-const EVERYWHERE: [(&str, &str); 4] = [
+const EVERYWHERE: [(&str, &str); 6] = [
     (
         "400",
         "The request cannot be read: `invalid_address`, `invalid_parameter`, `invalid_json`, `invalid_body`.",
     ),
+    ("414", "The address is too long: `address_too_long`."),
     (
         "421",
         "The daemon does not answer under that host name: `unknown_host`.",
+    ),
+    (
+        "431",
+        "The header fields are too many or too long: `headers_too_large`.",
     ),
     (
         "500",
