@@ -189,8 +189,9 @@ pub trait Queue: Send + Sync + 'static {
     /// [`LeaseError`].
     async fn settle(&self, lease: Lease, settlement: Settlement, effects: Vec<NewEffect>) -> Result<(), LeaseError>;
 
-    /// Puts every turn that a gone worker had claimed back in line. What somebody outside has taken stays with them until
-    /// its time is over. To be called once, before the first claim, by the one owner of the queue.
+    /// Puts every turn that a gone worker had claimed back in line. What somebody outside has taken stays with them, also
+    /// beyond its time: [`Queue::lapse`] puts it back and says so. To be called once, before the first claim, by the one
+    /// owner of the queue.
     ///
     /// # Errors
     /// [`QueueError`].

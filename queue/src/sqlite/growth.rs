@@ -261,7 +261,7 @@ fn the_waiting_index_serves_the_line() {
         plan(writes::HEAD),
         ["SEARCH turns USING INDEX turns_waiting (channel=? AND conversation=? AND held=?)"]
     );
-    let first = plan(taken::FIRST);
+    let first = plan(&taken::first());
     assert_eq!(first[0], "SEARCH t USING INDEX turns_line (channel=?)");
     assert!(!first.iter().any(|step| step.contains("TEMP B-TREE")), "{first:?}");
     let behind = plan(line::BEHIND);

@@ -259,13 +259,12 @@ impl Queue for SqliteQueue {
     }
 
     async fn recover(&self) -> Result<Recovery, QueueError> {
-        let now = self.now();
-        let write = move |connection: &Connection| writes::requeue(connection, true, now);
+        let write = |connection: &Connection| writes::requeue(connection, None);
         Ok(self.writer.write(write, found_any).await?)
     }
 
     async fn expire(&self, now: Timestamp) -> Result<Recovery, QueueError> {
-        let write = move |connection: &Connection| writes::requeue(connection, false, now);
+        let write = move |connection: &Connection| writes::requeue(connection, Some(now));
         Ok(self.writer.write(write, found_any).await?)
     }
 

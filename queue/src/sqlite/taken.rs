@@ -7,10 +7,15 @@ use uuid::Uuid;
 use super::{Fault, control, rows, writes};
 use crate::model::{ChannelName, Conversation, Front, Held, Turn};
 
-/// The first turn of a channel's line. One in whose lane a worker of ours runs is not given away.
-pub(super) const FIRST: &str = "SELECT id FROM turns t WHERE channel = ? AND state = 'waiting' AND held = 0 AND NOT EXISTS \
+/// The turns `t` of a channel that can be taken. One in whose lane a worker of ours runs is not given away.
+const FREE: &str = "t.channel = ? AND t.state = 'waiting' AND t.held = 0 AND NOT EXISTS \
      (SELECT 1 FROM turns w WHERE w.channel = t.channel AND w.conversation = t.conversation AND w.state = 'working' \
-      AND w.owner IS NULL) ORDER BY rank LIMIT 1";
+      AND w.owner IS NULL)";
+
+/// The first turn of a channel's line.
+pub(super) fn first() -> String {
+    format!("SELECT t.id FROM turns t WHERE {FREE} ORDER BY t.rank LIMIT 1")
+}
 
 /// All that is taken.
 pub(super) const TAKEN: &str =
@@ -27,7 +32,7 @@ pub(super) fn take(
         return Ok(None);
     }
     let first: Option<Uuid> = connection
-        .prepare_cached(FIRST)?
+        .prepare_cached(&first())?
         .query_row([channel.as_str()], |row| row.get(0))
         .optional()?;
     let Some(turn) = first else {
@@ -91,13 +96,12 @@ pub(super) fn lapse(connection: &Connection, now: Timestamp) -> Result<Vec<Turn>
 }
 
 pub(super) fn front(connection: &Connection, channel: &ChannelName, limit: u32) -> Result<Front, Fault> {
-    let count = "SELECT count(*) FROM turns WHERE channel = ? AND state = 'waiting' AND held = 0";
     let waiting = connection
-        .prepare_cached(count)?
+        .prepare_cached(&format!("SELECT count(*) FROM turns t WHERE {FREE}"))?
         .query_row([channel.as_str()], |row| row.get(0))?;
     let sql = format!(
         "SELECT {} FROM turns t JOIN conversations c ON c.id = t.conversation \
-         WHERE t.channel = ? AND t.state = 'waiting' AND t.held = 0 ORDER BY t.rank LIMIT ?",
+         WHERE {FREE} ORDER BY t.rank LIMIT ?",
         rows::TURN
     );
     let turns = rows::collect(connection, &sql, params![channel.as_str(), limit], rows::turn)?;

@@ -301,20 +301,18 @@ pub(super) fn release(connection: &Connection, lease: Lease, spend: Spend, now: 
     control::add_to_day(connection, lease.turn, 0, nano, now)
 }
 
-/// Puts claimed turns back whose lease ran out before a time; `all`: and everything that workers of ours had claimed.
-pub(super) fn requeue(connection: &Connection, all: bool, expired_before: Timestamp) -> Result<Recovery, Fault> {
-    let until = expired_before.as_millisecond();
+/// Puts claimed turns back: those whose lease ran out before a time, or, without one, all that workers of ours had claimed.
+pub(super) fn requeue(connection: &Connection, expired_before: Option<Timestamp>) -> Result<Recovery, Fault> {
+    let until = expired_before.map(Timestamp::as_millisecond);
+    let gone = "state = 'working' AND iif(?1 IS NULL, owner IS NULL, lease_until < ?1)";
     let interrupted = connection
-        .prepare_cached(
-            "SELECT count(*) FROM turns WHERE state = 'working' AND begun_session IS NOT NULL \
-             AND ((?1 AND owner IS NULL) OR lease_until < ?2)",
-        )?
-        .query_row(params![all, until], |row| row.get::<_, u64>(0))?;
-    let requeued = connection
         .prepare_cached(&format!(
-            "UPDATE turns SET {REQUEUE} WHERE state = 'working' AND ((?1 AND owner IS NULL) OR lease_until < ?2)"
+            "SELECT count(*) FROM turns WHERE {gone} AND begun_session IS NOT NULL"
         ))?
-        .execute(params![all, until])?;
+        .query_row([until], |row| row.get::<_, u64>(0))?;
+    let requeued = connection
+        .prepare_cached(&format!("UPDATE turns SET {REQUEUE} WHERE {gone}"))?
+        .execute([until])?;
     Ok(Recovery {
         requeued: (requeued as u64).saturating_sub(interrupted),
         interrupted,

@@ -105,6 +105,14 @@ pub(crate) async fn the_front_is_what_would_be_taken<F: Factory>(storage: &F) {
     let front = queue.front(&echo(), 9).await.unwrap();
     assert_eq!(notes(front), (2, vec!["n3".into(), "n4".into()]));
     assert_eq!(queue.front(&name("nobody"), 9).await.unwrap(), Front::default());
+    // A lane in which a worker of ours runs is passed over.
+    accept(&queue, &subject("echo", "a"), &["n5", "n6"]).await;
+    let worker = claim(&queue, &subject("echo", "a")).await.lease;
+    let front = queue.front(&echo(), 9).await.unwrap();
+    assert_eq!(notes(front), (2, vec!["n3".into(), "n4".into()]));
+    queue.settle(worker, done(), Vec::new()).await.unwrap();
+    let front = queue.front(&echo(), 9).await.unwrap();
+    assert_eq!(notes(front), (3, vec!["n3".into(), "n4".into(), "n6".into()]));
 }
 
 pub(crate) async fn nothing_is_given_twice_and_nothing_starves<F: Factory>(storage: &F) {
@@ -185,11 +193,13 @@ pub(crate) async fn a_restart_leaves_what_is_taken<F: Factory>(storage: &F) {
     assert_eq!(queue.recover().await.unwrap(), ours);
     assert_eq!(queue.held(held.claim.lease.turn).await.unwrap(), Some(held.clone()));
 
-    // What is over by then goes back.
+    // Also what is over by then: it goes back with the word that it does.
     drop(queue);
-    storage.clock().shift(1);
+    let now = storage.clock().shift(1);
     let queue = storage.open();
-    assert_eq!(queue.recover().await.unwrap(), ours);
+    assert_eq!(queue.recover().await.unwrap(), Recovery::default());
+    let back: Vec<Uuid> = queue.lapse(now).await.unwrap().iter().map(|turn| turn.id).collect();
+    assert_eq!(back, [held.claim.lease.turn]);
     assert_eq!(
         holder(&queue, held.claim.lease.turn).await,
         (State::Waiting, None, None)

@@ -190,9 +190,14 @@ impl Model {
 
     /// The turns of a channel that can be taken, in their order.
     pub(crate) fn front(&self, channel: &ChannelName) -> Vec<usize> {
+        let has_worker = |conversation: usize| {
+            let working = self.line(conversation, State::Working);
+            working.into_iter().any(|index| self.turns[index].owner.is_none())
+        };
         let of = |index: &usize| {
             let turn = &self.turns[*index];
-            turn.state == State::Waiting && !turn.held && self.lane(turn).channel == *channel
+            let waits = turn.state == State::Waiting && !turn.held && self.lane(turn).channel == *channel;
+            waits && !has_worker(turn.conversation)
         };
         let mut front: Vec<usize> = (0..self.turns.len()).filter(of).collect();
         front.sort_by_key(|index| self.turns[*index].rank);
@@ -210,12 +215,7 @@ impl Model {
         if self.is_paused(channel, now) {
             return None;
         }
-        let has_worker = |conversation: usize| {
-            let working = self.line(conversation, State::Working);
-            working.into_iter().any(|index| self.turns[index].owner.is_none())
-        };
-        let mut front = self.front(channel).into_iter();
-        let head = front.find(|index| !has_worker(self.turns[*index].conversation))?;
+        let head = *self.front(channel).first()?;
         self.give(head, Some(owner.to_owned()), now, until);
         Some(head)
     }
