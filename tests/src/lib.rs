@@ -7,6 +7,7 @@ pub mod claude;
 pub mod daemon;
 mod fail_points;
 pub mod hub;
+pub mod map;
 pub mod messages_api;
 pub mod parachute;
 mod proxy;

@@ -1,10 +1,10 @@
 //! `tests/cases/http.txt` against the sources: every line of the requirements has tests that exist, or a reason.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::Result;
 use pretty_assertions::assert_eq;
+use reveille_tests::map;
 
 /// The requirements, and how many lines each has beside itself.
 const HTTP: &str = "1 2.9 3 4.6 5 6 7.3 8.6 9 10.2 11.4 12 13.5 14.6 15 16 20.4 21 22.4 23.8 24 25 26.3 30 31 32.3 33 40 41.3 \
@@ -15,18 +15,6 @@ const MCP: &str = "1.4 2.3 3.2 4 5 6 7.3 8.7 9.6 20.3 21 22.8 23.3 24.1 25.4 26"
 
 /// `HTTP`, requirement, line; line 0 is the requirement itself.
 type Id = (&'static str, u16, u16);
-
-/// What stands behind an id.
-#[derive(Debug, PartialEq, Eq)]
-enum Shown {
-    /// Names of tests.
-    By(Vec<String>),
-    LeftOut,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// All ids, in the order in which they stand.
 fn ids() -> Result<Vec<Id>> {
@@ -46,87 +34,6 @@ fn shown((kind, number, line): Id) -> String {
         0 => format!("R-{kind}-{number}"),
         line => format!("R-{kind}-{number}.{line}"),
     }
-}
-
-/// What each id says, in the order of the file.
-fn table() -> Result<Vec<(String, Shown)>> {
-    let text = std::fs::read_to_string(root().join("tests/cases/http.txt"))?;
-    let mut table = Vec::new();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (id, says) = line.split_once(' ').with_context(|| line.to_owned())?;
-        let shown = if let Some(reason) = says.strip_prefix("left out: ") {
-            ensure!(reason.len() > 8, "a reason: {line}");
-            Shown::LeftOut
-        } else if let Some(names) = says.strip_prefix("covered by ") {
-            let names = names.split_once(" – ").map_or(names, |(names, _)| names);
-            Shown::By(names.split(", ").map(str::to_owned).collect())
-        } else {
-            bail!("neither tests nor a reason: {line}")
-        };
-        table.push((id.to_owned(), shown));
-    }
-    Ok(table)
-}
-
-/// All Rust sources of the workspace.
-fn sources() -> Result<Vec<String>> {
-    let (mut found, mut directories) = (Vec::new(), vec![root()]);
-    while let Some(directory) = directories.pop() {
-        for entry in std::fs::read_dir(&directory)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if path.is_dir() && !["target", "node_modules"].contains(&name) && !name.starts_with('.') {
-                directories.push(path);
-            } else if name.ends_with(".rs") {
-                found.push(std::fs::read_to_string(&path)?);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The name of the function that a line begins.
-fn function(line: &str) -> Option<&str> {
-    let rest = ["pub(crate) ", "pub ", "async "]
-        .iter()
-        .fold(line, |line, word| line.strip_prefix(word).unwrap_or(line));
-    let rest = rest.strip_prefix("fn ")?;
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    end.map(|end| &rest[..end])
-}
-
-/// The entry `name,` of a list out of which a macro makes tests.
-fn entry(line: &str) -> Option<&str> {
-    let name = line.strip_suffix(',').unwrap_or(line);
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    (name.contains('_') && name.chars().all(plain)).then_some(name)
-}
-
-/// The names of all tests.
-fn tests() -> Result<BTreeSet<String>> {
-    let (mut marked, mut unmarked, mut listed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for source in sources()? {
-        let mut attributes: Vec<&str> = Vec::new();
-        for line in source.lines().map(str::trim) {
-            if line.starts_with("#[") {
-                attributes.push(line);
-                continue;
-            }
-            if let Some(name) = function(line) {
-                let is_test = |line: &&str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
-                let names = match attributes.iter().any(is_test) {
-                    true => &mut marked,
-                    false => &mut unmarked,
-                };
-                names.insert(name.to_owned());
-            } else if let Some(name) = entry(line) {
-                listed.insert(name.to_owned());
-            }
-            attributes.clear();
-        }
-    }
-    marked.extend(unmarked.intersection(&listed).cloned());
-    Ok(marked)
 }
 
 /// The requirement that a test is called after first, and the numbers behind it: `r_http_2_1_4_a_port` is of `HTTP`, 2 and its
@@ -149,34 +56,23 @@ fn called_after(name: &str) -> Option<(&'static str, u16, Vec<u16>)> {
 
 #[test]
 fn every_line_of_the_surface_has_tests_that_exist_or_a_reason() -> Result<()> {
-    let (table, tests) = (table()?, tests()?);
+    let (table, tests) = (map::read("http.txt")?, map::tests()?);
     let expected: Vec<String> = ids()?.into_iter().map(shown).collect();
     let there: Vec<String> = table.iter().map(|(id, _)| id.clone()).collect();
     assert_eq!(there, expected, "one line for each, in their order");
-    let mut missing = Vec::new();
-    for (id, shown) in &table {
-        let Shown::By(names) = shown else { continue };
-        missing.extend(
-            names
-                .iter()
-                .filter(|name| !tests.contains(*name))
-                .map(|name| (id, name)),
-        );
-    }
-    assert_eq!(missing, Vec::<(&String, &String)>::new(), "tests that there are not");
+    let missing = map::missing(&table, &tests);
+    assert!(missing.is_empty(), "tests that there are not: {missing:?}");
     Ok(())
 }
 
 #[test]
 fn tests_stand_in_the_lines_that_they_are_called_after() -> Result<()> {
     let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (id, shown) in table()? {
-        if let Shown::By(names) = shown {
-            named.entry(id).or_default().extend(names);
-        }
+    for (id, shown) in map::read("http.txt")? {
+        named.entry(id).or_default().extend(shown.tests().iter().cloned());
     }
     let mut lost = Vec::new();
-    for test in tests()? {
+    for test in map::tests()? {
         let Some((kind, number, lines)) = called_after(&test) else {
             continue;
         };
@@ -204,8 +100,4 @@ fn names_stand_for_lines() {
     assert_eq!(called_after("r_mcp_20_3_2_sessions"), Some(("MCP", 20, vec![3])));
     assert_eq!(called_after("r_http_x"), None);
     assert_eq!(called_after("ac_1"), None);
-    assert_eq!(function("async fn r_http_1_x() -> Result<()> {"), Some("r_http_1_x"));
-    assert_eq!(function("// fn r_http_1_x()"), None);
-    assert_eq!(entry("tc_x_1,"), Some("tc_x_1"));
-    assert_eq!(entry("call(),"), None);
 }
