@@ -1,4 +1,4 @@
-//! Streams in the hands of tokens: few at once, and they end with the token.
+//! Streams in the hands of tokens, those of turns too: few at once, and they end with the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use super::Caller;
 use super::error::ApiError;
 
-/// Streams of one token at once.
-const MOST: usize = 64;
+/// Streams of one token at once, and calls of one caller that wait.
+pub(super) const MOST: usize = 64;
 
 /// The last event of a stream whose token does not hold any more.
 const ENDED: Bytes = Bytes::from_static(
@@ -32,7 +32,8 @@ impl Streams {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take(&self, subject: String) -> Option<Place> {
+    /// A place for one more, as long as it is kept. `None`: there is none left.
+    pub(super) fn take(&self, subject: String) -> Option<Place> {
         self.with(|all| {
             let count = all.entry(subject.clone()).or_default();
             let room = *count < MOST;
@@ -47,7 +48,7 @@ impl Streams {
 }
 
 /// One of them.
-struct Place {
+pub(super) struct Place {
     streams: Streams,
     subject: String,
 }
@@ -72,12 +73,14 @@ fn is_stream(response: &Response) -> bool {
 
 /// Bounds the streams of tokens. The operator's are bounded by the number of connections.
 pub(super) async fn bound(State(streams): State<Streams>, request: Request, next: Next) -> Response {
-    let Some(Caller::Token(grant)) = request.extensions().get::<Caller>().cloned() else {
-        return next.run(request).await;
+    let caller = match request.extensions().get::<Caller>() {
+        None | Some(Caller::Operator) => return next.run(request).await,
+        Some(caller) => caller.clone(),
     };
+    let subject = caller.subject();
     // A call of a tool does something: it is refused before that, or not at all.
     let calls = *request.method() == Method::POST && request.uri().path().starts_with("/mcp");
-    let early = match calls.then(|| streams.take(grant.subject())) {
+    let early = match calls.then(|| streams.take(subject.clone())) {
         Some(None) => return too_many(),
         place => place.flatten(),
     };
@@ -85,14 +88,18 @@ pub(super) async fn bound(State(streams): State<Streams>, request: Request, next
     if !is_stream(&response) {
         return response;
     }
-    let Some(place) = early.or_else(|| streams.take(grant.subject())) else {
+    let Some(place) = early.or_else(|| streams.take(subject)) else {
         return too_many();
     };
     let (parts, body) = response.into_parts();
     // Told by a task of its own, which goes when nobody reads the stream any more.
     let (over, ended) = oneshot::channel::<()>();
     let watch = tokio::spawn(async move {
-        grant.ended().await;
+        match caller {
+            Caller::Token(grant) => grant.ended().await,
+            // What a turn may open is looked at where it stands open.
+            Caller::Turn(_) | Caller::Operator => std::future::pending().await,
+        }
         // silent-ok: the stream is gone already.
         let _ = over.send(());
     });

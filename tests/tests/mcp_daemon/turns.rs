@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::LIMIT;
 use reveille_tests::{Daemon, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::house;
 use super::official::Official;
+use super::wire::Wire;
 
 /// A turn that runs until it is let go, and its token, as its child has it.
 struct Held {
@@ -141,5 +142,35 @@ async fn the_door_closes_with_the_turn_and_channels_are_not_for_turns() -> Resul
         error.to_string().contains("401") || error.to_string().contains("turn"),
         "{error}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_turn_has_so_many_streams_at_once() -> Result<()> {
+    let daemon = house().await?;
+    let held = Held::new(&daemon, "eng").await?;
+    let wire = Wire::new(&daemon, "/mcp", &held.token)?;
+    let mut open = Vec::new();
+    for number in 0..64 {
+        let session = wire.open().await?;
+        let stream = wire.stand(&session).await?;
+        assert_eq!(stream.status(), 200, "{number}");
+        open.push((session, stream));
+    }
+    let (session, _) = &open[0];
+    let list = super::wire::call(2, "tools/list");
+    let said = wire.post(Some(session), &list).await?;
+    let body: Value = serde_json::from_str(&said.text)?;
+    assert_eq!((said.status, &body["error"]), (429, &json!("too_many_streams")));
+    // Those of another one are its own.
+    let own = Wire::new(&daemon, "/mcp", daemon.token())?;
+    own.stand(&own.open().await?).await?.error_for_status()?;
+    let (session, stream) = open.pop().context("a stream")?;
+    drop(stream);
+    eventually("there is room again", LIMIT, async || {
+        Ok((wire.post(Some(&session), &list).await?.status == 200).then_some(()))
+    })
+    .await?;
+    std::fs::write(&held.gate, "")?;
     Ok(())
 }
