@@ -108,7 +108,7 @@ impl Desk {
     }
 
     /// Ends a turn that somebody has taken; says whether the vault has what follows from it.
-    async fn end(&self, agent: &Agent, held: &Held, ending: &mut Ending) -> Result<bool, LeaseError> {
+    pub(super) async fn end(&self, agent: &Agent, held: &Held, ending: &mut Ending) -> Result<bool, LeaseError> {
         let run = Run::new(self.context(), agent, &held.claim);
         let (turn, conversation) = (held.claim.lease.turn, held.claim.conversation.id);
         self.inner.marks.take_off(turn).await;

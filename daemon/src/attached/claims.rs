@@ -139,33 +139,52 @@ impl Desk {
         .await
     }
 
-    /// Tells everybody that a turn is back in line, and lets its lane look: the daemon may run it by now.
-    pub(super) async fn is_back(&self, turn: Uuid, why: &'static str, words: &str) {
+    /// Tells everybody that a turn is back in line, and lets its lane look: the daemon may run it by now. For who is alone
+    /// in its conversation. False: its thread could not be told, because its agent is not known yet.
+    pub(super) async fn is_back(&self, turn: Uuid, why: &'static str, words: &str) -> bool {
         let inbox = &self.inner.inbox;
         let now = match self.queue().turn(turn).await {
             Ok(Some(now)) => now,
-            Ok(None) => return,
-            Err(error) => return tracing::warn!(%error, %turn, "it is not told that the message is back in line"),
+            Ok(None) => return true,
+            Err(error) => {
+                tracing::warn!(%error, %turn, "it is not told that the message is back in line");
+                return true;
+            }
         };
-        inbox.hub.forget(now.message.lane.channel.as_str(), turn);
-        self.inner.marks.end(self.context(), &now, Some(words)).await;
-        if now.state == State::Waiting {
-            let place = match self.queue().place(turn).await {
-                Ok(place) => place,
-                Err(error) => {
-                    tracing::warn!(%error, %turn, "the place in line is unknown");
-                    None
-                }
-            };
-            let waiting = Milestone::Waiting {
-                position: place.map_or(0, |place| place.ahead),
-                held: now.held,
-                text: shown(now.message.body["text"].as_str().unwrap_or_default(), SHOWN_CHARS),
-                back: Some(why),
-            };
-            inbox.hub.tell(&subject_of(&now), &Happening::About(waiting));
+        if now.state != State::Waiting {
+            // Somebody has it again, or it has ended: whoever did that tells it.
+            self.take_off_old(turn).await;
+            return true;
         }
+        inbox.hub.forget(now.message.lane.channel.as_str(), turn);
+        let is_told = self.inner.marks.end(self.context(), &now, words).await;
+        let place = match self.queue().place(turn).await {
+            Ok(place) => place,
+            Err(error) => {
+                tracing::warn!(%error, %turn, "the place in line is unknown");
+                None
+            }
+        };
+        let waiting = Milestone::Waiting {
+            position: place.map_or(0, |place| place.ahead),
+            held: now.held,
+            text: shown(now.message.body["text"].as_str().unwrap_or_default(), SHOWN_CHARS),
+            back: Some(why),
+        };
+        inbox.hub.tell(&subject_of(&now), &Happening::About(waiting));
         inbox.workers.wake(&now.message.lane);
+        is_told
+    }
+
+    /// A claim that is over shows nothing any more; the one that holds now does.
+    async fn take_off_old(&self, turn: Uuid) {
+        match self.queue().held(turn).await {
+            Ok(held) => {
+                let lease = held.map(|held| held.claim.lease);
+                self.inner.marks.take_off_unless(turn, lease).await;
+            }
+            Err(error) => tracing::warn!(%error, %turn, "it may be shown as worked on by who has it no longer"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use reveille_queue::Turn;
+use reveille_queue::{Lease, Turn};
 use reveille_vault::agent::ThreadStatus;
 use reveille_vault::{Key, Note, NoteId, Vault, VaultError};
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::turn::Run;
 use crate::worker::Context;
 
 struct Mark {
+    lease: Lease,
     conversation: Uuid,
     effect: Effect,
     /// Lost while another turn of the conversation is shown.
@@ -39,6 +40,7 @@ impl Marks {
         let (conversation, effect) = (run.claim().conversation.id, run.thread_working());
         let shown = context.outbox.show_working(conversation, effect.clone());
         let mark = Mark {
+            lease: run.claim().lease,
             conversation,
             effect,
             shown: Some(shown),
@@ -46,11 +48,24 @@ impl Marks {
         self.lock().insert(run.claim().lease.turn, mark);
     }
 
+    /// Whether it is shown that this claim is worked on.
+    pub(super) fn shows(&self, lease: Lease) -> bool {
+        self.lock().get(&lease.turn).is_some_and(|mark| mark.lease == lease)
+    }
+
     /// A turn is over: nothing says any more that it is worked on when this returns.
     pub(super) async fn take_off(&self, turn: Uuid) {
         let shown = self.lock().remove(&turn).and_then(|mark| mark.shown);
         if let Some(shown) = shown {
             shown.end().await;
+        }
+    }
+
+    /// The same, unless what is shown is this claim.
+    pub(super) async fn take_off_unless(&self, turn: Uuid, lease: Option<Lease>) {
+        let shown = self.lock().get(&turn).map(|mark| mark.lease);
+        if shown.is_some() && shown != lease {
+            self.take_off(turn).await;
         }
     }
 
@@ -62,25 +77,24 @@ impl Marks {
         let Some(mark) = other else {
             return false;
         };
-        // Before the new one: what is dropped takes the conversation off.
-        mark.shown = None;
         mark.shown = Some(context.outbox.show_working(conversation, mark.effect.clone()));
         true
     }
 
-    /// A turn is back in line: its thread says so, unless another one is worked on there.
-    pub(super) async fn end(&self, context: &Context, turn: &Turn, words: Option<&str>) {
+    /// A turn is back in line: its thread says so, unless another one is worked on there. False: it cannot be found while
+    /// the agent is not known.
+    pub(super) async fn end(&self, context: &Context, turn: &Turn, words: &str) -> bool {
         self.take_off(turn.id).await;
         if self.show_others(context, turn.conversation) {
-            return;
+            return true;
         }
-        let agent = context.registry.get(turn.message.lane.channel.as_str());
-        let (Some(agent), Some(words)) = (agent, words) else {
-            return;
+        let Some(agent) = context.registry.get(turn.message.lane.channel.as_str()) else {
+            return false;
         };
         if let Err(error) = waits(&*agent.vault, turn, words).await {
             tracing::warn!(%error, turn = %turn.id, "the thread may still say that the message is worked on");
         }
+        true
     }
 }
 

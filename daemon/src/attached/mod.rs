@@ -6,6 +6,7 @@ mod answer;
 mod claims;
 mod marks;
 mod material;
+mod offer;
 mod refusal;
 mod sweep;
 
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::marks::Marks;
+use self::offer::Offer;
 use crate::ending::Ending;
 use crate::http::{ApiError, Caller};
 use crate::inbox::Inbox;
@@ -244,7 +246,8 @@ impl Desk {
     }
 
     /// Takes the first message that waits for an attached agent. What a limit forbids, and what was deleted, ends on the way,
-    /// as it does where the daemon runs the turns. `None`: none waits, or the agent is paused.
+    /// as it does where the daemon runs the turns. `None`: none waits, or the agent is paused. Whoever does not wait for the
+    /// answer has taken nothing.
     ///
     /// # Errors
     /// There is no such agent, or the queue cannot be used.
@@ -252,13 +255,11 @@ impl Desk {
         let (desk, channel, owner) = (self.clone(), channel.to_owned(), caller.subject());
         let (tell, told) = oneshot::channel();
         self.inner.inbox.workers.spawn(async move {
-            let taken = desk.take(&channel, &owner).await;
-            if let Err(Ok(Some(taken))) = tell.send(taken) {
-                // Who asked has gone away meanwhile: nobody would know of the claim.
-                desk.give_back(taken.turn).await;
-            }
+            // silent-ok: who asked has gone away; what is lost with it goes back in line by itself.
+            let _ = tell.send(desk.take(&channel, &owner).await);
         });
-        told.await.map_err(|_| refusal::broken_off())?
+        let offer = told.await.map_err(|_| refusal::broken_off())??;
+        Ok(offer.map(Offer::accept))
     }
 
     /// Does a thing to its end, also when who asked for it goes away.
@@ -274,7 +275,7 @@ impl Desk {
         told.await.map_err(|_| refusal::broken_off())?
     }
 
-    async fn take(&self, channel: &str, owner: &str) -> Result<Option<Taken>, ApiError> {
+    async fn take(&self, channel: &str, owner: &str) -> Result<Option<Offer>, ApiError> {
         for _ in 0..ENDED_MAX {
             let (name, agent) = self.attached(channel)?;
             if agent.definition.paused {
@@ -293,7 +294,7 @@ impl Desk {
             };
             match self.hand_over(&agent, &held).await {
                 Ok(None) => {}
-                Ok(taken) => return Ok(taken),
+                Ok(offer) => return Ok(offer),
                 Err(error) => {
                     self.put_back(&held).await;
                     return Err(error);
@@ -304,53 +305,71 @@ impl Desk {
     }
 
     /// What a session gets of what it has taken; `None` when the message has ended or its agent waits.
-    async fn hand_over(&self, agent: &Agent, held: &Held) -> Result<Option<Taken>, ApiError> {
+    async fn hand_over(&self, agent: &Agent, held: &Held) -> Result<Option<Offer>, ApiError> {
+        let (turn, conversation) = (held.claim.lease.turn, held.claim.conversation.id);
         let run = Run::new(self.context(), agent, &held.claim);
         let ending = match run.opening().await {
             Opening::Begin(..) => run.check_text().err().map(Ending::without_child),
             Opening::End(ending) => Some(*ending),
             Opening::Wait(pause) => {
+                let (reason, _alone) = (pause.reason.clone(), self.alone(conversation).await);
                 run.wait(pause).await;
+                self.is_back(turn, "released", &reason).await;
                 return Ok(None);
             }
         };
-        if let Some(mut ending) = ending {
-            return match run.end(&mut ending).await {
-                Ok(_) | Err(LeaseError::Stale { .. }) => Ok(None),
-                Err(LeaseError::Queue(error)) => Err(error.into()),
-            };
-        }
-        let taken = material::gather(&run, agent, held).await;
+        let gathered = match ending {
+            None => Ok(material::gather(&run, agent, held).await),
+            Some(ending) => Err(ending),
+        };
+        let _alone = self.alone(conversation).await;
+        // It may have been stopped or given back meanwhile, or its time may be over. That was told; nothing comes behind it.
+        let Some(held) = self.still(held).await? else {
+            return Ok(None);
+        };
+        let taken = match gathered {
+            Ok(taken) => taken,
+            Err(mut ending) => {
+                return match self.end(agent, &held, &mut ending).await {
+                    Ok(_) | Err(LeaseError::Stale { .. }) => Ok(None),
+                    Err(LeaseError::Queue(error)) => Err(error.into()),
+                };
+            }
+        };
+        let channel = &held.claim.message.lane.channel;
+        // Nobody may have seen yet that an earlier claim is over.
+        self.inner.marks.take_off(turn).await;
+        self.inner.inbox.hub.forget(channel.as_str(), turn);
         self.inner.marks.show(self.context(), &run);
         run.tell(&Milestone::Started {
             attempt: held.claim.interruptions + 1,
             by: Some(held.owner.clone()),
             ends_at: Some(held.until),
         });
-        tracing::info!(turn = %taken.turn, channel = %held.claim.message.lane.channel, by = held.owner, "a session has taken a message");
-        Ok(Some(taken))
+        tracing::info!(%turn, %channel, by = held.owner, "a session has taken a message");
+        Ok(Some(Offer::new(self, taken, held)))
     }
 
-    /// A claim that nobody was told of.
+    /// The same claim as it is now, while it holds.
+    async fn still(&self, held: &Held) -> Result<Option<Held>, ApiError> {
+        let now = self.queue().held(held.claim.lease.turn).await?;
+        Ok(now.filter(|now| now.claim.lease == held.claim.lease))
+    }
+
+    /// Gives back a claim that nobody has heard of.
     async fn put_back(&self, held: &Held) {
         let (turn, lane) = (held.claim.lease.turn, &held.claim.message.lane);
+        let _alone = self.alone(held.claim.conversation.id).await;
         match self.queue().release(held.claim.lease, Spend::default()).await {
-            Ok(()) | Err(LeaseError::Stale { .. }) => self.inner.inbox.workers.wake(lane),
-            Err(LeaseError::Queue(error)) => {
-                tracing::error!(%error, %turn, "a message goes back in line when its claim ends");
-            }
-        }
-    }
-
-    async fn give_back(&self, turn: Uuid) {
-        match self.queue().held(turn).await {
-            Ok(Some(held)) => {
-                self.put_back(&held).await;
+            Ok(()) => {
                 self.is_back(turn, "released", "Given back before anybody had it.")
                     .await;
             }
-            Ok(None) => {}
-            Err(error) => tracing::error!(%error, %turn, "a message goes back in line when its claim ends"),
+            // It has ended otherwise.
+            Err(LeaseError::Stale { .. }) => self.inner.inbox.workers.wake(lane),
+            Err(LeaseError::Queue(error)) => {
+                tracing::error!(%error, %turn, "a message goes back in line when its claim ends");
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -153,10 +153,16 @@ pub(super) async fn check_length(State(most): State<usize>, request: Request, ne
     }
 }
 
+/// What ends with its client, although it changes something: it waits to take something for it, and gives back by itself what
+/// nobody is there to have.
+const ENDS_WITH_CLIENT: &str = "/api/channels/{channel}/next";
+
 /// Lets a request that changes something run to its end, also when its client goes away in the middle: what it has
 /// committed must have its consequences.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
+    let route = request.extensions().get::<MatchedPath>();
+    let ends = route.is_some_and(|route| route.as_str() == ENDS_WITH_CLIENT);
+    if ends || matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
     let ran = tokio::spawn(next.run(request).in_current_span()).await;

@@ -2,6 +2,7 @@
 //! everything again; but an end that is delivered late must not hide the turn that runs by then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reveille_vault::Vault;
@@ -10,18 +11,22 @@ use tokio::task::JoinHandle;
 use crate::effects::Effect;
 use crate::vaults::ByName;
 
-type Notes = BTreeMap<String, Effect>;
+/// By the conversation; the number is of the mark that put it there.
+type Notes = BTreeMap<String, (u64, Effect)>;
 
-/// The notes that say `working`, by their conversation. Cheap to clone.
+/// The notes that say `working`. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Working {
     notes: Arc<Mutex<Notes>>,
+    /// The number of the last mark.
+    last: Arc<AtomicU64>,
 }
 
 /// A thread that works, until this is dropped.
 pub(crate) struct Shown {
     working: Working,
     conversation: String,
+    number: u64,
     task: Option<JoinHandle<()>>,
 }
 
@@ -33,7 +38,8 @@ impl Working {
     /// Marks the thread as working, beside whatever else goes on. `vault` is `None` while it is left alone: then the mark
     /// comes when it answers again.
     pub(super) fn show(&self, conversation: String, effect: Effect, vault: Option<Arc<dyn Vault>>) -> Shown {
-        self.lock().insert(conversation.clone(), effect.clone());
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        self.lock().insert(conversation.clone(), (number, effect.clone()));
         let task = vault.map(|vault| {
             tokio::spawn(async move {
                 if let Err(error) = effect.deliver(&*vault, false).await {
@@ -44,6 +50,7 @@ impl Working {
         Shown {
             working: self.clone(),
             conversation,
+            number,
             task,
         }
     }
@@ -51,14 +58,14 @@ impl Working {
     /// Marks threads again: those of vaults that have come `back`, and conversations of which an earlier end was just
     /// written.
     pub(super) async fn show_again(&self, vaults: &ByName, back: &BTreeSet<String>, written: &BTreeSet<String>) {
-        let asked = |(conversation, effect): &(&String, &Effect)| {
+        let asked = |(conversation, (_, effect)): &(&String, &(u64, Effect))| {
             back.contains(effect.vault()) || written.contains(conversation.as_str())
         };
         let effects: Vec<Effect> = self
             .lock()
             .iter()
             .filter(asked)
-            .map(|(_, effect)| effect.clone())
+            .map(|(_, (_, effect))| effect.clone())
             .collect();
         for effect in effects {
             let Some(vault) = vaults.get(effect.vault()) else {
@@ -84,6 +91,13 @@ impl Shown {
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        self.working.lock().remove(&self.conversation);
+        let mut notes = self.working.lock();
+        // Another turn may be shown there by now.
+        if notes
+            .get(&self.conversation)
+            .is_some_and(|(number, _)| *number == self.number)
+        {
+            notes.remove(&self.conversation);
+        }
     }
 }

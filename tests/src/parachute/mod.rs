@@ -51,6 +51,8 @@ pub struct Faults {
     pub status: Option<u16>,
     /// Before each answer.
     pub delay: Duration,
+    /// Requests with this in their method, path and query are not looked at until it is taken away.
+    pub hold: Option<String>,
     /// The connection breaks in the middle of so many of the next answers.
     pub cut_bodies: u32,
     /// So many of the next writes are done, and then the connection breaks before the answer.
@@ -305,7 +307,14 @@ fn fate(shared: &Shared, is_write: bool) -> Fate {
 
 async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let line = format!("{} {}", request.method(), request.uri());
-    lock(&shared.log).push(line);
+    lock(&shared.log).push(line.clone());
+    let is_held = || {
+        let faults = lock(&shared.faults);
+        faults.hold.as_ref().is_some_and(|part| line.contains(part))
+    };
+    while is_held() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let delay = lock(&shared.faults).delay;
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

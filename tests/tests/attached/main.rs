@@ -4,6 +4,7 @@ mod crash;
 mod ends;
 mod handing_on;
 mod line;
+mod races;
 mod refusals;
 
 use anyhow::{Context as _, Result, ensure};
