@@ -10,6 +10,7 @@ mod real_cli;
 mod sessions;
 mod stdio;
 mod turns;
+mod waits;
 mod whole;
 mod wire;
 

@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::hearer::gone;
 use crate::http::channels::{self, Send};
 use crate::http::error::{ApiError, OptionalBody, Segment};
+use crate::http::streams::MOST;
 use crate::http::vault_api::mcp::arguments::Arguments;
 use crate::http::vault_api::mcp::server::{Refusal, Told};
 use crate::http::{Api, Caller, line, turns};
@@ -90,7 +92,7 @@ pub(super) async fn delegate(
         told["note"] = "The message is stored. Your token does not reach as far as the outcome.".into();
         return Ok(Told::of(told));
     };
-    outcome(api, turn, Duration::from_secs(wait), context).await
+    outcome(api, caller, turn, Duration::from_secs(wait), context).await
 }
 
 /// `turn_status`
@@ -116,7 +118,7 @@ pub(super) async fn status(
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", message).into());
     };
     let turn = turns::find(api, &named).await?;
-    outcome(api, turn.id, Duration::from_secs(wait), context).await
+    outcome(api, caller, turn.id, Duration::from_secs(wait), context).await
 }
 
 /// `stop`
@@ -189,13 +191,30 @@ fn brief(view: &Value) -> Value {
     brief
 }
 
-/// Waits for the end of a turn, but only so long.
-async fn outcome(api: &Api, turn: Uuid, wait: Duration, context: &RequestContext<RoleServer>) -> Result<Told, Refusal> {
+/// Waits for the end of a turn, but only so long, and only for who is there to hear of it.
+async fn outcome(
+    api: &Api,
+    caller: &Caller,
+    turn: Uuid,
+    wait: Duration,
+    context: &RequestContext<RoleServer>,
+) -> Result<Told, Refusal> {
+    let place = match wait.is_zero() {
+        true => None,
+        false => api.mcp.wait(caller.subject()),
+    };
     let mut progress = Progress::of(context, wait);
     let until = Instant::now() + wait;
     loop {
         let (ended, mut view) = told(api, turn).await?;
         if ended {
+            return Ok(Told::of(view));
+        }
+        if !wait.is_zero() && place.is_none() {
+            view["next"] = format!(
+                "It has not ended. {MOST} of your calls wait already, so this one did not; ask turn_status later."
+            )
+            .into();
             return Ok(Told::of(view));
         }
         if Instant::now() >= until {
@@ -206,7 +225,7 @@ async fn outcome(api: &Api, turn: Uuid, wait: Duration, context: &RequestContext
         progress.tell(view["state"].as_str().unwrap_or_default()).await;
         tokio::select! {
             () = tokio::time::sleep_until(until.min(Instant::now() + LOOK)) => {}
-            () = context.ct.cancelled() => {
+            () = gone(context) => {
                 view["next"] = "The waiting was ended by you; the turn goes on.".into();
                 return Ok(Told::of(view));
             }

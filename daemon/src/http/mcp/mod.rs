@@ -3,6 +3,7 @@
 
 mod catalog;
 mod delegate;
+mod hearer;
 pub(super) mod message;
 mod pull;
 mod push;
@@ -22,6 +23,7 @@ use rmcp::model::ErrorCode;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
 
+use self::hearer::Hearer;
 use self::message::{Kind, Message, Messages, TRANSPORT, failed, in_our_shape};
 use self::server::{Server, VERSIONS};
 pub(crate) use self::sessions::{Door, Sessions, WHOLE};
@@ -247,10 +249,13 @@ impl Visit {
             },
             Kind::Initialize | Kind::Other => None,
         };
-        let answer = self.hand_over(parts, message.body).await;
+        let (hearer, there) = Hearer::new();
+        let mut parts = parts.clone();
+        parts.extensions.insert(hearer);
+        let answer = self.hand_over(&parts, message.body).await;
         let answer = in_our_shape(answer, &message.id).await;
         match (answer.status().is_success(), open) {
-            (true, Some(open)) => Ok(stream::held(answer, open)),
+            (true, Some(open)) => Ok(stream::held(answer, (open, there))),
             (true, None) => Ok(answer),
             (false, open) => {
                 if let Some(open) = open {

@@ -1,7 +1,10 @@
 //! The tools of an attached agent: its messages are taken one by one, by a session that serves it.
 
+use rmcp::RoleServer;
+use rmcp::service::RequestContext;
 use serde_json::json;
 
+use super::hearer::gone;
 use crate::http::vault_api::mcp::arguments::Arguments;
 use crate::http::vault_api::mcp::server::{Refusal, Told};
 use crate::http::{Api, Caller};
@@ -16,8 +19,18 @@ pub(super) async fn pending(api: &Api, channel: &str) -> Result<Told, Refusal> {
 }
 
 /// `next-message`
-pub(super) async fn next(api: &Api, channel: &str, caller: &Caller) -> Result<Told, Refusal> {
-    Ok(match api.attached.next(channel, caller).await? {
+pub(super) async fn next(
+    api: &Api,
+    channel: &str,
+    caller: &Caller,
+    context: &RequestContext<RoleServer>,
+) -> Result<Told, Refusal> {
+    let taken = tokio::select! {
+        biased;
+        () = gone(context) => None,
+        taken = api.attached.next(channel, caller) => taken?,
+    };
+    Ok(match taken {
         Some(taken) => as_json(taken),
         None => Told::of(json!({ "message": null, "note": "no pending messages" })),
     })

@@ -122,7 +122,7 @@ impl Server {
             Name::TurnStatus => delegate::status(api, caller, arguments, context).await,
             Name::Stop => delegate::stop(api, caller, arguments).await,
             Name::Pending => pull::pending(api, channel).await,
-            Name::Next => pull::next(api, channel, caller).await,
+            Name::Next => pull::next(api, channel, caller, context).await,
             Name::PullReply => pull::reply(api, channel, caller, arguments).await,
             Name::Release => pull::release(api, channel, caller, arguments).await,
             Name::Renew => pull::renew(api, channel, caller, arguments).await,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Mcp;
 use crate::http::error::ApiError;
+use crate::http::streams::{Place, Streams};
 
 /// Longest pause between two looks for idle sessions, and the shortest.
 const LOOK_MOST: Duration = Duration::from_secs(30);
@@ -159,6 +160,8 @@ struct Inner {
     /// Held while one is opened: so many at once would be one too many otherwise.
     opening: tokio::sync::Mutex<()>,
     drain: CancellationToken,
+    /// Calls that wait for something, by who called.
+    waits: Streams,
 }
 
 impl Sessions {
@@ -177,6 +180,7 @@ impl Sessions {
             idle: config.session_idle.0,
             opening: tokio::sync::Mutex::new(()),
             drain,
+            waits: Streams::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -191,6 +195,11 @@ impl Sessions {
 
     pub(super) fn drain(&self) -> CancellationToken {
         self.inner.drain.child_token()
+    }
+
+    /// A place for a call that waits, whatever session it is of. `None`: so many of this one's wait already.
+    pub(super) fn wait(&self, subject: String) -> Option<Place> {
+        self.inner.waits.take(subject)
     }
 
     /// The session of that name, for who opened it where it was opened. Whose it is otherwise is not told.

@@ -8,14 +8,13 @@ use futures_util::stream::{self, StreamExt as _, select_all};
 use serde_json::Value;
 use tokio::time::interval;
 
-use super::sessions::Open;
 use crate::http::standing::Standing;
 
 /// How often it is looked at whether a standing stream may go on.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The same answer; `open` lasts as long as it does.
-pub(super) fn held(answer: Response, open: Open) -> Response {
+pub(super) fn held(answer: Response, open: impl Send + 'static) -> Response {
     answer.map(|body| {
         let chunks = stream::unfold((body.into_data_stream(), open), async |(mut chunks, open)| {
             let Some(chunk) = chunks.next().await else {
