@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{LIMIT, State};
+use reveille_tests::daemon::{Event, LIMIT, State};
 use reveille_tests::parachute::{Parachute, TOKEN, Version};
 use reveille_tests::{Daemon, eventually};
 use serde_json::{Value, json};
@@ -189,7 +189,7 @@ async fn a_message_that_is_stopped_while_it_is_handed_over_stays_stopped() -> Re
     assert_eq!(taken["turn"], json!(second));
     let seen = events.until(|event| event.kind() == "started").await?;
     let of_first = seen.iter().filter(|event| event.data["turn"] == turn);
-    assert_eq!(of_first.map(|event| event.kind()).collect::<Vec<_>>(), ["stopped"]);
+    assert_eq!(of_first.map(Event::kind).collect::<Vec<_>>(), ["stopped"]);
     assert_eq!(seen.last().map(|event| &event.data["turn"]), Some(&json!(second)));
     let replayed = house.daemon.events("far").await?.next().await?;
     assert_eq!(replayed.data["turn"], json!(second));
