@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::error::{ApiError, Body, OptionalBody, Segment};
+use super::socket::Ears;
 use super::{Api, Caller};
 use crate::attached::{Pending, Released, Renewed, Replied, Taken};
 
@@ -83,8 +84,25 @@ pub(super) async fn next(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Segment(channel): Segment,
+    ears: Option<Extension<Ears>>,
     OptionalBody(Next { wait }): OptionalBody<Next>,
 ) -> Result<Json<Maybe>, ApiError> {
+    // Who has stopped to send may be gone: it is answered, and takes nothing.
+    let silence = async {
+        match &ears {
+            Some(Extension(ears)) => ears.silence().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = silence => Ok(Json(Maybe::Nothing(Nothing::for_nobody()))),
+        taken = take(&api, &caller, &channel, wait) => taken,
+    }
+}
+
+/// Takes a message, now or within so many seconds.
+async fn take(api: &Api, caller: &Caller, channel: &str, wait: u64) -> Result<Json<Maybe>, ApiError> {
     if wait > WAIT_MAX {
         let message = format!("`wait` is {wait} seconds; the longest wait is {WAIT_MAX}.");
         return Err(
@@ -95,13 +113,13 @@ pub(super) async fn next(
     let mut news = api.queue.watch();
     loop {
         news.mark_unchanged();
-        if let Some(taken) = api.attached.next(&channel, &caller).await? {
+        if let Some(taken) = api.attached.next(channel, caller).await? {
             return Ok(Json(Maybe::Taken(Box::new(taken))));
         }
         // Looking costs less than taking: it writes nothing. What waits now could not be had a moment ago.
         let mut waited = false;
         loop {
-            let pending = api.attached.pending(&channel).await?;
+            let pending = api.attached.pending(channel).await?;
             if Instant::now() >= end || api.drain.is_cancelled() {
                 return Ok(Json(Maybe::Nothing(Nothing::of(pending))));
             }
@@ -120,6 +138,16 @@ pub(super) async fn next(
 }
 
 impl Nothing {
+    fn for_nobody() -> Self {
+        let note =
+            "no message is given: the connection was closed for sending before the answer, as when its client is gone";
+        Self {
+            message: None,
+            note: note.to_owned(),
+            pause: None,
+        }
+    }
+
     fn of(pending: Pending) -> Self {
         let note = match &pending.pause {
             Some(pause) => format!("no message is given: the agent is paused ({pause})"),

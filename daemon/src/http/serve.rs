@@ -80,6 +80,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(rest.clone());
+            request.extensions_mut().insert(ears.clone());
             let (answer, ears) = (routes.call(request), ears.clone());
             async move { answer.await.map(|answer| ears.listen(answer)) }
         });

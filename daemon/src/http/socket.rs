@@ -141,7 +141,7 @@ pub(super) struct Ears(Arc<OwnedReadHalf>);
 
 impl Ears {
     /// Until the peer sends nothing more.
-    async fn silence(&self) {
+    pub(super) async fn silence(&self) {
         let socket: &TcpStream = self.0.as_ref().as_ref();
         loop {
             match socket.peek(&mut [0]).await {

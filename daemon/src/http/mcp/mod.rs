@@ -203,7 +203,7 @@ impl Visit {
             (answer, named)
         });
         match opened.await {
-            Ok((answer, Some(session))) => stream::held(answer, Open::answer(session)),
+            Ok((answer, Some(session))) => stream::held(answer, Open::answer(session), None),
             Ok((answer, None)) => in_our_shape(answer, id).await,
             Err(refusal) => refusal.into_response(),
         }
@@ -255,7 +255,7 @@ impl Visit {
         let answer = self.hand_over(&parts, message.body).await;
         let answer = in_our_shape(answer, &message.id).await;
         match (answer.status().is_success(), open) {
-            (true, Some(open)) => Ok(stream::held(answer, (open, there))),
+            (true, Some(open)) => Ok(stream::held(answer, open, Some(there))),
             (true, None) => Ok(answer),
             (false, open) => {
                 if let Some(open) = open {
@@ -284,7 +284,7 @@ impl Visit {
         if !answer.status().is_success() {
             return in_our_shape(answer, &Value::Null).await;
         }
-        stream::held(stream::while_let_in(answer, standing), open)
+        stream::held(stream::while_let_in(answer, standing), open, None)
     }
 
     /// Hands a request to the library. The gate has checked the host and where the request comes from already.

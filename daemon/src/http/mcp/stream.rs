@@ -7,21 +7,24 @@ use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _, select_all};
 use serde_json::Value;
 use tokio::time::interval;
+use tokio_util::sync::DropGuard;
 
+use super::sessions::Open;
 use crate::http::standing::Standing;
 
 /// How often it is looked at whether a standing stream may go on.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The same answer; `open` lasts as long as it does.
-pub(super) fn held(answer: Response, open: impl Send + 'static) -> Response {
+/// The same answer; `open` lasts as long as it does, and so does what says that somebody is `there` to read it.
+pub(super) fn held(answer: Response, open: Open, there: Option<DropGuard>) -> Response {
     answer.map(|body| {
-        let chunks = stream::unfold((body.into_data_stream(), open), async |(mut chunks, open)| {
+        let state = (body.into_data_stream(), open, there);
+        let chunks = stream::unfold(state, async |(mut chunks, open, there)| {
             let Some(chunk) = chunks.next().await else {
                 open.end();
                 return None;
             };
-            Some((chunk, (chunks, open)))
+            Some((chunk, (chunks, open, there)))
         });
         Body::from_stream(chunks)
     })
