@@ -6,6 +6,8 @@ use rmcp::RoleServer;
 use rmcp::service::RequestContext;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::http::socket::Ears;
+
 /// The client of one call. Goes with the request to the tool.
 #[derive(Clone)]
 pub(super) struct Hearer(CancellationToken);
@@ -30,5 +32,20 @@ pub(super) async fn gone(context: &RequestContext<RoleServer>) {
     tokio::select! {
         () = left => {}
         () = context.ct.cancelled() => {}
+    }
+}
+
+/// The same for what is taken for a client: it may be gone as soon as it has stopped to send.
+pub(super) async fn perhaps_gone(context: &RequestContext<RoleServer>) {
+    let parts = context.extensions.get::<Parts>();
+    let silence = async {
+        match parts.and_then(|parts| parts.extensions.get::<Ears>()) {
+            Some(ears) => ears.silence().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = silence => {}
+        () = gone(context) => {}
     }
 }

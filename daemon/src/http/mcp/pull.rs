@@ -4,7 +4,7 @@ use rmcp::RoleServer;
 use rmcp::service::RequestContext;
 use serde_json::json;
 
-use super::hearer::gone;
+use super::hearer::perhaps_gone;
 use crate::http::vault_api::mcp::arguments::Arguments;
 use crate::http::vault_api::mcp::server::{Refusal, Told};
 use crate::http::{Api, Caller};
@@ -27,7 +27,7 @@ pub(super) async fn next(
 ) -> Result<Told, Refusal> {
     let taken = tokio::select! {
         biased;
-        () = gone(context) => None,
+        () = perhaps_gone(context) => None,
         taken = api.attached.next(channel, caller) => taken?,
     };
     Ok(match taken {
