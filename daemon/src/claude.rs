@@ -14,10 +14,12 @@ use reveille_backends::{
 };
 use reveille_sandbox::Sandbox;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config;
+use crate::credentials::{CREDENTIALS, Credentials, CredentialsError, Layer, Stored};
 use crate::state_dir::write_private;
 use crate::turn::storage_failure;
 
@@ -25,14 +27,16 @@ use crate::turn::storage_failure;
 pub(crate) const STAND_IN: &str = "stand-in";
 /// The hidden subcommand that is the built-in double.
 pub(crate) const STAND_IN_COMMAND: &str = "stand-in";
-/// Variables that sign the CLI in, in the order in which they are taken.
-const CREDENTIALS: [&str; 3] = ["CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"];
 /// Where the CLI keeps the login of `claude /login`, below its configuration directory.
 const LOGIN_FILE: &str = ".credentials.json";
 
 /// Where the credential of the CLI comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SignIn {
+    /// It is stored for agents, and handed over by that variable.
+    Stored(Layer, &'static str),
+    /// What is stored cannot be read.
+    Unreadable(String),
     /// A variable under `[claude.env]`.
     Configured(&'static str),
     /// A variable of the daemon.
@@ -51,6 +55,7 @@ pub(crate) struct Claude {
     sandbox: Arc<dyn Sandbox>,
     instance: String,
     environment: BTreeMap<OsString, OsString>,
+    credentials: Option<Credentials>,
     /// The backend for the program where it was found last.
     backend: Mutex<Option<(PathBuf, Arc<ClaudeBackend>)>>,
 }
@@ -69,7 +74,17 @@ impl Claude {
             sandbox,
             instance,
             environment: environment.into_iter().collect(),
+            credentials: None,
             backend: Mutex::default(),
+        }
+    }
+
+    /// With the store of credentials of a state directory.
+    #[must_use]
+    pub(crate) fn storing(self, credentials: Credentials) -> Self {
+        Self {
+            credentials: Some(credentials),
+            ..self
         }
     }
 
@@ -99,9 +114,34 @@ impl Claude {
         self.program().is_some()
     }
 
-    /// Where the credential comes from.
+    /// The credential that is stored for an agent, or for all of them.
+    fn stored(&self, agent: Option<&str>) -> Result<Option<Stored>, CredentialsError> {
+        let Some(credentials) = &self.credentials else {
+            return Ok(None);
+        };
+        let contents = credentials.read()?;
+        Ok(match agent {
+            Some(agent) => contents.claude(agent),
+            None => contents.claude_of(None),
+        })
+    }
+
+    /// Where the credential of an agent comes from, or of those that have none of their own.
     #[must_use]
-    pub(crate) fn sign_in(&self) -> SignIn {
+    pub(crate) fn sign_in(&self, agent: Option<&str>) -> SignIn {
+        if self.is_stand_in() {
+            return SignIn::NotNeeded;
+        }
+        match self.stored(agent) {
+            Ok(Some(stored)) => SignIn::Stored(stored.layer, stored.variable),
+            Ok(None) => self.sign_in_unstored(),
+            Err(error) => SignIn::Unreadable(error.to_string()),
+        }
+    }
+
+    /// Where it comes from when none is stored.
+    #[must_use]
+    pub(crate) fn sign_in_unstored(&self) -> SignIn {
         if self.is_stand_in() {
             return SignIn::NotNeeded;
         }
@@ -125,10 +165,35 @@ impl Claude {
         }
     }
 
-    /// Names the credential that there is, without telling it: another answer means that somebody has signed in anew.
+    /// The variables that sign in without the store: all of those that are configured, else the one of the daemon.
     #[must_use]
-    pub(crate) fn credential_mark(&self) -> String {
-        match self.sign_in() {
+    pub(crate) fn signing_in(&self) -> (Vec<&'static str>, Option<&'static str>) {
+        let is_set = |name: &&str| self.config.env.get(*name).is_some_and(|value| !value.is_empty());
+        let passed = match self.sign_in_unstored() {
+            SignIn::Environment(name) => Some(name),
+            _ => None,
+        };
+        (CREDENTIALS.into_iter().filter(is_set).collect(), passed)
+    }
+
+    /// The names of what every child has of the daemon's environment.
+    #[must_use]
+    pub(crate) fn passed_on(&self) -> Vec<String> {
+        let environment = self.environment.clone();
+        let names = base_env(environment).into_iter().map(|(name, _)| name);
+        names.filter_map(|name| name.into_string().ok()).collect()
+    }
+
+    /// Names the credential that there is for an agent, without telling it: another answer means that somebody has signed in
+    /// anew.
+    #[must_use]
+    pub(crate) fn credential_mark(&self, agent: &str) -> String {
+        match self.stored(Some(agent)) {
+            Ok(Some(stored)) => return format!("{:x?}", Sha256::digest(stored.token)),
+            Ok(None) => {}
+            Err(_) => return "unreadable".into(), // silent-ok: the turn says so
+        }
+        match self.sign_in_unstored() {
             SignIn::Login(file) => {
                 let stamp = std::fs::metadata(&file).and_then(|meta| Ok((meta.len(), meta.modified()?)));
                 format!("{} {stamp:?}", file.display())
@@ -140,7 +205,7 @@ impl Claude {
     /// Why the login that would be lent to turns cannot be.
     #[must_use]
     pub(crate) fn login_problem(&self) -> Option<Failure> {
-        match self.sign_in() {
+        match self.sign_in(None) {
             SignIn::Login(file) => borrow(&file).err(),
             _ => None,
         }
@@ -210,10 +275,14 @@ impl Claude {
         })
     }
 
-    /// Gives the child its credential: a variable, or the user's login without the means to renew it. A login that was lent
-    /// before does not stay when something else is used.
+    /// Gives the child its credential, unless its variables hold one already, stored or configured: a variable, or the user's
+    /// login without the means to renew it. A login that was lent before does not stay when something else is used.
     fn lend_credential(&self, turn: &mut TurnRequest) -> Result<(), Failure> {
-        let sign_in = self.sign_in();
+        let has = |name: &&str| turn.env.get(*name).is_some_and(|value| !value.is_empty());
+        let sign_in = match CREDENTIALS.iter().find(|name| has(name)) {
+            Some(name) => SignIn::Configured(name),
+            None => self.sign_in_unstored(),
+        };
         let not_lent =
             |error: std::io::Error| login_failure("could not be lent to the conversation", &error.to_string());
         let place = make_config_dir(&turn.dirs)
@@ -253,9 +322,10 @@ fn login_failure(what: &str, detail: &str) -> Failure {
     Failure {
         code: FailureCode::Authentication,
         message: format!("The login of Claude Code on this machine {what}."),
-        next_step: "Run `claude` once by hand, or set a long-lived token: `claude setup-token`, then \
-                    CLAUDE_CODE_OAUTH_TOKEN under [claude.env]. Then send the message again."
-            .into(),
+        next_step:
+            "Run `claude` once by hand, or set a long-lived token: `claude setup-token`, then `reveille secret set \
+                    --claude`. Then send the message again."
+                .into(),
         remedy: Remedy::Operator,
         detail: detail.to_owned(),
     }

@@ -15,6 +15,7 @@ mod cli;
 mod config;
 mod confinement;
 mod crash;
+mod credentials;
 mod definitions;
 mod delegation;
 mod effects;

@@ -1,7 +1,8 @@
 //! Agents that wait because of a limit, or of something that an operator must mend. The queue keeps the pause; this ends the
 //! ones that end by themselves.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,8 +30,8 @@ pub(crate) struct Pauses {
     claude: Arc<Claude>,
     /// Who watches.
     live: Hub,
-    /// The credential that was refused last.
-    refused: Arc<Mutex<Option<String>>>,
+    /// The credential that was refused last, by channel.
+    refused: Arc<Mutex<BTreeMap<ChannelName, String>>>,
     changed: Arc<Notify>,
 }
 
@@ -47,11 +48,19 @@ impl Pauses {
         }
     }
 
-    /// Makes an agent wait. When that cannot be written down, its next turn meets the same limit again.
-    pub(crate) async fn begin(&self, channel: &ChannelName, pause: Pause) {
+    /// Names the credential that the turns of an agent begin with now.
+    #[must_use]
+    pub(crate) fn credential(&self, channel: &ChannelName) -> String {
+        self.claude.credential_mark(channel.as_str())
+    }
+
+    /// Makes an agent wait; `credential` names the one that its turn began with. When that cannot be written down, its next turn meets the same limit again.
+    pub(crate) async fn begin(&self, channel: &ChannelName, pause: Pause, credential: Option<String>) {
         tracing::warn!(%channel, code = pause.code, reason = pause.reason, until = ?pause.until, "the agent waits");
-        if MENDED_BY_SIGN_IN.contains(&pause.code.as_str()) {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.claude.credential_mark());
+        if MENDED_BY_SIGN_IN.contains(&pause.code.as_str())
+            && let Some(credential) = credential
+        {
+            self.refused().insert(channel.clone(), credential);
         }
         if let Err(error) = self.queue.pause(channel, pause).await {
             tracing::error!(%error, %channel, "the pause is not on disk");
@@ -74,10 +83,11 @@ impl Pauses {
         let mut known = Vec::new();
         loop {
             // What waits no more is woken below, as all that was known to wait.
-            if self.has_another_login()
-                && let Err(error) = self.mend().await
-            {
-                tracing::error!(%error, "agents that wait for a sign-in go on waiting; resume them by hand");
+            for channel in self.with_another_login() {
+                match self.queue.resume(&channel, &MENDED_BY_SIGN_IN).await {
+                    Ok(_) => drop(self.refused().remove(&channel)),
+                    Err(error) => tracing::error!(%error, %channel, "the agent waits for a sign-in that there is"),
+                }
             }
             let pause = match self.queue.pauses().await {
                 Ok(now) => {
@@ -106,10 +116,17 @@ impl Pauses {
         }
     }
 
-    /// Whether the credential is another one than the one that was refused.
-    fn has_another_login(&self) -> bool {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.take_if(|mark| *mark != self.claude.credential_mark()).is_some()
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<ChannelName, String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The channels whose credential is another one than the one that was refused.
+    fn with_another_login(&self) -> Vec<ChannelName> {
+        let refused = self.refused().clone();
+        let changed = refused
+            .into_iter()
+            .filter(|(channel, mark)| *mark != self.credential(channel));
+        changed.map(|(channel, _)| channel).collect()
     }
 
     /// The channels that wait no more.

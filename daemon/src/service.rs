@@ -21,6 +21,7 @@ use crate::attached::Desk;
 use crate::claude::Claude;
 use crate::config::{Config, Mount, Proxies, SandboxMode};
 use crate::crash;
+use crate::credentials::Credentials;
 use crate::delegation::Passes;
 use crate::faults;
 use crate::grants::{self, Grants};
@@ -112,12 +113,12 @@ impl Options {
             SandboxMode::Auto | SandboxMode::None => Arc::new(Unconfined),
         };
         let summary = sandbox.summary();
-        let claude = Arc::new(Claude::new(
-            config.claude.clone(),
-            sandbox,
-            state.instance().to_owned(),
-            environment,
-        ));
+        let credentials = Credentials::in_dir(state.path());
+        if let Err(error) = credentials.settle().await {
+            tracing::error!(%error, "turns need these credentials; the daemon goes on without having looked after the file");
+        }
+        let claude = Claude::new(config.claude.clone(), sandbox, state.instance().to_owned(), environment);
+        let claude = Arc::new(claude.storing(credentials.clone()));
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)
@@ -158,6 +159,7 @@ impl Options {
             pauses: Pauses::new(Arc::clone(&queue), Arc::clone(&claude), hub.clone()),
             passes: passes.clone(),
             grants: grants.clone(),
+            credentials: credentials.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -238,6 +240,7 @@ impl Options {
             attached,
             mcp: http::mcp::Sessions::new(&config.mcp, closing.clone()),
             claude,
+            credentials,
             sandbox: Arc::new(summary),
             url: url.into(),
             max_body: config.server.max_body,

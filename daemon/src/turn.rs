@@ -189,6 +189,8 @@ impl Run<'_> {
             Opening::Wait(pause) => return self.wait(pause).await,
         };
         self.tell(&Milestone::started(attempt));
+        // Before it is taken: what is changed from now on may help.
+        let credential = self.context.pauses.credential(self.channel());
         let mut ending = match self.prepare().await {
             Ok(plan) => {
                 let plan = match self.judge_interruption(plan).await {
@@ -207,7 +209,7 @@ impl Run<'_> {
         }
         if let Some(failure) = &mut ending.record.failure {
             limits::explain(failure, allowance);
-            self.pause_after(failure).await;
+            self.pause_after(failure, credential).await;
         }
         self.settle(ending, abandon).await;
     }
@@ -227,7 +229,7 @@ impl Run<'_> {
     /// The agent waits, and its message goes back in line and says so.
     pub(crate) async fn wait(&self, pause: Pause) {
         let reason = pause.reason.clone();
-        self.context.pauses.begin(self.channel(), pause).await;
+        self.context.pauses.begin(self.channel(), pause, None).await;
         if let Ok(id) = NoteId::new(self.claim.message.note.as_str())
             && let Err(error) = stamp::show_by_id(&*self.agent.vault, &id, WAITING, &reason).await
         {
@@ -237,7 +239,7 @@ impl Run<'_> {
     }
 
     /// A failure that every next message would meet too makes the agent wait until somebody has acted.
-    async fn pause_after(&self, failure: &mut FailureRecord) {
+    async fn pause_after(&self, failure: &mut FailureRecord, credential: String) {
         let now = Timestamp::now();
         let until = match failure.code.as_str() {
             "authentication" | "billing" => {
@@ -264,6 +266,7 @@ impl Run<'_> {
                     since,
                     until,
                 },
+                Some(credential),
             )
             .await;
     }

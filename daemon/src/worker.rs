@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::config::{Claude, FileLimits, Limits};
+use crate::credentials::Credentials;
 use crate::delegation::Passes;
 use crate::gate::Gate;
 use crate::grants::Grants;
@@ -64,6 +65,7 @@ pub(crate) struct Context {
     pub(crate) passes: Passes,
     /// What they get besides.
     pub(crate) grants: Grants,
+    pub(crate) credentials: Credentials,
 }
 
 /// A turn that runs now.

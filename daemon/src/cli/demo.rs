@@ -100,12 +100,12 @@ fn choose_program(config: &mut Config) {
         config.claude.program = STAND_IN.into();
         return;
     }
-    match (claude.program(), claude.sign_in()) {
+    match (claude.program(), claude.sign_in(None)) {
         (Some(_), SignIn::NotNeeded) => out!("Turns are run by the built-in stand-in, as configured."),
-        (Some(program), SignIn::Configured(_) | SignIn::Environment(_) | SignIn::Login(_)) => {
+        (Some(program), SignIn::Stored(..) | SignIn::Configured(_) | SignIn::Environment(_) | SignIn::Login(_)) => {
             out!("Turns are run by Claude Code ({}).", program.display());
         }
-        (Some(_), SignIn::Unknown) => {
+        (Some(_), SignIn::Unknown | SignIn::Unreadable(_)) => {
             out!(
                 "Claude Code is installed but not signed in, so the built-in stand-in runs the turns: it makes its answers up."
             );

@@ -254,8 +254,15 @@ async fn claude_checks(config: &Config) -> Vec<Check> {
         let signed_in = check("sign-in", Level::Error, problem.message, Some(&problem.next_step));
         return vec![found, signed_in];
     }
-    let signed_in = match claude.sign_in() {
+    let signed_in = match claude.sign_in(None) {
         SignIn::NotNeeded => check("sign-in", Level::Ok, "the stand-in needs none", None),
+        SignIn::Stored(_, name) => check(
+            "sign-in",
+            Level::Ok,
+            format!("{name} from the stored credentials"),
+            None,
+        ),
+        SignIn::Unreadable(error) => check("sign-in", Level::Error, error, None),
         SignIn::Configured(name) => check("sign-in", Level::Ok, format!("{name} from the configuration"), None),
         SignIn::Environment(name) => check("sign-in", Level::Ok, format!("{name} from the environment"), None),
         SignIn::Login(file) => check("sign-in", Level::Ok, format!("the login in {}", file.display()), None),

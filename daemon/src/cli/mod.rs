@@ -1,4 +1,5 @@
-//! The command line. Every command but `serve`, `demo` and `doctor` is a client of the daemon's HTTP interface.
+//! The command line. Every command but `serve`, `demo` and `doctor` is a client of the daemon's HTTP interface; `secret` also
+//! works without one.
 
 mod agent;
 mod agent_control;
@@ -21,6 +22,7 @@ mod output;
 mod pin;
 mod queue;
 mod secret;
+mod secrets;
 mod send;
 mod serve;
 mod show;
@@ -226,6 +228,9 @@ enum Command {
         after_help = "Example: claude mcp add reveille -- reveille mcp\nExample: claude mcp add scribe -- reveille mcp --channel scribe\nClients that speak HTTP need no command: the daemon serves MCP at /mcp and /mcp/AGENT."
     )]
     Mcp(mcp::Mcp),
+    /// Secrets of turns and the credential of Claude Code: set, list, remove
+    #[command(subcommand, after_help = "Example: reveille secret set GH_TOKEN")]
+    Secret(secrets::Secret),
     /// The PIN for dangerous things: set, clear
     #[command(subcommand, after_help = "Example: reveille pin set")]
     Pin(pin::Pin),
@@ -285,6 +290,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Vault(vault) => vault.run(&global.client()?).await,
         Command::Token(token) => token.run(&global.client()?).await,
         Command::Mcp(mcp) => mcp.run(&global).await,
+        Command::Secret(secret) => secret.run(&global).await,
         Command::Pin(pin) => pin.run(&global.client()?).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Open => {

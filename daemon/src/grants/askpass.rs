@@ -10,6 +10,15 @@ use std::path::Path;
 use super::give::Repository;
 use crate::state_dir::write_private;
 
+/// The variables that make Git use the script.
+pub(crate) const VARIABLES: [&str; 5] = [
+    "GIT_ASKPASS",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_KEY_0",
+    "GIT_CONFIG_VALUE_0",
+    "GIT_TERMINAL_PROMPT",
+];
+
 /// Name of the script.
 const FILE: &str = "git-askpass.sh";
 

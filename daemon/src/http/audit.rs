@@ -14,7 +14,7 @@ use super::Caller;
 const PATH_CHARS: usize = 200;
 
 /// What is written down, by the addresses of the router.
-const ACTIONS: [(Method, &str, &str); 25] = [
+const ACTIONS: [(Method, &str, &str); 31] = [
     (Method::POST, "/api/session", "sign_in"),
     (Method::DELETE, "/api/session", "sign_out"),
     (Method::POST, "/api/sign-in-links", "sign_in_link.made"),
@@ -28,6 +28,16 @@ const ACTIONS: [(Method, &str, &str); 25] = [
     (Method::DELETE, "/api/step-up/pin", "pin.cleared"),
     (Method::POST, "/api/connections/approve", "connection.approved"),
     (Method::POST, "/api/connections/revoke", "connection.revoked"),
+    (Method::POST, "/api/credentials/claude", "credential.set"),
+    (Method::DELETE, "/api/credentials/claude", "credential.removed"),
+    (Method::POST, "/api/credentials/claude/{channel}", "credential.set"),
+    (
+        Method::DELETE,
+        "/api/credentials/claude/{channel}",
+        "credential.removed",
+    ),
+    (Method::POST, "/api/credentials/env", "secret.set"),
+    (Method::DELETE, "/api/credentials/env", "secret.removed"),
     (Method::POST, "/api/agents", "agent.defined"),
     (Method::PATCH, "/api/agents/{name}", "agent.changed"),
     (Method::DELETE, "/api/agents/{name}", "agent.removed"),

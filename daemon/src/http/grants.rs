@@ -39,7 +39,7 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 11] = [
+const OF_ADMINS: [&str; 15] = [
     "/.parachute/config",
     "/api/sign-in-links",
     "/api/session",
@@ -50,6 +50,10 @@ const OF_ADMINS: [&str; 11] = [
     "/api/connections",
     "/api/connections/approve",
     "/api/connections/revoke",
+    "/api/credentials/claude",
+    "/api/credentials/claude/{channel}",
+    "/api/credentials/env",
+    "/api/agents/{name}/env",
     // It writes a copy of all notes wherever it is told to.
     "/api/vaults/{name}/backup",
 ];
@@ -256,6 +260,12 @@ mod tests {
             ("GET", "/api/connections", "reveille:admin"),
             ("POST", "/api/connections/approve", "reveille:admin"),
             ("POST", "/api/connections/revoke", "reveille:admin"),
+            ("GET", "/api/credentials/claude", "reveille:admin"),
+            ("POST", "/api/credentials/claude", "reveille:admin"),
+            ("DELETE", "/api/credentials/claude/{channel}", "reveille:admin"),
+            ("GET", "/api/credentials/env", "reveille:admin"),
+            ("DELETE", "/api/credentials/env", "reveille:admin"),
+            ("GET", "/api/agents/{name}/env", "reveille:admin"),
             ("GET", "/api/agent-vaults", "reveille:read"),
             ("POST", "/api/agent-vaults", "reveille:admin"),
             ("DELETE", "/api/agent-vaults/{name}", "reveille:admin"),

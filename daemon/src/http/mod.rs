@@ -2,6 +2,7 @@
 
 mod agent_control;
 mod agent_defs;
+mod agent_env;
 mod agent_settings;
 mod agent_vaults;
 mod agent_view;
@@ -18,6 +19,7 @@ mod client;
 mod compress;
 mod connections;
 mod cors;
+mod credentials;
 mod crowd;
 mod definition_hints;
 mod discovery;
@@ -81,6 +83,7 @@ pub(crate) use vault_hints::Webhooks;
 use crate::attached::Desk;
 use crate::claude::Claude;
 use crate::config::FileLimits;
+use crate::credentials::Credentials;
 use crate::grants::Grants;
 use crate::hub::Place;
 use crate::inbox::Inbox;
@@ -114,6 +117,7 @@ pub(crate) struct Api {
     pub(crate) attached: Desk,
     pub(crate) mcp: mcp::Sessions,
     pub(crate) claude: Arc<Claude>,
+    pub(crate) credentials: Credentials,
     pub(crate) sandbox: Arc<Summary>,
     pub(crate) url: Arc<str>,
     pub(crate) max_body: usize,
@@ -185,6 +189,28 @@ fn key_routes() -> Router<Api> {
         .route("/api/ui/sse-ticket", post(tickets::make))
 }
 
+/// What signs agents in, and the secrets of their turns.
+fn credential_routes() -> Router<Api> {
+    Router::new()
+        .route(
+            "/api/credentials/claude",
+            get(credentials::claude)
+                .post(credentials::set_claude)
+                .delete(credentials::remove_claude),
+        )
+        .route(
+            "/api/credentials/claude/{channel}",
+            post(credentials::set_claude_of).delete(credentials::remove_claude_of),
+        )
+        .route(
+            "/api/credentials/env",
+            get(credentials::env)
+                .post(credentials::set_env)
+                .delete(credentials::remove_env),
+        )
+        .route("/api/agents/{name}/env", get(agent_env::show))
+}
+
 /// Routes for those who are let in.
 fn guarded_routes() -> Router<Api> {
     Router::new()
@@ -213,6 +239,7 @@ fn guarded_routes() -> Router<Api> {
         .merge(attached_routes())
         .merge(job_routes())
         .merge(key_routes())
+        .merge(credential_routes())
         .route("/api/connections", get(connections::list))
         .route("/api/connections/approve", post(connections::approve))
         .route("/api/connections/revoke", post(connections::revoke))

@@ -13,17 +13,19 @@ use crate::tokens::Loan;
 use crate::vault_tools;
 
 impl Run<'_> {
-    /// Puts what is granted now into the request and beside the child, and says what is not there. The tokens that are lent
-    /// end with the answer.
+    /// Puts what is stored for the agent and what is granted now into the request and beside the child, and says what is not
+    /// there. The tokens that are lent end with the answer.
     ///
     /// # Errors
-    /// The files of the conversation cannot be written.
+    /// What is stored cannot be read, or the files of the conversation cannot be written.
     pub(super) async fn connect(
         &self,
         request: &mut TurnRequest,
         notices: &mut Vec<String>,
         roles: &[Note],
     ) -> Result<Vec<Loan>, Failure> {
+        let stored = self.context.credentials.lend(&self.definition().name, request)?;
+        notices.extend(stored);
         let asking = self.asking(roles, notices);
         let given = self.context.grants.give(asking, Origin::of(self)).await;
         let definition = self.definition();
@@ -68,11 +70,12 @@ impl Run<'_> {
         vault_tools::offer(&request.dirs.ctl, tools, &given.servers)?;
         let git = askpass::offer(&request.dirs.ctl, &given.repositories)?;
         for (name, value) in git.into_iter().chain(given.env.clone()) {
-            // What the operator has set for all turns goes before.
+            // What the operator has set goes before.
             match request.env.entry(name) {
                 Entry::Vacant(place) => drop(place.insert(value)),
                 Entry::Occupied(set) => notices.push(format!(
-                    "{} is set under [claude.env] in the configuration, so what was granted does not replace it.",
+                    "{} is set under [claude.env] in the configuration or stored with `reveille secret`, so what was granted \
+                     does not replace it.",
                     set.key()
                 )),
             }

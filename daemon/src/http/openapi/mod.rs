@@ -19,9 +19,9 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_defs, agent_vaults, agents, attached, backups, channel_list, channels, connections,
-    definition_hints, events, health, jobs, line, module, own_tokens, ready, resend, session, step_up, tickets,
-    transcript, turns, undelivered, vault_api, vault_hints, vaults,
+    Api, agent_control, agent_defs, agent_env, agent_vaults, agents, attached, backups, channel_list, channels,
+    connections, credentials, definition_hints, events, health, jobs, line, module, own_tokens, ready, resend, session,
+    step_up, tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -42,6 +42,7 @@ use super::{
         agent_defs::list,
         agent_defs::remove,
         agent_defs::show,
+        agent_env::show,
         agent_vaults::add,
         agent_vaults::list,
         agent_vaults::remove,
@@ -61,6 +62,14 @@ use super::{
         connections::approve,
         connections::list,
         connections::revoke,
+        credentials::claude,
+        credentials::env,
+        credentials::remove_claude,
+        credentials::remove_claude_of,
+        credentials::remove_env,
+        credentials::set_claude,
+        credentials::set_claude_of,
+        credentials::set_env,
         definition_hints::definition,
         definition_hints::role_note,
         definition_hints::thread,
