@@ -21,7 +21,7 @@ use crate::process::{Hunt, SweepReport};
 #[cfg(target_os = "linux")]
 const PIPE_SIZE: usize = 1024 * 1024;
 /// How much of the end of stderr is kept.
-const STDERR_KEPT: usize = 64 * 1024;
+pub(super) const STDERR_KEPT: usize = 64 * 1024;
 /// For the rest of stderr after the process has ended.
 const STDERR_REST: Duration = Duration::from_millis(500);
 

@@ -47,7 +47,8 @@ fn words(code: FailureCode) -> (&'static str, &'static str, Remedy) {
     match code {
         Code::Authentication => (
             "Claude did not accept the credentials of this agent, or there are none.",
-            "Sign in with `claude`, or set a key under [claude.env] (`reveille doctor` shows which one is used), then send the message again.",
+            "Sign in with `claude`, or store a token with `reveille secret set --claude` (`reveille doctor` shows which one is used), then send \
+             the message again.",
             Operator,
         ),
         Code::Billing => (

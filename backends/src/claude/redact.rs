@@ -31,17 +31,24 @@ impl Redactor {
         }
     }
 
-    /// A secret, and the parts of it that a program may show alone.
+    /// A secret, the parts of it that a program may show alone, such as its lines, and what it looks like in quotes.
     pub(super) fn secret(&mut self, value: &str) {
         let user = value.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
         let password = user
             .and_then(|(user, _)| user.split_once(':'))
             .map(|(_, password)| password);
         let parts = [Some(value), user.map(|(user, _)| user), password];
-        let long = parts.into_iter().flatten().filter(|part| part.len() >= SHORTEST);
-        self.secrets.extend(long.map(str::to_owned));
+        let lines = value.lines().map(str::trim);
+        for part in parts.into_iter().flatten().chain(lines) {
+            let quoted = format!("{part:?}");
+            let inside = quoted.trim_matches('"');
+            let forms = [part, inside].into_iter().filter(|form| form.len() >= SHORTEST);
+            self.secrets.extend(forms.map(str::to_owned));
+        }
         // A secret that contains another one goes first, or its rest would stay.
-        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self.secrets
+            .sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        self.secrets.dedup();
     }
 
     pub(super) fn clean(&self, text: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::process::ExitStatus;
 
+use super::child::STDERR_KEPT;
 use super::failure::{cut, failure};
 use super::redact::Redactor;
 use super::stream::{ResultLine, Stream};
@@ -37,7 +38,7 @@ pub(super) fn verdict(end: &Finished, redactor: &Redactor) -> Verdict {
     if stream.result.as_ref().is_some_and(ResultLine::is_success) {
         return Verdict::Ok { reply: stream.text() };
     }
-    let detail = redactor.clean(&detail(end));
+    let detail = detail(end, redactor);
     let said = stream
         .result
         .as_ref()
@@ -103,8 +104,21 @@ fn by_status(status: u16) -> FailureCode {
     }
 }
 
+/// The end of what was written to stderr. Secrets go before anything is cut off: a part of one would not be known.
+fn stderr_tail(stderr: &str, redactor: &Redactor) -> String {
+    // What is kept of a long text may begin in the middle of a secret.
+    let whole = match stderr.len() < STDERR_KEPT {
+        true => stderr,
+        false => stderr.split_once('\n').map_or("", |(_, rest)| rest),
+    };
+    let clean = redactor.clean(whole.trim());
+    let from = clean.ceil_char_boundary(clean.len().saturating_sub(STDERR_SHARE));
+    clean[from..].to_owned()
+}
+
 /// The CLI's own words, for the operator.
-fn detail(end: &Finished) -> String {
+fn detail(end: &Finished, redactor: &Redactor) -> String {
+    let clean_cut = |text: &str, bytes: usize| cut(&redactor.clean(text), bytes).to_owned();
     let mut parts = Vec::new();
     if let Some(Ending::Storage(reason) | Ending::Broken(reason)) = &end.ending {
         parts.push(reason.clone());
@@ -119,11 +133,11 @@ fn detail(end: &Finished) -> String {
                 .status
                 .map_or_else(|| "-".to_owned(), |status| status.to_string()),
             end.stream.error.as_deref().unwrap_or("-"),
-            cut(result.text.as_deref().unwrap_or_default(), 400),
+            clean_cut(result.text.as_deref().unwrap_or_default(), 400),
             result
                 .errors
                 .iter()
-                .map(|error| cut(error, 200))
+                .map(|error| clean_cut(error, 200))
                 .take(3)
                 .collect::<Vec<_>>(),
         )),
@@ -133,12 +147,11 @@ fn detail(end: &Finished) -> String {
         end.exit
             .map_or_else(|| "still running".to_owned(), |exit| exit.to_string()),
     );
-    let stderr = end.stderr.trim();
+    let stderr = stderr_tail(&end.stderr, redactor);
     if !stderr.is_empty() {
-        let from = stderr.ceil_char_boundary(stderr.len().saturating_sub(STDERR_SHARE));
-        parts.push(format!("stderr: {}", &stderr[from..]));
+        parts.push(format!("stderr: {stderr}"));
     }
-    parts.join("; ")
+    redactor.clean(&parts.join("; "))
 }
 
 /// A failure before any process ran.
@@ -185,7 +198,52 @@ pub(super) fn says_session_is_taken(end: &Finished) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::session_is_unknown;
+    use super::super::stream::Stream;
+    use super::*;
+
+    const SECRET: &str = "a-secret-\"with\\marks\" of-forty-bytes-or-so";
+
+    /// What an operator reads of a process that has written that and is gone.
+    fn told(stderr: &str) -> String {
+        let mut redactor = Redactor::new();
+        redactor.secret(SECRET);
+        redactor.secret("-----BEGIN KEY-----\nfirst-line-of-it\nsecond-line-of-it\n-----END KEY-----");
+        let end = Finished {
+            stream: Stream::default(),
+            exit: None,
+            ending: None,
+            stderr: stderr.to_owned(),
+        };
+        match verdict(&end, &redactor) {
+            Verdict::Failed(failure) => failure.detail,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_cut_in_two_is_hidden_whole() {
+        // The cut is anywhere in it, or in a text that is shorter without it.
+        for before in 0..SECRET.len() + 20 {
+            let after = "x".repeat(STDERR_SHARE - before);
+            let detail = told(&format!("KEY={SECRET}\n{after}"));
+            assert!(
+                !detail.contains("forty") && !detail.contains("so\n"),
+                "{before}: {detail}"
+            );
+        }
+        // What is kept of a long text begins in the middle of it.
+        let long = format!("{}\n{}\nthe end", &SECRET[20..], format!("{SECRET} ").repeat(3000));
+        let kept = &long[..STDERR_KEPT.min(long.len())];
+        let detail = told(kept);
+        assert!(!detail.contains("forty"), "{detail}");
+    }
+
+    #[test]
+    fn lines_of_a_secret_are_hidden_one_by_one_and_so_is_its_quoted_form() {
+        let detail = told(&format!("debug: {SECRET:?}\n  second-line-of-it\nrest"));
+        assert!(!detail.contains("forty") && !detail.contains("second-line"), "{detail}");
+        assert!(detail.contains("rest"), "{detail}");
+    }
 
     #[test]
     fn tc_sess_10_words_for_a_session_that_is_not_there() {

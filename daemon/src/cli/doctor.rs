@@ -1,5 +1,6 @@
 //! `reveille doctor`
 
+mod credentials;
 mod hub;
 mod vaults;
 
@@ -16,6 +17,7 @@ use super::output::{self, out};
 use super::{CliError, Global};
 use crate::claude::{Claude, SignIn};
 use crate::config::Config;
+use crate::credentials::Credentials;
 use crate::state_dir::{private_dir, running_daemon};
 
 /// Check everything that the daemon needs.
@@ -74,7 +76,8 @@ impl Doctor {
         checks.push(deliveries_check(&health));
         checks.extend(vaults::checks(&config, &state_dir, &health).await);
         checks.extend(hub::checks(&config).await);
-        checks.extend(claude_checks(&config).await);
+        checks.extend(claude_checks(&config, &state_dir).await);
+        checks.push(credentials::check_file(&state_dir));
         let sandbox = Unconfined.summary();
         let mend = Some("run only agents and messages that you trust, as a user who has nothing to lose");
         checks.push(check("sandbox", Level::Warning, sandbox.detail, mend));
@@ -223,13 +226,14 @@ async fn health(url: &str) -> bool {
     }
 }
 
-async fn claude_checks(config: &Config) -> Vec<Check> {
+async fn claude_checks(config: &Config, state_dir: &Path) -> Vec<Check> {
     let claude = Claude::new(
         config.claude.clone(),
         Arc::new(Unconfined),
         "doctor".into(),
         std::env::vars_os(),
-    );
+    )
+    .storing(Credentials::in_dir(state_dir));
     let Some(program) = claude.program() else {
         let detail = format!("{:?} is not in PATH", config.claude.program);
         let mend = Some("npm install -g @anthropic-ai/claude-code, or set `[claude] program` to its path");
@@ -262,14 +266,13 @@ async fn claude_checks(config: &Config) -> Vec<Check> {
             format!("{name} from the stored credentials"),
             None,
         ),
-        SignIn::Unreadable(error) => check("sign-in", Level::Error, error, None),
+        SignIn::Unreadable(error) => check("sign-in", Level::Error, error, Some("see the check `credentials`")),
         SignIn::Configured(name) => check("sign-in", Level::Ok, format!("{name} from the configuration"), None),
         SignIn::Environment(name) => check("sign-in", Level::Ok, format!("{name} from the environment"), None),
         SignIn::Login(file) => check("sign-in", Level::Ok, format!("the login in {}", file.display()), None),
         SignIn::Unknown => {
-            let mend = Some(
-                "run `claude` and sign in, or `claude setup-token` and set CLAUDE_CODE_OAUTH_TOKEN under [claude.env]",
-            );
+            let mend =
+                Some("run `claude` and sign in, or `claude setup-token` and then `reveille secret set --claude`");
             check("sign-in", Level::Error, "no login and no key were found", mend)
         }
     };

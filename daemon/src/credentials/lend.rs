@@ -18,7 +18,7 @@ impl Credentials {
     }
 }
 
-fn give(
+pub(super) fn give(
     contents: &Contents,
     agent: &str,
     env: &mut BTreeMap<String, String>,

@@ -205,3 +205,6 @@ fn checked(channel: Option<&str>) -> Result<Option<String>, CredentialsError> {
         .map(|channel| names::check_channel(channel).map(str::to_owned))
         .transpose()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::health_credential::CredentialHealth;
 use super::health_lines::{Lines, lines};
 use super::standing::may_read;
 use super::wire::{VaultCapabilities, VaultKind};
@@ -63,6 +64,8 @@ pub(super) struct Health {
     sandbox: Option<Confinement>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dependencies: Option<Dependencies>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<CredentialHealth>,
     /// How the vaults stand.
     #[serde(skip_serializing_if = "Option::is_none")]
     vaults: Option<Vec<VaultHealth>>,
@@ -126,7 +129,9 @@ pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health>
     };
     let all = api.vaults.all();
     let vaults: Vec<Standing> = all.iter().map(|vault| Standing::of(&api, &**vault)).collect();
-    let well = missing.is_empty() && undelivered == Some(0) && vaults.iter().all(Standing::is_well);
+    let credential = CredentialHealth::of(&api);
+    let well =
+        missing.is_empty() && credential.is_well() && undelivered == Some(0) && vaults.iter().all(Standing::is_well);
     let status = if well { Status::Ok } else { Status::Degraded };
     if !may_read(&api.auth, &parts).await {
         return Json(Health::of(status));
@@ -141,6 +146,7 @@ pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health>
             ok: missing.is_empty(),
             missing,
         }),
+        credential: Some(credential),
         vaults: Some(vaults.iter().map(|one| one.view(&api)).collect()),
         // `reveille trigger list` shows where.
         dead_deliveries: Some(dead_deliveries(&api).await),
@@ -159,6 +165,7 @@ impl Health {
             agents: None,
             sandbox: None,
             dependencies: None,
+            credential: None,
             vaults: None,
             dead_deliveries: None,
             lines: None,

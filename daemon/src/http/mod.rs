@@ -29,6 +29,7 @@ pub(crate) mod fuzzing;
 mod grants;
 mod head;
 mod health;
+mod health_credential;
 mod health_lines;
 mod jobs;
 mod line;
