@@ -172,7 +172,7 @@ async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
         Err(refused) => return refused,
     };
     let model = ask.model.unwrap_or_default();
-    let open = shared.record.open(&context, &model, ask.stream);
+    let open = shared.record.open(&context, &headers, &model, ask.stream);
     let script = match Script::parse(&context.prompt) {
         Ok(script) => script,
         Err(error) => return shared.error(400, &error),

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -10,6 +11,8 @@ use super::lock;
 pub struct Request {
     /// The CLI's session id.
     pub session: Option<String>,
+    /// What it shows to be let in, as `name: value`.
+    pub credentials: Vec<String>,
     /// As asked for.
     pub model: String,
     /// The texts of the system prompt, one paragraph each.
@@ -61,10 +64,12 @@ pub(super) struct Open {
 }
 
 impl Record {
-    pub(super) fn open(self: &Arc<Self>, context: &Context, model: &str, stream: bool) -> Open {
+    pub(super) fn open(self: &Arc<Self>, context: &Context, headers: &HeaderMap, model: &str, stream: bool) -> Open {
+        let shown = |name: &&str| Some(format!("{name}: {}", headers.get(*name)?.to_str().ok()?)); // silent-ok: no text, no credential
         let mut requests = lock(&self.requests);
         requests.push(Request {
             session: context.session.clone(),
+            credentials: ["x-api-key", "authorization"].iter().filter_map(shown).collect(),
             model: model.to_owned(),
             system: context.system.clone(),
             stream,

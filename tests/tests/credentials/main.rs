@@ -9,6 +9,7 @@ mod canary;
 mod cli;
 mod damaged;
 mod effective;
+mod real_cli;
 mod turns;
 
 use std::collections::BTreeMap;
