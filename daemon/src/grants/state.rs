@@ -56,6 +56,8 @@ struct Holder {
     pause: Duration,
     /// It is being asked for.
     busy: bool,
+    /// Wishes that were decided meanwhile, by their keys: what was asked before does not count for them.
+    heard: BTreeSet<String>,
     /// No note wants anything for it any more.
     gone: bool,
     /// It is an agent, and no role.
@@ -84,6 +86,7 @@ impl Holder {
             due: None,
             pause: Duration::ZERO,
             busy: false,
+            heard: BTreeSet::new(),
             gone: false,
             agent: false,
         }
@@ -202,6 +205,7 @@ impl State {
         for job in &jobs {
             if let Some(holder) = self.holders.get_mut(&job.holder) {
                 holder.busy = true;
+                holder.heard.clear();
             }
         }
         jobs
@@ -226,7 +230,11 @@ impl State {
         holder.busy = false;
         let before = holder.known.clone();
         for (want, answer) in done.job.wants.iter().zip(done.answers) {
-            let Some(known) = holder.known.iter_mut().find(|known| known.want.key() == want.key()) else {
+            let key = want.key();
+            if holder.heard.contains(&key) {
+                continue;
+            }
+            let Some(known) = holder.known.iter_mut().find(|known| known.want.key() == key) else {
                 continue;
             };
             match answer {
@@ -263,6 +271,7 @@ impl State {
             let key = grant.want.key();
             if let Some(known) = holder.known.iter_mut().find(|known| known.want.key() == key) {
                 known.take(grant);
+                holder.heard.insert(key);
             }
         }
         if before != holder.known {

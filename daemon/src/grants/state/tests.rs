@@ -80,6 +80,27 @@ fn keys(state: &State, holder: &str) -> Vec<(String, &'static str)> {
 }
 
 #[tokio::test]
+async fn what_was_decided_while_it_was_asked_for_stays_decided() {
+    let (mut state, now) = (State::default(), Instant::now());
+    put(&mut state, &place(false, "n1"), "eng", Some("env:github, env:other"));
+    let job = state.begin(now, 4).remove(0);
+    let approved = answer(job.clone(), GrantStatus::Approved).answers.remove(0).unwrap();
+    state.hear("eng", &[approved]);
+    // It was asked before that.
+    state.finish(answer(job, GrantStatus::Pending), now, Some(Duration::from_secs(1)));
+    let now = now + Duration::from_secs(2);
+    let known = [
+        ("env:github".to_owned(), "approved"),
+        ("env:other".to_owned(), "pending"),
+    ];
+    assert_eq!(keys(&state, "eng"), known);
+    // What is asked after it counts again.
+    let job = state.begin(now, 4).remove(0);
+    state.finish(answer(job, GrantStatus::Revoked), now, None);
+    assert_eq!(keys(&state, "eng")[0].1, "revoked");
+}
+
+#[tokio::test]
 async fn ac_153_r_def_25_a_clean_reading_is_told_once_and_a_removal_prunes() {
     let (mut state, now, eng) = (State::default(), Instant::now(), place(false, "n1"));
     put(&mut state, &eng, "eng", Some("env:github, mcp:github"));
