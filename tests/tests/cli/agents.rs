@@ -150,6 +150,7 @@ async fn tc_pf_4_doctor_checks_everything() -> Result<()> {
         ("vault", "ok"),
         ("claude", "ok"),
         ("sign-in", "ok"),
+        ("credentials", "ok"),
         ("sandbox", "warning"),
     ];
     assert_eq!(levels, expected);
