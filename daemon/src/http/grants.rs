@@ -58,8 +58,11 @@ const OF_ADMINS: [&str; 15] = [
     "/api/vaults/{name}/backup",
 ];
 
-/// What everybody reads who may read, and only admins change.
-const CHANGED_BY_ADMINS: [&str; 4] = [
+/// What everybody reads who may read, and only admins change: what an agent is, by whichever address, and where it lives.
+/// What it does (pause, reset, its line and its jobs) is not among it.
+const CHANGED_BY_ADMINS: [&str; 6] = [
+    "/api/agents",
+    "/api/agents/{name}",
     "/api/agent-defs",
     "/api/agent-defs/{*id}",
     "/api/agent-vaults",
@@ -237,9 +240,14 @@ mod tests {
     fn the_daemon_has_scopes_of_its_own() {
         for (method, route, scope) in [
             ("GET", "/api/agents", "reveille:read"),
-            ("POST", "/api/agents", "reveille:write"),
+            ("POST", "/api/agents", "reveille:admin"),
+            ("GET", "/api/agents/{name}", "reveille:read"),
+            ("PATCH", "/api/agents/{name}", "reveille:admin"),
             ("POST", "/api/channels/{channel}/send", "reveille:send"),
-            ("DELETE", "/api/agents/{name}", "reveille:write"),
+            ("DELETE", "/api/agents/{name}", "reveille:admin"),
+            ("POST", "/api/agents/{name}/pause", "reveille:write"),
+            ("POST", "/api/agents/{name}/resume", "reveille:write"),
+            ("POST", "/api/agents/{name}/reset", "reveille:write"),
             ("GET", "/api/jobs", "reveille:read"),
             ("POST", "/api/jobs", "reveille:write"),
             ("POST", "/api/jobs/{id}/run", "reveille:write"),

@@ -67,7 +67,7 @@ async fn our_own_routes_are_for_origins_that_are_named() -> Result<()> {
         .config("[server]\norigins = [\"https://notes.example\"]\n")
         .start()
         .await?;
-    let read = Holder::with(&daemon, &["reveille:write"]).await?;
+    let read = Holder::with(&daemon, &["reveille:admin"]).await?;
     for (origin, expected) in [
         (FOREIGN, None),
         (NAMED, Some("https://notes.example")),

@@ -24,19 +24,34 @@ async fn a_scope_opens_what_it_says_and_what_it_includes() -> Result<()> {
     daemon.create_agent("eng", "You build.").await?;
     let send = json!({ "text": "hello" });
     let define = json!({ "name": "other", "prompt": "You wait." });
-    // What each of them may: read, send, write, administer.
-    for (scope, expected) in [
+    let edit = json!({ "prompt": "You build on." });
+    // What each of them may: read, send, write, administer (four times).
+    for (scope, [reads, sends, writes, administers]) in [
         ("reveille:read", [true, false, false, false]),
         ("reveille:send", [false, true, false, false]),
         ("reveille:write", [true, true, true, false]),
         ("reveille:admin", [true, true, true, true]),
     ] {
+        let expected = [
+            reads,
+            sends,
+            writes,
+            writes,
+            administers,
+            administers,
+            administers,
+            administers,
+        ];
         let holder = Holder::with(&daemon, &[scope]).await?;
         let mut allowed = Vec::new();
         for (method, target, body, verb) in [
             ("GET", "/api/agents", Value::Null, "read"),
             ("POST", "/api/channels/eng/send", send.clone(), "send"),
-            ("POST", "/api/agents", define.clone(), "write"),
+            ("POST", "/api/agents/eng/pause", json!({}), "write"),
+            ("POST", "/api/agents/eng/resume", json!({}), "write"),
+            ("POST", "/api/agents", define.clone(), "admin"),
+            ("PATCH", "/api/agents/eng", edit.clone(), "admin"),
+            ("DELETE", "/api/agents/other", Value::Null, "admin"),
             ("GET", TOKENS, Value::Null, "admin"),
         ] {
             let answer = holder.ask(&daemon, method, target, body).await?;
@@ -53,10 +68,6 @@ async fn a_scope_opens_what_it_says_and_what_it_includes() -> Result<()> {
             }
         }
         assert_eq!(allowed, expected, "{scope}");
-        if expected[2] {
-            let gone = holder.ask(&daemon, "DELETE", "/api/agents/other", Value::Null).await?;
-            ensure!(gone.status == 200, "{}", gone.json()?);
-        }
         // The notes of a vault are another matter.
         let notes = holder.refused(&daemon, "GET", "/vault/default/api/notes", Value::Null);
         assert_eq!(notes.await?, code(403, "Forbidden"), "{scope}");
