@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::vault::{Secret, address, check_private, secret};
 use super::{ConfigError, Span};
-use crate::hub::Place;
+use crate::hub::{Glance, Place};
 
 /// Where a hub is, unless something else is said.
 const ORIGIN: &str = "http://127.0.0.1:1939";
@@ -184,6 +184,7 @@ impl Written {
                     .map(|text| address("keys_origin", &text))
                     .transpose()
                     .map_err(wrong)?,
+                glance: Glance::default(),
             },
             times: Times {
                 keys: span(self.keys_ttl, default.keys),

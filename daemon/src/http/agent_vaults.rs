@@ -132,6 +132,11 @@ impl From<ChangeError> for ApiError {
                 "no_hub",
                 "Hand a token of that vault in, or set `[hub] token_file` in the configuration.",
             ),
+            ChangeError::Foreign(_) => (
+                StatusCode::BAD_REQUEST,
+                "token_needed",
+                "Nothing was added. Hand a token of that vault in as `token`.",
+            ),
             ChangeError::Mint(_, refusal) => (
                 mint_status(refusal.status),
                 "mint_refused",

@@ -197,7 +197,7 @@ async fn dead_deliveries(api: &Api) -> Option<u64> {
 fn with_trouble(api: &Api, vault: &dyn Vault) -> VaultState {
     let trouble = api.roster.trouble(vault.name());
     let more = |reason: String| match &trouble {
-        Some(trouble) => format!("{reason}; a new token was asked for, and {trouble}"),
+        Some(trouble) => format!("{reason}; {trouble}"),
         None => reason,
     };
     match vault.state() {

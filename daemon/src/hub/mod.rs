@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) use self::backoff::Backoff;
 pub(crate) use self::jwt::Verifier;
 pub(crate) use self::mint::Minted;
-pub(crate) use self::place::Place;
+pub(crate) use self::place::{Glance, Place};
 use crate::config::{self, Secret};
 use crate::triggers::client;
 

@@ -2,14 +2,23 @@
 //! name.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 
 /// The hub of this machine, unless something else is said.
 pub(crate) const LOCAL: &str = "http://127.0.0.1:1939";
+
+/// What the hub has written down is read again after this time. Strangers make us ask for it, as often as they like.
+const REREAD: Duration = Duration::from_secs(1);
+/// Most bytes of it.
+const BYTES: u64 = 64 << 10;
 
 /// What is said about the place of a hub.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +33,21 @@ pub(crate) struct Place {
     pub(crate) issuers: Vec<String>,
     /// Where its keys are fetched.
     pub(crate) keys_origin: Option<String>,
+    /// What was read last.
+    pub(crate) glance: Glance,
 }
+
+/// Where the hub of this machine said that it is, when it was last looked. Says nothing of a place, so all are alike.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Glance(Arc<Mutex<Option<(Instant, Option<String>)>>>);
+
+impl PartialEq for Glance {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Glance {}
 
 /// What the hub of this machine writes down about the way to it.
 #[derive(Deserialize)]
@@ -36,7 +59,7 @@ struct Exposed {
 
 impl Place {
     /// Its address, as those know it who come from elsewhere. What the hub writes down may change while we run: it is read
-    /// each time.
+    /// again and again, but not for each who asks.
     pub(crate) fn origin(&self) -> String {
         let named = self.named.clone();
         named.or_else(|| self.exposed()).unwrap_or_else(|| LOCAL.to_owned())
@@ -77,17 +100,47 @@ impl Place {
         self.issuers().iter().any(is_it)
     }
 
-    fn exposed(&self) -> Option<String> {
-        let path = self.home.as_ref()?.join("expose-state.json");
-        let text = fs::read(path).ok()?; // silent-ok: a hub that is not exposed has none
-        let state: Exposed = serde_json::from_slice(&text).ok()?; // silent-ok: nor does what cannot be read name one
-        let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let origin = given(state.hub_origin).or_else(|| Some(format!("https://{}", given(state.canonical_fqdn)?)))?;
-        let origin = origin.strip_suffix('/').unwrap_or(&origin).to_owned();
-        let url = Url::parse(&origin).ok()?; // silent-ok: as above
-        let usable = matches!(url.scheme(), "http" | "https") && url.has_host() && !is_loopback(&origin);
-        usable.then_some(origin)
+    /// Whether a server at that address is one that the hub's tokens are for: it is shown under a name of the hub's, or both
+    /// are on this machine. Any other server would have a token in its hands that nobody gave to it.
+    pub(crate) fn has_server(&self, url: &str) -> bool {
+        let Ok(asked) = Url::parse(url) else { return false };
+        let names = self.issuers().into_iter().chain(self.asked());
+        names.into_iter().any(|name| {
+            let is_it = Url::parse(&name).is_ok_and(|own| own.origin() == asked.origin());
+            is_it || is_loopback(&name) && is_loopback(url)
+        })
     }
+
+    fn exposed(&self) -> Option<String> {
+        let home = self.home.as_ref()?;
+        let mut seen = self.glance.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, origin)) = &*seen
+            && at.elapsed() < REREAD
+        {
+            return origin.clone();
+        }
+        let origin = exposed(home);
+        *seen = Some((Instant::now(), origin.clone()));
+        origin
+    }
+}
+
+/// What the hub at that home says, if that is of use.
+fn exposed(home: &Path) -> Option<String> {
+    let text = read(&home.join("expose-state.json")).ok()?; // silent-ok: a hub that is not exposed has none
+    let state: Exposed = serde_json::from_slice(&text).ok()?; // silent-ok: nor does what cannot be read name one
+    let given = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let origin = given(state.hub_origin).or_else(|| Some(format!("https://{}", given(state.canonical_fqdn)?)))?;
+    let origin = origin.strip_suffix('/').unwrap_or(&origin).to_owned();
+    let url = Url::parse(&origin).ok()?; // silent-ok: as above
+    let usable = matches!(url.scheme(), "http" | "https") && url.has_host() && !is_loopback(&origin);
+    usable.then_some(origin)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(BYTES).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn is_loopback(origin: &str) -> bool {
@@ -139,8 +192,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn it_is_read_each_time_and_the_hub_of_this_machine_is_asked_here_first() {
+    #[tokio::test(start_paused = true)]
+    async fn it_is_read_now_and_then_and_the_hub_of_this_machine_is_asked_here_first() {
         let (home, place) = exposed(None);
         assert_eq!(place.asked(), [LOCAL]);
         fs::write(
@@ -148,7 +201,16 @@ mod tests {
             r#"{"hubOrigin":"https://hub.example"}"#,
         )
         .unwrap();
-        assert_eq!(place.issuers(), ["https://hub.example"]);
+        // However often somebody asks.
+        assert_eq!(
+            (place.asked(), place.is_host("hub.example")),
+            (vec![LOCAL.to_owned()], false)
+        );
+        tokio::time::advance(REREAD).await;
+        assert_eq!(
+            (place.issuers(), place.is_host("hub.example")),
+            (vec!["https://hub.example".to_owned()], true)
+        );
         assert_eq!(place.asked(), [LOCAL, "https://hub.example"]);
         let there = Place {
             named: Some("https://there.example".into()),
@@ -161,6 +223,32 @@ mod tests {
             ..there
         };
         assert_eq!(keys.asked(), ["http://10.0.0.1:1"]);
+    }
+
+    #[test]
+    fn its_tokens_are_for_servers_under_its_names_and_beside_it() {
+        let (_home, here) = exposed(Some(r#"{"hubOrigin":"https://hub.example"}"#));
+        let far = Place {
+            named: Some("https://hub.example".into()),
+            ..Place::default()
+        };
+        for (url, expected) in [
+            ("https://hub.example", [true, true]),
+            ("https://HUB.example:443/vaults", [true, true]),
+            ("http://hub.example", [false, false]),
+            ("https://hub.example:8443", [false, false]),
+            ("https://hub.example.evil.example", [false, false]),
+            ("https://evil.example", [false, false]),
+            ("http://127.0.0.1.evil.example:1940", [false, false]),
+            ("http://192.0.2.1:1940", [false, false]),
+            // Beside the hub.
+            ("http://127.0.0.1:1940", [true, false]),
+            ("http://localhost:7", [true, false]),
+            ("http://[::1]:7", [true, false]),
+            ("", [false, false]),
+        ] {
+            assert_eq!([&here, &far].map(|place| place.has_server(url)), expected, "{url}");
+        }
     }
 
     #[test]

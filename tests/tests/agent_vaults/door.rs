@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
+use reveille_tests::daemon::LIMIT;
+use reveille_tests::eventually;
 use reveille_tests::hub::HubDouble;
 use reveille_tests::parachute::{Parachute, TOKEN, Version};
 use serde_json::{Value, json};
@@ -135,6 +137,49 @@ async fn ac_181_what_the_hub_refuses_is_told_with_its_status() -> Result<()> {
     assert_eq!(post(&daemon, &body).await?.status, 502);
     assert_eq!(names(&daemon).await?, ["default"]);
     assert!(!daemon.state_dir().join(FILE).exists());
+    Ok(())
+}
+
+/// A server that the hub does not know would have a token in hand that lets it into the hub's own vault of that name.
+#[tokio::test]
+async fn ac_181_no_token_of_the_hub_goes_to_a_server_that_is_not_the_hubs() -> Result<()> {
+    let hub = HubDouble::start()?;
+    let mut daemon = with_hub(&hub).start().await?;
+    for url in [
+        "http://192.0.2.1:1940",
+        "https://evil.example",
+        "http://127.0.0.1.evil.example",
+    ] {
+        let answer = post(&daemon, &json!({ "vault": "notes", "url": url })).await?;
+        assert_eq!(answer.refusal()?, (400, "token_needed".to_owned()), "{url}");
+        let told = answer.json()?;
+        assert!(told["message"].to_string().contains(url) && told["next_step"].to_string().contains("token"));
+    }
+    assert_eq!(
+        (names(&daemon).await?, hub.minted().len()),
+        (vec!["default".to_owned()], 0)
+    );
+    // With a token of its own it is a vault like any other, and one that was written down is not renewed there.
+    let elsewhere = "http://[::ffff:127.0.0.1]:9";
+    assert_eq!(
+        post(&daemon, &json!({ "vault": "notes", "url": elsewhere }))
+            .await?
+            .status,
+        400
+    );
+    let body = json!({ "vault": "notes", "url": elsewhere, "token": "its-own" });
+    assert_eq!(post(&daemon, &body).await?.status, 201);
+    daemon.stop().await?;
+    let kept = json!({ "vaults": [{ "vault": "notes", "vaultUrl": elsewhere, "token": "old",
+        "expiresAt": "2020-01-01T00:00:00Z" }] });
+    std::fs::write(daemon.state_dir().join(FILE), kept.to_string())?;
+    daemon.start().await?;
+    eventually("it is told", LIMIT, async || {
+        let standing = super::standing(&daemon, "notes").await?;
+        Ok(standing.filter(|one| one["reason"].to_string().contains("is not the hub's")))
+    })
+    .await?;
+    assert_eq!(hub.minted().len(), 0);
     Ok(())
 }
 

@@ -25,6 +25,9 @@ pub(crate) enum ChangeError {
     /// Nothing was handed in that lets us in, and nobody can be asked for it.
     #[error("there is no token for the vault {0:?}, and no hub is configured that could mint one")]
     NoHub(String),
+    /// Whoever runs that server would have a token of the hub in hand.
+    #[error("the server {0} is not the hub's, so the hub is asked for no token that would be sent there")]
+    Foreign(String),
     /// The hub made none.
     #[error("the hub did not mint a token for the vault {0:?}: {1}")]
     Mint(String, HubError),

@@ -21,7 +21,7 @@ use super::{Residents, Vaults, open};
 use crate::config::{self, Config, Place, Secret};
 use crate::faults;
 use crate::http::Webhooks;
-use crate::hub::Hub;
+use crate::hub::{self, Hub};
 use crate::inbox::Inbox;
 use crate::outbox::Outbox;
 use crate::registry::Discovery;
@@ -129,6 +129,7 @@ struct Shared {
     inbox: Inbox,
     outbox: Outbox,
     hub: Option<Hub>,
+    hub_place: hub::Place,
     webhooks: Webhooks,
     state: PathBuf,
     drain: CancellationToken,
@@ -159,6 +160,7 @@ impl Roster {
             inbox: parts.inbox,
             outbox: parts.outbox,
             hub: parts.hub,
+            hub_place: config.hub.place.clone(),
             webhooks: parts.webhooks,
             state: parts.state,
             drain: parts.drain,
@@ -295,6 +297,9 @@ impl Roster {
         let Some(hub) = &self.shared.hub else {
             return Err(ChangeError::NoHub(added.vault));
         };
+        if !self.mints_for(&added) {
+            return Err(ChangeError::Foreign(added.url().to_owned()));
+        }
         match hub.mint(&added.vault, "write", &[]).await {
             Ok(minted) => {
                 (added.token, added.expires_at) = (Some(minted.token), minted.expires_at);
@@ -302,6 +307,12 @@ impl Roster {
             }
             Err(error) => Err(ChangeError::Mint(added.vault, error)),
         }
+    }
+
+    /// Whether the hub's tokens are for the server of a vault. Where no server is named it is the one beside the hub.
+    fn mints_for(&self, added: &Added) -> bool {
+        let url = added.vault_url.as_ref();
+        url.is_none_or(|url| self.shared.hub_place.has_server(url))
     }
 
     fn write_down(&self, book: &mut Book, contents: Contents) -> Result<(), ChangeError> {

@@ -44,6 +44,14 @@ impl Roster {
         let (Some(hub), Some(vault), false) = (&self.shared.hub, vault, entry.added.given) else {
             return;
         };
+        // Also of what an earlier version or another program wrote down.
+        if !self.mints_for(&entry.added) {
+            let (vault, url) = (vault.name(), entry.added.url());
+            let trouble = format!("the server {url} is not the hub's, so its token is not renewed; hand one in");
+            tracing::warn!(vault, url, "{trouble}");
+            self.set_trouble(vault, Some(trouble));
+            return;
+        }
         let renewal = Renewal {
             roster: self.clone(),
             hub: hub.clone(),
@@ -117,7 +125,8 @@ impl Renewal {
                 Err(error) => {
                     let pause = backoff.failed(chance());
                     tracing::warn!(vault, %error, ?pause, "there is no new token for the vault; the hub is asked again");
-                    self.roster.set_trouble(vault, Some(error.to_string()));
+                    let trouble = format!("a new token was asked for, and {error}");
+                    self.roster.set_trouble(vault, Some(trouble));
                     tokio::time::sleep(pause).await;
                 }
             }
