@@ -47,6 +47,7 @@ mod retention;
 mod schedule;
 mod scribe;
 mod service;
+mod sessions;
 mod stamp;
 mod state_dir;
 mod step_up;

@@ -37,6 +37,7 @@ use crate::pauses::Pauses;
 use crate::registry::Registry;
 use crate::retention::Retention;
 use crate::schedule;
+use crate::sessions::Sessions;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::step_up::StepUp;
 use crate::stopping::{self, Budget};
@@ -212,7 +213,7 @@ impl Options {
         let auth = Auth::new(
             state.token(),
             address,
-            config.auth.session.0,
+            Sessions::open(state.path().join("sessions.json"), state.token(), config.auth.session.0),
             config.server.hosts.clone(),
             passes,
             tokens.clone(),

@@ -2,6 +2,7 @@
 //! has a token of its own while it runs; named tokens reach as far as their scopes.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,24 +10,24 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
-use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
 use super::audit::{peer, turned_away};
+use super::base::Base;
 use super::caller::{Caller, check_turn};
 use super::cors::same_origin;
 use super::error::ApiError;
 use super::grants::check_grant;
 use super::refusal::Refusal;
-use super::standing::Standing;
+use super::standing::{Shown, Standing};
 use super::tickets::Tickets;
 use super::wrong::Wrong;
 use crate::delegation::Passes;
 use crate::hub::Verifier;
+use crate::sessions::Sessions;
 use crate::state_dir::secret;
 use crate::tokens::{Checked, Tokens};
 
@@ -52,9 +53,9 @@ pub(crate) struct Auth {
 
 struct Inner {
     token: Digest,
-    key: Digest,
     cookie: String,
-    session: Duration,
+    /// Browsers that signed in.
+    sessions: Sessions,
     hosts: Vec<String>,
     /// Digest of a code and the end of its life.
     links: Mutex<HashMap<Digest, Instant>>,
@@ -71,7 +72,7 @@ impl Auth {
     pub(crate) fn new(
         token: &str,
         bound: SocketAddr,
-        session: Duration,
+        sessions: Sessions,
         hosts: Vec<String>,
         passes: Passes,
         tokens: Tokens,
@@ -79,9 +80,8 @@ impl Auth {
     ) -> Self {
         let inner = Inner {
             token: digest(token),
-            key: digest(&format!("reveille cookie key\n{token}")),
             cookie: format!("reveille_{}", bound.port()),
-            session,
+            sessions,
             hosts,
             links: Mutex::default(),
             passes,
@@ -108,21 +108,17 @@ impl Auth {
         code
     }
 
-    /// The cookie for a code, which is used up by it. `prefix`: below which path a browser shows it.
-    pub(crate) fn sign_in(&self, code: &str, prefix: &str) -> Option<String> {
-        let mut links = self.inner.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = links.remove(&digest(code))?;
-        (until > Instant::now()).then(|| {
-            let seconds = self.inner.session.as_secs();
-            let ends = Timestamp::now()
-                .as_second()
-                .saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
-            let value = format!("{ends}.{}", self.seal(ends));
-            format!(
-                "{}={value}; Path={prefix}/; Max-Age={seconds}; HttpOnly; SameSite=Strict",
-                self.inner.cookie
-            )
-        })
+    /// The cookie for a code, which is used up by it. `base`: where the browser sees us.
+    pub(crate) async fn sign_in(&self, code: &str, base: &Base) -> Option<String> {
+        let until = {
+            let mut links = self.inner.links.lock().unwrap_or_else(PoisonError::into_inner);
+            links.remove(&digest(code))?
+        };
+        if until <= Instant::now() {
+            return None;
+        }
+        let session = self.inner.sessions.begin().await;
+        Some(self.cookie(&session, self.inner.sessions.life(), base))
     }
 
     /// The name of the cookie that a browser has.
@@ -130,23 +126,24 @@ impl Auth {
         &self.inner.cookie
     }
 
-    /// The header that ends a session.
-    pub(crate) fn sign_out(&self, prefix: &str) -> String {
-        format!(
-            "{}=; Path={prefix}/; Max-Age=0; HttpOnly; SameSite=Strict",
-            self.inner.cookie
-        )
+    /// Ends the session whose cookie a request shows, or all of them. Gives the cookie that takes its place.
+    ///
+    /// # Errors
+    /// It is not written down: after a restart it would hold again.
+    pub(super) async fn sign_out(&self, headers: &HeaderMap, everywhere: bool, base: &Base) -> io::Result<String> {
+        match self.session(headers) {
+            _ if everywhere => self.inner.sessions.end_all().await.map(drop)?,
+            Some(session) => self.inner.sessions.end(&session).await?,
+            None => {}
+        }
+        Ok(self.cookie("", Duration::ZERO, base))
     }
 
-    fn mac(&self, ends: i64) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.inner.key).ok()?; // silent-ok: every key length is valid
-        mac.update(&ends.to_be_bytes());
-        Some(mac)
-    }
-
-    fn seal(&self, ends: i64) -> String {
-        self.mac(ends)
-            .map_or_else(String::new, |mac| hex(&mac.finalize().into_bytes()))
+    /// For the browser. `Secure` where it came by https: then it is not to go over anything else.
+    fn cookie(&self, value: &str, life: Duration, base: &Base) -> String {
+        let (name, prefix, seconds) = (&self.inner.cookie, &base.prefix, life.as_secs());
+        let secure = if base.secure { "; Secure" } else { "" };
+        format!("{name}={value}; Path={prefix}/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
     }
 
     /// Whether a request shows the token of the state directory.
@@ -173,7 +170,8 @@ impl Auth {
         bool::from(digest(token).ct_eq(&self.inner.token))
     }
 
-    fn holds_cookie(&self, headers: &HeaderMap) -> bool {
+    /// The session whose cookie a request shows, whether or not it is one.
+    fn session(&self, headers: &HeaderMap) -> Option<String> {
         let cookies = headers
             .get_all(header::COOKIE)
             .iter()
@@ -181,14 +179,25 @@ impl Auth {
         let mut pairs = cookies
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='));
-        let Some((_, value)) = pairs.find(|(name, _)| *name == self.inner.cookie) else {
-            return false;
-        };
-        let Some((ends, seal)) = value.split_once('.') else {
-            return false;
-        };
-        let Ok(ends) = ends.parse::<i64>() else { return false };
-        ends > Timestamp::now().as_second() && bool::from(self.seal(ends).as_bytes().ct_eq(seal.as_bytes()))
+        let (_, value) = pairs.find(|(name, _)| *name == self.inner.cookie)?;
+        Some(value.to_owned())
+    }
+
+    fn holds_cookie(&self, headers: &HeaderMap) -> bool {
+        let session = self.session(headers);
+        session.is_some_and(|session| self.inner.sessions.holds(&session))
+    }
+
+    /// Whether who was let in once, and cannot show that again, would be let in now.
+    pub(super) async fn stands(&self, caller: &Caller) -> bool {
+        match (caller, &self.inner.hub) {
+            (Caller::Operator, _) => true,
+            // A turn asks for nothing that lasts.
+            (Caller::Turn(_), _) => false,
+            // What the hub takes back is in its list alone.
+            (Caller::Token(grant), Some(hub)) if grant.is_of_hub() => grant.holds() && hub.stands(&grant.id).await,
+            (Caller::Token(grant), _) => grant.holds() && !grant.is_of_hub(),
+        }
     }
 
     /// Whether the request names a host that is ours. A foreign name that leads to loopback is an attack (DNS rebinding);
@@ -231,10 +240,6 @@ fn credential(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(|| text(API_KEY)).filter(|token| !token.is_empty())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Refuses requests under a foreign host name, before anything else.
 pub(crate) async fn check_host(State(auth): State<Auth>, request: Request, next: Next) -> Response {
     if auth.host_is_ours(request.headers(), request.uri()) {
@@ -262,13 +267,13 @@ pub(crate) async fn check_caller(State(auth): State<Auth>, request: Request, nex
 
 impl Auth {
     async fn admit(&self, request: Request) -> Result<Request, Refusal> {
-        let caller = self.identify(&request).await?;
+        let (caller, shown) = self.recognise(&request).await?;
         let mut request = match &caller {
             Caller::Operator => request,
             Caller::Turn(origin) => check_turn(origin, request).await?,
             Caller::Token(grant) => check_grant(grant, request).await?,
         };
-        let standing = Standing::of(self, request.headers(), &caller);
+        let standing = Standing::of(self, request.headers(), &caller, shown);
         request.extensions_mut().insert(standing);
         request.extensions_mut().insert(caller);
         Ok(request)
@@ -278,16 +283,28 @@ impl Auth {
     ///
     /// # Errors
     /// Nobody who is let in.
-    // The future must not hold the request, whose body cannot be shared.
     pub(crate) fn identify(&self, request: &Request) -> impl Future<Output = Result<Caller, Refusal>> + Send + use<> {
+        let known = self.recognise(request);
+        async move { known.await.map(|(caller, _)| caller) }
+    }
+
+    /// The same, and by what it is known.
+    // The future must not hold the request, whose body cannot be shared.
+    fn recognise(&self, request: &Request) -> impl Future<Output = Result<(Caller, Shown), Refusal>> + Send + use<> {
         let shown = credential(request.headers()).map(str::to_owned);
         let without = shown.is_none().then(|| self.without_token(request));
         let (auth, peer, path) = (self.clone(), peer(request), request.uri().path().to_owned());
         async move {
             let Some(token) = shown else {
-                return without.unwrap_or(Err(Refusal::Nobody));
+                let known = without.unwrap_or(Err(Refusal::Nobody))?;
+                // It was looked at when the ticket was made; that may have been before it was revoked.
+                return match known.1 {
+                    Shown::Ticket if !auth.stands(&known.0).await => Err(Refusal::Wrong),
+                    Shown::Ticket | Shown::Cookie | Shown::Token => Ok(known),
+                };
             };
-            auth.holder(&token).await.map_err(|refusal| match refusal {
+            let holder = auth.holder(&token).await.map(|caller| (caller, Shown::Token));
+            holder.map_err(|refusal| match refusal {
                 // Somebody was given that one, or nobody can tell.
                 Refusal::Expired | Refusal::Unchecked => refusal,
                 refusal => match auth.wrong(peer) {
@@ -301,10 +318,10 @@ impl Auth {
         }
     }
 
-    fn without_token(&self, request: &Request) -> Result<Caller, Refusal> {
+    fn without_token(&self, request: &Request) -> Result<(Caller, Shown), Refusal> {
         let headers = request.headers();
         if let Some(whose) = self.inner.tickets.take(request) {
-            return whose.map_err(Refusal::from);
+            return whose.map(|caller| (caller, Shown::Ticket)).map_err(Refusal::from);
         }
         if !self.holds_cookie(headers) {
             return Err(if has_key(request.uri()) {
@@ -315,7 +332,7 @@ impl Auth {
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         if reads || same_origin(headers, request.extensions().get()) {
-            return Ok(Caller::Operator);
+            return Ok((Caller::Operator, Shown::Cookie));
         }
         let message = "The request came from another site.";
         Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", message).into())
@@ -370,7 +387,7 @@ mod tests {
         Auth::new(
             "secret",
             SocketAddr::from(([127, 0, 0, 1], 7)),
-            Duration::from_secs(60),
+            sessions(),
             vec!["box.lan".into()],
             passes(),
             tokens(),
@@ -381,6 +398,11 @@ mod tests {
     fn tokens() -> Tokens {
         let dir = tempfile::tempdir().unwrap();
         Tokens::open(&dir.path().join("tokens.db")).unwrap()
+    }
+
+    fn sessions() -> Sessions {
+        let dir = tempfile::tempdir().unwrap();
+        Sessions::open(dir.keep().join("sessions.json"), "secret", Duration::from_secs(60))
     }
 
     fn passes() -> Passes {
@@ -394,34 +416,42 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn a_code_signs_in_once_and_the_cookie_holds() {
-        let auth = auth();
-        let code = auth.link_code();
-        let cookie = auth.sign_in(&code, "").unwrap();
-        assert_eq!(auth.sign_in(&code, ""), None);
-        let pair = cookie.split(';').next().unwrap();
-        assert!(auth.holds_cookie(&headers(&[("cookie", &format!("other=1; {pair}"))])));
-        let forged = pair.replace("reveille_7=", "reveille_7=9");
-        assert!(!auth.holds_cookie(&headers(&[("cookie", &forged)])));
-        let elsewhere = Auth::new(
-            "another",
-            SocketAddr::from(([127, 0, 0, 1], 7)),
-            Duration::from_secs(60),
-            vec![],
-            passes(),
-            tokens(),
-            None,
-        );
-        assert!(!elsewhere.holds_cookie(&headers(&[("cookie", pair)])));
+    fn base(secure: bool) -> Base {
+        Base {
+            origin: "http://127.0.0.1:7".into(),
+            prefix: String::new(),
+            secure,
+        }
     }
 
-    #[test]
-    fn an_expired_cookie_is_refused() {
-        let auth = auth();
-        let ends = Timestamp::now().as_second() - 1;
-        let cookie = format!("reveille_7={ends}.{}", auth.seal(ends));
-        assert!(!auth.holds_cookie(&headers(&[("cookie", &cookie)])));
+    #[tokio::test]
+    async fn a_code_signs_in_once_and_the_cookie_holds_until_it_signs_out() {
+        let (auth, base) = (auth(), base(false));
+        let code = auth.link_code();
+        let cookie = auth.sign_in(&code, &base).await.unwrap();
+        assert_eq!(auth.sign_in(&code, &base).await, None);
+        let pair = cookie.split(';').next().unwrap();
+        let shown = headers(&[("cookie", &format!("other=1; {pair}"))]);
+        assert!(auth.holds_cookie(&shown));
+        let forged = pair.replace("reveille_7=", "reveille_7=9");
+        assert!(!auth.holds_cookie(&headers(&[("cookie", &forged)])));
+        assert!(!auth.holds_cookie(&headers(&[("cookie", "reveille_7=")])));
+        let other = auth.sign_in(&auth.link_code(), &base).await.unwrap();
+        let other = headers(&[("cookie", other.split(';').next().unwrap())]);
+        let out = auth.sign_out(&shown, false, &base).await.unwrap();
+        assert!(out.starts_with("reveille_7=; ") && out.contains("Max-Age=0"), "{out}");
+        assert!(!auth.holds_cookie(&shown) && auth.holds_cookie(&other));
+        auth.sign_out(&HeaderMap::new(), true, &base).await.unwrap();
+        assert!(!auth.holds_cookie(&other));
+    }
+
+    #[tokio::test]
+    async fn a_cookie_is_for_https_alone_where_it_came_by_that() {
+        for secure in [true, false] {
+            let auth = auth();
+            let cookie = auth.sign_in(&auth.link_code(), &base(secure)).await.unwrap();
+            assert_eq!(cookie.ends_with("; Secure"), secure, "{cookie}");
+        }
     }
 
     #[test]

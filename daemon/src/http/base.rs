@@ -47,6 +47,8 @@ pub(crate) struct Base {
     pub(crate) origin: String,
     /// Empty, or the mount: `/reveille`.
     pub(crate) prefix: String,
+    /// A proxy that is believed says that the client came to it by https.
+    pub(crate) secure: bool,
 }
 
 /// The request came below the mount, which is taken off its address.
@@ -70,29 +72,30 @@ impl Front {
     }
 
     fn base(&self, parts: &Parts) -> Base {
-        let said = self.forwarded(parts);
+        let believed = peer(parts).is_some_and(|peer| self.proxies.hold(peer));
+        let said = |name| believed.then(|| first(&parts.headers, name)).flatten();
+        let scheme = said(&FORWARDED_PROTO);
+        let secure = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let plain = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"));
+        let forwarded = host(&parts.headers, &FORWARDED_HOST).filter(|_| believed);
         let below = parts.extensions.get::<BelowMount>().is_some();
         Base {
-            prefix: match said.is_some() || below {
+            prefix: match forwarded.is_some() || below {
                 true => self.mount.to_string(),
                 false => String::new(),
             },
-            origin: said.unwrap_or_else(|| match host(&parts.headers, &header::HOST) {
-                Some(host) => format!("http://{host}"),
-                None => self.own.to_string(),
-            }),
+            origin: match (forwarded, host(&parts.headers, &header::HOST)) {
+                (Some(host), _) if plain => format!("http://{host}"),
+                (Some(host), _) => format!("https://{host}"),
+                // A proxy that hands the name on as it came.
+                (None, Some(host)) if secure && !parts.headers.contains_key(FORWARDED_HOST) => {
+                    format!("https://{host}")
+                }
+                (None, Some(host)) => format!("http://{host}"),
+                (None, None) => self.own.to_string(),
+            },
+            secure,
         }
-    }
-
-    /// The origin that a believed proxy names.
-    fn forwarded(&self, parts: &Parts) -> Option<String> {
-        let peer = peer(parts)?;
-        if !self.proxies.hold(peer) {
-            return None;
-        }
-        let host = host(&parts.headers, &FORWARDED_HOST)?;
-        let plain = first(&parts.headers, &FORWARDED_PROTO).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"));
-        Some(format!("{}://{host}", if plain { "http" } else { "https" }))
     }
 
     /// The rest of a path below the mount: `/`, or what follows.
@@ -229,6 +232,29 @@ mod tests {
         assert_eq!(url(near, &[]), "http://127.0.0.1:7/x");
         let chain = [("host", "a"), ("x-forwarded-host", "hub.example:8443, inner")];
         assert_eq!(url(near, &chain), "https://hub.example:8443/reveille/x");
+    }
+
+    #[test]
+    fn a_way_by_https_is_known_from_trusted_peers_alone() {
+        let front = front("/", Proxies::loopback());
+        let way = |peer: &str, proto: &str| {
+            let base = front.base(&parts(peer, &[("host", "box.lan"), ("x-forwarded-proto", proto)]));
+            (base.secure, base.origin)
+        };
+        let (near, far) = ("127.0.0.1:9", "192.0.2.1:9");
+        let https = (true, "https://box.lan".to_owned());
+        let http = (false, "http://box.lan".to_owned());
+        assert_eq!(way(near, "https"), https);
+        assert_eq!(way(near, "HTTPS, http"), https);
+        for (peer, proto) in [
+            (far, "https"),
+            (near, "http"),
+            (near, ""),
+            (near, "wss"),
+            (near, "http, https"),
+        ] {
+            assert_eq!(way(peer, proto), http, "{peer} {proto}");
+        }
     }
 
     #[test]

@@ -143,6 +143,7 @@ mod tests {
         let base = Base {
             origin: "https://hub.example".into(),
             prefix: "/reveille".into(),
+            secure: true,
         };
         let told = |path| challenge(&base, path).to_str().unwrap().to_owned();
         let at = "https://hub.example/reveille/.well-known/oauth-protected-resource/mcp/";

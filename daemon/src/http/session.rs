@@ -1,9 +1,10 @@
 //! Signing a browser in and out.
 
-use axum::extract::{FromRequest as _, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequest as _, Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,6 +15,7 @@ use super::{Api, Caller, audit};
 
 /// What a sign-in link holds.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SignIn {
     /// The part behind `#sign-in=`.
     code: String,
@@ -45,7 +47,7 @@ pub(super) async fn sign_in(State(api): State<Api>, request: Request) -> Respons
         Ok(Body(SignIn { code })) => code,
         Err(error) => return error.into_response(),
     };
-    if let Some(cookie) = api.auth.sign_in(code.trim(), &base.prefix) {
+    if let Some(cookie) = api.auth.sign_in(code.trim(), &base).await {
         return ([(header::SET_COOKIE, cookie)], Json(Session { signed_in: true })).into_response();
     }
     match api.auth.wrong(peer) {
@@ -69,17 +71,41 @@ pub(super) async fn show() -> Json<Session> {
     Json(Session { signed_in: true })
 }
 
-/// Signs a browser out.
+/// Which browsers are to be signed out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    #[serde(default)]
+    everywhere: bool,
+}
+
+/// Signs a browser out: its cookie does not work any more, wherever a copy of it may be.
 #[utoipa::path(
     delete, path = "/api/session", operation_id = "signOut", tag = "session",
-    responses((status = 200, description = "It is signed out: the answer takes its cookie away.", body = Session)),
+    params(("everywhere" = Option<bool>, Query, description = "Signs every browser out.")),
+    responses(
+        (status = 200, description = "It is signed out: the answer takes its cookie away.", body = Session),
+        (status = 400, description = "`everywhere` is neither true nor false: `invalid_query`."),
+        (status = 503, description = "It is signed out, and would not be after a restart: `not_kept`."),
+    ),
 )]
-pub(super) async fn sign_out(State(api): State<Api>, base: Base) -> Response {
-    (
-        [(header::SET_COOKIE, api.auth.sign_out(&base.prefix))],
-        Json(Session { signed_in: false }),
-    )
-        .into_response()
+pub(super) async fn sign_out(
+    State(api): State<Api>,
+    base: Base,
+    which: Result<Query<Which>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Query(which) =
+        which.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text()))?;
+    let ended = api.auth.sign_out(&headers, which.everywhere, &base).await;
+    let cookie = ended.map_err(|error| {
+        let message =
+            format!("That is not written down ({error}): after a restart of the daemon the cookie would work again.");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_kept", message).then(
+            "It does not work now. Mend the state directory (`reveille doctor` looks at it) and sign out everywhere.",
+        )
+    })?;
+    Ok(([(header::SET_COOKIE, cookie)], Json(Session { signed_in: false })).into_response())
 }
 
 /// A link that signs a browser in.

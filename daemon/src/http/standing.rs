@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, header};
 use jiff::Timestamp;
 
 use super::Caller;
@@ -33,6 +33,17 @@ pub(super) async fn may_read(auth: &Auth, parts: &Parts) -> bool {
     }
 }
 
+/// What a request was let in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// A token in a header.
+    Token,
+    /// The cookie of a browser that signed in.
+    Cookie,
+    /// A ticket, which was used up by it.
+    Ticket,
+}
+
 /// The right of a request that was let in, for those that last.
 #[derive(Clone)]
 pub(crate) struct Standing {
@@ -40,13 +51,14 @@ pub(crate) struct Standing {
     /// As it was shown.
     headers: HeaderMap,
     caller: Caller,
+    shown: Shown,
     /// When it ends by itself.
     until: Option<Timestamp>,
 }
 
 impl Standing {
     /// Of a request that showed these headers and was let in as `caller`.
-    pub(super) fn of(auth: &Auth, headers: &HeaderMap, caller: &Caller) -> Self {
+    pub(super) fn of(auth: &Auth, headers: &HeaderMap, caller: &Caller, shown: Shown) -> Self {
         let until = match caller {
             Caller::Token(grant) => grant.new.expires_at,
             Caller::Operator | Caller::Turn(_) => None,
@@ -55,21 +67,21 @@ impl Standing {
             auth: auth.clone(),
             headers: headers.clone(),
             caller: caller.clone(),
+            shown,
             until,
         }
     }
 
     /// Whether the same request would be let in now.
     pub(super) async fn holds(&self) -> bool {
-        // A ticket was used up when it opened the stream; what it stands for may have ended since.
-        if !self.auth.shows_token(&self.headers) && !self.headers.contains_key(header::COOKIE) {
-            return match &self.caller {
-                Caller::Token(grant) => grant.holds(),
-                Caller::Operator | Caller::Turn(_) => true,
-            };
+        match self.shown {
+            // It cannot be shown twice; what it stands for may have ended since. What else the request had counts for nothing.
+            Shown::Ticket => self.auth.stands(&self.caller).await,
+            Shown::Token | Shown::Cookie => {
+                let again = self.auth.identify(&like(&self.headers));
+                again.await.is_ok()
+            }
         }
-        let again = self.auth.identify(&like(&self.headers));
-        again.await.is_ok()
     }
 
     /// Waits for the end that is known.
@@ -92,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::delegation::Passes;
+    use crate::sessions::Sessions;
     use crate::tokens::{NewGrant, Tokens};
 
     const ADMIN: &str = "secret";
@@ -99,10 +112,11 @@ mod tests {
     fn auth(tokens: &Tokens) -> Auth {
         let bound = SocketAddr::from(([127, 0, 0, 1], 7));
         let passes = Passes::new("http://127.0.0.1:7".into(), None);
+        let sessions = tempfile::tempdir().unwrap().keep().join("sessions.json");
         Auth::new(
             ADMIN,
             bound,
-            Duration::from_secs(60),
+            Sessions::open(sessions, ADMIN, Duration::from_secs(60)),
             vec![],
             passes,
             tokens.clone(),
@@ -136,14 +150,34 @@ mod tests {
         let (_dir, tokens) = store();
         let auth = auth(&tokens);
         let (caller, token) = grant(&tokens, Verb::Read, None).await;
-        let standing = Standing::of(&auth, &bearer(&token), &caller);
+        let standing = Standing::of(&auth, &bearer(&token), &caller, Shown::Token);
         assert!(standing.holds().await);
         let Caller::Token(held) = caller else {
             panic!("a token");
         };
         assert!(tokens.revoke(&held.id).await.unwrap());
         assert!(!standing.holds().await);
-        assert!(Standing::of(&auth, &bearer(ADMIN), &Caller::Operator).holds().await);
+        assert!(
+            Standing::of(&auth, &bearer(ADMIN), &Caller::Operator, Shown::Token)
+                .holds()
+                .await
+        );
+    }
+
+    #[tokio::test]
+    async fn what_a_ticket_opened_hangs_on_its_token_and_not_on_a_cookie_beside_it() {
+        let (_dir, tokens) = store();
+        let auth = auth(&tokens);
+        let cookie = HeaderMap::from_iter([(http::header::COOKIE, "theme=dark".parse().unwrap())]);
+        let (caller, _) = grant(&tokens, Verb::Read, None).await;
+        let operator = Standing::of(&auth, &cookie, &Caller::Operator, Shown::Ticket);
+        let standing = Standing::of(&auth, &cookie, &caller, Shown::Ticket);
+        assert!(operator.holds().await && standing.holds().await);
+        let Caller::Token(held) = caller else {
+            panic!("a token");
+        };
+        assert!(tokens.revoke(&held.id).await.unwrap());
+        assert!(operator.holds().await && !standing.holds().await);
     }
 
     #[tokio::test]
@@ -153,7 +187,7 @@ mod tests {
         // As it is stored.
         let end = reveille_vault::note::millis::truncate(Timestamp::now() + Duration::from_millis(50));
         let (caller, token) = grant(&tokens, Verb::Read, Some(end)).await;
-        let standing = Standing::of(&auth, &bearer(&token), &caller);
+        let standing = Standing::of(&auth, &bearer(&token), &caller, Shown::Token);
         standing.ends().await;
         assert!(Timestamp::now() >= end && !standing.holds().await);
     }

@@ -87,6 +87,11 @@ impl Grant {
         }
     }
 
+    /// Whether a hub has issued it: what is revoked there is in no list of ours.
+    pub(crate) fn is_of_hub(&self) -> bool {
+        self.hub_subject.is_some()
+    }
+
     /// Whether it is good for what needs `needed`.
     pub(crate) fn covers(&self, needed: &Scope) -> bool {
         self.new.scopes.iter().any(|scope| scope.covers(needed))

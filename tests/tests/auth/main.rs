@@ -4,6 +4,7 @@ mod audit;
 mod origins;
 mod pin;
 mod secure;
+mod sessions;
 mod sweep;
 mod tickets;
 mod tokens;

@@ -191,3 +191,26 @@ async fn one_token_has_so_many_streams_and_tickets_at_once() -> Result<()> {
     ticket(&other, &daemon, json!({})).await?;
     Ok(())
 }
+
+/// A page of another origin may have cookies of its own, such as one that a proxy has set.
+#[tokio::test]
+async fn a_cookie_beside_a_ticket_is_not_looked_at() -> Result<()> {
+    let daemon = started().await?;
+    let read = Holder::with(&daemon, &["reveille:read"]).await?;
+    let cookie = [("cookie", "theme=dark")];
+    let mut streams = Vec::new();
+    let operator = daemon.ask_in("POST", MINT, b"{}").await?.json()?;
+    let operator = operator["ticket"].as_str().context("a ticket")?.to_owned();
+    for one in [ticket(&read, &daemon, json!({})).await?, operator] {
+        let mut stream = Stream::open(&daemon, &with(EVENTS, &one), &cookie).await?;
+        stream.until(": connected").await?;
+        streams.push(stream);
+    }
+    for stream in &mut streams {
+        stream.until("event: ping").await?;
+    }
+    daemon.ask_in("DELETE", &format!("{TOKENS}/{}", read.id), b"").await?;
+    let text = streams.remove(0).end().await?;
+    assert!(text.contains("event: unauthorized"), "{text}");
+    Ok(())
+}

@@ -232,6 +232,46 @@ async fn a_revoked_token_ends() -> Result<()> {
     Ok(())
 }
 
+/// The first bytes of a stream that has nothing but its ticket and a cookie of somebody else, and the rest of it.
+async fn stream(daemon: &reveille_tests::Daemon, ticket: &str) -> Result<(tokio::net::TcpStream, String)> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let authority = daemon.authority()?;
+    let mut socket = tokio::net::TcpStream::connect(&authority).await?;
+    let head = format!(
+        "GET /api/events?ticket={ticket} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncookie: a=b\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await?;
+    let mut begin = vec![0; 12];
+    socket.read_exact(&mut begin).await?;
+    Ok((socket, String::from_utf8_lossy(&begin).into_owned()))
+}
+
+#[tokio::test]
+async fn what_a_ticket_opened_ends_when_the_hub_revokes_who_asked_for_it() -> Result<()> {
+    use tokio::io::AsyncReadExt as _;
+    let hub = HubDouble::start()?;
+    let daemon = with_hub(&hub).env("REVEILLE_HUB__REVOKED_TTL", "50ms").start().await?;
+    let claims = hub.claims("reveille:read");
+    let token = hub.key().token(&claims)?;
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    let mut tickets = Vec::new();
+    for _ in 0..2 {
+        let made = daemon.ask("POST", "/api/ui/sse-ticket", &headers, b"{}").await?;
+        tickets.push(made.json()?["ticket"].as_str().unwrap_or_default().to_owned());
+    }
+    let (mut open, begin) = stream(&daemon, &tickets[0]).await?;
+    assert_eq!(begin, "HTTP/1.1 200");
+    hub.revoke_token(claims["jti"].as_str().unwrap_or_default());
+    let mut rest = String::new();
+    tokio::time::timeout(reveille_tests::daemon::LIMIT, open.read_to_string(&mut rest)).await??;
+    assert!(rest.contains("event: unauthorized"), "{rest}");
+    // Nor does one open that was asked for before.
+    let (_, begin) = stream(&daemon, &tickets[1]).await?;
+    assert_eq!(begin, "HTTP/1.1 401");
+    Ok(())
+}
+
 #[tokio::test]
 async fn without_the_switch_no_token_of_a_hub_lets_in_and_the_hub_is_not_asked() -> Result<()> {
     let hub = HubDouble::start()?;

@@ -132,6 +132,17 @@ impl Verifier {
         checked
     }
 
+    /// Whether the hub has not revoked a token that was good before, as far as it can be known.
+    pub(crate) async fn stands(&self, jti: &str) -> bool {
+        match self.revoked.get().await {
+            Ok(revoked) => !revoked.has(jti),
+            Err(reason) => {
+                self.tell(&Unfit::NoList(reason));
+                false
+            }
+        }
+    }
+
     /// Strangers decide how often this happens, so not each time is worth a line.
     fn tell(&self, unfit: &Unfit) {
         let code = unfit.code();
