@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use super::{ConfigError, Span};
 const RESERVED: &[&str] = &["list"];
 /// Largest file of a note, unless the table says otherwise.
 const MAX_ATTACHMENT: usize = 100 << 20;
+/// Largest file with a secret.
+const SECRET_BYTES: usize = 64 << 10;
 /// Pause between two scans of a Parachute vault, unless the table says otherwise. A scan of a quiet vault is two requests.
 pub(crate) const POLL: Duration = Duration::from_secs(5);
 
@@ -40,13 +43,27 @@ impl Secret {
     pub(crate) fn reveal(&self) -> Result<String, String> {
         match self {
             Self::Text(text) => Ok(text.clone()),
-            Self::File(path) => match std::fs::read_to_string(path) {
+            Self::File(path) => match read(path) {
+                Ok(text) if text.len() > SECRET_BYTES => Err(format!(
+                    "{} is larger than {} KiB, so it is no secret",
+                    path.display(),
+                    SECRET_BYTES >> 10
+                )),
                 Ok(text) if text.trim().is_empty() => Err(format!("{} is empty", path.display())),
                 Ok(text) => Ok(text.trim().to_owned()),
                 Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
             },
         }
     }
+}
+
+/// A little more than a secret may be, at most.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    file.take(u64::try_from(SECRET_BYTES).unwrap_or(u64::MAX).saturating_add(1))
+        .read_to_string(&mut text)?;
+    Ok(text)
 }
 
 impl fmt::Debug for Secret {

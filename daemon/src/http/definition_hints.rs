@@ -64,6 +64,7 @@ pub(super) struct HintTaken {
     responses(
         (status = 200, description = "It was looked there.", body = HintTaken),
         (status = 401, description = "Nothing was shown that is good for a hint: `unauthorized`."),
+        (status = 429, description = "Many wrong secrets or tokens came from that address: `too_many_wrong_tokens`."),
     ),
 )]
 pub(super) async fn definition(State(api): State<Api>, request: Request) -> Response {
@@ -82,6 +83,7 @@ pub(super) async fn definition(State(api): State<Api>, request: Request) -> Resp
     responses(
         (status = 200, description = "It was looked there.", body = HintTaken),
         (status = 401, description = "Nothing was shown that is good for a hint: `unauthorized`."),
+        (status = 429, description = "Many wrong secrets or tokens came from that address: `too_many_wrong_tokens`."),
     ),
 )]
 pub(super) async fn thread(state: State<Api>, request: Request) -> Response {
@@ -99,6 +101,7 @@ pub(super) async fn thread(state: State<Api>, request: Request) -> Response {
     responses(
         (status = 200, description = "It was looked there.", body = HintTaken),
         (status = 401, description = "Nothing was shown that is good for a hint: `unauthorized`."),
+        (status = 429, description = "Many wrong secrets or tokens came from that address: `too_many_wrong_tokens`."),
     ),
 )]
 pub(super) async fn role_note(State(api): State<Api>, request: Request) -> Response {
@@ -127,12 +130,10 @@ enum Look {
 }
 
 async fn follow(api: Api, request: Request, key: &str, word: impl Fn(Look) -> &'static str) -> Response {
-    // First, so that a secret of a vault never counts as a wrong token.
-    if vault_hints::is_from_a_vault(&api, &request) {
-        return vault_hints::take(State(api), request).await;
-    }
-    if !vault_hints::may_hint(&api, &request).await {
-        return vault_hints::unauthorized();
+    match vault_hints::admit(&api, &request).await {
+        Ok(own) if !own.is_empty() => return vault_hints::receive(&api, own, request).await,
+        Ok(_) => {}
+        Err(refusal) => return refusal,
     }
     let Ok(bytes) = axum::body::to_bytes(request.into_body(), BODY_BYTES).await else {
         return wrong("The hint did not arrive whole, or is larger than 32 MiB.");

@@ -208,6 +208,44 @@ async fn r_http_91_who_has_no_secret_is_told_one_thing_only() -> Result<()> {
     Ok(())
 }
 
+/// The secret of a vault is guessed no oftener than a token, wherever the guess stands.
+#[tokio::test]
+async fn r_http_91_who_guesses_a_secret_is_held_back_and_who_has_it_is_not() -> Result<()> {
+    let peers = [Parachute::start(Version::July)?, Parachute::start(Version::July)?];
+    let daemon = with_two(&peers).await?;
+    let body = json!({ "note": { "id": "x" } }).to_string();
+    let by_address = format!("{INBOUND}?secret=guess");
+    let guess = [("x-channel-webhook-secret", "guess")];
+    let (definition, bearer) = ("/api/vault/agent-def", [("authorization", "Bearer guess")]);
+    let doors: [(&str, &[(&str, &str)]); 3] = [(INBOUND, &guess), (&by_address, &[]), (definition, &guess)];
+    let mut answered = 0;
+    while answered < 1000 {
+        let (target, headers) = doors[answered % doors.len()];
+        let answer = daemon.ask("POST", target, headers, body.as_bytes()).await?;
+        if answer.status != 401 {
+            break;
+        }
+        answered += 1;
+    }
+    // So many as wrong tokens from this machine.
+    assert_eq!(answered, 300);
+    for (target, headers) in doors.into_iter().chain([(INBOUND, &bearer[..])]) {
+        let held = daemon.ask("POST", target, headers, body.as_bytes()).await?;
+        assert_eq!(held.refusal()?, (429, "too_many_wrong_tokens".to_owned()), "{target}");
+        ensure!(held.header("retry-after").is_some(), "{target}");
+    }
+    // Who shows nothing guesses nothing.
+    assert_eq!(daemon.ask("POST", INBOUND, &[], body.as_bytes()).await?.status, 401);
+    let note = message(&peers[0], "first", "m1", &json!({}))?;
+    assert_eq!(
+        hint(&daemon, &[("x-channel-webhook-secret", SECRETS[0])], &note).await?,
+        200
+    );
+    wait_answers(&peers[0], &["m1"]).await?;
+    ensure!(!daemon.log()?.contains("guess"), "a guess is in the log");
+    Ok(())
+}
+
 /// A turn is still one turn when hints come in a storm, from many at once, for notes that there are and that there are not.
 #[tokio::test]
 async fn r_http_91_a_storm_of_hints_is_one_turn_for_each_note() -> Result<()> {
