@@ -23,6 +23,9 @@ use crate::state_dir::secret;
 const USES_EVERY: Duration = Duration::from_secs(60);
 /// Most tokens at once: all of them are in memory.
 const TOKENS_MAX: usize = 10_000;
+/// For so long after its end a token is known to have been one, so that its holder is told. Where there is no room for others
+/// it is forgotten before.
+const REMEMBERED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Longest chain of tokens of which each was made with the one before it: all of them are looked through when one is revoked.
 const MAKERS_MAX: usize = 8;
 /// How long a write waits for another program that holds the file.
@@ -51,6 +54,9 @@ CREATE TABLE tokens (
 const REVOKE: &str = "
 WITH RECURSIVE gone(id) AS (SELECT ?1 UNION SELECT tokens.id FROM tokens JOIN gone ON tokens.made_by = gone.id)
 DELETE FROM tokens WHERE id IN (SELECT id FROM gone)";
+
+/// Those whose time was over then.
+const FORGET: &str = "DELETE FROM tokens WHERE expires_at <= ?1";
 
 pub(super) type Digest = [u8; 32];
 
@@ -124,6 +130,13 @@ impl Known {
         there
     }
 
+    /// Takes those away whose time was over then. None of them has made one that lives longer. How many there were.
+    fn forget(&mut self, end: Timestamp) -> usize {
+        let over = self.grants.values().filter(|grant| grant.is_over(end));
+        let over: Vec<String> = over.map(|grant| grant.id.clone()).collect();
+        over.iter().filter(|id| self.remove(id)).count()
+    }
+
     /// How many tokens stand above one: what made it, what made that, and so on.
     fn makers(&self, grant: &Grant) -> usize {
         let maker = |of: &Grant| {
@@ -189,6 +202,7 @@ impl Tokens {
             }
             new.expires_at = [new.expires_at, maker.new.expires_at].into_iter().flatten().min();
         }
+        self.make_room().await;
         if self.known(|known| known.grants.len()) >= TOKENS_MAX {
             return Err(TokensError::TooMany);
         }
@@ -218,6 +232,22 @@ impl Tokens {
             return Err(TokensError::MakerGone);
         }
         Ok((grant, token))
+    }
+
+    /// Forgets tokens that ended long ago, and where there are very many all that have ended.
+    async fn make_room(&self) {
+        let full = self.known(|known| known.grants.len()) >= TOKENS_MAX;
+        let end = if full { now() } else { long_over() };
+        let mut forgotten = 0;
+        self.change(|known| forgotten = known.forget(end));
+        if forgotten == 0 {
+            return;
+        }
+        let end = end.as_millisecond();
+        match self.write(move |db| db.execute(FORGET, [end])).await {
+            Ok(_) => tracing::info!(forgotten, "tokens that have ended were forgotten"),
+            Err(error) => tracing::warn!(%error, "tokens that have ended stay in the list until the next start"),
+        }
     }
 
     /// All tokens, in the order in which they were made.
@@ -347,6 +377,12 @@ impl Tokens {
     }
 }
 
+/// What ended before this is forgotten.
+fn long_over() -> Timestamp {
+    let end = now().checked_sub(REMEMBERED);
+    end.unwrap_or(Timestamp::MIN) // silent-ok: before all of time nothing has ended
+}
+
 /// Times are kept in milliseconds.
 pub(super) fn now() -> Timestamp {
     reveille_vault::note::millis::truncate(Timestamp::now())
@@ -392,6 +428,7 @@ fn open(file: &Path) -> anyhow::Result<Connection> {
         transaction.pragma_update(None, "user_version", next)?;
         transaction.commit()?;
     }
+    db.execute(FORGET, [long_over().as_millisecond()])?;
     Ok(db)
 }
 

@@ -282,3 +282,61 @@ async fn a_chain_of_makers_ends_and_one_of_the_hub_does_not_begin() {
     assert!(matches!(made, Err(TokensError::OfHub)), "{made:?}");
     assert_eq!(tokens.list().len(), 0);
 }
+
+/// One whose time was over so many hours ago.
+async fn over(tokens: &Tokens, hours: i64) -> String {
+    let new = NewGrant {
+        expires_at: Some(now() - hours.hours()),
+        ..new("old")
+    };
+    tokens.create(new, None).await.unwrap().1
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_is_forgotten_at_the_start_and_when_another_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens.db");
+    let tokens = Tokens::open(&file).unwrap();
+    let (lately, long) = (over(&tokens, 1).await, over(&tokens, 8 * 24).await);
+    // Not before somebody looks.
+    assert!(matches!(tokens.check(&long), Checked::Expired));
+    let (_, holds) = tokens.create(new("laptop"), None).await.unwrap();
+    let there = |tokens: &Tokens| {
+        let rows = tokens
+            .inner
+            .db
+            .lock()
+            .unwrap()
+            .query_row("SELECT count(*) FROM tokens", [], |row| row.get(0));
+        (tokens.list().len(), rows.unwrap_or(0_usize))
+    };
+    assert!(matches!(tokens.check(&long), Checked::Unknown));
+    assert!(matches!(tokens.check(&lately), Checked::Expired));
+    assert!(matches!(tokens.check(&holds), Checked::Valid(_)));
+    assert_eq!(there(&tokens), (2, 2));
+    over(&tokens, 8 * 24).await;
+    assert_eq!(there(&tokens), (3, 3));
+    drop(tokens);
+    let again = Tokens::open(&file).unwrap();
+    assert_eq!(there(&again), (2, 2));
+    assert!(matches!(again.check(&lately), Checked::Expired));
+}
+
+#[tokio::test]
+async fn tokens_that_have_ended_take_no_room_from_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
+    let kept = over(&tokens, 1).await;
+    let sample = tokens.list()[0].clone();
+    tokens.change(|known| {
+        for number in 1..TOKENS_MAX {
+            let grant = Grant::of_hub(format!("t_{number}"), "old".into(), Vec::new(), sample.new.expires_at);
+            known.insert(digest(&number.to_string()), Arc::new(grant));
+        }
+    });
+    assert_eq!(tokens.list().len(), TOKENS_MAX);
+    let (_, holds) = tokens.create(new("laptop"), None).await.unwrap();
+    assert!(matches!(tokens.check(&holds), Checked::Valid(_)));
+    assert!(matches!(tokens.check(&kept), Checked::Unknown));
+    assert_eq!(tokens.list().len(), 1);
+}
