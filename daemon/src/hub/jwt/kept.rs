@@ -39,6 +39,22 @@ pub(super) struct What<T> {
     pub(super) read: fn(&[u8]) -> Result<T, String>,
 }
 
+/// A fetch that is on its way. It is off the way also when it breaks, so that there is another one after it.
+struct Running<T: Send + Sync + 'static> {
+    kept: Kept<T>,
+    ended: bool,
+}
+
+impl<T: Send + Sync + 'static> Drop for Running<T> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let mut state = self.kept.state();
+            state.running = None;
+            state.failed = Some(("the fetch was cut short".into(), Instant::now()));
+        }
+    }
+}
+
 /// Cheap to clone.
 pub(super) struct Kept<T> {
     inner: Arc<Inner<T>>,
@@ -154,7 +170,12 @@ impl<T: Send + Sync + 'static> Kept<T> {
     }
 
     async fn run(self) {
+        let mut running = Running {
+            kept: self.clone(),
+            ended: false,
+        };
         let fetched = self.ask().await;
+        running.ended = true;
         let mut state = self.state();
         state.running = None;
         match fetched {
@@ -208,5 +229,60 @@ impl<T: Send + Sync + 'static> Kept<T> {
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    static READ: AtomicU32 = AtomicU32::new(0);
+
+    /// Breaks the first time.
+    fn read(_: &[u8]) -> Result<u32, String> {
+        match READ.fetch_add(1, Ordering::Relaxed) {
+            0 => panic!("what nobody has thought of"),
+            number => Ok(number),
+        }
+    }
+
+    /// Answers everybody `{}`.
+    async fn hub() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 4096];
+                stream.read(&mut head).await.unwrap();
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                stream.write_all(answer).await.unwrap();
+            }
+        });
+        origin
+    }
+
+    #[tokio::test]
+    async fn after_a_fetch_that_broke_there_is_another_one() {
+        let what = What {
+            name: "its number",
+            path: "/number",
+            bytes: 64,
+            ttl: Duration::ZERO,
+            outage: Duration::from_secs(60),
+            read,
+        };
+        let place = Place {
+            keys_origin: Some(hub().await),
+            ..Place::default()
+        };
+        let kept = Kept::new(what, Client::default(), place);
+        assert_eq!(kept.get().await.unwrap_err(), "the fetch was cut short");
+        assert_eq!(*kept.get().await.unwrap(), 1);
+        assert_eq!(*kept.get().await.unwrap(), 2);
     }
 }
