@@ -53,7 +53,9 @@ async fn a_token_is_made_as_asked_and_its_text_is_told_once() -> Result<()> {
             "id": holder.id, "label": label, "permission": permission, "scopes": scopes, "scoped_tags": tags,
             "expires_at": ends, "created_at": created, "last_used_at": null,
         });
-        made.as_object_mut().map(|made| made.remove("token"));
+        for once in ["token", "notice"] {
+            made.as_object_mut().map(|made| made.remove(once));
+        }
         assert_eq!((status, &made), (201, &listed), "{asked}");
         let list = daemon.ask_in("GET", TOKENS, b"").await?.json()?;
         let last = list["tokens"].as_array().and_then(|tokens| tokens.last());
@@ -67,8 +69,55 @@ async fn a_token_is_made_as_asked_and_its_text_is_told_once() -> Result<()> {
             .context("a token")?;
         assert!(last["last_used_at"].is_string(), "{last}");
     }
-    // Without a body too.
-    assert_eq!(daemon.ask_in("POST", TOKENS, b"").await?.status, 201);
+    // Without a body too; then, and only then, it says that this is a good deal.
+    let whole = daemon.ask_in("POST", TOKENS, b"").await?;
+    assert_eq!(whole.status, 201);
+    for (made, expected) in [
+        (whole.json()?, true),
+        (make(&daemon, &json!({ "label": "x" })).await?.1, true),
+        (make(&daemon, &json!({ "scopes": ["vault:read"] })).await?.1, false),
+        (make(&daemon, &json!({ "scope": "vault:admin" })).await?.1, false),
+    ] {
+        let notice = made["notice"]
+            .as_str()
+            .is_some_and(|notice| notice.contains("Name `scopes`"));
+        assert_eq!(notice, expected, "{made}");
+    }
+    Ok(())
+}
+
+/// A word that counts for nothing would hold the token back from nothing.
+#[tokio::test]
+async fn a_misspelt_limit_makes_no_token() -> Result<()> {
+    let daemon = started().await?;
+    for (asked, field) in [
+        (json!({ "scpoes": ["vault:read"] }), "scpoes"),
+        (json!({ "Scopes": ["vault:read"] }), "Scopes"),
+        (json!({ "scopes": ["vault:read"], "tag": ["work"] }), "tag"),
+        (json!({ "permission": "read" }), "permission"),
+        (
+            json!({ "scopes": ["vault:read"], "expiresAt": "2199-01-01T00:00:00Z" }),
+            "expiresAt",
+        ),
+    ] {
+        let answer = daemon.ask_in("POST", TOKENS, asked.to_string().as_bytes()).await?;
+        let told = json!({ "error": "Bad Request", "error_type": "bad_request", "field": field });
+        assert_eq!(coded(&answer)?, (400, told), "{asked}");
+    }
+    let list = daemon.ask_in("GET", TOKENS, b"").await?.json()?;
+    assert_eq!(list, json!({ "tokens": [] }));
+    // Nor a trigger that tells of every note.
+    let when = json!({ "tags": ["work"] });
+    let action = json!({ "webhook": "http://127.0.0.1:9/x" });
+    for trigger in [
+        json!({ "name": "t", "whn": when, "action": action }),
+        json!({ "name": "t", "when": when, "action": { "webhook": "http://127.0.0.1:9/x", "atuh": { "bearer": "x" } } }),
+    ] {
+        let answer = daemon
+            .ask_in("POST", "/vault/default/api/triggers", trigger.to_string().as_bytes())
+            .await?;
+        assert_eq!(answer.status, 400, "{trigger}");
+    }
     Ok(())
 }
 

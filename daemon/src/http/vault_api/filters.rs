@@ -47,6 +47,16 @@ const KNOWN: &[&str] = &[
 /// How alike two names are (Jaro-Winkler) that one is taken for a misspelling of the other: `tags` and `tag` are 0.94 alike.
 const ALIKE: f64 = 0.92;
 
+/// The known name that another one is taken for a misspelling of.
+pub(super) fn misspelling(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let alike = |known: &&'static str| strsim::jaro_winkler(name, known);
+    let nearest = known
+        .iter()
+        .copied()
+        .max_by(|one, other| alike(one).total_cmp(&alike(other)));
+    nearest.filter(|known| alike(known) >= ALIKE)
+}
+
 /// Refuses a name that is nearly a known one: to ignore `tags=x` would answer every note of the vault. Other unknown names
 /// are ignored, as the contract has it: clients of other vaults send parameters that this one has not heard of (a token in
 /// `key`, something against caches), and none of the known clients sends a misspelt one.
@@ -55,9 +65,7 @@ pub(super) fn refuse_misspelt(name: &str) -> Result<(), Failure> {
     if name.starts_with(META) || KNOWN.contains(&bare) {
         return Ok(());
     }
-    let alike = |known: &&&str| strsim::jaro_winkler(bare, known);
-    let nearest = KNOWN.iter().max_by(|one, other| alike(one).total_cmp(&alike(other)));
-    match nearest.filter(|known| alike(known) >= ALIKE) {
+    match misspelling(bare, KNOWN) {
         None => Ok(()),
         Some(known) => Err(Failure::query(
             "INVALID_QUERY",

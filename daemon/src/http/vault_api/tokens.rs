@@ -20,6 +20,9 @@ use crate::tokens::{Grant, NewGrant, Scope, Tokens, TokensError, Verb};
 
 /// Longest label, in characters.
 const LABEL_CHARS: usize = 200;
+/// Said of a token that was asked for without scopes.
+const ALL_OF_THEM: &str = "No scopes were asked for, so this token may do everything with this vault: read, write, make tokens. \
+                           Name `scopes` for one that reaches less far.";
 /// Most tags of one token.
 const TAGS_MAX: usize = 100;
 
@@ -67,7 +70,7 @@ pub(super) async fn make(
     body: Result<Bytes, BytesRejection>,
     tokens: Tokens,
 ) -> Result<Response, Failure> {
-    let new = parse(&mut Object::parse_or_empty(body)?, vault.name())?;
+    let (new, notice) = parse(Object::parse_or_empty(body)?, vault.name())?;
     let unknown = unknown_tags(&*vault, &new.tags).await?;
     if !unknown.is_empty() {
         let message = format!("no note carries {}; nothing was made", unknown.join(", "));
@@ -84,6 +87,9 @@ pub(super) async fn make(
     let (grant, token) = made.map_err(|error| failed(&*vault, &error))?;
     let mut body = render(&grant, vault.name());
     body["token"] = token.into();
+    if let Some(notice) = notice {
+        body["notice"] = notice.into();
+    }
     tracing::info!(id = grant.id, vault = vault.name(), "a token was made");
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
@@ -135,7 +141,8 @@ fn render(grant: &Grant, vault: &str) -> Value {
     })
 }
 
-fn parse(body: &mut Object, vault: &str) -> Result<NewGrant, Failure> {
+/// What is asked for, and what is to be said of it.
+fn parse(mut body: Object, vault: &str) -> Result<(NewGrant, Option<&'static str>), Failure> {
     let label = body.text("label")?;
     if label
         .as_deref()
@@ -148,23 +155,30 @@ fn parse(body: &mut Object, vault: &str) -> Result<NewGrant, Failure> {
         let error = "is in the past; leave it out for a token that does not end by itself";
         return Err(bad(format!("expires_at: {error}"), json!({ "field": "expires_at" })));
     }
-    Ok(NewGrant {
+    let (scopes, tags) = (scopes(&mut body, vault)?, tags(&mut body)?);
+    // A misspelt word would not hold the token back from anything.
+    if let Some(unknown) = body.fields.keys().next() {
+        let message = format!("{unknown:?} is none of label, scopes, scope, expires_at and tags; nothing was made");
+        return Err(bad(message, json!({ "field": unknown })));
+    }
+    // Left out: all three, as the contract has it.
+    let notice = scopes.is_none().then_some(ALL_OF_THEM);
+    let all = || [Verb::Read, Verb::Write, Verb::Admin].map(|verb| Scope::vault(vault, verb));
+    let new = NewGrant {
         label: label
             .map(|label| label.trim().to_owned())
             .filter(|label| !label.is_empty()),
-        scopes: scopes(body, vault)?,
-        tags: tags(body)?,
+        scopes: scopes.unwrap_or_else(|| all().into()),
+        tags,
         expires_at,
-    })
+    };
+    Ok((new, notice))
 }
 
-/// Left out: all three, as the contract has it.
-fn scopes(body: &mut Object, vault: &str) -> Result<Vec<Scope>, Failure> {
+/// `None`: none are named.
+fn scopes(body: &mut Object, vault: &str) -> Result<Option<Vec<Scope>>, Failure> {
     let asked = match (body.texts("scopes")?, body.text("scope")?) {
-        (None, None) => {
-            let all = [Verb::Read, Verb::Write, Verb::Admin];
-            return Ok(all.map(|verb| Scope::vault(vault, verb)).into());
-        }
+        (None, None) => return Ok(None),
         (asked, text) => {
             let text = text.unwrap_or_default();
             let words = text.split_whitespace().map(str::to_owned);
@@ -188,7 +202,7 @@ fn scopes(body: &mut Object, vault: &str) -> Result<Vec<Scope>, Failure> {
     }
     scopes.sort_unstable();
     scopes.dedup();
-    Ok(scopes)
+    Ok(Some(scopes))
 }
 
 fn tags(body: &mut Object) -> Result<Vec<String>, Failure> {

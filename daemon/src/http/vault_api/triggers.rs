@@ -13,9 +13,10 @@ use reveille_vault::triggers::{
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer::{self, Failure};
+use super::filters::misspelling;
 use super::listing::Parameters;
 use super::{Target, schema};
 use crate::triggers::{address, fresh_secret};
@@ -28,7 +29,8 @@ const TIMEOUT_MAX: u64 = 300_000;
 const LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1000;
 
-/// What `POST /api/triggers` asks for.
+/// What `POST /api/triggers` asks for. Newer clients may say more, which is not looked at; but a misspelt `when` would tell a
+/// receiver of every note.
 #[derive(Deserialize)]
 struct New {
     name: String,
@@ -39,6 +41,8 @@ struct New {
     enabled: Option<bool>,
     #[serde(default)]
     rotate_secret: bool,
+    #[serde(flatten)]
+    other: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -47,11 +51,38 @@ struct Action {
     send: Option<String>,
     timeout: Option<u64>,
     auth: Option<Bearer>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
 struct Bearer {
     bearer: Option<String>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+impl New {
+    fn check_names(&self) -> Result<(), Failure> {
+        let own: &[&str] = &["name", "events", "when", "action", "enabled", "rotate_secret"];
+        let action: &[&str] = &["webhook", "send", "timeout", "auth"];
+        let auth = self
+            .action
+            .auth
+            .as_ref()
+            .map(|auth| ("action.auth.", &["bearer"][..], &auth.other));
+        let all = [("", own, &self.other), ("action.", action, &self.action.other)];
+        for (place, known, other) in all.into_iter().chain(auth) {
+            for name in other.keys() {
+                if let Some(meant) = misspelling(&name.to_lowercase(), known) {
+                    let field = format!("{place}{name}");
+                    let message = format!("there is no {field}; did you mean {place}{meant}? Nothing was made");
+                    return Err(Failure::invalid(field, message));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Lists triggers.
@@ -252,6 +283,7 @@ fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, 
 }
 
 fn new_trigger(new: New) -> Result<NewTrigger, Failure> {
+    new.check_names()?;
     let events = match new.events {
         None => vec![Event::Created, Event::Updated],
         Some(names) => names.iter().map(event).collect::<Result<_, _>>()?,

@@ -22,6 +22,8 @@ pub(crate) struct VaultToken {
     last_used_at: Option<String>,
     /// Its text: only in the answer to the request that makes it.
     token: Option<String>,
+    /// What its maker should know: only there, too.
+    notice: Option<String>,
 }
 
 /// Tokens of a vault.
