@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{Method, StatusCode};
+use http::request::Parts;
+use http::{Extensions, Method, StatusCode};
 
 use super::Caller;
 
@@ -14,7 +15,7 @@ use super::Caller;
 const PATH_CHARS: usize = 200;
 
 /// What is written down, by the addresses of the router.
-const ACTIONS: [(Method, &str, &str); 31] = [
+const ACTIONS: [(Method, &str, &str); 32] = [
     (Method::POST, "/api/session", "sign_in"),
     (Method::DELETE, "/api/session", "sign_out"),
     (Method::POST, "/api/sign-in-links", "sign_in_link.made"),
@@ -44,6 +45,7 @@ const ACTIONS: [(Method, &str, &str); 31] = [
     (Method::POST, "/api/agents/{name}/pause", "agent.paused"),
     (Method::POST, "/api/agents/{name}/resume", "agent.resumed"),
     (Method::POST, "/api/agents/{name}/reset", "agent.reset"),
+    (Method::POST, "/api/turns/{turn}/stop", "turn.stopped"),
     (Method::POST, "/api/agent-defs", "agent.defined"),
     (Method::PATCH, "/api/agent-defs/{*id}", "agent.changed"),
     (Method::DELETE, "/api/agent-defs/{*id}", "agent.removed"),
@@ -54,23 +56,50 @@ const ACTIONS: [(Method, &str, &str); 31] = [
 
 /// Where a request came from. Without that knowledge all of them count together.
 pub(super) fn peer(request: &Request) -> IpAddr {
-    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer_of(request.extensions())
+}
+
+fn peer_of(extensions: &Extensions) -> IpAddr {
+    let connection = extensions.get::<ConnectInfo<SocketAddr>>();
     connection.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(peer)| peer.ip())
+}
+
+/// What a request to do that is called.
+fn action_of(method: &Method, route: &str) -> Option<&'static str> {
+    let mut known = ACTIONS.iter();
+    let found = known.find(|(its, path, _)| its == method && *path == route);
+    found.map(|(_, _, action)| *action)
+}
+
+fn bounded(path: &str) -> String {
+    path.chars().take(PATH_CHARS).collect()
+}
+
+/// Writes down what became of a tool that changes something, called at a door of MCP. `route`: what does the same. The work of
+/// agents is no audit's matter.
+pub(super) fn tool_called(parts: &Parts, tool: &str, route: (&Method, &str), done: bool) {
+    let subject = match parts.extensions.get::<Caller>() {
+        Some(Caller::Turn(_)) => return,
+        Some(caller) => caller.subject(),
+        None => "nobody".to_owned(),
+    };
+    let action = action_of(route.0, route.1).unwrap_or("tool.called");
+    let outcome = if done { "done" } else { "refused" };
+    let (peer, path) = (peer_of(&parts.extensions), bounded(parts.uri.path()));
+    tracing::info!(target: "audit", action, tool, outcome, subject, %peer, path, "{action} {outcome}");
 }
 
 /// Writes down what became of a request that is one of [`ACTIONS`].
 pub(super) async fn note(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("", MatchedPath::as_str);
-    let mut known = ACTIONS.iter();
-    let action = known.find(|(method, path, _)| method == request.method() && *path == route);
-    let Some((_, _, action)) = action else {
+    let Some(action) = action_of(request.method(), route) else {
         return next.run(request).await;
     };
     let caller = request.extensions().get::<Caller>();
     let caller_is_unknown = caller.is_none();
     let subject = caller.map_or_else(|| "nobody".to_owned(), Caller::subject);
-    let (peer, path): (_, String) = (peer(&request), request.uri().path().chars().take(PATH_CHARS).collect());
+    let (peer, path) = (peer(&request), bounded(request.uri().path()));
     let response = next.run(request).await;
     let status = response.status();
     // The log has the first of them; very many would only fill it.
@@ -93,7 +122,7 @@ pub(super) async fn note(request: Request, next: Next) -> Response {
 
 /// Writes down that somebody was not let in.
 pub(super) fn turned_away(peer: IpAddr, reason: &str, path: &str) {
-    let path: String = path.chars().take(PATH_CHARS).collect();
+    let path = bounded(path);
     let status = StatusCode::UNAUTHORIZED.as_u16();
     tracing::info!(target: "audit", action = "let_in", outcome = "refused", status, subject = "nobody", %peer, path, reason);
 }

@@ -275,6 +275,11 @@ impl Entry {
         }))
     }
 
+    /// The route that does the same, of a tool that changes something.
+    pub(super) fn changes(&self) -> Option<(&Method, &'static str)> {
+        (self.effect != Effect::Reads).then_some((&self.route.0, self.route.1))
+    }
+
     /// Names of its arguments.
     pub(super) fn arguments(&self) -> Vec<String> {
         match (self.properties)() {

@@ -15,9 +15,9 @@ use serde_json::{Map, Value, json};
 use super::catalog::{self, Entry, Name, Surface};
 use super::{Door, delegate, pull, push};
 use crate::http::vault_api::mcp::arguments::Arguments;
-use crate::http::vault_api::mcp::server::{Refusal, Told, not_known, result};
+use crate::http::vault_api::mcp::server::{Refusal, Told, is_done, not_known, result};
 use crate::http::vault_api::mcp::{agents, elsewhere};
-use crate::http::{Api, Caller};
+use crate::http::{Api, Caller, audit};
 
 /// The revisions of the protocol that have sessions, newest first.
 pub(super) const VERSIONS: [&str; 5] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"];
@@ -229,7 +229,16 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let given = request.arguments.unwrap_or_default();
-        self.call(&request.name, given, &context).await.map(Into::into)
+        let route = match (catalog::find(self.surface(), &request.name), &self.door) {
+            (Some(entry), _) => entry.changes(),
+            (None, Door::Daemon) => elsewhere::changes(&request.name, &given),
+            (None, Door::Channel(_)) => None,
+        };
+        let told = self.call(&request.name, given, &context).await;
+        if let (Some(route), Some(parts)) = (route, context.extensions.get::<Parts>()) {
+            audit::tool_called(parts, &request.name, route, is_done(&told));
+        }
+        told.map(Into::into)
     }
 
     async fn on_custom_request(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use reveille_vault::Capabilities;
 use rmcp::model::{Tool, ToolAnnotations};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::arguments::OPERATORS;
 use crate::http::Caller;
@@ -231,6 +231,14 @@ impl Entry {
         described(self.name, self.about, (self.properties)(), self.required, self.effect)
     }
 
+    /// The route that does the same, of a call that changes something.
+    pub(super) fn changes(&self, given: &Map<String, Value>) -> Option<(&Method, &'static str)> {
+        if self.id == Name::VaultInfo && given.contains_key("description") {
+            return Some((&Method::PATCH, "/vault/{name}/api/vault"));
+        }
+        (self.effect != Effect::Reads).then_some((&self.route.0, self.route.1))
+    }
+
     /// Whether it is about notes, and not a way to the agents.
     pub(super) fn is_about_notes(&self) -> bool {
         !matches!(self.id, Name::SendMessage | Name::ListAgents)
@@ -245,7 +253,7 @@ pub(in crate::http) fn described(
     required: &[&'static str],
     effect: Effect,
 ) -> Tool {
-    let mut schema = serde_json::Map::new();
+    let mut schema = Map::new();
     schema.insert("type".into(), "object".into());
     schema.insert("properties".into(), properties);
     if !required.is_empty() {

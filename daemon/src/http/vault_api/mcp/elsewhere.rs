@@ -54,6 +54,12 @@ pub(in crate::http) fn is_one(name: &str) -> bool {
     TOOLS.iter().any(|entry| entry.name == name && entry.is_about_notes())
 }
 
+/// The route that does the same, of a call that changes something.
+pub(in crate::http) fn changes(name: &str, given: &Map<String, Value>) -> Option<(&'static Method, &'static str)> {
+    let mut all = TOOLS.iter().filter(|entry| entry.is_about_notes());
+    all.find(|entry| entry.name == name)?.changes(given)
+}
+
 /// Runs one of them.
 pub(in crate::http) async fn call(
     api: &Api,

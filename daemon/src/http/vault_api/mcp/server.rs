@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::request::Parts;
 use reveille_vault::agent::without_middle;
 use reveille_vault::{Vault, VaultError};
 use rmcp::model::{
@@ -18,7 +19,7 @@ use super::catalog::{Entry, Name, TOOLS};
 use super::{agents, info, links, notes, tags};
 use crate::delegation::HOW_TO_DEFINE;
 use crate::http::error::ApiError;
-use crate::http::{Api, Caller};
+use crate::http::{Api, Caller, audit};
 use crate::inbox::shown;
 
 /// What `initialize` says of the notes.
@@ -247,10 +248,17 @@ impl ServerHandler for Server {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
-        self.run(&request.name, arguments).await.map(Into::into)
+        let mut all = TOOLS.iter();
+        let called = all.find(|entry| entry.name == request.name);
+        let route = called.and_then(|entry| entry.changes(&arguments));
+        let told = self.run(&request.name, arguments).await;
+        if let (Some(route), Some(parts)) = (route, context.extensions.get::<Parts>()) {
+            audit::tool_called(parts, &request.name, route, is_done(&told));
+        }
+        told.map(Into::into)
     }
 
     async fn on_custom_request(
@@ -287,6 +295,11 @@ pub(in crate::http) fn result(outcome: Result<Told, Refusal>) -> Result<CallTool
         Err(Refusal::Tool(body)) => Ok(failed(&body)),
         Err(Refusal::Protocol(error)) => Err(error),
     }
+}
+
+/// Whether a tool did what it was called for.
+pub(in crate::http) fn is_done(told: &Result<CallToolResult, ErrorData>) -> bool {
+    told.as_ref().is_ok_and(|told| told.is_error != Some(true))
 }
 
 fn pretty(value: &Value) -> String {
