@@ -39,7 +39,10 @@ pub(crate) struct Place {
 
 /// Where the hub of this machine said that it is, when it was last looked. Says nothing of a place, so all are alike.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Glance(Arc<Mutex<Option<(Instant, Option<String>)>>>);
+pub(crate) struct Glance(Arc<Mutex<Seen>>);
+
+/// When it was looked, and what was there.
+type Seen = Option<(Instant, Option<String>)>;
 
 impl PartialEq for Glance {
     fn eq(&self, _: &Self) -> bool {
