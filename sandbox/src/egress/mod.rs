@@ -1,7 +1,18 @@
-//! The only way out of a child's own network.
+//! The only way out of a child's own network: what rules name, through listeners that the daemon serves.
+//!
+//! [`serve`] is the proxy, [`forward`] a port behind which a service of the daemon's machine answers, [`shield`] one behind
+//! which a service answers that wants a secret which the child must not know. A future that is dropped cuts its connections.
 
+mod gate;
 mod log;
+mod parent;
 mod rule;
+mod serve;
+mod shield;
 
+pub use gate::{Bounds, Gate};
 pub use log::{Connection, Decision, Log};
+pub use parent::{ParentError, ParentProxy};
 pub use rule::{Rule, RuleError};
+pub use serve::{forward, serve};
+pub use shield::{Shield, ShieldError, shield};
