@@ -39,20 +39,20 @@ pub struct Connection {
 pub struct Log(Arc<Mutex<Vec<Connection>>>);
 
 impl Log {
-    /// Counts a connection.
-    pub fn record(&self, host: &str, port: u16, decision: Decision) {
+    /// Counts a connection. Returns whether it is the first of its kind.
+    pub fn record(&self, host: &str, port: u16, decision: Decision) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             |one: &Connection, host: &str, port| one.host == host && one.port == port && one.decision == decision;
         let full = all.len() >= DESTINATIONS_MAX;
         if let Some(known) = all.iter_mut().find(|one| same(one, host, port)) {
             known.count += 1;
-            return;
+            return false;
         }
         let (host, port) = if full { ("*", 0) } else { (host, port) };
         if let Some(rest) = all.iter_mut().find(|one| full && same(one, host, port)) {
             rest.count += 1;
-            return;
+            return false;
         }
         all.push(Connection {
             host: host.to_owned(),
@@ -60,6 +60,7 @@ impl Log {
             decision,
             count: 1,
         });
+        true
     }
 
     /// All destinations until now, in the order of their first connection.

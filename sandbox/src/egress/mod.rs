@@ -3,12 +3,20 @@
 //! [`serve`] is the proxy, [`forward`] a port behind which a service of the daemon's machine answers, [`shield`] one behind
 //! which a service answers that wants a secret which the child must not know. A future that is dropped cuts its connections.
 
+mod address;
+mod dial;
 mod gate;
+mod head;
+mod host;
+mod http1;
 mod log;
 mod parent;
 mod rule;
 mod serve;
 mod shield;
+mod socks;
+mod tls;
+mod tunnel;
 
 pub use gate::{Bounds, Gate};
 pub use log::{Connection, Decision, Log};
