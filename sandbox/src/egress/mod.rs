@@ -15,6 +15,8 @@ mod rule;
 mod serve;
 mod shield;
 mod socks;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tunnel;
 

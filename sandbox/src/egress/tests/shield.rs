@@ -1,0 +1,220 @@
+//! Requests with a secret that the child does not have.
+
+use std::net::Ipv4Addr;
+
+use http::{HeaderName, HeaderValue};
+use pretty_assertions::assert_eq;
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::*;
+use crate::egress::{Bounds, Shield, shield};
+
+const SECRET: &str = "Bearer sk-real-secret";
+
+fn shield_for(upstream: &str) -> Shield {
+    Shield {
+        upstream: Url::parse(upstream).unwrap(),
+        headers: vec![(http::header::AUTHORIZATION, HeaderValue::from_static(SECRET))],
+        parent: None,
+        log: Log::default(),
+        bounds: Bounds::default(),
+    }
+}
+
+/// A port behind which a shield answers.
+async fn stand(tasks: &mut Tasks, of: Shield) -> SocketAddr {
+    let handler = shield(of).unwrap();
+    tasks
+        .listen(move |stream| {
+            handler(stream);
+            std::future::ready(Ok(()))
+        })
+        .await
+}
+
+#[tokio::test]
+async fn the_secret_is_put_in_and_nothing_else_goes_along() {
+    let mut tasks = Tasks::default();
+    let server = tasks.mirror().await;
+    let mut of = shield_for(&format!("http://{server}/base/"));
+    of.headers.push((
+        HeaderName::from_static("x-api-key"),
+        HeaderValue::from_static("real-key"),
+    ));
+    assert!(!format!("{of:?}").contains("real"), "{of:?}");
+    let log = of.log.clone();
+    let at = stand(&mut tasks, of).await;
+    let answer = exchange(
+        at,
+        b"POST /v1/messages?beta=true HTTP/1.1\r\nHost: evil.test\r\nAuthorization: Bearer dummy\r\nX-Api-Key: dummy\r\n\
+          Cookie: a=b\r\nProxy-Authorization: dummy\r\nAnthropic-Beta: x\r\nContent-Length: 2\r\nConnection: close, X-Hop\r\n\
+          X-Hop: 1\r\n\r\n{}",
+    )
+    .await;
+    assert_eq!(status_of(&answer), 200);
+    let seen = answer.split_once("\r\n\r\n").unwrap().1;
+    assert!(
+        seen.starts_with("POST /base/v1/messages?beta=true HTTP/1.1\r\n"),
+        "{seen}"
+    );
+    let mut lines: Vec<&str> = seen.lines().skip(1).filter(|line| !line.is_empty()).collect();
+    lines.sort_unstable();
+    let host = format!("host: {server}");
+    assert_eq!(
+        lines,
+        [
+            "anthropic-beta: x",
+            &*format!("authorization: {SECRET}"),
+            "content-length: 2",
+            &*host,
+            "x-api-key: real-key"
+        ]
+    );
+    assert_eq!(counted(&log), [format!("127.0.0.1:{} Allowed 1", server.port())]);
+}
+
+#[tokio::test]
+async fn requests_for_other_places_are_refused() {
+    let (mut tasks, other) = (Tasks::default(), Tasks::default().echo().await);
+    let server = tasks.mirror().await;
+    let at = stand(&mut tasks, shield_for(&format!("http://{server}"))).await;
+    for line in [
+        format!("GET http://{other}/"),
+        format!("CONNECT {other}"),
+        "OPTIONS *".to_owned(),
+    ] {
+        let answer = exchange(
+            at,
+            format!("{line} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .await;
+        assert_eq!(status_of(&answer), 400, "{line}");
+        assert!(!answer.contains("secret"), "{answer}");
+    }
+    let answer = exchange(
+        at,
+        format!("GET //{other}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").as_bytes(),
+    )
+    .await;
+    assert!(
+        answer.contains(&format!("GET //{other}/x HTTP/1.1")) && answer.contains(&format!("host: {server}")),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_goes_back_to_the_child() {
+    let mut tasks = Tasks::default();
+    let (asked, mut asking) = mpsc::unbounded_channel();
+    let other = tasks.listen(move |_| {
+        let asked = asked.clone();
+        async move { asked.send(()).map_err(io::Error::other) }
+    });
+    let other = other.await;
+    let server = tasks.listen(async move |stream| {
+        let mut stream = BufReader::new(stream);
+        read_head(&mut stream, 10_000).await.map_err(io::Error::other)?;
+        let answer =
+            format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{other}/\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    });
+    let server = server.await;
+    let at = stand(&mut tasks, shield_for(&format!("http://{server}"))).await;
+    let answer = exchange(at, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status_of(&answer), 307);
+    assert!(answer.contains(&format!("location: http://{other}/")), "{answer}");
+    assert!(asking.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn events_are_passed_on_as_they_come() {
+    let mut tasks = Tasks::default();
+    let (next, wanted) = mpsc::unbounded_channel::<()>();
+    let wanted = Arc::new(tokio::sync::Mutex::new(wanted));
+    let server = tasks.listen(move |stream| {
+        let wanted = Arc::clone(&wanted);
+        async move {
+            let mut stream = BufReader::new(stream);
+            read_head(&mut stream, 10_000).await.map_err(io::Error::other)?;
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+            stream.write_all(head.as_bytes()).await?;
+            let mut wanted = wanted.lock().await;
+            while wanted.recv().await.is_some() {
+                stream.write_all(b"9\r\ndata: 1\n\n\r\n").await?;
+            }
+            stream.write_all(b"0\r\n\r\n").await
+        }
+    });
+    let server = server.await;
+    let at = stand(&mut tasks, shield_for(&format!("http://{server}"))).await;
+    let mut stream = BufReader::new(TcpStream::connect(at).await.unwrap());
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    read_head(&mut stream, 10_000).await.unwrap();
+    // Each event is there before the next one is sent.
+    for _ in 0..3 {
+        next.send(()).unwrap();
+        let mut event = String::new();
+        for _ in 0..4 {
+            stream.read_line(&mut event).await.unwrap();
+        }
+        assert_eq!(event, "9\r\ndata: 1\n\n\r\n");
+    }
+    drop(next);
+    let mut end = String::new();
+    stream.read_line(&mut end).await.unwrap();
+    assert_eq!(end, "0\r\n");
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_believed_gets_no_secret() {
+    let mut tasks = Tasks::default();
+    let (seen, mut sees) = mpsc::unbounded_channel();
+    let server = tasks.listen(move |mut stream| {
+        let seen = seen.clone();
+        async move {
+            let mut all = Vec::new();
+            let mut some = [0; 1000];
+            let length = stream.read(&mut some).await?;
+            all.extend_from_slice(&some[..length]);
+            // No TLS.
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            seen.send(all).map_err(io::Error::other)
+        }
+    });
+    let server = server.await;
+    let of = shield_for(&format!("https://localhost:{}", server.port()));
+    let log = of.log.clone();
+    let at = stand(&mut tasks, of).await;
+    let answer = exchange(at, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status_of(&answer), 502);
+    let first = sees.recv().await.unwrap();
+    assert_eq!(first.first(), Some(&22), "that is no TLS");
+    assert!(!String::from_utf8_lossy(&first).contains("secret"));
+    assert_eq!(counted(&log), [format!("localhost:{} Failed 1", server.port())]);
+}
+
+#[tokio::test]
+async fn a_service_that_is_gone() {
+    let mut tasks = Tasks::default();
+    let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let at = stand(&mut tasks, shield_for(&format!("http://{gone}"))).await;
+    let answer = exchange(at, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status_of(&answer), 502);
+    assert!(
+        answer.contains("could not be reached: ") && !answer.contains("secret"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn addresses_that_are_none() {
+    for upstream in ["ftp://example.com", "unix:/run/socket", "data:text"] {
+        assert!(shield(shield_for(upstream)).is_err(), "{upstream}");
+    }
+}
