@@ -10,6 +10,7 @@
 
 mod agents;
 mod cron;
+mod egress;
 mod growth;
 mod http;
 mod names;
@@ -20,6 +21,7 @@ mod text;
 
 pub use agents::{agent_notes, wants};
 pub use cron::cron;
+pub use egress::{egress_proxy, egress_rules};
 pub use growth::grown;
 pub use http::{job_changes, vault_api, webhooks};
 pub use names::names;
@@ -35,6 +37,8 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("agent_notes", agent_notes),
     ("cron", cron),
+    ("egress_proxy", egress_proxy),
+    ("egress_rules", egress_rules),
     ("front_matter", front_matter),
     ("job_changes", job_changes),
     ("names", names),

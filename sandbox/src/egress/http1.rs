@@ -234,14 +234,19 @@ fn readdress(
     } else {
         to.to_string()
     };
-    let path = match request.uri().path_and_query() {
-        Some(path) if path.as_str() != "/" || request.method() != Method::OPTIONS => path.as_str(),
-        None if request.method() != Method::OPTIONS => "/",
-        _ => "*",
+    let query = request
+        .uri()
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let path = match request.uri().path() {
+        "/" | "" if request.method() == Method::OPTIONS && query.is_empty() => "*",
+        "" => "/",
+        path => path,
     };
     let uri = match &proxy {
-        Some(_) => format!("http://{host}{}", path.trim_start_matches('*')),
-        None => path.to_owned(),
+        Some(_) => format!("http://{host}{}{query}", path.trim_start_matches('*')),
+        None => format!("{path}{query}"),
     };
     *request.uri_mut() = Uri::try_from(uri)?;
     *request.version_mut() = Version::HTTP_11;

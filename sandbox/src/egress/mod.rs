@@ -5,6 +5,7 @@
 
 mod address;
 mod dial;
+pub mod fuzzing;
 mod gate;
 mod head;
 mod host;

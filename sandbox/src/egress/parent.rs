@@ -66,7 +66,7 @@ impl ParentProxy {
             found.filter(|(value, _)| !value.trim().is_empty())
         };
         let proxy = |name: &str| match read(name) {
-            Some((value, name)) => check(value.trim(), name),
+            Some((value, name)) => check(value.trim(), &name),
             None => Ok(String::new()),
         };
         let (http, https, all) = (proxy("HTTP_PROXY")?, proxy("HTTPS_PROXY")?, proxy("ALL_PROXY")?);
@@ -91,10 +91,10 @@ impl ParentProxy {
 }
 
 /// A value as the matcher takes it: what it does not understand it would leave out without a word.
-fn check(value: &str, variable: String) -> Result<String, ParentError> {
+fn check(value: &str, variable: &str) -> Result<String, ParentError> {
     let refuse = |reason: &str| {
         Err(ParentError {
-            variable: variable.clone(),
+            variable: variable.to_owned(),
             reason: reason.to_owned(),
         })
     };

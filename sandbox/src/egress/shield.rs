@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
-use http_body_util::BodyExt as _;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::client::legacy;
@@ -193,7 +193,7 @@ impl Passing {
             return Err(Refusal::new(StatusCode::BAD_GATEWAY, "unreachable", text));
         }
         strip(response.headers_mut());
-        Ok(response.map(|body| body.boxed()))
+        Ok(response.map(BodyExt::boxed))
     }
 
     /// Makes a request one for the service, with the secret.

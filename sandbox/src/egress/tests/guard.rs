@@ -31,22 +31,22 @@ async fn a_name_may_not_lead_inside() {
         "8.8.4.4",
     ];
     for (number, ip) in inside.iter().enumerate() {
-        net.name(&format!("bad{number}.test"), &[ip]);
+        net.name(&format!("bad{number}.x.test"), &[ip]);
     }
-    let gate = gate(&["good.test", "*.test"], &net);
+    let gate = gate(&["good.test", "*.x.test"], &net);
     let log = gate.log.clone();
     let proxy = tasks.proxy(gate).await;
     says_back(&mut tunnel(proxy, "good.test:443").await).await;
     for (number, ip) in inside.iter().enumerate() {
         let answer = exchange(
             proxy,
-            format!("CONNECT bad{number}.test:443 HTTP/1.1\r\n\r\n").as_bytes(),
+            format!("CONNECT bad{number}.x.test:443 HTTP/1.1\r\n\r\n").as_bytes(),
         )
         .await;
         assert_eq!(status_of(&answer), 403, "{ip}");
         assert!(answer.contains("leads into the machine"), "{answer}");
         assert_eq!(
-            status(proxy, &format!("GET http://bad{number}.test/")).await,
+            status(proxy, &format!("GET http://bad{number}.x.test/")).await,
             403,
             "{ip}"
         );
@@ -54,7 +54,7 @@ async fn a_name_may_not_lead_inside() {
     assert_eq!(net.dialled(), ["1.1.1.1:443"]);
     assert_eq!(
         counted(&log)[1..3],
-        ["bad0.test:443 RefusedAddress 1", "bad0.test:80 RefusedAddress 1"]
+        ["bad0.x.test:443 RefusedAddress 1", "bad0.x.test:80 RefusedAddress 1"]
     );
 }
 

@@ -32,7 +32,7 @@ async fn a_request_is_rebuilt_for_its_destination() {
     assert_eq!(status_of(head), 200);
     assert_eq!(
         seen,
-        "GET /a?b=c HTTP/1.1\r\nx-kept: 2\r\nhost: web.test\r\nconnection: close\r\n\r\n"
+        "GET /a?b=c HTTP/1.1\r\nhost: web.test\r\nx-kept: 2\r\nconnection: close\r\n\r\n"
     );
     for (line, first, host) in [
         ("GET http://web.test:8080", "GET / HTTP/1.1", "web.test:8080"),
@@ -96,7 +96,7 @@ async fn nothing_is_smuggled() {
         )
         .await;
         assert_eq!(status_of(&answer), 400, "{lines:?}");
-        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+        assert_eq!(answer.matches("\r\n\r\n").count(), 1, "{answer}");
     }
     assert_eq!(net.dialled(), [""; 0]);
 }
@@ -190,8 +190,7 @@ async fn answers_that_are_none() {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     ] {
         let server = tasks.listen(async move |mut stream| {
-            let mut some = [0; 1000];
-            stream.read(&mut some).await?;
+            stream.read_u8().await?;
             stream.write_all(answer.as_bytes()).await?;
             stream.shutdown().await
         });

@@ -112,7 +112,7 @@ async fn a_redirect_goes_back_to_the_child() {
         async move { asked.send(()).map_err(io::Error::other) }
     });
     let other = other.await;
-    let server = tasks.listen(async move |stream| {
+    let server = tasks.listen(move |stream| async move {
         let mut stream = BufReader::new(stream);
         read_head(&mut stream, 10_000).await.map_err(io::Error::other)?;
         let answer =
