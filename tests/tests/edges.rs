@@ -19,6 +19,7 @@ const EDGES: [(&str, &str); 10] = [
     ("reveille-backends", "reveille-sandbox"),
     ("reveille-fuzz", "reveille"),
     ("reveille-fuzz", "reveille-backends"),
+    ("reveille-fuzz", "reveille-sandbox"),
     ("reveille-fuzz", "reveille-vault"),
 ];
 

@@ -9,6 +9,7 @@ use http::{HeaderValue, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tower::{Service as _, service_fn};
 
@@ -127,7 +128,7 @@ impl Chosen {
         let addresses: Vec<SocketAddr> = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         let stream = outside.connect(&addresses, patience).await?;
         if secure {
-            encrypt(stream, uri.clone()).await
+            encrypt(stream, uri.clone(), tls::config()?).await
         } else {
             Ok(stream)
         }
@@ -162,7 +163,7 @@ impl Chosen {
 }
 
 /// TLS over a stream, for the host of an address.
-pub(super) async fn encrypt(stream: BoxStream, uri: Uri) -> io::Result<BoxStream> {
+pub(super) async fn encrypt(stream: BoxStream, uri: Uri, trusted: ClientConfig) -> io::Result<BoxStream> {
     let mut stream = Some(TokioIo::new(stream));
     let there = service_fn(move |_: Uri| {
         std::future::ready(
@@ -171,7 +172,7 @@ pub(super) async fn encrypt(stream: BoxStream, uri: Uri) -> io::Result<BoxStream
                 .ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)),
         )
     });
-    let mut connector = HttpsConnector::from((there, tls::config()?));
+    let mut connector = HttpsConnector::from((there, trusted));
     let stream = connector.call(uri).await.map_err(|error| as_io(&*error))?;
     Ok(Box::new(TokioIo::new(stream)))
 }

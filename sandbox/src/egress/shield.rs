@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tower::util::BoxCloneSyncService;
@@ -75,7 +76,16 @@ pub struct ShieldError(String);
 /// # Errors
 /// The address is none of HTTP, or the authorities for TLS cannot be read.
 pub fn shield(shield: Shield) -> Result<Handler, ShieldError> {
-    let passing = Arc::new(Passing::new(shield)?);
+    stand(shield, Arc::new(Real), tls::config)
+}
+
+/// The same in any network, with anybody believed.
+pub(super) fn stand(
+    shield: Shield,
+    outside: Arc<dyn Outside>,
+    trusted: impl FnOnce() -> io::Result<ClientConfig>,
+) -> Result<Handler, ShieldError> {
+    let passing = Arc::new(Passing::new(shield, outside, trusted)?);
     let room = Arc::new(Semaphore::new(passing.bounds.connections));
     Ok(Arc::new(move |stream| {
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
@@ -109,7 +119,11 @@ struct Passing {
 }
 
 impl Passing {
-    fn new(shield: Shield) -> Result<Self, ShieldError> {
+    fn new(
+        shield: Shield,
+        outside: Arc<dyn Outside>,
+        trusted: impl FnOnce() -> io::Result<ClientConfig>,
+    ) -> Result<Self, ShieldError> {
         let Shield {
             upstream: url,
             headers,
@@ -122,9 +136,8 @@ impl Passing {
             "https" => Scheme::HTTPS,
             other => return Err(ShieldError(format!("the address begins with {other}, not with https"))),
         };
-        if scheme == Scheme::HTTPS {
-            tls::config().map_err(|error| ShieldError(error.to_string()))?;
-        }
+        let trusted = (scheme == Scheme::HTTPS).then(trusted).transpose();
+        let trusted = trusted.map_err(|error| ShieldError(error.to_string()))?;
         let host = Host::parse(url.host_str().unwrap_or_default()).map_err(|reason| ShieldError(reason.to_owned()))?;
         let port = url.port_or_known_default().unwrap_or_default();
         let upstream = Destination { host, port };
@@ -143,7 +156,8 @@ impl Passing {
             upstream: upstream.clone(),
             parent,
             bounds,
-            outside: Arc::new(Real),
+            outside,
+            trusted,
         };
         Ok(Self {
             client: legacy::Client::builder(TokioExecutor::new())
@@ -233,6 +247,8 @@ struct Dialer {
     parent: Option<Arc<ParentProxy>>,
     bounds: Bounds,
     outside: Arc<dyn Outside>,
+    /// Who is believed; only with TLS.
+    trusted: Option<ClientConfig>,
 }
 
 impl Dialer {
@@ -268,10 +284,9 @@ impl Dialer {
             }
         };
         let stream: BoxStream = Box::new(Idle::new(stream, self.bounds.idle));
-        if uri.scheme() == Some(&Scheme::HTTPS) {
-            encrypt(stream, uri).await
-        } else {
-            Ok(stream)
+        match &self.trusted {
+            Some(trusted) => encrypt(stream, uri, trusted.clone()).await,
+            None => Ok(stream),
         }
     }
 }

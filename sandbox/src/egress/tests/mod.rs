@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::dial::{BoxStream, Outside};
+use super::dial::{BoxStream, Outside, Stream};
 use super::head::read_head;
 use super::{Gate, Log, Rule, serve};
 
@@ -111,16 +111,7 @@ impl Tasks {
 
     /// A server that answers each request with its head, and then closes.
     async fn mirror(&mut self) -> SocketAddr {
-        self.listen(async |stream| {
-            let mut stream = BufReader::new(stream);
-            let head = read_head(&mut stream, 100_000).await.map_err(io::Error::other)?;
-            let length = head.len();
-            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await?;
-            stream.write_all(&head).await?;
-            stream.shutdown().await
-        })
-        .await
+        self.listen(mirror).await
     }
 
     /// A server that says back what it is told.
@@ -140,6 +131,16 @@ impl Tasks {
         self.0.spawn(serve(listener, Arc::new(gate)));
         address
     }
+}
+
+async fn mirror(stream: impl Stream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let head = read_head(&mut stream, 100_000).await.map_err(io::Error::other)?;
+    let length = head.len();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await?;
+    stream.write_all(&head).await?;
+    stream.shutdown().await
 }
 
 fn rules(texts: &[&str]) -> Vec<Rule> {

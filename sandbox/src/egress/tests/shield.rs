@@ -4,11 +4,15 @@ use std::net::Ipv4Addr;
 
 use http::{HeaderName, HeaderValue};
 use pretty_assertions::assert_eq;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::*;
-use crate::egress::{Bounds, Shield, shield};
+use crate::Handler;
+use crate::egress::shield::stand as stand_with;
+use crate::egress::{Bounds, ParentProxy, Shield, shield};
 
 const SECRET: &str = "Bearer sk-real-secret";
 
@@ -24,7 +28,10 @@ fn shield_for(upstream: &str) -> Shield {
 
 /// A port behind which a shield answers.
 async fn stand(tasks: &mut Tasks, of: Shield) -> SocketAddr {
-    let handler = shield(of).unwrap();
+    handled(tasks, shield(of).unwrap()).await
+}
+
+async fn handled(tasks: &mut Tasks, handler: Handler) -> SocketAddr {
     tasks
         .listen(move |stream| {
             handler(stream);
@@ -216,5 +223,87 @@ async fn a_service_that_is_gone() {
 fn addresses_that_are_none() {
     for upstream in ["ftp://example.com", "unix:/run/socket", "data:text"] {
         assert!(shield(shield_for(upstream)).is_err(), "{upstream}");
+    }
+}
+
+/// The certificate of `service.test`, with its key; neither is used anywhere else.
+fn identity() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let certificate = include_bytes!("service.crt.der").to_vec().into();
+    let key = PrivatePkcs8KeyDer::from(include_bytes!("service.key.der").to_vec()).into();
+    (certificate, key)
+}
+
+/// Who believes that certificate, or nobody.
+fn believer(in_service: bool) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    if in_service {
+        roots.add(identity().0).unwrap();
+    }
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = rustls::ClientConfig::builder_with_provider(provider.into());
+    builder
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// The mirror, over TLS.
+async fn secure_mirror(tasks: &mut Tasks) -> SocketAddr {
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = rustls::ServerConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let (certificate, key) = identity();
+    let config = builder
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    tasks
+        .listen(move |stream| {
+            let acceptor = acceptor.clone();
+            async move { mirror(acceptor.accept(stream).await?).await }
+        })
+        .await
+}
+
+#[tokio::test]
+async fn over_tls_directly_and_through_a_proxy() {
+    let (mut tasks, net) = (Tasks::default(), Arc::new(Net::default()));
+    let server = secure_mirror(&mut tasks).await;
+    net.name("service.test", &["1.1.1.1"]);
+    net.name("other.test", &["1.1.1.1"]);
+    net.server("1.1.1.1:443", server);
+    // A parent proxy: another gate.
+    net.server("10.9.9.9:3128", tasks.proxy(gate(&["service.test"], &net)).await);
+    let read = |name: &str| (name == "HTTPS_PROXY").then(|| "http://10.9.9.9:3128".to_owned());
+    let parent = ParentProxy::from_env(read).unwrap().map(Arc::new);
+    for (upstream, parent, trusting, status) in [
+        ("https://service.test/", None, true, 200),
+        ("https://service.test/", parent, true, 200),
+        ("https://service.test/", None, false, 502),
+        ("https://other.test/", None, true, 502),
+    ] {
+        let through = parent.is_some();
+        let of = Shield {
+            parent,
+            ..shield_for(upstream)
+        };
+        let handler = stand_with(of, Arc::<Net>::clone(&net), || Ok(believer(trusting))).unwrap();
+        let at = handled(&mut tasks, handler).await;
+        let answer = exchange(at, b"GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(status_of(&answer), status, "{upstream}: {answer}");
+        assert_eq!(
+            answer.contains("host: service.test\r\n") && answer.contains(SECRET),
+            status == 200,
+            "{answer}"
+        );
+        assert_eq!(
+            net.dialled().contains(&"10.9.9.9:3128".to_owned()),
+            through,
+            "{upstream}"
+        );
+        net.dialled.lock().unwrap().clear();
     }
 }
