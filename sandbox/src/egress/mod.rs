@@ -1,6 +1,6 @@
 //! The only way out of a child's own network: what rules name, through listeners that the daemon serves.
 //!
-//! [`serve`] is the proxy, [`forward`] a port behind which a service of the daemon's machine answers, [`shield`] one behind
+//! [`serve()`] is the proxy, [`forward`] a port behind which a service of the daemon's machine answers, [`shield()`] one behind
 //! which a service answers that wants a secret which the child must not know. A future that is dropped cuts its connections.
 
 mod address;
