@@ -101,7 +101,7 @@ pub fn egress_rules(input: &[u8]) {
             );
             let looks_up = form.bytes().any(|c| c.is_ascii_alphabetic() || c == b'-' || c == b'_');
             assert!(
-                looks_up || form.parse::<IpAddr>().is_ok(),
+                looks_up || form.trim_matches(['[', ']']).parse::<IpAddr>().is_ok(),
                 "{form:?} is a name like an address"
             );
         }
