@@ -1,8 +1,8 @@
 //! The benchmark: prints figures of the daemon beside the machine's own floor, measured in the same run.
 //!
 //! `cargo run --release -p reveille-tests --bin bench -- start --agents 1000` needs `cargo build --release -p reveille` first;
-//! `bench vault --notes 100000`, `bench folder --files 10000`, `bench definitions --count 1000` and `bench sse --watchers 500`
-//! likewise.
+//! `bench vault --notes 100000`, `bench folder --files 10000`, `bench definitions --count 1000`, `bench sse --watchers 500` and
+//! `bench sandbox --turns 100` likewise.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ mod daemon;
 mod definitions;
 mod figure;
 mod folder;
+mod sandbox;
 mod sse;
 mod start;
 mod vault;
@@ -66,6 +67,7 @@ enum Part {
     Folder,
     Definitions,
     Sse,
+    Sandbox,
 }
 
 fn asked() -> Result<(Part, usize)> {
@@ -82,10 +84,12 @@ fn asked() -> Result<(Part, usize)> {
         ["definitions", "--count", number] => (Part::Definitions, number),
         ["sse"] => (Part::Sse, "500"),
         ["sse", "--watchers", number] => (Part::Sse, number),
+        ["sandbox"] => (Part::Sandbox, "100"),
+        ["sandbox", "--turns", number] => (Part::Sandbox, number),
         _ => {
             bail!(
                 "usage: bench start [--agents N] | vault [--notes N] | folder [--files N] | definitions [--count N] | \
-                 sse [--watchers N]"
+                 sse [--watchers N] | sandbox [--turns N]"
             )
         }
     };
@@ -116,6 +120,10 @@ async fn main() -> Result<()> {
         Part::Sse => {
             figures.extend(sse::measure(count).await?);
             "watchers"
+        }
+        Part::Sandbox => {
+            figures.extend(sandbox::measure(count).await?);
+            "turns"
         }
     };
     let mut out = std::io::stdout().lock();
