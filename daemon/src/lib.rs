@@ -70,7 +70,11 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let _program = args.next();
-    // The double must start as fast as it can: before anything of the daemon is set up.
+    // What stands between a turn and its start, and the double, must be as fast as they can: before anything of the daemon
+    // is set up.
+    if let Some(code) = reveille_sandbox::shim::main(std::env::args_os().skip(1)) {
+        return code;
+    }
     if std::env::args_os()
         .nth(1)
         .is_some_and(|command| command == claude::STAND_IN_COMMAND)

@@ -1,15 +1,33 @@
-//! From a policy to a confined command. Owns the decision what a child process may reach. Must never start a process itself.
+//! From a policy to a confined command. Owns the decision what a child process may reach, the program that carries it out
+//! inside the sandbox ([`shim`]), and the only way out of it ([`egress`]). Must never start a process itself.
 //!
-//! At present the only policy is [`Unconfined`]: it confines nothing and says so wherever the policy is shown.
-#![forbid(unsafe_code)]
+//! On Linux a child runs in bubblewrap with namespaces of its own, and below that in Landlock and seccomp filters that the
+//! shim sets. Whatever fails on the way is a [`SandboxError`], and the command must then not be run: there is no lesser
+//! confinement that would be taken instead.
+#![deny(unsafe_code)]
 
+mod absent;
 pub mod egress;
+mod guard;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
 mod policy;
+mod probe;
+pub mod shim;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub use guard::Guard;
+#[cfg(target_os = "linux")]
+pub use linux::{Control, Launched};
+#[cfg(not(target_os = "linux"))]
+pub use other::{Control, Launched};
 pub use policy::{Filesystem, Handler, Limits, Loopback, Network, Policy, Target};
+pub use probe::{Check, ProbeReport, Ran, probe};
 
 /// A command as the sandbox takes and gives it. The environment is complete: nothing is inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +58,27 @@ pub struct Summary {
 pub struct Confined {
     /// What to start.
     pub command: Command,
+    /// What leads from its start to the confined program. With one, the process gets [`Control::child_end`] as its stderr, and
+    /// [`Control::complete`] must succeed before anything else is done with it.
+    pub control: Option<Control>,
+    /// What must live as long as the process.
+    pub guard: Guard,
+}
+
+impl Confined {
+    /// A command that is run as it is.
+    #[must_use]
+    pub fn plain(command: Command) -> Self {
+        Self {
+            command,
+            control: None,
+            guard: Guard::default(),
+        }
+    }
 }
 
 /// The command could not be confined, so it must not run.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the sandbox cannot start: {reason}. {mend}")]
 pub struct SandboxError {
     /// What is missing or refused.
@@ -52,16 +87,52 @@ pub struct SandboxError {
     pub mend: String,
 }
 
+impl SandboxError {
+    /// An error; neither text ends with a full stop.
+    pub fn new(reason: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            mend: mend.into(),
+        }
+    }
+}
+
 /// A policy.
 pub trait Sandbox: Send + Sync + 'static {
     /// What it keeps a child from.
     fn summary(&self) -> Summary;
 
-    /// The command that runs `command` confined.
+    /// The command that runs `command` confined. Must be called within a runtime of tokio: what serves the child's connections
+    /// runs there.
     ///
     /// # Errors
     /// The policy cannot be kept on this machine; the caller must not run the command.
     fn confine(&self, command: Command, policy: &Policy) -> Result<Confined, SandboxError>;
+
+    /// The program that makes the sandbox, if there is one.
+    fn tool(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// What a sandbox is made from.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Our own executable: it answers the subcommands of [`shim`].
+    pub program: PathBuf,
+    /// Value of `PATH`, where the tools are looked up, and the interpreters of programs that are scripts.
+    pub search_path: OsString,
+    /// The proxy that the daemon itself goes through, and what is reached without it.
+    pub parent_proxy: Option<Arc<egress::ParentProxy>>,
+}
+
+/// The sandbox of this machine. Where there is none, every [`Sandbox::confine`] is an error that says what to do.
+#[must_use]
+pub fn detect(setup: &Setup) -> Arc<dyn Sandbox> {
+    #[cfg(target_os = "linux")]
+    return linux::detect(setup);
+    #[cfg(not(target_os = "linux"))]
+    other::detect(setup)
 }
 
 /// No confinement: a child can do everything that the daemon's user can do.
@@ -78,6 +149,6 @@ impl Sandbox for Unconfined {
     }
 
     fn confine(&self, command: Command, _policy: &Policy) -> Result<Confined, SandboxError> {
-        Ok(Confined { command })
+        Ok(Confined::plain(command))
     }
 }

@@ -1,0 +1,49 @@
+//! Systems on which a child is confined, if at all, by its command alone.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::absent::Absent;
+use crate::{Guard, Sandbox, SandboxError, Setup};
+
+/// There is none on this system.
+#[derive(Debug)]
+pub enum Control {}
+
+impl Control {
+    /// Never called.
+    pub fn child_end(&mut self) -> Option<OwnedFd> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub async fn complete(self, _timeout: Duration) -> Result<Launched, SandboxError> {
+        match self {}
+    }
+}
+
+/// A confined program that runs.
+#[derive(Debug)]
+pub struct Launched {
+    /// Its id, as this process sees it.
+    pub pid: i32,
+    /// What it writes to stderr.
+    pub stderr: tokio::net::unix::pipe::Receiver,
+    /// What must live as long as the process.
+    pub guard: Guard,
+}
+
+impl Launched {
+    /// Never called.
+    pub fn interrupt(&self) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+pub(crate) fn detect(_setup: &Setup) -> Arc<dyn Sandbox> {
+    Arc::new(Absent(SandboxError::new(
+        "there is no sandbox for this system",
+        "Run the daemon on Linux, or accept the risk with sandbox.mode = \"none\"",
+    )))
+}
