@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod claude;
+mod confined;
 mod process;
 pub mod stand_in;
 mod turn;
@@ -10,6 +11,7 @@ mod turn;
 #[doc(hidden)]
 pub use claude::fuzzing;
 pub use claude::{ClaudeBackend, ClaudeOptions, Probe, ProbeError, base_env, find_program, make_config_dir, probe};
+pub use confined::{run_attached, run_captured};
 pub use process::{SweepReport, sweep};
 pub use turn::{
     Backend, Dirs, Event, Failure, FailureCode, Observer, PromptMode, Remedy, Session, SystemPrompt, Timeouts,

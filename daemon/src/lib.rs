@@ -34,6 +34,7 @@ mod intake;
 mod kept;
 mod limits;
 mod live;
+mod machine;
 mod module;
 mod orphans;
 mod outbox;

@@ -11,7 +11,6 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use reveille_backends::{Backend, sweep};
 use reveille_queue::{self as queue, Queue, QueueError};
-use reveille_sandbox::{Sandbox, Unconfined};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +18,7 @@ use uuid::Uuid;
 
 use crate::attached::Desk;
 use crate::claude::Claude;
-use crate::config::{Config, Mount, Proxies, SandboxMode};
+use crate::config::{Config, Mount, Proxies};
 use crate::crash;
 use crate::credentials::Credentials;
 use crate::delegation::Passes;
@@ -110,9 +109,7 @@ impl Options {
         faults::queue(&mut queue_options)?;
         let queue: Arc<dyn Queue> = Arc::new(queue_options.open()?);
 
-        let sandbox: Arc<dyn Sandbox> = match config.sandbox.mode {
-            SandboxMode::Auto | SandboxMode::None => Arc::new(Unconfined),
-        };
+        let sandbox = crate::machine::sandbox(config.sandbox.mode)?;
         let summary = sandbox.summary();
         let credentials = Credentials::in_dir(state.path());
         if let Err(error) = credentials.settle().await {

@@ -23,9 +23,9 @@ use std::sync::Arc;
 
 pub use guard::Guard;
 #[cfg(target_os = "linux")]
-pub use linux::{Control, Launched};
+pub use linux::{Control, Launched, Program};
 #[cfg(not(target_os = "linux"))]
-pub use other::{Control, Launched};
+pub use other::{Control, Launched, Program};
 pub use policy::{Filesystem, Handler, Limits, Loopback, Network, Policy, Target};
 pub use probe::{Check, ProbeReport, Ran, probe};
 

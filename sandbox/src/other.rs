@@ -23,21 +23,31 @@ impl Control {
     }
 }
 
-/// A confined program that runs.
+/// A confined program that runs; there is none on this system.
 #[derive(Debug)]
 pub struct Launched {
-    /// Its id, as this process sees it.
-    pub pid: i32,
+    /// The program itself.
+    pub program: Program,
     /// What it writes to stderr.
     pub stderr: tokio::net::unix::pipe::Receiver,
     /// What must live as long as the process.
     pub guard: Guard,
 }
 
-impl Launched {
+/// A process inside; there is none on this system.
+#[derive(Debug)]
+pub enum Program {}
+
+impl Program {
+    /// Never called.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        match *self {}
+    }
+
     /// Never called.
     pub fn interrupt(&self) -> std::io::Result<()> {
-        Err(std::io::ErrorKind::Unsupported.into())
+        match *self {}
     }
 }
 

@@ -6,10 +6,10 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reveille_sandbox::Command;
+use reveille_sandbox::{Confined, Control, Guard as Services, Program, SandboxError};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -33,12 +33,27 @@ pub(super) struct Process {
     stdin: Option<mpsc::UnboundedSender<String>>,
     _writer: AbortOnDropHandle<()>,
     stdout: Lines<ChildStdout>,
-    stderr: Stderr,
+    /// `None` until a confined program runs.
+    stderr: Option<Stderr>,
+    control: Option<Control>,
+    /// The confined program; the child is then its keeper.
+    program: Option<Program>,
+    services: Services,
 }
 
 impl Process {
-    /// Starts `command` as the leader of a process group. `marker` is a variable of its environment.
-    pub(super) fn spawn(command: Command, marker: (&str, &str)) -> io::Result<Self> {
+    /// Starts a command as the leader of a process group. `marker` is a variable of its environment. Follow it with
+    /// [`launch`](Self::launch).
+    ///
+    /// The thread of the caller must live as long as the child: the keeper of a sandbox ends with the thread that has started
+    /// it.
+    pub(super) fn spawn(confined: Confined, marker: (&str, &str)) -> io::Result<Self> {
+        let Confined {
+            command,
+            mut control,
+            guard: services,
+        } = confined;
+        let stderr = control.as_mut().and_then(Control::child_end);
         // No `pre_exec`: with it the standard library forks, which takes 43 ms for a daemon of 1 GiB instead of 75 µs.
         let mut child = tokio::process::Command::new(command.program)
             .args(command.args)
@@ -47,7 +62,7 @@ impl Process {
             .current_dir(command.cwd)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr.map_or_else(Stdio::piped, Stdio::from))
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -59,7 +74,6 @@ impl Process {
         let missing = || io::Error::other("a pipe of the child is missing");
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = child.stderr.take().ok_or_else(missing)?;
         #[cfg(target_os = "linux")]
         if let Err(error) = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE) {
             tracing::debug!(%error, "the pipe of the CLI keeps its usual size");
@@ -67,12 +81,28 @@ impl Process {
         let (sender, receiver) = mpsc::unbounded_channel();
         Ok(Self {
             guard,
-            child,
             stdin: Some(sender),
             _writer: AbortOnDropHandle::new(tokio::spawn(write_lines(stdin, receiver))),
             stdout: Lines::new(stdout, LINE_LIMIT),
-            stderr: Stderr::read(stderr),
+            stderr: child.stderr.take().map(Stderr::read),
+            child,
+            control,
+            program: None,
+            services,
         })
+    }
+
+    /// Waits until the program itself runs, which takes a moment when it is confined. After an error the process must be
+    /// killed.
+    pub(super) async fn launch(&mut self, timeout: Duration) -> Result<(), SandboxError> {
+        let Some(control) = self.control.take() else {
+            return Ok(());
+        };
+        let launched = control.complete(timeout).await?;
+        self.stderr = Some(Stderr::read(launched.stderr));
+        self.program = Some(launched.program);
+        self.services.join(launched.guard);
+        Ok(())
     }
 
     /// Queues a line. Writing goes on beside reading, so that a full pipe on one side never blocks the other.
@@ -100,8 +130,11 @@ impl Process {
 
     /// Asks the CLI itself to end; it takes its tools with it.
     pub(super) fn interrupt(&self) {
-        if let Some(pid) = self.guard.pid.and_then(Pid::from_raw) {
+        if let Some(program) = &self.program {
             // silent-ok: it has just ended by itself.
+            let _ = program.interrupt();
+        } else if let Some(pid) = self.guard.pid.and_then(Pid::from_raw) {
+            // silent-ok: as above.
             let _ = kill_process(pid, Signal::INT);
         }
     }
@@ -115,7 +148,10 @@ impl Process {
     /// Kills what the CLI has left behind, once it has ended.
     pub(super) async fn finish(mut self) -> (String, SweepReport) {
         self.guard.pid = None;
-        let stderr = self.stderr.rest().await;
+        let stderr = match &mut self.stderr {
+            Some(stderr) => stderr.rest().await,
+            None => String::new(),
+        };
         let report = match self.guard.hunt.take() {
             Some(hunt) => hunt.finish().await,
             None => SweepReport::default(),
@@ -182,7 +218,7 @@ struct Stderr {
 }
 
 impl Stderr {
-    fn read(mut stderr: ChildStderr) -> Self {
+    fn read(mut stderr: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let kept = Arc::new(Mutex::new(VecDeque::new()));
         let sink = Arc::clone(&kept);
         let reader = tokio::spawn(async move {

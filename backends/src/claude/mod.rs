@@ -87,22 +87,20 @@ impl ClaudeBackend {
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)))
             .map_err(|error| not_started(FailureCode::Storage, &format!("a file for the CLI: {error}")))?;
-        let command = command::build(&self.options, turn, session, probe);
-        let confined = self
-            .options
-            .sandbox
-            .confine(command, &command::policy(turn))
-            .map_err(|error| not_started(FailureCode::Sandbox, &error.to_string()))?;
-        let command = confined.command;
-        let program = command.program.clone();
-        let process = Process::spawn(command, (command::TURN_MARKER, &turn.turn.to_string())).map_err(|error| {
-            let code = if program.exists() {
-                FailureCode::SpawnFailed
-            } else {
-                FailureCode::ProgramMissing
+        let mut process = self.spawn(turn, session, probe)?;
+        let launched = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(None),
+            launched = process.launch(turn.timeouts.start) => launched.map_err(Some),
+        };
+        if let Err(problem) = launched {
+            process.kill();
+            let (stderr, _report) = process.finish().await;
+            return match problem {
+                Some(error) => Err(not_started(FailureCode::Sandbox, &error.to_string())),
+                None => Ok(Finished::stopped_early(stderr)),
             };
-            not_started(code, &format!("{}: {error}", program.display()))
-        })?;
+        }
         let tool_limit = command::tool_limit(&self.options, turn);
         Ok(drive(
             process,
@@ -115,6 +113,25 @@ impl ClaudeBackend {
             },
         )
         .await)
+    }
+
+    fn spawn(&self, turn: &TurnRequest, session: Session, probe: &Probe) -> Result<Process, Failure> {
+        let command = command::build(&self.options, turn, session, probe);
+        let policy = command::policy(&self.options, turn);
+        let confined = self
+            .options
+            .sandbox
+            .confine(command, &policy)
+            .map_err(|error| not_started(FailureCode::Sandbox, &error.to_string()))?;
+        let program = confined.command.program.clone();
+        Process::spawn(confined, (command::TURN_MARKER, &turn.turn.to_string())).map_err(|error| {
+            let code = if program.exists() {
+                FailureCode::SpawnFailed
+            } else {
+                FailureCode::ProgramMissing
+            };
+            not_started(code, &format!("{}: {error}", program.display()))
+        })
     }
 
     /// Attempts until one of them is not about the session. `None` when the turn was stopped before there was any.

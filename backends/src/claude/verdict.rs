@@ -32,6 +32,18 @@ pub(super) struct Finished {
     pub(super) stderr: String,
 }
 
+impl Finished {
+    /// A process that was stopped before its program ran.
+    pub(super) fn stopped_early(stderr: String) -> Self {
+        Self {
+            stream: Stream::default(),
+            exit: None,
+            ending: Some(Ending::Stop),
+            stderr,
+        }
+    }
+}
+
 /// How the turn ended. An answer that was complete before the stop took hold counts.
 pub(super) fn verdict(end: &Finished, redactor: &Redactor) -> Verdict {
     let stream = &end.stream;

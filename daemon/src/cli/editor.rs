@@ -112,6 +112,7 @@ fn keep(file: TempPath, error: CliError, again: impl Fn(&Path) -> String) -> Cli
             problems,
         },
         CliError::Usage(message) => CliError::Usage(with(message)),
+        CliError::Ended(code) => CliError::Ended(code),
     }
 }
 

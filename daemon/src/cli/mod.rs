@@ -21,6 +21,7 @@ mod note;
 mod output;
 mod pin;
 mod queue;
+mod sandbox;
 mod secret;
 mod secrets;
 mod send;
@@ -71,6 +72,9 @@ pub(crate) enum CliError {
     /// The command was used wrongly.
     #[error("{0}")]
     Usage(String),
+    /// A command that was run for somebody ended with this code, and has said why.
+    #[error("it ended with {0}")]
+    Ended(u8),
 }
 
 impl CliError {
@@ -78,6 +82,7 @@ impl CliError {
         match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
+            Self::Ended(code) => *code,
             Self::Unreachable(_) => 3,
             Self::Refused { .. } | Self::Invalid { .. } => 4,
         }
@@ -234,6 +239,9 @@ enum Command {
     /// The PIN for dangerous things: set, clear
     #[command(subcommand, after_help = "Example: reveille pin set")]
     Pin(pin::Pin),
+    /// The sandbox of agents: run a command in it, try it out
+    #[command(subcommand, after_help = "Example: reveille sandbox probe")]
+    Sandbox(sandbox::Sandbox),
     /// Check everything that the daemon needs, and say how to mend it
     #[command(after_help = "Example: reveille doctor --json")]
     Doctor(doctor::Doctor),
@@ -263,6 +271,7 @@ pub(crate) fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(CliError::Ended(code)) => ExitCode::from(code),
         Err(error) => {
             output::complain(&error.to_string());
             error.left_out().for_each(output::note);
@@ -292,6 +301,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Mcp(mcp) => mcp.run(&global).await,
         Command::Secret(secret) => secret.run(&global).await,
         Command::Pin(pin) => pin.run(&global.client()?).await,
+        Command::Sandbox(sandbox) => sandbox.run().await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Open => {
             let link = global

@@ -1,19 +1,117 @@
 //! The daemon's side of a start.
 
-use std::os::fd::OwnedFd;
+use std::fmt;
+use std::io::{self, Seek as _, Write as _};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, send,
+    sendmsg, socketpair, sockopt,
+};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::unix::pipe;
+use tokio::net::{TcpListener, UnixDatagram};
 
-use crate::{Guard, SandboxError};
+use super::mend::mend;
+use crate::egress::{self, Gate};
+use crate::shim::wire::{self, FAILED, GO, LAUNCH, Message, ORDER, Order, READY};
+use crate::{Guard, Handler, SandboxError};
 
-/// What leads from a spawned process to the confined program.
+/// How much of what bubblewrap complains of is kept.
+const COMPLAINTS: usize = 4096;
+
+/// What answers behind a port inside.
+pub(super) enum Service {
+    Proxy(Arc<Gate>),
+    Address(SocketAddr),
+    Handler(Handler),
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proxy(_) => "Proxy",
+            Self::Address(_) => "Address",
+            Self::Handler(_) => "Handler",
+        })
+    }
+}
+
+impl Service {
+    /// Serves a listener until the guard goes.
+    pub(super) fn serve(self, listener: TcpListener, guard: &mut Guard) {
+        guard.keep(match self {
+            Self::Proxy(gate) => tokio::spawn(egress::serve(listener, gate)),
+            Self::Address(address) => tokio::spawn(egress::forward(listener, address)),
+            Self::Handler(handler) => tokio::spawn(hand_over(listener, handler)),
+        });
+    }
+}
+
+/// After a failed `accept`, most often because the daemon has too many files open.
+const PAUSE: Duration = Duration::from_millis(100);
+
+async fn hand_over(listener: TcpListener, handler: Handler) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => handler(stream),
+            Err(error) => {
+                tracing::warn!(%error, "a connection from a sandbox cannot be taken");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// What leads from a spawned process to the confined program. When it is dropped before [`complete`](Self::complete), the
+/// program does not start.
 #[derive(Debug)]
 pub struct Control {
     child: Option<OwnedFd>,
+    socket: OwnedFd,
+    stderr: OwnedFd,
+    /// What stops the shim, once the socket is given up. It ends without a word when the program has taken its place.
+    complaints: OwnedFd,
+    /// In the order of the ports.
+    services: Vec<Service>,
 }
 
 impl Control {
+    /// Prepares a start: all that the launcher and the shim will ask for lies ready in the socket.
+    pub(super) fn prepare(bubblewrap: &Path, args: &[u8], order: &Order, services: Vec<Service>) -> io::Result<Self> {
+        let (socket, child) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        sockopt::set_socket_passcred(&socket, true)?;
+        let (stderr, stderr_inside) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (complaints, complaints_inside) = pipe_with(PipeFlags::CLOEXEC)?;
+        let args = in_memory("sandbox-args", args)?;
+        let order = in_memory("sandbox-order", &order.encode())?;
+        let launch = [LAUNCH, bubblewrap.as_os_str().as_bytes()].concat();
+        tell(&socket, &launch, &[args.as_fd()])?;
+        let inside = [&order, &stderr_inside, &complaints_inside].map(OwnedFd::as_fd);
+        tell(&socket, ORDER, &inside)?;
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(Self {
+            child: Some(child),
+            socket,
+            stderr,
+            complaints,
+            services,
+        })
+    }
+
     /// What the spawned process must get as its stderr. `None` when it was taken before.
     pub fn child_end(&mut self) -> Option<OwnedFd> {
         self.child.take()
@@ -24,28 +122,165 @@ impl Control {
     ///
     /// # Errors
     /// The sandbox could not be made, the program could not be started in it, or it took longer than `timeout`.
-    pub async fn complete(self, _timeout: Duration) -> Result<Launched, SandboxError> {
-        Err(SandboxError::new("not yet", "Wait"))
+    pub async fn complete(self, timeout: Duration) -> Result<Launched, SandboxError> {
+        match tokio::time::timeout(timeout, self.follow()).await {
+            Ok(launched) => launched,
+            Err(_elapsed) => Err(SandboxError::new(
+                format!("it was not ready after {} s", timeout.as_secs_f64()),
+                "The machine may be overloaded: look at its load and memory, then send the message again",
+            )),
+        }
+    }
+
+    async fn follow(self) -> Result<Launched, SandboxError> {
+        let Self {
+            child,
+            socket,
+            stderr,
+            complaints,
+            services,
+        } = self;
+        drop(child);
+        // Not of that kind, but all that is done with it is the same.
+        let socket = UnixDatagram::from_std(socket.into()).map_err(|error| lost(&error))?;
+        let ready = until_ready(&socket).await?;
+        let pid = ready
+            .pid
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| lost(&io::Error::other("the id of the program is unknown")))?;
+        // It waits for our word, so the id is still its own.
+        let program = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| lost(&error.into()))?;
+        let mut guard = Guard::default();
+        serve_all(services, ready.fds, &mut guard).map_err(|error| lost(&error))?;
+        send(&socket, GO, SendFlags::NOSIGNAL).map_err(|error| lost(&error.into()))?;
+        let mut text = Vec::new();
+        receiver(complaints)
+            .map_err(|error| lost(&error))?
+            .read_to_end(&mut text)
+            .await
+            .map_err(|error| lost(&error))?;
+        if !text.is_empty() {
+            return Err(inside(&text));
+        }
+        let pid = pid.as_raw_nonzero().get();
+        Ok(Launched {
+            program: Program { pid, handle: program },
+            stderr: receiver(stderr).map_err(|error| lost(&error))?,
+            guard,
+        })
     }
 }
 
 /// A confined program that runs.
 #[derive(Debug)]
 pub struct Launched {
-    /// Its id, as this process sees it.
-    pub pid: i32,
+    /// The program itself; the process that was spawned is its keeper.
+    pub program: Program,
     /// What it writes to stderr.
     pub stderr: pipe::Receiver,
     /// What must live as long as the process.
     pub guard: Guard,
 }
 
-impl Launched {
-    /// Sends SIGINT to the program.
+/// A process inside.
+#[derive(Debug)]
+pub struct Program {
+    pid: i32,
+    handle: OwnedFd,
+}
+
+impl Program {
+    /// Its id, as this process sees it.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Sends SIGINT to it alone.
     ///
     /// # Errors
     /// It has ended.
-    pub fn interrupt(&self) -> std::io::Result<()> {
-        Ok(())
+    pub fn interrupt(&self) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.handle, Signal::INT)?)
     }
+}
+
+fn receiver(end: OwnedFd) -> io::Result<pipe::Receiver> {
+    rustix::io::ioctl_fionbio(&end, true)?;
+    pipe::Receiver::from_owned_fd(end)
+}
+
+fn in_memory(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = std::fs::File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+fn tell(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::other("too many descriptors"));
+    }
+    sendmsg(socket, &[io::IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Waits for the shim. What comes before is what bubblewrap or the launcher complain of, and the end is theirs.
+async fn until_ready(socket: &UnixDatagram) -> Result<Message, SandboxError> {
+    let mut said = Vec::new();
+    loop {
+        let message = socket
+            .async_io(Interest::READABLE, || {
+                wire::receive(socket, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+            })
+            .await;
+        match message {
+            Ok(message) if message.bytes.is_empty() => break,
+            Ok(message) if message.bytes == READY => return Ok(message),
+            Ok(message) => match message.bytes.strip_prefix(FAILED) {
+                Some(text) => return Err(inside(text)),
+                None if said.len() < COMPLAINTS => said.extend(message.bytes),
+                None => {}
+            },
+            // What the other side had not read when it ended.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+            Err(error) => return Err(lost(&error)),
+        }
+    }
+    let said = String::from_utf8_lossy(&said);
+    let said = said.trim().trim_start_matches("bwrap: ");
+    let reason = if said.is_empty() {
+        "bubblewrap ended without a word".to_owned()
+    } else {
+        format!("bubblewrap says: {said}")
+    };
+    Err(SandboxError::new(reason, mend(said)))
+}
+
+fn serve_all(services: Vec<Service>, listeners: Vec<OwnedFd>, guard: &mut Guard) -> io::Result<()> {
+    if services.len() != listeners.len() {
+        return Err(io::Error::other("a port inside is missing"));
+    }
+    for (service, listener) in services.into_iter().zip(listeners) {
+        let listener = std::net::TcpListener::from(listener);
+        listener.set_nonblocking(true)?;
+        service.serve(TcpListener::from_std(listener)?, guard);
+    }
+    Ok(())
+}
+
+/// What the launcher or the shim says.
+fn inside(text: &[u8]) -> SandboxError {
+    let text = String::from_utf8_lossy(text).into_owned();
+    let mend = mend(&text);
+    SandboxError::new(text, mend)
+}
+
+fn lost(error: &io::Error) -> SandboxError {
+    SandboxError::new(
+        format!("its start cannot be followed: {error}"),
+        "Send the message again; if that does not help, run `reveille doctor`",
+    )
 }

@@ -1,14 +1,211 @@
 //! Confinement on Linux: bubblewrap, with the shim inside.
 
 mod control;
+mod environment;
+mod mend;
+mod mounts;
+mod paths;
+mod plan;
+mod programs;
+mod system;
 
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use control::{Control, Launched};
+pub use control::{Control, Launched, Program};
+use control::Service;
+use mend::{INSTALL, RESTART, mend};
+use plan::Plan;
 
 use crate::absent::Absent;
-use crate::{Sandbox, SandboxError, Setup};
+use crate::egress::{Gate, ParentProxy};
+use crate::shim::wire::FDS_MAX;
+use crate::shim::{self, FILTER_SUPPORTED};
+use crate::{Command, Confined, Guard, Network, Policy, Sandbox, SandboxError, Setup, Summary, Target};
 
-pub(crate) fn detect(_setup: &Setup) -> Arc<dyn Sandbox> {
-    Arc::new(Absent(SandboxError::new("not yet", "Wait")))
+/// Port of the proxy inside, unless something else is mapped there.
+const PROXY_PORT: u16 = 3128;
+
+pub(crate) fn detect(setup: &Setup) -> Arc<dyn Sandbox> {
+    match Bubblewrap::find(setup) {
+        Ok(found) => Arc::new(found),
+        Err(error) => Arc::new(Absent(error)),
+    }
 }
+
+/// A file as it was when the daemon started.
+#[derive(Debug, PartialEq, Eq)]
+struct Version(u64, u64, u64, i64, i64);
+
+impl Version {
+    fn of(path: &Path) -> io::Result<Self> {
+        let meta = std::fs::metadata(path)?;
+        Ok(Self(meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+    }
+}
+
+struct Bubblewrap {
+    /// Absolute path of bubblewrap.
+    tool: PathBuf,
+    /// Our own executable, without links.
+    own: PathBuf,
+    own_version: Version,
+    search_path: OsString,
+    home: Option<PathBuf>,
+    parent: Option<Arc<ParentProxy>>,
+}
+
+impl Bubblewrap {
+    fn find(setup: &Setup) -> Result<Self, SandboxError> {
+        if !FILTER_SUPPORTED {
+            return Err(SandboxError::new(
+                format!("there is no filter of system calls for {}", std::env::consts::ARCH),
+                "Run the daemon on x86-64 or AArch64, or accept the risk with sandbox.mode = \"none\"",
+            ));
+        }
+        let tool = programs::find("bwrap".as_ref(), &setup.search_path)
+            .ok_or_else(|| SandboxError::new("bubblewrap (bwrap) is not on the PATH", INSTALL))?;
+        let unreadable = |error: io::Error| {
+            let own = setup.program.display();
+            SandboxError::new(format!("{own}, the daemon's own file, cannot be read: {error}"), RESTART)
+        };
+        let own = setup.program.canonicalize().map_err(unreadable)?;
+        let own_version = Version::of(&own).map_err(unreadable)?;
+        Ok(Self {
+            tool,
+            own,
+            own_version,
+            search_path: setup.search_path.clone(),
+            home: programs::home(std::env::var_os("HOME")),
+            parent: setup.parent_proxy.clone(),
+        })
+    }
+
+    /// An older shim would not understand a newer daemon, nor the other way round.
+    fn check_own(&self) -> Result<(), SandboxError> {
+        match Version::of(&self.own) {
+            Ok(version) if version == self.own_version => Ok(()),
+            _ => Err(SandboxError::new(
+                format!("{} was replaced while the daemon runs from it", self.own.display()),
+                RESTART,
+            )),
+        }
+    }
+
+    /// What answers on which port, of the child's own network or of the machine's.
+    fn services(&self, policy: &Policy) -> Result<(Vec<(u16, Service)>, Option<u16>), SandboxError> {
+        let mut services = Vec::new();
+        for loopback in &policy.loopback {
+            let service = match &loopback.target {
+                Target::Address(address) => Service::Address(*address),
+                Target::Handler(handler) => Service::Handler(Arc::clone(handler)),
+            };
+            if services.iter().any(|(port, _)| *port == loopback.port) {
+                return Err(SandboxError::new(
+                    format!("port {} of its loopback would be two services", loopback.port),
+                    "Give one of the services another port",
+                ));
+            }
+            services.push((loopback.port, service));
+        }
+        if policy.network == Network::Open {
+            return Ok((services, None));
+        }
+        let free = |port: &u16| !services.iter().any(|(taken, _)| taken == port);
+        let proxy = (PROXY_PORT..).find(free).unwrap_or(PROXY_PORT);
+        let mut gate = Gate::new(policy.egress.clone(), policy.log.clone());
+        gate.any_public = policy.network == Network::Proxied;
+        gate.parent.clone_from(&self.parent);
+        services.push((proxy, Service::Proxy(Arc::new(gate))));
+        if services.len() > FDS_MAX {
+            return Err(SandboxError::new(
+                format!("{} local services are too many", services.len()),
+                "Connect the agent to fewer servers on this machine",
+            ));
+        }
+        Ok((services, Some(proxy)))
+    }
+}
+
+impl Sandbox for Bubblewrap {
+    fn summary(&self) -> Summary {
+        Summary {
+            mode: "bubblewrap",
+            confined: true,
+            detail: "agents run in bubblewrap, Landlock and a filter of system calls; each sees the files and hosts that its \
+                     policy names"
+                .into(),
+        }
+    }
+
+    fn tool(&self) -> Option<&Path> {
+        Some(&self.tool)
+    }
+
+    fn confine(&self, mut command: Command, policy: &Policy) -> Result<Confined, SandboxError> {
+        self.check_own()?;
+        let (services, proxy) = self.services(policy)?;
+        if let Some(port) = proxy {
+            environment::use_proxy(&mut command.env, port);
+        }
+        let env = outer_environment(&command.env);
+        let mut guard = Guard::default();
+        let (ports, services) = if proxy.is_some() {
+            services.into_iter().unzip()
+        } else {
+            serve_outside(services, &mut guard)?;
+            (Vec::new(), Vec::new())
+        };
+        let plan = Plan::make(self, &command, policy)?;
+        let order = plan.order(command, policy, ports);
+        let control = Control::prepare(&self.tool, &plan.args(policy), &order, services).map_err(|error| {
+            let mend = mend(&error.to_string());
+            SandboxError::new(format!("its start cannot be prepared: {error}"), mend)
+        })?;
+        Ok(Confined {
+            command: Command {
+                program: self.own.clone(),
+                args: vec![shim::LAUNCH_COMMAND.into()],
+                env,
+                cwd: "/".into(),
+            },
+            control: Some(control),
+            guard,
+        })
+    }
+}
+
+/// Under the machine's own network only handlers are served: what has an address is reached there.
+fn serve_outside(services: Vec<(u16, Service)>, guard: &mut Guard) -> Result<(), SandboxError> {
+    for (port, service) in services {
+        if !matches!(service, Service::Handler(_)) {
+            continue;
+        }
+        let listen = || {
+            let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port))?;
+            listener.set_nonblocking(true)?;
+            tokio::net::TcpListener::from_std(listener)
+        };
+        let listener = listen().map_err(|error: io::Error| {
+            SandboxError::new(
+                format!("port {port} of 127.0.0.1: {error}"),
+                "End the program that has the port, or give the agent a network of its own",
+            )
+        })?;
+        service.serve(listener, guard);
+    }
+    Ok(())
+}
+
+/// The marks by which the daemon finds its processes again, and nothing that a loader obeys: the launcher and bubblewrap run
+/// outside.
+fn outer_environment(env: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
+    let mark = |name: &OsString| name.to_str().is_some_and(|name| MARKS.contains(&name));
+    env.iter().filter(|(name, _)| mark(name)).cloned().collect()
+}
+
+/// See [`outer_environment`].
+const MARKS: [&str; 2] = ["REVEILLE_INSTANCE", "REVEILLE_TURN"];

@@ -1,21 +1,44 @@
 //! What our own executable does between the daemon and the confined program: hidden subcommands, answered before anything
 //! else of the executable is set up.
 
+#[cfg(target_os = "linux")]
+mod attempts;
+#[cfg(target_os = "linux")]
+mod fence;
+#[cfg(target_os = "linux")]
+mod filter;
+#[cfg(target_os = "linux")]
+mod init;
+#[cfg(target_os = "linux")]
+mod launch;
+#[cfg(target_os = "linux")]
+pub(crate) mod wire;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Puts the arguments of bubblewrap together and becomes it.
+#[cfg(target_os = "linux")]
+pub(crate) use filter::SUPPORTED as FILTER_SUPPORTED;
+#[cfg(target_os = "linux")]
+pub(crate) use launch::SHIM;
+
+/// Takes the arguments of bubblewrap and becomes it.
 pub const LAUNCH_COMMAND: &str = "sandbox-launch";
 /// Runs inside: limits itself for good, and becomes the program.
 pub const INIT_COMMAND: &str = "sandbox-init";
-/// Runs inside as the program: tries what must not be possible.
+/// Runs inside as the program: tries what must not be possible. See [`probe`](crate::probe()).
 pub const PROBE_COMMAND: &str = "sandbox-probe";
 
 /// Does what `args` (without the name of the program) ask for. `None` when that is none of the hidden subcommands.
 pub fn main(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let command = args.next()?;
-    let command = command.to_str()?;
-    [LAUNCH_COMMAND, INIT_COMMAND, PROBE_COMMAND]
-        .contains(&command)
-        .then_some(ExitCode::from(2))
+    match command.to_str()? {
+        #[cfg(target_os = "linux")]
+        LAUNCH_COMMAND => Some(launch::main()),
+        #[cfg(target_os = "linux")]
+        INIT_COMMAND => Some(init::main()),
+        #[cfg(target_os = "linux")]
+        PROBE_COMMAND => Some(attempts::main(args)),
+        _ => None,
+    }
 }

@@ -156,11 +156,12 @@ fn tc_argv_10_a_model_is_trimmed() {
 
 #[test]
 fn tc_exec_9a_9c_what_a_child_may_write() {
+    let options = ClaudeOptions::new("/claude".into(), Arc::new(Unconfined), "i".into(), Vec::new());
     let mut turn = turn();
     let own = [turn.dirs.home.clone(), turn.dirs.tmp.clone()];
     for cwd in ["/c/work", "/srv/project"] {
         turn.dirs.cwd = cwd.into();
-        let policy = policy(&turn);
+        let policy = policy(&options, &turn);
         assert_eq!(policy.writable, [&[turn.dirs.cwd.clone()], &own[..]].concat());
         assert_eq!(policy.readable, ["/c/files".into(), turn.dirs.ctl.clone()]);
     }

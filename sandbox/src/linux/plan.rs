@@ -1,0 +1,179 @@
+//! From a policy to what bubblewrap and the shim are told.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
+
+use super::Bubblewrap;
+use super::mounts::{Mount, Mounts};
+use super::paths::{Resolved, resolve};
+use super::programs::Surroundings;
+use super::system::{OWN, PROGRAMS, SETTINGS, SETTINGS_OF_LANGUAGES};
+use crate::shim::{SHIM, wire};
+use crate::{Command, Filesystem, Network, Policy, SandboxError};
+
+/// Everything that is decided before a start.
+pub(super) struct Plan {
+    mounts: Mounts,
+    /// Places of the policy: path, device, inode.
+    places: Vec<(OsString, u64, u64)>,
+}
+
+impl Plan {
+    /// Decides.
+    pub(super) fn make(sandbox: &Bubblewrap, command: &Command, policy: &Policy) -> Result<Self, SandboxError> {
+        // silent-ok: what is not there, or cannot be seen by this user, cannot be seen by a child of it.
+        let real = |path: &PathBuf| resolve(path).ok().map(|found| found.real);
+        let masked: Vec<PathBuf> = policy.masked.iter().filter_map(real).collect();
+        let mut plan = Self {
+            mounts: Mounts::default(),
+            places: Vec::new(),
+        };
+        plan.lay_ground(policy.filesystem);
+        for path in &policy.readable {
+            plan.readable(path)?;
+        }
+        for path in &policy.writable {
+            plan.writable(path)?;
+        }
+        plan.show_settings();
+        let surroundings = Surroundings {
+            search_path: &sandbox.search_path,
+            home: sandbox.home.as_deref(),
+            masked: &masked,
+        };
+        surroundings.show(&mut plan.mounts, &command.program);
+        plan.mounts.mask(&masked);
+        plan.mounts.put(SHIM, Mount::Other(sandbox.own.clone()));
+        Ok(plan)
+    }
+
+    fn lay_ground(&mut self, filesystem: Filesystem) {
+        let mounts = &mut self.mounts;
+        mounts.put("/proc", Mount::Proc);
+        mounts.put("/dev", Mount::Dev);
+        mounts.put("/dev/shm", Mount::Scratch);
+        mounts.put("/tmp", Mount::Scratch);
+        mounts.put("/run", Mount::Empty);
+        match filesystem {
+            Filesystem::Full => mounts.put("/", Mount::Host { writable: false }),
+            Filesystem::Workspace => {
+                mounts.put("/var/tmp", Mount::Link("/tmp".into()));
+                for path in PROGRAMS {
+                    mounts.show_if_there(Path::new(path));
+                }
+            }
+        }
+    }
+
+    /// What is seen already, as under [`Filesystem::Full`], stays as it is.
+    fn show_settings(&mut self) {
+        for path in SETTINGS {
+            self.mounts.show_if_there(Path::new(path));
+        }
+        // silent-ok: a system without /etc has no settings.
+        for entry in std::fs::read_dir("/etc").into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let of_language = |start: &&str| name.as_bytes().starts_with(start.as_bytes());
+            if SETTINGS_OF_LANGUAGES.iter().any(|start| of_language(&start)) {
+                self.mounts.show_if_there(&entry.path());
+            }
+        }
+    }
+
+    fn readable(&mut self, path: &Path) -> Result<(), SandboxError> {
+        match resolve(path) {
+            Ok(found) => self.place(path, found, false),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(unusable(path, &error)),
+        }
+    }
+
+    fn writable(&mut self, path: &Path) -> Result<(), SandboxError> {
+        let found = resolve(path).map_err(|error| unusable(path, &error))?;
+        self.place(path, found, true)
+    }
+
+    fn place(&mut self, path: &Path, found: Resolved, writable: bool) -> Result<(), SandboxError> {
+        let own = OWN.iter().any(|own| found.real.starts_with(own));
+        if own || found.real == Path::new("/") {
+            return Err(SandboxError::new(
+                format!("{} cannot be given to an agent", path.display()),
+                "Name the directory that it needs; to let it read everything, use filesystem: full",
+            ));
+        }
+        // Without following links: somebody may have put one there since.
+        let open = || -> std::io::Result<OwnedFd> {
+            let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            Ok(openat2(CWD, &found.real, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?)
+        };
+        let stat = open()
+            .and_then(|file| Ok(fstat(file)?))
+            .map_err(|error| unusable(path, &error))?;
+        self.places.push((wire::raw(&found.real), stat.st_dev, stat.st_ino));
+        self.mounts.show(found, writable);
+        Ok(())
+    }
+
+    /// What the shim has to do.
+    pub(super) fn order(&self, command: Command, policy: &Policy, ports: Vec<u16>) -> wire::Order {
+        let variable = |(name, value): (OsString, OsString)| {
+            let mut variable = name;
+            variable.push("=");
+            variable.push(value);
+            variable
+        };
+        wire::Order {
+            program: command.program.into(),
+            args: command.args,
+            env: command.env.into_iter().map(variable).collect(),
+            cwd: command.cwd.into(),
+            writable: self.mounts.writable().map(wire::raw).collect(),
+            // A hidden place is not what it was, and shall not be.
+            places: self
+                .places
+                .iter()
+                .filter(|(path, ..)| self.mounts.sees(Path::new(path)))
+                .cloned()
+                .collect(),
+            ports,
+            limits: policy.limits,
+        }
+    }
+
+    /// The arguments of bubblewrap, each with a NUL after it.
+    pub(super) fn args(&self, policy: &Policy) -> Vec<u8> {
+        let mut args: Vec<OsString> = NAMESPACES.iter().map(OsString::from).collect();
+        if policy.network != Network::Open {
+            args.push("--unshare-net".into());
+        }
+        args.extend(self.mounts.args());
+        args.iter().flat_map(|arg| [arg.as_bytes(), b"\0"].concat()).collect()
+    }
+}
+
+/// Own namespaces of every kind, no capabilities, no more namespaces inside, no terminal, and an end with the daemon's.
+const NAMESPACES: &[&str] = &[
+    "--unshare-user",
+    "--unshare-pid",
+    "--unshare-ipc",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    "--disable-userns",
+    "--cap-drop",
+    "ALL",
+    "--new-session",
+    "--die-with-parent",
+    "--chdir",
+    "/",
+];
+
+fn unusable(path: &Path, error: &std::io::Error) -> SandboxError {
+    SandboxError::new(
+        format!("{}, which the agent may use, cannot be used: {error}", path.display()),
+        "Make it, or take it out of the agent's settings",
+    )
+}

@@ -1,0 +1,149 @@
+//! seccomp: calls that lead to parts of the kernel that no agent needs.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+    apply_filter, sock_filter,
+};
+
+/// Refused whatever the arguments are.
+const REFUSED: &[libc::c_long] = &[
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    // open_tree_attr (Linux 6.15), the same number everywhere.
+    467,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_reboot,
+    libc::SYS_acct,
+    libc::SYS_syslog,
+];
+
+/// Kinds of sockets that may be made; a pair of connected local ones (`socketpair`) may be too.
+const FAMILIES: [libc::c_int; 3] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
+/// Kinds of namespaces that `clone` must not make.
+const NAMESPACES: [libc::c_int; 7] = [
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+];
+
+#[cfg(target_arch = "x86_64")]
+const ARCH: Option<TargetArch> = Some(TargetArch::x86_64);
+#[cfg(target_arch = "aarch64")]
+const ARCH: Option<TargetArch> = Some(TargetArch::aarch64);
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const ARCH: Option<TargetArch> = None;
+
+/// Whether there is a filter for this processor.
+pub(crate) const SUPPORTED: bool = ARCH.is_some();
+
+/// Sets the filters, for good.
+pub(super) fn apply() -> io::Result<()> {
+    for filter in filters().map_err(|error| io::Error::other(format!("seccomp: {error}")))? {
+        apply_filter(&filter).map_err(|error| io::Error::other(format!("seccomp: {error}")))?;
+    }
+    Ok(())
+}
+
+fn filters() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+    let arch = ARCH.ok_or_else(|| seccompiler::BackendError::InvalidTargetArch(std::env::consts::ARCH.to_owned()))?;
+    let mut refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let is = |op, value: libc::c_int, argument| {
+        // Both are 32 bits for the kernel; what is above does not count.
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, u64::from(value.cast_unsigned()))
+    };
+    let other_family = FAMILIES
+        .iter()
+        .map(|family| is(SeccompCmpOp::Ne, *family, 0))
+        .collect::<Result<_, _>>()?;
+    refused.insert(libc::SYS_socket, vec![SeccompRule::new(other_family)?]);
+    let namespaces = NAMESPACES
+        .iter()
+        .map(|flag| {
+            let mask = u64::from(flag.cast_unsigned());
+            SeccompRule::new(vec![is(SeccompCmpOp::MaskedEq(mask), *flag, 0)?])
+        })
+        .collect::<Result<_, _>>()?;
+    refused.insert(libc::SYS_clone, namespaces);
+    // Types into the terminal from which the daemon was started. The constants differ in type between C libraries.
+    let typing = [0x5412, 0x541c]
+        .iter()
+        .map(|request| SeccompRule::new(vec![is(SeccompCmpOp::Eq, *request, 1)?]))
+        .collect::<Result<_, _>>()?;
+    refused.insert(libc::SYS_ioctl, typing);
+    let errno = |errno: libc::c_int| SeccompAction::Errno(errno.cast_unsigned());
+    let filter = |rules, answer| SeccompFilter::new(rules, SeccompAction::Allow, answer, arch)?.try_into();
+    // The arguments of clone3 cannot be seen; "not implemented" makes the C libraries use clone.
+    let unseen = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let mut all = vec![
+        filter(unseen, errno(libc::ENOSYS))?,
+        filter(refused, errno(libc::EPERM))?,
+    ];
+    if cfg!(target_arch = "x86_64") {
+        all.push(no_second_numbering());
+    }
+    Ok(all)
+}
+
+/// Calls of x86-64 have a second set of numbers (x32), which the filters above do not know.
+fn no_second_numbering() -> BpfProgram {
+    const X32: u32 = 0x4000_0000;
+    let step = |code: u32, jt, jf, k| sock_filter {
+        // These are 16 bits in the kernel's structure; libc gives them as 32.
+        code: u16::try_from(code).unwrap_or(u16::MAX),
+        jt,
+        jf,
+        k,
+    };
+    vec![
+        // The number is the first field of what a filter sees.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
+        step(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned(),
+        ),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
+}
