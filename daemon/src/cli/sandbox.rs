@@ -12,8 +12,8 @@ use reveille_backends::{base_env, find_program, run_attached, run_captured};
 use reveille_sandbox::egress::Rule;
 use reveille_sandbox::{Command, Filesystem, Loopback, Network, Policy, ProbeReport, SandboxError, Target, detect};
 
-use super::output::{note, out, table};
 use super::CliError;
+use super::output::{note, out, table};
 use crate::machine;
 
 /// The sandbox of agents.
@@ -145,7 +145,10 @@ impl Run {
         for one in log.connections() {
             let decision = serde_json::to_value(one.decision).unwrap_or_default();
             let decision = decision.as_str().unwrap_or_default();
-            note(&format!("reveille: {decision}: {}:{} ({} times)", one.host, one.port, one.count));
+            note(&format!(
+                "reveille: {decision}: {}:{} ({} times)",
+                one.host, one.port, one.count
+            ));
         }
         match exit_code(status) {
             0 => Ok(()),
@@ -201,7 +204,10 @@ impl Run {
         let program = find_program(program, path)
             .ok_or_else(|| CliError::Usage(format!("{} is no program that can be found", program.display())))?;
         let sees_cwd = policy.filesystem == Filesystem::Full
-            || [&policy.writable, &policy.readable].into_iter().flatten().any(|path| inside(cwd, path));
+            || [&policy.writable, &policy.readable]
+                .into_iter()
+                .flatten()
+                .any(|path| inside(cwd, path));
         Ok(Command {
             program,
             args: args.to_vec(),

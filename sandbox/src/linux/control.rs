@@ -87,12 +87,7 @@ pub struct Control {
 impl Control {
     /// Prepares a start: all that the launcher and the shim will ask for lies ready in the socket.
     pub(super) fn prepare(bubblewrap: &Path, args: &[u8], order: &Order, services: Vec<Service>) -> io::Result<Self> {
-        let (socket, child) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (socket, child) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         sockopt::set_socket_passcred(&socket, true)?;
         let (stderr, stderr_inside) = pipe_with(PipeFlags::CLOEXEC)?;
         let (complaints, complaints_inside) = pipe_with(PipeFlags::CLOEXEC)?;

@@ -15,8 +15,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use control::{Control, Launched, Program};
 use control::Service;
+pub use control::{Control, Launched, Program};
 use mend::{INSTALL, RESTART, mend};
 use plan::Plan;
 
@@ -43,7 +43,13 @@ struct Version(u64, u64, u64, i64, i64);
 impl Version {
     fn of(path: &Path) -> io::Result<Self> {
         let meta = std::fs::metadata(path)?;
-        Ok(Self(meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+        Ok(Self(
+            meta.dev(),
+            meta.ino(),
+            meta.size(),
+            meta.mtime(),
+            meta.mtime_nsec(),
+        ))
     }
 }
 
@@ -70,7 +76,10 @@ impl Bubblewrap {
             .ok_or_else(|| SandboxError::new("bubblewrap (bwrap) is not on the PATH", INSTALL))?;
         let unreadable = |error: io::Error| {
             let own = setup.program.display();
-            SandboxError::new(format!("{own}, the daemon's own file, cannot be read: {error}"), RESTART)
+            SandboxError::new(
+                format!("{own}, the daemon's own file, cannot be read: {error}"),
+                RESTART,
+            )
         };
         let own = setup.program.canonicalize().map_err(unreadable)?;
         let own_version = Version::of(&own).map_err(unreadable)?;

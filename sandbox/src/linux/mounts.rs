@@ -102,7 +102,10 @@ impl Mounts {
     /// The places that can be written, for the second wall.
     pub(super) fn writable(&self) -> impl Iterator<Item = &PathBuf> {
         let writable = |mount: &Mount| matches!(mount, Mount::Host { writable: true });
-        self.0.iter().filter(move |(_, mount)| writable(mount)).map(|(path, _)| path)
+        self.0
+            .iter()
+            .filter(move |(_, mount)| writable(mount))
+            .map(|(path, _)| path)
     }
 
     /// As arguments of bubblewrap.
@@ -167,7 +170,8 @@ mod tests {
         mounts.show(found("/a/b/c"), false);
         mounts.show(found("/a-b"), false);
         mounts.put("/a", Mount::Empty);
-        let args = "--tmpfs /a --bind /a/b /a/b --ro-bind /a/b/c /a/b/c --ro-bind /a-b /a-b --remount-ro / --remount-ro /a";
+        let args =
+            "--tmpfs /a --bind /a/b /a/b --ro-bind /a/b/c /a/b/c --ro-bind /a-b /a-b --remount-ro / --remount-ro /a";
         assert_eq!(mounts.args().join(" ".as_ref()), args);
     }
 
@@ -204,7 +208,11 @@ mod tests {
             assert_eq!(of("key"), Some(Mount::Masked { directory: false }), "{shown:?}");
             // What the policy names below it is seen, and what is hidden below that is not.
             assert_eq!(of("state/work"), Some(Mount::Host { writable: true }), "{shown:?}");
-            assert_eq!(of("state/work/deep"), Some(Mount::Masked { directory: true }), "{shown:?}");
+            assert_eq!(
+                of("state/work/deep"),
+                Some(Mount::Masked { directory: true }),
+                "{shown:?}"
+            );
         }
         // Nothing is made for what cannot be seen.
         let mut mounts = Mounts::default();

@@ -38,7 +38,10 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
             continue;
         }
         if links.len() == LINKS_MAX {
-            return Err(io::Error::other(format!("{} leads through too many links", path.display())));
+            return Err(io::Error::other(format!(
+                "{} leads through too many links",
+                path.display()
+            )));
         }
         let target = std::fs::read_link(&next)?;
         if target.is_absolute() {
@@ -78,7 +81,11 @@ mod tests {
         symlink("../d/c/./file", dir.join("a/last")).unwrap();
         let found = resolve(&dir.join("d/last")).unwrap();
         assert_eq!(found.real, dir.join("a/b/file"));
-        let links: Vec<_> = found.links.iter().map(|(at, _)| at.strip_prefix(&dir).unwrap()).collect();
+        let links: Vec<_> = found
+            .links
+            .iter()
+            .map(|(at, _)| at.strip_prefix(&dir).unwrap())
+            .collect();
         assert_eq!(links, ["d", "a/last", "d", "a/c"].map(Path::new));
         symlink("loop", dir.join("loop")).unwrap();
         resolve(&dir.join("loop")).unwrap_err();

@@ -54,6 +54,11 @@ impl Plan {
     fn lay_ground(&mut self, filesystem: Filesystem) {
         let mounts = &mut self.mounts;
         mounts.put("/proc", Mount::Proc);
+        // For a daemon that runs as root the owner of these files is the user inside too, and that is all that the kernel
+        // asks for.
+        for path in KERNEL_SWITCHES.iter().map(Path::new).filter(|path| path.exists()) {
+            mounts.put(path, Mount::Other(path.to_owned()));
+        }
         mounts.put("/dev", Mount::Dev);
         mounts.put("/dev/shm", Mount::Scratch);
         mounts.put("/tmp", Mount::Scratch);
@@ -108,7 +113,13 @@ impl Plan {
         // Without following links: somebody may have put one there since.
         let open = || -> std::io::Result<OwnedFd> {
             let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            Ok(openat2(CWD, &found.real, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?)
+            Ok(openat2(
+                CWD,
+                &found.real,
+                flags,
+                Mode::empty(),
+                ResolveFlags::NO_SYMLINKS,
+            )?)
         };
         let stat = open()
             .and_then(|file| Ok(fstat(file)?))
@@ -154,6 +165,15 @@ impl Plan {
         args.iter().flat_map(|arg| [arg.as_bytes(), b"\0"].concat()).collect()
     }
 }
+
+/// Files that change the whole machine.
+const KERNEL_SWITCHES: &[&str] = &[
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+    "/proc/fs",
+    "/proc/acpi",
+    "/proc/scsi",
+];
 
 /// Own namespaces of every kind, no capabilities, no more namespaces inside, no terminal, and an end with the daemon's.
 const NAMESPACES: &[&str] = &[

@@ -51,7 +51,11 @@ impl Surroundings<'_> {
     fn interpreter(&self, script: &Path) -> Option<PathBuf> {
         let mut line = Vec::new();
         // silent-ok: what cannot be read is no script.
-        std::fs::File::open(script).ok()?.take(FIRST_LINE).read_to_end(&mut line).ok()?;
+        std::fs::File::open(script)
+            .ok()?
+            .take(FIRST_LINE)
+            .read_to_end(&mut line)
+            .ok()?;
         let line = line.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
         let mut words = line
             .split(u8::is_ascii_whitespace)
@@ -111,8 +115,9 @@ mod tests {
         fn seen(&self, program: &Path, home: &str, masked: &[&str], paths: &[&str]) -> Vec<bool> {
             let masked: Vec<_> = masked.iter().map(|path| self.at(path)).collect();
             let mut mounts = Mounts::default();
+            let search_path = self.at("node/bin");
             let surroundings = Surroundings {
-                search_path: self.at("node/bin").as_os_str(),
+                search_path: search_path.as_os_str(),
                 home: Some(&self.at(home)),
                 masked: &masked,
             };
@@ -134,7 +139,10 @@ mod tests {
         assert_eq!(seen(&program, "home/pkg", &[]), [true, true, false, false]);
         assert_eq!(seen(&program, "home/pkg/bin", &[]), [true, false, false, false]);
         assert_eq!(seen(&program, "home", &["home/pkg/key"]), [true, true, false, false]);
-        assert_eq!(seen(&program, "home", &["home/pkg/bin/key"]), [true, false, false, false]);
+        assert_eq!(
+            seen(&program, "home", &["home/pkg/bin/key"]),
+            [true, false, false, false]
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ fn prepare() -> io::Result<(Order, OwnedFd)> {
     let socket = rustix::stdio::stderr();
     let message = wire::receive(socket, RecvFlags::CMSG_CLOEXEC)?;
     if !message.bytes.starts_with(ORDER) {
-        return Err(io::Error::other("the daemon is another version than its file: restart it"));
+        return Err(io::Error::other(
+            "the daemon is another version than its file: restart it",
+        ));
     }
     let Ok([order, stderr, complaints]) = <[OwnedFd; 3]>::try_from(message.fds) else {
         return Err(io::Error::other("the order is incomplete"));

@@ -40,7 +40,10 @@ fn become_bubblewrap() -> io::Result<Infallible> {
         .arg(args.as_raw_fd().to_string())
         .args(["--", SHIM, super::INIT_COMMAND])
         .exec();
-    Err(io::Error::new(error.kind(), format!("bubblewrap cannot be run: {error}")))
+    Err(io::Error::new(
+        error.kind(),
+        format!("bubblewrap cannot be run: {error}"),
+    ))
 }
 
 /// Lets no descriptor but 0, 1 and 2 go on to the next program.
@@ -48,5 +51,9 @@ pub(super) fn close_on_exec() -> io::Result<()> {
     #[expect(unsafe_code, reason = "there is no safe wrapper")]
     // SAFETY: sets a flag of descriptors; no descriptor is closed or changes its owner.
     let done = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

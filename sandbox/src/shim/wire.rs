@@ -130,10 +130,7 @@ impl Reader<'_> {
 
     fn bytes(&mut self) -> io::Result<OsString> {
         let length = usize::try_from(self.number()?).map_err(io::Error::other)?;
-        let (bytes, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
         self.0 = rest;
         Ok(OsString::from_vec(bytes.to_vec()))
     }
