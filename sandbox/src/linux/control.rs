@@ -225,6 +225,7 @@ fn tell(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()
 /// Waits for the shim. What comes before is what bubblewrap or the launcher complain of, and the end is theirs.
 async fn until_ready(socket: &UnixDatagram) -> Result<Message, SandboxError> {
     let mut said = Vec::new();
+    let mut left = false;
     loop {
         let message = socket
             .async_io(Interest::READABLE, || {
@@ -239,8 +240,8 @@ async fn until_ready(socket: &UnixDatagram) -> Result<Message, SandboxError> {
                 None if said.len() < COMPLAINTS => said.extend(message.bytes),
                 None => {}
             },
-            // What the other side had not read when it ended.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+            // The other side has ended before it read all. The kernel says so once, and what it had said itself comes after.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !left => left = true,
             Err(error) => return Err(lost(&error)),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use super::paths::{Resolved, resolve};
@@ -86,13 +87,20 @@ impl Mounts {
         matches!(nearest, Some(Mount::Host { .. }))
     }
 
-    /// Hides paths, which are there and free of links. One that cannot be seen anyway needs nothing.
+    fn shows_below(&self, path: &Path) -> bool {
+        let after = (Bound::Excluded(path), Bound::Unbounded);
+        let next = self.0.range::<Path, _>(after).next();
+        next.is_some_and(|(below, _)| below.starts_with(path))
+    }
+
+    /// Hides paths, which are there and free of links. One that cannot be seen anyway needs nothing, unless something below it
+    /// is shown: then nothing must be made beside that.
     pub(super) fn mask(&mut self, paths: &[PathBuf]) {
         // Those above first: what is below a hidden one need not be hidden again.
         let mut sorted: Vec<_> = paths.iter().collect();
         sorted.sort();
         for path in sorted {
-            if self.sees(path) {
+            if self.sees(path) || self.shows_below(path) {
                 let directory = path.is_dir();
                 self.put(path.clone(), Mount::Masked { directory });
             }
@@ -214,11 +222,13 @@ mod tests {
                 "{shown:?}"
             );
         }
-        // Nothing is made for what cannot be seen.
+        // Nothing is made for what cannot be seen, but nothing may be made beside what is seen either.
         let mut mounts = Mounts::default();
+        mounts.mask(&masks[1..]);
+        assert_eq!(mounts.0.len(), 0);
         mounts.show(resolve(&path("state/work")).unwrap(), true);
         mounts.mask(&masks[1..]);
-        assert_eq!(mounts.0.len(), 1);
+        assert_eq!(mounts.0.len(), 2);
     }
 
     #[test]
