@@ -21,8 +21,9 @@ use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixDatagram};
 
 use super::mend::mend;
+use super::plan::Launch;
 use crate::egress::{self, Gate};
-use crate::shim::wire::{self, FAILED, GO, LAUNCH, Message, ORDER, Order, READY};
+use crate::shim::wire::{self, FAILED, FDS_MAX, GO, LAUNCH, Message, ORDER, Order, READY};
 use crate::{Guard, Handler, SandboxError};
 
 /// How much of what bubblewrap complains of is kept.
@@ -86,15 +87,18 @@ pub struct Control {
 
 impl Control {
     /// Prepares a start: all that the launcher and the shim will ask for lies ready in the socket.
-    pub(super) fn prepare(bubblewrap: &Path, args: &[u8], order: &Order, services: Vec<Service>) -> io::Result<Self> {
+    pub(super) fn prepare(
+        bubblewrap: &Path,
+        launch: &Launch,
+        order: &Order,
+        services: Vec<Service>,
+    ) -> io::Result<Self> {
         let (socket, child) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         sockopt::set_socket_passcred(&socket, true)?;
         let (stderr, stderr_inside) = pipe_with(PipeFlags::CLOEXEC)?;
         let (complaints, complaints_inside) = pipe_with(PipeFlags::CLOEXEC)?;
-        let args = in_memory("sandbox-args", args)?;
         let order = in_memory("sandbox-order", &order.encode())?;
-        let launch = [LAUNCH, bubblewrap.as_os_str().as_bytes()].concat();
-        tell(&socket, &launch, &[args.as_fd()])?;
+        tell_launcher(&socket, bubblewrap, launch)?;
         let inside = [&order, &stderr_inside, &complaints_inside].map(OwnedFd::as_fd);
         tell(&socket, ORDER, &inside)?;
         rustix::io::ioctl_fionbio(&socket, true)?;
@@ -212,8 +216,23 @@ fn in_memory(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+fn tell_launcher(socket: &OwnedFd, bubblewrap: &Path, launch: &Launch) -> io::Result<()> {
+    let mut text = [LAUNCH, bubblewrap.as_os_str().as_bytes()].concat();
+    let mut fds = vec![
+        in_memory("sandbox-mounts", &launch.mounts)?,
+        in_memory("sandbox-seals", &launch.seals)?,
+    ];
+    for (path, bytes) in &launch.copies {
+        text.push(0);
+        text.extend(path.as_os_str().as_bytes());
+        fds.push(in_memory("sandbox-file", bytes)?);
+    }
+    let fds: Vec<_> = fds.iter().map(OwnedFd::as_fd).collect();
+    tell(socket, &text, &fds)
+}
+
 fn tell(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::other("too many descriptors"));

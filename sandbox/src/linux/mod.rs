@@ -170,7 +170,7 @@ impl Sandbox for Bubblewrap {
         };
         let plan = Plan::make(self, &command, policy)?;
         let order = plan.order(command, policy, ports);
-        let control = Control::prepare(&self.tool, &plan.args(policy), &order, services).map_err(|error| {
+        let control = Control::prepare(&self.tool, &plan.launch(policy), &order, services).map_err(|error| {
             let mend = mend(&error.to_string());
             SandboxError::new(format!("its start cannot be prepared: {error}"), mend)
         })?;

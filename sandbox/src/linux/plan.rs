@@ -39,7 +39,7 @@ impl Plan {
         for path in &policy.writable {
             plan.writable(path)?;
         }
-        plan.show_settings();
+        plan.show_settings(&masked);
         let surroundings = Surroundings {
             search_path: &sandbox.search_path,
             home: sandbox.home.as_deref(),
@@ -75,16 +75,16 @@ impl Plan {
     }
 
     /// What is seen already, as under [`Filesystem::Full`], stays as it is.
-    fn show_settings(&mut self) {
+    fn show_settings(&mut self, masked: &[PathBuf]) {
         for path in SETTINGS {
-            self.mounts.show_if_there(Path::new(path));
+            self.mounts.show_copy(Path::new(path), masked);
         }
         // silent-ok: a system without /etc has no settings.
         for entry in std::fs::read_dir("/etc").into_iter().flatten().flatten() {
             let name = entry.file_name();
             let of_language = |start: &&str| name.as_bytes().starts_with(start.as_bytes());
             if SETTINGS_OF_LANGUAGES.iter().any(|start| of_language(&start)) {
-                self.mounts.show_if_there(&entry.path());
+                self.mounts.show_copy(&entry.path(), masked);
             }
         }
     }
@@ -155,15 +155,33 @@ impl Plan {
         }
     }
 
-    /// The arguments of bubblewrap, each with a NUL after it.
-    pub(super) fn args(&self, policy: &Policy) -> Vec<u8> {
+    /// What bubblewrap is told.
+    pub(super) fn launch(&self, policy: &Policy) -> Launch {
         let mut args: Vec<OsString> = NAMESPACES.iter().map(OsString::from).collect();
         if policy.network != Network::Open {
             args.push("--unshare-net".into());
         }
         args.extend(self.mounts.args());
-        args.iter().flat_map(|arg| [arg.as_bytes(), b"\0"].concat()).collect()
+        let joined = |args: &[OsString]| args.iter().flat_map(|arg| [arg.as_bytes(), b"\0"].concat()).collect();
+        let copies = self.mounts.copies();
+        Launch {
+            mounts: joined(&args),
+            copies: copies
+                .map(|(path, bytes)| (path.to_owned(), bytes.to_owned()))
+                .collect(),
+            seals: joined(&self.mounts.seals()),
+        }
     }
+}
+
+/// The arguments of bubblewrap, each with a NUL after it, and the files between them.
+pub(super) struct Launch {
+    /// First.
+    pub(super) mounts: Vec<u8>,
+    /// Then these are made.
+    pub(super) copies: Vec<(PathBuf, Vec<u8>)>,
+    /// Last.
+    pub(super) seals: Vec<u8>,
 }
 
 /// Files that change the whole machine.

@@ -41,10 +41,12 @@ impl Surroundings<'_> {
         mounts.show_hidden(found);
     }
 
-    /// Not a home, not what holds homes or secrets, and nothing as wide as `/tmp`.
+    /// Not a home, not what holds homes or secrets or is among these, and nothing as wide as `/tmp`.
     fn may_be_shown(&self, dir: &Path) -> bool {
-        let holds = |inner: &Path| inner.starts_with(dir);
-        dir.components().count() > 2 && !self.home.is_some_and(holds) && !self.masked.iter().any(|path| holds(path))
+        let meets = |hidden: &PathBuf| hidden.starts_with(dir) || dir.starts_with(hidden);
+        dir.components().count() > 2
+            && !self.home.is_some_and(|home| home.starts_with(dir))
+            && !self.masked.iter().any(meets)
     }
 
     /// The program that a script names in its first line.
@@ -139,10 +141,13 @@ mod tests {
         assert_eq!(seen(&program, "home/pkg", &[]), [true, true, false, false]);
         assert_eq!(seen(&program, "home/pkg/bin", &[]), [true, false, false, false]);
         assert_eq!(seen(&program, "home", &["home/pkg/key"]), [true, true, false, false]);
-        assert_eq!(
-            seen(&program, "home", &["home/pkg/bin/key"]),
-            [true, false, false, false]
-        );
+        for masked in ["home/pkg/bin/key", "home/pkg", "home"] {
+            assert_eq!(
+                seen(&program, "home", &[masked]),
+                [true, false, false, false],
+                "{masked}"
+            );
+        }
     }
 
     #[test]

@@ -26,8 +26,6 @@ pub(super) const SETTINGS: &[&str] = &[
     "/etc/ssl/certs",
     "/etc/ssl/cert.pem",
     "/etc/ssl/openssl.cnf",
-    "/etc/ca-certificates",
-    "/etc/ca-certificates.conf",
     "/etc/pki/ca-trust",
     "/etc/pki/tls/certs",
     "/etc/pki/tls/cert.pem",
@@ -36,8 +34,6 @@ pub(super) const SETTINGS: &[&str] = &[
     "/etc/static/ssl/certs",
     // The loader, the shells, the language, the time.
     "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
     "/etc/ld-musl-x86_64.path",
     "/etc/ld-musl-aarch64.path",
     "/etc/alternatives",
@@ -46,7 +42,6 @@ pub(super) const SETTINGS: &[&str] = &[
     "/etc/bash.bashrc",
     "/etc/bashrc",
     "/etc/inputrc",
-    "/etc/terminfo",
     "/etc/locale.conf",
     "/etc/locale.alias",
     "/etc/default/locale",
@@ -70,7 +65,7 @@ pub(super) const SETTINGS: &[&str] = &[
 ];
 
 /// Beginnings of further names in `/etc`: each version of these has a directory of its own.
-pub(super) const SETTINGS_OF_LANGUAGES: &[&str] = &["java-", "python3", "perl"];
+pub(super) const SETTINGS_OF_LANGUAGES: &[&str] = &["java-"];
 
 /// Never shown as they are: inside there are others, or none.
 pub(super) const OWN: &[&str] = &["/proc", "/sys", "/dev"];

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
@@ -26,20 +26,24 @@ pub(super) fn main() -> ExitCode {
 
 fn become_bubblewrap() -> io::Result<Infallible> {
     close_on_exec()?;
-    // The only one that bubblewrap shall inherit, hence without the flag.
+    // The only ones that bubblewrap shall inherit, hence without the flag.
     let message = wire::receive(rustix::stdio::stderr(), RecvFlags::empty())?;
-    let program = message
+    let text = message
         .bytes
         .strip_prefix(LAUNCH)
         .ok_or_else(|| io::Error::other("the daemon is another version than its file: restart it"))?;
-    let [args] = &message.fds[..] else {
+    let [mounts, seals, copies @ ..] = &message.fds[..] else {
         return Err(io::Error::other("the arguments are missing"));
     };
-    let error = Command::new(OsStr::from_bytes(program))
-        .arg("--args")
-        .arg(args.as_raw_fd().to_string())
-        .args(["--", SHIM, super::INIT_COMMAND])
-        .exec();
+    let mut paths = text.split(|&byte| byte == 0).map(OsStr::from_bytes);
+    let mut command = Command::new(paths.next().unwrap_or_default());
+    let number = |fd: &OwnedFd| fd.as_raw_fd().to_string();
+    command.args(["--args", &number(mounts)]);
+    for (path, copy) in paths.zip(copies) {
+        command.args(["--perms", "0444", "--file", &number(copy)]).arg(path);
+    }
+    command.args(["--args", &number(seals), "--", SHIM, super::INIT_COMMAND]);
+    let error = command.exec();
     Err(io::Error::new(
         error.kind(),
         format!("bubblewrap cannot be run: {error}"),

@@ -33,7 +33,7 @@ pub(crate) const FAILED: &[u8] = b"\0F1";
 /// Descriptors of one message; the kernel allows 253.
 pub(crate) const FDS_MAX: usize = 64;
 /// Bytes of one message.
-const MESSAGE: usize = 8192;
+const MESSAGE: usize = 16 * 1024;
 
 /// What the shim has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
