@@ -260,7 +260,7 @@ impl fmt::Debug for Claude {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SandboxMode {
-    /// By the best means of this machine. At present that is `none`.
+    /// By the best means of this machine; where there is none, turns are refused.
     #[default]
     Auto,
     /// Not at all.

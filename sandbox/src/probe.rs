@@ -223,10 +223,10 @@ where
         env: Vec::new(),
         cwd: "/".into(),
     };
-    let mut free = answer(spawn(Confined::plain(command.clone())).await?)?;
+    let mut free = answer(&spawn(Confined::plain(command.clone())).await?)?;
     // What is made in a directory in memory is made nowhere, so it is looked for here.
     free.writes_hidden = take_away(&task.outside);
-    let mut confined = answer(spawn(sandbox.confine(command, &policy)?).await?)?;
+    let mut confined = answer(&spawn(sandbox.confine(command, &policy)?).await?)?;
     confined.writes_hidden = take_away(&task.outside);
     Ok([free, confined])
 }
@@ -285,7 +285,7 @@ fn say_hello(mut stream: TcpStream) {
     });
 }
 
-fn answer(ran: Ran) -> Result<Found, SandboxError> {
+fn answer(ran: &Ran) -> Result<Found, SandboxError> {
     let complaint = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
     let unclear = |reason: String| SandboxError::new(reason, "Run `reveille sandbox probe` by hand");
     if !ran.success {

@@ -1,5 +1,7 @@
 //! The hidden subcommands of the sandbox without the rest of the daemon, for tests.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

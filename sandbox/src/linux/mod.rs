@@ -105,8 +105,8 @@ impl Bubblewrap {
     }
 
     /// What answers on which port, of the child's own network or of the machine's.
-    fn services(&self, policy: &Policy) -> Result<(Vec<(u16, Service)>, Option<u16>), SandboxError> {
-        let mut services = Vec::new();
+    fn services(policy: &Policy) -> Result<Vec<(u16, Service)>, SandboxError> {
+        let mut services: Vec<(u16, Service)> = Vec::new();
         for loopback in &policy.loopback {
             let service = match &loopback.target {
                 Target::Address(address) => Service::Address(*address),
@@ -120,22 +120,25 @@ impl Bubblewrap {
             }
             services.push((loopback.port, service));
         }
-        if policy.network == Network::Open {
-            return Ok((services, None));
-        }
-        let free = |port: &u16| !services.iter().any(|(taken, _)| taken == port);
-        let proxy = (PROXY_PORT..).find(free).unwrap_or(PROXY_PORT);
-        let mut gate = Gate::new(policy.egress.clone(), policy.log.clone());
-        gate.any_public = policy.network == Network::Proxied;
-        gate.parent.clone_from(&self.parent);
-        services.push((proxy, Service::Proxy(Arc::new(gate))));
-        if services.len() > FDS_MAX {
+        // With the proxy they must fit into one message of the shim.
+        if services.len() >= FDS_MAX {
             return Err(SandboxError::new(
                 format!("{} local services are too many", services.len()),
                 "Connect the agent to fewer servers on this machine",
             ));
         }
-        Ok((services, Some(proxy)))
+        Ok(services)
+    }
+
+    /// Adds the proxy, and returns its port.
+    fn add_proxy(&self, policy: &Policy, services: &mut Vec<(u16, Service)>) -> u16 {
+        let free = |port: &u16| !services.iter().any(|(taken, _)| taken == port);
+        let port = (PROXY_PORT..).find(free).unwrap_or(PROXY_PORT);
+        let mut gate = Gate::new(policy.egress.clone(), policy.log.clone());
+        gate.any_public = policy.network == Network::Proxied;
+        gate.parent.clone_from(&self.parent);
+        services.push((port, Service::Proxy(Arc::new(gate))));
+        port
     }
 }
 
@@ -156,18 +159,16 @@ impl Sandbox for Bubblewrap {
 
     fn confine(&self, mut command: Command, policy: &Policy) -> Result<Confined, SandboxError> {
         self.check_own()?;
-        let (services, proxy) = self.services(policy)?;
-        if let Some(port) = proxy {
+        let mut services = Self::services(policy)?;
+        let mut guard = Guard::default();
+        if policy.network == Network::Open {
+            serve_outside(std::mem::take(&mut services), &mut guard)?;
+        } else {
+            let port = self.add_proxy(policy, &mut services);
             environment::use_proxy(&mut command.env, port);
         }
+        let (ports, services) = services.into_iter().unzip();
         let env = outer_environment(&command.env);
-        let mut guard = Guard::default();
-        let (ports, services) = if proxy.is_some() {
-            services.into_iter().unzip()
-        } else {
-            serve_outside(services, &mut guard)?;
-            (Vec::new(), Vec::new())
-        };
         let plan = Plan::make(self, &command, policy)?;
         let order = plan.order(command, policy, ports);
         let control = Control::prepare(&self.tool, &plan.launch(policy), &order, services).map_err(|error| {

@@ -83,7 +83,7 @@ impl Plan {
         for entry in std::fs::read_dir("/etc").into_iter().flatten().flatten() {
             let name = entry.file_name();
             let of_language = |start: &&str| name.as_bytes().starts_with(start.as_bytes());
-            if SETTINGS_OF_LANGUAGES.iter().any(|start| of_language(&start)) {
+            if SETTINGS_OF_LANGUAGES.iter().any(of_language) {
                 self.mounts.show_copy(&entry.path(), masked);
             }
         }
@@ -142,7 +142,7 @@ impl Plan {
             args: command.args,
             env: command.env.into_iter().map(variable).collect(),
             cwd: command.cwd.into(),
-            writable: self.mounts.writable().map(wire::raw).collect(),
+            writable: self.mounts.writable().map(|path| wire::raw(path)).collect(),
             // A hidden place is not what it was, and shall not be.
             places: self
                 .places

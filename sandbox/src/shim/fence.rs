@@ -48,7 +48,7 @@ pub(super) fn version() -> u32 {
         Ok(Available {
             effective_abi,
             kernel_abi,
-        }) => kernel_abi.map_or(effective_abi as u32, |version| version.unsigned_abs()),
+        }) => kernel_abi.map_or(effective_abi as u32, i32::unsigned_abs),
         Ok(NotEnabled | NotImplemented) | Err(_) => 0,
     }
 }

@@ -52,7 +52,7 @@ fn prepare() -> io::Result<(Order, OwnedFd)> {
     limit(&order)?;
     check_places(&order)?;
     rustix::process::chdir(order.cwd.as_os_str())
-        .map_err(|error| told("the working directory", &order.cwd, error.into()))?;
+        .map_err(|error| told("the working directory", &order.cwd, &error.into()))?;
     hand_over_listeners(&order)?;
     if wire::receive(socket, RecvFlags::CMSG_CLOEXEC)?.bytes != GO {
         return Err(io::Error::other("the daemon is gone"));
@@ -69,7 +69,7 @@ fn read_order(order: OwnedFd) -> io::Result<Order> {
     Order::decode(&bytes)
 }
 
-fn told(what: &str, path: &OsStr, error: io::Error) -> io::Error {
+fn told(what: &str, path: &OsStr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what} {}: {error}", path.display()))
 }
 
@@ -92,7 +92,7 @@ fn limit(order: &Order) -> io::Result<()> {
 /// Between the daemon's look at a place and its mount somebody may have put a link there.
 fn check_places(order: &Order) -> io::Result<()> {
     for (path, device, inode) in &order.places {
-        let meta = std::fs::symlink_metadata(path).map_err(|error| told("a directory of the sandbox", path, error))?;
+        let meta = std::fs::symlink_metadata(path).map_err(|error| told("a directory of the sandbox", path, &error))?;
         if (meta.dev(), meta.ino()) != (*device, *inode) {
             return Err(io::Error::other(format!(
                 "{} was replaced while the sandbox was made",
@@ -137,5 +137,5 @@ fn become_program(order: &Order) -> io::Result<Infallible> {
     command.envs(order.env.iter().filter_map(|variable| wire::pair(variable)));
     // The last step: it also forbids what the steps above need.
     filter::apply()?;
-    Err(told("the program", &order.program, command.exec()))
+    Err(told("the program", &order.program, &command.exec()))
 }

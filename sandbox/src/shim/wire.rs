@@ -13,7 +13,7 @@ use std::io::{self, IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::path::Path;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
@@ -185,8 +185,8 @@ pub(crate) fn pair(variable: &OsStr) -> Option<(OsString, OsString)> {
 }
 
 /// A path as the daemon knows it.
-pub(crate) fn raw(path: &PathBuf) -> OsString {
-    path.clone().into_os_string()
+pub(crate) fn raw(path: &Path) -> OsString {
+    path.as_os_str().to_owned()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Asks the kernel for things that no agent may have, and prints what it answered: one line `NAME ERRNO` for each argument, 0
 //! when it was given.
 
+#![deny(unsafe_code)]
+
 #[cfg(target_os = "linux")]
 mod attacks {
     #![expect(
