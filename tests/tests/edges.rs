@@ -90,7 +90,9 @@ fn unsafe_code_is_in_the_shim_alone() -> Result<()> {
     let mut found = Vec::new();
     for package in &workspace()?.packages {
         for target in package.targets.iter().filter(|target| target.name == SHIM[0]) {
-            let root = Path::new(&target.src_path).parent().context("a crate is in a directory")?;
+            let root = Path::new(&target.src_path)
+                .parent()
+                .context("a crate is in a directory")?;
             let mut dirs = vec![root.to_owned()];
             while let Some(dir) = dirs.pop() {
                 for entry in std::fs::read_dir(dir)? {

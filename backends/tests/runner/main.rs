@@ -3,7 +3,8 @@
 // `cfg(test)` tells Clippy that helpers outside of test functions are tests as well.
 #[cfg(test)]
 mod cases;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod confined;
 #[cfg(test)]
 mod ending;
