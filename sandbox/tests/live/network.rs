@@ -120,3 +120,39 @@ async fn the_proxy_gives_way_to_a_mapped_port() {
         .await;
     assert_eq!(done.out, "http://127.0.0.1:3129 localhost,127.0.0.1,::1\nmapped");
 }
+
+#[tokio::test]
+async fn the_proxy_is_the_only_way_out_and_addresses_are_mapped() {
+    let [named, mapped, other] = [service("named").await, service("mapped").await, service("other").await];
+    let place = Place::new(None);
+    let policy = Policy {
+        network: Network::Restricted,
+        egress: vec![named.to_string().parse().unwrap()],
+        loopback: vec![Loopback {
+            port: 4000,
+            target: Target::Address(mapped),
+        }],
+        ..place.policy()
+    };
+    assert_eq!(place.sh(&policy, &hear("127.0.0.1", 4000)).await.out, "mapped");
+    let ask = |address: SocketAddr| {
+        format!(
+            "timeout 20 bash -c 'exec 3<>/dev/tcp/127.0.0.1/3128; \
+             printf \"CONNECT {address} HTTP/1.1\\r\\nHost: {address}\\r\\n\\r\\n\" >&3; cat <&3'"
+        )
+    };
+    let through = place.sh(&policy, &ask(named)).await.out;
+    assert!(
+        through.starts_with("HTTP/1.1 200") && through.ends_with("named"),
+        "{through}"
+    );
+    let refused = place.sh(&policy, &ask(other)).await.out;
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    let log: Vec<_> = policy
+        .log
+        .connections()
+        .into_iter()
+        .map(|one| (one.port, one.count))
+        .collect();
+    assert_eq!(log, [(named.port(), 1), (other.port(), 1)]);
+}
