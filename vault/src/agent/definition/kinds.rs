@@ -108,13 +108,19 @@ pub enum Network {
     /// All of it.
     #[default]
     Open,
+    /// Every public address, and the hosts of `egress`.
+    Proxied,
     /// The model's API and the hosts of `egress`.
     Restricted,
 }
 
 impl Network {
     /// The words in metadata.
-    pub const WORDS: [(&str, Self); 2] = [("open", Self::Open), ("restricted", Self::Restricted)];
+    pub const WORDS: [(&str, Self); 3] = [
+        ("open", Self::Open),
+        ("proxied", Self::Proxied),
+        ("restricted", Self::Restricted),
+    ];
 
     /// The word in metadata.
     #[must_use]

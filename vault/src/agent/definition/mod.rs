@@ -97,7 +97,7 @@ pub struct Definition {
     pub filesystem: Filesystem,
     /// What of the network its turns may reach.
     pub network: Network,
-    /// Hosts that stay reachable with a restricted network.
+    /// Hosts that stay reachable when the network is not open, as they are written.
     pub egress: Vec<String>,
     /// Directories of the host that it gets besides its own.
     pub mounts: Vec<Mount>,
@@ -192,7 +192,7 @@ impl Definition {
             ),
             filesystem: read.choice("filesystem", &Filesystem::WORDS, &[]),
             network: read.choice("network", &Network::WORDS, &[]),
-            egress: read.list("egress"),
+            egress: read.whole_list("egress"),
             mounts: read.mounts(),
             uses: read.list("uses"),
             wants: read.wants(),

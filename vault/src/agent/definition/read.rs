@@ -124,23 +124,42 @@ impl<'a> Reader<'a> {
 
     /// A list, or text that commas and blanks split.
     pub(super) fn list(&mut self, key: &'static str) -> Vec<String> {
+        let (list, wrong) = self.entries(key);
+        for at in wrong {
+            self.warn(key, format!("entry {at} is left out: it is no text"));
+        }
+        list
+    }
+
+    /// The same where an entry that cannot be read is an error: who wrote it counts on it.
+    pub(super) fn whole_list(&mut self, key: &'static str) -> Vec<String> {
+        let (list, wrong) = self.entries(key);
+        for at in wrong.into_iter().take(WARNINGS) {
+            self.reject(key, format!("entry {at} will not do: it is no text"));
+        }
+        list
+    }
+
+    /// The entries of a list, and the places of those that are none.
+    fn entries(&mut self, key: &'static str) -> (Vec<String>, Vec<usize>) {
         let Some(Value::Array(entries)) = self.note.metadata.get(key) else {
             let text = self.text(key).unwrap_or_default();
             let parts = text.split(|c: char| c == ',' || c.is_whitespace());
-            return parts.filter(|part| !part.is_empty()).map(str::to_owned).collect();
+            return (
+                parts.filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+                Vec::new(),
+            );
         };
-        let mut list = Vec::new();
+        let (mut list, mut wrong) = (Vec::new(), Vec::new());
         for (at, entry) in entries.iter().enumerate() {
             match entry {
                 Value::String(text) if text.trim().is_empty() => {}
                 Value::String(text) => list.push(text.trim().to_owned()),
                 Value::Number(_) | Value::Bool(_) => list.push(entry.to_string()),
-                Value::Null | Value::Array(_) | Value::Object(_) => {
-                    self.warn(key, format!("entry {} is left out: it is no text", at + 1));
-                }
+                Value::Null | Value::Array(_) | Value::Object(_) => wrong.push(at + 1),
             }
         }
-        list
+        (list, wrong)
     }
 
     pub(super) fn duration(&mut self, key: &'static str) -> Option<Duration> {
@@ -189,7 +208,10 @@ impl<'a> Reader<'a> {
             return Vec::new();
         };
         let (mounts, wrong) = mounts::parse(value);
-        wrong.into_iter().for_each(|why| self.warn("mounts", why));
+        wrong
+            .into_iter()
+            .take(WARNINGS)
+            .for_each(|why| self.reject("mounts", why));
         mounts
     }
 

@@ -92,16 +92,16 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "network",
         "what of the network its turns may reach",
-        "open, restricted",
+        "open, proxied (every public address), restricted (the model's API and `egress`)",
         "open",
         "restricted",
     ),
     setting(
         "egress",
-        "hosts that stay reachable with `network: restricted`",
-        "a list, or text that commas or blanks split",
+        "hosts that stay reachable with `network: restricted`; without a port 80 and 443",
+        "a list, or text that commas or blanks split, of HOST, HOST:PORT or *.DOMAIN",
         "none",
-        "[example.com, api.example.com]",
+        "[example.com, '*.example.org:443']",
     ),
     setting(
         "mounts",
