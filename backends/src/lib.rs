@@ -2,12 +2,14 @@
 //! of what it says. Must never know of notes, queues or HTTP.
 #![forbid(unsafe_code)]
 
+mod agent_dir;
 mod claude;
 mod confined;
 mod process;
 pub mod stand_in;
 mod turn;
 
+pub use agent_dir::AgentDir;
 #[doc(hidden)]
 pub use claude::fuzzing;
 pub use claude::{ClaudeBackend, ClaudeOptions, Probe, ProbeError, base_env, find_program, make_config_dir, probe};
