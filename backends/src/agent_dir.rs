@@ -279,7 +279,7 @@ mod tests {
         let own = AgentDir::open(&path).unwrap();
         std::fs::write(path.join("file"), "").unwrap();
         std::fs::create_dir(path.join("closed")).unwrap();
-        std::fs::set_permissions(path.join("closed"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(path.join("closed"), std::fs::Permissions::from_mode(0o0)).unwrap();
         for name in names.into_iter().chain(["file", "closed", "new"]) {
             own.make(name).unwrap().write("x", b"x").unwrap();
             let meta = path.join(name).symlink_metadata().unwrap();

@@ -5,10 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use reveille_backends::{Backend, Dirs};
+use reveille_backends::{AgentDir, Backend, Dirs};
 use reveille_queue::Lease;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// Name of the note.
+const FILE: &str = "begun.json";
+/// It is a few numbers.
+const BYTES_MAX: u64 = 64 << 10;
 
 /// What is known of the last attempt that was about to give its prompt. In a place that the child cannot write to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,12 +83,12 @@ impl Marker {
     }
 
     fn path(&self) -> PathBuf {
-        self.dirs.ctl.join("begun.json")
+        self.dirs.ctl.join(FILE)
     }
 
     fn last(&self) -> Option<Begun> {
-        let text = match std::fs::read(self.path()) {
-            Ok(text) => text,
+        let text = match AgentDir::open(&self.dirs.ctl).and_then(|ctl| ctl.read(FILE, BYTES_MAX)) {
+            Ok(text) => text?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 tracing::warn!(%error, "the note about the last attempt cannot be read");

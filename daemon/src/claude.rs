@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::credentials::{CREDENTIALS, Credentials, CredentialsError, Layer, Stored};
-use crate::state_dir::write_private;
+use crate::sandboxing::seed;
 use crate::turn::storage_failure;
 
 /// The program name that means the built-in double.
@@ -286,22 +286,18 @@ impl Claude {
         let not_lent =
             |error: std::io::Error| login_failure("could not be lent to the conversation", &error.to_string());
         let place = make_config_dir(&turn.dirs)
-            .map_err(|error| storage_failure("the directory of Claude Code could not be made", &error))?
-            .join(LOGIN_FILE);
+            .map_err(|error| storage_failure("the directory of Claude Code could not be made", &error))?;
+        let home = self.environment.get(OsStr::new("HOME")).map(PathBuf::from);
+        seed::plant(&place, home.as_deref())
+            .map_err(|error| storage_failure("the directory of Claude Code could not be filled", &error))?;
         if let SignIn::Login(file) = sign_in {
             let lent = borrow(&file)?;
             turn.secrets.extend(lent.token);
-            return write_private(&place, lent.text.as_bytes()).map_err(not_lent);
+            return place.write(LOGIN_FILE, lent.text.as_bytes()).map_err(not_lent);
         }
-        match std::fs::remove_file(&place) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(login_failure(
-                    "could not be taken back from the conversation",
-                    &error.to_string(),
-                ));
-            }
-            _ => {}
-        }
+        place
+            .remove(LOGIN_FILE)
+            .map_err(|error| login_failure("could not be taken back from the conversation", &error.to_string()))?;
         if let SignIn::Environment(name) = sign_in
             && let Some(value) = self.environment.get(OsStr::new(name)).and_then(|value| value.to_str())
         {

@@ -8,6 +8,7 @@ mod front;
 mod hub;
 mod mcp;
 mod read;
+mod sandbox;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub(crate) use self::front::{Mount, Proxies};
 pub(crate) use self::hub::Hub;
 pub(crate) use self::mcp::Mcp;
 use self::read::{expand, has_key, overlaid, parse, read_table};
+pub(crate) use self::sandbox::{Ceiling, Limit, Said, Sandbox, SandboxMode};
 pub(crate) use self::vault::{
     FileLimits, POLL, Parachute, Place, Secret, Vault, Vaults, address, check_name as vault_name,
 };
@@ -254,25 +256,6 @@ impl fmt::Debug for Claude {
             .field("env", &self.env.keys())
             .finish_non_exhaustive()
     }
-}
-
-/// How children are confined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum SandboxMode {
-    /// By the best means of this machine; where there is none, turns are refused.
-    #[default]
-    Auto,
-    /// Not at all.
-    None,
-}
-
-/// `[sandbox]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Sandbox {
-    /// How children are confined.
-    pub(crate) mode: SandboxMode,
 }
 
 /// Who decides what agents get of what they want.
@@ -522,6 +505,7 @@ impl Config {
                 message: format!("the variable {missing} that it takes is not set"),
             })?;
         }
+        config.sandbox.check()?;
         config.file = path.filter(|path| path.exists()).map(Path::to_owned);
         if config.limits.live_turns == 0 {
             let message = "live_turns must be at least 1; to stop agents, pause them".into();

@@ -4,6 +4,8 @@ use reveille_backends::{Failure, FailureCode, Remedy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::sandboxing::Refused;
+
 /// A failure as people and programs see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = TurnFailure)]
@@ -64,4 +66,7 @@ pub(crate) struct TurnRecord {
     /// What a person should know, such as a lost session.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) notices: Vec<String>,
+    /// What it has tried to reach through the daemon.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) egress: Vec<Refused>,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
+use reveille_backends::AgentDir;
 use reveille_queue::{Queue, QueueError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,6 +19,8 @@ use crate::vaults::ByName;
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// How often it looks at the clock: timers do not count the time that a machine sleeps.
 const CLOCK: Duration = Duration::from_secs(60 * 60);
+/// Temporary files of one conversation that are looked at on one day.
+const TEMPORARIES_MAX: usize = 100_000;
 /// How long an upload may wait for its message.
 const UPLOADS: SignedDuration = SignedDuration::from_hours(24);
 
@@ -54,6 +57,11 @@ impl Retention {
     }
 
     async fn pass(&self, now: Timestamp) {
+        match self.sweep_temporaries(now).await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "old temporary files of agents were removed"),
+            Err(error) => tracing::warn!(%error, "old temporary files of agents stay until tomorrow"),
+        }
         match self.sweep_turns(now).await {
             Ok(0) => {}
             Ok(turns) => tracing::info!(turns, "files of ended turns were removed"),
@@ -66,6 +74,25 @@ impl Retention {
                 Err(error) => tracing::warn!(%error, "uploads that no note has stay until tomorrow"),
             }
         }
+    }
+
+    /// Answers how many temporary files and directories have gone: those that nobody has changed for as long as files of ended
+    /// turns are kept.
+    async fn sweep_temporaries(&self, now: Timestamp) -> anyhow::Result<u64> {
+        let before = SystemTime::from(now) - self.attachments;
+        let sweep = move |conversations: PathBuf| {
+            let mut removed = 0;
+            for conversation in names(&conversations)? {
+                for old in old_temporaries(&conversations.join(conversation).join("tmp"), before) {
+                    match remove(&old) {
+                        Ok(()) => removed += 1,
+                        Err(error) => tracing::warn!(%error, path = %old.display(), "a temporary file stays"),
+                    }
+                }
+            }
+            Ok(removed)
+        };
+        Ok(blocking(&self.conversations, sweep).await?)
     }
 
     /// Answers how many turns have lost their files.
@@ -120,6 +147,30 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+/// A link is removed itself, never what it leads to.
+fn remove(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata()?.is_dir() {
+        true => std::fs::remove_dir_all(path),
+        false => std::fs::remove_file(path),
+    }
+}
+
+/// What was last changed before `before` in the directory of an agent's temporary files. A link in its place is none.
+fn old_temporaries(dir: &Path, before: SystemTime) -> Vec<PathBuf> {
+    let listed = AgentDir::open(dir).and_then(|dir| dir.names(TEMPORARIES_MAX));
+    let names = listed.unwrap_or_else(|error| {
+        // Most conversations of attached agents have none.
+        tracing::debug!(%error, dir = %dir.display(), "the temporary files of a conversation cannot be listed");
+        Vec::new()
+    });
+    let all = names.into_iter().map(|name| dir.join(name));
+    let old = |path: &PathBuf| {
+        let changed = path.symlink_metadata().and_then(|meta| meta.modified());
+        changed.is_ok_and(|changed| changed <= before)
+    };
+    all.filter(old).collect()
 }
 
 /// Turns whose files were laid out before `before`. Younger ones need not be asked about: they ended later than that.
@@ -200,6 +251,27 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("a"), "a").unwrap();
         dir
+    }
+
+    #[tokio::test]
+    async fn w_19_old_temporary_files_go_and_nothing_that_links_lead_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let retention = retention(dir.path());
+        let conversation = retention.conversations.join("one");
+        let outside = lay_out(dir.path().join("outside"));
+        let tmp = lay_out(conversation.join("tmp"));
+        lay_out(tmp.join("deep/er"));
+        symlink(&outside, tmp.join("link")).unwrap();
+        let work = lay_out(conversation.join("work"));
+        let other = retention.conversations.join("two");
+        std::fs::create_dir(&other).unwrap();
+        symlink(&outside, other.join("tmp")).unwrap();
+        let later = |days: i32| Timestamp::now() + SignedDuration::try_from(DAY).unwrap() * days;
+        assert_eq!(retention.sweep_temporaries(later(29)).await.unwrap(), 0);
+        assert!(tmp.join("deep/er/a").is_file());
+        assert_eq!(retention.sweep_temporaries(later(31)).await.unwrap(), 3);
+        assert_eq!(std::fs::read_dir(&tmp).unwrap().count(), 0);
+        assert!(outside.join("a").is_file() && work.join("a").is_file());
     }
 
     #[tokio::test]

@@ -35,6 +35,7 @@ use crate::outbox::Outbox;
 use crate::pauses::Pauses;
 use crate::registry::Registry;
 use crate::retention::Retention;
+use crate::sandboxing::{self, Readiness, Sandboxing};
 use crate::schedule;
 use crate::sessions::Sessions;
 use crate::state_dir::{DaemonFile, StateDir};
@@ -115,12 +116,20 @@ impl Options {
         if let Err(error) = credentials.settle().await {
             tracing::error!(%error, "turns need these credentials; the daemon goes on without having looked after the file");
         }
+        let sandboxing = Sandboxing::new(&sandboxing::Options {
+            config: &config,
+            ready: Readiness::new(Arc::clone(&sandbox), crate::machine::own_file()?),
+            state: state.path(),
+            environment: &environment,
+            url: &local_url(address),
+        });
         let claude = Claude::new(config.claude.clone(), sandbox, state.instance().to_owned(), environment);
         let claude = Arc::new(claude.storing(credentials.clone()));
+        let conversations = real(&state.path().join("conversations"));
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)
-            .confined(summary.confined)
+            .confined_by(sandboxing.clone())
             .telling(hub.clone());
         let progress = Progress::default();
         let tokens = Tokens::open(&state.path().join("tokens.db"))?;
@@ -149,7 +158,7 @@ impl Options {
             outbox: outbox.clone(),
             backend,
             claude: config.claude.clone(),
-            conversations: state.path().join("conversations"),
+            conversations,
             file_limits: config.vaults.file_limits(),
             lease: config.queue.lease.0,
             limits: config.limits.clone(),
@@ -158,6 +167,7 @@ impl Options {
             passes: passes.clone(),
             grants: grants.clone(),
             credentials: credentials.clone(),
+            sandboxing: sandboxing.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -240,6 +250,7 @@ impl Options {
             claude,
             credentials,
             sandbox: Arc::new(summary),
+            sandboxing,
             url: url.into(),
             max_body: config.server.max_body,
             arrival: config.server.arrival.0,
@@ -273,6 +284,12 @@ impl Options {
             delivered,
         })
     }
+}
+
+/// The directory with all links followed: confined turns see it at its own path alone.
+fn real(dir: &Path) -> PathBuf {
+    // silent-ok: it was made just now.
+    dir.canonicalize().unwrap_or_else(|_| dir.to_owned())
 }
 
 /// Pages of these may use everything, with a token: those that the operator names, and those of the hub where there is one.
@@ -370,6 +387,11 @@ impl Service {
         }
         warn_unconfined(&self.api);
         warn_missing(&self.api.claude);
+        let ready = self.api.sandboxing.ready().clone();
+        // Beside everything else: a turn that comes meanwhile waits for the answer.
+        self.workers.spawn(async move {
+            ready.look().await;
+        });
 
         let work = Work {
             instance: self.state.instance(),
@@ -543,5 +565,10 @@ fn warn_missing(claude: &Claude) {
 fn warn_unconfined(api: &Api) {
     if !api.sandbox.confined {
         tracing::warn!(sandbox = api.sandbox.mode, "{}", api.sandbox.detail);
+    } else if rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "the daemon runs as root: agents are confined all the same, but a fault of the confinement would give them \
+             everything; a user of its own is safer"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! One turn, from its claim to the delivery of what it left to do.
 
+mod confine;
 mod connections;
 mod plan;
 
@@ -317,6 +318,7 @@ impl Run<'_> {
         // Void as soon as this attempt is over or shall end.
         let pass = self.context.passes.issue(Origin::of(self));
         request.env.extend(pass.env());
+        let watched = self.confine(&mut request);
         let thread_note = self.show_working();
         for text in notices.clone() {
             self.context
@@ -373,13 +375,16 @@ impl Run<'_> {
             self.give_back(spend_of(&outcome)).await;
             return None;
         }
-        let notices = std::mem::take(
+        let mut notices = std::mem::take(
             &mut *observer
                 .notices
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
-        Some(Ending::of(outcome, &plan.cwd(), notices))
+        let egress = self.tell_connections(&watched, &mut notices);
+        let mut ending = Ending::of(outcome, &plan.cwd(), notices);
+        ending.record.egress = egress;
+        Some(ending)
     }
 
     async fn give_back(&self, spend: Spend) {

@@ -1,17 +1,19 @@
 //! The tools of the vault as a turn gets them: the CLI is told where they are, and the model that they are there.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
+use reveille_backends::AgentDir;
 use reveille_vault::agent::Definition;
 use serde_json::{Map, Value, json};
 
 use crate::delegation::{HOW_TO_DEFINE, HOW_TO_SCHEDULE};
-use crate::state_dir::write_private;
 
 /// Name of the server in the CLI; its tools are called `mcp__reveille__<tool>`.
 const SERVER: &str = "reveille";
+
+/// Where the CLI looks for its servers.
+const FILE: &str = "mcp.json";
 
 /// For the system prompt.
 const WORDS: &str = "# Reveille\n\n\
@@ -47,16 +49,20 @@ pub(crate) fn offer(ctl: &Path, vault: Option<&str>, granted: &Map<String, Value
         servers[name] = server.clone();
     }
     let config = json!({ "mcpServers": servers }).to_string();
-    let file = ctl.join("mcp.json");
-    match fs::symlink_metadata(&file) {
-        Ok(meta) if meta.is_file() && fs::read(&file)? == config.as_bytes() => Ok(()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => write_private(&file, config.as_bytes()),
+    let ctl = AgentDir::open(ctl)?;
+    let same = ctl
+        .read(FILE, u64::try_from(config.len()).unwrap_or(u64::MAX))?
+        .is_some_and(|there| there == config.as_bytes());
+    if same {
+        Ok(())
+    } else {
+        ctl.write(FILE, config.as_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;

@@ -26,6 +26,7 @@ use crate::outbox::Outbox;
 use crate::pauses::Pauses;
 use crate::record::FailureRecord;
 use crate::registry::{Agent, Registry};
+use crate::sandboxing::Sandboxing;
 use crate::turn;
 use crate::withdraw::{Desk, Withdrawal};
 
@@ -66,6 +67,8 @@ pub(crate) struct Context {
     /// What they get besides.
     pub(crate) grants: Grants,
     pub(crate) credentials: Credentials,
+    /// How they are confined.
+    pub(crate) sandboxing: Sandboxing,
 }
 
 /// A turn that runs now.

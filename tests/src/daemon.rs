@@ -66,6 +66,7 @@ pub struct Builder {
     mounts: Option<String>,
     fail_point: Option<String>,
     shipped_drain: bool,
+    confined: bool,
 }
 
 impl Builder {
@@ -76,10 +77,11 @@ impl Builder {
         self
     }
 
-    /// Turns are run by the real CLI, which talks to `api`.
+    /// Turns are run by the real CLI, which talks to `api`, and are confined as on the machine of a user.
     #[must_use]
     pub fn real_claude(mut self, api: &MessagesApi) -> Self {
         self.backend = Backend::Claude(api.url().to_owned());
+        self.confined = true;
         self
     }
 
@@ -94,6 +96,14 @@ impl Builder {
     #[must_use]
     pub fn shipped_drain(mut self) -> Self {
         self.shipped_drain = true;
+        self
+    }
+
+    /// Turns of the stand-in are confined as on the machine of a user. Without it they are not: most tests are about something
+    /// else, and use files that no agent would see.
+    #[must_use]
+    pub fn confined(mut self) -> Self {
+        self.confined = true;
         self
     }
 
@@ -119,7 +129,7 @@ impl Builder {
     pub async fn start(self) -> Result<Daemon> {
         // Unix sockets allow 107 bytes for their path: keep it short.
         let dir = tempfile::Builder::new().prefix("rv").tempdir()?;
-        std::fs::create_dir(dir.path().join("home"))?;
+        std::fs::create_dir_all(dir.path().join("home/shared"))?;
         if let Some(toml) = &self.config {
             let scratch = dir.path().join("home").display().to_string();
             std::fs::write(dir.path().join("reveille.toml"), toml.replace("SCRATCH", &scratch))?;
@@ -221,6 +231,12 @@ impl Daemon {
     #[must_use]
     pub fn scratch(&self) -> PathBuf {
         self.dir.path().join("home")
+    }
+
+    /// A directory in [`Daemon::scratch`] that confined turns may be given too: see [`Daemon::create_agent_with_shared`].
+    #[must_use]
+    pub fn shared(&self) -> PathBuf {
+        self.scratch().join("shared")
     }
 
     /// Processes that it started, directly or not, and that run now.
@@ -475,8 +491,15 @@ impl Daemon {
             command.env("REVEILLE_SERVER__DRAIN", "10s");
         }
         command
-            .env("REVEILLE_SANDBOX__MODE", "none")
+            .env(
+                "REVEILLE_SANDBOX__MODE",
+                if self.settings.confined { "auto" } else { "none" },
+            )
             .env(format!("REVEILLE_CLAUDE__ENV__{MARKER}"), &self.run);
+        let config = self.settings.config.as_deref().unwrap_or_default();
+        if !config.contains("[sandbox]") {
+            command.env("REVEILLE_SANDBOX__MOUNTS", self.shared());
+        }
         if self.settings.config.is_some() {
             command.env("REVEILLE_CONFIG", self.dir.path().join("reveille.toml"));
         }

@@ -19,8 +19,8 @@ use tokio::net::TcpStream;
 const HEARD_MIN: usize = 10;
 
 async fn with_eng() -> Result<Daemon> {
-    let daemon = Daemon::builder().stand_in().start().await?;
-    daemon.create_agent("eng", "You are an engineer.").await?;
+    let daemon = Daemon::builder().stand_in().confined().start().await?;
+    daemon.create_agent_with_shared("eng", "You are an engineer.").await?;
     Ok(daemon)
 }
 
@@ -165,7 +165,7 @@ async fn kept_with(daemon: &Daemon, id: &str) -> Result<Value> {
 async fn a_reply_that_the_vault_does_not_take_is_kept_and_shown() -> Result<()> {
     let daemon = with_eng().await?;
     let mut events = daemon.events("eng").await?;
-    let gate = daemon.scratch().join("gate");
+    let gate = daemon.shared().join("gate");
     let text = format!(
         "[[exec while [ ! -e {} ]; do sleep 0.05; done]] [[reply kept]]",
         gate.display()

@@ -25,7 +25,7 @@ impl House {
     async fn build() -> Result<Self> {
         let api = MessagesApi::start().await?;
         let daemon = Daemon::builder().real_claude(&api).start().await?;
-        daemon.create_agent("eng", "You are an engineer.").await?;
+        daemon.create_agent_with_shared("eng", "You are an engineer.").await?;
         Ok(Self { api, daemon })
     }
 
@@ -277,7 +277,7 @@ async fn a_stop_ends_a_turn_that_waits_for_the_api() -> Result<()> {
 #[tokio::test]
 async fn a_stop_ends_a_tool_and_all_that_it_started() -> Result<()> {
     let house = House::build().await?;
-    let mark = house.daemon.scratch().join("runs");
+    let mark = house.daemon.shared().join("runs");
     let command = format!(
         "setsid sleep 600 & (trap '' TERM INT; sleep 600) & touch {}; sleep 600",
         mark.display()
@@ -311,7 +311,7 @@ async fn a_silent_turn_is_ended_after_the_limit_of_its_definition() -> Result<()
 async fn an_api_that_hangs_after_a_tool_leaves_no_process_behind() -> Result<()> {
     let house = House::build().await?;
     house.define("You are patient.", &json!({"timeout_idle": "2s"})).await?;
-    let mark = house.daemon.scratch().join("runs");
+    let mark = house.daemon.shared().join("runs");
     let command = format!(
         "(setsid sleep 600 >/dev/null 2>&1 &) ; (trap '' TERM INT HUP; sleep 600) >/dev/null 2>&1 & touch {}",
         mark.display()
@@ -353,7 +353,7 @@ async fn an_edited_definition_counts_from_the_next_turn_on() -> Result<()> {
     house
         .define("You are ALPHA.", &json!({"model": "claude-sonnet-5"}))
         .await?;
-    let mark = house.daemon.scratch().join("go");
+    let mark = house.daemon.shared().join("go");
     let text = format!(
         "[[tool Bash {}]]",
         json!({"command": format!("until test -e {}; do sleep 0.05; done", mark.display())})

@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::CliError;
+use super::agent_sandbox;
 use super::client::{Client, segment};
 use super::output::{self, one_line, out, safe, table, text};
 
 /// Characters of a problem in the table of all agents.
 const DETAIL_CHARS: usize = 160;
 
-fn list_of(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn list_of(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
@@ -67,7 +68,7 @@ pub(super) async fn list(client: &Client, json: bool) -> Result<(), CliError> {
 }
 
 /// A value of a setting, on one line.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "(none)".into(),
         Value::String(text) => one_line(text, 500),
@@ -79,9 +80,24 @@ fn shown(value: &Value) -> String {
 
 pub(super) async fn show(client: &Client, name: &str, json: bool) -> Result<(), CliError> {
     let mut agent = client.get(&format!("/api/agents/{}", segment(name))).await?;
+    let counts = agent["settings"]
+        .as_object()
+        .is_some_and(|settings| !settings.is_empty());
+    let sandbox = match counts {
+        true => {
+            client
+                .find_one(&format!("/api/agents/{}/sandbox", segment(name)))
+                .await?
+        }
+        // Its definition never held together: nothing counts for it.
+        false => None,
+    };
     let jobs = client.find_one(&format!("/api/jobs?agent={}", segment(name))).await?;
     if let Some(jobs) = &jobs {
         agent["jobs"] = jobs["jobs"].clone();
+    }
+    if let Some(sandbox) = sandbox {
+        agent["sandbox"] = sandbox;
     }
     if json {
         output::json(&agent);
@@ -113,6 +129,7 @@ pub(super) async fn show(client: &Client, name: &str, json: bool) -> Result<(), 
         }
     }
     settings(&agent);
+    agent_sandbox::show(&agent["sandbox"]);
     connections(&agent);
     schedule(&agent);
     if let Some(prompt) = agent["prompt"].as_str() {

@@ -14,6 +14,7 @@ use super::send::{follow, settled};
 use super::show::Show;
 use super::{CliError, Global, serve};
 use crate::claude::{Claude, STAND_IN, SignIn};
+use crate::config::SandboxMode;
 use crate::config::{Config, LogFormat, Server, Span, Vaults};
 use crate::service::Options;
 
@@ -44,6 +45,7 @@ impl Demo {
         config.log.level = "error".into();
         serve::start_log(&config.log)?;
         choose_program(&mut config);
+        choose_walls(&mut config);
         let scratch = tempfile::Builder::new()
             .prefix("reveille-demo-")
             .tempdir()
@@ -82,6 +84,14 @@ async fn end(stop: CancellationToken, daemon: tokio::task::JoinHandle<anyhow::Re
     Ok(daemon
         .await
         .map_err(|error| CliError::Failed(format!("the daemon failed: {error}")))??)
+}
+
+/// The built-in double makes its answers up and does nothing else, so it needs no walls, and shows its answers on a machine
+/// that has none too.
+fn choose_walls(config: &mut Config) {
+    if config.claude.program == STAND_IN {
+        config.sandbox.mode = SandboxMode::None;
+    }
 }
 
 /// The real CLI when it is there and signed in; otherwise the built-in double, and says so.

@@ -16,8 +16,10 @@ use serde_json::Value;
 use super::output::{self, out};
 use super::{CliError, Global};
 use crate::claude::{Claude, SignIn};
-use crate::config::Config;
+use crate::config::{Config, SandboxMode};
 use crate::credentials::Credentials;
+use crate::machine;
+use crate::sandboxing;
 use crate::state_dir::{private_dir, running_daemon};
 
 /// Check everything that the daemon needs.
@@ -78,9 +80,7 @@ impl Doctor {
         checks.extend(hub::checks(&config).await);
         checks.extend(claude_checks(&config, &state_dir).await);
         checks.push(credentials::check_file(&state_dir));
-        let sandbox = Unconfined.summary();
-        let mend = Some("run only agents and messages that you trust, as a user who has nothing to lose");
-        checks.push(check("sandbox", Level::Warning, sandbox.detail, mend));
+        checks.push(sandbox_check(config.sandbox.mode).await);
         checks.push(match reveille_web_ui::missing() {
             None => check("web page", Level::Ok, "built in", None),
             Some(why) => check(
@@ -209,6 +209,43 @@ fn deliveries_check(health: &Health) -> Check {
     };
     let mend = Some("see `reveille undelivered list`; mend the cause, then `reveille undelivered retry`");
     check(name, Level::Warning, detail, mend)
+}
+
+/// Whether agents would be confined, tried out here and now.
+async fn sandbox_check(mode: SandboxMode) -> Check {
+    let name = "sandbox";
+    if mode == SandboxMode::None {
+        let mend = Some(
+            "take `mode = \"none\"` out of [sandbox], or run only agents and messages that you trust, as a user who has nothing to lose",
+        );
+        return check(name, Level::Warning, Unconfined.summary().detail, mend);
+    }
+    let tried = async {
+        let program = machine::own_file()?;
+        anyhow::Ok(sandboxing::try_out(&*machine::sandbox(mode)?, &program).await)
+    };
+    let report = match tried.await {
+        Ok(report) => report,
+        Err(error) => return check(name, Level::Error, format!("{error:#}"), None),
+    };
+    if !report.ok {
+        let detail = format!("no turn can be run: {}", sandboxing::why(&report));
+        return check(name, Level::Error, detail, report.mend.as_deref());
+    }
+    let detail = format!(
+        "agents are confined: bubblewrap {}, Landlock {}, a filter of system calls",
+        report.bwrap.as_deref().unwrap_or("of an unknown version"),
+        report.landlock_abi
+    );
+    match rustix::process::geteuid().is_root() {
+        true => check(
+            name,
+            Level::Warning,
+            format!("{detail}; but the daemon would run as root"),
+            Some("run it as a user of its own: a fault of the confinement gives agents what that user has"),
+        ),
+        false => check(name, Level::Ok, detail, None),
+    }
 }
 
 async fn health(url: &str) -> bool {

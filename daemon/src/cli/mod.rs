@@ -4,6 +4,7 @@
 mod agent;
 mod agent_control;
 mod agent_file;
+mod agent_sandbox;
 mod agent_show;
 mod attach;
 mod attached;

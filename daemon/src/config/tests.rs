@@ -151,6 +151,41 @@ fn a_mistake_names_its_place_and_the_nearest_key() {
             "[claude.env] A: the variable NOT_SET",
         ),
         ("", &[("PORT", "80abc")][..], "the variable PORT: \"80abc\" is no port"),
+        (
+            "[sandbox]\nnetwork = \"closed\"",
+            &[][..],
+            "FILE: `sandbox.network`: unknown variant `closed`, expected one of",
+        ),
+        (
+            "[sandbox]\nmounts = [\"~/data\"]",
+            &[][..],
+            "FILE: `sandbox.mounts`: \"~/data\" is no absolute path; write it from the root",
+        ),
+        (
+            "[sandbox.agents.eng]\nworkspace = [\"/srv\"]",
+            &[][..],
+            "FILE: `sandbox.agents.eng`: unknown key `workspace`; did you mean `workspaces`?",
+        ),
+        (
+            "[sandbox]\negress = [\"*\"]",
+            &[][..],
+            "FILE: `sandbox.egress`: \"*\" is no rule for connections",
+        ),
+        (
+            "",
+            &[("REVEILLE_SANDBOX__READ", "tools")][..],
+            "the variable REVEILLE_SANDBOX__READ: `sandbox.read`: ",
+        ),
+        (
+            "[sandbox]\nnetwork = \"proxied\"\n[sandbox.agents.eng]\ndefault_network = \"open\"",
+            &[][..],
+            "[sandbox.agents.eng]: default_network is \"open\", and `network` allows no more than \"proxied\"",
+        ),
+        (
+            "[sandbox.agents.\"a b\"]\nnetwork = \"open\"",
+            &[][..],
+            "[sandbox.agents.a b]: that is no name of an agent",
+        ),
     ] {
         let error = load(text, environment).unwrap_err();
         assert!(error.starts_with(expected) && !error.contains("sk-secret"), "{error}");
@@ -443,4 +478,21 @@ fn a_server_is_followed_for_its_threads_where_they_define_agents() {
         };
         assert_eq!(peer.follow_threads, expected);
     }
+}
+
+#[test]
+fn the_confinement_is_set_by_variables_too() {
+    let variables = [
+        ("REVEILLE_SANDBOX__MODE", "none"),
+        ("REVEILLE_SANDBOX__NETWORK", "proxied"),
+        ("REVEILLE_SANDBOX__MOUNTS", "/srv/a, /srv/b"),
+        ("REVEILLE_SANDBOX__EGRESS", "a.example"),
+    ];
+    let sandbox = load("[sandbox]\nnetwork = \"restricted\"", &variables).unwrap().sandbox;
+    assert_eq!(sandbox.mode, SandboxMode::None);
+    let ceiling = sandbox.ceiling("eng");
+    assert_eq!(ceiling.network.value, reveille_sandbox::Network::Proxied);
+    assert_eq!(ceiling.mounts.value, [Path::new("/srv/a"), Path::new("/srv/b")]);
+    assert_eq!(ceiling.egress.value.unwrap().len(), 1);
+    assert_eq!(load("", &[]).unwrap().sandbox.mode, SandboxMode::Auto);
 }

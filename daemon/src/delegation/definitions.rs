@@ -2,10 +2,11 @@
 //! agent to make agents (`defines_agents: true`). Those it makes have no more than any agent has by default, and carry a mark
 //! of the daemon; a turn changes none without it.
 
-use reveille_vault::agent::{DEFINED_BY, DEFINES_AGENTS, Definition, tag};
+use reveille_vault::agent::{DEFINED_BY, DEFINES_AGENTS, tag};
 use reveille_vault::{Metadata, Note, Patch, VaultError};
 
 use super::Origin;
+use crate::sandboxing;
 
 /// The settings that a turn may choose. Every other one is the operator's, also those that are yet to come: each says how far
 /// an agent reaches, what it spends, or whether it runs.
@@ -98,7 +99,7 @@ impl Origin {
 
     /// Nobody would tell the turn later what is wrong.
     fn check_result(&self, note: &Note) -> Result<(), VaultError> {
-        let definition = Definition::parse(note).map_err(|problems| {
+        let definition = sandboxing::parse(note).map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             VaultError::Invalid(format!("the definition is wrong: {}", problems.join("; ")))
         })?;

@@ -7,8 +7,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use reveille_backends::AgentDir;
+
 use super::give::Repository;
-use crate::state_dir::write_private;
 
 /// The variables that make Git use the script.
 pub(crate) const VARIABLES: [&str; 5] = [
@@ -28,14 +29,13 @@ const FILE: &str = "git-askpass.sh";
 /// # Errors
 /// Those of the file system.
 pub(crate) fn offer(ctl: &Path, repositories: &[Repository]) -> io::Result<BTreeMap<String, String>> {
-    let file = ctl.join(FILE);
+    let dir = AgentDir::open(ctl)?;
     if repositories.is_empty() {
-        return match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(BTreeMap::new()),
-        };
+        dir.remove(FILE)?;
+        return Ok(BTreeMap::new());
     }
-    write_private(&file, script(repositories).as_bytes())?;
+    dir.write(FILE, script(repositories).as_bytes())?;
+    let file = ctl.join(FILE);
     fs::set_permissions(&file, Permissions::from_mode(0o700))?;
     let variables = [
         ("GIT_ASKPASS", file.display().to_string()),

@@ -97,6 +97,15 @@ impl Given {
         })
     }
 
+    /// Where all that is granted is asked. Those of this daemon are left out: every turn knows the way.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
+        let servers = self.servers.values().filter_map(|server| server["url"].as_str());
+        let own = |url: &&str| !url.starts_with("${");
+        let repositories = self.repositories.iter().map(|one| one.url.as_str());
+        let services = self.env.keys().flat_map(|name| service_addresses(name));
+        servers.filter(own).chain(repositories).chain(services.copied())
+    }
+
     fn miss(&mut self, want: &Want, why: impl Into<String>) {
         let (key, why) = (want.key(), why.into());
         self.missing.push(Missing { key, why });
@@ -224,6 +233,15 @@ impl Given {
                 ),
             },
         }
+    }
+}
+
+/// Where the token in a variable is shown, as far as that is known.
+fn service_addresses(variable: &str) -> &'static [&'static str] {
+    match variable {
+        "GITHUB_TOKEN" => &["https://api.github.com", "https://github.com"],
+        "CLOUDFLARE_API_TOKEN" => &["https://api.cloudflare.com"],
+        _ => &[],
     }
 }
 

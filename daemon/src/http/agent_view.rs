@@ -18,6 +18,7 @@ use super::turns::usd;
 use super::wire::TurnState;
 use crate::inbox::shown;
 use crate::registry::{Connection, Listed};
+use crate::sandboxing::Lowered;
 use crate::worker::LiveTurn;
 
 /// Characters of the role that a list shows.
@@ -155,6 +156,10 @@ pub(super) struct Agent {
     problems: Vec<Flaw>,
     /// What looks wrong with a note that counts.
     warnings: Vec<Flaw>,
+    /// What its definition asks for and does not get.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    lowered: Vec<Lowered>,
     /// What it wants beyond its own tools. Turns are not told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connections: Option<Vec<Connection>>,
@@ -203,6 +208,7 @@ impl Agent {
             prompt_preview: String::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
+            lowered: Vec::new(),
             connections: Some(Vec::new()),
             backend: None,
             mode: None,
@@ -253,6 +259,7 @@ pub(super) fn view(api: &Api, listed: &Listed, activity: &Activity) -> Agent {
         cost_today_usd: today.map_or(0.0, |today| usd(today.nano_usd)),
         problems: problems(listed),
         warnings: warnings(listed),
+        lowered: listed.lowered.clone(),
         ..Agent::pending(&listed.name, &listed.vault, &listed.note)
     };
     if let Some(definition) = &listed.definition {

@@ -17,6 +17,7 @@ use super::step_up::Proof;
 use super::{Api, Caller};
 use crate::crash;
 use crate::registry::Listed;
+use crate::sandboxing;
 
 /// The agent as it is now.
 pub(super) async fn now(api: &Api, name: &str) -> Result<Agent, ApiError> {
@@ -134,7 +135,7 @@ pub(super) struct NewAgent {
 
 /// A definition that is not written yet.
 pub(super) fn check(draft: &Note) -> Result<Definition, ApiError> {
-    Definition::parse(draft).map_err(|problems| ApiError::invalid("invalid_definition", problems))
+    sandboxing::parse(draft).map_err(|problems| ApiError::invalid("invalid_definition", problems))
 }
 
 /// Whether a name can be given to another agent.

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use http::request::Parts;
 use jiff::Timestamp;
-use reveille_sandbox::Summary;
+use reveille_sandbox::{ProbeReport, Summary};
 use reveille_vault::{Vault, VaultState};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use super::health_lines::{Lines, lines};
 use super::standing::may_read;
 use super::wire::{VaultCapabilities, VaultKind};
 use crate::breaker;
+use crate::sandboxing::why;
 
 /// Whether all is well.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -37,6 +38,42 @@ pub(super) struct Confinement {
     confined: bool,
     /// One sentence that says what a turn can do.
     detail: String,
+    /// Agents that get less than their definitions ask for.
+    lowered: Vec<String>,
+}
+
+/// What was found when the sandbox was tried out.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SandboxProbe)]
+pub(super) struct Tried {
+    /// Whether turns are run.
+    ok: bool,
+    /// Version of bubblewrap.
+    #[schema(required)]
+    bwrap: Option<String>,
+    /// Whether an unprivileged user can make namespaces.
+    userns: bool,
+    /// Version of the kernel's Landlock interface; 0 when there is none.
+    landlock_abi: u32,
+    /// Whether the filter of system calls is in force.
+    seccomp: bool,
+    /// What failed, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+impl From<ProbeReport> for Tried {
+    fn from(report: ProbeReport) -> Self {
+        let mend = report.mend.clone().unwrap_or_default();
+        Self {
+            ok: report.ok,
+            problem: (!report.ok).then(|| format!("{}. {mend}", why(&report))),
+            bwrap: report.bwrap,
+            userns: report.userns,
+            landlock_abi: report.landlock_abi,
+            seccomp: report.seccomp,
+        }
+    }
 }
 
 /// Programs that the daemon needs.
@@ -45,6 +82,9 @@ pub(super) struct Dependencies {
     ok: bool,
     /// Those that were not found.
     missing: Vec<&'static str>,
+    /// The sandbox; absent until it was tried, and where turns are not confined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<Tried>,
 }
 
 /// How the daemon is. Strangers get the status and nothing else.
@@ -122,16 +162,20 @@ pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health>
             None
         }
     };
-    let missing = if api.claude.is_there() {
-        Vec::new()
-    } else {
-        vec!["claude"]
-    };
+    let ready = api.sandboxing.ready();
+    let no_sandbox = cfg!(target_os = "linux") && ready.is_confined() && !ready.has_tool();
+    let missing = [(no_sandbox, "bwrap"), (!api.claude.is_there(), "claude")];
+    let missing: Vec<&str> = missing.into_iter().filter(|one| one.0).map(|one| one.1).collect();
+    let tried = ready.report().map(Tried::from);
+    let keeps = tried.as_ref().is_none_or(|tried| tried.ok);
     let all = api.vaults.all();
     let vaults: Vec<Standing> = all.iter().map(|vault| Standing::of(&api, &**vault)).collect();
     let credential = CredentialHealth::of(&api);
-    let well =
-        missing.is_empty() && credential.is_well() && undelivered == Some(0) && vaults.iter().all(Standing::is_well);
+    let well = missing.is_empty()
+        && keeps
+        && credential.is_well()
+        && undelivered == Some(0)
+        && vaults.iter().all(Standing::is_well);
     let status = if well { Status::Ok } else { Status::Degraded };
     if !may_read(&api.auth, &parts).await {
         return Json(Health::of(status));
@@ -141,10 +185,16 @@ pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health>
         undelivered: Some(undelivered),
         version: Some(env!("CARGO_PKG_VERSION")),
         agents: Some(api.registry.count()),
-        sandbox: Some(Confinement { mode, confined, detail }),
+        sandbox: Some(Confinement {
+            mode,
+            confined,
+            detail,
+            lowered: lowered(&api),
+        }),
         dependencies: Some(Dependencies {
-            ok: missing.is_empty(),
+            ok: missing.is_empty() && keeps,
             missing,
+            sandbox: tried,
         }),
         credential: Some(credential),
         vaults: Some(vaults.iter().map(|one| one.view(&api)).collect()),
@@ -171,6 +221,13 @@ impl Health {
             lines: None,
         }
     }
+}
+
+/// Agents that get less than they ask for.
+fn lowered(api: &Api) -> Vec<String> {
+    let listed = api.registry.list().into_iter();
+    let less = listed.filter(|one| one.live && !one.lowered.is_empty());
+    less.map(|one| one.name).collect()
 }
 
 /// Null when a vault cannot be read.

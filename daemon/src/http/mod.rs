@@ -3,6 +3,7 @@
 mod agent_control;
 mod agent_defs;
 mod agent_env;
+mod agent_sandbox;
 mod agent_settings;
 mod agent_vaults;
 mod agent_view;
@@ -91,6 +92,7 @@ use crate::inbox::Inbox;
 use crate::live::Hub;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
+use crate::sandboxing::Sandboxing;
 use crate::step_up::StepUp;
 use crate::tokens::Tokens;
 use crate::vaults::{Roster, Vaults};
@@ -120,6 +122,7 @@ pub(crate) struct Api {
     pub(crate) claude: Arc<Claude>,
     pub(crate) credentials: Credentials,
     pub(crate) sandbox: Arc<Summary>,
+    pub(crate) sandboxing: Sandboxing,
     pub(crate) url: Arc<str>,
     pub(crate) max_body: usize,
     pub(crate) arrival: Duration,
@@ -221,6 +224,7 @@ fn guarded_routes() -> Router<Api> {
             "/api/agents/{name}",
             get(agents::show).patch(agent_control::edit).delete(agents::remove),
         )
+        .route("/api/agents/{name}/sandbox", get(agent_sandbox::show))
         .route("/api/agents/{name}/pause", post(agent_control::pause))
         .route("/api/agents/{name}/resume", post(agent_control::resume))
         .route("/api/agents/{name}/reset", post(agent_control::reset))

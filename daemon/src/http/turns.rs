@@ -17,6 +17,7 @@ use super::wire::{Mode, TurnState};
 use super::{Api, Caller};
 use crate::inbox::shown;
 use crate::record::{FailureRecord, TurnRecord};
+use crate::sandboxing::Refused;
 
 /// Turns of a listing unless asked otherwise, and at most.
 const TURNS: u32 = 50;
@@ -106,6 +107,9 @@ pub(super) struct Brief {
     /// What a person should know, such as a lost session.
     #[serde(skip_serializing_if = "Option::is_none")]
     notices: Option<Vec<String>>,
+    /// What it has tried to reach through the daemon, which counts this where the agent has a network of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    egress: Option<Vec<Refused>>,
     /// Who ended it before its turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_by: Option<String>,
@@ -154,6 +158,7 @@ pub(super) fn brief(turn: &Turn) -> Brief {
         settled_at: turn.settled_at,
         cost_usd: usd(turn.spend.nano_usd),
         notices,
+        egress: None,
         ended_by,
         error,
         position: None,
@@ -199,6 +204,7 @@ impl TurnDetail {
             brief: Brief {
                 text: Some(message.text),
                 notices: Some(record.notices),
+                egress: Some(record.egress).filter(|all| !all.is_empty()),
                 ..brief(turn)
             },
             usage: turn.spend.into(),

@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
-use reveille_vault::agent::{BackendKind, Definition, Problem, WANTS, Want, defined_by_thread, tag};
+use reveille_vault::agent::{
+    BackendKind, Definition, Filesystem, Network, Problem, WANTS, Want, defined_by_thread, tag,
+};
 use reveille_vault::{Note, NoteId, Vault};
 use serde::Deserialize;
 use tokio::sync::Notify;
@@ -21,8 +23,8 @@ use tokio::sync::Notify;
 pub(crate) use self::connection::Connection;
 use self::stamp::Said;
 pub(crate) use self::stamp::Stamp;
-use crate::confinement;
 use crate::live::Hub;
+use crate::sandboxing::{self, Lowered, Sandboxing};
 
 /// Which notes define agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -51,12 +53,12 @@ impl Discovery {
     /// What a note defines, and whether it is a thread that does so.
     fn parse(self, note: &Note) -> Option<(Result<Definition, Vec<Problem>>, bool)> {
         if self != Self::Threads && note.has_tag(tag::DEFINITION) {
-            return Some((Definition::parse(note), false));
+            return Some((sandboxing::parse(note), false));
         }
         if self == Self::Definitions {
             return None;
         }
-        Some((defined_by_thread(note)?, true))
+        Some((sandboxing::checked(defined_by_thread(note)?), true))
     }
 }
 
@@ -90,6 +92,8 @@ pub(crate) struct Listed {
     pub(crate) definition: Option<Arc<Definition>>,
     /// What is wrong with the note as it is.
     pub(crate) problems: Vec<Problem>,
+    /// What it asks for and does not get.
+    pub(crate) lowered: Vec<Lowered>,
     /// It holds its name: messages reach the agent.
     pub(crate) live: bool,
     /// It is a thread that names an agent.
@@ -115,6 +119,8 @@ struct Known {
     /// What counts.
     definition: Option<Arc<Definition>>,
     problems: Vec<Problem>,
+    /// What the definition that counts asks for and does not get.
+    lowered: Vec<Lowered>,
     vault: Arc<dyn Vault>,
     said: Said,
     /// It is a thread. Nothing is written on it.
@@ -157,8 +163,8 @@ pub(crate) struct Registry {
     /// Places of the vaults: in the order of the configuration, behind them those that were added.
     ranks: Arc<RwLock<HashMap<String, usize>>>,
     discovery: Discovery,
-    /// Whether turns are kept from anything.
-    confined: bool,
+    /// Knows what agents get of what they ask for.
+    sandboxing: Option<Sandboxing>,
     stale: Arc<Mutex<HashMap<String, Stale>>>,
     /// Who watches.
     live: Hub,
@@ -175,36 +181,59 @@ pub(crate) struct Effect {
     pub(crate) keep: bool,
 }
 
+/// What stands in a note.
+struct Read {
+    parsed: Result<Arc<Definition>, Vec<Problem>>,
+    lowered: Vec<Lowered>,
+    is_thread: bool,
+}
+
 impl Known {
-    /// What a note defines; `None`: nothing. `before` is what it defined until now.
-    fn of(registry: &Registry, vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Option<Self> {
-        let (parsed, is_thread) = registry.discovery.parse(note)?;
-        let (good, definition, problems) = match parsed.map(|read| Arc::new(registry.with_doubts(read))) {
+    /// What a note defines. `before` is what it defined until now.
+    fn of(read: Read, vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Self {
+        let Read {
+            parsed,
+            mut lowered,
+            is_thread,
+        } = read;
+        let (good, definition, problems) = match parsed {
             Ok(definition) => (Some(Arc::clone(&definition)), Some(definition), Vec::new()),
             Err(problems) => {
                 let good = before.and_then(|before| before.good.clone());
                 let less = good.as_ref().map(|good| without_what_was_taken(good, note));
+                lowered = before.map(|before| before.lowered.clone()).unwrap_or_default();
                 (good, less, problems)
             }
         };
         let called = note.text(if is_thread { "agent" } else { "name" });
         let called = called.or_else(|| note.path.clone());
-        Some(Self {
+        Self {
             created_at: note.created_at,
             called: called.unwrap_or_else(|| note.id.to_string()),
             good,
             definition,
             problems,
+            lowered,
             vault: Arc::clone(vault),
             said: Said::by(note),
             is_thread,
-        })
+        }
     }
 
     fn is_as(&self, other: &Self) -> bool {
         let judged = |one: &Self| (one.created_at, one.is_thread);
         (&self.good, &self.definition, &self.problems) == (&other.good, &other.definition, &other.problems)
+            && self.lowered == other.lowered
             && judged(self) == judged(other)
+    }
+}
+
+/// The later, the more can be reached.
+fn rank(network: Network) -> u8 {
+    match network {
+        Network::Restricted => 0,
+        Network::Proxied => 1,
+        Network::Open => 2,
     }
 }
 
@@ -219,6 +248,18 @@ fn without_what_was_taken(earlier: &Arc<Definition>, note: &Note) -> Arc<Definit
     }
     now.vault_tools &= !says("vault_tools", "true");
     now.defines_agents &= note.text("defines_agents").as_deref() == Some("true");
+    if note.text("filesystem").as_deref() != Some("full") {
+        now.filesystem = Filesystem::Workspace;
+    }
+    let network = note.text("network");
+    if let Some((_, word)) = Network::WORDS
+        .iter()
+        .find(|(word, _)| network.as_deref() == Some(*word))
+        && rank(*word) < rank(now.network)
+    {
+        now.network = *word;
+        now.given.push("network");
+    }
     if let Ok(left) = note.metadata.get(WANTS).map_or(Ok(Vec::new()), Want::parse_list) {
         now.wants.retain(|want| left.contains(want));
     }
@@ -279,7 +320,7 @@ impl Registry {
             inner: Arc::default(),
             ranks: Arc::default(),
             discovery,
-            confined: true,
+            sandboxing: None,
             stale: Arc::default(),
             live: Hub::new(""),
         };
@@ -293,17 +334,28 @@ impl Registry {
         Self { live, ..self }
     }
 
-    /// Whether turns are kept from anything: where they are not, definitions that count on it are warned.
+    /// Knows what agents get of what they ask for. Definitions are told.
     #[must_use]
-    pub(crate) fn confined(self, confined: bool) -> Self {
-        Self { confined, ..self }
+    pub(crate) fn confined_by(self, sandboxing: Sandboxing) -> Self {
+        Self {
+            sandboxing: Some(sandboxing),
+            ..self
+        }
     }
 
-    fn with_doubts(&self, mut definition: Definition) -> Definition {
-        if !self.confined {
-            definition.warnings.extend(confinement::not_kept(&definition));
+    /// Reads a note; `None`: it defines nothing. The disk is looked at: not to be called with anything locked.
+    fn look(&self, note: &Note) -> Option<Read> {
+        let (mut parsed, is_thread) = self.discovery.parse(note)?;
+        let mut lowered = Vec::new();
+        if let (Ok(definition), Some(sandboxing)) = (&mut parsed, &self.sandboxing) {
+            definition.warnings.extend(sandboxing.warnings(definition));
+            lowered = sandboxing.lowered(definition);
         }
-        definition
+        Some(Read {
+            parsed: parsed.map(Arc::new),
+            lowered,
+            is_thread,
+        })
     }
 
     /// Which notes define agents.
@@ -363,9 +415,10 @@ impl Registry {
     /// Takes the present state of a note: `None` when it is gone. Nothing happens when nothing changed.
     pub(crate) fn apply(&self, vault: &Arc<dyn Vault>, id: &NoteId, note: Option<&Note>) -> Effect {
         let key = (vault.name().to_owned(), id.clone());
+        let read = note.and_then(|note| Some((note, self.look(note)?)));
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let before = inner.notes.get(&key);
-        let fresh = note.and_then(|note| Known::of(self, vault, note, before));
+        let fresh = read.map(|(note, read)| Known::of(read, vault, note, before));
         let (effect, stale) = match (before, fresh) {
             (None, None) => return Effect::default(),
             (Some(old), Some(new)) if old.is_as(&new) => {
@@ -501,6 +554,7 @@ impl Registry {
                 name: name.unwrap_or(&known.called).clone(),
                 definition: known.definition.clone(),
                 problems: known.problems.clone(),
+                lowered: known.lowered.clone(),
                 live: holder.is_some_and(|claim| claim.key == *key),
                 is_thread: known.is_thread,
                 stamp: inner.stamp(key, known),

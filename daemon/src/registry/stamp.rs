@@ -6,6 +6,7 @@ use reveille_vault::agent::{Definition, Want};
 use serde_json::Value;
 
 use super::{Connection, Inner, Known, NoteKey};
+use crate::sandboxing::Lowered;
 
 /// What the daemon made of a definition, to be shown on the note and in lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +100,7 @@ impl Inner {
         if let Some(taken) = taken {
             return Stamp::of("error", taken);
         }
-        self.enabled_or_pending(definition)
+        self.enabled_or_pending(definition, &known.lowered)
     }
 
     /// Whether it is known what has become of what a definition wants. Until then a note goes on saying what it says, so that
@@ -111,7 +112,7 @@ impl Inner {
         definition.wants.is_empty() || !known.problems.is_empty() || self.connections.contains_key(&definition.name)
     }
 
-    fn enabled_or_pending(&self, definition: &Definition) -> Stamp {
+    fn enabled_or_pending(&self, definition: &Definition, lowered: &[Lowered]) -> Stamp {
         let name = &definition.name;
         let connections = self.connections.get(name).map(Vec::as_slice).unwrap_or_default();
         let mut pending = Vec::new();
@@ -137,6 +138,14 @@ impl Inner {
                 definition.uses.join(", ")
             ));
         }
+        if !lowered.is_empty() {
+            let words: Vec<String> = lowered.iter().map(Lowered::words).collect();
+            details.push(format!(
+                "the agent runs with less than it asks for: {}; see `reveille agent show {name}`",
+                words.join(", ")
+            ));
+        }
+        pending.extend(lowered.iter().map(Lowered::brief));
         pending.extend(definition.uses.iter().cloned());
         details.extend(definition.warnings.iter().map(ToString::to_string));
         Stamp {

@@ -36,6 +36,7 @@ impl Run<'_> {
         add_words(&mut request.system_prompt, &given.words());
         self.write(request, notices, &given)
             .map_err(|error| storage_failure("what the agent is connected to could not be written down", &error))?;
+        self.reach_granted(&mut request.policy, &given);
         request.secrets.extend(given.secrets);
         Ok(given.loans)
     }

@@ -2,19 +2,18 @@
 
 use std::path::PathBuf;
 
-use reveille_backends::{Dirs, Failure, FailureCode, Remedy, Session, Timeouts, TurnRequest};
-use reveille_sandbox::Policy;
+use reveille_backends::{AgentDir, Dirs, Failure, FailureCode, Remedy, Session, Timeouts, TurnRequest};
 use reveille_vault::agent::{Inbound, OnInterrupt};
 use reveille_vault::{Key, Note, NoteId};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Run;
-use crate::attachments::{self, Stage, Staged};
+use crate::attachments::{Stage, Staged};
 use crate::begun::Marker;
 use crate::ending::Ending;
 use crate::prompt::{self, CutOff};
-use crate::state_dir::private_dir;
+use crate::sandboxing::Effective;
 use crate::system_prompt;
 
 /// Interruptions after which a turn is given up.
@@ -23,6 +22,8 @@ const INTERRUPTIONS_MAX: u32 = 2;
 /// How a turn will be run.
 pub(super) struct Plan {
     pub(super) dirs: Dirs,
+    /// What it may reach.
+    pub(super) effective: Effective,
     pub(super) session: Session,
     pub(super) cut_off: CutOff,
     /// Earlier attempts that took the prompt and were cut off.
@@ -81,22 +82,17 @@ impl Run<'_> {
     /// Directories and the session. A failure here ends the turn without a child.
     pub(super) async fn prepare(&self) -> Result<Plan, Failure> {
         self.check_text()?;
+        self.context.sandboxing.ready().check().await?;
         let base = self.base();
-        let work = self
-            .definition()
-            .workspace
-            .as_ref()
-            .map_or_else(|| base.join("work"), Into::into);
+        let (effective, workspace) = self.may_reach();
         let dirs = Dirs {
-            cwd: work,
+            cwd: workspace.unwrap_or_else(|| base.join("work")),
             ctl: base.join("ctl"),
             home: base.join("home"),
             tmp: base.join("tmp"),
         };
-        for dir in [&base, &dirs.ctl, &dirs.home, &dirs.tmp, &base.join("work")] {
-            private_dir(dir)
-                .map_err(|error| storage_failure("the conversation's directory could not be made", &error))?;
-        }
+        self.make_dirs()
+            .map_err(|error| storage_failure("the conversation's directory could not be made", &error))?;
         if !dirs.cwd.is_dir() {
             let message = "The agent's workspace directory does not exist.".to_owned();
             let next_step =
@@ -121,11 +117,21 @@ impl Run<'_> {
         };
         Ok(Plan {
             dirs,
+            effective,
             session,
             cut_off: CutOff::No,
             interruptions: self.claim.interruptions,
             notice,
         })
+    }
+
+    /// The directories of the conversation. Whatever an agent has put in the place of one goes.
+    fn make_dirs(&self) -> std::io::Result<()> {
+        let base = AgentDir::open(&self.context.conversations)?.make(self.claim.conversation.id.to_string())?;
+        for name in ["ctl", "home", "tmp", "work"] {
+            base.make(name)?;
+        }
+        Ok(())
     }
 
     /// Whether there is something to work on.
@@ -223,10 +229,7 @@ impl Run<'_> {
             prompt: words.compose(self, resumed, plan.cut_off),
             session: plan.session,
             dirs: plan.dirs.clone(),
-            policy: Policy {
-                readable: attachments::readable(&self.base()),
-                ..Policy::default()
-            },
+            policy: self.context.sandboxing.policy(&plan.effective, &self.base()),
             // Never left to the CLI: a resumed session would take the transcript's model, with a smaller window.
             model: standing
                 .model
@@ -244,7 +247,8 @@ impl Run<'_> {
             env: claude.env.clone(),
             secrets: Vec::new(),
         };
-        let notices = plan.notice.iter().cloned().chain(standing.notices);
+        let notices = plan.notice.iter().cloned().chain(self.lowered(&plan.effective));
+        let notices = notices.chain(standing.notices);
         let notices = notices.chain(staged.notices).collect();
         (request, notices, words)
     }

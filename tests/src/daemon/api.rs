@@ -119,6 +119,16 @@ impl Daemon {
         Ok(Reply { status, body })
     }
 
+    /// Creates an agent whose turns reach [`Daemon::shared`] also when they are confined.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    pub async fn create_agent_with_shared(&self, name: &str, prompt: &str) -> Result<Value> {
+        let mount = json!({ "hostPath": self.shared(), "mountPath": self.shared(), "mode": "rw" });
+        let body = json!({ "name": name, "prompt": prompt, "metadata": { "mounts": [mount] } });
+        self.request(Method::POST, &["api", "agents"], Some(&body)).await?.ok()
+    }
+
     /// Creates an agent.
     ///
     /// # Errors

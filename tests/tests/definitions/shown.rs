@@ -84,12 +84,12 @@ async fn everything_that_is_wrong_is_shown_at_once() -> Result<()> {
 #[tokio::test]
 async fn what_looks_wrong_is_shown_and_the_agent_works() -> Result<()> {
     let daemon = one().await?;
-    let metadata = json!({"modell": "opus", "api_key": "hunter-2", "mounts": "[oops"});
+    let metadata = json!({"modell": "opus", "api_key": "hunter-2", "uses": [{"oops": 1}]});
     define(&daemon, "default", "eng", &metadata).await?;
     let shown = get(&daemon, &["api", "agents", "eng"]).await?;
     assert_eq!(shown["status"], "idle");
     let warned = keys(&shown["warnings"]);
-    for key in ["modell", "api_key", "mounts"] {
+    for key in ["modell", "api_key", "uses"] {
         assert!(warned.contains(&key), "{key}: {warned:?}");
     }
     assert!(!shown.to_string().contains("hunter"), "{shown}");
@@ -99,7 +99,7 @@ async fn what_looks_wrong_is_shown_and_the_agent_works() -> Result<()> {
             &["agent", "show", "eng"][..],
             "modell: is not read; did you mean model?",
         ),
-        (&["agent", "list"], "mounts: is no list in JSON"),
+        (&["agent", "list"], "uses: entry 1 is left out"),
     ] {
         let ran = daemon.run(args).await?;
         assert!(ran.stdout.contains(told), "{}", ran.stdout);

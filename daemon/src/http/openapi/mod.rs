@@ -19,9 +19,9 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_defs, agent_env, agent_vaults, agents, attached, backups, channel_list, channels,
-    connections, credentials, definition_hints, events, health, jobs, line, module, own_tokens, ready, resend, session,
-    step_up, tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
+    Api, agent_control, agent_defs, agent_env, agent_sandbox, agent_vaults, agents, attached, backups, channel_list,
+    channels, connections, credentials, definition_hints, events, health, jobs, line, module, own_tokens, ready,
+    resend, session, step_up, tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -49,6 +49,7 @@ use super::{
         agents::create,
         agents::list,
         agents::remove,
+        agent_sandbox::show,
         agents::show,
         attached::next,
         attached::pending,

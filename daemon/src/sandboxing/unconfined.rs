@@ -1,10 +1,11 @@
-//! What a definition asks of the sandbox and does not get. Nobody shall believe that an agent is kept from something when it
-//! is not.
+//! What a definition asks of the sandbox and does not get where nobody is confined. Nobody shall believe that an agent is
+//! kept from something when it is not.
 
 use reveille_vault::agent::{Definition, Filesystem, Network, Problem};
 
 /// For an agent that is not confined at all: a warning for each setting that counts on it.
-pub(crate) fn not_kept(definition: &Definition) -> Vec<Problem> {
+#[must_use]
+pub(super) fn not_kept(definition: &Definition) -> Vec<Problem> {
     let given = |key: &str| definition.given.contains(&key);
     let full = definition.filesystem == Filesystem::Full;
     let asked = [
@@ -15,7 +16,7 @@ pub(crate) fn not_kept(definition: &Definition) -> Vec<Problem> {
         ),
         (
             "network",
-            definition.network == Network::Restricted,
+            definition.network != Network::Open,
             "its turns reach every host",
         ),
         ("egress", !definition.egress.is_empty(), "its turns reach every host"),
@@ -31,7 +32,7 @@ pub(crate) fn not_kept(definition: &Definition) -> Vec<Problem> {
         .map(|(key, _, instead)| {
             Problem::new(
                 key,
-                format!("is not kept: agents are not confined by this version; {instead}"),
+                format!("is not kept: agents are not confined ([sandbox] mode = \"none\"); {instead}"),
             )
         })
         .collect()
@@ -70,6 +71,7 @@ mod tests {
             Vec::<String>::new()
         );
         assert_eq!(keys(json!({"filesystem": "workspace"})), ["filesystem"]);
+        assert_eq!(keys(json!({"network": "proxied"})), ["network"]);
         let all = json!({"filesystem": "workspace", "network": "restricted", "egress": "a",
             "mounts": [{"hostPath": "/a", "mountPath": "/b", "mode": "rw"}]});
         assert_eq!(keys(all), ["filesystem", "network", "egress", "mounts"]);

@@ -1,0 +1,201 @@
+//! `[sandbox]`: how agents are confined, and the most that their definitions may ask for. What the operator writes here is
+//! beyond the reach of whoever writes notes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use reveille_queue::ChannelName;
+use reveille_sandbox::egress::Rule;
+use reveille_sandbox::{Filesystem, Network};
+use serde::{Deserialize, Deserializer, de};
+
+use super::ConfigError;
+
+/// How children are confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SandboxMode {
+    /// By the means of this machine. Where there are none, no turn is run.
+    #[default]
+    Auto,
+    /// Not at all.
+    None,
+}
+
+/// A directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Root(PathBuf);
+
+impl<'de> Deserialize<'de> for Root {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if Path::new(&text).is_absolute() {
+            return Ok(Self(text.into()));
+        }
+        Err(de::Error::custom(format!(
+            "{text:?} is no absolute path; write it from the root, such as /srv/data (`~` stands for nothing here)"
+        )))
+    }
+}
+
+/// Hosts.
+#[derive(Debug, Clone, PartialEq)]
+struct Pattern(Rule);
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rule = String::deserialize(deserializer)?.parse();
+        rule.map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// The keys that count for all agents, and for one alone under `[sandbox.agents.NAME]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Agent {
+    filesystem: Option<Filesystem>,
+    network: Option<Network>,
+    default_network: Option<Network>,
+    mounts: Option<Vec<Root>>,
+    workspaces: Option<Vec<Root>>,
+    egress: Option<Vec<Pattern>>,
+    read: Option<Vec<Root>>,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sandbox {
+    /// How children are confined.
+    pub(crate) mode: SandboxMode,
+    filesystem: Option<Filesystem>,
+    network: Option<Network>,
+    default_network: Option<Network>,
+    mounts: Option<Vec<Root>>,
+    workspaces: Option<Vec<Root>>,
+    egress: Option<Vec<Pattern>>,
+    read: Option<Vec<Root>>,
+    agents: BTreeMap<String, Agent>,
+}
+
+/// Where a limit is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// Nowhere.
+    Default,
+    /// `[sandbox]`
+    General,
+    /// `[sandbox.agents.NAME]`
+    Agent,
+}
+
+/// A limit, and where it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Limit<T> {
+    /// The limit.
+    pub(crate) value: T,
+    /// Where it is written.
+    pub(crate) said: Said,
+}
+
+/// The most that one agent can get.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ceiling {
+    /// What of the disk.
+    pub(crate) filesystem: Limit<Filesystem>,
+    /// What of the network.
+    pub(crate) network: Limit<Network>,
+    /// What of it where its definition says nothing.
+    pub(crate) default_network: Limit<Network>,
+    /// Directories below which it may have mounts.
+    pub(crate) mounts: Limit<Vec<PathBuf>>,
+    /// Directories below which it may work.
+    pub(crate) workspaces: Limit<Vec<PathBuf>>,
+    /// Hosts that it may ask for; `None`: all but those of this machine and of its networks.
+    pub(crate) egress: Limit<Option<Vec<Rule>>>,
+    /// What its turns can read besides.
+    pub(crate) read: Limit<Vec<PathBuf>>,
+}
+
+/// The value that counts.
+fn limit<T>(own: Option<T>, general: Option<T>, default: T) -> Limit<T> {
+    let (value, said) = match (own, general) {
+        (Some(value), _) => (value, Said::Agent),
+        (None, Some(value)) => (value, Said::General),
+        (None, None) => (default, Said::Default),
+    };
+    Limit { value, said }
+}
+
+fn paths(roots: Option<&Vec<Root>>) -> Option<Vec<PathBuf>> {
+    roots.map(|roots| roots.iter().map(|root| root.0.clone()).collect())
+}
+
+fn rules(patterns: Option<&Vec<Pattern>>) -> Option<Option<Vec<Rule>>> {
+    // The operator answers for where the names lead.
+    patterns.map(|all| Some(all.iter().map(|one| one.0.clone().trusted()).collect()))
+}
+
+impl Sandbox {
+    /// The most that an agent can get.
+    #[must_use]
+    pub(crate) fn ceiling(&self, agent: &str) -> Ceiling {
+        let none = Agent::default();
+        let own = self.agents.get(agent).unwrap_or(&none);
+        let network = limit(own.network, self.network, Network::Open);
+        let mut default_network = limit(own.default_network, self.default_network, network.value);
+        if default_network.value >= network.value {
+            default_network = network.clone();
+        }
+        Ceiling {
+            filesystem: limit(own.filesystem, self.filesystem, Filesystem::Workspace),
+            network,
+            default_network,
+            mounts: limit(paths(own.mounts.as_ref()), paths(self.mounts.as_ref()), Vec::new()),
+            workspaces: limit(
+                paths(own.workspaces.as_ref()),
+                paths(self.workspaces.as_ref()),
+                Vec::new(),
+            ),
+            egress: limit(rules(own.egress.as_ref()), rules(self.egress.as_ref()), None),
+            read: limit(paths(own.read.as_ref()), paths(self.read.as_ref()), Vec::new()),
+        }
+    }
+
+    /// What cannot be seen from one key alone.
+    ///
+    /// # Errors
+    /// Names the key and the mend.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |origin: String, message: String| Err(ConfigError::Wrong { origin, message });
+        let word = |network: Network| match network {
+            Network::Open => "open",
+            Network::Proxied => "proxied",
+            Network::Restricted => "restricted",
+        };
+        let tables = [("[sandbox]".to_owned(), (self.network, self.default_network))];
+        let own = self.agents.iter().map(|(name, agent)| {
+            let network = agent.network.or(self.network);
+            (format!("[sandbox.agents.{name}]"), (network, agent.default_network))
+        });
+        for (table, (most, usual)) in tables.into_iter().chain(own) {
+            if let (Some(most), Some(usual)) = (most, usual)
+                && usual > most
+            {
+                let message = format!(
+                    "default_network is {:?}, and `network` allows no more than {:?}; raise that one or lower this one",
+                    word(usual),
+                    word(most)
+                );
+                return wrong(table, message);
+            }
+        }
+        match self.agents.keys().find(|name| name.parse::<ChannelName>().is_err()) {
+            Some(name) => wrong(
+                format!("[sandbox.agents.{name}]"),
+                "that is no name of an agent; write the `name` of its definition".into(),
+            ),
+            None => Ok(()),
+        }
+    }
+}

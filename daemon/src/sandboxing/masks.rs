@@ -1,0 +1,124 @@
+//! What no agent ever sees, whatever its definition or the configuration says: the daemon's own files, credentials, and those
+//! of the hub and of vaults.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Place, Secret};
+
+/// Files in the home directory of the daemon's user that hold a login of the CLI.
+const LOGINS: [&str; 2] = [".claude/.credentials.json", ".claude.json"];
+/// The same in a directory of its own.
+const LOGINS_ELSEWHERE: [&str; 2] = [".credentials.json", ".claude.json"];
+
+/// Everything that is masked, as it is named. `environment` is the daemon's own.
+#[must_use]
+pub(super) fn named(config: &Config, state: &Path, environment: &[(OsString, OsString)]) -> Vec<PathBuf> {
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(known, _)| known == OsStr::new(name));
+        found
+            .map(|(_, value)| PathBuf::from(value))
+            .filter(|path| path.is_absolute())
+    };
+    let mut all = vec![state.to_owned()];
+    all.extend(config.file.as_ref().and_then(|file| std::path::absolute(file).ok())); // silent-ok: there is a directory
+    all.extend(config.hub.place.home.clone());
+    if let Some(home) = variable("HOME") {
+        all.push(home.join(".parachute"));
+        all.extend(LOGINS.map(|file| home.join(file)));
+    }
+    if let Some(dir) = variable("CLAUDE_CONFIG_DIR") {
+        all.extend(LOGINS_ELSEWHERE.map(|file| dir.join(file)));
+    }
+    let secret = |secret: &Option<Secret>| match secret {
+        Some(Secret::File(path)) => std::path::absolute(path).ok(), // silent-ok: likewise
+        _ => None,
+    };
+    all.extend(secret(&config.hub.token));
+    for vault in config.vaults.all() {
+        match &vault.place {
+            Place::Embedded => {}
+            // Notes are written through the daemon, which looks at what they would do.
+            Place::Folder(dir) => all.push(dir.clone()),
+            Place::Parachute(peer) => {
+                all.extend(secret(&peer.token));
+                all.extend(secret(&peer.webhook_secret));
+            }
+        }
+    }
+    all.retain(|path| path.parent().is_some());
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The same with all links followed, as they are now, beside the names.
+#[must_use]
+pub(super) fn real(named: &[PathBuf]) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = named.to_vec();
+    // silent-ok: what is not there has nothing to hide, and its name is masked all the same.
+    all.extend(named.iter().filter_map(|path| path.canonicalize().ok()));
+    all.sort();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn everything_that_holds_a_secret_is_named_and_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        let home = base.join("home");
+        std::fs::create_dir_all(home.join(".claude")).unwrap();
+        std::fs::create_dir_all(base.join("state")).unwrap();
+        std::fs::create_dir_all(base.join("notes")).unwrap();
+        std::fs::write(base.join("login"), "{}").unwrap();
+        std::fs::write(base.join("token"), "t").unwrap();
+        symlink(base.join("login"), home.join(".claude/.credentials.json")).unwrap();
+        let file = base.join("reveille.toml");
+        let text = format!(
+            "[hub]\ntoken_file = {token:?}\n[[vault]]\nname = \"a\"\nkind = \"folder\"\npath = {notes:?}\n\
+             [[vault]]\nname = \"b\"\nkind = \"parachute\"\nurl = \"http://127.0.0.1:1940\"\nvault = \"b\"\n\
+             token_file = {other:?}\n",
+            token = base.join("token"),
+            notes = base.join("notes"),
+            other = base.join("other-token"),
+        );
+        std::fs::write(&file, text).unwrap();
+        let variables = [
+            ("HOME".to_owned(), home.display().to_string()),
+            ("PARACHUTE_HOME".to_owned(), base.join("hub").display().to_string()),
+            ("CLAUDE_CONFIG_DIR".to_owned(), base.join("cc").display().to_string()),
+        ];
+        let config = Config::load(Some(&file), true, variables.clone()).unwrap();
+        let environment: Vec<(OsString, OsString)> = variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let masked = real(&named(&config, &base.join("state"), &environment));
+        let expected = [
+            "cc/.claude.json",
+            "cc/.credentials.json",
+            "home/.claude/.credentials.json",
+            "home/.claude.json",
+            "home/.parachute",
+            "hub",
+            "login",
+            "notes",
+            "other-token",
+            "reveille.toml",
+            "state",
+            "token",
+        ];
+        let mut expected = expected.map(|path| base.join(path)).to_vec();
+        expected.sort();
+        assert_eq!(masked, expected);
+    }
+}

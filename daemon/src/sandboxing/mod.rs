@@ -1,0 +1,230 @@
+//! How agents are confined: what each of them may reach, by the configuration and by its definition, and what became of it.
+//! The confinement itself is the sandbox's.
+
+mod effective;
+mod masks;
+mod places;
+mod reach;
+mod ready;
+pub(crate) mod seed;
+mod unconfined;
+mod watch;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use reveille_sandbox::egress::Rule;
+use reveille_sandbox::{Network, Policy};
+use reveille_vault::Note;
+use reveille_vault::agent::{BackendKind, Definition, Problem};
+
+use self::effective::problems;
+pub(crate) use self::effective::{Effective, Lowered, Mount, Source, filesystem_word, network_word};
+use self::places::Disk;
+pub(crate) use self::reach::Reach;
+pub(crate) use self::ready::{Readiness, try_out, why};
+pub(crate) use self::watch::{Refused, Watch, WatchedTurn};
+use crate::attachments;
+use crate::config::{Config, Place, Sandbox};
+
+/// How agents are confined here. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Sandboxing(Arc<Inner>);
+
+struct Inner {
+    config: Sandbox,
+    /// Whether turns are kept from anything.
+    confined: bool,
+    /// What no agent sees, as it is named.
+    masked: Vec<PathBuf>,
+    /// Our own executable: turns are told where it is, and call us.
+    own: Option<PathBuf>,
+    /// What every turn reaches.
+    base: Reach,
+    ready: Readiness,
+    watch: Watch,
+}
+
+/// What the confinement is made from.
+pub(crate) struct Options<'a> {
+    /// All settings.
+    pub(crate) config: &'a Config,
+    /// The sandbox of this machine.
+    pub(crate) ready: Readiness,
+    /// The state directory.
+    pub(crate) state: &'a Path,
+    /// The daemon's own environment.
+    pub(crate) environment: &'a [(OsString, OsString)],
+    /// Where turns find the daemon.
+    pub(crate) url: &'a str,
+}
+
+/// The address of the model's API, where another one is set.
+const API: &str = "ANTHROPIC_BASE_URL";
+
+/// Reads a definition, and looks at what its own crate cannot see.
+///
+/// # Errors
+/// Everything that is wrong with the note.
+pub(crate) fn parse(note: &Note) -> Result<Definition, Vec<Problem>> {
+    checked(Definition::parse(note))
+}
+
+/// Looks at what cannot be seen where a definition was read.
+///
+/// # Errors
+/// Everything that is wrong with the note.
+pub(crate) fn checked(read: Result<Definition, Vec<Problem>>) -> Result<Definition, Vec<Problem>> {
+    let definition = read?;
+    match problems(&definition) {
+        none if none.is_empty() => Ok(definition),
+        some => Err(some),
+    }
+}
+
+/// Follows all links; one that leads nowhere is a fault.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    let followed = path.canonicalize();
+    match &followed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_ok() => {
+            Err(io::Error::other("it is a link that leads nowhere"))
+        }
+        _ => followed,
+    }
+}
+
+/// The services that every turn may reach.
+fn base(config: &Config, url: &str) -> Reach {
+    let mut all = vec![url.to_owned()];
+    let place = &config.hub.place;
+    if place.named.is_some() || config.hub.token.is_some() || config.hub.auth {
+        all.push(config.hub.origin.clone());
+    }
+    all.extend(config.vaults.all().filter_map(|vault| match &vault.place {
+        Place::Parachute(peer) => Some(peer.url.clone()),
+        Place::Embedded | Place::Folder(_) => None,
+    }));
+    let mut reach = Reach::default();
+    for url in all {
+        if let Err(error) = reach.trust(&url) {
+            tracing::warn!(%error, "a service of the configuration cannot be reached by confined turns");
+        }
+    }
+    reach
+}
+
+impl Sandboxing {
+    /// As it is configured.
+    #[must_use]
+    pub(crate) fn new(options: &Options<'_>) -> Self {
+        Self(Arc::new(Inner {
+            config: options.config.sandbox.clone(),
+            confined: options.ready.is_confined(),
+            ready: options.ready.clone(),
+            masked: masks::named(options.config, options.state, options.environment),
+            own: std::env::current_exe().ok(), // silent-ok: then turns are not told where the program is
+            base: base(options.config, options.url),
+            watch: Watch::default(),
+        }))
+    }
+
+    /// Whether turns are kept from anything.
+    #[must_use]
+    pub(crate) fn is_confined(&self) -> bool {
+        self.0.confined
+    }
+
+    /// Whether the sandbox works.
+    #[must_use]
+    pub(crate) fn ready(&self) -> &Readiness {
+        &self.0.ready
+    }
+
+    /// What turns try to reach.
+    #[must_use]
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.0.watch
+    }
+
+    /// What counts for an agent now. The links of its paths are followed each time: they may lead elsewhere than before.
+    #[must_use]
+    pub(crate) fn effective(&self, definition: &Definition) -> Effective {
+        let masked = masks::real(&self.0.masked);
+        let disk = Disk {
+            follow: &follow,
+            masked: &masked,
+        };
+        effective::effective(definition, &self.0.config.ceiling(&definition.name), &disk)
+    }
+
+    /// What a definition gets less than it asks for. Who is not confined at all gets everything, and of an attached agent the
+    /// daemon runs nothing.
+    #[must_use]
+    pub(crate) fn lowered(&self, definition: &Definition) -> Vec<Lowered> {
+        match self.0.confined && definition.backend == BackendKind::Programmatic {
+            true => self.effective(definition).lowered,
+            false => Vec::new(),
+        }
+    }
+
+    /// What will not be as a definition says, though nothing is taken from it.
+    #[must_use]
+    pub(crate) fn warnings(&self, definition: &Definition) -> Vec<Problem> {
+        match self.0.confined {
+            true => effective::warnings(definition),
+            false => unconfined::not_kept(definition),
+        }
+    }
+
+    /// Where a turn works instead of its conversation's own directory.
+    #[must_use]
+    pub(crate) fn workspace(&self, definition: &Definition, effective: &Effective) -> Option<PathBuf> {
+        match self.0.confined {
+            true => effective.workspace.clone(),
+            false => definition.workspace.as_ref().map(Into::into),
+        }
+    }
+
+    /// What a turn may reach besides the directories of its conversation that the backend adds.
+    #[must_use]
+    pub(crate) fn policy(&self, effective: &Effective, conversation: &Path) -> Policy {
+        let network = effective.network.value;
+        let mut policy = Policy {
+            filesystem: effective.filesystem.value,
+            network,
+            readable: attachments::readable(conversation),
+            masked: masks::real(&self.0.masked),
+            ..Policy::default()
+        };
+        policy.readable.extend(self.0.own.iter().cloned());
+        policy.readable.extend(effective.read.iter().cloned());
+        for mount in &effective.mounts {
+            match mount.writable {
+                true => policy.writable.push(mount.path.clone()),
+                false => policy.readable.push(mount.path.clone()),
+            }
+        }
+        if network != Network::Open {
+            policy.egress = Rule::base();
+        }
+        self.0.base.open(&mut policy);
+        policy.egress.extend(effective.egress.iter().cloned());
+        policy
+    }
+
+    /// Lets a turn reach where its variables send the CLI.
+    pub(crate) fn follow_variables<'a>(&self, policy: &mut Policy, api: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let mut reach = Reach::default();
+        for (_, url) in api.into_iter().filter(|(name, url)| *name == API && !url.is_empty()) {
+            if let Err(error) = reach.trust(url) {
+                tracing::warn!(%error, "{API} names no host");
+            }
+        }
+        reach.open(policy);
+    }
+}
+
+#[cfg(test)]
+mod tests;

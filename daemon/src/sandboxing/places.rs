@@ -1,0 +1,116 @@
+//! Paths as they are on the disk: a link leads where it leads, whatever its own name says.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// What has to be known of the disk.
+pub(crate) struct Disk<'a> {
+    /// Follows all links of a path that is there: see [`std::fs::canonicalize`].
+    pub(crate) follow: &'a dyn Fn(&Path) -> io::Result<PathBuf>,
+    /// What agents never see, with all links followed.
+    pub(crate) masked: &'a [PathBuf],
+}
+
+impl Disk<'_> {
+    /// A path with all links followed, as far as it is there.
+    ///
+    /// # Errors
+    /// Why it cannot be told where it leads.
+    pub(crate) fn real(&self, path: &Path) -> Result<PathBuf, String> {
+        if !path.is_absolute() {
+            return Err("it is no absolute path".into());
+        }
+        let mut there = path;
+        loop {
+            match (self.follow)(there) {
+                Ok(real) => {
+                    let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
+                    return match rest.components().all(|part| matches!(part, Component::Normal(_))) {
+                        true => Ok(real.join(rest)),
+                        false => Err("it leads back through a directory that is not there".into()),
+                    };
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(format!("it cannot be told where it leads: {error}")),
+            }
+            // A link that leads nowhere is not there for `follow`, and is a name of its directory all the same.
+            match there.parent() {
+                Some(parent) => there = parent,
+                None => return Err("it cannot be told where it leads".into()),
+            }
+        }
+    }
+
+    /// Why a directory cannot be given to an agent; `None`: it can. It is to have all links followed.
+    pub(crate) fn why_masked(&self, real: &Path) -> Option<String> {
+        let masked = self.masked.iter().find_map(|masked| {
+            let what = match (real.starts_with(masked), masked.starts_with(real)) {
+                (true, true) => "it is",
+                (true, false) => "it lies in",
+                (false, true) => "it holds",
+                (false, false) => return None,
+            };
+            Some((what, masked))
+        });
+        let (what, masked) = masked?;
+        Some(format!(
+            "{what} {}, which no agent may see; name a directory apart from that",
+            masked.display()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn links_are_followed_as_far_as_the_path_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(base.join("a/b")).unwrap();
+        symlink(base.join("a"), base.join("link")).unwrap();
+        symlink("loop", base.join("loop")).unwrap();
+        std::fs::write(base.join("file"), "").unwrap();
+        let disk = Disk {
+            follow: &|path| path.canonicalize(),
+            masked: &[],
+        };
+        let real = |path: &str| disk.real(&base.join(path));
+        assert_eq!(real("link/b"), Ok(base.join("a/b")));
+        assert_eq!(real("link/b/new/er"), Ok(base.join("a/b/new/er")));
+        assert_eq!(real("link/../a"), Ok(base.join("a")));
+        for path in ["new/../a", "new/../../etc"] {
+            assert!(real(path).unwrap_err().contains("leads back"), "{path}");
+        }
+        for path in ["loop/x", "file/x"] {
+            assert!(real(path).unwrap_err().contains("where it leads"), "{path}");
+        }
+        assert!(disk.real(Path::new("a")).unwrap_err().contains("absolute"));
+    }
+
+    #[test]
+    fn nothing_that_is_or_holds_or_lies_in_what_is_masked_can_be_given() {
+        let masked = [PathBuf::from("/home/me/state")];
+        let disk = Disk {
+            follow: &|path| Ok(path.to_owned()),
+            masked: &masked,
+        };
+        let why = |path: &str| disk.why_masked(Path::new(path));
+        for (path, word) in [
+            ("/home/me/state", "it is /home"),
+            ("/home/me/state/x", "it lies in"),
+            ("/home/me", "it holds"),
+            ("/", "it holds"),
+        ] {
+            let why = why(path).unwrap();
+            assert!(why.starts_with(word), "{path}: {why}");
+        }
+        assert_eq!(why("/home/me/stately"), None);
+        assert_eq!(why("/home/me/other"), None);
+    }
+}

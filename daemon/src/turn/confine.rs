@@ -1,0 +1,67 @@
+//! What a turn may reach, and what it has tried to reach.
+
+use std::path::PathBuf;
+
+use reveille_backends::{Event, TurnRequest};
+use reveille_sandbox::Policy;
+
+use super::Run;
+use crate::grants::Given;
+use crate::live::Happening;
+use crate::sandboxing::{Effective, Lowered, Reach, Refused, WatchedTurn};
+
+impl Run<'_> {
+    /// What counts now, and where the turn works when that is not its own directory.
+    pub(super) fn may_reach(&self) -> (Effective, Option<PathBuf>) {
+        let (sandboxing, definition) = (&self.context.sandboxing, self.definition());
+        let effective = sandboxing.effective(definition);
+        let workspace = sandboxing.workspace(definition, &effective);
+        (effective, workspace)
+    }
+
+    /// In the first turn of a conversation people are told what the agent has not got.
+    pub(super) fn lowered(&self, effective: &Effective) -> Option<String> {
+        let first = self.claim.conversation.turns == 0 && self.context.sandboxing.is_confined();
+        let words: Vec<String> = effective.lowered.iter().map(Lowered::words).collect();
+        (first && !words.is_empty()).then(|| {
+            format!(
+                "The agent runs with less than its definition asks for: {}.",
+                words.join("; ")
+            )
+        })
+    }
+
+    /// Lets the turn reach what it was granted.
+    pub(super) fn reach_granted(&self, policy: &mut Policy, given: &Given) {
+        let mut reach = Reach::default();
+        for url in given.addresses() {
+            if let Err(error) = reach.grant(url) {
+                tracing::warn!(%error, "the address of something that was granted names no host");
+            }
+        }
+        reach.open(policy);
+    }
+
+    /// The last touch before the turn begins.
+    pub(super) fn confine(&self, request: &mut TurnRequest) -> WatchedTurn {
+        let variables = request.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.context.sandboxing.follow_variables(&mut request.policy, variables);
+        let log = request.policy.log.clone();
+        let agent = &self.definition().name;
+        self.context
+            .sandboxing
+            .watch()
+            .begin(agent, self.claim.lease.turn, self.started_at, log)
+    }
+
+    /// Tells people what was refused, and answers what was tried.
+    pub(super) fn tell_connections(&self, watched: &WatchedTurn, notices: &mut Vec<String>) -> Vec<Refused> {
+        if let Some(text) = watched.notice(&self.definition().name) {
+            notices.push(text.clone());
+            self.context
+                .hub
+                .tell(&self.subject, &Happening::Turn(Event::Notice { text }));
+        }
+        watched.counts()
+    }
+}
