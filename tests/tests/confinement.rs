@@ -169,7 +169,7 @@ async fn a_sandbox_that_works_is_shown_and_a_note_cannot_turn_it_off() -> Result
     define(&daemon, "eng", json!({"sandbox": "none", "mode": "single-threaded"})).await?;
     let tried = eventually("the sandbox was tried out", LIMIT, async || {
         let health = get(&daemon, &["health"]).await?;
-        Ok(Some(health["dependencies"]["sandbox"].clone()).filter(|tried| tried.is_object()))
+        Ok(Some(health["dependencies"]["sandbox"].clone()).filter(Value::is_object))
     })
     .await?;
     assert_eq!(
