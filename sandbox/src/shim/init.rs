@@ -128,7 +128,21 @@ fn hand_over_listeners(order: &Order) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives each signal its usual effect. A daemon that was started with `nohup` or behind `&` ignores some, which goes on to all
+/// that it starts: nothing in the sandbox would hear the signal of a stop.
+fn hear_signals() {
+    for signal in 1..=libc::SIGSYS {
+        #[expect(unsafe_code, reason = "there is no safe wrapper")]
+        // SAFETY: takes away handlers and sets none, in a process of one thread that becomes another program next. What the
+        // kernel refuses (SIGKILL and SIGSTOP) has its usual effect anyway.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
 fn become_program(order: &Order) -> io::Result<Infallible> {
+    hear_signals();
     rustix::thread::set_no_new_privs(true)?;
     fence::apply(&order.writable)?;
     close_on_exec()?;

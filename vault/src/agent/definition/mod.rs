@@ -192,7 +192,7 @@ impl Definition {
             ),
             filesystem: read.choice("filesystem", &Filesystem::WORDS, &[]),
             network: read.choice("network", &Network::WORDS, &[]),
-            egress: read.whole_list("egress"),
+            egress: read.list("egress"),
             mounts: read.mounts(),
             uses: read.list("uses"),
             wants: read.wants(),

@@ -50,12 +50,12 @@ pub(super) fn parse(value: &Value) -> (Vec<Mount>, Vec<String>) {
                 &parsed
             }
             Ok(_) | Err(_) => {
-                let why = format!("is no list in JSON, though it must be one; each entry: {SHAPE}");
+                let why = format!("is no list in JSON, so nothing is mounted; each entry: {SHAPE}");
                 return (Vec::new(), vec![why]);
             }
         },
         _ => {
-            let why = format!("is no list, though it must be one; each entry: {SHAPE}");
+            let why = format!("is no list, so nothing is mounted; each entry: {SHAPE}");
             return (Vec::new(), vec![why]);
         }
     };
@@ -63,7 +63,7 @@ pub(super) fn parse(value: &Value) -> (Vec<Mount>, Vec<String>) {
     for (at, entry) in entries.iter().enumerate() {
         match mount(entry) {
             Ok(mount) => mounts.push(mount),
-            Err(why) => wrong.push(format!("entry {} will not do: {why}; {SHAPE}", at + 1)),
+            Err(why) => wrong.push(format!("entry {} is left out: {why}; {SHAPE}", at + 1)),
         }
     }
     (mounts, wrong)

@@ -131,15 +131,6 @@ impl<'a> Reader<'a> {
         list
     }
 
-    /// The same where an entry that cannot be read is an error: who wrote it counts on it.
-    pub(super) fn whole_list(&mut self, key: &'static str) -> Vec<String> {
-        let (list, wrong) = self.entries(key);
-        for at in wrong.into_iter().take(WARNINGS) {
-            self.reject(key, format!("entry {at} will not do: it is no text"));
-        }
-        list
-    }
-
     /// The entries of a list, and the places of those that are none.
     fn entries(&mut self, key: &'static str) -> (Vec<String>, Vec<usize>) {
         let Some(Value::Array(entries)) = self.note.metadata.get(key) else {
@@ -208,10 +199,7 @@ impl<'a> Reader<'a> {
             return Vec::new();
         };
         let (mounts, wrong) = mounts::parse(value);
-        wrong
-            .into_iter()
-            .take(WARNINGS)
-            .for_each(|why| self.reject("mounts", why));
+        wrong.into_iter().for_each(|why| self.warn("mounts", why));
         mounts
     }
 
