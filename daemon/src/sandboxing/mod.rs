@@ -2,6 +2,8 @@
 //! The confinement itself is the sandbox's.
 
 mod effective;
+#[cfg(test)]
+mod fixture;
 mod masks;
 mod places;
 mod reach;

@@ -1,9 +1,9 @@
 use pretty_assertions::assert_eq;
 use reveille_sandbox::{Command, Confined, Filesystem, Sandbox, SandboxError, Summary, Target};
-use reveille_vault::{Note, NoteId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::fixture::definition;
 use super::*;
 
 /// A sandbox of which only the existence counts.
@@ -58,27 +58,10 @@ impl Machine {
 
     fn policy(&self, config: &str, settings: &Value) -> Policy {
         let sandboxing = self.sandboxing(config);
-        let effective = sandboxing.effective(&definition(
-            &settings.to_string().replace("BASE", &self.base.display().to_string()),
-        ));
+        let settings = settings.to_string().replace("BASE", &self.base.display().to_string());
+        let effective = sandboxing.effective(&definition(serde_json::from_str(&settings).unwrap()));
         sandboxing.policy(&effective, &self.at("state/conversations/c1"))
     }
-}
-
-fn definition(settings: &str) -> Definition {
-    let at = "2026-01-01T00:00:00Z".parse().unwrap();
-    let mut metadata: reveille_vault::Metadata = serde_json::from_str(settings).unwrap();
-    metadata.insert("name".into(), "eng".into());
-    let note = Note {
-        id: NoteId::new("n1").unwrap(),
-        path: None,
-        content: String::new(),
-        tags: vec!["agent/definition".into()],
-        metadata,
-        created_at: at,
-        updated_at: at,
-    };
-    Definition::parse(&note).unwrap()
 }
 
 fn ports(policy: &Policy) -> Vec<u16> {
@@ -180,7 +163,7 @@ fn a_link_that_is_turned_after_the_definition_was_read_counts_at_the_launch() {
     std::os::unix::fs::symlink(machine.at("srv/work"), &link).unwrap();
     let config = "[sandbox]\nworkspaces = [\"BASE/srv\"]";
     let sandboxing = machine.sandboxing(config);
-    let definition = definition(&json!({"workspace": link}).to_string());
+    let definition = definition(json!({"workspace": link}));
     let before = sandboxing.effective(&definition);
     assert_eq!(before.workspace, Some(machine.at("srv/work")));
     std::fs::remove_file(&link).unwrap();

@@ -41,25 +41,13 @@ pub(super) fn not_kept(definition: &Definition) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
-    use reveille_vault::{Note, NoteId};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::sandboxing::fixture::definition;
 
     fn keys(settings: Value) -> Vec<String> {
-        let at = "2026-01-01T00:00:00Z".parse().unwrap();
-        let mut metadata: reveille_vault::Metadata = serde_json::from_value(settings).unwrap();
-        metadata.insert("name".into(), "eng".into());
-        let note = Note {
-            id: NoteId::new("n1").unwrap(),
-            path: None,
-            content: String::new(),
-            tags: vec!["agent/definition".into()],
-            metadata,
-            created_at: at,
-            updated_at: at,
-        };
-        let told = not_kept(&Definition::parse(&note).unwrap());
+        let told = not_kept(&definition(settings));
         told.into_iter().map(|one| one.key.into_owned()).collect()
     }
 

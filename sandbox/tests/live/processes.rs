@@ -95,6 +95,26 @@ async fn an_interrupt_reaches_the_program_and_not_its_keeper() {
     }
 }
 
+/// As one that was started with `nohup` or behind `&`.
+#[tokio::test]
+async fn an_interrupt_reaches_the_program_of_a_daemon_that_ignores_it() {
+    let place = Place::new(None);
+    let script = "trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 0.01; done";
+    let mut confined = place.confine(place.command("/bin/sh", &["-c", script]), &place.policy());
+    let launcher = std::mem::replace(&mut confined.command.program, "/bin/sh".into());
+    let deaf = ["-c", "trap '' INT; exec \"$@\"", "sh"].map(std::ffi::OsString::from);
+    confined
+        .command
+        .args
+        .splice(0..0, deaf.into_iter().chain([launcher.into()]));
+    let mut running = place.start(confined).await.unwrap();
+    assert_eq!(running.line().await, "ready");
+    running.program.as_ref().unwrap().interrupt().unwrap();
+    assert_eq!(running.line().await, "interrupted");
+    let done = running.finish(b"").await;
+    assert_eq!(done.status.code(), Some(3), "{done:?}");
+}
+
 #[tokio::test]
 async fn input_output_and_the_exit_status_pass() {
     let place = Place::new(None);

@@ -1,27 +1,11 @@
 use std::io;
 
 use pretty_assertions::assert_eq;
-use reveille_vault::{Note, NoteId};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Config;
-
-fn definition(settings: Value) -> Definition {
-    let at = "2026-01-01T00:00:00Z".parse().unwrap();
-    let mut metadata: reveille_vault::Metadata = serde_json::from_value(settings).unwrap();
-    metadata.insert("name".into(), "eng".into());
-    let note = Note {
-        id: NoteId::new("n1").unwrap(),
-        path: None,
-        content: String::new(),
-        tags: vec!["agent/definition".into()],
-        metadata,
-        created_at: at,
-        updated_at: at,
-    };
-    Definition::parse(&note).unwrap()
-}
+use crate::sandboxing::fixture::definition;
 
 /// A disk on which every path is there and `/srv/link` leads to `/etc`.
 fn follow(path: &Path) -> io::Result<PathBuf> {
