@@ -28,7 +28,7 @@ use url::Url;
 use uuid::Uuid;
 
 pub use self::api::{Message, Reply, Sent, State, Turn};
-pub(crate) use self::binary::workspace_target;
+pub(crate) use self::binary::{reveille, workspace_target};
 pub use self::command::{Ran, run};
 pub use self::door::Answer;
 pub use self::events::{Event, EventStream};

@@ -6,6 +6,7 @@
 pub mod claude;
 pub mod daemon;
 mod fail_points;
+pub mod ground;
 pub mod hub;
 pub mod map;
 pub mod messages_api;

@@ -105,6 +105,13 @@ impl Mounts {
         matches!(nearest, Some(Mount::Host { .. }))
     }
 
+    /// Puts a scratch directory where there is a link and something is to be below it.
+    pub(super) fn make_room(&mut self, path: &Path) {
+        if matches!(self.0.get(path), Some(Mount::Link(_))) && self.shows_below(path) {
+            self.put(path, Mount::Scratch);
+        }
+    }
+
     fn shows_below(&self, path: &Path) -> bool {
         let after = (Bound::Excluded(path), Bound::Unbounded);
         let next = self.0.range::<Path, _>(after).next();

@@ -47,6 +47,7 @@ impl Plan {
         };
         surroundings.show(&mut plan.mounts, &command.program);
         plan.mounts.mask(&masked);
+        plan.mounts.make_room(Path::new(OTHER_SCRATCH));
         plan.mounts.put(SHIM, Mount::Other(sandbox.own.clone()));
         Ok(plan)
     }
@@ -66,7 +67,7 @@ impl Plan {
         match filesystem {
             Filesystem::Full => mounts.put("/", Mount::Host { writable: false }),
             Filesystem::Workspace => {
-                mounts.put("/var/tmp", Mount::Link("/tmp".into()));
+                mounts.put(OTHER_SCRATCH, Mount::Link("/tmp".into()));
                 for path in PROGRAMS {
                     mounts.show_if_there(Path::new(path));
                 }
@@ -183,6 +184,9 @@ pub(super) struct Launch {
     /// Last.
     pub(super) seals: Vec<u8>,
 }
+
+/// The other directory for everybody's temporary files.
+const OTHER_SCRATCH: &str = "/var/tmp";
 
 /// Files that change the whole machine.
 const KERNEL_SWITCHES: &[&str] = &[

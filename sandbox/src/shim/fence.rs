@@ -11,7 +11,7 @@ use landlock::{
 /// The newest interface whose rights are asked for; older kernels give what they have.
 const NEWEST: ABI = ABI::V6;
 /// May be written besides the places of the policy; the mounts say what there is.
-const SCRATCH: &[&str] = &["/tmp", "/dev/shm", "/dev/pts"];
+const SCRATCH: &[&str] = &["/tmp", "/var/tmp", "/dev/shm", "/dev/pts"];
 
 /// Reading everywhere, writing where the policy says.
 pub(super) fn apply(writable: &[OsString]) -> io::Result<()> {

@@ -52,7 +52,7 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_syslog,
 ];
 
-/// Kinds of sockets that may be made; a pair of connected local ones (`socketpair`) may be too.
+/// Kinds of sockets that may be made; a pair of connected local ones (`socketpair`) may be too, see [`pairs`].
 const FAMILIES: [libc::c_int; 3] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Kinds of namespaces that `clone` must not make.
@@ -96,6 +96,7 @@ fn filters() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
         .map(|family| is(SeccompCmpOp::Ne, *family, 0))
         .collect::<Result<_, _>>()?;
     refused.insert(libc::SYS_socket, vec![SeccompRule::new(other_family)?]);
+    refused.insert(libc::SYS_socketpair, pairs()?);
     let namespaces = NAMESPACES
         .iter()
         .map(|flag| {
@@ -122,6 +123,25 @@ fn filters() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
         all.push(no_second_numbering());
     }
     Ok(all)
+}
+
+/// Pairs that are refused: of other families, and those whose ends are not tied to each other. With one of these, whatever
+/// listens on a local socket of the machine that can be seen inside can be spoken to.
+fn pairs() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    /// The kind; above are flags.
+    const KIND: u64 = 0xf;
+    let condition = |argument, op, value: libc::c_int| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, u64::from(value.cast_unsigned()))
+    };
+    [
+        condition(0, SeccompCmpOp::Ne, libc::AF_UNIX)?,
+        condition(1, SeccompCmpOp::MaskedEq(KIND), libc::SOCK_DGRAM)?,
+        // Of the local family these are datagram sockets too.
+        condition(1, SeccompCmpOp::MaskedEq(KIND), libc::SOCK_RAW)?,
+    ]
+    .into_iter()
+    .map(|condition| SeccompRule::new(vec![condition]))
+    .collect()
 }
 
 /// Calls of x86-64 have a second set of numbers (x32), which the filters above do not know.

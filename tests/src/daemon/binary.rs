@@ -13,7 +13,7 @@ pub(crate) fn workspace_target() -> PathBuf {
 }
 
 /// The daemon's program: `REVEILLE_BIN`, else a debug build that is made once by each test process.
-pub(super) async fn reveille() -> Result<PathBuf> {
+pub(crate) async fn reveille() -> Result<PathBuf> {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     BUILT.get_or_try_init(build).await.cloned()
 }

@@ -1,0 +1,151 @@
+//! What must not be seen in any mode: the daemon's own files and those of other agents.
+
+use std::os::unix::fs::symlink;
+
+use anyhow::Result;
+use pretty_assertions::assert_eq;
+use reveille_tests::ground::Ground;
+
+use crate::{everybody, inside, outside};
+
+/// Files of a daemon and of a person on the ground, each with a canary; a working directory among them.
+fn lay_out(ground: &Ground) -> Result<()> {
+    for secret in [
+        "state/token",
+        "state/conversations/other/ctl/mcp.json",
+        "config/reveille.toml",
+        "home/.parachute/operator.token",
+    ] {
+        ground.file(secret, "canary-3")?;
+    }
+    ground.file("state/conversations/own/work/notes", "own")?;
+    ground.file("plain", "plain")?;
+    Ok(())
+}
+
+/// Looks for the canary by all names of the files.
+fn search(ground: &Ground) -> String {
+    format!(
+        "
+import subprocess
+os.chdir('{0}')
+attempt('own', lambda: read('state/conversations/own/work/notes'))
+attempt('plain', lambda: read('plain'))
+attempt('other', lambda: read('state/conversations/other/ctl/mcp.json'))
+attempt('config', lambda: read('config/reveille.toml'))
+for link in ['alias/token', 'work-alias/../../../token', 'file-alias']:
+    attempt(link, lambda: read(link))
+print(subprocess.run(['grep', '-rl', 'canary-3', '.'], stdout=-1, stderr=-3).stdout)
+",
+        ground.named("")
+    )
+}
+
+#[tokio::test]
+async fn w_2_what_is_masked_is_not_seen_in_any_mode_by_any_name() -> Result<()> {
+    everybody(async |ground| {
+        lay_out(ground)?;
+        symlink(ground.at("state"), ground.at("alias"))?;
+        symlink(ground.at("state/conversations/own/work"), ground.at("work-alias"))?;
+        symlink(ground.at("config/reveille.toml"), ground.at("file-alias"))?;
+        let [all, state, config, parachute, work, alias, file_alias] = [
+            "",
+            "state",
+            "config/reveille.toml",
+            "home/.parachute",
+            "state/conversations/own/work",
+            "alias",
+            "file-alias",
+        ]
+        .map(|name| ground.named(name));
+        let masks = [
+            "--mask", &state, "--mask", &config, "--mask", &parachute, "--write", &work,
+        ];
+        // A name that leads there masks the same, and naming what is above does not show it again.
+        let aliases = [
+            "--mask",
+            &alias,
+            "--mask",
+            &file_alias,
+            "--mask",
+            &parachute,
+            "--write",
+            &work,
+        ];
+        let wide = [["--read", &all], ["--write", &all], ["--filesystem", "full"]];
+        for masks in [masks, aliases] {
+            for wide in wide {
+                let options = [&wide[..], &masks].concat();
+                let seen = inside(ground, &options, &search(ground)).await?;
+                assert!(
+                    seen.starts_with("own: own\nplain: plain\nother: ENOENT\n"),
+                    "{options:?} {seen}"
+                );
+                assert!(
+                    !seen.contains("canary-3") && seen.ends_with("\nb''\n"),
+                    "{options:?} {seen}"
+                );
+            }
+        }
+        assert!(outside(ground, &search(ground)).await?.contains("other: canary-3"));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn naming_a_masked_place_as_writable_does_not_show_it() -> Result<()> {
+    everybody(async |ground| {
+        lay_out(ground)?;
+        let [state, work] = ["state", "state/conversations/own/work"].map(|name| ground.named(name));
+        for named in ["--write", "--read"] {
+            let options = [
+                "--filesystem",
+                "full",
+                named,
+                &state,
+                "--mask",
+                &state,
+                "--write",
+                &work,
+            ];
+            let seen = inside(ground, &options, &search(ground)).await?;
+            assert!(seen.contains("own: own\n") && !seen.contains("state/token"), "{seen}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_mask_cannot_be_moved_out_of_the_way() -> Result<()> {
+    everybody(async |ground| {
+        lay_out(ground)?;
+        let [all, state, config] = ["", "state", "config/reveille.toml"].map(|name| ground.named(name));
+        let code = format!(
+            "
+os.chdir('{all}')
+attempt('plain', lambda: os.rename('plain', 'moved'))
+attempt('move', lambda: os.rename('state', 'moved-state'))
+attempt('away', lambda: os.rmdir('state'))
+attempt('written', lambda: write('state/planted'))
+attempt('file', lambda: os.unlink('config/reveille.toml'))
+attempt('file moved', lambda: os.rename('config/reveille.toml', 'x'))
+attempt('replaced', lambda: os.rename('moved', 'config/reveille.toml'))
+attempt('above', lambda: os.rename('config', 'config-moved') or read('config-moved/reveille.toml'))
+attempt('read', lambda: read('state/token'))
+"
+        );
+        let tried = inside(ground, &["--write", &all, "--mask", &state, "--mask", &config], &code).await?;
+        assert!(tried.starts_with("plain: ok\nmove: E"), "{tried}");
+        assert_eq!(
+            tried.lines().filter(|line| line.ends_with(": ok")).count(),
+            1,
+            "{tried}"
+        );
+        assert!(!tried.contains("canary-3"), "{tried}");
+        assert!(ground.at("state/token").exists() && ground.at("config-moved/reveille.toml").exists());
+        Ok(())
+    })
+    .await
+}
