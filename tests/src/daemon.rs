@@ -37,6 +37,7 @@ pub use self::mcp::{ACCEPT, MCP, ToolAnswer};
 pub(crate) use self::processes::environment;
 pub use self::processes::{end, processes_with};
 pub use self::tables::{StateTables, rows};
+use crate::ground::Person;
 use crate::{MessagesApi, claude, eventually};
 
 /// For a start, a stop or a turn on a machine that is busy with other tests.
@@ -67,6 +68,7 @@ pub struct Builder {
     fail_point: Option<String>,
     shipped_drain: bool,
     confined: bool,
+    person: Person,
 }
 
 impl Builder {
@@ -107,6 +109,13 @@ impl Builder {
         self
     }
 
+    /// Who runs it; unless said, who runs the tests.
+    #[must_use]
+    pub fn run_by(mut self, person: Person) -> Self {
+        self.person = person;
+        self
+    }
+
     /// The configuration file. `SCRATCH` in it becomes [`Daemon::scratch`].
     #[must_use]
     pub fn config(mut self, toml: &str) -> Self {
@@ -130,6 +139,9 @@ impl Builder {
         // Unix sockets allow 107 bytes for their path: keep it short.
         let dir = tempfile::Builder::new().prefix("rv").tempdir()?;
         std::fs::create_dir_all(dir.path().join("home/shared"))?;
+        for path in ["", "home", "home/shared"] {
+            self.person.gets(&dir.path().join(path))?;
+        }
         if let Some(toml) = &self.config {
             let scratch = dir.path().join("home").display().to_string();
             std::fs::write(dir.path().join("reveille.toml"), toml.replace("SCRATCH", &scratch))?;
@@ -300,7 +312,10 @@ impl Daemon {
 
     async fn spawn(&mut self) -> Result<u32> {
         ensure!(self.child.is_none(), "the daemon runs already");
-        let program = binary::reveille().await?;
+        let program = self
+            .settings
+            .person
+            .can_run(&binary::reveille().await?, self.dir.path())?;
         let mut command = match &self.settings.mounts {
             Some(script) => self.apart(script, &program)?,
             None => self.command(&program)?,
@@ -509,12 +524,14 @@ impl Daemon {
                 command.env("REVEILLE_CLAUDE__PROGRAM", "stand-in");
             }
             Backend::Claude(url) => {
-                command.env("REVEILLE_CLAUDE__PROGRAM", claude::program()?);
+                let program = self.settings.person.can_run(&claude::program()?, self.dir.path())?;
+                command.env("REVEILLE_CLAUDE__PROGRAM", program);
                 command.env("REVEILLE_CLAUDE__ENV__ANTHROPIC_BASE_URL", url);
                 command.env("REVEILLE_CLAUDE__ENV__ANTHROPIC_API_KEY", "dummy");
             }
         }
         command.envs(&self.settings.env);
+        self.settings.person.runs(&mut command);
         Ok(command)
     }
 

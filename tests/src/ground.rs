@@ -19,7 +19,7 @@ const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const BASE: &str = "/var/tmp";
 
 /// Who runs a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Person {
     /// `None`: who runs the tests.
     uid: Option<u32>,
@@ -55,6 +55,22 @@ impl Person {
         }
     }
 
+    /// A program where this person can run it: its own place, or a directory that the person sees.
+    ///
+    /// # Errors
+    /// When it cannot be put there.
+    pub fn can_run(self, program: &Path, dir: &Path) -> Result<PathBuf> {
+        if self.uid.is_none() {
+            return Ok(program.to_owned());
+        }
+        let here = dir.join(program.file_name().context("a program has a name")?);
+        // Where it was built may be closed to others.
+        if !here.exists() && std::fs::hard_link(program, &here).is_err() {
+            std::fs::copy(program, &here).with_context(|| program.display().to_string())?;
+        }
+        Ok(here)
+    }
+
     /// Gives a file to this person, links not followed.
     ///
     /// # Errors
@@ -83,12 +99,7 @@ impl Ground {
     pub async fn of(person: Person) -> Result<Self> {
         let base = tempfile::Builder::new().prefix("rv").tempdir_in(BASE)?;
         std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755))?;
-        let built = reveille().await?;
-        let program = base.path().join("reveille");
-        // The build directory may be closed to others.
-        if std::fs::hard_link(&built, &program).is_err() {
-            std::fs::copy(&built, &program).with_context(|| built.display().to_string())?;
-        }
+        let program = person.can_run(&reveille().await?, base.path())?;
         let ground = Self {
             person,
             dir: base,

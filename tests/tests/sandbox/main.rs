@@ -15,6 +15,7 @@ mod masks;
 mod network;
 mod origin;
 mod processes;
+mod turns;
 
 use anyhow::{Context as _, Result, ensure};
 use reveille_tests::daemon::{Ran, run};
