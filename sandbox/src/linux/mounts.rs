@@ -105,10 +105,10 @@ impl Mounts {
         matches!(nearest, Some(Mount::Host { .. }))
     }
 
-    /// Puts a scratch directory where there is a link and something is to be below it.
+    /// Puts an empty directory where there is a link and something is to be below it.
     pub(super) fn make_room(&mut self, path: &Path) {
         if matches!(self.0.get(path), Some(Mount::Link(_))) && self.shows_below(path) {
-            self.put(path, Mount::Scratch);
+            self.put(path, Mount::Empty);
         }
     }
 

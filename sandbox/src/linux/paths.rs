@@ -53,6 +53,16 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
     Ok(Resolved { real, links })
 }
 
+/// A path with the links on its way followed, but for its own last name; nothing of it need be there.
+pub(super) fn resolve_above(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?;
+    let above = path.parent()?;
+    match resolve(above) {
+        Ok(found) => Some(found.real.join(name)),
+        Err(_) => Some(resolve_above(above)?.join(name)),
+    }
+}
+
 fn parts(path: &Path) -> Vec<PathBuf> {
     let named = |part| match part {
         Component::Normal(name) => Some(PathBuf::from(name)),

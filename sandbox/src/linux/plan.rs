@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::Bubblewrap;
 use super::mounts::{Mount, Mounts};
-use super::paths::{Resolved, resolve};
+use super::paths::{Resolved, resolve, resolve_above};
 use super::programs::Surroundings;
 use super::system::{OWN, PROGRAMS, SETTINGS, SETTINGS_OF_LANGUAGES};
 use crate::shim::{SHIM, wire};
@@ -130,6 +130,19 @@ impl Plan {
         Ok(())
     }
 
+    /// Masked files where they can be seen, and what is to be masked and is not there yet. A mount hides the file that is there
+    /// now, and not another one that somebody puts in its place.
+    fn hidden(&self, policy: &Policy) -> Vec<PathBuf> {
+        let named = policy.masked.iter().filter_map(|path| resolve_above(path));
+        // silent-ok: what is not there leads nowhere
+        let real = policy.masked.iter().filter_map(|path| Some(resolve(path).ok()?.real));
+        let mut all: Vec<PathBuf> = named.chain(real).collect();
+        all.retain(|path| !path.is_dir() && path.parent().is_some_and(|above| self.mounts.sees(above)));
+        all.sort();
+        all.dedup();
+        all
+    }
+
     /// What the shim has to do.
     pub(super) fn order(&self, command: Command, policy: &Policy, ports: Vec<u16>) -> wire::Order {
         let variable = |(name, value): (OsString, OsString)| {
@@ -144,6 +157,7 @@ impl Plan {
             env: command.env.into_iter().map(variable).collect(),
             cwd: command.cwd.into(),
             writable: self.mounts.writable().map(|path| wire::raw(path)).collect(),
+            hidden: self.hidden(policy).iter().map(|path| wire::raw(path)).collect(),
             // A hidden place is not what it was, and shall not be.
             places: self
                 .places

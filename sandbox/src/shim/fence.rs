@@ -1,7 +1,9 @@
 //! Landlock: a second wall behind the mounts, that holds for the program and all it starts. As much as the kernel knows.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
@@ -11,14 +13,14 @@ use landlock::{
 /// The newest interface whose rights are asked for; older kernels give what they have.
 const NEWEST: ABI = ABI::V6;
 /// May be written besides the places of the policy; the mounts say what there is.
-const SCRATCH: &[&str] = &["/tmp", "/var/tmp", "/dev/shm", "/dev/pts"];
+const SCRATCH: &[&str] = &["/tmp", "/dev/shm", "/dev/pts"];
 
-/// Reading everywhere, writing where the policy says.
-pub(super) fn apply(writable: &[OsString]) -> io::Result<()> {
-    rules(writable).map_err(|error| io::Error::other(format!("Landlock: {error}")))
+/// Reading everywhere but what is hidden, writing where the policy says.
+pub(super) fn apply(writable: &[OsString], hidden: &[OsString]) -> io::Result<()> {
+    rules(writable, hidden).map_err(|error| io::Error::other(format!("Landlock: {error}")))
 }
 
-fn rules(writable: &[OsString]) -> Result<(), landlock::RulesetError> {
+fn rules(writable: &[OsString], hidden: &[OsString]) -> Result<(), landlock::RulesetError> {
     let all = AccessFs::from_all(NEWEST);
     let read = AccessFs::from_read(NEWEST);
     // Devices: what is opened for writing and asked, but nothing new is made among them.
@@ -29,11 +31,31 @@ fn rules(writable: &[OsString]) -> Result<(), landlock::RulesetError> {
         .handle_access(all)?
         .scope(Scope::from_all(NEWEST))?
         .create()?
-        .add_rules(path_beneath_rules(["/"], read))?
+        .add_rules(path_beneath_rules(["/"], AccessFs::ReadDir))?
+        .add_rules(path_beneath_rules(beside(hidden), read))?
         .add_rules(path_beneath_rules(["/dev"], use_device))?
         .add_rules(path_beneath_rules(scratch.chain(writable.iter().cloned()), all))?
         .restrict_self()?;
     Ok(())
+}
+
+/// Places that together hold everything but what is hidden: those beside it, and beside each directory above it. What comes
+/// to be in these directories later is not among them, and so neither is a file that takes the place of a hidden one: the
+/// mount that hides a file goes when the file is replaced outside.
+fn beside(hidden: &[OsString]) -> Vec<PathBuf> {
+    let hidden: BTreeSet<&Path> = hidden.iter().map(Path::new).collect();
+    let above: BTreeSet<&Path> = hidden.iter().flat_map(|path| path.ancestors().skip(1)).collect();
+    if above.is_empty() {
+        return vec!["/".into()];
+    }
+    // silent-ok: what cannot be listed is not shown.
+    let entries = above.iter().flat_map(std::fs::read_dir).flatten().flatten();
+    entries
+        // Where a link leads counts, not the link.
+        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
+        .map(|entry| entry.path())
+        .filter(|path| !hidden.contains(&**path) && !above.contains(&**path))
+        .collect()
 }
 
 /// Version of the kernel's interface that is used; 0 when there is none.

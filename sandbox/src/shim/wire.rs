@@ -48,6 +48,8 @@ pub(crate) struct Order {
     pub(crate) cwd: OsString,
     /// What may be written.
     pub(crate) writable: Vec<OsString>,
+    /// Files that must not be read, also when somebody puts others in their place.
+    pub(crate) hidden: Vec<OsString>,
     /// Places that must be what the daemon has seen under their names: path, device, inode.
     pub(crate) places: Vec<(OsString, u64, u64)>,
     /// Ports of 127.0.0.1 to listen on.
@@ -62,7 +64,7 @@ impl Order {
         let mut out = Writer(Vec::new());
         out.bytes(&self.program);
         out.bytes(&self.cwd);
-        for list in [&self.args, &self.env, &self.writable] {
+        for list in [&self.args, &self.env, &self.writable, &self.hidden] {
             out.number(list.len() as u64);
             list.iter().for_each(|one| out.bytes(one));
         }
@@ -87,6 +89,7 @@ impl Order {
         let args = from.list(Reader::bytes)?;
         let env = from.list(Reader::bytes)?;
         let writable = from.list(Reader::bytes)?;
+        let hidden = from.list(Reader::bytes)?;
         let places = from.list(|from| Ok((from.bytes()?, from.number()?, from.number()?)))?;
         let ports = from.list(|from| u16::try_from(from.number()?).map_err(io::Error::other))?;
         let limits = Limits {
@@ -99,6 +102,7 @@ impl Order {
             env,
             cwd,
             writable,
+            hidden,
             places,
             ports,
             limits,
@@ -203,6 +207,7 @@ mod tests {
             env: vec!["A=b=c".into()],
             cwd: "/".into(),
             writable: vec!["/w".into()],
+            hidden: vec!["/h".into()],
             places: vec![("/w".into(), 1, u64::MAX)],
             ports: vec![3128, 65535],
             limits: Limits::default(),

@@ -153,12 +153,14 @@ for root in ['/proc/self/root', '/proc/1/root', '/proc/thread-self/root', '/dev/
 async fn w_9_scratch_directories_can_be_written_and_are_private() -> Result<()> {
     everybody(async |ground| {
         let tmp = ground.dir("tmp")?.display().to_string();
-        let script = "set -e; for dir in /tmp /var/tmp /dev/shm \"$TMPDIR\"; do mktemp -p \"$dir\" >/dev/null; done; mktemp >/dev/null; echo done; ls /tmp | wc -l";
+        let script = "set -e; for dir in /tmp /dev/shm \"$TMPDIR\"; do mktemp -p \"$dir\" >/dev/null; done; mktemp >/dev/null; echo done; ls /tmp | wc -l";
         let set = format!("TMPDIR={tmp}");
         for network in ["open", "proxied", "restricted"] {
             let options = ["--network", network, "--write", &tmp, "--env", &set];
             let made = said(ground.sandbox(&options, ["sh", "-c", script]).await?)?;
             assert!(made.starts_with("done\n"), "{made}");
+            let made = said(ground.sandbox(&["--network", network], ["mktemp", "-p", "/var/tmp"]).await?)?;
+            assert!(made.starts_with("/var/tmp/tmp."), "{made}");
             // Nobody sees what the one before left.
             let left = said(ground.sandbox(&["--network", network], ["sh", "-c", "ls -A /tmp /dev/shm"]).await?)?;
             assert_eq!(left, lines(&["/dev/shm:", "", "/tmp:"]));

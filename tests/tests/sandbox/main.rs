@@ -11,6 +11,7 @@ mod concurrent;
 mod environment;
 mod files;
 mod life;
+mod map;
 mod masks;
 mod network;
 mod origin;

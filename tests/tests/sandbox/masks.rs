@@ -5,8 +5,9 @@ use std::os::unix::fs::symlink;
 use anyhow::Result;
 use pretty_assertions::assert_eq;
 use reveille_tests::ground::Ground;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::{everybody, inside, outside};
+use crate::{ATTACK, everybody, inside, outside};
 
 /// Files of a daemon and of a person on the ground, each with a canary; a working directory among them.
 fn lay_out(ground: &Ground) -> Result<()> {
@@ -145,6 +146,56 @@ attempt('read', lambda: read('state/token'))
         );
         assert!(!tried.contains("canary-3"), "{tried}");
         assert!(ground.at("state/token").exists() && ground.at("config-moved/reveille.toml").exists());
+        Ok(())
+    })
+    .await
+}
+
+/// Programs write their files anew and put them in the place of the old ones, while others run.
+#[tokio::test]
+async fn w_2_a_masked_file_that_is_replaced_or_made_meanwhile_stays_hidden() -> Result<()> {
+    everybody(async |ground| {
+        lay_out(ground)?;
+        let [all, login, later, dir] =
+            ["", "home/.login.json", "home/.later/key", "state"].map(|name| ground.named(name));
+        let masks = ["--mask", &login, "--mask", &later, "--mask", &dir];
+        for wide in [["--read", &all], ["--filesystem", "full"]] {
+            ground.file("home/.login.json", "canary-11")?;
+            ground.file("home/beside", "beside")?;
+            let code = format!(
+                "{ATTACK}
+os.chdir('{all}')
+for line in sys.stdin:
+    for path in ['home/beside', 'plain', 'home/.login.json', 'home/.later/key']:
+        attempt(path, lambda: read(path))
+    print('asked', flush=True)
+"
+            );
+            let options = [&wide[..], &masks].concat();
+            let mut child = ground.begin(&options, ["python3", "-c", &code])?;
+            let mut stdin = child.stdin.take().unwrap();
+            let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+            for round in 0..2 {
+                if round == 1 {
+                    ground.file("home/new", "canary-11")?;
+                    std::fs::rename(ground.at("home/new"), &login)?;
+                    ground.file("home/.later/key", "canary-11")?;
+                }
+                stdin.write_all(b"ask\n").await?;
+                let mut told = Vec::new();
+                while let Some(line) = stdout.next_line().await?.filter(|line| line != "asked") {
+                    told.push(line);
+                }
+                assert_eq!(told[..2], ["home/beside: beside", "plain: plain"], "{wide:?} {round}");
+                assert!(
+                    told.len() == 4 && !told.concat().contains("canary-11"),
+                    "{wide:?} {round}: {told:?}"
+                );
+            }
+            drop(stdin);
+            assert!(child.wait().await?.success());
+            std::fs::remove_dir_all(ground.at("home/.later"))?;
+        }
         Ok(())
     })
     .await
