@@ -95,6 +95,9 @@ pub struct Policy {
     pub writable: Vec<PathBuf>,
     /// May be read only. One that is not there is left out.
     pub readable: Vec<PathBuf>,
+    /// Those of the two that were compared with something, all links followed: one with a link on its way is an error, for
+    /// it leads elsewhere than when it was compared.
+    pub straight: Vec<PathBuf>,
     /// Not to be seen in any mode; what `writable` and `readable` name below them is seen all the same, unless that holds
     /// the whole of a masked path.
     pub masked: Vec<PathBuf>,

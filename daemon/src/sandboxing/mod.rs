@@ -197,12 +197,15 @@ impl Sandboxing {
             filesystem: effective.filesystem.value,
             network,
             readable: attachments::readable(conversation),
+            // Allowed by where they lead.
+            straight: effective.workspace.iter().cloned().collect(),
             masked: masks::real(&self.0.masked),
             ..Policy::default()
         };
         policy.readable.extend(self.0.own.iter().cloned());
         policy.readable.extend(effective.read.iter().cloned());
         for mount in &effective.mounts {
+            policy.straight.push(mount.path.clone());
             match mount.writable {
                 true => policy.writable.push(mount.path.clone()),
                 false => policy.readable.push(mount.path.clone()),

@@ -178,3 +178,41 @@ fn a_link_that_is_turned_after_the_definition_was_read_counts_at_the_launch() {
             .contains("leads nowhere")
     );
 }
+
+/// Between the look at the definition and the start of the turn somebody may turn a directory into a link.
+#[test]
+fn a_directory_that_becomes_a_link_after_it_was_allowed_is_not_used() {
+    let machine = Machine::new();
+    let config = "[sandbox]\nworkspaces = [\"BASE/srv\"]\nmounts = [\"BASE/srv\"]";
+    let sandbox = reveille_sandbox::detect(&reveille_sandbox::Setup {
+        program: std::env::current_exe().unwrap(),
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+        parent_proxy: None,
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    for mode in ["workspace", "ro", "rw"] {
+        let asked = match mode {
+            "workspace" => json!({"workspace": "BASE/srv/work"}),
+            mode => json!({"mounts": [{"hostPath": "BASE/srv/work", "mountPath": "BASE/srv/work", "mode": mode}]}),
+        };
+        let mut policy = machine.policy(config, &asked);
+        if mode == "workspace" {
+            // As the backend does.
+            policy.writable.push(machine.at("srv/work"));
+        }
+        let command = Command {
+            program: "/bin/true".into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: "/".into(),
+        };
+        sandbox.confine(command.clone(), &policy).unwrap();
+        std::fs::rename(machine.at("srv/work"), machine.at("srv/moved")).unwrap();
+        std::os::unix::fs::symlink(machine.at("home"), machine.at("srv/work")).unwrap();
+        let error = sandbox.confine(command, &policy).unwrap_err();
+        assert!(error.reason.contains("replaced by a link"), "{mode}: {error}");
+        std::fs::remove_file(machine.at("srv/work")).unwrap();
+        std::fs::rename(machine.at("srv/moved"), machine.at("srv/work")).unwrap();
+    }
+}

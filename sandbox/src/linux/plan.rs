@@ -34,10 +34,10 @@ impl Plan {
         };
         plan.lay_ground(policy.filesystem);
         for path in &policy.readable {
-            plan.readable(path)?;
+            plan.readable(path, policy)?;
         }
         for path in &policy.writable {
-            plan.writable(path)?;
+            plan.writable(path, policy)?;
         }
         plan.show_settings(&masked);
         let surroundings = Surroundings {
@@ -90,20 +90,32 @@ impl Plan {
         }
     }
 
-    fn readable(&mut self, path: &Path) -> Result<(), SandboxError> {
+    fn readable(&mut self, path: &Path, policy: &Policy) -> Result<(), SandboxError> {
         match resolve(path) {
-            Ok(found) => self.place(path, found, false),
+            Ok(found) => self.place(path, found, policy, false),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(unusable(path, &error)),
         }
     }
 
-    fn writable(&mut self, path: &Path) -> Result<(), SandboxError> {
+    fn writable(&mut self, path: &Path, policy: &Policy) -> Result<(), SandboxError> {
         let found = resolve(path).map_err(|error| unusable(path, &error))?;
-        self.place(path, found, true)
+        self.place(path, found, policy, true)
     }
 
-    fn place(&mut self, path: &Path, found: Resolved, writable: bool) -> Result<(), SandboxError> {
+    fn place(&mut self, path: &Path, found: Resolved, policy: &Policy, writable: bool) -> Result<(), SandboxError> {
+        if policy.straight.iter().any(|straight| straight == path)
+            && let Some((link, _)) = found.links.first()
+        {
+            return Err(SandboxError::new(
+                format!(
+                    "{} was replaced by a link after it was allowed: {}",
+                    path.display(),
+                    link.display()
+                ),
+                "Look at who can write there, and put the directory back; then send the message again",
+            ));
+        }
         let own = OWN.iter().any(|own| found.real.starts_with(own));
         if own || found.real == Path::new("/") {
             return Err(SandboxError::new(
