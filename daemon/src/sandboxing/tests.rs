@@ -180,6 +180,7 @@ fn a_link_that_is_turned_after_the_definition_was_read_counts_at_the_launch() {
 }
 
 /// Between the look at the definition and the start of the turn somebody may turn a directory into a link.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_directory_that_becomes_a_link_after_it_was_allowed_is_not_used() {
     let machine = Machine::new();

@@ -60,7 +60,7 @@ struct Bubblewrap {
     own: PathBuf,
     own_version: Version,
     search_path: OsString,
-    home: Option<PathBuf>,
+    homes: programs::Homes,
     parent: Option<Arc<ParentProxy>>,
 }
 
@@ -88,7 +88,7 @@ impl Bubblewrap {
             own,
             own_version,
             search_path: setup.search_path.clone(),
-            home: programs::home(std::env::var_os("HOME")),
+            homes: programs::Homes::find(std::env::var_os("HOME")),
             parent: setup.parent_proxy.clone(),
         })
     }

@@ -42,7 +42,7 @@ impl Plan {
         plan.show_settings(&masked);
         let surroundings = Surroundings {
             search_path: &sandbox.search_path,
-            home: sandbox.home.as_deref(),
+            homes: &sandbox.homes,
             masked: &masked,
         };
         surroundings.show(&mut plan.mounts, &command.program);

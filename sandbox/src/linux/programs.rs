@@ -15,14 +15,15 @@ const FIRST_LINE: u64 = 256;
 pub(super) struct Surroundings<'a> {
     /// Value of `PATH` of the daemon: that of the child may be the choice of a note.
     pub(super) search_path: &'a OsStr,
-    /// The user's home, as far as it is known.
-    pub(super) home: Option<&'a Path>,
+    /// Homes of people.
+    pub(super) homes: &'a Homes,
     /// Real paths that are hidden.
     pub(super) masked: &'a [PathBuf],
 }
 
 impl Surroundings<'_> {
-    /// Shows a program with its directory and the one above, where its parts are; for a script its interpreter too.
+    /// Shows a program with its directory and the one above, where its parts are, as far as these are nothing but that; for a
+    /// script its interpreter too.
     pub(super) fn show(&self, mounts: &mut Mounts, program: &Path) {
         self.show_one(mounts, program);
         if let Some(interpreter) = self.interpreter(program) {
@@ -41,12 +42,12 @@ impl Surroundings<'_> {
         mounts.show_hidden(found);
     }
 
-    /// Not a home, not what holds homes or secrets or is among these, and nothing as wide as `/tmp`.
+    /// Not a home or what lies in one, not what holds homes or secrets or is among these, and nothing as wide as `/tmp`. Deeper
+    /// in a home, a `bin` whose surroundings are somebody's own files holds other programs and no parts of this one.
     fn may_be_shown(&self, dir: &Path) -> bool {
         let meets = |hidden: &PathBuf| hidden.starts_with(dir) || dir.starts_with(hidden);
-        dir.components().count() > 2
-            && !self.home.is_some_and(|home| home.starts_with(dir))
-            && !self.masked.iter().any(meets)
+        let is_lone_bin = dir.ends_with("bin") && dir.parent().is_some_and(|above| self.homes.have(above));
+        dir.components().count() > 2 && !self.homes.have(dir) && !is_lone_bin && !self.masked.iter().any(meets)
     }
 
     /// The program that a script names in its first line.
@@ -82,11 +83,39 @@ pub(super) fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
         .find(executable)
 }
 
-/// The user's home, from the daemon's environment.
-pub(super) fn home(home: Option<OsString>) -> Option<PathBuf> {
-    // silent-ok: a home that is not there holds nothing.
-    home.map(PathBuf::from).and_then(|home| home.canonicalize().ok())
+/// Directories of people. A daemon may run in the name of another one than whose programs it is given.
+#[derive(Debug, Default)]
+pub(super) struct Homes(Vec<PathBuf>);
+
+impl Homes {
+    /// The one of the daemon's environment, and those that the machine knows.
+    pub(super) fn find(own: Option<OsString>) -> Self {
+        // silent-ok: a machine without the file has no users.
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        Self::among(own, &users)
+    }
+
+    fn among(own: Option<OsString>, users: &str) -> Self {
+        let known = users
+            .lines()
+            .filter_map(|user| user.split(':').nth(5))
+            .map(PathBuf::from);
+        let all = own.map(PathBuf::from).into_iter().chain(known);
+        // silent-ok: a home that is not there holds nothing.
+        let real = all.filter_map(|home| home.canonicalize().ok());
+        Self(real.filter(|home| home.parent().is_some()).collect())
+    }
+
+    /// Whether a directory is a home, lies in one, or holds some.
+    fn have(&self, dir: &Path) -> bool {
+        let is_among = |dir: &Path| PARENTS.iter().any(|parent| dir.parent() == Some(Path::new(parent)));
+        let is = |dir: &Path| is_among(dir) || self.0.iter().any(|home| home == dir);
+        is(dir) || dir.parent().is_some_and(is) || self.0.iter().any(|home| home.starts_with(dir))
+    }
 }
+
+/// Where homes are that no file of the machine lists.
+const PARENTS: [&str; 2] = ["/home", "/var/home"];
 
 #[cfg(test)]
 mod tests {
@@ -120,7 +149,7 @@ mod tests {
             let search_path = self.at("node/bin");
             let surroundings = Surroundings {
                 search_path: search_path.as_os_str(),
-                home: Some(&self.at(home)),
+                homes: &Homes::among(Some(self.at(home).into()), ""),
                 masked: &masked,
             };
             surroundings.show(&mut mounts, program);
@@ -131,23 +160,66 @@ mod tests {
     #[test]
     fn a_program_comes_with_its_package_but_never_with_a_home_or_a_secret() {
         let place = Place::new();
-        let program = place.program("home/pkg/bin/claude", "");
+        let program = place.program("home/lib/pkg/bin/claude", "");
         let link = place.at("link");
         symlink(&program, &link).unwrap();
-        let paths = ["home/pkg/bin/claude", "home/pkg/bin/x", "home/pkg/lib", "home/other"];
+        let paths = [
+            "home/lib/pkg/bin/claude",
+            "home/lib/pkg/bin/x",
+            "home/lib/pkg/lib",
+            "home/lib/other",
+        ];
         let seen = |program: &Path, home, masked: &[&str]| place.seen(program, home, masked, &paths);
         assert_eq!(seen(&program, "home", &[]), [true, true, true, false]);
         assert_eq!(seen(&link, "home", &[]), [true, true, true, false]);
-        assert_eq!(seen(&program, "home/pkg", &[]), [true, true, false, false]);
-        assert_eq!(seen(&program, "home/pkg/bin", &[]), [true, false, false, false]);
-        assert_eq!(seen(&program, "home", &["home/pkg/key"]), [true, true, false, false]);
-        for masked in ["home/pkg/bin/key", "home/pkg", "home"] {
+        assert_eq!(
+            seen(&program, "home", &["home/lib/pkg/key"]),
+            [true, true, false, false]
+        );
+        for home in ["home/lib", "home/lib/pkg", "home/lib/pkg/bin"] {
+            assert_eq!(seen(&program, home, &[]), [true, false, false, false], "{home}");
+        }
+        for masked in ["home/lib/pkg/bin/key", "home/lib/pkg", "home"] {
             assert_eq!(
-                seen(&program, "home", &[masked]),
+                seen(&program, "other", &[masked]),
                 [true, false, false, false],
                 "{masked}"
             );
         }
+    }
+
+    #[test]
+    fn a_home_is_whatever_anybody_calls_so() {
+        let place = Place::new();
+        for dir in ["own/a/b", "users/a/b", "nobody"] {
+            std::fs::create_dir_all(place.at(dir)).unwrap();
+        }
+        let users = format!(
+            "root:x:0:0::/:/bin/sh\na:x:1:1:A:{}:/bin/sh\nshort",
+            place.at("users/a").display()
+        );
+        let homes = Homes::among(Some(place.at("own").into()), &users);
+        for (dir, is) in [
+            ("own", true),
+            ("own/a", true),
+            ("own/a/b", false),
+            ("users", true),
+            ("users/a", true),
+            ("users/a/b", true),
+            ("users/a/b/c", false),
+            ("nobody", false),
+        ] {
+            assert_eq!(homes.have(&place.at(dir)), is, "{dir}");
+        }
+        for (dir, is) in [
+            ("/home/a", true),
+            ("/home/a/.local", true),
+            ("/home/a/.local/bin", false),
+            ("/opt/a", false),
+        ] {
+            assert_eq!(homes.have(Path::new(dir)), is, "{dir}");
+        }
+        assert!(Homes::among(None, "").0.is_empty());
     }
 
     #[test]

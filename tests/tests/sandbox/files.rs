@@ -1,6 +1,6 @@
 //! What is seen and what can be written.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use anyhow::Result;
 use pretty_assertions::assert_eq;
@@ -184,6 +184,37 @@ print(resource.getrlimit(resource.RLIMIT_CORE), resource.getrlimit(resource.RLIM
 ";
         let expected = lines(&["/tmp True", "/dev/shm True", "(0, 0) True"]);
         assert_eq!(inside(ground, &[], code).await?, expected);
+        Ok(())
+    })
+    .await
+}
+
+/// What a program needs is beside it, but a person's home is not a program's.
+#[tokio::test]
+async fn a_program_in_a_home_does_not_show_what_else_is_there() -> Result<()> {
+    everybody(async |ground| {
+        ground.file("home/.local/share/key", "canary-12")?;
+        ground.file("home/.local/bin/other", "canary-12")?;
+        ground.file("home/pkg/key", "canary-12")?;
+        ground.file("home/.tool/pkg/lib/part", "part")?;
+        let script = "#!/bin/sh\ncd \"$(dirname \"$0\")\"; cat ../lib/part; cat ../share/key other ../key; ls -A ..\n";
+        let programs = ["home/.local/bin/c", "home/pkg/c", "home/bin/c", "home/.tool/pkg/bin/c"];
+        for program in programs {
+            let path = ground.file(program, script)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+            let ran = ground.sandbox(&[], [path]).await?;
+            assert!(
+                !ran.stdout.contains("canary-12") && !ran.stdout.contains("share"),
+                "{program}: {ran:?}"
+            );
+            assert_eq!(
+                ran.stdout.contains("part"),
+                program.contains(".tool"),
+                "{program}: {ran:?}"
+            );
+        }
+        let free = ground.outside(&ground.named("home/.local/bin/c"), [""; 0]).await?;
+        assert_eq!(free.stdout.matches("canary-12").count(), 2, "{free:?}");
         Ok(())
     })
     .await
