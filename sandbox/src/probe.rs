@@ -25,6 +25,8 @@ pub struct ProbeReport {
     pub seccomp: bool,
     /// What was tried.
     pub checks: Vec<Check>,
+    /// What is less than it could be although turns may run.
+    pub warnings: Vec<String>,
     /// What the operator can do, when it is not ok.
     pub mend: Option<String>,
 }
@@ -88,6 +90,7 @@ pub(crate) struct Found {
     pub(crate) reaches_mapped: bool,
     pub(crate) reaches_host: bool,
     pub(crate) makes_local_sockets: bool,
+    pub(crate) sees_keeper: bool,
     pub(crate) new_privileges: bool,
     pub(crate) seccomp: bool,
     pub(crate) userns: bool,
@@ -166,6 +169,11 @@ fn judge(report: &mut ProbeReport, free: &Found, found: &Found) {
         ),
         ("socket-deny", found.makes_local_sockets, "makes no local sockets"),
         (
+            "keeper-deny",
+            found.sees_keeper,
+            "does not see the process that keeps it",
+        ),
+        (
             "privileges",
             found.new_privileges || !found.seccomp || !found.userns,
             "cannot gain privileges",
@@ -174,11 +182,32 @@ fn judge(report: &mut ProbeReport, free: &Found, found: &Found) {
     for (name, done, what) in denied {
         add(name, !done, what, "does what must be denied");
     }
+    report
+        .warnings
+        .extend(weak_landlock(found.landlock_abi).map(str::to_owned));
     report.ok = report.checks.iter().all(|check| check.ok);
     if !report.ok {
         report.mend = Some("Do not run agents on this machine before the failed checks are understood".into());
     }
 }
+
+/// What the mounts, the namespaces and the filter alone keep on an older kernel.
+fn weak_landlock(abi: u32) -> Option<&'static str> {
+    match abi {
+        0 => Some(
+            "the kernel has no Landlock: nothing stands behind the mounts, and a hidden file that is replaced or made while an agent \
+             runs can be seen by it; use Linux 6.12 or newer with `landlock` among its security modules (`lsm=`)",
+        ),
+        1..SCOPES => Some(
+            "the kernel's Landlock is old: signals, local sockets and some changes of files are kept by namespaces, mounts and the \
+             filter of system calls alone; Linux 6.12 or newer has all of it",
+        ),
+        _ => None,
+    }
+}
+
+/// From this version on Landlock keeps signals and local sockets as well.
+const SCOPES: u32 = 6;
 
 async fn version<S, F>(sandbox: &dyn Sandbox, spawn: &S) -> Option<String>
 where
@@ -314,6 +343,7 @@ mod tests {
             reaches_mapped: true,
             seccomp: true,
             userns: true,
+            landlock_abi: SCOPES,
             ..Found::default()
         };
         [free, confined]
@@ -331,7 +361,7 @@ mod tests {
     fn each_thing_that_goes_wrong_fails_a_check() {
         assert_eq!(failed(&good()), Vec::<String>::new());
         type Spoil = fn(&mut [Found; 2]);
-        let cases: [(&str, Spoil); 12] = [
+        let cases: [(&str, Spoil); 13] = [
             ("control", |[free, _]| free.reads_hidden = false),
             ("control", |[free, _]| free.reaches_host = false),
             ("read-allow", |[_, found]| found.reads_shown = false),
@@ -343,12 +373,26 @@ mod tests {
             ("write-deny", |[_, found]| found.writes_hidden = true),
             ("connect-deny", |[_, found]| found.reaches_host = true),
             ("socket-deny", |[_, found]| found.makes_local_sockets = true),
+            ("keeper-deny", |[_, found]| found.sees_keeper = true),
             ("privileges", |[_, found]| found.seccomp = false),
         ];
         for (name, spoil) in cases {
             let mut both = good();
             spoil(&mut both);
             assert_eq!(failed(&both), [name]);
+        }
+    }
+
+    #[test]
+    fn an_old_kernel_is_told_of() {
+        for (abi, told) in [(0, "no Landlock"), (1, "is old"), (5, "is old"), (6, ""), (7, "")] {
+            let [free, mut found] = good();
+            found.landlock_abi = abi;
+            let mut report = ProbeReport::default();
+            judge(&mut report, &free, &found);
+            assert!(report.ok, "{abi}");
+            assert_eq!(report.warnings.is_empty(), told.is_empty(), "{abi}");
+            assert!(report.warnings.concat().contains(told), "{abi}: {:?}", report.warnings);
         }
     }
 }

@@ -237,6 +237,10 @@ async fn sandbox_check(mode: SandboxMode) -> Check {
         report.bwrap.as_deref().unwrap_or("of an unknown version"),
         report.landlock_abi
     );
+    if !report.warnings.is_empty() {
+        let detail = format!("{detail}; but {}", report.warnings.join("; "));
+        return check(name, Level::Warning, detail, None);
+    }
     match rustix::process::geteuid().is_root() {
         true => check(
             name,

@@ -266,4 +266,7 @@ fn show(report: &ProbeReport) {
     };
     let rows: Vec<_> = report.checks.iter().map(row).collect();
     table(&["CHECK", "RESULT", "DETAIL"], &rows);
+    for warning in &report.warnings {
+        out!("warning: {warning}");
+    }
 }

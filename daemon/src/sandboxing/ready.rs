@@ -95,6 +95,9 @@ impl Readiness {
         }
         let report = try_out(&*self.0.sandbox, &self.0.program).await;
         *tried = Some(Instant::now());
+        for warning in &report.warnings {
+            tracing::warn!(warning, "the sandbox is weaker than it could be");
+        }
         match report.ok {
             true => tracing::info!(
                 bwrap = report.bwrap,

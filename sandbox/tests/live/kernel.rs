@@ -131,10 +131,10 @@ async fn only_its_own_processes_are_seen() {
         let keeper = place
             .sh(
                 &place.policy(),
-                "cat /proc/1/environ /proc/1/maps; readlink /proc/1/fd/2; true",
+                "ls -A /proc/1; ls -d /proc/1 /proc/1/mem; cat /proc/1/environ /proc/1/maps; readlink /proc/1/fd/2; true",
             )
             .await;
-        assert_eq!(keeper.out, "", "{keeper:?}");
+        assert_eq!(keeper.out, "/proc/1\n", "{keeper:?}");
     }
 }
 
