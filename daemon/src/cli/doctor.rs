@@ -237,18 +237,15 @@ async fn sandbox_check(mode: SandboxMode) -> Check {
         report.bwrap.as_deref().unwrap_or("of an unknown version"),
         report.landlock_abi
     );
-    if !report.warnings.is_empty() {
-        let detail = format!("{detail}; but {}", report.warnings.join("; "));
-        return check(name, Level::Warning, detail, None);
+    let mut but = report.warnings;
+    let mut mend = None;
+    if rustix::process::geteuid().is_root() {
+        but.push("the daemon would run as root".into());
+        mend = Some("run it as a user of its own: a fault of the confinement gives agents what that user has");
     }
-    match rustix::process::geteuid().is_root() {
-        true => check(
-            name,
-            Level::Warning,
-            format!("{detail}; but the daemon would run as root"),
-            Some("run it as a user of its own: a fault of the confinement gives agents what that user has"),
-        ),
-        false => check(name, Level::Ok, detail, None),
+    match but.is_empty() {
+        true => check(name, Level::Ok, detail, None),
+        false => check(name, Level::Warning, format!("{detail}; but {}", but.join("; ")), mend),
     }
 }
 

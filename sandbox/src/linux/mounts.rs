@@ -118,15 +118,20 @@ impl Mounts {
         next.is_some_and(|(below, _)| below.starts_with(path))
     }
 
-    /// Hides paths, which are there and free of links. One that cannot be seen anyway needs nothing, unless something below it
-    /// is shown: then nothing must be made beside that.
+    /// Hides paths. One that is a link leads to another that is hidden, and one that is not there is hidden by the second wall
+    /// alone. One that cannot be seen anyway needs nothing, unless something below it is shown: then nothing must be made
+    /// beside that.
     pub(super) fn mask(&mut self, paths: &[PathBuf]) {
         // Those above first: what is below a hidden one need not be hidden again.
         let mut sorted: Vec<_> = paths.iter().collect();
         sorted.sort();
         for path in sorted {
+            // silent-ok: what cannot be looked at cannot be covered; the second wall hides it as well.
+            let Some(meta) = path.symlink_metadata().ok().filter(|meta| !meta.is_symlink()) else {
+                continue;
+            };
             if self.sees(path) || self.shows_below(path) {
-                let directory = path.is_dir();
+                let directory = meta.is_dir();
                 self.put(path.clone(), Mount::Masked { directory });
             }
         }
@@ -251,7 +256,8 @@ mod tests {
         std::fs::create_dir_all(dir.join("state/work/deep")).unwrap();
         std::fs::write(dir.join("key"), "").unwrap();
         let path = |name: &str| dir.join(name);
-        let masks = [path("state/work/deep"), path("state"), path("key"), "/elsewhere".into()];
+        std::os::unix::fs::symlink("key", dir.join("link")).unwrap();
+        let masks = ["state/work/deep", "state", "key", "link", "elsewhere"].map(path);
         // By a directory above, by itself, and by one above that may be written.
         for shown in [vec![""], vec!["state", "key"], vec!["", "state"]] {
             let mut mounts = Mounts::default();
@@ -263,6 +269,8 @@ mod tests {
             let of = |name: &str| mounts.0.get(&path(name)).cloned();
             assert_eq!(of("state"), Some(Mount::Masked { directory: true }), "{shown:?}");
             assert_eq!(of("key"), Some(Mount::Masked { directory: false }), "{shown:?}");
+            // There is nothing that a mount could cover.
+            assert!([of("link"), of("elsewhere")].iter().all(Option::is_none));
             // What the policy names below it is seen, and what is hidden below that is not.
             assert_eq!(of("state/work"), Some(Mount::Host { writable: true }), "{shown:?}");
             assert_eq!(

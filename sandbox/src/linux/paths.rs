@@ -20,6 +20,24 @@ pub(super) struct Resolved {
 /// # Errors
 /// Something on the way is not there or must not be looked at.
 pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
+    follow(path, |_| false)
+}
+
+/// Where a path leads, or will once all of it is there: what is not there yet, or is closed to this user, counts as no link.
+///
+/// # Errors
+/// It leads through too many links, or something on the way is not what it must be.
+pub(super) fn resolve_ahead(path: &Path) -> io::Result<PathBuf> {
+    let plain = [
+        io::ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::NotADirectory,
+    ];
+    Ok(follow(path, |error| plain.contains(&error.kind()))?.real)
+}
+
+/// `counts_as_plain` says of what cannot be looked at whether it is taken for no link.
+fn follow(path: &Path, counts_as_plain: impl Fn(&io::Error) -> bool) -> io::Result<Resolved> {
     if !path.is_absolute() {
         return Err(io::Error::other(format!("{} is not absolute", path.display())));
     }
@@ -33,7 +51,12 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
             continue;
         }
         let next = real.join(&part);
-        if !std::fs::symlink_metadata(&next)?.is_symlink() {
+        let is_link = match std::fs::symlink_metadata(&next) {
+            Ok(meta) => meta.is_symlink(),
+            Err(error) if counts_as_plain(&error) => false,
+            Err(error) => return Err(error),
+        };
+        if !is_link {
             real = next;
             continue;
         }
@@ -53,13 +76,14 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
     Ok(Resolved { real, links })
 }
 
-/// A path with the links on its way followed, but for its own last name; nothing of it need be there.
-pub(super) fn resolve_above(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?;
-    let above = path.parent()?;
-    match resolve(above) {
-        Ok(found) => Some(found.real.join(name)),
-        Err(_) => Some(resolve_above(above)?.join(name)),
+/// The name of a path in its directory: only the links on the way to that are followed.
+///
+/// # Errors
+/// As [`resolve_ahead`].
+pub(super) fn resolve_above(path: &Path) -> io::Result<PathBuf> {
+    match (path.parent(), path.file_name()) {
+        (Some(above), Some(name)) => Ok(resolve_ahead(above)?.join(name)),
+        _ => resolve_ahead(path),
     }
 }
 
@@ -101,5 +125,27 @@ mod tests {
         resolve(&dir.join("loop")).unwrap_err();
         resolve(&dir.join("none")).unwrap_err();
         resolve(Path::new("relative")).unwrap_err();
+    }
+
+    #[test]
+    fn a_path_leads_somewhere_before_all_of_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(dir.join("a")).unwrap();
+        std::fs::write(dir.join("file"), "").unwrap();
+        symlink("a", dir.join("b")).unwrap();
+        symlink("../none/there", dir.join("a/link")).unwrap();
+        symlink("loop", dir.join("loop")).unwrap();
+        for (path, ahead, above) in [
+            ("b/x/y", "a/x/y", "a/x/y"),
+            ("b/link", "none/there", "a/link"),
+            ("b/link/z", "none/there/z", "none/there/z"),
+            ("file/x", "file/x", "file/x"),
+        ] {
+            assert_eq!(resolve_ahead(&dir.join(path)).unwrap(), dir.join(ahead), "{path}");
+            assert_eq!(resolve_above(&dir.join(path)).unwrap(), dir.join(above), "{path}");
+        }
+        resolve_ahead(&dir.join("loop")).unwrap_err();
+        resolve_ahead(Path::new("relative")).unwrap_err();
     }
 }

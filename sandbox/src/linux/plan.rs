@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::Bubblewrap;
 use super::mounts::{Mount, Mounts};
-use super::paths::{Resolved, resolve, resolve_above};
+use super::paths::{Resolved, resolve, resolve_above, resolve_ahead};
 use super::programs::Surroundings;
 use super::system::{OWN, PROGRAMS, SETTINGS, SETTINGS_OF_LANGUAGES};
 use crate::shim::{SHIM, wire};
@@ -20,17 +20,18 @@ pub(super) struct Plan {
     mounts: Mounts,
     /// Places of the policy: path, device, inode.
     places: Vec<(OsString, u64, u64)>,
+    /// What must not be seen, there or not: by its names, and by where these lead.
+    masked: Vec<PathBuf>,
 }
 
 impl Plan {
     /// Decides.
     pub(super) fn make(sandbox: &Bubblewrap, command: &Command, policy: &Policy) -> Result<Self, SandboxError> {
-        // silent-ok: what is not there, or cannot be seen by this user, cannot be seen by a child of it.
-        let real = |path: &PathBuf| resolve(path).ok().map(|found| found.real);
-        let masked: Vec<PathBuf> = policy.masked.iter().filter_map(real).collect();
+        let masked = masked(policy)?;
         let mut plan = Self {
             mounts: Mounts::default(),
             places: Vec::new(),
+            masked: masked.clone(),
         };
         plan.lay_ground(policy.filesystem);
         for path in &policy.readable {
@@ -146,15 +147,9 @@ impl Plan {
 
     /// Masked files where they can be seen, and what is to be masked and is not there yet. A mount hides the file that is there
     /// now, and not another one that somebody puts in its place.
-    fn hidden(&self, policy: &Policy) -> Vec<PathBuf> {
-        let named = policy.masked.iter().filter_map(|path| resolve_above(path));
-        // silent-ok: what is not there leads nowhere
-        let real = policy.masked.iter().filter_map(|path| Some(resolve(path).ok()?.real));
-        let mut all: Vec<PathBuf> = named.chain(real).collect();
-        all.retain(|path| !path.is_dir() && path.parent().is_some_and(|above| self.mounts.sees(above)));
-        all.sort();
-        all.dedup();
-        all
+    fn hidden(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_seen = |path: &&PathBuf| path.parent().is_some_and(|above| self.mounts.sees(above));
+        self.masked.iter().filter(|path| !path.is_dir()).filter(is_seen)
     }
 
     /// What the shim has to do.
@@ -171,7 +166,7 @@ impl Plan {
             env: command.env.into_iter().map(variable).collect(),
             cwd: command.cwd.into(),
             writable: self.mounts.writable().map(|path| wire::raw(path)).collect(),
-            hidden: self.hidden(policy).iter().map(|path| wire::raw(path)).collect(),
+            hidden: self.hidden().map(|path| wire::raw(path)).collect(),
             // A hidden place is not what it was, and shall not be.
             places: self
                 .places
@@ -240,6 +235,27 @@ const NAMESPACES: &[&str] = &[
     "--chdir",
     "/",
 ];
+
+/// Everything that is masked, each place by its name and by where that leads.
+fn masked(policy: &Policy) -> Result<Vec<PathBuf>, SandboxError> {
+    let unclear = |path: &Path, error: &std::io::Error| {
+        SandboxError::new(
+            format!(
+                "it cannot be told where {} leads, which no agent may see: {error}",
+                path.display()
+            ),
+            "Mend the links that it leads through",
+        )
+    };
+    let mut all = Vec::new();
+    for path in &policy.masked {
+        all.push(resolve_ahead(path).map_err(|error| unclear(path, &error))?);
+        all.push(resolve_above(path).map_err(|error| unclear(path, &error))?);
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
 
 fn unusable(path: &Path, error: &std::io::Error) -> SandboxError {
     SandboxError::new(

@@ -16,6 +16,7 @@ mod masks;
 mod network;
 mod origin;
 mod processes;
+mod replaced;
 mod turns;
 
 use anyhow::{Context as _, Result, ensure};
