@@ -146,6 +146,15 @@ impl Mounts {
             .map(|(path, _)| path)
     }
 
+    /// The places that hold something of the machine's to read.
+    pub(super) fn readable(&self) -> impl Iterator<Item = &PathBuf> {
+        let holds = |mount: &Mount| matches!(mount, Mount::Host { .. } | Mount::Other(_) | Mount::Copy(_));
+        self.0
+            .iter()
+            .filter(move |(_, mount)| holds(mount))
+            .map(|(path, _)| path)
+    }
+
     /// As arguments of bubblewrap.
     pub(super) fn args(&self) -> Vec<OsString> {
         let mut args = Vec::new();

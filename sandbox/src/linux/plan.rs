@@ -145,11 +145,10 @@ impl Plan {
         Ok(())
     }
 
-    /// Masked files where they can be seen, and what is to be masked and is not there yet. A mount hides the file that is there
-    /// now, and not another one that somebody puts in its place.
-    fn hidden(&self) -> impl Iterator<Item = &PathBuf> {
+    /// What is masked where it could be seen. A mount hides what is there now, and not what somebody puts in its place.
+    fn hidden(&self) -> Vec<&PathBuf> {
         let is_seen = |path: &&PathBuf| path.parent().is_some_and(|above| self.mounts.sees(above));
-        self.masked.iter().filter(|path| !path.is_dir()).filter(is_seen)
+        self.masked.iter().filter(is_seen).collect()
     }
 
     /// What the shim has to do.
@@ -160,13 +159,21 @@ impl Plan {
             variable.push(value);
             variable
         };
+        let hidden = self.hidden();
+        let is_below = |path: &&PathBuf| hidden.iter().any(|hidden| path.starts_with(hidden));
         wire::Order {
+            shown: self
+                .mounts
+                .readable()
+                .filter(is_below)
+                .map(|path| wire::raw(path))
+                .collect(),
+            hidden: hidden.iter().map(|path| wire::raw(path)).collect(),
             program: command.program.into(),
             args: command.args,
             env: command.env.into_iter().map(variable).collect(),
             cwd: command.cwd.into(),
             writable: self.mounts.writable().map(|path| wire::raw(path)).collect(),
-            hidden: self.hidden().map(|path| wire::raw(path)).collect(),
             // A hidden place is not what it was, and shall not be.
             places: self
                 .places

@@ -15,12 +15,12 @@ const NEWEST: ABI = ABI::V6;
 /// May be written besides the places of the policy; the mounts say what there is.
 const SCRATCH: &[&str] = &["/tmp", "/dev/shm", "/dev/pts"];
 
-/// Reading everywhere but what is hidden, writing where the policy says.
-pub(super) fn apply(writable: &[OsString], hidden: &[OsString]) -> io::Result<()> {
-    rules(writable, hidden).map_err(|error| io::Error::other(format!("Landlock: {error}")))
+/// Reading everywhere but what is hidden, and of that what is shown; writing where the policy says.
+pub(super) fn apply(writable: &[OsString], hidden: &[OsString], shown: &[OsString]) -> io::Result<()> {
+    rules(writable, hidden, shown).map_err(|error| io::Error::other(format!("Landlock: {error}")))
 }
 
-fn rules(writable: &[OsString], hidden: &[OsString]) -> Result<(), landlock::RulesetError> {
+fn rules(writable: &[OsString], hidden: &[OsString], shown: &[OsString]) -> Result<(), landlock::RulesetError> {
     let all = AccessFs::from_all(NEWEST);
     let read = AccessFs::from_read(NEWEST);
     // Devices: what is opened for writing and asked, but nothing new is made among them.
@@ -33,6 +33,7 @@ fn rules(writable: &[OsString], hidden: &[OsString]) -> Result<(), landlock::Rul
         .create()?
         .add_rules(path_beneath_rules(["/"], AccessFs::ReadDir))?
         .add_rules(path_beneath_rules(beside(hidden), read))?
+        .add_rules(path_beneath_rules(shown, read))?
         .add_rules(path_beneath_rules(["/dev"], use_device))?
         .add_rules(path_beneath_rules(scratch.chain(writable.iter().cloned()), all))?
         .restrict_self()?;
@@ -40,8 +41,8 @@ fn rules(writable: &[OsString], hidden: &[OsString]) -> Result<(), landlock::Rul
 }
 
 /// Places that together hold everything but what is hidden: those beside it, and beside each directory above it. What comes
-/// to be in these directories later is not among them, and so neither is a file that takes the place of a hidden one: the
-/// mount that hides a file goes when the file is replaced outside.
+/// to be in these directories later is not among them, and so neither is what takes the place of a hidden file or directory:
+/// the mount that hides it goes with what it covers. Names can still be listed.
 fn beside(hidden: &[OsString]) -> Vec<PathBuf> {
     let hidden: BTreeSet<&Path> = hidden.iter().map(Path::new).collect();
     let above: BTreeSet<&Path> = hidden.iter().flat_map(|path| path.ancestors().skip(1)).collect();

@@ -144,7 +144,7 @@ fn hear_signals() {
 fn become_program(order: &Order) -> io::Result<Infallible> {
     hear_signals();
     rustix::thread::set_no_new_privs(true)?;
-    fence::apply(&order.writable, &order.hidden)?;
+    fence::apply(&order.writable, &order.hidden, &order.shown)?;
     close_on_exec()?;
     let mut command = Command::new(&order.program);
     command.args(&order.args).env_clear();

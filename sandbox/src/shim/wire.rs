@@ -48,8 +48,10 @@ pub(crate) struct Order {
     pub(crate) cwd: OsString,
     /// What may be written.
     pub(crate) writable: Vec<OsString>,
-    /// Files that must not be read, also when somebody puts others in their place.
+    /// Places that must not be read, also when somebody puts others in their place.
     pub(crate) hidden: Vec<OsString>,
+    /// What may be read below these all the same.
+    pub(crate) shown: Vec<OsString>,
     /// Places that must be what the daemon has seen under their names: path, device, inode.
     pub(crate) places: Vec<(OsString, u64, u64)>,
     /// Ports of 127.0.0.1 to listen on.
@@ -64,7 +66,7 @@ impl Order {
         let mut out = Writer(Vec::new());
         out.bytes(&self.program);
         out.bytes(&self.cwd);
-        for list in [&self.args, &self.env, &self.writable, &self.hidden] {
+        for list in [&self.args, &self.env, &self.writable, &self.hidden, &self.shown] {
             out.number(list.len() as u64);
             list.iter().for_each(|one| out.bytes(one));
         }
@@ -90,6 +92,7 @@ impl Order {
         let env = from.list(Reader::bytes)?;
         let writable = from.list(Reader::bytes)?;
         let hidden = from.list(Reader::bytes)?;
+        let shown = from.list(Reader::bytes)?;
         let places = from.list(|from| Ok((from.bytes()?, from.number()?, from.number()?)))?;
         let ports = from.list(|from| u16::try_from(from.number()?).map_err(io::Error::other))?;
         let limits = Limits {
@@ -103,6 +106,7 @@ impl Order {
             cwd,
             writable,
             hidden,
+            shown,
             places,
             ports,
             limits,
@@ -208,6 +212,7 @@ mod tests {
             cwd: "/".into(),
             writable: vec!["/w".into()],
             hidden: vec!["/h".into()],
+            shown: vec!["/h/s".into()],
             places: vec![("/w".into(), 1, u64::MAX)],
             ports: vec![3128, 65535],
             limits: Limits::default(),

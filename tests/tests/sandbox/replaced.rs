@@ -74,3 +74,50 @@ async fn w_2_where_a_masked_link_will_lead_is_hidden_before_it_is_there() -> Res
     })
     .await
 }
+
+#[tokio::test]
+async fn w_2_a_masked_directory_that_is_replaced_or_made_stays_hidden() -> Result<()> {
+    everybody(async |ground| {
+        let [all, state, work, read, later] =
+            ["", "state", "state/c/work", "state/c/ctl", "later"].map(|name| ground.named(name));
+        for wide in [["--read", &all], ["--filesystem", "full"]] {
+            ground.file("beside", "beside")?;
+            ground.file("state/token", "canary-14")?;
+            ground.file("state/c/work/own", "own")?;
+            ground.file("state/c/ctl/own", "own")?;
+            let masks = ["--mask", &state, "--mask", &later, "--write", &work, "--read", &read];
+            let options = [&wide[..], &masks].concat();
+            let files = [
+                "beside",
+                "state/c/work/own",
+                "state/c/ctl/own",
+                "state/token",
+                "later/key",
+                "old/token",
+            ];
+            let [before, after] = before_and_after(ground, &options, &files, || {
+                ground.file("new/token", "canary-14")?;
+                std::fs::rename(&state, ground.at("old"))?;
+                std::fs::rename(ground.at("new"), &state)?;
+                ground.file("later/key", "canary-14").map(drop)
+            })
+            .await?;
+            assert_eq!(
+                before[..3],
+                ["beside: beside", "state/c/work/own: own", "state/c/ctl/own: own"],
+                "{wide:?}"
+            );
+            assert_eq!(after[0], "beside: beside");
+            assert!(
+                !before.concat().contains("canary") && !after.concat().contains("canary"),
+                "{wide:?} {after:?}"
+            );
+            assert_eq!(after[3..5], ["state/token: EACCES", "later/key: EACCES"], "{wide:?}");
+            for left in ["state", "old", "later"] {
+                std::fs::remove_dir_all(ground.at(left))?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
