@@ -60,7 +60,7 @@ pub(crate) struct Task {
     pub(crate) shown: PathBuf,
     /// Must not be seen.
     pub(crate) hidden: PathBuf,
-    /// Must not be seen although what is around it may be written.
+    /// Must not be seen although what is around it may be read.
     pub(crate) masked: PathBuf,
     /// May be made.
     pub(crate) allowed: PathBuf,
@@ -268,9 +268,11 @@ fn take_away(file: &Path) -> bool {
 /// Files in the scratch directory, and ports that answer.
 async fn prepare(scratch: &Path, guard: &mut Guard) -> io::Result<(Task, Policy)> {
     let scratch = scratch.canonicalize()?;
-    let own = scratch.join("own");
-    let (shown, hidden, masked) = (scratch.join("shown"), scratch.join("hidden"), own.join("masked"));
-    std::fs::create_dir_all(&own)?;
+    let (own, reading) = (scratch.join("own"), scratch.join("reading"));
+    let (shown, hidden, masked) = (reading.join("shown"), scratch.join("hidden"), reading.join("masked"));
+    for dir in [&own, &reading] {
+        std::fs::create_dir_all(dir)?;
+    }
     for path in [&shown, &hidden, &masked] {
         std::fs::write(path, "text")?;
     }
@@ -296,7 +298,7 @@ async fn prepare(scratch: &Path, guard: &mut Guard) -> io::Result<(Task, Policy)
         filesystem: Filesystem::Workspace,
         network: Network::Restricted,
         writable: vec![own],
-        readable: vec![task.shown.clone()],
+        readable: vec![reading],
         masked: vec![task.masked.clone()],
         loopback: vec![Loopback {
             port: task.mapped,

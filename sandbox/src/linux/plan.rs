@@ -40,6 +40,7 @@ impl Plan {
         for path in &policy.writable {
             plan.writable(path, policy)?;
         }
+        plan.check_masks()?;
         plan.show_settings(&masked);
         let surroundings = Surroundings {
             search_path: &sandbox.search_path,
@@ -143,6 +144,26 @@ impl Plan {
         self.places.push((wire::raw(&found.real), stat.st_dev, stat.st_ino));
         self.mounts.show(found, writable);
         Ok(())
+    }
+
+    /// Who can write above a masked place can move it to another name, where the next agent sees it.
+    fn check_masks(&self) -> Result<(), SandboxError> {
+        let writable: Vec<&PathBuf> = self.mounts.writable().collect();
+        let above = |masked: &Path| {
+            let holds = |dir: &&&PathBuf| masked != dir.as_path() && masked.starts_with(dir);
+            writable.iter().find(holds).map(|dir| dir.to_path_buf())
+        };
+        match self.masked.iter().find_map(|masked| Some((masked, above(masked)?))) {
+            None => Ok(()),
+            Some((masked, dir)) => Err(SandboxError::new(
+                format!(
+                    "{}, which must not be seen, lies in {}, which may be written",
+                    masked.display(),
+                    dir.display()
+                ),
+                "Let the agent write in directories beside it only, or only read",
+            )),
+        }
     }
 
     /// What is masked where it could be seen. A mount hides what is there now, and not what somebody puts in its place.

@@ -73,7 +73,7 @@ async fn w_2_what_is_masked_is_not_seen_in_any_mode_by_any_name() -> Result<()> 
             "--write",
             &work,
         ];
-        let wide = [["--read", &all], ["--write", &all], ["--filesystem", "full"]];
+        let wide = [["--read", &all], ["--filesystem", "full"]];
         for masks in [masks, aliases] {
             for wide in wide {
                 let options = [&wide[..], &masks].concat();
@@ -118,34 +118,41 @@ async fn naming_a_masked_place_as_writable_does_not_show_it() -> Result<()> {
     .await
 }
 
+/// Somebody who could move it away would show it to whoever comes next.
 #[tokio::test]
 async fn a_mask_cannot_be_moved_out_of_the_way() -> Result<()> {
     everybody(async |ground| {
         lay_out(ground)?;
-        let [all, state, config] = ["", "state", "config/reveille.toml"].map(|name| ground.named(name));
+        let [all, state, config, later, dir] =
+            ["", "state", "config/reveille.toml", "later", "config"].map(|name| ground.named(name));
+        for (writable, masked) in [(&all, &state), (&all, &config), (&dir, &config), (&all, &later)] {
+            let options = ["--write", writable, "--mask", masked];
+            let ran = ground.sandbox(&options, ["true"]).await?;
+            let why = format!("{masked}, which must not be seen, lies in {writable}, which may be written");
+            assert!(ran.code != 0 && ran.stderr.contains(&why), "{ran:?}");
+        }
         let code = format!(
             "
 os.chdir('{all}')
-attempt('plain', lambda: os.rename('plain', 'moved'))
-attempt('move', lambda: os.rename('state', 'moved-state'))
+attempt('plain', lambda: write('work/new'))
+attempt('move', lambda: os.rename('state', 'work/state'))
 attempt('away', lambda: os.rmdir('state'))
 attempt('written', lambda: write('state/planted'))
 attempt('file', lambda: os.unlink('config/reveille.toml'))
-attempt('file moved', lambda: os.rename('config/reveille.toml', 'x'))
-attempt('replaced', lambda: os.rename('moved', 'config/reveille.toml'))
-attempt('above', lambda: os.rename('config', 'config-moved') or read('config-moved/reveille.toml'))
+attempt('file moved', lambda: os.rename('config/reveille.toml', 'work/x'))
+attempt('replaced', lambda: os.rename('work/new', 'config/reveille.toml'))
+attempt('above', lambda: os.rename('config', 'work/config'))
+attempt('link', lambda: os.link('config/reveille.toml', 'work/link'))
 attempt('read', lambda: read('state/token'))
 "
         );
-        let tried = inside(ground, &["--write", &all, "--mask", &state, "--mask", &config], &code).await?;
-        assert!(tried.starts_with("plain: ok\nmove: E"), "{tried}");
-        assert_eq!(
-            tried.lines().filter(|line| line.ends_with(": ok")).count(),
-            1,
-            "{tried}"
-        );
+        let work = ground.dir("work")?.display().to_string();
+        let options = ["--read", &all, "--write", &work, "--mask", &state, "--mask", &config];
+        let tried = inside(ground, &options, &code).await?;
+        let (done, denied): (Vec<_>, Vec<_>) = tried.lines().partition(|line| line.ends_with(": ok"));
+        assert_eq!((done, denied.len()), (vec!["plain: ok"], 9), "{tried}");
         assert!(!tried.contains("canary-3"), "{tried}");
-        assert!(ground.at("state/token").exists() && ground.at("config-moved/reveille.toml").exists());
+        assert!(ground.at("state/token").exists() && ground.at("config/reveille.toml").exists());
         Ok(())
     })
     .await
