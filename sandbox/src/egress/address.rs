@@ -1,5 +1,6 @@
 //! Which addresses belong to everybody's internet.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -76,12 +77,20 @@ pub(super) fn is_own(ip: IpAddr) -> bool {
         socket.connect(SocketAddr::new(ip, 9))?;
         socket.local_addr()
     });
+    is_source(ip, source)
+}
+
+fn is_source(ip: IpAddr, source: io::Result<SocketAddr>) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
     match source {
         Ok(source) => source.ip() == ip,
         // No way leads there, or that kind of address is not known here.
+        Err(error) if [AddrNotAvailable, HostUnreachable, NetworkUnreachable].contains(&error.kind()) => false,
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => false,
+        // It could not be found out, so it may be.
         Err(error) => {
-            tracing::trace!(%ip, %error, "no route");
-            false
+            tracing::debug!(%ip, %error, "it cannot be told whether an address is one of this machine's");
+            true
         }
     }
 }
@@ -160,6 +169,24 @@ mod tests {
         if socket.connect("192.0.2.1:9").is_ok() {
             let own = socket.local_addr().unwrap().ip();
             assert!(is_own(own), "{own}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_looked_at_may_be_of_this_machine() {
+        use rustix::io::Errno;
+        let ip = "192.0.2.1".parse().unwrap();
+        for (errno, is) in [
+            (Errno::NETUNREACH, false),
+            (Errno::HOSTUNREACH, false),
+            (Errno::AFNOSUPPORT, false),
+            (Errno::ADDRNOTAVAIL, false),
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::PERM, true),
+            (Errno::NOBUFS, true),
+        ] {
+            assert_eq!(is_source(ip, Err(errno.into())), is, "{errno}");
         }
     }
 }
