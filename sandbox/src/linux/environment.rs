@@ -22,12 +22,12 @@ pub(super) fn use_proxy(env: &mut Vec<(OsString, OsString)>, port: u16) {
         let upper = name.to_string_lossy().to_ascii_uppercase();
         !PROXIES.contains(&upper.as_str())
     });
+    // Also for what is neither: SOCKS would do as well, but many libraries fail at its mere name.
     let http = format!("http://127.0.0.1:{port}");
-    let any = format!("socks5h://127.0.0.1:{port}");
     for (name, value) in [
         ("HTTP_PROXY", http.as_str()),
         ("HTTPS_PROXY", &http),
-        ("ALL_PROXY", &any),
+        ("ALL_PROXY", &http),
         ("NO_PROXY", DIRECT),
     ] {
         env.push((name.into(), value.into()));
@@ -57,8 +57,8 @@ mod tests {
             ("http_proxy", "http://127.0.0.1:3129"),
             ("HTTPS_PROXY", "http://127.0.0.1:3129"),
             ("https_proxy", "http://127.0.0.1:3129"),
-            ("ALL_PROXY", "socks5h://127.0.0.1:3129"),
-            ("all_proxy", "socks5h://127.0.0.1:3129"),
+            ("ALL_PROXY", "http://127.0.0.1:3129"),
+            ("all_proxy", "http://127.0.0.1:3129"),
             ("NO_PROXY", DIRECT),
             ("no_proxy", DIRECT),
             ("NODE_USE_ENV_PROXY", "1"),

@@ -81,7 +81,7 @@ async fn w_16_r_sbx_50_52_the_environment_is_what_is_documented() -> Result<()> 
             assert!(!told.contains("canary-5") && !told.contains(PROXY), "{told}");
             for proxy in [
                 "HTTPS_PROXY=http://127.0.0.1:3128\0",
-                "all_proxy=socks5h://127.0.0.1:3128\0",
+                "all_proxy=http://127.0.0.1:3128\0",
             ] {
                 assert!(told.contains(proxy), "{told}");
             }
