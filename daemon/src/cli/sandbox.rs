@@ -203,7 +203,8 @@ impl Run {
         let path = path.map_or(OsStr::new(""), |(_, path)| path);
         let program = find_program(program, path)
             .ok_or_else(|| CliError::Usage(format!("{} is no program that can be found", program.display())))?;
-        let sees_cwd = policy.filesystem == Filesystem::Full
+        let all = policy.filesystem == Filesystem::Full && !OTHERS_INSIDE.iter().any(|dir| cwd.starts_with(dir));
+        let sees_cwd = all
             || [&policy.writable, &policy.readable]
                 .into_iter()
                 .flatten()
@@ -216,6 +217,9 @@ impl Run {
         })
     }
 }
+
+/// Where the sandbox has directories of its own.
+const OTHERS_INSIDE: [&str; 4] = ["/tmp", "/run", "/dev", "/proc"];
 
 /// Whether a directory is below a path, which may hold links.
 fn inside(dir: &Path, path: &Path) -> bool {

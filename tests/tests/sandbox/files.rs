@@ -219,3 +219,32 @@ async fn a_program_in_a_home_does_not_show_what_else_is_there() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn a_command_from_a_directory_that_is_another_one_inside_runs_at_the_root() -> Result<()> {
+    everybody(async |ground| {
+        let here = tempfile::tempdir_in("/tmp")?;
+        std::fs::set_permissions(here.path(), std::fs::Permissions::from_mode(0o755))?;
+        let named = here.path().display().to_string();
+        for (options, expected) in [
+            (vec!["--filesystem", "full"], "/"),
+            (vec!["--filesystem", "full", "--read", &named], &*named),
+            (vec!["--read", &named], &*named),
+        ] {
+            let mut command = ground.confined(&options, ["pwd"]);
+            command.current_dir(here.path());
+            assert_eq!(
+                said(reveille_tests::daemon::run(command, "").await?)?,
+                lines(&[expected]),
+                "{options:?}"
+            );
+        }
+        let own = ground.named("");
+        assert_eq!(
+            said(ground.sandbox(&["--filesystem", "full"], ["pwd"]).await?)?,
+            lines(&[&own])
+        );
+        Ok(())
+    })
+    .await
+}
