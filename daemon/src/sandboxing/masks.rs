@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Place, Secret};
 
-/// Files in the home directory of the daemon's user that hold a login of the CLI.
-const LOGINS: [&str; 2] = [".claude/.credentials.json", ".claude.json"];
-/// The same in a directory of its own.
-const LOGINS_ELSEWHERE: [&str; 2] = [".credentials.json", ".claude.json"];
+/// The CLI's own directory in the home of the daemon's user: its login, what was said to it, keys in its settings.
+const CLI: &str = ".claude";
+/// Notes of the CLI, which hold its login as well; what begins with the same name is a copy.
+const NOTES: &str = ".claude.json";
+/// The login in a directory of the CLI.
+const LOGIN: &str = ".credentials.json";
+/// The program itself, where the CLI keeps it in its own directory.
+const PROGRAM: &str = "local";
 
 /// Everything that is masked, as it is named. `environment` is the daemon's own.
 #[must_use]
@@ -25,10 +29,16 @@ pub(super) fn named(config: &Config, state: &Path, environment: &[(OsString, OsS
     all.extend(config.hub.place.home.clone());
     if let Some(home) = variable("HOME") {
         all.push(home.join(".parachute"));
-        all.extend(LOGINS.map(|file| home.join(file)));
+        all.extend([CLI, NOTES].map(|name| home.join(name)));
+        // By itself too: it may be a link that leads elsewhere.
+        all.push(home.join(CLI).join(LOGIN));
     }
     if let Some(dir) = variable("CLAUDE_CONFIG_DIR") {
-        all.extend(LOGINS_ELSEWHERE.map(|file| dir.join(file)));
+        all.extend([LOGIN, NOTES].map(|file| dir.join(file)));
+        // Nobody would see anything of a home.
+        if !variable("HOME").is_some_and(|home| home.starts_with(&dir)) {
+            all.push(dir);
+        }
     }
     let secret = |secret: &Option<Secret>| match secret {
         Some(Secret::File(path)) => std::path::absolute(path).ok(), // silent-ok: likewise
@@ -52,10 +62,38 @@ pub(super) fn named(config: &Config, state: &Path, environment: &[(OsString, OsS
     all
 }
 
-/// The same with all links followed, as they are now, beside the names.
+/// Where the CLI's program is that must be seen although it is below something masked.
+pub(super) fn program(named: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    let own = named.iter().filter(|path| path.ends_with(CLI));
+    own.map(|dir| dir.join(PROGRAM)).filter(|dir| dir.is_dir())
+}
+
+/// The CLI keeps copies of its notes beside them, of one day or another.
+fn copies(notes: &Path) -> impl Iterator<Item = PathBuf> {
+    // silent-ok: where nothing can be listed by us, nothing can be by our children.
+    let beside = notes.parent().and_then(|dir| std::fs::read_dir(dir).ok());
+    let is_copy = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(NOTES.as_bytes()))
+    };
+    beside
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(is_copy)
+}
+
+/// The same with all links followed, as they are now, beside the names, and with the copies that there are.
 #[must_use]
 pub(super) fn real(named: &[PathBuf]) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = named.to_vec();
+    all.extend(
+        named
+            .iter()
+            .filter(|path| path.ends_with(NOTES))
+            .flat_map(|notes| copies(notes)),
+    );
     // silent-ok: what is not there has nothing to hide, and its name is masked all the same.
     all.extend(named.iter().filter_map(|path| path.canonicalize().ok()));
     all.sort();
@@ -82,6 +120,10 @@ mod tests {
         std::fs::write(base.join("login"), "{}").unwrap();
         std::fs::write(base.join("token"), "t").unwrap();
         symlink(base.join("login"), home.join(".claude/.credentials.json")).unwrap();
+        std::fs::create_dir_all(home.join(".claude/local")).unwrap();
+        for copy in [".claude.json.backup", ".claude.json.backup.17", ".claude.js"] {
+            std::fs::write(home.join(copy), "{}").unwrap();
+        }
         let file = base.join("reveille.toml");
         let text = format!(
             "[hub]\ntoken_file = {token:?}\n[[vault]]\nname = \"a\"\nkind = \"folder\"\npath = {notes:?}\n\
@@ -102,12 +144,18 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        let masked = real(&named(&config, &base.join("state"), &environment));
+        let named = named(&config, &base.join("state"), &environment);
+        assert_eq!(program(&named).collect::<Vec<_>>(), [home.join(".claude/local")]);
+        let masked = real(&named);
         let expected = [
+            "cc",
             "cc/.claude.json",
             "cc/.credentials.json",
+            "home/.claude",
             "home/.claude/.credentials.json",
             "home/.claude.json",
+            "home/.claude.json.backup",
+            "home/.claude.json.backup.17",
             "home/.parachute",
             "hub",
             "login",

@@ -203,6 +203,7 @@ impl Sandboxing {
             ..Policy::default()
         };
         policy.readable.extend(self.0.own.iter().cloned());
+        policy.readable.extend(masks::program(&self.0.masked));
         policy.readable.extend(effective.read.iter().cloned());
         for mount in &effective.mounts {
             policy.straight.push(mount.path.clone());

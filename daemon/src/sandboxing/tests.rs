@@ -98,7 +98,7 @@ fn r_sbx_3_to_5_what_a_turn_reads_and_writes() {
         "state",
         "reveille.toml",
         "home/.claude.json",
-        "home/.claude/.credentials.json",
+        "home/.claude",
         "home/.parachute",
     ] {
         assert!(full.masked.contains(&machine.at(masked)), "{masked}: {:?}", full.masked);
