@@ -113,8 +113,11 @@ fn filters() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     refused.insert(libc::SYS_ioctl, typing);
     let errno = |errno: libc::c_int| SeccompAction::Errno(errno.cast_unsigned());
     let filter = |rules, answer| SeccompFilter::new(rules, SeccompAction::Allow, answer, arch)?.try_into();
-    // The arguments of clone3 cannot be seen; "not implemented" makes the C libraries use clone.
-    let unseen = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    refused.extend(rights_of_others()?);
+    // Their arguments cannot be seen; "not implemented" makes programs use the older calls.
+    let unseen = [libc::SYS_clone3, libc::SYS_openat2]
+        .map(|call| (call, Vec::new()))
+        .into();
     let mut all = vec![
         filter(unseen, errno(libc::ENOSYS))?,
         filter(refused, errno(libc::EPERM))?,
@@ -143,6 +146,47 @@ fn pairs() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     .map(|condition| SeccompRule::new(vec![condition]))
     .collect()
 }
+
+/// Calls that would give a file the rights of its owner or group: outside, whoever runs it would have those of the daemon. For
+/// a directory the group alone is harmless, and `mkdir` may do that.
+fn rights_of_others() -> Result<Vec<(libc::c_long, Vec<SeccompRule>)>, seccompiler::BackendError> {
+    let has = |argument, bits: u32| {
+        let mask = u64::from(bits);
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), mask)
+    };
+    let rights = [libc::S_ISUID, libc::S_ISGID];
+    // The argument that holds the mode.
+    let mut modes = vec![
+        (libc::SYS_fchmod, 1),
+        (libc::SYS_fchmodat, 2),
+        (FCHMODAT2, 2),
+        (libc::SYS_mknodat, 2),
+    ];
+    // With it the one that holds the flags: without one of these the mode means nothing.
+    let mut opens = vec![(libc::SYS_openat, 2, 3)];
+    #[cfg(target_arch = "x86_64")]
+    {
+        modes.extend([(libc::SYS_chmod, 1), (libc::SYS_creat, 1), (libc::SYS_mknod, 1)]);
+        opens.push((libc::SYS_open, 1, 2));
+    }
+    let mut rules = Vec::new();
+    for (call, mode) in modes {
+        let all = rights.iter().map(|bits| SeccompRule::new(vec![has(mode, *bits)?]));
+        rules.push((call, all.collect::<Result<_, _>>()?));
+    }
+    let made = [libc::O_CREAT, libc::O_TMPFILE & !libc::O_DIRECTORY];
+    for (call, flags, mode) in opens {
+        let all = rights
+            .iter()
+            .flat_map(|bits| made.map(|made| (*bits, made.cast_unsigned())))
+            .map(|(bits, made)| SeccompRule::new(vec![has(flags, made)?, has(mode, bits)?]));
+        rules.push((call, all.collect::<Result<_, _>>()?));
+    }
+    Ok(rules)
+}
+
+/// Linux 6.6; the same number everywhere.
+const FCHMODAT2: libc::c_long = 452;
 
 /// Calls of x86-64 have a second set of numbers (x32), which the filters above do not know.
 fn no_second_numbering() -> BpfProgram {

@@ -17,6 +17,7 @@ mod network;
 mod origin;
 mod processes;
 mod replaced;
+mod rights;
 mod turns;
 
 use anyhow::{Context as _, Result, ensure};

@@ -1,0 +1,71 @@
+//! Rights that a file could give to whoever runs it.
+
+use anyhow::Result;
+use pretty_assertions::assert_eq;
+
+use crate::{everybody, inside, outside};
+
+/// Outside, whoever ran such a file would have the rights of the agent's owner.
+#[tokio::test]
+async fn w_1_no_file_gets_the_rights_of_its_owner_or_group() -> Result<()> {
+    everybody(async |ground| {
+        let work = ground.dir("work")?.display().to_string();
+        let code = format!(
+            "
+import platform
+os.chdir('{work}')
+os.umask(0)
+write('file')
+handle = os.open('file', os.O_RDONLY)
+x86 = platform.machine() == 'x86_64'
+def made(name, flags, mode):
+    os.close(os.open(name, flags | os.O_WRONLY, mode))
+for mode in [0o755, 0o1777, 0o4755, 0o2755, 0o6755]:
+    name = 'as-%o' % mode
+    attempt('chmod %o' % mode, lambda: os.chmod('file', mode))
+    attempt('fchmod %o' % mode, lambda: os.fchmod(handle, mode))
+    attempt('fchmodat %o' % mode, lambda: syscall(268 if x86 else 53, -100, b'file', mode) or None)
+    attempt('fchmodat2 %o' % mode, lambda: syscall(452, -100, b'file', mode, 0) or None)
+    attempt('made %o' % mode, lambda: made(name, os.O_CREAT, mode))
+    attempt('unnamed %o' % mode, lambda: made('.', os.O_TMPFILE, mode))
+    attempt('node %o' % mode, lambda: os.mknod(name + '-node', mode))
+    attempt('creat %o' % mode, lambda: syscall(85, (name + '-creat').encode(), mode) and None if x86 else write(name))
+attempt('mkdir', lambda: os.mkdir('dir', 0o2775))
+attempt('opened', lambda: syscall(257 if x86 else 56, -100, b'file', os.O_RDONLY, 0o6755) and None)
+attempt('openat2', lambda: syscall(437, -100, b'file', 0, 24))
+print(sorted(name for name in os.listdir('.') if os.stat(name).st_mode & 0o6000 and not os.path.isdir(name)))
+"
+        );
+        let tried = inside(ground, &["--write", &work], &code).await?;
+        // On a kernel that does not know it.
+        let tried = ["755", "1777"].iter().fold(tried, |tried, mode| {
+            tried.replace(&format!("fchmodat2 {mode}: ENOSYS"), &format!("fchmodat2 {mode}: ok"))
+        });
+        let mut expected = String::new();
+        let kinds = [
+            "chmod",
+            "fchmod",
+            "fchmodat",
+            "fchmodat2",
+            "made",
+            "unnamed",
+            "node",
+            "creat",
+        ];
+        for mode in ["755", "1777", "4755", "2755", "6755"] {
+            for kind in kinds {
+                let plain = mode.len() == 3 || mode == "1777" || (kind == "creat" && cfg!(not(target_arch = "x86_64")));
+                expected += &format!("{kind} {mode}: {}\n", if plain { "ok" } else { "EPERM" });
+            }
+        }
+        expected += "mkdir: ok\nopened: ok\nopenat2: ENOSYS\n[]\n";
+        assert_eq!(tried, expected);
+        let free = outside(ground, &code).await?;
+        assert!(
+            free.contains("chmod 6755: ok\n") && free.contains("made 4755: ok\n"),
+            "{free}"
+        );
+        Ok(())
+    })
+    .await
+}
