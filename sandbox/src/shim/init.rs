@@ -50,6 +50,7 @@ fn prepare() -> io::Result<(Order, OwnedFd)> {
     };
     let order = read_order(order)?;
     limit(&order)?;
+    go_first();
     check_places(&order)?;
     rustix::process::chdir(order.cwd.as_os_str())
         .map_err(|error| told("the working directory", &order.cwd, &error.into()))?;
@@ -88,6 +89,22 @@ fn limit(order: &Order) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// When the memory of the machine is used up, an agent ends before the daemon and what else runs there.
+fn go_first() {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    // silent-ok: it is a favour to the machine; nothing is less confined without it.
+    let now = std::fs::read_to_string(FILE)
+        .ok()
+        .and_then(|text| text.trim().parse::<i32>().ok());
+    if now.is_some_and(|now| now < FIRST_TO_GO) {
+        // silent-ok: as above.
+        let _ = std::fs::write(FILE, FIRST_TO_GO.to_string());
+    }
+}
+
+/// Of 1000.
+const FIRST_TO_GO: i32 = 500;
 
 /// Between the daemon's look at a place and its mount somebody may have put a link there.
 fn check_places(order: &Order) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Rights that a file could give to whoever runs it.
+//! What a program could take from others: rights of whoever owns a file, and the memory of the machine.
 
 use anyhow::Result;
 use pretty_assertions::assert_eq;
@@ -65,6 +65,24 @@ print(sorted(name for name in os.listdir('.') if os.stat(name).st_mode & 0o6000 
             free.contains("chmod 6755: ok\n") && free.contains("made 4755: ok\n"),
             "{free}"
         );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn w_18_a_program_ends_before_others_when_the_memory_is_used_up() -> Result<()> {
+    everybody(async |ground| {
+        let code = "print(read('/proc/self/oom_score_adj'))";
+        assert_eq!(inside(ground, &[], code).await?, "500\n");
+        // Never less than its starter.
+        let more = "write = open('/proc/self/oom_score_adj', 'w'); write.write('700'); write.close(); import subprocess; print(\
+            subprocess.run(sys.argv[1:], capture_output=True, text=True).stdout, end='')";
+        let code = format!("{}\n{more}", crate::ATTACK);
+        let program = ground.program().display().to_string();
+        let args = ["-c", &code, &program, "sandbox", "run", "--", "cat", "/proc/self/oom_score_adj"];
+        let ran = ground.outside("python3", args).await?;
+        assert_eq!(ran.stdout, "700\n", "{ran:?}");
         Ok(())
     })
     .await
