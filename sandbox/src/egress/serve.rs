@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -18,6 +19,9 @@ use super::{http1, socks};
 
 /// Pause after a connection could not be taken, most likely for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Pause after one was refused: whoever tries again at once shall not keep a processor busy.
+const PAUSE_WHEN_FULL: Duration = Duration::from_millis(10);
 
 /// Bytes that are read from a child at once.
 const BUFFER: usize = 16 * 1024;
@@ -40,7 +44,9 @@ pub async fn serve(listener: TcpListener, gate: Arc<Gate>) {
 /// Connects each client of a listener to an address. Ends only when dropped, and then cuts all its connections.
 pub async fn forward(listener: TcpListener, target: SocketAddr) {
     let bounds = Bounds::default();
-    take(listener, bounds.connections, &[], |inside| pass(inside, target, bounds)).await;
+    let told = Arc::new(AtomicBool::new(false));
+    let run = |inside| pass(inside, target, bounds, Arc::clone(&told));
+    take(listener, bounds.connections, &[], run).await;
 }
 
 /// Runs a task for each connection, up to a number of them; further ones get an answer and are closed.
@@ -64,6 +70,8 @@ where
                     was_full = true;
                     // silent-ok: who does not wait for the answer does not need it
                     let _ = stream.try_write(full);
+                    drop(stream);
+                    tokio::time::sleep(PAUSE_WHEN_FULL).await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection of an agent could not be taken");
@@ -99,7 +107,8 @@ where
     }
 }
 
-async fn pass(inside: TcpStream, target: SocketAddr, bounds: Bounds) -> io::Result<()> {
+/// `told`: whether the log has it that the service does not answer; an agent may try as often as it likes.
+async fn pass(inside: TcpStream, target: SocketAddr, bounds: Bounds, told: Arc<AtomicBool>) -> io::Result<()> {
     let connect = TcpStream::connect(target);
     let outside = match tokio::time::timeout(bounds.dial_timeout, connect)
         .await
@@ -107,7 +116,9 @@ async fn pass(inside: TcpStream, target: SocketAddr, bounds: Bounds) -> io::Resu
     {
         Ok(outside) => outside,
         Err(error) => {
-            tracing::warn!(%target, %error, "a service of this machine does not answer an agent");
+            if !told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(%target, %error, "a service of this machine does not answer an agent");
+            }
             return Err(error);
         }
     };

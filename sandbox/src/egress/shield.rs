@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -87,9 +88,12 @@ pub(super) fn stand(
 ) -> Result<Handler, ShieldError> {
     let passing = Arc::new(Passing::new(shield, outside, trusted)?);
     let room = Arc::new(Semaphore::new(passing.bounds.connections));
+    let was_full = AtomicBool::new(false);
     Ok(Arc::new(move |stream| {
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-            tracing::warn!("a connection of an agent was closed: it has too many at the same time");
+            if !was_full.swap(true, Ordering::Relaxed) {
+                tracing::warn!("connections of an agent are closed: it has too many at the same time");
+            }
             return;
         };
         let passing = Arc::clone(&passing);
