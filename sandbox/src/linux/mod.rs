@@ -1,5 +1,6 @@
 //! Confinement on Linux: bubblewrap, with the shim inside.
 
+mod aliases;
 mod control;
 mod environment;
 mod mend;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::Bubblewrap;
+use super::aliases::Mountinfo;
 use super::mounts::{Mount, Mounts};
 use super::paths::{Resolved, resolve, resolve_above, resolve_ahead};
 use super::programs::Surroundings;
@@ -264,7 +265,7 @@ const NAMESPACES: &[&str] = &[
     "/",
 ];
 
-/// Everything that is masked, each place by its name and by where that leads.
+/// Everything that is masked, each place by its name, by where that leads, and by where else the same can be seen.
 fn masked(policy: &Policy) -> Result<Vec<PathBuf>, SandboxError> {
     let unclear = |path: &Path, error: &std::io::Error| {
         SandboxError::new(
@@ -280,6 +281,9 @@ fn masked(policy: &Policy) -> Result<Vec<PathBuf>, SandboxError> {
         all.push(resolve_ahead(path).map_err(|error| unclear(path, &error))?);
         all.push(resolve_above(path).map_err(|error| unclear(path, &error))?);
     }
+    let mounted = Mountinfo::read().map_err(|error| unclear(Path::new("a mount"), &error))?;
+    let aliases: Vec<PathBuf> = all.iter().flat_map(|path| mounted.aliases(path)).collect();
+    all.extend(aliases);
     all.sort();
     all.dedup();
     Ok(all)

@@ -121,3 +121,31 @@ async fn w_2_a_masked_directory_that_is_replaced_or_made_stays_hidden() -> Resul
     })
     .await
 }
+
+/// In namespaces of its own anybody can mount directories once more.
+#[tokio::test]
+async fn w_2_what_is_masked_is_not_seen_where_it_is_mounted_once_more() -> Result<()> {
+    everybody(async |ground| {
+        ground.file("state/token", "canary-15")?;
+        ground.file("state/work/token", "canary-15")?;
+        ground.file("beside", "beside")?;
+        for dir in ["whole", "part", "more"] {
+            ground.dir(dir)?;
+        }
+        let (all, program) = (ground.named(""), ground.program().display());
+        let script = format!(
+            "cd {all} && mount --bind state whole && mount --bind state/work part && mount --bind {all} more &&
+            cat beside whole/token part/token more/state/token &&
+            for wide in '--filesystem full' '--read {all}'; do
+                {program} sandbox run $wide --mask {all}/state -- sh -c \
+                    'cd {all}; cat more/beside; cat state/token whole/token part/token more/state/token more/whole/token; ls -A whole part'
+            done; true"
+        );
+        let ran = ground.outside("unshare", ["-r", "-m", "sh", "-c", &script]).await?;
+        // Once from outside, and then no more.
+        let expected = "beside".to_owned() + &"canary-15".repeat(3) + &"besidepart:\n\nwhole:\n".repeat(2);
+        assert_eq!(ran.stdout, expected, "{ran:?}");
+        Ok(())
+    })
+    .await
+}
