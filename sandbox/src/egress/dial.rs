@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, dns::Name};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use tower::Service;
 
@@ -45,6 +46,24 @@ pub(crate) trait Outside: fmt::Debug + Send + Sync {
     fn is_own(&self, ip: IpAddr) -> bool;
 }
 
+/// Names that are looked up at the same time. Each takes a thread of those that the whole daemon has for what blocks.
+static LOOK_UPS: Semaphore = Semaphore::const_new(16);
+
+/// Runs what blocks on a thread, once there is a place for it. Whoever waits can give up, and the call cannot: it holds its
+/// place to its end.
+async fn in_turn<T: Send + 'static>(
+    places: &'static Semaphore,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let place = places.acquire().await.map_err(io::Error::other)?;
+    let run = tokio::task::spawn_blocking(move || {
+        let done = call();
+        drop(place);
+        done
+    });
+    run.await.map_err(io::Error::other)
+}
+
 /// The one that is there.
 #[derive(Debug)]
 pub(crate) struct Real;
@@ -52,7 +71,8 @@ pub(crate) struct Real;
 #[async_trait]
 impl Outside for Real {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let found = tokio::net::lookup_host((name, 0)).await?;
+        let name = name.to_owned();
+        let found = in_turn(&LOOK_UPS, move || (name.as_str(), 0).to_socket_addrs()).await??;
         let mut all: Vec<IpAddr> = Vec::new();
         for ip in found.map(|at| at.ip().to_canonical()) {
             if !all.contains(&ip) {
@@ -155,5 +175,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Idle<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_up_that_nobody_waits_for_holds_its_place_to_its_end() {
+        static PLACES: Semaphore = Semaphore::const_new(1);
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let call = move || {
+            begun.send(()).unwrap();
+            gone.recv().unwrap();
+        };
+        tokio::select! {
+            _ = in_turn(&PLACES, call) => panic!("it ended"),
+            begun = has_begun => begun.unwrap(),
+        }
+        assert!(PLACES.try_acquire().is_err());
+        go.send(()).unwrap();
+        // It gets its turn when the other one ends.
+        assert_eq!(in_turn(&PLACES, || 7).await.unwrap(), 7);
     }
 }
