@@ -158,6 +158,16 @@ impl Gate {
             }
             let stream = parent.connect(&*self.outside, self.bounds.dial_timeout).await;
             let stream = stream.map_err(Denied::Failed)?;
+            // Where the address decides, the proxy must go to this one: its own answer for the name may be another.
+            let checked = usable.first().filter(|_| named.is_none());
+            if let Some(ip) = checked {
+                let at = Destination {
+                    host: (*ip).into(),
+                    port: to.port,
+                };
+                let stream = parent.tunnel(stream, &at).await.map_err(Denied::Failed)?;
+                return Ok(self.bounded(stream, None));
+            }
             return match purpose {
                 Purpose::Request => Ok(self.bounded(stream, Some(parent.authorization()))),
                 Purpose::Tunnel => {
