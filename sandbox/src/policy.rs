@@ -43,6 +43,12 @@ pub struct Loopback {
     pub target: Target,
 }
 
+impl Loopback {
+    /// The first port that a child with a network of its own can have: those below are for an administrator of that network,
+    /// and it has none.
+    pub const PORTS_FROM: u16 = 1024;
+}
+
 /// Takes over a connection from a child.
 pub type Handler = Arc<dyn Fn(tokio::net::TcpStream) + Send + Sync>;
 

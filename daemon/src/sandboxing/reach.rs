@@ -54,6 +54,14 @@ impl Reach {
             reason: error.to_string(),
         })?;
         match on_loopback(&url) {
+            Some(address) if address.port() < Loopback::PORTS_FROM => {
+                return Err(RuleError {
+                    text: address.to_string(),
+                    reason: "agents with a network of their own have no ports below 1024: give the service another port, or the \
+                             agents that need it an open network"
+                        .to_owned(),
+                });
+            }
             Some(address) => {
                 self.local.entry(address.port()).or_insert(address);
             }
@@ -138,6 +146,18 @@ mod tests {
                 "1941 -> 127.0.0.1:1941"
             ]
         );
+    }
+
+    /// One such service must not keep every turn from its start.
+    #[test]
+    fn a_port_that_cannot_be_there_is_told_and_left_out() {
+        for url in ["http://localhost", "https://127.0.0.1/x", "http://[::1]:1023"] {
+            let mut reach = Reach::default();
+            let told = reach.trust(url).unwrap_err().to_string();
+            assert!(told.contains("below 1024"), "{told}");
+            assert_eq!(reach, Reach::default());
+        }
+        assert_eq!(opened(&["http://localhost:1024"]).1, ["1024 -> 127.0.0.1:1024"]);
     }
 
     #[test]

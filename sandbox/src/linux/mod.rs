@@ -25,7 +25,7 @@ use crate::absent::Absent;
 use crate::egress::{Gate, ParentProxy};
 use crate::shim::wire::FDS_MAX;
 use crate::shim::{self, FILTER_SUPPORTED};
-use crate::{Command, Confined, Guard, Network, Policy, Sandbox, SandboxError, Setup, Summary, Target};
+use crate::{Command, Confined, Guard, Loopback, Network, Policy, Sandbox, SandboxError, Setup, Summary, Target};
 
 /// Port of the proxy inside, unless something else is mapped there.
 const PROXY_PORT: u16 = 3128;
@@ -113,6 +113,15 @@ impl Bubblewrap {
                 Target::Address(address) => Service::Address(*address),
                 Target::Handler(handler) => Service::Handler(Arc::clone(handler)),
             };
+            if policy.network != Network::Open && loopback.port < Loopback::PORTS_FROM {
+                return Err(SandboxError::new(
+                    format!(
+                        "a network of its own has no ports below 1024, and port {} is to be there",
+                        loopback.port
+                    ),
+                    "Give the service another port, or the agent an open network",
+                ));
+            }
             if services.iter().any(|(port, _)| *port == loopback.port) {
                 return Err(SandboxError::new(
                     format!("port {} of its loopback would be two services", loopback.port),

@@ -87,3 +87,26 @@ async fn w_18_a_program_ends_before_others_when_the_memory_is_used_up() -> Resul
     })
     .await
 }
+
+/// The ports of administrators: nobody is one in there.
+#[tokio::test]
+async fn a_low_port_that_cannot_be_there_is_told() -> Result<()> {
+    everybody(async |ground| {
+        for (network, told) in [("restricted", true), ("proxied", true), ("open", false)] {
+            let ran = ground
+                .sandbox(&["--network", network, "--loopback", "80"], ["true"])
+                .await?;
+            assert_eq!(
+                (ran.code != 0, ran.stderr.contains("Give the service another port")),
+                (told, told),
+                "{ran:?}"
+            );
+        }
+        let ran = ground
+            .sandbox(&["--network", "restricted", "--loopback", "1024"], ["true"])
+            .await?;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        Ok(())
+    })
+    .await
+}
