@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use tower::Service;
 
-use super::address;
+use super::{address, neighbours};
 
 /// Bytes in both directions.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -42,7 +42,7 @@ pub(crate) trait Outside: fmt::Debug + Send + Sync {
     /// Connects to the first address that answers.
     async fn connect(&self, addresses: &[SocketAddr], patience: Duration) -> io::Result<BoxStream>;
 
-    /// Whether an address is one of this machine's.
+    /// Whether an address is one of this machine's or of its networks'.
     fn is_own(&self, ip: IpAddr) -> bool;
 }
 
@@ -104,7 +104,7 @@ impl Outside for Real {
     }
 
     fn is_own(&self, ip: IpAddr) -> bool {
-        address::is_own(ip)
+        address::is_own(ip) || neighbours::is_near(ip)
     }
 }
 

@@ -11,6 +11,7 @@ mod head;
 mod host;
 mod http1;
 mod log;
+mod neighbours;
 mod parent;
 mod rule;
 mod serve;

@@ -278,6 +278,43 @@ for host in ['127.0.0.1', '{own}', 'localhost', '10.0.0.1', '192.168.1.1', '172.
     .await
 }
 
+/// A public address is no host of the internet for everybody when it is next door.
+#[tokio::test]
+async fn r_egr_10_neighbours_with_public_addresses_are_not_reached() -> Result<()> {
+    everybody(async |ground| {
+        let code = format!(
+            "{}\n{WAYS}\nfor ip in ['8.8.4.7', '8.8.4.1', '8.8.5.1']: attempt(ip, lambda: connect(ip + ':80'))",
+            crate::ATTACK
+        );
+        // A network of its own, in which anybody can have any address.
+        let script =
+            "ip link add near type veth peer name far && ip link set far up && ip address add 8.8.4.1/24 dev near && ip link set near up && exec \"$@\"";
+        let program = ground.program().display().to_string();
+        let network = ["unshare", "-r", "-n", "sh", "-c", script, "sh"];
+        let command = [
+            &program,
+            "sandbox",
+            "run",
+            "--network",
+            "proxied",
+            "--",
+            "python3",
+            "-c",
+            &code,
+        ];
+        let ran = ground
+            .outside(
+                "env",
+                [&["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], &network[..], &command].concat(),
+            )
+            .await?;
+        let expected = lines(&["8.8.4.7: 403 blocked", "8.8.4.1: 403 blocked", "8.8.5.1: 502"]);
+        assert_eq!(ran.stdout, expected, "{ran:?}");
+        Ok(())
+    })
+    .await
+}
+
 /// The daemon's own way out is used for its children, and stays hidden from them.
 #[tokio::test]
 async fn r_egr_7_the_starters_proxy_is_used_for_what_is_allowed_only() -> Result<()> {
