@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use reveille_sandbox::egress::Rule;
 use reveille_sandbox::egress::fuzzing::{self, Proxied};
+use reveille_sandbox::egress::{Pass, Rule};
 
 use super::is_short;
 
@@ -15,8 +15,13 @@ const RULES: [&str; 4] = ["good.test", "*.wild.test:443", "inside.test:80", "10.
 /// # Panics
 /// When something does not hold.
 pub fn egress_proxy(input: &[u8]) {
-    let rules = RULES.map(|rule| rule.parse().expect("a rule"));
-    let Proxied { answer, reached } = fuzzing::proxied(input, rules.into(), address_of).expect("a runtime");
+    let proxied = |pass| {
+        let rules = RULES.map(|rule| rule.parse().expect("a rule"));
+        fuzzing::proxied(input, rules.into(), address_of, pass).expect("a runtime")
+    };
+    let stranger = proxied(Some(Pass::new()));
+    assert!(stranger.reached.is_empty(), "a stranger went out");
+    let Proxied { answer, reached } = proxied(None);
     assert!(reached.len() <= 1, "one connection went to {} places", reached.len());
     let head = String::from_utf8_lossy(answer.get(..100).unwrap_or(&answer)).into_owned();
     assert!(

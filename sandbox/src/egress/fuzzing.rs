@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::dial::{BoxStream, Outside};
 use super::host::{Destination, Host};
 use super::serve::connection;
-use super::{Gate, Log, Rule};
+use super::{Gate, Log, Pass, Rule};
 
 /// Bytes on their way.
 const BUFFER: usize = 64 * 1024;
@@ -42,17 +42,23 @@ pub fn allows(rule: &Rule, to: &str) -> Option<bool> {
     Destination::parse(to).ok().map(|to| rule.allows(&to)) // silent-ok: as above
 }
 
-/// Serves a connection on which a child sends `input` and then closes its side.
+/// Serves a connection on which a child sends `input` and then closes its side. With a pass it is that of a stranger.
 ///
 /// # Errors
 /// There is no runtime.
-pub fn proxied(input: &[u8], rules: Vec<Rule>, names: fn(&str) -> Vec<IpAddr>) -> io::Result<Proxied> {
+pub fn proxied(
+    input: &[u8],
+    rules: Vec<Rule>,
+    names: fn(&str) -> Vec<IpAddr>,
+    pass: Option<Pass>,
+) -> io::Result<Proxied> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let net = Arc::new(Net {
             names,
             reached: Mutex::default(),
         });
         let mut gate = Gate::new(rules, Log::default());
+        gate.pass = pass;
         gate.outside = Arc::<Net>::clone(&net);
         let (child, ours) = duplex(BUFFER);
         let (mut read, mut write) = tokio::io::split(child);

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use super::dial::{BoxStream, Idle, Outside, Real};
 use super::host::{Destination, Host};
 use super::parent::Purpose;
-use super::{Decision, Log, ParentProxy, Rule, address};
+use super::{Decision, Log, ParentProxy, Pass, Rule, address};
 
 /// Limits of the connections of one gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Gate {
     pub any_public: bool,
     /// The proxy of the daemon's own network, through which it connects.
     pub parent: Option<Arc<ParentProxy>>,
+    /// What a child must show, where others than it can reach the proxy.
+    pub pass: Option<Pass>,
     /// Whether what is sent to port 443 of a name must begin TLS for that name.
     pub check_sni: bool,
     /// Who is told of connections.
@@ -87,6 +89,7 @@ impl Gate {
             rules,
             any_public: false,
             parent: None,
+            pass: None,
             check_sni: false,
             log,
             bounds: Bounds::default(),

@@ -89,6 +89,14 @@ impl Refusal {
         }
     }
 
+    fn unknown() -> Self {
+        Self::new(
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            "authentication",
+            "this proxy serves one agent: the password is in its HTTPS_PROXY",
+        )
+    }
+
     fn of_head(error: &HeadError) -> Self {
         match error {
             HeadError::TooLong => Self::new(
@@ -104,8 +112,13 @@ impl Refusal {
     pub(super) fn bytes(&self) -> Vec<u8> {
         let Self { status, kind, text } = self;
         let length = text.len() + 1;
+        let wanted = if *status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            "Proxy-Authenticate: Basic realm=\"agent\"\r\n"
+        } else {
+            ""
+        };
         format!(
-            "HTTP/1.1 {status}\r\n{PROXY_ERROR}: {kind}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            "HTTP/1.1 {status}\r\n{PROXY_ERROR}: {kind}\r\n{wanted}Content-Type: text/plain; charset=utf-8\r\n\
              Content-Length: {length}\r\nConnection: close\r\n\r\n{text}\n"
         )
         .into_bytes()
@@ -144,6 +157,10 @@ where
     let asked = head.and_then(|head| Ok((Asked::parse(&head)?, head)));
     match asked {
         Err(error) => refuse(stream, &Refusal::of_head(&error)).await,
+        Ok((_, head)) if gate.pass.as_ref().is_some_and(|pass| !pass.is_shown_in(&head)) => {
+            tracing::debug!("a request was refused: it does not show the password for the proxy");
+            refuse(stream, &Refusal::unknown()).await
+        }
         Ok((Asked::Tunnel(to), _)) => match gate.open(&to, Purpose::Tunnel).await {
             Err(denied) => refuse(stream, &Refusal::of(&denied, &to)).await,
             Ok(way) => {

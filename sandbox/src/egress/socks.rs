@@ -1,4 +1,5 @@
-//! SOCKS version 5 (RFC 1928): connections without authentication, which is all that a child's own loopback needs.
+//! SOCKS version 5 (RFC 1928): connections without authentication, which is all that a child's own loopback needs, or with
+//! a name and a password (RFC 1929).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,12 +9,16 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWri
 use super::gate::{Denied, Gate};
 use super::host::{Destination, Host};
 use super::parent::Purpose;
-use super::tunnel;
+use super::{Pass, tunnel};
 
 /// First byte of each message.
 pub(super) const VERSION: u8 = 5;
 
+/// First byte of the messages that show a name and a password.
+const NAME_AND_PASSWORD_VERSION: u8 = 1;
+
 const NO_AUTHENTICATION: u8 = 0;
+const NAME_AND_PASSWORD: u8 = 2;
 const NO_METHOD: u8 = 0xff;
 const CONNECT: u8 = 1;
 
@@ -31,7 +36,7 @@ enum Reply {
 
 /// Serves one connection.
 pub(super) async fn serve(mut stream: impl AsyncBufRead + AsyncWrite + Unpin + Send, gate: &Gate) -> io::Result<()> {
-    let asked = match tokio::time::timeout(gate.bounds.head_timeout, read(&mut stream)).await {
+    let asked = match tokio::time::timeout(gate.bounds.head_timeout, read(&mut stream, gate.pass.as_ref())).await {
         Ok(asked) => asked?,
         Err(elapsed) => return Err(elapsed.into()),
     };
@@ -52,20 +57,11 @@ pub(super) async fn serve(mut stream: impl AsyncBufRead + AsyncWrite + Unpin + S
 }
 
 /// Reads a greeting and a request. `None` when the greeting has been refused.
-async fn read(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<Option<Result<Destination, Reply>>> {
-    if stream.read_u8().await? != VERSION {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut methods = vec![0; stream.read_u8().await?.into()];
-    stream.read_exact(&mut methods).await?;
-    let method = if methods.contains(&NO_AUTHENTICATION) {
-        NO_AUTHENTICATION
-    } else {
-        NO_METHOD
-    };
-    stream.write_all(&[VERSION, method]).await?;
-    stream.flush().await?;
-    if method == NO_METHOD {
+async fn read(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    pass: Option<&Pass>,
+) -> io::Result<Option<Result<Destination, Reply>>> {
+    if !greet(stream, pass).await? {
         return Ok(None);
     }
     let mut head = [0; 4];
@@ -76,8 +72,7 @@ async fn read(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<
     let host = match kind {
         1 => Ok(Host::from(IpAddr::from(Ipv4Addr::from(stream.read_u32().await?)))),
         3 => {
-            let mut name = vec![0; stream.read_u8().await?.into()];
-            stream.read_exact(&mut name).await?;
+            let name = counted(stream).await?;
             let text = str::from_utf8(&name).map_err(|_| Reply::Failed);
             text.and_then(|text| Host::parse_bare(text).map_err(|_| Reply::Failed))
         }
@@ -92,6 +87,42 @@ async fn read(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<
         0 => Err(Reply::Failed),
         port => Ok(Destination { host, port }),
     })))
+}
+
+/// Reads a greeting with what has to be shown. Returns whether a request may follow.
+async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), pass: Option<&Pass>) -> io::Result<bool> {
+    if stream.read_u8().await? != VERSION {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let methods = counted(stream).await?;
+    let wanted = pass.map_or(NO_AUTHENTICATION, |_| NAME_AND_PASSWORD);
+    let is_offered = methods.contains(&wanted);
+    let method = if is_offered { wanted } else { NO_METHOD };
+    stream.write_all(&[VERSION, method]).await?;
+    stream.flush().await?;
+    let (true, Some(pass)) = (is_offered, pass) else {
+        return Ok(is_offered);
+    };
+    if stream.read_u8().await? != NAME_AND_PASSWORD_VERSION {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let (name, word) = (counted(stream).await?, counted(stream).await?);
+    let is_known = pass.is(&name, &word);
+    if !is_known {
+        tracing::debug!("a connection was refused: the password for the proxy is wrong");
+    }
+    stream
+        .write_all(&[NAME_AND_PASSWORD_VERSION, u8::from(!is_known)])
+        .await?;
+    stream.flush().await?;
+    Ok(is_known)
+}
+
+/// Bytes after their number.
+async fn counted(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; stream.read_u8().await?.into()];
+    stream.read_exact(&mut bytes).await?;
+    Ok(bytes)
 }
 
 /// Sends a reply; the address in it, that of the connection, is nobody's business.

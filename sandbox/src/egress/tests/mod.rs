@@ -4,6 +4,7 @@ mod forwarding;
 mod guard;
 mod limits;
 mod parent;
+mod pass;
 mod proxy;
 mod requests;
 mod shield;
