@@ -2,19 +2,30 @@
 //! inside the sandbox ([`shim`]), and the only way out of it ([`egress`]). Must never start a process itself.
 //!
 //! On Linux a child runs in bubblewrap with namespaces of its own, and below that in Landlock and seccomp filters that the
-//! shim sets. Whatever fails on the way is a [`SandboxError`], and the command must then not be run: there is no lesser
+//! shim sets. On macOS it runs in `sandbox-exec` (untested: that has never run on a Mac). Whatever fails on the way is a [`SandboxError`], and the command must then not be run: there is no lesser
 //! confinement that would be taken instead.
 #![deny(unsafe_code)]
 
 mod absent;
 pub mod egress;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod environment;
 mod guard;
 #[cfg(target_os = "linux")]
 mod linux;
+// On Linux for the tests of what it says.
+#[cfg(any(target_os = "macos", test))]
+mod macos;
 #[cfg(not(target_os = "linux"))]
 mod other;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod paths;
 mod policy;
 mod probe;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod programs;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod services;
 pub mod shim;
 
 use std::ffi::OsString;
@@ -131,7 +142,9 @@ pub struct Setup {
 pub fn detect(setup: &Setup) -> Arc<dyn Sandbox> {
     #[cfg(target_os = "linux")]
     return linux::detect(setup);
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(target_os = "macos")]
+    return macos::detect(setup);
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
     other::detect(setup)
 }
 

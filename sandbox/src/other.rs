@@ -1,11 +1,9 @@
 //! Systems on which a child is confined, if at all, by its command alone.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::absent::Absent;
-use crate::{Guard, Sandbox, SandboxError, Setup};
+use crate::{Guard, SandboxError};
 
 /// There is none on this system.
 #[derive(Debug)]
@@ -51,8 +49,9 @@ impl Program {
     }
 }
 
-pub(crate) fn detect(_setup: &Setup) -> Arc<dyn Sandbox> {
-    Arc::new(Absent(SandboxError::new(
+#[cfg(not(target_os = "macos"))]
+pub(crate) fn detect(_setup: &crate::Setup) -> std::sync::Arc<dyn crate::Sandbox> {
+    std::sync::Arc::new(crate::absent::Absent(SandboxError::new(
         "there is no sandbox for this system",
         "Run the daemon on Linux, or accept the risk with sandbox.mode = \"none\"",
     )))

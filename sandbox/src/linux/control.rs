@@ -1,12 +1,9 @@
 //! The daemon's side of a start.
 
-use std::fmt;
 use std::io::{self, Seek as _, Write as _};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -22,55 +19,15 @@ use tokio::net::{TcpListener, UnixDatagram};
 
 use super::mend::mend;
 use super::plan::Launch;
-use crate::egress::{self, Gate};
+use crate::services::{SERVICES_MAX, Service};
 use crate::shim::wire::{self, FAILED, FDS_MAX, GO, LAUNCH, Message, ORDER, Order, READY};
-use crate::{Guard, Handler, SandboxError};
+use crate::{Guard, SandboxError};
+
+// One of them is the proxy, and each is a descriptor in the message of the shim.
+const _: () = assert!(SERVICES_MAX <= FDS_MAX);
 
 /// How much of what bubblewrap complains of is kept.
 const COMPLAINTS: usize = 4096;
-
-/// What answers behind a port inside.
-pub(super) enum Service {
-    Proxy(Arc<Gate>),
-    Address(SocketAddr),
-    Handler(Handler),
-}
-
-impl fmt::Debug for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Proxy(_) => "Proxy",
-            Self::Address(_) => "Address",
-            Self::Handler(_) => "Handler",
-        })
-    }
-}
-
-impl Service {
-    /// Serves a listener until the guard goes.
-    pub(super) fn serve(self, listener: TcpListener, guard: &mut Guard) {
-        guard.keep(match self {
-            Self::Proxy(gate) => tokio::spawn(egress::serve(listener, gate)),
-            Self::Address(address) => tokio::spawn(egress::forward(listener, address)),
-            Self::Handler(handler) => tokio::spawn(hand_over(listener, handler)),
-        });
-    }
-}
-
-/// After a failed `accept`, most often because the daemon has too many files open.
-const PAUSE: Duration = Duration::from_millis(100);
-
-async fn hand_over(listener: TcpListener, handler: Handler) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => handler(stream),
-            Err(error) => {
-                tracing::warn!(%error, "a connection from a sandbox cannot be taken");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
 
 /// What leads from a spawned process to the confined program. When it is dropped before [`complete`](Self::complete), the
 /// program does not start.

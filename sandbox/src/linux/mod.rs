@@ -2,12 +2,9 @@
 
 mod aliases;
 mod control;
-mod environment;
 mod mend;
 mod mounts;
-mod paths;
 mod plan;
-mod programs;
 mod system;
 
 use std::ffi::OsString;
@@ -16,16 +13,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use control::Service;
 pub use control::{Control, Launched, Program};
 use mend::{INSTALL, RESTART, mend};
 use plan::Plan;
 
 use crate::absent::Absent;
 use crate::egress::{Gate, ParentProxy};
-use crate::shim::wire::FDS_MAX;
+use crate::services::{self, Service};
 use crate::shim::{self, FILTER_SUPPORTED};
-use crate::{Command, Confined, Guard, Loopback, Network, Policy, Sandbox, SandboxError, Setup, Summary, Target};
+use crate::{Command, Confined, Guard, Network, Policy, Sandbox, SandboxError, Setup, Summary, environment, programs};
 
 /// Port of the proxy inside, unless something else is mapped there.
 const PROXY_PORT: u16 = 3128;
@@ -105,41 +101,6 @@ impl Bubblewrap {
         }
     }
 
-    /// What answers on which port, of the child's own network or of the machine's.
-    fn services(policy: &Policy) -> Result<Vec<(u16, Service)>, SandboxError> {
-        let mut services: Vec<(u16, Service)> = Vec::new();
-        for loopback in &policy.loopback {
-            let service = match &loopback.target {
-                Target::Address(address) => Service::Address(*address),
-                Target::Handler(handler) => Service::Handler(Arc::clone(handler)),
-            };
-            if policy.network != Network::Open && loopback.port < Loopback::PORTS_FROM {
-                return Err(SandboxError::new(
-                    format!(
-                        "a network of its own has no ports below 1024, and port {} is to be there",
-                        loopback.port
-                    ),
-                    "Give the service another port, or the agent an open network",
-                ));
-            }
-            if services.iter().any(|(port, _)| *port == loopback.port) {
-                return Err(SandboxError::new(
-                    format!("port {} of its loopback would be two services", loopback.port),
-                    "Give one of the services another port",
-                ));
-            }
-            services.push((loopback.port, service));
-        }
-        // With the proxy they must fit into one message of the shim.
-        if services.len() >= FDS_MAX {
-            return Err(SandboxError::new(
-                format!("{} local services are too many", services.len()),
-                "Connect the agent to fewer servers on this machine",
-            ));
-        }
-        Ok(services)
-    }
-
     /// Adds the proxy, and returns its port.
     fn add_proxy(&self, policy: &Policy, services: &mut Vec<(u16, Service)>) -> u16 {
         let free = |port: &u16| !services.iter().any(|(taken, _)| taken == port);
@@ -169,13 +130,13 @@ impl Sandbox for Bubblewrap {
 
     fn confine(&self, mut command: Command, policy: &Policy) -> Result<Confined, SandboxError> {
         self.check_own()?;
-        let mut services = Self::services(policy)?;
+        let mut services = services::of(policy)?;
         let mut guard = Guard::default();
         if policy.network == Network::Open {
             serve_outside(std::mem::take(&mut services), &mut guard)?;
         } else {
             let port = self.add_proxy(policy, &mut services);
-            environment::use_proxy(&mut command.env, port);
+            environment::use_proxy(&mut command.env, port, None);
         }
         let (ports, services) = services.into_iter().unzip();
         let env = outer_environment(&command.env);
@@ -204,18 +165,7 @@ fn serve_outside(services: Vec<(u16, Service)>, guard: &mut Guard) -> Result<(),
         if !matches!(service, Service::Handler(_)) {
             continue;
         }
-        let listen = || {
-            let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port))?;
-            listener.set_nonblocking(true)?;
-            tokio::net::TcpListener::from_std(listener)
-        };
-        let listener = listen().map_err(|error: io::Error| {
-            SandboxError::new(
-                format!("port {port} of 127.0.0.1: {error}"),
-                "End the program that has the port, or give the agent a network of its own",
-            )
-        })?;
-        service.serve(listener, guard);
+        service.serve(services::listen(port)?, guard);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use super::paths::{Resolved, resolve};
+use crate::paths::{Resolved, resolve};
 
 /// Bytes that one scratch directory in memory may take. Builds have a `TMPDIR` on disk.
 const SCRATCH_BYTES: u64 = 512 * 1024 * 1024;

@@ -10,9 +10,9 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 use super::Bubblewrap;
 use super::aliases::Mountinfo;
 use super::mounts::{Mount, Mounts};
-use super::paths::{Resolved, resolve, resolve_above, resolve_ahead};
-use super::programs::Surroundings;
 use super::system::{OWN, PROGRAMS, SETTINGS, SETTINGS_OF_LANGUAGES};
+use crate::paths::{Resolved, resolve, resolve_above, resolve_ahead};
+use crate::programs::Surroundings;
 use crate::shim::{SHIM, wire};
 use crate::{Command, Filesystem, Network, Policy, SandboxError};
 
@@ -48,7 +48,9 @@ impl Plan {
             homes: &sandbox.homes,
             masked: &masked,
         };
-        surroundings.show(&mut plan.mounts, &command.program);
+        for path in surroundings.of(&command.program) {
+            plan.mounts.show_if_there(&path);
+        }
         plan.mounts.mask(&masked);
         plan.mounts.make_room(Path::new(OTHER_SCRATCH));
         plan.mounts.put(SHIM, Mount::Other(sandbox.own.clone()));

@@ -42,12 +42,24 @@ fn attempt(task: &Task) -> Found {
         writes_hidden: false,
         reaches_mapped: reaches(task.mapped),
         reaches_host: reaches(task.host),
-        makes_local_sockets: UnixDatagram::unbound().is_ok() || UnixDatagram::pair().is_ok(),
+        makes_local_sockets: makes_local_sockets(task),
         sees_keeper: Path::new("/proc/1/mem").exists(),
         new_privileges: status("NoNewPrivs:").as_deref() != Some("1"),
         seccomp: status("Seccomp:").as_deref() == Some("2"),
         userns: !std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.contains(ALL_USERS)),
+        #[cfg(target_os = "linux")]
         landlock_abi: super::fence::version(),
+        #[cfg(not(target_os = "linux"))]
+        landlock_abi: 0,
+    }
+}
+
+/// A filter of system calls denies a socket itself, a profile of macOS what it is for.
+fn makes_local_sockets(task: &Task) -> bool {
+    if cfg!(target_os = "linux") {
+        UnixDatagram::unbound().is_ok() || UnixDatagram::pair().is_ok()
+    } else {
+        UnixDatagram::bind(task.allowed.with_extension("socket")).is_ok()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What our own executable does between the daemon and the confined program: hidden subcommands, answered before anything
 //! else of the executable is set up.
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "macos"))]
 mod attempts;
 #[cfg(target_os = "linux")]
 mod fence;
@@ -37,7 +37,7 @@ pub fn main(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         LAUNCH_COMMAND => Some(launch::main()),
         #[cfg(target_os = "linux")]
         INIT_COMMAND => Some(init::main()),
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
         PROBE_COMMAND => Some(attempts::main(args)),
         _ => None,
     }

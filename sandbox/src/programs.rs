@@ -5,41 +5,39 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::mounts::Mounts;
-use super::paths::resolve;
+use crate::paths::resolve;
 
 /// Bytes of a script's first line (the kernel's own limit is 256).
 const FIRST_LINE: u64 = 256;
 
 /// Where programs are, and what must not be shown with them.
-pub(super) struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// Value of `PATH` of the daemon: that of the child may be the choice of a note.
-    pub(super) search_path: &'a OsStr,
+    pub(crate) search_path: &'a OsStr,
     /// Homes of people.
-    pub(super) homes: &'a Homes,
+    pub(crate) homes: &'a Homes,
     /// Real paths that are hidden.
-    pub(super) masked: &'a [PathBuf],
+    pub(crate) masked: &'a [PathBuf],
 }
 
 impl Surroundings<'_> {
-    /// Shows a program with its directory and the one above, where its parts are, as far as these are nothing but that; for a
-    /// script its interpreter too.
-    pub(super) fn show(&self, mounts: &mut Mounts, program: &Path) {
-        self.show_one(mounts, program);
-        if let Some(interpreter) = self.interpreter(program) {
-            self.show_one(mounts, &interpreter);
-        }
+    /// What to show for a program: itself with its directory and the one above, where its parts are, as far as these are
+    /// nothing but that; for a script its interpreter too.
+    pub(crate) fn of(&self, program: &Path) -> Vec<PathBuf> {
+        let interpreter = self.interpreter(program);
+        let all = std::iter::once(program).chain(interpreter.as_deref());
+        all.flat_map(|one| self.of_one(one)).collect()
     }
 
-    fn show_one(&self, mounts: &mut Mounts, program: &Path) {
+    fn of_one(&self, program: &Path) -> Vec<PathBuf> {
         // silent-ok: that it is missing is said when it is started.
-        let Ok(found) = resolve(program) else { return };
+        let Ok(found) = resolve(program) else {
+            return Vec::new();
+        };
         let around = found.real.ancestors().skip(1).take(2);
         let widest = around.take_while(|dir| self.may_be_shown(dir)).last();
-        if let Some(dir) = widest {
-            mounts.show_if_there(dir);
-        }
-        mounts.show_hidden(found);
+        let widest = widest.map(Path::to_owned);
+        widest.into_iter().chain([program.to_owned()]).collect()
     }
 
     /// Not a home or what lies in one, not what holds homes or secrets or is among these, and nothing as wide as `/tmp`. Deeper
@@ -74,7 +72,7 @@ impl Surroundings<'_> {
 }
 
 /// Looks a program up in the directories of `path`.
-pub(super) fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
+pub(crate) fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
     let executable =
         |found: &PathBuf| found.is_file() && rustix::fs::access(found, rustix::fs::Access::EXEC_OK).is_ok();
     std::env::split_paths(path)
@@ -85,11 +83,11 @@ pub(super) fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
 
 /// Directories of people. A daemon may run in the name of another one than whose programs it is given.
 #[derive(Debug, Default)]
-pub(super) struct Homes(Vec<PathBuf>);
+pub(crate) struct Homes(Vec<PathBuf>);
 
 impl Homes {
     /// The one of the daemon's environment, and those that the machine knows.
-    pub(super) fn find(own: Option<OsString>) -> Self {
+    pub(crate) fn find(own: Option<OsString>) -> Self {
         // silent-ok: a machine without the file has no users.
         let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         Self::among(own, &users)
@@ -115,7 +113,7 @@ impl Homes {
 }
 
 /// Where homes are that no file of the machine lists.
-const PARENTS: [&str; 2] = ["/home", "/var/home"];
+const PARENTS: [&str; 3] = ["/home", "/var/home", "/Users"];
 
 #[cfg(test)]
 mod tests {
@@ -145,15 +143,19 @@ mod tests {
         /// What can be seen of `paths` when `program` is shown.
         fn seen(&self, program: &Path, home: &str, masked: &[&str], paths: &[&str]) -> Vec<bool> {
             let masked: Vec<_> = masked.iter().map(|path| self.at(path)).collect();
-            let mut mounts = Mounts::default();
             let search_path = self.at("node/bin");
             let surroundings = Surroundings {
                 search_path: search_path.as_os_str(),
                 homes: &Homes::among(Some(self.at(home).into()), ""),
                 masked: &masked,
             };
-            surroundings.show(&mut mounts, program);
-            paths.iter().map(|path| mounts.sees(&self.at(path))).collect()
+            let shown: Vec<_> = surroundings
+                .of(program)
+                .iter()
+                .map(|path| resolve(path).unwrap().real)
+                .collect();
+            let sees = |path: PathBuf| shown.iter().any(|above| path.starts_with(above));
+            paths.iter().map(|path| sees(self.at(path))).collect()
         }
     }
 

@@ -1,6 +1,8 @@
-//! The environment of a child that has a network of its own.
+//! The environment of a child whose way out is our proxy.
 
 use std::ffi::OsString;
+
+use crate::egress::Pass;
 
 /// Variables that name a proxy, upper case. The daemon's own values must not stay: they lead nowhere from inside.
 const PROXIES: &[&str] = &[
@@ -16,14 +18,15 @@ const PROXIES: &[&str] = &[
 /// What is mapped into the sandbox is reached without the proxy.
 const DIRECT: &str = "localhost,127.0.0.1,::1";
 
-/// Makes programs use the proxy on a port of 127.0.0.1.
-pub(super) fn use_proxy(env: &mut Vec<(OsString, OsString)>, port: u16) {
+/// Makes programs use the proxy on a port of 127.0.0.1, with what they have to show there.
+pub(crate) fn use_proxy(env: &mut Vec<(OsString, OsString)>, port: u16, pass: Option<&Pass>) {
     env.retain(|(name, _)| {
         let upper = name.to_string_lossy().to_ascii_uppercase();
         !PROXIES.contains(&upper.as_str())
     });
+    let user = pass.map(|pass| format!("{}@", pass.user_info())).unwrap_or_default();
     // Also for what is neither: SOCKS would do as well, but many libraries fail at its mere name.
-    let http = format!("http://127.0.0.1:{port}");
+    let http = format!("http://{user}127.0.0.1:{port}");
     for (name, value) in [
         ("HTTP_PROXY", http.as_str()),
         ("HTTPS_PROXY", &http),
@@ -50,7 +53,7 @@ mod tests {
             ("no_proxy".into(), "*".into()),
             ("HOME".into(), "/h".into()),
         ];
-        use_proxy(&mut env, 3129);
+        use_proxy(&mut env, 3129, None);
         let expected = [
             ("HOME", "/h"),
             ("HTTP_PROXY", "http://127.0.0.1:3129"),
@@ -64,5 +67,22 @@ mod tests {
             ("NODE_USE_ENV_PROXY", "1"),
         ];
         assert_eq!(env, expected.map(|(name, value)| (name.into(), value.into())));
+    }
+
+    #[test]
+    fn a_pass_is_in_each_address() {
+        let pass = Pass::new();
+        let mut env = Vec::new();
+        use_proxy(&mut env, 3128, Some(&pass));
+        let user = pass.user_info();
+        for (name, value) in env {
+            let expected = match name.to_str().unwrap().to_ascii_uppercase().as_str() {
+                "HTTP_PROXY" | "HTTPS_PROXY" => format!("http://{user}@127.0.0.1:3128"),
+                "ALL_PROXY" => format!("socks5h://{user}@127.0.0.1:3128"),
+                "NO_PROXY" => DIRECT.to_owned(),
+                _ => "1".to_owned(),
+            };
+            assert_eq!(value, *expected, "{name:?}");
+        }
     }
 }

@@ -8,18 +8,18 @@ const LINKS_MAX: usize = 40;
 
 /// A path with every link on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Resolved {
+pub(crate) struct Resolved {
     /// Where it leads: absolute, without links.
-    pub(super) real: PathBuf,
+    pub(crate) real: PathBuf,
     /// The links, each with its place (free of links itself) and what it holds.
-    pub(super) links: Vec<(PathBuf, PathBuf)>,
+    pub(crate) links: Vec<(PathBuf, PathBuf)>,
 }
 
 /// Follows an absolute path to what is there.
 ///
 /// # Errors
 /// Something on the way is not there or must not be looked at.
-pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
+pub(crate) fn resolve(path: &Path) -> io::Result<Resolved> {
     follow(path, |_| false)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
 ///
 /// # Errors
 /// It leads through too many links, or something on the way is not what it must be.
-pub(super) fn resolve_ahead(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn resolve_ahead(path: &Path) -> io::Result<PathBuf> {
     let plain = [
         io::ErrorKind::NotFound,
         io::ErrorKind::PermissionDenied,
@@ -80,7 +80,7 @@ fn follow(path: &Path, counts_as_plain: impl Fn(&io::Error) -> bool) -> io::Resu
 ///
 /// # Errors
 /// As [`resolve_ahead`].
-pub(super) fn resolve_above(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn resolve_above(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(above), Some(name)) => Ok(resolve_ahead(above)?.join(name)),
         _ => resolve_ahead(path),
