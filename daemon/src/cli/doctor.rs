@@ -222,15 +222,19 @@ async fn sandbox_check(mode: SandboxMode) -> Check {
     }
     let tried = async {
         let program = machine::own_file()?;
-        anyhow::Ok(sandboxing::try_out(&*machine::sandbox(mode)?, &program).await)
+        let sandbox = machine::sandbox(mode)?;
+        anyhow::Ok((sandbox.summary(), sandboxing::try_out(&*sandbox, &program).await))
     };
-    let report = match tried.await {
-        Ok(report) => report,
+    let (summary, report) = match tried.await {
+        Ok(tried) => tried,
         Err(error) => return check(name, Level::Error, format!("{error:#}"), None),
     };
     if !report.ok {
         let detail = format!("no turn can be run: {}", sandboxing::why(&report));
         return check(name, Level::Error, detail, report.mend.as_deref());
+    }
+    if summary.mode != "bubblewrap" {
+        return check(name, Level::Warning, summary.detail, None);
     }
     let detail = format!(
         "agents are confined: bubblewrap {}, Landlock {}, a filter of system calls",
