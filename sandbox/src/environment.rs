@@ -77,8 +77,7 @@ mod tests {
         let user = pass.user_info();
         for (name, value) in env {
             let expected = match name.to_str().unwrap().to_ascii_uppercase().as_str() {
-                "HTTP_PROXY" | "HTTPS_PROXY" => format!("http://{user}@127.0.0.1:3128"),
-                "ALL_PROXY" => format!("socks5h://{user}@127.0.0.1:3128"),
+                "HTTP_PROXY" | "HTTPS_PROXY" | "ALL_PROXY" => format!("http://{user}@127.0.0.1:3128"),
                 "NO_PROXY" => DIRECT.to_owned(),
                 _ => "1".to_owned(),
             };

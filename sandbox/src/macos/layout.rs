@@ -32,12 +32,7 @@ impl Layout {
     ///
     /// # Errors
     /// What may be written is not there, or something must not be given to an agent.
-    pub(super) fn of(
-        policy: &Policy,
-        search_path: &Path,
-        homes: &Homes,
-        program: &Path,
-    ) -> Result<Self, SandboxError> {
+    pub(super) fn of(policy: &Policy, search_path: &Path, homes: &Homes, program: &Path) -> Result<Self, SandboxError> {
         let mut layout = Self {
             filesystem: policy.filesystem,
             ..Self::default()

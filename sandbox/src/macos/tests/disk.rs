@@ -135,14 +135,14 @@ async fn what_cannot_be_is_said() {
         let target = Target::Address(SocketAddr::from(([127, 0, 0, 1], 1)));
         policy.loopback = vec![
             Loopback {
-                port: 9,
+                port: 9000,
                 target: target.clone(),
             },
-            Loopback { port: 9, target },
+            Loopback { port: 9000, target },
         ];
     });
     assert!(
-        twice.contains("port 9 of its loopback would be two services"),
+        twice.contains("port 9000 of its loopback would be two services"),
         "{twice}"
     );
     let many = refused(&|policy| policy.masked = (0..9999).map(|n| place.at(&format!("{n:060}"))).collect());
