@@ -10,6 +10,9 @@ use crate::paths::resolve;
 /// Bytes of a script's first line (the kernel's own limit is 256).
 const FIRST_LINE: u64 = 256;
 
+/// Names of directories that hold programs, whose parts are beside them.
+const PROGRAM_DIRS: [&str; 3] = ["bin", "sbin", "libexec"];
+
 /// Where programs are, and what must not be shown with them.
 pub(crate) struct Surroundings<'a> {
     /// Value of `PATH` of the daemon: that of the child may be the choice of a note.
@@ -21,8 +24,8 @@ pub(crate) struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// What to show for a program: itself with its directory and the one above, where its parts are, as far as these are
-    /// nothing but that; for a script its interpreter too.
+    /// What to show for a program: itself with its directory, or, where that is one for programs alone, the one above, where
+    /// its parts are; as far as these are nothing but that. For a script its interpreter too.
     pub(crate) fn of(&self, program: &Path) -> Vec<PathBuf> {
         let interpreter = self.interpreter(program);
         let all = std::iter::once(program).chain(interpreter.as_deref());
@@ -34,7 +37,13 @@ impl Surroundings<'_> {
         let Ok(found) = resolve(program) else {
             return Vec::new();
         };
-        let around = found.real.ancestors().skip(1).take(2);
+        let holds_programs = |dir: &Path| PROGRAM_DIRS.iter().any(|name| dir.ends_with(name));
+        let levels = if found.real.parent().is_some_and(holds_programs) {
+            2
+        } else {
+            1
+        };
+        let around = found.real.ancestors().skip(1).take(levels);
         let widest = around.take_while(|dir| self.may_be_shown(dir)).last();
         let widest = widest.map(Path::to_owned);
         widest.into_iter().chain([program.to_owned()]).collect()
@@ -188,6 +197,14 @@ mod tests {
                 "{masked}"
             );
         }
+    }
+
+    #[test]
+    fn what_stands_beside_the_directory_of_a_program_is_not_shown_with_it() {
+        let place = Place::new();
+        let paths = ["agents/claude/vendor", "agents/other"];
+        let program = place.program("agents/claude/claude", "");
+        assert_eq!(place.seen(&program, "home", &[], &paths), [true, false]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio::sync::Semaphore;
 
 use super::dial::{BoxStream, Idle, Outside, Real};
 use super::host::{Destination, Host};
@@ -58,7 +59,12 @@ pub struct Gate {
     /// Limits.
     pub bounds: Bounds,
     pub(super) outside: Arc<dyn Outside>,
+    /// Places for its look-ups of names.
+    pub(super) look_ups: Arc<Semaphore>,
 }
+
+/// Names that one child has looked up at the same time. The daemon has places for four such children.
+pub(super) const LOOK_UPS: usize = 4;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -94,6 +100,7 @@ impl Gate {
             log,
             bounds: Bounds::default(),
             outside: Arc::new(Real),
+            look_ups: Arc::new(Semaphore::new(LOOK_UPS)),
         }
     }
 
@@ -133,15 +140,14 @@ impl Gate {
     }
 
     async fn way(&self, to: &Destination, purpose: Purpose) -> Result<Way, Denied> {
-        let named = self.rules.iter().filter(|rule| rule.allows(to));
-        let named = named.map(Rule::allows_private).reduce(|one, other| one || other);
-        if named.is_none() && !self.any_public {
+        let named: Vec<&Rule> = self.rules.iter().filter(|rule| rule.allows(to)).collect();
+        if named.is_empty() && !self.any_public {
             return Err(Denied::NotListed);
         }
-        let private = named.unwrap_or(false);
+        let private = named.iter().any(|rule| rule.allows_private());
         let found = match &to.host {
             Host::Ip(ip) => Ok(vec![*ip]),
-            Host::Name(name) => self.outside.resolve(name).await,
+            Host::Name(name) => self.resolve(name).await,
         };
         let is_allowed = |ip: &IpAddr| private || (address::is_public(*ip) && !self.outside.is_own(*ip));
         let (usable, refused): (Vec<IpAddr>, Vec<IpAddr>) = found.iter().flatten().partition(|ip| is_allowed(ip));
@@ -149,11 +155,9 @@ impl Gate {
             return Err(Denied::Address);
         }
         let is_here = !usable.is_empty() && usable.iter().all(IpAddr::is_loopback);
-        // Without a rule the address decides, so it has to be known.
-        let parent = self
-            .parent
-            .as_ref()
-            .filter(|_| !is_here && (named.is_some() || found.is_ok()));
+        // Where nobody answers for the name the address decides, so it has to be known.
+        let by_name = named.iter().any(|rule| rule.allows_any_lookup());
+        let parent = self.parent.as_ref().filter(|_| !is_here && (by_name || found.is_ok()));
         if let Some(parent) = parent.and_then(|parent| parent.choose(to, purpose)) {
             // It looks the name up itself, and may take any of the addresses.
             if !refused.is_empty() {
@@ -162,7 +166,7 @@ impl Gate {
             let stream = parent.connect(&*self.outside, self.bounds.dial_timeout).await;
             let stream = stream.map_err(Denied::Failed)?;
             // Where the address decides, the proxy must go to this one: its own answer for the name may be another.
-            let checked = usable.first().filter(|_| named.is_none());
+            let checked = usable.first().filter(|_| !by_name);
             if let Some(ip) = checked {
                 let at = Destination {
                     host: (*ip).into(),
@@ -189,6 +193,19 @@ impl Gate {
         }
         let stream = self.outside.connect(&addresses, self.bounds.dial_timeout).await;
         Ok(self.bounded(stream.map_err(Denied::Failed)?, None))
+    }
+
+    /// One child must not have all the places that there are for look-ups, not even by giving up on them.
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let place = Arc::clone(&self.look_ups).acquire_owned().await;
+        let place = place.map_err(io::Error::other)?;
+        let (outside, name) = (Arc::clone(&self.outside), name.to_owned());
+        let run = tokio::spawn(async move {
+            let found = outside.resolve(&name).await;
+            drop(place);
+            found
+        });
+        run.await.map_err(io::Error::other)?
     }
 
     fn bounded(&self, stream: BoxStream, proxy: Option<Option<HeaderValue>>) -> Way {

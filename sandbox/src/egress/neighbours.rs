@@ -1,13 +1,13 @@
-//! Addresses of the networks that this machine is in, public ones too.
+//! Addresses of the networks that this machine is in, public ones too, as its main table of routes has them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// A wider network is no neighbourhood: a tunnel may take half of the internet for one.
-const BITS_V4: u8 = 16;
+const BITS_V4: u8 = 8;
 /// Likewise.
-const BITS_V6: u8 = 48;
+const BITS_V6: u8 = 32;
 
 /// Whether an address is reached without a router, as the routes are now.
 pub(super) fn is_near(ip: IpAddr) -> bool {

@@ -23,8 +23,18 @@ pub struct Rule {
     hosts: Hosts,
     /// The ports of [`WEB`] when absent.
     port: Option<u16>,
-    /// Whether the operator answers for the addresses of the name.
-    trusted: bool,
+    /// Who answers for the addresses of the name.
+    standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Standing {
+    /// Nobody: whoever asked for it may rule over the name too.
+    Asked,
+    /// The name is our own choice.
+    Known,
+    /// The operator, whatever they are.
+    Trusted,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,7 +77,7 @@ impl Rule {
             .map(|hosts| Self {
                 hosts,
                 port: Some(443),
-                trusted: false,
+                standing: Standing::Known,
             })
             .into()
     }
@@ -106,7 +116,10 @@ impl Rule {
     /// any other rule that is refused, unless it names that address itself.
     #[must_use]
     pub fn trusted(self) -> Self {
-        Self { trusted: true, ..self }
+        Self {
+            standing: Standing::Trusted,
+            ..self
+        }
     }
 
     /// Whether it is certain to lead into the machine or its networks: an address that is not public, or `localhost`.
@@ -136,7 +149,12 @@ impl Rule {
 
     /// Whether a connection that it allows may go to an address that is not public.
     pub(super) fn allows_private(&self) -> bool {
-        self.trusted || matches!(self.hosts, Hosts::One(Host::Ip(_)))
+        self.standing == Standing::Trusted || matches!(self.hosts, Hosts::One(Host::Ip(_)))
+    }
+
+    /// Whether the machine's proxy may look up the name for itself.
+    pub(super) fn allows_any_lookup(&self) -> bool {
+        self.standing != Standing::Asked || matches!(self.hosts, Hosts::One(Host::Ip(_)))
     }
 
     fn ports(&self) -> &[u16] {
@@ -149,7 +167,7 @@ impl Rule {
             hosts => Ok(Self {
                 hosts,
                 port,
-                trusted: false,
+                standing: Standing::Asked,
             }),
         }
     }

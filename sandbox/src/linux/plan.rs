@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
@@ -15,6 +16,9 @@ use crate::paths::{Resolved, resolve, resolve_above, resolve_ahead};
 use crate::programs::Surroundings;
 use crate::shim::{SHIM, wire};
 use crate::{Command, Filesystem, Network, Policy, SandboxError};
+
+/// What git marks when people of a group share a repository, below a place.
+const SHARED: [&str; 3] = ["", ".git", ".git/objects"];
 
 /// Everything that is decided before a start.
 pub(super) struct Plan {
@@ -175,6 +179,18 @@ impl Plan {
         self.masked.iter().filter(is_seen).collect()
     }
 
+    /// Whether people of a group work together in some writable place, by the mark that it has for that: git, among others,
+    /// sets the mark on all that it makes there. The group of root is never lent.
+    fn is_shared_by_a_group(&self) -> bool {
+        let is_marked = |path: PathBuf| {
+            // silent-ok: most have no such directory.
+            std::fs::metadata(path).is_ok_and(|found| found.is_dir() && found.mode() & libc::S_ISGID != 0)
+        };
+        let mut places = self.mounts.writable();
+        let within = |path: &PathBuf| SHARED.iter().any(|below| is_marked(path.join(below)));
+        !rustix::process::getegid().is_root() && places.any(|path| within(path))
+    }
+
     /// What the shim has to do.
     pub(super) fn order(&self, command: Command, policy: &Policy, ports: Vec<u16>) -> wire::Order {
         let variable = |(name, value): (OsString, OsString)| {
@@ -184,12 +200,12 @@ impl Plan {
             variable
         };
         let hidden = self.hidden();
-        let is_below = |path: &&PathBuf| hidden.iter().any(|hidden| path.starts_with(hidden));
+        let holds_none = |path: &&PathBuf| !hidden.iter().any(|hidden| hidden.starts_with(path));
         wire::Order {
             shown: self
                 .mounts
                 .readable()
-                .filter(is_below)
+                .filter(holds_none)
                 .map(|path| wire::raw(path))
                 .collect(),
             hidden: hidden.iter().map(|path| wire::raw(path)).collect(),
@@ -207,6 +223,7 @@ impl Plan {
                 .collect(),
             ports,
             limits: policy.limits,
+            group_rights: self.is_shared_by_a_group(),
         }
     }
 

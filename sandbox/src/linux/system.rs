@@ -37,8 +37,6 @@ pub(super) const SETTINGS: &[&str] = &[
     "/etc/ld-musl-x86_64.path",
     "/etc/ld-musl-aarch64.path",
     "/etc/alternatives",
-    "/etc/profile",
-    "/etc/profile.d",
     "/etc/bash.bashrc",
     "/etc/bashrc",
     "/etc/inputrc",

@@ -77,14 +77,14 @@ const ARCH: Option<TargetArch> = None;
 pub(crate) const SUPPORTED: bool = ARCH.is_some();
 
 /// Sets the filters, for good.
-pub(super) fn apply() -> io::Result<()> {
-    for filter in filters().map_err(|error| io::Error::other(format!("seccomp: {error}")))? {
+pub(super) fn apply(group_rights: bool) -> io::Result<()> {
+    for filter in filters(group_rights).map_err(|error| io::Error::other(format!("seccomp: {error}")))? {
         apply_filter(&filter).map_err(|error| io::Error::other(format!("seccomp: {error}")))?;
     }
     Ok(())
 }
 
-fn filters() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+fn filters(group_rights: bool) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     let arch = ARCH.ok_or_else(|| seccompiler::BackendError::InvalidTargetArch(std::env::consts::ARCH.to_owned()))?;
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let is = |op, value: libc::c_int, argument| {
@@ -113,7 +113,7 @@ fn filters() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     refused.insert(libc::SYS_ioctl, typing);
     let errno = |errno: libc::c_int| SeccompAction::Errno(errno.cast_unsigned());
     let filter = |rules, answer| SeccompFilter::new(rules, SeccompAction::Allow, answer, arch)?.try_into();
-    refused.extend(rights_of_others()?);
+    refused.extend(rights_of_others(group_rights)?);
     // Their arguments cannot be seen; "not implemented" makes programs use the older calls.
     let unseen = [libc::SYS_clone3, libc::SYS_openat2]
         .map(|call| (call, Vec::new()))
@@ -147,14 +147,18 @@ fn pairs() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     .collect()
 }
 
-/// Calls that would give a file the rights of its owner or group: outside, whoever runs it would have those of the daemon. For
-/// a directory the group alone is harmless, and `mkdir` may do that.
-fn rights_of_others() -> Result<Vec<(libc::c_long, Vec<SeccompRule>)>, seccompiler::BackendError> {
+/// Calls that would give a file the rights of its owner or, unless that is allowed, of its group: outside, whoever runs it would
+/// have those of the daemon. For a directory the group alone is harmless, which a filter cannot tell; `mkdir` may do that.
+fn rights_of_others(group_rights: bool) -> Result<Vec<(libc::c_long, Vec<SeccompRule>)>, seccompiler::BackendError> {
     let has = |argument, bits: u32| {
         let mask = u64::from(bits);
         SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), mask)
     };
-    let rights = [libc::S_ISUID, libc::S_ISGID];
+    let rights: &[u32] = if group_rights {
+        &[libc::S_ISUID]
+    } else {
+        &[libc::S_ISUID, libc::S_ISGID]
+    };
     // The argument that holds the mode.
     let mut modes = vec![
         (libc::SYS_fchmod, 1),

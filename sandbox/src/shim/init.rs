@@ -167,6 +167,6 @@ fn become_program(order: &Order) -> io::Result<Infallible> {
     command.args(&order.args).env_clear();
     command.envs(order.env.iter().filter_map(|variable| wire::pair(variable)));
     // The last step: it also forbids what the steps above need.
-    filter::apply()?;
+    filter::apply(order.group_rights)?;
     Err(told("the program", &order.program, &command.exec()))
 }

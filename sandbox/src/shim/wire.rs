@@ -58,6 +58,8 @@ pub(crate) struct Order {
     pub(crate) ports: Vec<u16>,
     /// Limits of each process.
     pub(crate) limits: Limits,
+    /// Whether files and directories may get the rights of their group.
+    pub(crate) group_rights: bool,
 }
 
 impl Order {
@@ -80,6 +82,7 @@ impl Order {
         self.ports.iter().for_each(|port| out.number((*port).into()));
         out.number(self.limits.open_files);
         out.number(self.limits.processes);
+        out.number(self.group_rights.into());
         out.0
     }
 
@@ -99,6 +102,7 @@ impl Order {
             open_files: from.number()?,
             processes: from.number()?,
         };
+        let group_rights = from.number()? != 0;
         Ok(Self {
             program,
             args,
@@ -110,6 +114,7 @@ impl Order {
             places,
             ports,
             limits,
+            group_rights,
         })
     }
 }
@@ -216,6 +221,7 @@ mod tests {
             places: vec![("/w".into(), 1, u64::MAX)],
             ports: vec![3128, 65535],
             limits: Limits::default(),
+            group_rights: true,
         };
         let bytes = order.encode();
         assert_eq!(Order::decode(&bytes).unwrap(), order);

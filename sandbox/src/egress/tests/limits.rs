@@ -35,6 +35,49 @@ impl Outside for Silent {
     }
 }
 
+/// Counts what is looked up and gets no answer.
+#[derive(Debug, Default)]
+struct Asked(std::sync::atomic::AtomicUsize);
+
+#[async_trait]
+impl Outside for Asked {
+    async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        std::future::pending().await
+    }
+
+    async fn connect(&self, _: &[SocketAddr], _: Duration) -> io::Result<BoxStream> {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn is_own(&self, _: IpAddr) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_child_has_few_names_looked_up_at_the_same_time() {
+    let asked = Arc::new(Asked::default());
+    let mut gate = Gate::new(rules(&["*.a.test"]), Log::default());
+    gate.outside = Arc::<Asked>::clone(&asked);
+    let gate = Arc::new(gate);
+    let mut tasks = JoinSet::new();
+    for n in 0..10 {
+        let (ours, theirs) = duplex(100_000);
+        let mut ours = BufReader::new(ours);
+        ours.write_all(format!("CONNECT n{n}.a.test:443 HTTP/1.1\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        tasks.spawn(connection(theirs, Arc::clone(&gate)));
+        tasks.spawn(async move { ours.read_to_end(&mut Vec::new()).await.map(|_| ()) });
+    }
+    // Each gives up on its own look-up, which goes on all the same.
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap().unwrap();
+    }
+    assert_eq!(asked.0.load(std::sync::atomic::Ordering::Relaxed), 4);
+}
+
 /// A connection in memory, for which the clock may jump.
 fn connect(texts: &[&str]) -> (DuplexStream, Log, JoinSet<io::Result<()>>) {
     let mut gate = Gate::new(rules(texts), Log::default());

@@ -58,18 +58,12 @@ async fn connections_go_through_it() {
     net.name("hub.test", &["127.0.0.1"]);
     net.server("127.0.0.1:443", tasks.echo().await);
     let mut gate = gate(
-        &[
-            "api.test",
-            "inside.test",
-            "both.test",
-            "direct.test",
-            "unknown.test",
-            "1.1.1.2",
-            "127.0.0.1",
-        ],
+        &["inside.test", "both.test", "direct.test", "1.1.1.2", "127.0.0.1"],
         &net,
     );
-    gate.rules.push(Rule::exact("hub.test", 443).unwrap().trusted());
+    let trusted = ["hub.test", "api.test", "unknown.test"];
+    gate.rules.extend(rules(&trusted).into_iter().map(Rule::trusted));
+    gate.rules.extend(Rule::base());
     let variables = [
         ("https_proxy", "http://me:p%40ss@proxy.corp:3128".to_owned()),
         ("HTTP_PROXY", "proxy.corp:3128".to_owned()),
@@ -78,8 +72,13 @@ async fn connections_go_through_it() {
     gate.parent = parent(&variables).unwrap().map(Arc::new);
     assert!(!format!("{gate:?}").contains("p%40ss"));
     let proxy = tasks.proxy(gate).await;
-    // What cannot be looked up here may well be there, as a rule names it.
-    for to in ["api.test:443", "1.1.1.2:443", "unknown.test:443"] {
+    // What cannot be looked up here may well be there, where somebody answers for the name.
+    for to in [
+        "api.test:443",
+        "1.1.1.2:443",
+        "unknown.test:443",
+        "api.anthropic.com:443",
+    ] {
         let mut stream = tunnel(proxy, to).await;
         let mut line = String::new();
         stream.read_line(&mut line).await.unwrap();
@@ -112,7 +111,8 @@ async fn plain_requests_carry_the_password() {
     let (mut tasks, net, asked) = (Tasks::default(), Arc::new(Net::default()), Arc::default());
     net.server("10.9.9.9:80", double(&mut tasks, "200 OK", &asked).await);
     net.name("api.test", &["1.1.1.1"]);
-    let mut gate = gate(&["api.test:8080"], &net);
+    let mut gate = gate(&[], &net);
+    gate.rules.push(Rule::exact("api.test", 8080).unwrap().trusted());
     gate.parent = parent(&[("ALL_PROXY", "http://me:pass@10.9.9.9".to_owned())])
         .unwrap()
         .map(Arc::new);
@@ -150,23 +150,25 @@ async fn a_proxy_that_refuses() {
 }
 
 #[tokio::test]
-async fn without_a_rule_the_address_must_be_known() {
-    let (mut tasks, net, asked) = (Tasks::default(), Arc::new(Net::default()), Arc::default());
-    net.server("10.9.9.9:3128", double(&mut tasks, "200 OK", &asked).await);
-    net.name("public.test", &["1.1.1.1"]);
-    let mut gate = gate(&[], &net);
-    gate.any_public = true;
-    gate.parent = parent(&[("ALL_PROXY", "http://10.9.9.9:3128".to_owned())])
-        .unwrap()
-        .map(Arc::new);
-    let proxy = tasks.proxy(gate).await;
-    drop(tunnel(proxy, "public.test:443").await);
-    assert_eq!(status(proxy, "CONNECT intranet.corp:443").await, 502);
-    // What the proxy takes the name for does not count, also for a request of HTTP.
-    exchange(proxy, b"GET http://public.test/ HTTP/1.1\r\n\r\n").await;
-    let asked: Vec<String> = std::mem::take(&mut *asked.lock().unwrap());
-    let lines: Vec<&str> = asked.iter().filter_map(|head| head.lines().next()).collect();
-    assert_eq!(lines, ["CONNECT 1.1.1.1:443 HTTP/1.1", "CONNECT 1.1.1.1:80 HTTP/1.1"]);
+async fn where_nobody_answers_for_a_name_its_address_must_be_known() {
+    for (texts, any_public) in [(&[][..], true), (&["public.test", "*.a.corp"], false)] {
+        let (mut tasks, net, asked) = (Tasks::default(), Arc::new(Net::default()), Arc::default());
+        net.server("10.9.9.9:3128", double(&mut tasks, "200 OK", &asked).await);
+        net.name("public.test", &["1.1.1.1"]);
+        let mut gate = gate(texts, &net);
+        gate.any_public = any_public;
+        gate.parent = parent(&[("ALL_PROXY", "http://10.9.9.9:3128".to_owned())])
+            .unwrap()
+            .map(Arc::new);
+        let proxy = tasks.proxy(gate).await;
+        drop(tunnel(proxy, "public.test:443").await);
+        assert_eq!(status(proxy, "CONNECT intranet.a.corp:443").await, 502);
+        // What the proxy takes the name for does not count, also for a request of HTTP.
+        exchange(proxy, b"GET http://public.test/ HTTP/1.1\r\n\r\n").await;
+        let asked: Vec<String> = std::mem::take(&mut *asked.lock().unwrap());
+        let lines: Vec<&str> = asked.iter().filter_map(|head| head.lines().next()).collect();
+        assert_eq!(lines, ["CONNECT 1.1.1.1:443 HTTP/1.1", "CONNECT 1.1.1.1:80 HTTP/1.1"]);
+    }
 }
 
 #[test]
