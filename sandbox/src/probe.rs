@@ -197,8 +197,8 @@ fn judge(report: &mut ProbeReport, free: &Found, found: &Found) {
 fn weak_landlock(abi: u32) -> Option<&'static str> {
     match abi {
         0 => Some(
-            "the kernel has no Landlock: nothing stands behind the mounts, and a hidden file that is replaced or made while an agent \
-             runs can be seen by it; use Linux 6.12 or newer with `landlock` among its security modules (`lsm=`)",
+            "the kernel has no Landlock: nothing stands behind the mounts. A hidden file that is replaced or made while an agent \
+             runs can be seen by it, and what the machine mounts meanwhile can be written; use Linux 6.12 or newer with `landlock` among its security modules (`lsm=`)",
         ),
         1..SCOPES => Some(
             "the kernel's Landlock is old: signals, local sockets and some changes of files are kept by namespaces, mounts and the \

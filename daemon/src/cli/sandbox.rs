@@ -9,7 +9,7 @@ use std::str::FromStr;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use reveille_backends::{base_env, find_program, run_attached, run_captured};
-use reveille_sandbox::egress::Rule;
+use reveille_sandbox::egress::{Rule, RuleError};
 use reveille_sandbox::{Command, Filesystem, Loopback, Network, Policy, ProbeReport, SandboxError, Target, detect};
 
 use super::CliError;
@@ -158,11 +158,9 @@ impl Run {
 
     fn policy(&self, cwd: &Path) -> Result<Policy, CliError> {
         let absolute = |paths: &[PathBuf]| paths.iter().map(|path| cwd.join(path)).collect();
-        let egress = self
-            .egress
-            .iter()
-            .map(|text| text.parse::<Rule>().map_err(|error| CliError::Usage(error.to_string())))
-            .collect::<Result<_, _>>()?;
+        let rule = |text: &String| text.parse().map(Rule::known);
+        let rules: Result<_, RuleError> = self.egress.iter().map(rule).collect();
+        let egress = rules.map_err(|error| CliError::Usage(error.to_string()))?;
         Ok(Policy {
             filesystem: match self.filesystem {
                 Files::Workspace => Filesystem::Workspace,

@@ -122,6 +122,17 @@ impl Rule {
         }
     }
 
+    /// The same rule as one whose name is not the choice of who is bound by it: the proxy of the machine's network may look
+    /// it up for itself. Any other name is reached at the address that was looked at here.
+    #[must_use]
+    pub fn known(self) -> Self {
+        let standing = match self.standing {
+            Standing::Asked => Standing::Known,
+            standing => standing,
+        };
+        Self { standing, ..self }
+    }
+
     /// Whether it is certain to lead into the machine or its networks: an address that is not public, or `localhost`.
     #[must_use]
     pub fn is_private(&self) -> bool {

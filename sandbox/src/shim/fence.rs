@@ -42,7 +42,8 @@ fn rules(writable: &[OsString], hidden: &[OsString], shown: &[OsString]) -> Resu
 
 /// Places that together hold everything but what is hidden: those beside it, and beside each directory above it. What comes
 /// to be in these directories later is not among them, and so neither is what takes the place of a hidden file or directory:
-/// the mount that hides it goes with what it covers. Names can still be listed.
+/// the mount that hides it goes with what it covers. Names can still be listed. A rule holds for all that is below its place
+/// at any time: what is moved or mounted into one of the places that are allowed is not kept back.
 fn beside(hidden: &[OsString]) -> Vec<PathBuf> {
     let hidden: BTreeSet<&Path> = hidden.iter().map(Path::new).collect();
     let above: BTreeSet<&Path> = hidden.iter().flat_map(|path| path.ancestors().skip(1)).collect();

@@ -1,6 +1,7 @@
 //! What must not be seen in any mode: the daemon's own files and those of other agents.
 
-use std::os::unix::fs::symlink;
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use anyhow::Result;
 use pretty_assertions::assert_eq;
@@ -203,6 +204,24 @@ for line in sys.stdin:
             assert!(child.wait().await?.success());
             std::fs::remove_dir_all(ground.at("home/.later"))?;
         }
+        Ok(())
+    })
+    .await
+}
+
+/// A directory whose names cannot be listed hides nothing more than what is masked in it.
+#[tokio::test]
+async fn what_is_allowed_beside_a_mask_is_seen_where_nobody_may_list_what_there_is() -> Result<()> {
+    everybody(async |ground| {
+        ground.file("closed/me/token", "canary-3")?;
+        let data = ground.file("closed/data/plain", "plain")?.display().to_string();
+        set_permissions(ground.at("closed"), Permissions::from_mode(0o311))?;
+        let (mask, read) = (ground.named("closed/me/token"), ground.named("closed/data"));
+        let options = ["--filesystem", "full", "--mask", &mask, "--read", &read];
+        let code = format!("attempt('data', lambda: read('{data}')); attempt('token', lambda: read('{mask}'))");
+        let seen = inside(ground, &options, &code).await?;
+        assert!(seen.starts_with("data: plain\n") && !seen.contains("canary"), "{seen}");
+        assert_eq!(outside(ground, &code).await?, "data: plain\ntoken: canary-3\n");
         Ok(())
     })
     .await

@@ -70,6 +70,38 @@ print(sorted(name for name in os.listdir('.') if os.stat(name).st_mode & 0o6000 
     .await
 }
 
+/// Git marks all that it makes in a repository that people of a group share.
+#[tokio::test]
+async fn a_repository_that_a_group_shares_can_be_written_unless_the_group_is_that_of_root() -> Result<()> {
+    everybody(async |ground| {
+        let repository = ground.dir("repository")?.display().to_string();
+        let made = ground
+            .outside("git", ["init", "-q", "--shared=group", &repository])
+            .await?;
+        assert_eq!(made.code, 0, "{made:?}");
+        let code = format!(
+            "
+import subprocess
+os.chdir('{repository}')
+write('file')
+print(subprocess.run(['git', 'add', 'file'], stderr=-3).returncode)
+attempt('group', lambda: os.chmod('file', 0o2755))
+attempt('owner', lambda: os.chmod('file', 0o4755))
+"
+        );
+        let expected = if ground.person().is_root() {
+            "128\ngroup: EPERM\nowner: EPERM\n"
+        } else {
+            "0\ngroup: ok\nowner: EPERM\n"
+        };
+        assert_eq!(inside(ground, &["--write", &repository], &code).await?, expected);
+        let free = outside(ground, &code).await?;
+        assert_eq!(free, "0\ngroup: ok\nowner: ok\n");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn w_18_a_program_ends_before_others_when_the_memory_is_used_up() -> Result<()> {
     everybody(async |ground| {
