@@ -188,7 +188,7 @@ impl Plan {
         };
         let mut places = self.mounts.writable();
         let within = |path: &PathBuf| SHARED.iter().any(|below| is_marked(path.join(below)));
-        !rustix::process::getegid().is_root() && places.any(|path| within(path))
+        !rustix::process::getegid().is_root() && places.any(within)
     }
 
     /// What the shim has to do.
