@@ -1,6 +1,8 @@
 //! The CLI as the daemon uses it: found anew for each turn, so that installing it needs no restart, and given the one
 //! credential that there is.
 
+mod withheld;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

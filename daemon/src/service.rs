@@ -158,6 +158,7 @@ impl Options {
             outbox: outbox.clone(),
             backend,
             claude: config.claude.clone(),
+            cli: Arc::clone(&claude),
             conversations,
             file_limits: config.vaults.file_limits(),
             lease: config.queue.lease.0,

@@ -318,7 +318,10 @@ impl Run<'_> {
         // Void as soon as this attempt is over or shall end.
         let pass = self.context.passes.issue(Origin::of(self));
         request.env.extend(pass.env());
-        let watched = self.confine(&mut request);
+        let (watched, door) = match self.confine(&mut request) {
+            Ok(confined) => confined,
+            Err(failure) => return Some(Ending::without_child(failure)),
+        };
         let thread_note = self.show_working();
         for text in notices.clone() {
             self.context
@@ -362,7 +365,7 @@ impl Run<'_> {
                 loans.clear();
             }
         };
-        drop((pass, loans));
+        drop((pass, loans, door));
         crash::point("turn.ran");
         thread_note.end().await;
         if lost {

@@ -50,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) backend: Arc<dyn Backend>,
     /// Settings of the CLI.
     pub(crate) claude: Claude,
+    /// It, for what signs turns in.
+    pub(crate) cli: Arc<crate::claude::Claude>,
     /// Where conversations have their directories.
     pub(crate) conversations: PathBuf,
     /// Most bytes of a file that a message brings.

@@ -34,6 +34,17 @@ pub(super) fn show(sandbox: &Value) {
             text(&mount["mode"])
         );
     }
+    let shield = &sandbox["shield"];
+    if shield["value"] == true {
+        out!(
+            "  {:17} the credential stays outside  ({})",
+            "shield",
+            text(&shield["from"])
+        );
+        if shield["problem"].is_string() {
+            out!("  {:17} {}", "", safe(&text(&shield["problem"])));
+        }
+    }
     for one in list_of(&sandbox["lowered"]) {
         let [key, asked, got, reason] = ["key", "asked", "got", "reason"].map(|key| safe(&text(&one[key])));
         out!("  {:17} {key} {asked} is {got}: {reason}", "not as asked");

@@ -60,6 +60,7 @@ struct Agent {
     workspaces: Option<Vec<Root>>,
     egress: Option<Vec<Pattern>>,
     read: Option<Vec<Root>>,
+    shield: Option<bool>,
 }
 
 /// `[sandbox]`
@@ -75,6 +76,7 @@ pub(crate) struct Sandbox {
     workspaces: Option<Vec<Root>>,
     egress: Option<Vec<Pattern>>,
     read: Option<Vec<Root>>,
+    shield: Option<bool>,
     agents: BTreeMap<String, Agent>,
 }
 
@@ -115,6 +117,8 @@ pub(crate) struct Ceiling {
     pub(crate) egress: Limit<Option<Vec<Rule>>>,
     /// What its turns can read besides.
     pub(crate) read: Limit<Vec<PathBuf>>,
+    /// Whether the credential of Claude Code stays outside, and the daemon adds it to the requests.
+    pub(crate) shield: Limit<bool>,
 }
 
 /// The value that counts.
@@ -159,6 +163,7 @@ impl Sandbox {
             ),
             egress: limit(rules(own.egress.as_ref()), rules(self.egress.as_ref()), None),
             read: limit(paths(own.read.as_ref()), paths(self.read.as_ref()), Vec::new()),
+            shield: limit(own.shield, self.shield, false),
         }
     }
 
@@ -189,6 +194,15 @@ impl Sandbox {
                 );
                 return wrong(table, message);
             }
+        }
+        let shields = [("[sandbox]".to_owned(), self.shield)];
+        let own = self.agents.iter();
+        let own = own.map(|(name, agent)| (format!("[sandbox.agents.{name}]"), agent.shield));
+        let asks = shields.into_iter().chain(own).find(|(_, shield)| *shield == Some(true));
+        if let (SandboxMode::None, Some((table, _))) = (self.mode, asks) {
+            let message = "shield is true, and with mode \"none\" an agent reads the credential where the daemon has it; set the \
+                           mode to \"auto\", or shield to false";
+            return wrong(table, message.into());
         }
         match self.agents.keys().find(|name| name.parse::<ChannelName>().is_err()) {
             Some(name) => wrong(

@@ -182,6 +182,21 @@ fn a_mistake_names_its_place_and_the_nearest_key() {
             "[sandbox.agents.eng]: default_network is \"open\", and `network` allows no more than \"proxied\"",
         ),
         (
+            "[sandbox]\nmode = \"none\"\nshield = true",
+            &[][..],
+            "[sandbox]: shield is true, and with mode \"none\" an agent reads the credential",
+        ),
+        (
+            "[sandbox.agents.eng]\nshield = true",
+            &[("REVEILLE_SANDBOX__MODE", "none")][..],
+            "[sandbox.agents.eng]: shield is true, and",
+        ),
+        (
+            "[sandbox]\nshield = \"yes\"",
+            &[][..],
+            "FILE: `sandbox.shield`: invalid type: string \"yes\", expected a boolean",
+        ),
+        (
             "[sandbox.agents.\"a b\"]\nnetwork = \"open\"",
             &[][..],
             "[sandbox.agents.a b]: that is no name of an agent",
@@ -495,4 +510,26 @@ fn the_confinement_is_set_by_variables_too() {
     assert_eq!(ceiling.mounts.value, [Path::new("/srv/a"), Path::new("/srv/b")]);
     assert_eq!(ceiling.egress.value.unwrap().len(), 1);
     assert_eq!(load("", &[]).unwrap().sandbox.mode, SandboxMode::Auto);
+}
+
+#[test]
+fn the_shield_is_for_all_agents_or_for_one() {
+    let said = |text: &str, variables: &[(&str, &str)]| {
+        let sandbox = load(text, variables).unwrap().sandbox;
+        ["eng", "ops"].map(|agent| {
+            let shield = sandbox.ceiling(agent).shield;
+            (shield.value, shield.said)
+        })
+    };
+    let (none, all, own) = (Said::Default, Said::General, Said::Agent);
+    assert_eq!(said("", &[]), [(false, none), (false, none)]);
+    assert_eq!(
+        said("[sandbox]\nshield = true\n[sandbox.agents.eng]\nshield = false", &[]),
+        [(false, own), (true, all)]
+    );
+    let variable = [("REVEILLE_SANDBOX__SHIELD", "true")];
+    assert_eq!(said("[sandbox]\nshield = false", &variable), [(true, all), (true, all)]);
+    // Nobody is confined, and nobody counts on it.
+    let off = "[sandbox]\nmode = \"none\"\nshield = false";
+    assert_eq!(said(off, &[]), [(false, all), (false, all)]);
 }

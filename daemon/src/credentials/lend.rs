@@ -47,7 +47,8 @@ pub(super) fn give(
     )]
 }
 
-fn unusable(error: &CredentialsError) -> Failure {
+/// A turn without what was stored for it.
+pub(crate) fn unusable(error: &CredentialsError) -> Failure {
     Failure {
         code: FailureCode::Storage,
         message: "The turn could not start: the credentials that are stored for agents cannot be read.".into(),

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use contents::{Contents, Stored};
+pub(crate) use lend::unusable;
 pub(crate) use names::CREDENTIALS;
 
 /// Name of the file in the state directory.

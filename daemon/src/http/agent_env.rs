@@ -13,14 +13,20 @@ use super::Api;
 use super::error::{ApiError, Segment};
 use crate::credentials::{CREDENTIALS, Layer};
 use crate::grants::{GrantStatus, askpass};
+use crate::sandboxing::API;
+use crate::sandboxing::shield::HEADERS;
 
 /// A variable of an agent's turns.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct EnvEntry {
     name: String,
     /// `channel`: stored for this agent; `default`: stored for all; `configuration`: `[claude.env]`; `grant:NAME`: an approved
-    /// connection; `daemon`: passed on from the daemon.
+    /// connection; `daemon`: passed on from the daemon; `shield`: the daemon's own address, behind which it adds the credential.
     source: String,
+    /// The daemon adds it to the requests, and the turn has a placeholder instead, or nothing: `[sandbox] shield`.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    shielded: bool,
     /// Another entry counts instead.
     #[serde(skip_serializing_if = "is_false")]
     #[schema(required = false)]
@@ -49,6 +55,7 @@ pub(super) struct EffectiveEnv {
 /// Where a variable comes from; the first one counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
+    Shield,
     Stored(std::cmp::Reverse<Layer>),
     Configuration,
     Grant(String),
@@ -58,6 +65,7 @@ enum Source {
 impl Source {
     fn text(&self) -> String {
         match self {
+            Self::Shield => "shield".to_owned(),
             Self::Stored(std::cmp::Reverse(layer)) => layer.as_str().to_owned(),
             Self::Configuration => "configuration".to_owned(),
             Self::Grant(target) => format!("grant:{target}"),
@@ -94,7 +102,14 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
             .map(|name| (name.clone(), Source::Configuration)),
     );
     all.extend(api.claude.passed_on().into_iter().map(|name| (name, Source::Daemon)));
+    let shielded = api.sandboxing.shields(&name);
+    if shielded {
+        all.push((API.to_owned(), Source::Shield));
+    }
     let mut env = ranked(all);
+    for one in env.iter_mut().filter(|one| one.name == HEADERS) {
+        one.shielded = shielded;
+    }
 
     let own = contents
         .claude_of(Some(&name))
@@ -108,7 +123,8 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
             .map(|name| (name.to_owned(), Source::Configuration)),
     );
     credentials.extend(passed.map(|name| (name.to_owned(), Source::Daemon)));
-    env.extend(of_one_source(credentials));
+    let credentials = of_one_source(credentials).into_iter();
+    env.extend(credentials.map(|one| EnvEntry { shielded, ..one }));
     env.sort_by(|one, other| one.name.cmp(&other.name));
 
     let is_there = api.registry.list().iter().any(|listed| listed.name == name);
@@ -150,6 +166,7 @@ fn ranked(mut all: Vec<(String, Source)>) -> Vec<EnvEntry> {
     let entry = |(name, source): (String, Source)| EnvEntry {
         overridden: !seen.insert(name.clone()),
         source: source.text(),
+        shielded: false,
         name,
     };
     all.into_iter().map(entry).collect()
@@ -162,6 +179,7 @@ fn of_one_source(mut all: Vec<(String, Source)>) -> Vec<EnvEntry> {
     let entry = |(name, source): (String, Source)| EnvEntry {
         overridden: Some(&source) != first.as_ref(),
         source: source.text(),
+        shielded: false,
         name,
     };
     all.into_iter().map(entry).collect()

@@ -21,6 +21,31 @@ pub(super) struct Setting {
     from: Source,
 }
 
+/// Whether the credential of Claude Code stays outside.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SandboxShield)]
+pub(super) struct ShieldView {
+    /// With true, turns have a placeholder, and the daemon adds the credential to their requests.
+    value: bool,
+    from: Source,
+    /// Why turns would be refused now, and what to do: the credential that there is cannot stay outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    problem: Option<String>,
+}
+
+impl ShieldView {
+    fn of(api: &Api, name: &str, effective: &Effective) -> Self {
+        let value = effective.shield.value;
+        let problem = value.then(|| api.claude.shield_problem(name)).flatten();
+        Self {
+            value,
+            from: effective.shield.source,
+            problem: problem.map(|failure| format!("{} {}", failure.message, failure.next_step)),
+        }
+    }
+}
+
 /// A directory that an agent has besides its own.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SandboxMount)]
@@ -78,14 +103,17 @@ pub(super) struct AgentSandbox {
     egress: Vec<String>,
     /// What all turns can read besides the system.
     read: Vec<String>,
+    shield: ShieldView,
     /// What the definition asks for and does not get.
     lowered: Vec<Lowered>,
-    /// The last turns of this run of the daemon, the latest first. With an open network nothing is counted.
+    /// The last turns of this run of the daemon, the latest first. With an open network nothing is counted but
+    /// the requests that the daemon adds a credential to.
     turns: Vec<TurnView>,
 }
 
 impl AgentSandbox {
     fn of(api: &Api, name: &str, effective: Effective) -> Self {
+        let shield = ShieldView::of(api, name, &effective);
         Self {
             mode: api.sandbox.mode,
             confined: api.sandbox.confined,
@@ -101,6 +129,7 @@ impl AgentSandbox {
             mounts: effective.mounts.iter().map(MountView::from).collect(),
             egress: effective.egress.iter().map(ToString::to_string).collect(),
             read: effective.read.iter().map(|path| path.display().to_string()).collect(),
+            shield,
             lowered: effective.lowered,
             turns: api.sandboxing.watch().of(name).iter().map(TurnView::from).collect(),
         }

@@ -95,6 +95,8 @@ pub(crate) struct Effective {
     pub(crate) egress: Vec<Rule>,
     /// What all its turns can read.
     pub(crate) read: Vec<PathBuf>,
+    /// Whether the credential of Claude Code stays outside. No definition says so.
+    pub(crate) shield: Setting<bool>,
     /// What it asked for in vain.
     pub(crate) lowered: Vec<Lowered>,
 }
@@ -175,6 +177,10 @@ pub(crate) fn effective(definition: &Definition, ceiling: &Ceiling, disk: &Disk<
         mounts,
         egress,
         read: ceiling.read.value.clone(),
+        shield: Setting {
+            value: ceiling.shield.value,
+            source: ceiling.shield.said.into(),
+        },
         lowered: judge.lowered,
     }
 }

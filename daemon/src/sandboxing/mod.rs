@@ -9,6 +9,7 @@ mod places;
 mod reach;
 mod ready;
 pub(crate) mod seed;
+pub(crate) mod shield;
 mod unconfined;
 mod watch;
 
@@ -17,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use reveille_sandbox::egress::Rule;
+use reveille_sandbox::egress::{ParentProxy, Rule};
 use reveille_sandbox::{Network, Policy};
 use reveille_vault::Note;
 use reveille_vault::agent::{BackendKind, Definition, Problem};
@@ -45,6 +46,8 @@ struct Inner {
     own: Option<PathBuf>,
     /// What every turn reaches.
     base: Reach,
+    /// The proxy of the daemon's own network.
+    parent: Option<Arc<ParentProxy>>,
     ready: Readiness,
     watch: Watch,
 }
@@ -64,7 +67,7 @@ pub(crate) struct Options<'a> {
 }
 
 /// The address of the model's API, where another one is set.
-const API: &str = "ANTHROPIC_BASE_URL";
+pub(crate) const API: &str = "ANTHROPIC_BASE_URL";
 
 /// Reads a definition, and looks at what its own crate cannot see.
 ///
@@ -117,6 +120,16 @@ fn base(config: &Config, url: &str) -> Reach {
     reach
 }
 
+/// The proxy that the daemon itself goes through.
+fn parent(environment: &[(OsString, OsString)]) -> Option<Arc<ParentProxy>> {
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(known, _)| known == name);
+        found.and_then(|(_, value)| value.to_str()).map(str::to_owned)
+    };
+    // silent-ok: with one that cannot be read there is no sandbox, and the start says so
+    ParentProxy::from_env(variable).ok().flatten().map(Arc::new)
+}
+
 impl Sandboxing {
     /// As it is configured.
     #[must_use]
@@ -128,6 +141,7 @@ impl Sandboxing {
             masked: masks::named(options.config, options.state, options.environment),
             own: std::env::current_exe().ok(), // silent-ok: then turns are not told where the program is
             base: base(options.config, options.url),
+            parent: parent(options.environment),
             watch: Watch::default(),
         }))
     }

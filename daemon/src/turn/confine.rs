@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use reveille_backends::{Event, TurnRequest};
-use reveille_sandbox::Policy;
+use reveille_backends::{Event, Failure, TurnRequest};
+use reveille_sandbox::{Guard, Policy};
 
 use super::Run;
 use crate::grants::Given;
@@ -42,16 +42,23 @@ impl Run<'_> {
         reach.open(policy);
     }
 
-    /// The last touch before the turn begins.
-    pub(super) fn confine(&self, request: &mut TurnRequest) -> WatchedTurn {
+    /// The last touch before the turn begins. The second part of the answer is to live as long as the turn.
+    ///
+    /// # Errors
+    /// The credential is to stay outside, and cannot.
+    pub(super) fn confine(&self, request: &mut TurnRequest) -> Result<(WatchedTurn, Guard), Failure> {
+        let (agent, sandboxing) = (&self.definition().name, &self.context.sandboxing);
+        let mut door = Guard::default();
+        if sandboxing.shields(agent) {
+            let keys = self.context.cli.keys(&request.env)?;
+            door = sandboxing.raise_shield(request, &keys)?;
+        }
         let variables = request.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        self.context.sandboxing.follow_variables(&mut request.policy, variables);
+        sandboxing.follow_variables(&mut request.policy, variables);
         let log = request.policy.log.clone();
-        let agent = &self.definition().name;
-        self.context
-            .sandboxing
-            .watch()
-            .begin(agent, self.claim.lease.turn, self.started_at, log)
+        let watch = sandboxing.watch();
+        let watched = watch.begin(agent, self.claim.lease.turn, self.started_at, log);
+        Ok((watched, door))
     }
 
     /// Tells people what was refused, and answers what was tried.

@@ -18,6 +18,7 @@ mod rule;
 mod serve;
 mod shield;
 mod socks;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -30,3 +31,4 @@ pub use pass::Pass;
 pub use rule::{Rule, RuleError};
 pub use serve::{forward, serve};
 pub use shield::{Shield, ShieldError, shield};
+pub use swap::Swap;

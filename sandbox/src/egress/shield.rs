@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::header::{AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION};
+use http::header::{COOKIE, HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -17,7 +17,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::util::BoxCloneSyncService;
 use tracing::Instrument as _;
 use url::Url;
@@ -27,25 +27,26 @@ use super::gate::Bounds;
 use super::host::{Destination, Host};
 use super::http1::{Body, Refusal, strip};
 use super::parent::{Purpose, encrypt};
+use super::swap::{Swap, swapped};
 use super::{Decision, Log, ParentProxy, tls};
 use crate::Handler;
 
-/// Where a child would put a secret of its own.
-const TAKEN_OUT: [HeaderName; 5] = [
-    AUTHORIZATION,
-    PROXY_AUTHORIZATION,
-    COOKIE,
-    HOST,
-    HeaderName::from_static("x-api-key"),
-];
+/// Where a child would put a secret of its own, besides those that are looked at.
+const TAKEN_OUT: [HeaderName; 3] = [PROXY_AUTHORIZATION, COOKIE, HOST];
+/// What may be done. Others, such as `TRACE`, make services tell what they were told.
+const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 
 /// Where requests go, and what is put into them.
 #[derive(Clone)]
 pub struct Shield {
     /// Scheme, host, port, and what stands before the path of each request.
     pub upstream: Url,
-    /// Replace those of a request. `Authorization`, `Proxy-Authorization`, `Cookie` and `X-Api-Key` are taken out of it in
-    /// any case.
+    /// What may be asked for below that, to the letter; of the query anything.
+    pub paths: &'static [&'static str],
+    /// One of them has to be shown. Whatever else a request has in `Authorization`, `Proxy-Authorization`, `Cookie` and
+    /// `X-Api-Key` is taken out of it.
+    pub swaps: Vec<Swap>,
+    /// Replace those of a request, and may be secret too.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The proxy of the daemon's own network.
     pub parent: Option<Arc<ParentProxy>>,
@@ -72,10 +73,10 @@ impl fmt::Debug for Shield {
 pub struct ShieldError(String);
 
 /// Code for [`Target::Handler`](crate::Target::Handler): passes requests on to `upstream` and nowhere else, with the secret.
-/// Redirects go back to the child. It must be called within a runtime, and a connection ends with the child's side of it.
+/// Redirects go back to the child. It must be called within a runtime. When it is dropped, its connections are cut.
 ///
 /// # Errors
-/// The address is none of HTTP, or the authorities for TLS cannot be read.
+/// The address is none of HTTP, a secret can stand in no header, or the authorities for TLS cannot be read.
 pub fn shield(shield: Shield) -> Result<Handler, ShieldError> {
     stand(shield, Arc::new(Real), tls::config)
 }
@@ -89,6 +90,7 @@ pub(super) fn stand(
     let passing = Arc::new(Passing::new(shield, outside, trusted)?);
     let room = Arc::new(Semaphore::new(passing.bounds.connections));
     let was_full = AtomicBool::new(false);
+    let (stands, _) = watch::channel(());
     Ok(Arc::new(move |stream| {
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
             if !was_full.swap(true, Ordering::Relaxed) {
@@ -97,9 +99,14 @@ pub(super) fn stand(
             return;
         };
         let passing = Arc::clone(&passing);
+        let mut stands = stands.subscribe();
         let serve = async move {
-            if let Err(error) = passing.serve(stream).await {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                served = passing.serve(stream) => if let Err(error) = served {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                // Nothing is ever sent: its end is what is waited for.
+                _ = stands.changed() => {}
             }
             drop(permit);
         };
@@ -117,6 +124,8 @@ struct Passing {
     authority: Authority,
     /// Before the path of each request; without the slash at its end.
     prefix: String,
+    paths: &'static [&'static str],
+    swaps: Vec<Swap>,
     headers: Vec<(HeaderName, HeaderValue)>,
     log: Log,
     bounds: Bounds,
@@ -130,6 +139,8 @@ impl Passing {
     ) -> Result<Self, ShieldError> {
         let Shield {
             upstream: url,
+            paths,
+            swaps,
             headers,
             parent,
             log,
@@ -152,6 +163,9 @@ impl Passing {
         let authority = authority
             .parse()
             .map_err(|_| ShieldError("its host cannot be read".to_owned()))?;
+        if !swaps.iter().all(Swap::is_usable) {
+            return Err(ShieldError("it can stand in no header".to_owned()));
+        }
         let headers = headers.into_iter().map(|(name, mut value)| {
             value.set_sensitive(true);
             (name, value)
@@ -171,6 +185,8 @@ impl Passing {
             scheme,
             authority,
             prefix: url.path().trim_end_matches('/').to_owned(),
+            paths,
+            swaps,
             headers: headers.collect(),
             log,
             bounds,
@@ -216,13 +232,30 @@ impl Passing {
 
     /// Makes a request one for the service, with the secret.
     fn readdress(&self, request: &mut Request<Incoming>) -> Result<(), Refusal> {
+        let refuse = |status, kind, text: &str| {
+            tracing::debug!(to = %self.upstream, text, "a request is not passed on");
+            Err(Refusal::new(status, kind, text))
+        };
+        // Before anything else: where others reach the port they learn nothing.
+        let Some(secrets) = swapped(&self.swaps, request.headers_mut()) else {
+            let text = "requests here show what the agent was given in the place of its credential";
+            return refuse(StatusCode::UNAUTHORIZED, "authentication", text);
+        };
+        if !METHODS.contains(request.method()) {
+            let text = "requests here are GET, HEAD or POST";
+            return refuse(StatusCode::METHOD_NOT_ALLOWED, "method", text);
+        }
         let path = match request.uri().path_and_query() {
             Some(path) if request.uri().authority().is_none() && path.as_str().starts_with('/') => path,
             _ => {
                 let text = "requests here have a path, not a whole address";
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, "malformed", text));
+                return refuse(StatusCode::BAD_REQUEST, "malformed", text);
             }
         };
+        if !self.paths.contains(&path.path()) {
+            let text = "the credential of this agent is for other paths";
+            return refuse(StatusCode::FORBIDDEN, "path", text);
+        }
         let bad = |_| Refusal::new(StatusCode::BAD_REQUEST, "malformed", "the path cannot be read");
         let path = format!("{}{path}", self.prefix).parse::<PathAndQuery>().map_err(bad)?;
         let mut uri = http::uri::Parts::default();
@@ -237,7 +270,7 @@ impl Passing {
         for name in &TAKEN_OUT {
             headers.remove(name);
         }
-        for (name, value) in &self.headers {
+        for (name, value) in secrets.iter().chain(&self.headers) {
             headers.insert(name, value.clone());
         }
         Ok(())

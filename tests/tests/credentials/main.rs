@@ -10,6 +10,7 @@ mod cli;
 mod damaged;
 mod effective;
 mod real_cli;
+mod shield;
 mod turns;
 
 use std::collections::BTreeMap;

@@ -12,14 +12,25 @@ use url::Url;
 use super::*;
 use crate::Handler;
 use crate::egress::shield::stand as stand_with;
-use crate::egress::{Bounds, ParentProxy, Shield, shield};
+use crate::egress::{Bounds, ParentProxy, Shield, Swap, shield};
 
 const SECRET: &str = "Bearer sk-real-secret";
+/// A request that shows what the child has.
+const SHOWN: &str = "HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer dummy\r\nConnection: close\r\n\r\n";
+
+fn swap(placeholder: &str, secret: &str) -> Swap {
+    Swap {
+        placeholder: placeholder.into(),
+        secret: secret.into(),
+    }
+}
 
 fn shield_for(upstream: &str) -> Shield {
     Shield {
         upstream: Url::parse(upstream).unwrap(),
-        headers: vec![(http::header::AUTHORIZATION, HeaderValue::from_static(SECRET))],
+        paths: &["/", "/v1", "/v1/messages"],
+        swaps: vec![swap("dummy", "sk-real-secret"), swap("dummy-key", "real-key")],
+        headers: Vec::new(),
         parent: None,
         log: Log::default(),
         bounds: Bounds::default(),
@@ -46,15 +57,15 @@ async fn the_secret_is_put_in_and_nothing_else_goes_along() {
     let server = tasks.mirror().await;
     let mut of = shield_for(&format!("http://{server}/base/"));
     of.headers.push((
-        HeaderName::from_static("x-api-key"),
-        HeaderValue::from_static("real-key"),
+        HeaderName::from_static("x-of-the-gateway"),
+        HeaderValue::from_static("real-too"),
     ));
     assert!(!format!("{of:?}").contains("real"), "{of:?}");
     let log = of.log.clone();
     let at = stand(&mut tasks, of).await;
     let answer = exchange(
         at,
-        b"POST /v1/messages?beta=true HTTP/1.1\r\nHost: evil.test\r\nAuthorization: Bearer dummy\r\nX-Api-Key: dummy\r\n\
+        b"POST /v1/messages?beta=true HTTP/1.1\r\nHost: evil.test\r\nAuthorization: Bearer dummy\r\nX-Api-Key: dummy-key\r\n\
           Cookie: a=b\r\nProxy-Authorization: dummy\r\nAnthropic-Beta: x\r\nContent-Length: 2\r\nConnection: close, X-Hop\r\n\
           X-Hop: 1\r\n\r\n{}",
     )
@@ -75,7 +86,8 @@ async fn the_secret_is_put_in_and_nothing_else_goes_along() {
             &*format!("authorization: {SECRET}"),
             "content-length: 2",
             &*host,
-            "x-api-key: real-key"
+            "x-api-key: real-key",
+            "x-of-the-gateway: real-too"
         ]
     );
     assert_eq!(counted(&log), [format!("127.0.0.1:{} Allowed 1", server.port())]);
@@ -85,29 +97,107 @@ async fn the_secret_is_put_in_and_nothing_else_goes_along() {
 async fn requests_for_other_places_are_refused() {
     let (mut tasks, other) = (Tasks::default(), Tasks::default().echo().await);
     let server = tasks.mirror().await;
-    let at = stand(&mut tasks, shield_for(&format!("http://{server}"))).await;
-    for line in [
-        format!("GET http://{other}/"),
-        format!("CONNECT {other}"),
-        "OPTIONS *".to_owned(),
+    let of = shield_for(&format!("http://{server}/base"));
+    let log = of.log.clone();
+    let at = stand(&mut tasks, of).await;
+    for (line, status) in [
+        (format!("GET http://{other}/"), 400),
+        (format!("CONNECT {other}"), 405),
+        ("OPTIONS *".to_owned(), 405),
+        ("TRACE /v1/messages".to_owned(), 405),
+        ("GET *".to_owned(), 400),
+        (format!("GET //{other}/v1/messages"), 403),
+        ("POST /v1/oauth/token".to_owned(), 403),
+        ("GET /v1/messages/".to_owned(), 403),
+        ("GET /../v1/messages".to_owned(), 403),
+        ("GET /v1/messages/../../other".to_owned(), 403),
+        ("GET /%2e%2e/other".to_owned(), 403),
+        ("GET /v1/messages%2f..%2fother".to_owned(), 403),
+        ("GET /V1/messages".to_owned(), 403),
     ] {
-        let answer = exchange(
-            at,
-            format!("{line} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").as_bytes(),
-        )
-        .await;
-        assert_eq!(status_of(&answer), 400, "{line}");
-        assert!(!answer.contains("secret"), "{answer}");
+        refused(at, &format!("{line} {SHOWN}"), status).await;
     }
-    let answer = exchange(
-        at,
-        format!("GET //{other}/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").as_bytes(),
-    )
-    .await;
+    let fine = exchange(at, format!("HEAD /v1/messages {SHOWN}").as_bytes()).await;
+    assert_eq!(status_of(&fine), 200, "{fine}");
+    assert_eq!(
+        counted(&log),
+        [format!("127.0.0.1:{} Allowed 1", server.port())],
+        "nothing else was sent"
+    );
+}
+
+async fn refused(at: SocketAddr, request: &str, status: u16) {
+    let answer = exchange(at, request.as_bytes()).await;
+    assert_eq!(status_of(&answer), status, "{request}");
     assert!(
-        answer.contains(&format!("GET //{other}/x HTTP/1.1")) && answer.contains(&format!("host: {server}")),
+        !answer.contains("sk-real") && !answer.contains("real-key"),
+        "{request}: {answer}"
+    );
+}
+
+/// What others of the machine say, and what an agent tries with what it has.
+#[tokio::test]
+async fn who_does_not_show_what_the_child_has_gets_nothing() {
+    let mut tasks = Tasks::default();
+    let server = tasks.mirror().await;
+    let of = shield_for(&format!("http://{server}"));
+    let log = of.log.clone();
+    let at = stand(&mut tasks, of).await;
+    for shown in [
+        "",
+        "Authorization: Bearer dumm\r\n",
+        "Authorization: Bearer dummy2\r\n",
+        "Authorization: dummy\r\n",
+        "Authorization: Basic dummy\r\n",
+        "Authorization:\r\n",
+        "Authorization: Bearer dummy\r\nAuthorization: Bearer dummy\r\n",
+        "Authorization: Bearer dummy, Bearer dummy\r\n",
+        "X-Api-Key: Bearer dummy\r\n",
+        "X-Api-Key: sk-real-secret\r\n",
+        "Proxy-Authorization: Bearer dummy\r\n",
+        "Cookie: dummy\r\n",
+        "X-Other: dummy\r\n",
+    ] {
+        let request = format!("GET /v1/messages HTTP/1.1\r\nHost: h\r\n{shown}Connection: close\r\n\r\n");
+        refused(at, &request, 401).await;
+    }
+    assert!(counted(&log).is_empty());
+    // One that counts takes the place of nothing else: the other header, the query and the rest stay what they are.
+    let request = "GET /v1/messages?key=dummy HTTP/1.1\r\nHost: h\r\nX-Api-Key: mine\r\nAuthorization: bearer dummy\r\n\
+                   X-Other: dummy\r\nConnection: close\r\n\r\n";
+    let answer = exchange(at, request.as_bytes()).await;
+    assert!(answer.contains("GET /v1/messages?key=dummy HTTP/1.1\r\n"), "{answer}");
+    assert!(
+        answer.contains("x-other: dummy\r\n") && !answer.contains("mine"),
         "{answer}"
     );
+    assert_eq!(answer.matches("real").count(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn its_end_cuts_the_connections() {
+    let mut tasks = Tasks::default();
+    let (asked, mut asking) = mpsc::unbounded_channel();
+    let server = tasks.listen(move |mut stream| {
+        let asked = asked.clone();
+        async move {
+            stream.read_u8().await?;
+            asked.send(()).map_err(io::Error::other)?;
+            std::future::pending().await
+        }
+    });
+    let server = server.await;
+    let handler = shield(shield_for(&format!("http://{server}"))).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    handler(listener.accept().await.unwrap().0);
+    stream.write_all(format!("GET / {SHOWN}").as_bytes()).await.unwrap();
+    asking.recv().await.unwrap();
+    drop(handler);
+    let mut rest = Vec::new();
+    // An end or a reset, but nothing more.
+    let _ = stream.read_to_end(&mut rest).await; // silent-ok: see above
+    assert!(rest.is_empty());
 }
 
 #[tokio::test]
@@ -129,7 +219,7 @@ async fn a_redirect_goes_back_to_the_child() {
     });
     let server = server.await;
     let at = stand(&mut tasks, shield_for(&format!("http://{server}"))).await;
-    let answer = exchange(at, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    let answer = exchange(at, format!("GET / {SHOWN}").as_bytes()).await;
     assert_eq!(status_of(&answer), 307);
     assert!(answer.contains(&format!("location: http://{other}/")), "{answer}");
     assert!(asking.try_recv().is_err());
@@ -157,7 +247,8 @@ async fn events_are_passed_on_as_they_come() {
     let server = server.await;
     let at = stand(&mut tasks, shield_for(&format!("http://{server}"))).await;
     let mut stream = BufReader::new(TcpStream::connect(at).await.unwrap());
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key: dummy-key\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
     read_head(&mut stream, 10_000).await.unwrap();
     // Each event is there before the next one is sent.
     for _ in 0..3 {
@@ -194,7 +285,7 @@ async fn a_service_that_cannot_be_believed_gets_no_secret() {
     let of = shield_for(&format!("https://localhost:{}", server.port()));
     let log = of.log.clone();
     let at = stand(&mut tasks, of).await;
-    let answer = exchange(at, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    let answer = exchange(at, format!("GET / {SHOWN}").as_bytes()).await;
     assert_eq!(status_of(&answer), 502);
     let first = sees.recv().await.unwrap();
     assert_eq!(first.first(), Some(&22), "that is no TLS");
@@ -211,7 +302,7 @@ async fn a_service_that_is_gone() {
         .local_addr()
         .unwrap();
     let at = stand(&mut tasks, shield_for(&format!("http://{gone}"))).await;
-    let answer = exchange(at, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    let answer = exchange(at, format!("GET / {SHOWN}").as_bytes()).await;
     assert_eq!(status_of(&answer), 502);
     assert!(
         answer.contains("could not be reached: ") && !answer.contains("secret"),
@@ -220,9 +311,17 @@ async fn a_service_that_is_gone() {
 }
 
 #[test]
-fn addresses_that_are_none() {
+fn addresses_that_are_none_and_secrets_that_no_header_takes() {
     for upstream in ["ftp://example.com", "unix:/run/socket", "data:text"] {
         assert!(shield(shield_for(upstream)).is_err(), "{upstream}");
+    }
+    for (placeholder, secret) in [("", "secret"), ("dummy", ""), ("dummy", "two\r\nlines")] {
+        let of = Shield {
+            swaps: vec![swap(placeholder, secret)],
+            ..shield_for("http://127.0.0.1")
+        };
+        let error = shield(of).err().unwrap().to_string();
+        assert!(!error.contains("two"), "{error}");
     }
 }
 
@@ -292,7 +391,7 @@ async fn over_tls_directly_and_through_a_proxy() {
         };
         let handler = stand_with(of, Arc::<Net>::clone(&net), || Ok(believer(trusting))).unwrap();
         let at = handled(&mut tasks, handler).await;
-        let answer = exchange(at, b"GET /v1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+        let answer = exchange(at, format!("GET /v1 {SHOWN}").as_bytes()).await;
         assert_eq!(status_of(&answer), status, "{upstream}: {answer}");
         assert_eq!(
             answer.contains("host: service.test\r\n") && answer.contains(SECRET),
