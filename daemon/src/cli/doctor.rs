@@ -2,6 +2,7 @@
 
 mod credentials;
 mod hub;
+mod shield;
 mod vaults;
 
 use std::net::TcpListener;
@@ -78,9 +79,11 @@ impl Doctor {
         checks.push(deliveries_check(&health));
         checks.extend(vaults::checks(&config, &state_dir, &health).await);
         checks.extend(hub::checks(&config).await);
-        checks.extend(claude_checks(&config, &state_dir).await);
+        let claude = claude_of(&config, &state_dir);
+        checks.extend(claude_checks(&claude).await);
         checks.push(credentials::check_file(&state_dir));
         checks.push(sandbox_check(config.sandbox.mode).await);
+        checks.extend(shield::checks(&config.sandbox, &claude));
         checks.push(match reveille_web_ui::missing() {
             None => check("web page", Level::Ok, "built in", None),
             Some(why) => check(
@@ -268,16 +271,20 @@ async fn health(url: &str) -> bool {
     }
 }
 
-async fn claude_checks(config: &Config, state_dir: &Path) -> Vec<Check> {
+/// The CLI as the daemon would use it.
+fn claude_of(config: &Config, state_dir: &Path) -> Claude {
     let claude = Claude::new(
         config.claude.clone(),
         Arc::new(Unconfined),
         "doctor".into(),
         std::env::vars_os(),
-    )
-    .storing(Credentials::in_dir(state_dir));
+    );
+    claude.storing(Credentials::in_dir(state_dir))
+}
+
+async fn claude_checks(claude: &Claude) -> Vec<Check> {
     let Some(program) = claude.program() else {
-        let detail = format!("{:?} is not in PATH", config.claude.program);
+        let detail = format!("{:?} is not in PATH", claude.config().program);
         let mend = Some("npm install -g @anthropic-ai/claude-code, or set `[claude] program` to its path");
         return vec![check("claude", Level::Error, detail, mend)];
     };

@@ -167,6 +167,16 @@ impl Sandbox {
         }
     }
 
+    /// Those whose credential stays outside: `None` for all agents, and each with a table of its own that says so.
+    #[must_use]
+    pub(crate) fn shielded(&self) -> Vec<Option<&str>> {
+        let all = (self.shield == Some(true)).then_some(None);
+        let own = self.agents.iter().filter(|(_, agent)| agent.shield == Some(true));
+        all.into_iter()
+            .chain(own.map(|(name, _)| Some(name.as_str())))
+            .collect()
+    }
+
     /// What cannot be seen from one key alone.
     ///
     /// # Errors
@@ -195,11 +205,8 @@ impl Sandbox {
                 return wrong(table, message);
             }
         }
-        let shields = [("[sandbox]".to_owned(), self.shield)];
-        let own = self.agents.iter();
-        let own = own.map(|(name, agent)| (format!("[sandbox.agents.{name}]"), agent.shield));
-        let asks = shields.into_iter().chain(own).find(|(_, shield)| *shield == Some(true));
-        if let (SandboxMode::None, Some((table, _))) = (self.mode, asks) {
+        if let (SandboxMode::None, Some(whose)) = (self.mode, self.shielded().first()) {
+            let table = whose.map_or("[sandbox]".to_owned(), |name| format!("[sandbox.agents.{name}]"));
             let message = "shield is true, and with mode \"none\" an agent reads the credential where the daemon has it; set the \
                            mode to \"auto\", or shield to false";
             return wrong(table, message.into());

@@ -16,8 +16,6 @@ use super::{API, Sandboxing};
 
 /// Where the CLI asks when it is told nothing.
 const USUAL: &str = "https://api.anthropic.com";
-/// Tells the CLI that behind another address is the usual one, which it does more with.
-const IS_USUAL: &str = "_CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL";
 /// Lines of headers for every request. What a gateway wants in them may be secret too.
 pub(crate) const HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
 /// What the CLI asks the API for. A credential may open more, such as the making of another one that would be told.
@@ -113,9 +111,6 @@ impl Plan {
             let what = format!("{API} is no address of a service");
             return Err(refusal(&what, "Mend it under [claude.env] in the configuration."));
         };
-        if upstream.host_str() == Some("api.anthropic.com") {
-            env.entry(IS_USUAL.to_owned()).or_insert_with(|| "1".to_owned());
-        }
         Ok(Self {
             upstream,
             swaps,

@@ -232,8 +232,9 @@ impl Passing {
 
     /// Makes a request one for the service, with the secret.
     fn readdress(&self, request: &mut Request<Incoming>) -> Result<(), Refusal> {
+        let asked = format!("{} {}", request.method(), request.uri().path());
         let refuse = |status, kind, text: &str| {
-            tracing::debug!(to = %self.upstream, text, "a request is not passed on");
+            tracing::debug!(to = %self.upstream, asked, text, "a request is not passed on");
             Err(Refusal::new(status, kind, text))
         };
         // Before anything else: where others reach the port they learn nothing.

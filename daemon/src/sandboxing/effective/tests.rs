@@ -63,6 +63,10 @@ fn who_asks_for_nothing_gets_the_defaults_and_nothing_is_lowered() {
             mounts: Vec::new(),
             egress: Vec::new(),
             read: Vec::new(),
+            shield: Setting {
+                value: false,
+                source: Source::Default
+            },
             lowered: Vec::new(),
         }
     );

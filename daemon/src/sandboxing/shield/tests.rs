@@ -39,7 +39,6 @@ fn what_signs_in_is_replaced_by_what_looks_like_it_and_nobody_guesses() {
         (plan.upstream.as_str(), env["OTHER"].as_str()),
         ("https://api.anthropic.com/", "stays")
     );
-    assert_eq!(env[IS_USUAL], "1");
     let (_, again) = planned(&[], &keys);
     assert_ne!(env["ANTHROPIC_API_KEY"], again["ANTHROPIC_API_KEY"]);
 }
@@ -61,7 +60,7 @@ fn another_service_is_asked_in_its_own_way() {
         .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
         .collect();
     assert_eq!(headers, [("x-team", "a: b"), ("authorization", "Bearer canary-2")]);
-    assert!(!env.contains_key(HEADERS) && !env.contains_key(IS_USUAL));
+    assert!(!env.contains_key(HEADERS));
     let (plan, _) = planned(&[(API, "")], &[("ANTHROPIC_API_KEY", KEY)]);
     assert_eq!(plan.unwrap().upstream.as_str(), "https://api.anthropic.com/");
 }
