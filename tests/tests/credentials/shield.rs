@@ -77,6 +77,7 @@ async fn r_egr_11_the_real_cli_works_in_every_network_with_a_placeholder() -> Re
         .real_claude(&api)
         .env("REVEILLE_CLAUDE__ENV__ANTHROPIC_API_KEY", "")
         .env("ANTHROPIC_AUTH_TOKEN", AUTH)
+        .env("REVEILLE_SANDBOX__FILESYSTEM", "full")
         .start()
         .await?;
     let bash = format!("[[tool Bash {}]]", json!({ "command": TRIES }));
@@ -104,7 +105,9 @@ async fn r_egr_11_the_real_cli_works_in_every_network_with_a_placeholder() -> Re
         if let Some(token) = stored {
             done(&daemon, "POST", CLAUDE, &json!({ "token": token })).await?;
         }
-        define(&daemon, network, json!({ "network": network, "shield": false })).await?;
+        // It sees all that it ever could, and says what no definition can.
+        let asks = json!({ "network": network, "filesystem": "full", "shield": false });
+        define(&daemon, network, asks).await?;
         let before = api.requests().len();
         let turn = turn(&daemon, network, &bash).await?;
         assert_eq!(turn.state, State::Ok, "{network} {turn:?}");
@@ -143,6 +146,10 @@ async fn r_egr_11_the_real_cli_works_in_every_network_with_a_placeholder() -> Re
         );
         assert_eq!(turn.more["notices"], json!([]), "{network}");
         let sandbox = shown(&daemon, network, "sandbox").await?;
+        assert_eq!(
+            (&sandbox["filesystem"]["value"], &sandbox["lowered"]),
+            (&json!("full"), &json!([]))
+        );
         assert_eq!(sandbox["shield"], json!({ "value": true, "from": "configuration" }));
         assert_eq!(sandbox["turns"][0]["connections"], turn.more["egress"]);
     }
