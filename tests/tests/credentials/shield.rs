@@ -114,14 +114,14 @@ async fn r_egr_11_the_real_cli_works_in_every_network_with_a_placeholder() -> Re
         let requests = api.requests().split_off(before);
         assert!(requests.len() >= 2, "{network} {requests:?}");
         for request in &requests {
-            assert_eq!(request.credentials, [credential.clone()], "{network}");
+            assert_eq!(request.credentials, std::slice::from_ref(&credential), "{network}");
         }
 
         let all = written(&daemon)?;
         let out = all.iter().filter(|(path, _)| path.ends_with("work/out"));
         let out = out.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
-        let out = out.filter(|text| text.contains(&format!("\n{variable}="))).last();
-        let out = out.with_context(|| format!("{network}: a placeholder"))?;
+        let mut out = out.filter(|text| text.contains(&format!("\n{variable}=")));
+        let out = out.next().with_context(|| format!("{network}: a placeholder"))?;
         assert!(out.contains("placeholder-"), "{network} {out}");
         let codes: Vec<&str> = out
             .split("code ")
