@@ -39,6 +39,8 @@ pub use linux::{Control, Launched, Program};
 pub use other::{Control, Launched, Program};
 pub use policy::{Filesystem, Handler, Limits, Loopback, Network, Policy, Target};
 pub use probe::{Check, ProbeReport, Ran, probe};
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub use programs::{Origin, origins};
 
 /// A command as the sandbox takes and gives it. The environment is complete: nothing is inherited.
 #[derive(Debug, Clone, PartialEq, Eq)]

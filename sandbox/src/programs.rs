@@ -27,7 +27,7 @@ impl Surroundings<'_> {
     /// What to show for a program: itself with its directory, or, where that is one for programs alone, the one above, where
     /// its parts are; as far as these are nothing but that. For a script its interpreter too.
     pub(crate) fn of(&self, program: &Path) -> Vec<PathBuf> {
-        let interpreter = self.interpreter(program);
+        let interpreter = interpreter(program, self.search_path);
         let all = std::iter::once(program).chain(interpreter.as_deref());
         all.flat_map(|one| self.of_one(one)).collect()
     }
@@ -56,28 +56,56 @@ impl Surroundings<'_> {
         let is_lone_bin = dir.ends_with("bin") && dir.parent().is_some_and(|above| self.homes.have(above));
         dir.components().count() > 2 && !self.homes.have(dir) && !is_lone_bin && !self.masked.iter().any(meets)
     }
+}
 
-    /// The program that a script names in its first line.
-    fn interpreter(&self, script: &Path) -> Option<PathBuf> {
-        let mut line = Vec::new();
-        // silent-ok: what cannot be read is no script.
-        std::fs::File::open(script)
-            .ok()?
-            .take(FIRST_LINE)
-            .read_to_end(&mut line)
-            .ok()?;
-        let line = line.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
-        let mut words = line
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty())
-            .map(OsStr::from_bytes);
-        let interpreter = Path::new(words.next()?);
-        if interpreter.file_name() != Some(OsStr::new("env")) {
-            return Some(interpreter.to_owned());
-        }
-        let is_name = |word: &&OsStr| !word.as_bytes().starts_with(b"-") && !word.as_bytes().contains(&b'=');
-        find(words.find(is_name)?, self.search_path)
+/// The program that a script names in its first line.
+fn interpreter(script: &Path, search_path: &OsStr) -> Option<PathBuf> {
+    let mut line = Vec::new();
+    // silent-ok: what cannot be read is no script.
+    std::fs::File::open(script)
+        .ok()?
+        .take(FIRST_LINE)
+        .read_to_end(&mut line)
+        .ok()?;
+    let line = line.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let mut words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+        .map(OsStr::from_bytes);
+    let interpreter = Path::new(words.next()?);
+    if interpreter.file_name() != Some(OsStr::new("env")) {
+        return Some(interpreter.to_owned());
     }
+    let is_name = |word: &&OsStr| !word.as_bytes().starts_with(b"-") && !word.as_bytes().contains(&b'=');
+    find(words.find(is_name)?, search_path)
+}
+
+/// A directory that decides what is run when a program is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// With all links followed.
+    pub dir: PathBuf,
+    /// Whether what lies below it counts as well: parts of a script. Of a file or a link nothing but itself counts.
+    pub deep: bool,
+}
+
+/// The directories of a program: of its file, of the links on the way to it, and of its interpreter where it is a script.
+/// `path`: the value of `PATH` by which that is found. Who can write in one of them decides what is run.
+#[must_use]
+pub fn origins(program: &Path, path: &OsStr) -> Vec<Origin> {
+    let interpreter = interpreter(program, path);
+    let script = std::iter::once((program, interpreter.is_some()));
+    let mut all = Vec::new();
+    for (file, deep) in script.chain(interpreter.as_deref().map(|file| (file, false))) {
+        // silent-ok: what is not there is not run.
+        let Ok(found) = resolve(file) else { continue };
+        let links = found.links.iter().map(|(place, _)| (place.as_path(), false));
+        for (file, deep) in links.chain([(found.real.as_path(), deep)]) {
+            let dir = file.parent().map(Path::to_owned);
+            all.extend(dir.map(|dir| Origin { dir, deep }));
+        }
+    }
+    all
 }
 
 /// Looks a program up in the directories of `path`.
@@ -127,6 +155,8 @@ const PARENTS: [&str; 3] = ["/home", "/var/home", "/Users"];
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use pretty_assertions::assert_eq;
 
     use super::*;
 
@@ -252,5 +282,35 @@ mod tests {
         }
         let other = place.program("pkg/bin/script", "no script");
         assert_eq!(place.seen(&other, "home", &[], &["node/lib"]), [false]);
+    }
+
+    #[test]
+    fn who_can_write_where_a_program_its_links_or_its_interpreter_are_decides_what_is_run() {
+        let place = Place::new();
+        let node = place.program("node/bin/node", "\x7fELF");
+        let script = place.program("lib/cli/cli.js", "#!/usr/bin/env node\n");
+        for dir in ["bin", "apps"] {
+            std::fs::create_dir_all(place.at(dir)).unwrap();
+        }
+        symlink(place.at("lib"), place.at("apps/now")).unwrap();
+        symlink("../apps/now/cli/cli.js", place.at("bin/claude")).unwrap();
+        let path = place.at("node/bin");
+        let of = |program: &Path| -> Vec<(PathBuf, bool)> {
+            let origins = origins(program, path.as_os_str());
+            origins.into_iter().map(|one| (one.dir, one.deep)).collect()
+        };
+        let at = |path: &str, deep| (place.at(path), deep);
+        assert_eq!(
+            of(&place.at("bin/claude")),
+            [
+                at("bin", false),
+                at("apps", false),
+                at("lib/cli", true),
+                at("node/bin", false)
+            ]
+        );
+        assert_eq!(of(&script), [at("lib/cli", true), at("node/bin", false)]);
+        assert_eq!(of(&node), [at("node/bin", false)]);
+        assert_eq!(of(&place.at("nothing")), []);
     }
 }

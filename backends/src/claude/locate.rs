@@ -2,14 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
+use reveille_sandbox::{Command, Network, Policy, Sandbox, SandboxError};
 use rustix::fs::Access;
-use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::options::base_env;
+use crate::confined::run_captured;
 
 /// For one question. A cold start takes half a second on an idle machine.
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
@@ -52,8 +52,16 @@ pub enum ProbeError {
         program: String,
         /// What it was asked.
         flag: &'static str,
-        /// Its exit status.
+        /// What it said instead.
         status: String,
+    },
+    /// It is asked in the sandbox, which could not be made.
+    #[error("{program} was not asked for its version: {error}")]
+    Sandbox {
+        /// Path.
+        program: String,
+        /// Why, and the mend.
+        error: SandboxError,
     },
 }
 
@@ -76,14 +84,15 @@ fn is_executable(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok()
 }
 
-/// Asks a program for its version and its options, at most 20 s. It gets [`base_env`] of this process.
+/// Asks a program for its version and its options, at most 20 s. It gets [`base_env`] of this process. Confined, it reaches
+/// nothing and writes nowhere: who replaced its file must not get beyond the sandbox by that.
 ///
 /// # Errors
 /// The program cannot be started, does not answer, or answers with an error.
-pub async fn probe(program: &Path, prefix_args: &[OsString]) -> Result<Probe, ProbeError> {
+pub async fn probe(program: &Path, prefix_args: &[OsString], sandbox: &dyn Sandbox) -> Result<Probe, ProbeError> {
     let (version, help) = tokio::try_join!(
-        ask(program, prefix_args, "--version"),
-        ask(program, prefix_args, "--help")
+        ask(program, prefix_args, "--version", sandbox),
+        ask(program, prefix_args, "--help", sandbox)
     )?;
     let version = version.split_whitespace().next().unwrap_or_default().to_owned();
     if version.is_empty() {
@@ -100,42 +109,77 @@ pub async fn probe(program: &Path, prefix_args: &[OsString]) -> Result<Probe, Pr
     })
 }
 
-async fn ask(program: &Path, prefix_args: &[OsString], flag: &'static str) -> Result<String, ProbeError> {
+/// A program that is only asked.
+fn question(program: &Path, prefix_args: &[OsString], flag: &str, is_confined: bool) -> Command {
+    let mut env = base_env(std::env::vars_os());
+    if is_confined {
+        // The user's own cannot be seen there.
+        env.retain(|(name, _)| name != "HOME");
+        env.push(("HOME".into(), std::env::temp_dir().into()));
+    }
+    let fixed = [
+        ("TERM", "dumb"),
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    ];
+    env.extend(fixed.map(|(name, value)| (name.into(), value.into())));
+    Command {
+        program: program.to_owned(),
+        args: prefix_args.iter().cloned().chain([flag.into()]).collect(),
+        env,
+        cwd: "/".into(),
+    }
+}
+
+async fn ask(
+    program: &Path,
+    prefix_args: &[OsString],
+    flag: &'static str,
+    sandbox: &dyn Sandbox,
+) -> Result<String, ProbeError> {
     let name = || program.display().to_string();
-    let child = Command::new(program)
-        .args(prefix_args)
-        .arg(flag)
-        .env_clear()
-        .envs(base_env(std::env::vars_os()))
-        .envs([
-            ("TERM", "dumb"),
-            ("DISABLE_AUTOUPDATER", "1"),
-            ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-        ])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| ProbeError::Start {
+    if !program.exists() {
+        let reason = "it is not there".into();
+        return Err(ProbeError::Start {
             program: name(),
-            reason: error.to_string(),
-        })?;
-    let output = tokio::time::timeout(PROBE_LIMIT, child.wait_with_output())
+            reason,
+        });
+    }
+    let command = question(program, prefix_args, flag, sandbox.summary().confined);
+    let policy = Policy {
+        network: Network::Restricted,
+        ..Policy::default()
+    };
+    let broken = |error| ProbeError::Sandbox { program: name(), error };
+    let confined = sandbox.confine(command, &policy).map_err(broken)?;
+    let is_plain = confined.control.is_none();
+    let ran = tokio::time::timeout(PROBE_LIMIT, run_captured(confined, PROBE_LIMIT))
         .await
         .map_err(|_elapsed| ProbeError::Silent { program: name(), flag })?
-        .map_err(|error| ProbeError::Start {
-            program: name(),
-            reason: error.to_string(),
+        .map_err(|error| match is_plain {
+            true => ProbeError::Start {
+                program: name(),
+                reason: error.reason,
+            },
+            false => broken(error),
         })?;
-    if !output.status.success() {
+    if !ran.success {
+        let said = String::from_utf8_lossy(&ran.stderr);
+        let status = said
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or("no text")
+            .chars()
+            .take(200)
+            .collect();
         return Err(ProbeError::Refused {
             program: name(),
             flag,
-            status: output.status.to_string(),
+            status,
         });
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }
 
 /// The answers of one program, asked again when its file changes.
@@ -151,7 +195,12 @@ struct Asked {
 }
 
 impl ProbeCache {
-    pub(super) async fn get(&self, program: &Path, prefix_args: &[OsString]) -> Result<Probe, ProbeError> {
+    pub(super) async fn get(
+        &self,
+        program: &Path,
+        prefix_args: &[OsString],
+        sandbox: &dyn Sandbox,
+    ) -> Result<Probe, ProbeError> {
         // silent-ok: a missing file is reported by the probe itself.
         let modified = std::fs::metadata(program).and_then(|meta| meta.modified()).ok();
         let mut last = self.last.lock().await;
@@ -161,7 +210,7 @@ impl ProbeCache {
         {
             return asked.answer.clone();
         }
-        let answer = probe(program, prefix_args).await;
+        let answer = probe(program, prefix_args, sandbox).await;
         *last = Some(Asked {
             modified,
             at: Instant::now(),

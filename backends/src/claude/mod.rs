@@ -57,7 +57,13 @@ impl ClaudeBackend {
     /// # Errors
     /// As [`probe()`].
     pub async fn probe(&self) -> Result<Probe, ProbeError> {
-        self.probes.get(&self.options.program, &self.options.prefix_args).await
+        let ClaudeOptions {
+            program,
+            prefix_args,
+            sandbox,
+            ..
+        } = &self.options;
+        self.probes.get(program, prefix_args, &**sandbox).await
     }
 
     async fn probe_for_turn(&self) -> Result<Probe, Failure> {

@@ -143,7 +143,11 @@ impl Sandbox for Stuck {
 
     fn confine(&self, command: Command, policy: &Policy) -> Result<Confined, SandboxError> {
         let mark = command.env.iter().find(|(name, _)| name == "REVEILLE_TURN").cloned();
+        let is_turn = mark.is_some();
         let mut confined = self.0.confine(command, policy)?;
+        if !is_turn {
+            return Ok(confined);
+        }
         confined.command = Command {
             program: "/bin/sleep".into(),
             args: vec!["1000".into()],
@@ -202,4 +206,28 @@ async fn a_program_that_cannot_be_started_inside_is_named() {
         failure(&outcome).detail.contains(script.to_str().unwrap()),
         "{outcome:?}"
     );
+}
+
+/// Whoever could replace the file of the program would run as the daemon's user, if it were asked outside.
+#[tokio::test]
+async fn a_program_is_asked_for_its_version_inside() {
+    let mut bench = Bench::new();
+    let at = |name: &str| bench.dir.path().join(name);
+    let (source, program, mark) = (at("source"), at("claude"), at("mark"));
+    let text = format!(
+        "#!/bin/sh\ntouch {}\necho 7.7.7 --system-prompt-snapshot\n",
+        mark.display()
+    );
+    std::fs::write(&source, text).unwrap();
+    // By another program: a file that this process has open for writing cannot be run while another test is spawning.
+    let mut install = std::process::Command::new("install");
+    install.arg("-m755").args([&source, &program]);
+    assert!(install.status().unwrap().success());
+    bench.options.program = program;
+    let free = bench.backend().probe().await.unwrap();
+    assert!(mark.exists(), "the control");
+    std::fs::remove_file(&mark).unwrap();
+    let bench = confined(bench);
+    assert_eq!(bench.backend().probe().await.unwrap(), free);
+    assert!(!mark.exists());
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use pretty_assertions::assert_eq;
 use reveille_backends::{PromptMode, Session, SystemPrompt, find_program, probe};
+use reveille_sandbox::Unconfined;
 use uuid::Uuid;
 
 use crate::support::{Bench, reply};
@@ -263,14 +264,17 @@ async fn a_program_is_asked_once_per_state_of_its_file() {
 
 #[tokio::test]
 async fn the_stand_in_says_what_it_is() {
-    let said = probe(Path::new(env!("CARGO_BIN_EXE_reveille-stand-in")), &[])
+    let said = probe(Path::new(env!("CARGO_BIN_EXE_reveille-stand-in")), &[], &Unconfined)
         .await
         .unwrap();
     assert_eq!(
         (said.version.as_str(), said.supports_prompt_snapshot),
         (env!("CARGO_PKG_VERSION"), true)
     );
-    let missing = probe(Path::new("/does/not/exist"), &[]).await.unwrap_err().to_string();
+    let missing = probe(Path::new("/does/not/exist"), &[], &Unconfined)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(missing.starts_with("/does/not/exist cannot be started: "), "{missing}");
 }
 

@@ -305,10 +305,25 @@ impl Judge<'_> {
         Some(real)
     }
 
+    /// Likewise, and it may be written.
+    fn writable_directory(
+        &mut self,
+        (key, asked, got): (&'static str, String, &str),
+        path: &Path,
+        roots: (&str, &Limit<Vec<PathBuf>>),
+    ) -> Option<PathBuf> {
+        let real = self.directory((key, asked.clone(), got), path, roots)?;
+        if let Some(why) = self.disk.why_not_writable(&real) {
+            self.refuse(key, asked, got, why);
+            return None;
+        }
+        Some(real)
+    }
+
     fn workspace(&mut self, roots: &Limit<Vec<PathBuf>>) -> Option<PathBuf> {
         let asked = self.definition.workspace.clone()?;
         let path = PathBuf::from(&asked);
-        self.directory(
+        self.writable_directory(
             ("workspace", asked, "a private directory"),
             &path,
             ("workspaces", roots),
@@ -321,11 +336,15 @@ impl Judge<'_> {
         for one in &self.definition.mounts {
             let asked = format!("{} ({})", one.host_path, one.mode.as_str());
             let about = ("mounts", asked, "not there");
-            let path = self.directory(about, Path::new(&one.host_path), ("mounts", roots));
+            let writable = one.mode == MountMode::Rw;
+            let (host, roots) = (Path::new(&one.host_path), ("mounts", roots));
+            let path = match writable {
+                true => self.writable_directory(about, host, roots),
+                false => self.directory(about, host, roots),
+            };
             let Some(path) = path.filter(|path| Some(path.as_path()) != workspace) else {
                 continue;
             };
-            let writable = one.mode == MountMode::Rw;
             match mounts.iter_mut().find(|known| known.path == path) {
                 Some(known) => known.writable |= writable,
                 None => mounts.push(Mount { path, writable }),

@@ -6,6 +6,7 @@ mod effective;
 mod fixture;
 mod masks;
 mod places;
+mod programs;
 mod reach;
 mod ready;
 pub(crate) mod seed;
@@ -26,6 +27,7 @@ use reveille_vault::agent::{BackendKind, Definition, Problem};
 use self::effective::problems;
 pub(crate) use self::effective::{Effective, Lowered, Mount, Source, filesystem_word, network_word};
 use self::places::Disk;
+use self::programs::Programs;
 pub(crate) use self::reach::Reach;
 pub(crate) use self::ready::{Readiness, try_out, why};
 pub(crate) use self::watch::{Refused, Watch, WatchedTurn};
@@ -42,6 +44,8 @@ struct Inner {
     confined: bool,
     /// What no agent sees, as it is named.
     masked: Vec<PathBuf>,
+    /// What the daemon starts.
+    programs: Programs,
     /// Our own executable: turns are told where it is, and call us.
     own: Option<PathBuf>,
     /// What every turn reaches.
@@ -140,6 +144,12 @@ impl Sandboxing {
             ready: options.ready.clone(),
             masked: masks::named(options.config, options.state, options.environment),
             own: std::env::current_exe().ok(), // silent-ok: then turns are not told where the program is
+            programs: Programs::new(
+                &options.config.claude.program,
+                options.environment,
+                options.ready.program(),
+                options.ready.tool(),
+            ),
             base: base(options.config, options.url),
             parent: parent(options.environment),
             watch: Watch::default(),
@@ -171,6 +181,7 @@ impl Sandboxing {
         let disk = Disk {
             follow: &follow,
             masked: &masked,
+            sources: &self.0.programs.sources(),
         };
         effective::effective(definition, &self.0.config.ceiling(&definition.name), &disk)
     }

@@ -3,12 +3,16 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use super::programs::Source;
+
 /// What has to be known of the disk.
 pub(crate) struct Disk<'a> {
     /// Follows all links of a path that is there: see [`std::fs::canonicalize`].
     pub(crate) follow: &'a dyn Fn(&Path) -> io::Result<PathBuf>,
     /// What agents never see, with all links followed.
     pub(crate) masked: &'a [PathBuf],
+    /// From where the daemon starts programs.
+    pub(crate) sources: &'a [Source],
 }
 
 impl Disk<'_> {
@@ -60,6 +64,26 @@ impl Disk<'_> {
     }
 }
 
+impl Disk<'_> {
+    /// Why an agent may not write in a directory that it may read; `None`: it may. It is to have all links followed.
+    pub(crate) fn why_not_writable(&self, real: &Path) -> Option<String> {
+        self.sources.iter().find_map(|source| {
+            let Source { dir, deep, what } = source;
+            let how = match (dir.starts_with(real), real.starts_with(dir)) {
+                (true, true) => "it is",
+                (true, false) => "it holds",
+                (false, true) if *deep => "it lies in",
+                _ => return None,
+            };
+            Some(format!(
+                "{how} {}, from where the daemon starts {what}: who writes there runs outside of the sandbox; name a directory \
+                 apart from that, or move the program",
+                dir.display()
+            ))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -79,6 +103,7 @@ mod tests {
         let disk = Disk {
             follow: &|path| path.canonicalize(),
             masked: &[],
+            sources: &[],
         };
         let real = |path: &str| disk.real(&base.join(path));
         assert_eq!(real("link/b"), Ok(base.join("a/b")));
@@ -99,6 +124,7 @@ mod tests {
         let disk = Disk {
             follow: &|path| Ok(path.to_owned()),
             masked: &masked,
+            sources: &[],
         };
         let why = |path: &str| disk.why_masked(Path::new(path));
         for (path, word) in [
@@ -112,5 +138,35 @@ mod tests {
         }
         assert_eq!(why("/home/me/stately"), None);
         assert_eq!(why("/home/me/other"), None);
+    }
+
+    #[test]
+    fn nothing_that_holds_or_is_a_directory_of_programs_can_be_written() {
+        let source = |dir: &str, deep| Source {
+            dir: dir.into(),
+            deep,
+            what: "it",
+        };
+        let sources = [source("/home/me/.local/bin", true), source("/srv/reveille", false)];
+        let disk = Disk {
+            follow: &|path| Ok(path.to_owned()),
+            masked: &[],
+            sources: &sources,
+        };
+        let why = |path: &str| disk.why_not_writable(Path::new(path));
+        for (path, word) in [
+            ("/home/me/.local/bin", "it is /home/me/.local/bin"),
+            ("/home/me/.local/bin/x", "it lies in"),
+            ("/home/me", "it holds"),
+            ("/srv/reveille", "it is /srv"),
+            ("/", "it holds"),
+        ] {
+            let why = why(path).unwrap();
+            assert!(why.starts_with(word), "{path}: {why}");
+        }
+        // Beside a single file there is nothing that would be run.
+        for path in ["/srv/reveille/work", "/srv/other", "/home/me/.local/binary"] {
+            assert_eq!(why(path), None, "{path}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the sandbox of this machine keeps what it promises: tried out at the start, and again when it failed and somebody
 //! needs it. Until it does, no turn is run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ struct Inner {
 }
 
 /// Tries a sandbox out.
-pub(crate) async fn try_out(sandbox: &dyn Sandbox, program: &std::path::Path) -> ProbeReport {
+pub(crate) async fn try_out(sandbox: &dyn Sandbox, program: &Path) -> ProbeReport {
     match tempfile::tempdir() {
         Ok(scratch) => probe(sandbox, program, scratch.path(), |confined| run_captured(confined, RUN)).await,
         Err(error) => ProbeReport {
@@ -73,7 +73,19 @@ impl Readiness {
     /// Whether the program that makes the sandbox is there.
     #[must_use]
     pub(crate) fn has_tool(&self) -> bool {
-        self.0.sandbox.tool().is_some()
+        self.tool().is_some()
+    }
+
+    /// The program that makes the sandbox.
+    #[must_use]
+    pub(crate) fn tool(&self) -> Option<&Path> {
+        self.0.sandbox.tool()
+    }
+
+    /// Our own executable.
+    #[must_use]
+    pub(crate) fn program(&self) -> &Path {
+        &self.0.program
     }
 
     /// What was found last; `None`: it was not tried yet, or nobody is confined.

@@ -51,7 +51,10 @@ impl Machine {
             config: &config,
             ready: Readiness::new(Arc::new(Walls), "/none".into()),
             state: &self.at("state"),
-            environment: &[("HOME".into(), self.at("home").into())],
+            environment: &[
+                ("HOME".into(), self.at("home").into()),
+                ("PATH".into(), self.at("home/bin").into()),
+            ],
             url: "http://127.0.0.1:1941",
         })
     }
@@ -215,5 +218,61 @@ fn a_directory_that_becomes_a_link_after_it_was_allowed_is_not_used() {
         assert!(error.reason.contains("replaced by a link"), "{mode}: {error}");
         std::fs::remove_file(machine.at("srv/work")).unwrap();
         std::fs::rename(machine.at("srv/moved"), machine.at("srv/work")).unwrap();
+    }
+}
+
+/// The daemon starts what is there outside of the sandbox, and whoever writes there would be started with it.
+#[test]
+fn where_programs_of_the_daemon_are_no_agent_writes() {
+    let machine = Machine::new();
+    for dir in ["srv/tools/parts", "srv/versions/1"] {
+        std::fs::create_dir_all(machine.at(dir)).unwrap();
+    }
+    let program = |path: &str, text: &str| {
+        std::fs::write(machine.at(path), text).unwrap();
+        std::fs::set_permissions(machine.at(path), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    program(
+        "srv/versions/1/claude",
+        "#!BASE/srv/tools/node\n"
+            .replace("BASE", &machine.base.display().to_string())
+            .as_str(),
+    );
+    program("srv/tools/node", "");
+    let config = "[claude]\nprogram = \"BASE/srv/versions/1/claude\"\n\
+                  [sandbox]\nmounts = [\"BASE\"]\nworkspaces = [\"BASE\"]";
+    let config = config.replace("BASE", &machine.base.display().to_string());
+    let sandboxing = machine.sandboxing(&config);
+    let asked = |path: &str, mode: &str| {
+        let path = machine.at(path);
+        let asked = match mode {
+            "workspace" => json!({"workspace": path}),
+            mode => json!({"mounts": [{"hostPath": path, "mountPath": path, "mode": mode}]}),
+        };
+        sandboxing
+            .lowered(&definition(asked))
+            .into_iter()
+            .map(|one| one.reason)
+            .collect::<Vec<_>>()
+    };
+    for (path, word) in [
+        ("srv/versions", "Claude Code"),
+        ("srv/versions/1", "Claude Code"),
+        ("srv/tools", "Claude Code"),
+        ("home/bin", "its PATH"),
+    ] {
+        for mode in ["workspace", "rw"] {
+            let reasons = asked(path, mode).join("; ");
+            assert!(
+                reasons.contains("outside of the sandbox") && reasons.contains(word),
+                "{path} {mode}: {reasons}"
+            );
+        }
+        assert_eq!(asked(path, "ro"), [] as [&str; 0], "{path}");
+    }
+    for path in ["srv/work", "srv/data", "srv/tools/parts"] {
+        for mode in ["workspace", "rw"] {
+            assert_eq!(asked(path, mode), [] as [&str; 0], "{path} {mode}");
+        }
     }
 }

@@ -25,6 +25,7 @@ fn judged(config: &str, settings: Value) -> Effective {
     let disk = Disk {
         follow: &follow,
         masked: &masked,
+        sources: &[],
     };
     effective(&definition(settings), &config.sandbox.ceiling("eng"), &disk)
 }
