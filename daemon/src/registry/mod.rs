@@ -4,6 +4,7 @@
 //! takes away counts at once all the same.
 
 mod connection;
+mod less;
 mod places;
 mod stamp;
 #[cfg(test)]
@@ -13,14 +14,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
-use reveille_vault::agent::{
-    BackendKind, Definition, Filesystem, Network, Problem, WANTS, Want, defined_by_thread, tag,
-};
+use reveille_vault::agent::{BackendKind, Definition, Problem, defined_by_thread, tag};
 use reveille_vault::{Note, NoteId, Vault};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
 pub(crate) use self::connection::Connection;
+use self::less::without_what_was_taken;
 use self::stamp::Said;
 pub(crate) use self::stamp::Stamp;
 use crate::live::Hub;
@@ -226,44 +226,6 @@ impl Known {
             && self.lowered == other.lowered
             && judged(self) == judged(other)
     }
-}
-
-/// The later, the more can be reached.
-fn rank(network: Network) -> u8 {
-    match network {
-        Network::Restricted => 0,
-        Network::Proxied => 1,
-        Network::Open => 2,
-    }
-}
-
-/// What a definition was before an edit broke it, less what the edit takes away: to stop an agent must not fail for another
-/// mistake.
-fn without_what_was_taken(earlier: &Arc<Definition>, note: &Note) -> Arc<Definition> {
-    let says = |key: &str, other_than: &str| note.text(key).is_some_and(|word| word != other_than);
-    let mut now = Definition::clone(earlier);
-    if says("paused", "false") {
-        now.paused = true;
-        now.pause_reason = note.text("pause_reason");
-    }
-    now.vault_tools &= !says("vault_tools", "true");
-    now.defines_agents &= note.text("defines_agents").as_deref() == Some("true");
-    if note.text("filesystem").as_deref() != Some("full") {
-        now.filesystem = Filesystem::Workspace;
-    }
-    let network = note.text("network");
-    if let Some((_, word)) = Network::WORDS
-        .iter()
-        .find(|(word, _)| network.as_deref() == Some(*word))
-        && rank(*word) < rank(now.network)
-    {
-        now.network = *word;
-        now.given.push("network");
-    }
-    if let Ok(left) = note.metadata.get(WANTS).map_or(Ok(Vec::new()), Want::parse_list) {
-        now.wants.retain(|want| left.contains(want));
-    }
-    Arc::new(now)
 }
 
 impl Inner {

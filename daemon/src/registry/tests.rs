@@ -312,3 +312,47 @@ fn what_a_broken_edit_takes_off_the_wants_is_off_at_once() {
         assert_eq!(keys, expected, "{wants}");
     }
 }
+
+#[test]
+fn a_broken_edit_leaves_only_the_directories_and_hosts_that_it_names_itself() {
+    let mount = |path: &str, mode: &str| json!({"hostPath": path, "mountPath": path, "mode": mode});
+    let (data, logs) = (mount("/srv/data", "rw"), mount("/srv/logs", "rw"));
+    let first = json!({"name": "eng", "workspace": "/srv/work", "egress": "a.example, b.example",
+        "mounts": [data, logs]});
+    for (edit, expected) in [
+        (
+            json!({"workspace": "/srv/work", "egress": "a.example, b.example", "mounts": [data, logs]}),
+            "/srv/work | a.example b.example | /srv/data rw, /srv/logs rw",
+        ),
+        // Nothing of what a broken edit adds counts.
+        (
+            json!({"workspace": "/srv/other", "egress": "b.example, c.example",
+                "mounts": [mount("/srv/data", "ro"), mount("/etc", "rw")]}),
+            "none | b.example | /srv/data ro",
+        ),
+        (json!({}), "none |  | "),
+        (
+            json!({"workspace": "srv/work", "egress": {"a": 1}, "mounts": "garbage"}),
+            "none |  | ",
+        ),
+    ] {
+        let desk = desk(&["v"]);
+        desk.apply(0, &note("a", 1, first.clone()));
+        let mut broken = edit.clone();
+        broken["name"] = json!("eng");
+        broken["model"] = json!("no model");
+        desk.apply(0, &note("a", 2, broken));
+        let now = desk.registry.get("eng").unwrap().definition;
+        let mounts: Vec<String> = now
+            .mounts
+            .iter()
+            .map(|mount| format!("{} {}", mount.host_path, mount.mode.as_str()))
+            .collect();
+        let workspace = now.workspace.as_deref().unwrap_or("none");
+        let left = format!("{workspace} | {} | {}", now.egress.join(" "), mounts.join(", "));
+        assert_eq!(left, expected, "{edit}");
+        // Mended, the note counts.
+        desk.apply(0, &note("a", 3, first.clone()));
+        assert_eq!(desk.registry.get("eng").unwrap().definition.mounts.len(), 2);
+    }
+}
