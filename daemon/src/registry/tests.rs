@@ -1,4 +1,5 @@
 use reveille_vault::EmbeddedVault;
+use reveille_vault::agent::Want;
 use serde_json::{Value, json};
 
 use super::*;

@@ -12,22 +12,49 @@ const CLI: &str = ".claude";
 const NOTES: &str = ".claude.json";
 /// The login in a directory of the CLI.
 const LOGIN: &str = ".credentials.json";
+/// What is stored for agents, in the state directory.
+const CREDENTIALS: &str = "credentials.json";
 /// The program itself, where the CLI keeps it in its own directory.
 const PROGRAM: &str = "local";
 
-/// Everything that is masked, as it is named. `environment` is the daemon's own.
+/// The homes of the daemon's user that the machine knows: a service is often started without the variable, or with that of
+/// somebody else.
 #[must_use]
-pub(super) fn named(config: &Config, state: &Path, environment: &[(OsString, OsString)]) -> Vec<PathBuf> {
+pub(super) fn known_homes() -> Vec<PathBuf> {
+    // silent-ok: a machine without the file knows its users otherwise.
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let listed = home_of(rustix::process::geteuid().as_raw(), &users);
+    // Asks the machine where the variable is not set.
+    listed.into_iter().chain(std::env::home_dir()).collect()
+}
+
+/// The home of a user, by the text of `/etc/passwd`.
+fn home_of(user: u32, users: &str) -> Option<PathBuf> {
+    let id = user.to_string();
+    let line = users.lines().find(|line| line.split(':').nth(2) == Some(id.as_str()))?;
+    line.split(':').nth(5).map(PathBuf::from)
+}
+
+/// Everything that is masked, as it is named. `environment` is the daemon's own; `homes`: of its user, besides the one there.
+#[must_use]
+pub(super) fn named(
+    config: &Config,
+    state: &Path,
+    environment: &[(OsString, OsString)],
+    homes: Vec<PathBuf>,
+) -> Vec<PathBuf> {
     let variable = |name: &str| {
         let found = environment.iter().find(|(known, _)| known == OsStr::new(name));
         found
             .map(|(_, value)| PathBuf::from(value))
             .filter(|path| path.is_absolute())
     };
-    let mut all = vec![state.to_owned()];
+    // By itself too: it may be a link that leads elsewhere.
+    let mut all = vec![state.to_owned(), state.join(CREDENTIALS)];
     all.extend(config.file.as_ref().and_then(|file| std::path::absolute(file).ok())); // silent-ok: there is a directory
     all.extend(config.hub.place.home.clone());
-    if let Some(home) = variable("HOME") {
+    let homes: Vec<PathBuf> = variable("HOME").into_iter().chain(homes).collect();
+    for home in homes.iter().filter(|home| home.is_absolute()) {
         all.push(home.join(".parachute"));
         all.extend([CLI, NOTES].map(|name| home.join(name)));
         // By itself too: it may be a link that leads elsewhere.
@@ -36,7 +63,7 @@ pub(super) fn named(config: &Config, state: &Path, environment: &[(OsString, OsS
     if let Some(dir) = variable("CLAUDE_CONFIG_DIR") {
         all.extend([LOGIN, NOTES].map(|file| dir.join(file)));
         // Nobody would see anything of a home.
-        if !variable("HOME").is_some_and(|home| home.starts_with(&dir)) {
+        if !homes.iter().any(|home| home.starts_with(&dir)) {
             all.push(dir);
         }
     }
@@ -144,7 +171,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        let named = named(&config, &base.join("state"), &environment);
+        let named = named(&config, &base.join("state"), &environment, Vec::new());
         assert_eq!(program(&named).collect::<Vec<_>>(), [home.join(".claude/local")]);
         let masked = real(&named);
         let expected = [
@@ -163,10 +190,40 @@ mod tests {
             "other-token",
             "reveille.toml",
             "state",
+            "state/credentials.json",
             "token",
         ];
         let mut expected = expected.map(|path| base.join(path)).to_vec();
         expected.sort();
         assert_eq!(masked, expected);
+    }
+
+    #[test]
+    fn the_login_and_the_hub_are_hidden_in_every_home_of_the_daemons_user() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n";
+        assert_eq!(home_of(1000, users), Some("/home/me".into()));
+        assert_eq!(home_of(100, users), None);
+        let hidden = |variable: Option<&str>| {
+            let config = Config::load(None, true, []).unwrap();
+            let environment: Vec<(OsString, OsString)> =
+                variable.map(|home| ("HOME".into(), home.into())).into_iter().collect();
+            let homes = home_of(1000, users).into_iter().collect();
+            named(&config, Path::new("/state"), &environment, homes)
+        };
+        for (variable, homes) in [
+            (None, &["/home/me"][..]),
+            (Some(""), &["/home/me"]),
+            (Some("/home/me"), &["/home/me"]),
+            (Some("/srv/it"), &["/home/me", "/srv/it"]),
+        ] {
+            let mut expected = ["/state", "/state/credentials.json"].map(PathBuf::from).to_vec();
+            for home in homes {
+                let names = [".claude", ".claude.json", ".claude/.credentials.json", ".parachute"];
+                expected.extend(names.map(|name| Path::new(home).join(name)));
+            }
+            expected.sort();
+            assert_eq!(hidden(variable), expected, "{variable:?}");
+        }
+        assert!(known_homes().iter().all(|home| home.is_absolute()));
     }
 }

@@ -142,7 +142,7 @@ impl Sandboxing {
             config: options.config.sandbox.clone(),
             confined: options.ready.is_confined(),
             ready: options.ready.clone(),
-            masked: masks::named(options.config, options.state, options.environment),
+            masked: masks::named(options.config, options.state, options.environment, masks::known_homes()),
             own: std::env::current_exe().ok(), // silent-ok: then turns are not told where the program is
             programs: Programs::new(
                 &options.config.claude.program,

@@ -47,22 +47,22 @@ impl Programs {
 
     /// All directories, as they are now.
     pub(super) fn sources(&self) -> Vec<Source> {
-        let mut all: Vec<Source> = Vec::new();
-        let mut add = |program: &Path, path: &OsStr, what| {
+        let of = |program: &Path, path: &OsStr, what| {
             let found = origins(program, path).into_iter();
-            all.extend(found.map(|one| Source {
+            found.map(move |one| Source {
                 dir: one.dir,
                 deep: one.deep,
                 what,
-            }));
+            })
         };
+        let mut all: Vec<Source> = Vec::new();
         for (program, what) in &self.found {
-            add(program, &self.path, what);
+            all.extend(of(program, &self.path, *what));
         }
         if self.claude != STAND_IN
             && let Some(claude) = find_program(&self.claude, &self.path)
         {
-            add(&claude, &self.path, "Claude Code");
+            all.extend(of(&claude, &self.path, "Claude Code"));
         }
         let disk = Disk {
             follow: &follow,
@@ -70,7 +70,7 @@ impl Programs {
             sources: &[],
         };
         for entry in std::env::split_paths(&self.path).filter(|entry| entry.is_absolute()) {
-            add(&entry, OsStr::new(""), IN_PATH);
+            all.extend(of(&entry, OsStr::new(""), IN_PATH));
             // One that is not there yet could be made.
             let dir = disk.real(&entry).unwrap_or(entry);
             all.push(Source {
