@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::credentials::{CREDENTIALS, Credentials, CredentialsError, Layer, Stored};
+use crate::lent::{LOGIN_FILE, Lent};
 use crate::sandboxing::seed;
 use crate::turn::storage_failure;
 
@@ -29,8 +30,6 @@ use crate::turn::storage_failure;
 pub(crate) const STAND_IN: &str = "stand-in";
 /// The hidden subcommand that is the built-in double.
 pub(crate) const STAND_IN_COMMAND: &str = "stand-in";
-/// Where the CLI keeps the login of `claude /login`, below its configuration directory.
-const LOGIN_FILE: &str = ".credentials.json";
 
 /// Where the credential of the CLI comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,8 +277,9 @@ impl Claude {
     }
 
     /// Gives the child its credential, unless its variables hold one already, stored or configured: a variable, or the user's
-    /// login without the means to renew it. A login that was lent before does not stay when something else is used.
-    fn lend_credential(&self, turn: &mut TurnRequest) -> Result<(), Failure> {
+    /// login without the means to renew it, which is taken back when the answer is dropped. A login that was lent before does
+    /// not stay when something else is used.
+    fn lend_credential(&self, turn: &mut TurnRequest) -> Result<Option<Lent>, Failure> {
         let has = |name: &&str| turn.env.get(*name).is_some_and(|value| !value.is_empty());
         let sign_in = match CREDENTIALS.iter().find(|name| has(name)) {
             Some(name) => SignIn::Configured(name),
@@ -295,7 +295,7 @@ impl Claude {
         if let SignIn::Login(file) = sign_in {
             let lent = borrow(&file)?;
             turn.secrets.extend(lent.token);
-            return place.write(LOGIN_FILE, lent.text.as_bytes()).map_err(not_lent);
+            return Lent::to(place, &lent.text).map(Some).map_err(not_lent);
         }
         place
             .remove(LOGIN_FILE)
@@ -305,7 +305,7 @@ impl Claude {
         {
             turn.env.insert(name.to_owned(), value.to_owned());
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -383,9 +383,10 @@ impl Backend for Claude {
                 detail: "not found in PATH".into(),
             });
         };
-        if let Err(failure) = self.lend_credential(&mut turn) {
-            return failed(failure);
-        }
+        let _lent = match self.lend_credential(&mut turn) {
+            Ok(lent) => lent,
+            Err(failure) => return failed(failure),
+        };
         backend.run(turn, observer, stop).await
     }
 

@@ -31,6 +31,7 @@ mod hub;
 mod inbox;
 mod intake;
 mod kept;
+mod lent;
 mod limits;
 mod live;
 mod machine;

@@ -126,6 +126,7 @@ impl Options {
         let claude = Claude::new(config.claude.clone(), sandbox, state.instance().to_owned(), environment);
         let claude = Arc::new(claude.storing(credentials.clone()));
         let conversations = real(&state.path().join("conversations"));
+        crate::lent::take_back(&conversations);
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)

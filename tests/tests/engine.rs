@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![forbid(unsafe_code)]
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use pretty_assertions::assert_eq;
 use reveille_tests::daemon::{Builder, Daemon, Journal, LIMIT, Sent, State, Turn};
@@ -182,12 +182,19 @@ async fn an_agent_without_a_login_goes_on_once_there_is_another_one() -> Result<
     log_in(&daemon, -60)?;
     let refused = told(&daemon, "eng", "[[reply never]]").await?;
     assert_eq!(refused.error.context("an error")?["code"], "authentication");
-    let waits = daemon.send("eng", "[[reply signed in]]").await?;
+    let looks = "[[exec test -f $CLAUDE_CONFIG_DIR/.credentials.json && echo signed in]]";
+    let waits = daemon.send("eng", looks).await?;
     log_in(&daemon, 3600)?;
-    assert_eq!(
-        daemon.wait_turn("eng", &waits).await?.reply.as_deref(),
-        Some("signed in")
-    );
+    let turn = daemon.wait_turn("eng", &waits).await?;
+    assert_eq!(turn.reply.as_deref().map(str::trim), Some("signed in"), "{turn:?}");
+    // It was lent for the turn alone.
+    let mut conversations = 0;
+    for conversation in std::fs::read_dir(daemon.state_dir().join("conversations"))? {
+        let dir = conversation?.path().join("home/.claude");
+        conversations += usize::from(dir.is_dir());
+        ensure!(!dir.join(".credentials.json").exists(), "{}", dir.display());
+    }
+    ensure!(conversations > 0, "no conversation");
     whole(&daemon).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! to be whole, or to be a file and not a link.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -39,7 +39,15 @@ pub fn make_config_dir(dirs: &Dirs) -> io::Result<AgentDir> {
 
 /// The same, if it is there.
 pub(super) fn existing_config_dir(dirs: &Dirs) -> io::Result<Option<AgentDir>> {
-    AgentDir::open(&dirs.home)?.existing(CONFIG)
+    config_dir_in(&dirs.home)
+}
+
+/// The CLI's own directory in the home of a conversation, if it is there.
+///
+/// # Errors
+/// Those of the file system.
+pub fn config_dir_in(home: &Path) -> io::Result<Option<AgentDir>> {
+    AgentDir::open(home)?.existing(CONFIG)
 }
 
 /// Writes what the CLI will read. A prompt file of an earlier turn goes when there is no prompt now; an `mcp.json` that the

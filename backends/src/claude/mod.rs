@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use files::make_config_dir;
+pub use files::{config_dir_in, make_config_dir};
 pub use locate::{Probe, ProbeError, find_program, probe};
 pub use options::{ClaudeOptions, base_env};
 
