@@ -81,6 +81,7 @@ pub(super) async fn lock(path: &Path) -> Result<File, CredentialsError> {
 pub(super) fn write(path: &Path, contents: &Contents) -> Result<(), CredentialsError> {
     let unwritable = io_error(path, "written");
     let dir = dir_of(path);
+    check_is_no_link(path).map_err(&unwritable)?;
     // Left by a writer that was killed, with secrets in it.
     remove_stale(dir).map_err(&unwritable)?;
     let replace = || -> io::Result<()> {
@@ -91,15 +92,32 @@ pub(super) fn write(path: &Path, contents: &Contents) -> Result<(), CredentialsE
         file.write_all(contents.text()?.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
-        File::open(dir)?.sync_all()
+        Ok(())
     };
-    replace().map_err(&unwritable)
+    replace().map_err(&unwritable)?;
+    // It counts already, so it has not failed.
+    if let Err(error) = File::open(dir).and_then(|dir| dir.sync_all()) {
+        let path = path.display();
+        tracing::warn!(%error, %path, "the credentials were written, but may be lost if the machine loses its power now");
+    }
+    Ok(())
+}
+
+/// A write would put a file in the place of a link, and leave where that leads as it was, with its secrets.
+fn check_is_no_link(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() => Err(io::Error::other(
+            "it is a link; put the file itself in the place of the link, then try again",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn remove_stale(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(NEW) {
+        // Nothing else was made by a writer.
+        if entry.file_name().to_string_lossy().starts_with(NEW) && entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
         }
     }

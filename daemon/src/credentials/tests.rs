@@ -358,3 +358,31 @@ async fn d_13_what_a_killed_writer_has_left_goes_and_a_copied_file_becomes_priva
         assert_eq!(mode(&credentials), 0o600);
     }
 }
+
+#[tokio::test]
+async fn a_directory_with_the_name_of_a_leftover_is_in_nobodys_way() {
+    let (_dir, credentials) = store();
+    credentials.set_claude(None, OAUTH).await.unwrap();
+    let state = credentials.path().parent().unwrap();
+    let (odd, left) = (state.join(".credentials-x"), state.join(".credentials-y"));
+    fs::create_dir(&odd).unwrap();
+    fs::write(&left, "secret").unwrap();
+    credentials.set_claude(None, KEY).await.unwrap();
+    assert_eq!(token(&credentials, "eng"), Some((Layer::Default, KEY.into())));
+    assert!(odd.is_dir() && !left.exists());
+    credentials.settle().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_the_file_is_read_and_never_replaced() {
+    let (dir, credentials) = store();
+    credentials.set_claude(None, OAUTH).await.unwrap();
+    let real = dir.path().join("elsewhere.json");
+    fs::rename(credentials.path(), &real).unwrap();
+    std::os::unix::fs::symlink(&real, credentials.path()).unwrap();
+    assert_eq!(token(&credentials, "eng"), Some((Layer::Default, OAUTH.into())));
+    let error = credentials.set_claude(None, KEY).await.unwrap_err().to_string();
+    assert!(error.contains("is a link"), "{error}");
+    assert!(credentials.path().is_symlink());
+    assert_eq!(token(&credentials, "eng"), Some((Layer::Default, OAUTH.into())));
+}
