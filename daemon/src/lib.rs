@@ -42,6 +42,7 @@ mod pauses;
 mod prompt;
 mod record;
 mod registry;
+mod remover;
 mod renames;
 mod report;
 mod retention;

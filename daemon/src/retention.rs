@@ -152,7 +152,7 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
 /// A link is removed itself, never what it leads to.
 fn remove(path: &Path) -> io::Result<()> {
     match path.symlink_metadata()?.is_dir() {
-        true => std::fs::remove_dir_all(path),
+        true => crate::remover::remove_tree(path),
         false => std::fs::remove_file(path),
     }
 }
