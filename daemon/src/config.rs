@@ -26,7 +26,7 @@ pub(crate) use self::front::{Mount, Proxies};
 pub(crate) use self::hub::Hub;
 pub(crate) use self::mcp::Mcp;
 use self::read::{expand, has_key, overlaid, parse, read_table};
-pub(crate) use self::sandbox::{Ceiling, Limit, Said, Sandbox, SandboxMode};
+pub(crate) use self::sandbox::{Ceiling, GitConfig, Limit, Said, Sandbox, SandboxMode};
 pub(crate) use self::vault::{
     FileLimits, POLL, Parachute, Place, Secret, Vault, Vaults, address, check_name as vault_name,
 };

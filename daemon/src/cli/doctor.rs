@@ -2,6 +2,7 @@
 
 mod credentials;
 mod hub;
+mod loopback;
 mod shield;
 mod vaults;
 
@@ -84,6 +85,7 @@ impl Doctor {
         checks.push(credentials::check_file(&state_dir));
         checks.push(sandbox_check(config.sandbox.mode).await);
         checks.extend(shield::checks(&config.sandbox, &claude));
+        checks.extend(loopback::checks(&config));
         checks.push(match reveille_web_ui::missing() {
             None => check("web page", Level::Ok, "built in", None),
             Some(why) => check(

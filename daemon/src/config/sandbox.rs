@@ -22,6 +22,17 @@ pub(crate) enum SandboxMode {
     None,
 }
 
+/// What decides in a repository which programs git runs: its configuration and its hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GitConfig {
+    /// Agents read it.
+    #[default]
+    Protected,
+    /// Agents write it where they may write.
+    Writable,
+}
+
 /// A directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Root(PathBuf);
@@ -61,6 +72,7 @@ struct Agent {
     egress: Option<Vec<Pattern>>,
     read: Option<Vec<Root>>,
     shield: Option<bool>,
+    git_config: Option<GitConfig>,
 }
 
 /// `[sandbox]`
@@ -77,6 +89,7 @@ pub(crate) struct Sandbox {
     egress: Option<Vec<Pattern>>,
     read: Option<Vec<Root>>,
     shield: Option<bool>,
+    git_config: Option<GitConfig>,
     agents: BTreeMap<String, Agent>,
 }
 
@@ -119,6 +132,8 @@ pub(crate) struct Ceiling {
     pub(crate) read: Limit<Vec<PathBuf>>,
     /// Whether the credential of Claude Code stays outside, and the daemon adds it to the requests.
     pub(crate) shield: Limit<bool>,
+    /// Whether it may decide what git runs for others.
+    pub(crate) git_config: Limit<GitConfig>,
 }
 
 /// The value that counts.
@@ -163,6 +178,7 @@ impl Sandbox {
             ),
             egress: limit(rules(own.egress.as_ref()), rules(self.egress.as_ref()), None),
             read: limit(paths(own.read.as_ref()), paths(self.read.as_ref()), Vec::new()),
+            git_config: limit(own.git_config, self.git_config, GitConfig::default()),
             shield: limit(own.shield, self.shield, false),
         }
     }
@@ -175,6 +191,14 @@ impl Sandbox {
         all.into_iter()
             .chain(own.map(|(name, _)| Some(name.as_str())))
             .collect()
+    }
+
+    /// Whether any agent may have the open network.
+    #[must_use]
+    pub(crate) fn lets_someone_reach_everything(&self) -> bool {
+        let own = self.agents.values().filter_map(|agent| agent.network);
+        own.chain([self.network.unwrap_or(Network::Open)])
+            .any(|network| network == Network::Open)
     }
 
     /// What cannot be seen from one key alone.

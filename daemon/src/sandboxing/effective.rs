@@ -9,8 +9,9 @@ use reveille_vault::agent::{self, Definition, MountMode, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::git::GIT;
 use super::places::Disk;
-use crate::config::{Ceiling, Limit, Said};
+use crate::config::{Ceiling, GitConfig, Limit, Said};
 
 /// Something that a definition asks for and does not get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -97,6 +98,8 @@ pub(crate) struct Effective {
     pub(crate) read: Vec<PathBuf>,
     /// Whether the credential of Claude Code stays outside. No definition says so.
     pub(crate) shield: Setting<bool>,
+    /// Whether it may decide what git runs for others.
+    pub(crate) git_config: GitConfig,
     /// What it asked for in vain.
     pub(crate) lowered: Vec<Lowered>,
 }
@@ -150,6 +153,7 @@ pub(crate) fn network_word(network: Network) -> &'static str {
 struct Judge<'a> {
     definition: &'a Definition,
     disk: &'a Disk<'a>,
+    git_config: &'a Limit<GitConfig>,
     lowered: Vec<Lowered>,
 }
 
@@ -159,6 +163,7 @@ pub(crate) fn effective(definition: &Definition, ceiling: &Ceiling, disk: &Disk<
     let mut judge = Judge {
         definition,
         disk,
+        git_config: &ceiling.git_config,
         lowered: Vec::new(),
     };
     let filesystem = judge.filesystem(ceiling);
@@ -168,7 +173,7 @@ pub(crate) fn effective(definition: &Definition, ceiling: &Ceiling, disk: &Disk<
     let egress = match network.value {
         // Everything can be reached anyway.
         Network::Open => Vec::new(),
-        Network::Proxied | Network::Restricted => judge.egress(&ceiling.egress),
+        Network::Proxied | Network::Restricted => judge.egress(&ceiling.egress, ceiling.network.value),
     };
     Effective {
         filesystem,
@@ -181,6 +186,7 @@ pub(crate) fn effective(definition: &Definition, ceiling: &Ceiling, disk: &Disk<
             value: ceiling.shield.value,
             source: ceiling.shield.said.into(),
         },
+        git_config: ceiling.git_config.value,
         lowered: judge.lowered,
     }
 }
@@ -317,6 +323,12 @@ impl Judge<'_> {
             self.refuse(key, asked, got, why);
             return None;
         }
+        let protected = self.git_config.value == GitConfig::Protected;
+        if protected && real.components().any(|part| part.as_os_str() == GIT) {
+            let why = "it is a repository's own directory, where it says what git runs";
+            self.lower(key, asked, got, why, ("git_config", self.git_config.said));
+            return None;
+        }
         Some(real)
     }
 
@@ -353,7 +365,8 @@ impl Judge<'_> {
         mounts
     }
 
-    fn egress(&mut self, allowed: &Limit<Option<Vec<Rule>>>) -> Vec<Rule> {
+    /// `most`: of the network. Who allows nothing but what is named has named nothing yet.
+    fn egress(&mut self, allowed: &Limit<Option<Vec<Rule>>>, most: Network) -> Vec<Rule> {
         let mut rules: Vec<Rule> = Vec::new();
         for text in &self.definition.egress {
             let rule: Rule = match text.parse() {
@@ -364,6 +377,11 @@ impl Judge<'_> {
                 }
             };
             let rule = match &allowed.value {
+                None if most == Network::Restricted => {
+                    let why = "the network is restricted, and no hosts are allowed besides";
+                    self.lower("egress", text, "out of reach", why, ("egress", allowed.said));
+                    continue;
+                }
                 None if rule.is_private() => {
                     let why = "addresses of this machine and of its networks may be reached only where that is allowed";
                     self.lower("egress", text, "out of reach", why, ("egress", allowed.said));

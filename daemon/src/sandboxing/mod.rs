@@ -4,6 +4,7 @@
 mod effective;
 #[cfg(test)]
 mod fixture;
+mod git;
 mod masks;
 mod places;
 mod programs;
@@ -28,11 +29,11 @@ use self::effective::problems;
 pub(crate) use self::effective::{Effective, Lowered, Mount, Source, filesystem_word, network_word};
 use self::places::Disk;
 use self::programs::Programs;
-pub(crate) use self::reach::Reach;
+pub(crate) use self::reach::{Reach, plain_on_loopback};
 pub(crate) use self::ready::{Readiness, try_out, why};
 pub(crate) use self::watch::{Refused, Watch, WatchedTurn};
 use crate::attachments;
-use crate::config::{Config, Place, Sandbox};
+use crate::config::{Config, GitConfig, Place, Sandbox};
 
 /// How agents are confined here. Cheap to clone.
 #[derive(Clone)]
@@ -230,6 +231,11 @@ impl Sandboxing {
         policy.readable.extend(self.0.own.iter().cloned());
         policy.readable.extend(masks::program(&self.0.masked));
         policy.readable.extend(effective.read.iter().cloned());
+        if effective.git_config == GitConfig::Protected {
+            let mounts = effective.mounts.iter().filter(|mount| mount.writable);
+            let places = effective.workspace.iter().chain(mounts.map(|mount| &mount.path));
+            places.for_each(|place| git::protect(&mut policy, place));
+        }
         for mount in &effective.mounts {
             policy.straight.push(mount.path.clone());
             match mount.writable {

@@ -29,6 +29,10 @@ impl Disk<'_> {
             match (self.follow)(there) {
                 Ok(real) => {
                     let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
+                    if rest.as_os_str().is_empty() {
+                        // Nothing is joined: a file with a slash behind it is not found.
+                        return Ok(real);
+                    }
                     return match rest.components().all(|part| matches!(part, Component::Normal(_))) {
                         true => Ok(real.join(rest)),
                         false => Err("it leads back through a directory that is not there".into()),
@@ -67,6 +71,10 @@ impl Disk<'_> {
 impl Disk<'_> {
     /// Why an agent may not write in a directory that it may read; `None`: it may. It is to have all links followed.
     pub(crate) fn why_not_writable(&self, real: &Path) -> Option<String> {
+        // Of one that is not there the sandbox tells.
+        if real.metadata().is_ok_and(|meta| !meta.is_dir()) {
+            return Some("it is no directory, and only directories can be written; name the one that it is in".into());
+        }
         self.sources.iter().find_map(|source| {
             let Source { dir, deep, what } = source;
             let how = match (dir.starts_with(real), real.starts_with(dir)) {

@@ -30,6 +30,14 @@ fn on_loopback(url: &Url) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip?, url.port_or_known_default()?))
 }
 
+/// Whether an address is on this machine's loopback, and nothing there proves who answers.
+#[must_use]
+pub(crate) fn plain_on_loopback(url: &str) -> bool {
+    // silent-ok: what is no address is reached nowhere.
+    let url: Option<Url> = url.parse().ok();
+    url.is_some_and(|url| url.scheme() == "http" && on_loopback(&url).is_some())
+}
+
 impl Reach {
     /// What the operator has named: its name may lead to an address of this machine's networks.
     ///

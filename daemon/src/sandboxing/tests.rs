@@ -270,6 +270,10 @@ fn where_programs_of_the_daemon_are_no_agent_writes() {
         }
         assert_eq!(asked(path, "ro"), [] as [&str; 0], "{path}");
     }
+    std::fs::write(machine.at("srv/data/rc"), "").unwrap();
+    assert_eq!(asked("srv/data/rc", "ro"), [] as [&str; 0]);
+    let reasons = asked("srv/data/rc", "rw").join("; ");
+    assert!(reasons.contains("no directory"), "{reasons:?}");
     for path in ["srv/work", "srv/data", "srv/tools/parts"] {
         for mode in ["workspace", "rw"] {
             assert_eq!(asked(path, mode), [] as [&str; 0], "{path} {mode}");

@@ -1,7 +1,7 @@
 //! Turns of a daemon: the same walls around the CLI and all that it starts.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
@@ -289,6 +289,50 @@ async fn r_sbx_50_w_14_the_environment_of_a_turn_is_what_is_documented() -> Resu
             expected.insert("IS_SANDBOX");
         }
         assert_eq!(names, expected, "{person:?}");
+    }
+    Ok(())
+}
+
+/// Who uses the repository next runs what its configuration and its hooks name, outside of every sandbox.
+#[tokio::test]
+async fn an_agent_works_with_git_and_decides_nothing_that_git_runs_for_others() -> Result<()> {
+    const WORK: &str = "export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b.c GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b.c; \
+                        git commit -q --allow-empty -m two && git push -q origin HEAD && git checkout -q -b topic && \
+                        git checkout -q -b followed origin/one && git push -q -u origin topic && git branch -q -D topic && \
+                        git fetch -q && git gc -q && echo worked";
+    const ATTACK: &str = "echo x >.git/hooks/post-checkout || echo held; git config core.fsmonitor ./x || echo held; \
+                          mv .git/hooks .git/old || echo held; mv .git .other || echo held; rm -rf .git/config || echo held";
+    for person in people() {
+        for lifted in [false, true] {
+            let mut builder = confined(person);
+            if lifted {
+                builder = builder.env("REVEILLE_SANDBOX__GIT_CONFIG", "writable");
+            }
+            let daemon = builder.start().await?;
+            let place = daemon.shared().join("repo");
+            let script = format!(
+                "set -e; umask 022; cd {shared}; git init -q --bare up.git; git clone -q up.git repo; cd repo; \
+                 git -c user.name=a -c user.email=a@b.c commit -q --allow-empty -m one; git push -q origin HEAD HEAD:one; \
+                 git fetch -q; chmod -R a+rwX {shared}",
+                shared = daemon.shared().display()
+            );
+            let made = std::process::Command::new("sh").arg("-c").arg(&script).output()?;
+            ensure!(made.status.success(), "{made:?}");
+            let mount = |path: &Path| json!({"hostPath": path, "mountPath": path, "mode": "rw"});
+            let mounts = json!([mount(&place), mount(&daemon.shared().join("up.git"))]);
+            define(&daemon, "eng", json!({ "mounts": mounts })).await?;
+            let safe = "git config --global safe.directory '*'";
+            let inside = format!("cd {} && {safe} && {{ {ATTACK}; }} 2>/dev/null", place.display());
+            if lifted {
+                assert_eq!(said(&daemon, "eng", &inside).await?.trim(), "", "{person:?}");
+                continue;
+            }
+            let worked = format!("cd {} && {safe} && {{ {WORK}; }} 2>/dev/null", place.display());
+            assert_eq!(said(&daemon, "eng", &worked).await?.trim(), "worked", "{person:?}");
+            let held = said(&daemon, "eng", &inside).await?;
+            assert_eq!(held.matches("held").count(), 5, "{person:?} {held}");
+            ensure!(!place.join(".git/hooks/post-checkout").exists());
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, GitConfig};
 use crate::sandboxing::fixture::definition;
 
 /// A disk on which every path is there and `/srv/link` leads to `/etc`.
@@ -68,6 +68,7 @@ fn who_asks_for_nothing_gets_the_defaults_and_nothing_is_lowered() {
                 value: false,
                 source: Source::Default
             },
+            git_config: GitConfig::Protected,
             lowered: Vec::new(),
         }
     );
@@ -309,4 +310,46 @@ fn w_27_another_mount_path_is_told_as_unsupported() {
     assert_eq!(told.len(), 1);
     assert!(told[0].message.contains("/data is not supported"), "{told:?}");
     assert_eq!(warnings(&definition(mount("/srv/data"))), []);
+}
+
+#[test]
+fn a_restricted_ceiling_lets_nobody_choose_hosts_unless_the_operator_names_them() {
+    let asked = json!({"network": "restricted", "egress": "a.example, b.example"});
+    let bare = judged("network = \"restricted\"", asked.clone());
+    assert_eq!(
+        (shown(&bare.egress), lowered(&bare)),
+        (
+            Vec::new(),
+            vec![
+                ("egress", "a.example", "out of reach"),
+                ("egress", "b.example", "out of reach")
+            ]
+        )
+    );
+    assert!(
+        bare.lowered[0].reason.contains("[sandbox] egress"),
+        "{:?}",
+        bare.lowered
+    );
+    let named = judged("network = \"restricted\"\negress = [\"a.example\"]", asked.clone());
+    assert_eq!(
+        (shown(&named.egress), named.lowered.len()),
+        (vec!["a.example".to_owned()], 1)
+    );
+    // Who may have all of the network may have less of it.
+    assert_eq!(judged("", asked.clone()).lowered, []);
+    assert_eq!(judged("network = \"proxied\"", asked).lowered, []);
+}
+
+#[test]
+fn what_git_obeys_is_written_by_nobody_unless_the_operator_lets_them() {
+    let asked = json!({"workspace": "/srv/work/.git", "mounts": [
+        {"hostPath": "/srv/a/.git/hooks", "mountPath": "/srv/a/.git/hooks", "mode": "rw"},
+        {"hostPath": "/srv/b/.git", "mountPath": "/srv/b/.git", "mode": "ro"}]});
+    let roots = "mounts = [\"/srv\"]\nworkspaces = [\"/srv\"]";
+    let protected = judged(roots, asked.clone());
+    let keys: Vec<&str> = lowered(&protected).into_iter().map(|(key, ..)| key).collect();
+    assert_eq!((keys, protected.mounts.len()), (vec!["workspace", "mounts"], 1));
+    let lifted = judged(&format!("{roots}\ngit_config = \"writable\""), asked);
+    assert_eq!((lifted.lowered, lifted.mounts.len()), (Vec::new(), 2));
 }
