@@ -98,6 +98,14 @@ async fn start(confined: Confined, [stdin, stdout, stderr]: [Stdio; 3]) -> Resul
                 "Check that the program is there and may be run",
             )
         })?;
+    if let Some(pid) = child.id() {
+        services.take_in(pid).map_err(|error| {
+            SandboxError::new(
+                error.to_string(),
+                "Look at who else changes that group, then start the daemon again",
+            )
+        })?;
+    }
     let stderr: Option<Box<dyn AsyncRead + Send + Unpin>> = match control {
         Some(control) => {
             let launched = control.complete(START).await?;

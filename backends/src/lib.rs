@@ -13,7 +13,8 @@ pub use agent_dir::AgentDir;
 #[doc(hidden)]
 pub use claude::fuzzing;
 pub use claude::{
-    ClaudeBackend, ClaudeOptions, Probe, ProbeError, base_env, config_dir_in, find_program, make_config_dir, probe,
+    ClaudeBackend, ClaudeOptions, Probe, ProbeError, authorities, base_env, config_dir_in, find_program,
+    make_config_dir, probe,
 };
 pub use confined::{run_attached, run_captured};
 pub use process::{SweepReport, sweep};

@@ -177,11 +177,16 @@ impl Claude {
         (CREDENTIALS.into_iter().filter(is_set).collect(), passed)
     }
 
-    /// The names of what every child has of the daemon's environment.
+    /// What every child has of the daemon's environment.
+    #[must_use]
+    pub(crate) fn base_env(&self) -> Vec<(OsString, OsString)> {
+        base_env(self.environment.clone())
+    }
+
+    /// The names of that.
     #[must_use]
     pub(crate) fn passed_on(&self) -> Vec<String> {
-        let environment = self.environment.clone();
-        let names = base_env(environment).into_iter().map(|(name, _)| name);
+        let names = self.base_env().into_iter().map(|(name, _)| name);
         names.filter_map(|name| name.into_string().ok()).collect()
     }
 
@@ -243,15 +248,11 @@ impl Claude {
         {
             return Some(Arc::clone(backend));
         }
-        let environment = self
-            .environment
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()));
         let mut options = ClaudeOptions::new(
             program.clone(),
             Arc::clone(&self.sandbox),
             self.instance.clone(),
-            base_env(environment),
+            self.base_env(),
         );
         // Nobody is there to ask: what an agent may do is the sandbox's matter.
         options.skip_permissions = true;

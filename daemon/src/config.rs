@@ -9,6 +9,7 @@ mod hub;
 mod mcp;
 mod read;
 mod sandbox;
+mod turn_limits;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub(crate) use self::hub::Hub;
 pub(crate) use self::mcp::Mcp;
 use self::read::{expand, has_key, overlaid, parse, read_table};
 pub(crate) use self::sandbox::{Ceiling, GitConfig, Limit, Said, Sandbox, SandboxMode};
+pub(crate) use self::turn_limits::TurnLimits;
 pub(crate) use self::vault::{
     FileLimits, POLL, Parachute, Place, Secret, Vault, Vaults, address, check_name as vault_name,
 };

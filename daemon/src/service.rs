@@ -35,7 +35,7 @@ use crate::outbox::Outbox;
 use crate::pauses::Pauses;
 use crate::registry::Registry;
 use crate::retention::Retention;
-use crate::sandboxing::{self, Readiness, Sandboxing};
+use crate::sandboxing::{self, Keeper, Readiness, Sandboxing};
 use crate::schedule;
 use crate::sessions::Sessions;
 use crate::state_dir::{DaemonFile, StateDir};
@@ -112,6 +112,7 @@ impl Options {
 
         let sandbox = crate::machine::sandbox(config.sandbox.mode)?;
         let summary = sandbox.summary();
+        let (sandbox, keeper) = Keeper::around(sandbox, state.instance());
         let credentials = Credentials::in_dir(state.path());
         if let Err(error) = credentials.settle().await {
             tracing::error!(%error, "turns need these credentials; the daemon goes on without having looked after the file");
@@ -119,6 +120,7 @@ impl Options {
         let sandboxing = Sandboxing::new(&sandboxing::Options {
             config: &config,
             ready: Readiness::new(Arc::clone(&sandbox), crate::machine::own_file()?),
+            keeper,
             state: state.path(),
             environment: &environment,
             url: &local_url(address),

@@ -1,28 +1,60 @@
 //! What must live as long as a child.
 
-use std::fmt;
+use std::{fmt, io};
 
 use tokio::task::JoinHandle;
 
-/// Owns the tasks that serve the connections of one child; they end when this is dropped.
+use crate::groups::{Exceeded, Group};
+
+/// Owns the tasks that serve the connections of one child, and its control group; they end when this is dropped.
 #[derive(Default)]
-pub struct Guard(Vec<JoinHandle<()>>);
+pub struct Guard {
+    tasks: Vec<JoinHandle<()>>,
+    group: Option<Group>,
+}
 
 impl Guard {
     /// Adds a task.
     pub fn keep(&mut self, task: JoinHandle<()>) {
-        self.0.push(task);
+        self.tasks.push(task);
     }
 
     /// Adds all tasks of another.
     pub fn join(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+        self.tasks.append(&mut other.tasks);
+        if let Some(group) = other.group.take() {
+            self.group = Some(group);
+        }
+    }
+
+    /// The child will have a control group.
+    pub(crate) fn limit(&mut self, group: Group) {
+        self.group = Some(group);
+    }
+
+    /// Puts the process that was just started under the limits of the child. Before [`Control::complete`](crate::Control), so
+    /// that it holds for all that it starts.
+    ///
+    /// # Errors
+    /// It must not go on.
+    pub fn take_in(&self, pid: u32) -> io::Result<()> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("its control group: {error}"));
+        group.take_in(pid).map_err(told)
+    }
+
+    /// Once the child has ended: ends what is left under its limits, and tells what it was kept from by them.
+    pub async fn end(&mut self) -> Exceeded {
+        match self.group.take() {
+            Some(group) => group.end().await,
+            None => Exceeded::default(),
+        }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        for task in &self.0 {
+        for task in &self.tasks {
             task.abort();
         }
     }
@@ -30,6 +62,9 @@ impl Drop for Guard {
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Guard").field(&self.0.len()).finish()
+        f.debug_struct("Guard")
+            .field("tasks", &self.tasks.len())
+            .field("group", &self.group)
+            .finish()
     }
 }

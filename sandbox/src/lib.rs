@@ -10,6 +10,7 @@ mod absent;
 pub mod egress;
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 mod environment;
+mod groups;
 mod guard;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -32,6 +33,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use groups::{Exceeded, Grouped, Groups};
 pub use guard::Guard;
 #[cfg(target_os = "linux")]
 pub use linux::{Control, Launched, Program};

@@ -70,22 +70,30 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Limits of each process in the sandbox (`setrlimit`).
+/// What a child may take of the machine. The first two are limits of the processes themselves (`setrlimit`), and the kernel
+/// does not heed the second one for root; the others, and the second one once more, are kept by a control group where the
+/// daemon has some: see [`Groups`](crate::Groups).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Open files of one process.
     pub open_files: u64,
-    /// Processes and threads of the user inside the sandbox.
+    /// Processes and threads inside the sandbox.
     pub processes: u64,
+    /// Bytes of memory of all of them together, with what is cached for them and the files in `/tmp`; `None`: no limit.
+    pub memory: Option<u64>,
+    /// Share of the processors when they are all busy, from 1 to 10 000. What else runs has 100, unless somebody says otherwise.
+    pub cpu_weight: u64,
 }
 
 impl Default for Limits {
     /// What a build of a large program needs, several times over: 65 536 files (Docker's usual limit is higher, systemd's
-    /// hard default 524 288) and 4 096 processes.
+    /// hard default 524 288) and 4 096 processes. Half the processors' time of what else is busy, the daemon first of all.
     fn default() -> Self {
         Self {
             open_files: 65_536,
             processes: 4096,
+            memory: None,
+            cpu_weight: 50,
         }
     }
 }
@@ -107,12 +115,14 @@ pub struct Policy {
     /// Not to be seen in any mode; what `writable` and `readable` name below them is seen all the same, unless that holds
     /// the whole of a masked path.
     pub masked: Vec<PathBuf>,
+    /// Programs that are shown with what they need, besides the one that is run.
+    pub programs: Vec<PathBuf>,
     /// Where connections may go when the network is not open.
     pub egress: Vec<egress::Rule>,
     /// Services of the machine that the child needs.
     pub loopback: Vec<Loopback>,
     /// Who is told of connections, allowed and refused.
     pub log: egress::Log,
-    /// Limits of each process.
+    /// What it may take of the machine.
     pub limits: Limits,
 }

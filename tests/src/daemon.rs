@@ -448,7 +448,9 @@ impl Daemon {
     /// # Errors
     /// When the binary or the CLI of the turns is missing.
     pub async fn cli<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Command> {
-        let mut command = self.command(&binary::reveille().await?)?;
+        let program = binary::reveille().await?;
+        let program = self.settings.person.can_run(&program, self.dir.path())?;
+        let mut command = self.command(&program)?;
         command
             .args(args)
             .env("REVEILLE_STATE_DIR", self.state_dir())

@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reveille_sandbox::{Confined, Control, Guard as Services, Program, SandboxError};
+use reveille_sandbox::{Confined, Control, Exceeded, Guard as Services, Program, SandboxError};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout};
@@ -66,6 +66,10 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
+        if let Some(pid) = child.id() {
+            // It waits for `launch`; when this fails it goes with `child`.
+            services.take_in(pid)?;
+        }
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
         let guard = Guard {
             pid,
@@ -146,7 +150,7 @@ impl Process {
     }
 
     /// Kills what the CLI has left behind, once it has ended.
-    pub(super) async fn finish(mut self) -> (String, SweepReport) {
+    pub(super) async fn finish(mut self) -> (String, SweepReport, Exceeded) {
         self.guard.pid = None;
         let stderr = match &mut self.stderr {
             Some(stderr) => stderr.rest().await,
@@ -156,7 +160,7 @@ impl Process {
             Some(hunt) => hunt.finish().await,
             None => SweepReport::default(),
         };
-        (stderr, report)
+        (stderr, report, self.services.end().await)
     }
 }
 

@@ -8,7 +8,7 @@ use reveille_sandbox::{Command, Policy};
 
 use super::files::{config_dir, mcp_file, prompt_file};
 use super::locate::Probe;
-use super::options::ClaudeOptions;
+use super::options::{ClaudeOptions, authorities};
 use crate::turn::{PromptMode, Session, TurnRequest};
 
 #[cfg(test)]
@@ -28,28 +28,12 @@ pub(super) fn tool_limit(options: &ClaudeOptions, turn: &TurnRequest) -> Duratio
     own.map_or(options.tool_limit, Duration::from_millis)
 }
 
-/// Variables that name certificates of authorities: files or directories, or several of them with colons between.
-const AUTHORITIES: &[&str] = &[
-    "NODE_EXTRA_CA_CERTS",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-];
-
 /// What the child may reach.
 pub(super) fn policy(options: &ClaudeOptions, turn: &TurnRequest) -> Policy {
     let dirs = &turn.dirs;
     let mut policy = turn.policy.clone();
     // Those that the daemon itself was given, and never what a definition names: it could name anything.
-    let authorities = options
-        .base_env
-        .iter()
-        .filter(|(name, _)| AUTHORITIES.iter().any(|known| name == known));
-    policy
-        .readable
-        .extend(authorities.flat_map(|(_, value)| std::env::split_paths(value).filter(|path| path.is_absolute())));
+    policy.readable.extend(authorities(&options.base_env));
     policy
         .writable
         .extend([&dirs.cwd, &dirs.home, &dirs.tmp].map(Clone::clone));

@@ -6,6 +6,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use reveille_sandbox::Exceeded;
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -95,7 +96,10 @@ pub(super) async fn drive(process: Process, journey: Journey<'_>) -> Finished {
     };
     drive.control(INITIALIZE, "initialize");
     drive.follow().await;
-    let (stderr, report) = drive.process.finish().await;
+    let (stderr, report, exceeded) = drive.process.finish().await;
+    if let Some(text) = notice(exceeded) {
+        drive.journey.observer.event(Event::Notice { text });
+    }
     if !report.left.is_empty() || report.problem.is_some() {
         tracing::warn!(turn = %drive.journey.turn.turn, ?report, "processes of a turn may be left");
     } else if !report.killed.is_empty() {
@@ -107,6 +111,28 @@ pub(super) async fn drive(process: Process, journey: Journey<'_>) -> Finished {
         ending: drive.ending,
         stderr,
     }
+}
+
+/// What people should know of the limits that the turn has met.
+fn notice(exceeded: Exceeded) -> Option<String> {
+    let Exceeded { killed, refused } = exceeded;
+    let mut met = Vec::new();
+    if killed > 0 {
+        met.push(format!(
+            "{killed} of its processes were ended because together they took more memory than it may"
+        ));
+    }
+    if refused > 0 {
+        met.push(format!(
+            "{refused} times it could not start another process, because it may have no more at once"
+        ));
+    }
+    (!met.is_empty()).then(|| {
+        format!(
+            "The turn has met its limits: {}. The operator can raise them under [sandbox.limits].",
+            met.join("; ")
+        )
+    })
 }
 
 impl Drive<'_> {

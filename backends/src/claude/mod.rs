@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 pub use files::{config_dir_in, make_config_dir};
 pub use locate::{Probe, ProbeError, find_program, probe};
-pub use options::{ClaudeOptions, base_env};
+pub use options::{ClaudeOptions, authorities, base_env};
 
 use crate::turn::{Backend, Dirs, Event, Failure, FailureCode, Observer, Session, TurnOutcome, TurnRequest, Verdict};
 use child::Process;
@@ -101,7 +101,7 @@ impl ClaudeBackend {
         };
         if let Err(problem) = launched {
             process.kill();
-            let (stderr, _report) = process.finish().await;
+            let (stderr, ..) = process.finish().await;
             return match problem {
                 Some(error) => Err(not_started(FailureCode::Sandbox, &error.to_string())),
                 None => Ok(Finished::stopped_early(stderr)),

@@ -80,6 +80,23 @@ const PASSED: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
+/// Variables that name certificates of authorities: files or directories, or several of them with colons between.
+const AUTHORITIES: &[&str] = &[
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+];
+
+/// The files and directories with certificates of authorities that an environment names. Confined children can read them.
+pub fn authorities(env: &[(OsString, OsString)]) -> impl Iterator<Item = PathBuf> {
+    env.iter()
+        .filter(|(name, _)| AUTHORITIES.iter().any(|known| name == known))
+        .flat_map(|(_, value)| std::env::split_paths(value).filter(|path| path.is_absolute()))
+}
+
 /// The machine itself, as `NO_PROXY` has it.
 const LOOPBACK: &str = "localhost,127.0.0.1,::1";
 

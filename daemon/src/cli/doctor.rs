@@ -86,6 +86,7 @@ impl Doctor {
         checks.push(sandbox_check(config.sandbox.mode).await);
         checks.extend(shield::checks(&config.sandbox, &claude));
         checks.extend(loopback::checks(&config));
+        checks.extend(limits_check(config.sandbox.mode, &health));
         checks.push(match reveille_web_ui::missing() {
             None => check("web page", Level::Ok, "built in", None),
             Some(why) => check(
@@ -255,6 +256,33 @@ async fn sandbox_check(mode: SandboxMode) -> Check {
     match but.is_empty() {
         true => check(name, Level::Ok, detail, None),
         false => check(name, Level::Warning, format!("{detail}; but {}", but.join("; ")), mend),
+    }
+}
+
+/// What one turn may take of the machine. Only the daemon knows: another program is in another control group.
+fn limits_check(mode: SandboxMode, health: &Health) -> Option<Check> {
+    let name = "limits";
+    if mode == SandboxMode::None {
+        return None;
+    }
+    let Health::Told(health) = health else {
+        let detail = "what limits the memory and processes of turns is known once the daemon runs";
+        return Some(check(name, Level::Ok, detail, None));
+    };
+    let limits = &health["sandbox"]["limits"];
+    match (limits["missing"].as_str(), limits["group"].as_str()) {
+        (Some(missing), _) => {
+            let (detail, mend) = missing.split_once(". ").unwrap_or((missing, ""));
+            Some(check(name, Level::Warning, detail, Some(mend)))
+        }
+        (None, Some(group)) => Some(check(
+            name,
+            Level::Ok,
+            format!("each turn has a control group of its own in {group}"),
+            None,
+        )),
+        // An older daemon.
+        (None, None) => None,
     }
 }
 

@@ -23,6 +23,7 @@ mod output;
 mod pin;
 mod queue;
 mod sandbox;
+mod sandbox_agent;
 mod secret;
 mod secrets;
 mod send;
@@ -302,7 +303,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Mcp(mcp) => mcp.run(&global).await,
         Command::Secret(secret) => secret.run(&global).await,
         Command::Pin(pin) => pin.run(&global.client()?).await,
-        Command::Sandbox(sandbox) => sandbox.run().await,
+        Command::Sandbox(sandbox) => sandbox.run(&global).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
         Command::Open => {
             let link = global

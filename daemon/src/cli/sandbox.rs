@@ -12,8 +12,9 @@ use reveille_backends::{base_env, find_program, run_attached, run_captured};
 use reveille_sandbox::egress::{Rule, RuleError};
 use reveille_sandbox::{Command, Filesystem, Loopback, Network, Policy, ProbeReport, SandboxError, Target, detect};
 
-use super::CliError;
 use super::output::{note, out, table};
+use super::sandbox_agent::Stage;
+use super::{CliError, Global};
 use crate::machine;
 
 /// The sandbox of agents.
@@ -21,7 +22,7 @@ use crate::machine;
 pub(super) enum Sandbox {
     /// Run a command as the turn of an agent would be confined
     #[command(
-        after_help = "Example: reveille sandbox run --network restricted --egress github.com -- git ls-remote https://github.com/git/git\nExample: reveille sandbox run --write . -- bash\nThe command runs in the current directory when it can see that, else in /. What it was kept from reaching is told at the end."
+        after_help = "Example: reveille sandbox run --network restricted --egress github.com -- git ls-remote https://github.com/git/git\nExample: reveille sandbox run --write . -- bash\nExample: reveille sandbox run --agent eng -- bash\nThe command runs in the current directory when it can see that, else in /; with --agent it runs where the agent works. What it was kept from reaching is told at the end."
     )]
     Run(Run),
     /// Try out whether the sandbox of this machine keeps what it promises
@@ -35,6 +36,10 @@ pub(super) enum Sandbox {
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
+    /// The agent whose turns are the model, as the daemon of this machine knows it; the command has directories of its own and
+    /// none of the agent's secrets
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["filesystem", "network", "egress", "write", "read", "mask", "loopback"])]
+    agent: Option<String>,
     /// Which files can be read
     #[arg(long, value_enum, default_value = "workspace")]
     filesystem: Files,
@@ -120,9 +125,9 @@ impl FromStr for Variable {
 }
 
 impl Sandbox {
-    pub(super) async fn run(self) -> Result<(), CliError> {
+    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         match self {
-            Self::Run(run) => run.run().await,
+            Self::Run(run) => run.run(global).await,
             Self::Probe { json } => probe(json).await,
         }
     }
@@ -135,12 +140,24 @@ impl From<SandboxError> for CliError {
 }
 
 impl Run {
-    async fn run(self) -> Result<(), CliError> {
+    async fn run(self, global: &Global) -> Result<(), CliError> {
+        if let Some(agent) = &self.agent {
+            let stage = Stage::set(global, agent).await?;
+            let command = stage.command(&self.command, self.variables());
+            return Self::confined(command, &stage.policy()?).await;
+        }
         let cwd = std::env::current_dir().context("the current directory")?;
         let policy = self.policy(&cwd)?;
-        let command = self.command(&cwd, &policy)?;
+        Self::confined(self.command(&cwd, &policy)?, &policy).await
+    }
+
+    fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        self.env.iter().map(|Variable(name, value)| (name.into(), value.into()))
+    }
+
+    async fn confined(command: Command, policy: &Policy) -> Result<(), CliError> {
         let log = policy.log.clone();
-        let confined = detect(&machine::setup()?).confine(command, &policy)?;
+        let confined = detect(&machine::setup()?).confine(command, policy)?;
         let status = run_attached(confined).await?;
         for one in log.connections() {
             let decision = serde_json::to_value(one.decision).unwrap_or_default();
@@ -190,9 +207,9 @@ impl Run {
     fn command(&self, cwd: &Path, policy: &Policy) -> Result<Command, CliError> {
         let mut env = base_env(std::env::vars_os());
         env.extend(std::env::var_os("TERM").map(|term| ("TERM".into(), term)));
-        for Variable(name, value) in &self.env {
-            env.retain(|(known, _)| known != name.as_str());
-            env.push((name.into(), value.into()));
+        for (name, value) in self.variables() {
+            env.retain(|(known, _)| *known != name);
+            env.push((name, value));
         }
         let [program, args @ ..] = &self.command[..] else {
             return Err(CliError::Usage("no command".into()));

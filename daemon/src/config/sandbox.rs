@@ -10,6 +10,7 @@ use reveille_sandbox::{Filesystem, Network};
 use serde::{Deserialize, Deserializer, de};
 
 use super::ConfigError;
+use super::turn_limits::TurnLimits;
 
 /// How children are confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -90,6 +91,8 @@ pub(crate) struct Sandbox {
     read: Option<Vec<Root>>,
     shield: Option<bool>,
     git_config: Option<GitConfig>,
+    /// What one turn may take of the machine.
+    pub(crate) limits: TurnLimits,
     agents: BTreeMap<String, Agent>,
 }
 
@@ -235,6 +238,7 @@ impl Sandbox {
                            mode to \"auto\", or shield to false";
             return wrong(table, message.into());
         }
+        self.limits.check()?;
         match self.agents.keys().find(|name| name.parse::<ChannelName>().is_err()) {
             Some(name) => wrong(
                 format!("[sandbox.agents.{name}]"),

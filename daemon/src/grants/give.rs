@@ -245,6 +245,23 @@ fn service_addresses(variable: &str) -> &'static [&'static str] {
     }
 }
 
+/// Where something that was granted is asked, as [`Given::addresses`] has it. `None`: nobody but who keeps the grants knows.
+pub(crate) fn addresses_of(want: &Want) -> Option<Vec<&str>> {
+    match want {
+        Want::Mcp { url } => Some(vec![url]),
+        Want::Service { name, inject } => {
+            let of = |inject: &Inject| match inject {
+                Inject::Env => want
+                    .env_name()
+                    .map_or(Vec::new(), |name| service_addresses(&name).to_vec()),
+                Inject::Mcp => service_url(name).into_iter().collect(),
+            };
+            Some(inject.iter().flat_map(of).collect())
+        }
+        Want::Vault { .. } | Want::Surface { .. } => None,
+    }
+}
+
 /// An address in a file in which `${NAME}` stands for a variable.
 fn literal(url: &str) -> String {
     url.replace('$', "%24")

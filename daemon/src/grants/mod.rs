@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use reveille_vault::agent::{Access, Inject, Want};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use give::{Asking, Given};
+pub(crate) use give::{Asking, Given, addresses_of};
 pub(crate) use ledger::Known;
 pub(crate) use local::{Approval, Local, LocalError};
 pub(crate) use service::{Grants, Options};

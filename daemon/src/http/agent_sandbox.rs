@@ -1,8 +1,11 @@
 //! `GET /api/agents/{name}/sandbox`: what an agent may reach, who says so, and what its last turns have tried to reach.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
+use reveille_vault::agent::Definition;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -10,7 +13,9 @@ use uuid::Uuid;
 use super::Api;
 use super::agents::find;
 use super::error::{ApiError, Segment};
-use crate::sandboxing::{Effective, Lowered, Mount, Refused, Source, WatchedTurn, filesystem_word, network_word};
+use crate::sandboxing::{
+    Effective, LimitsView, Lowered, Mount, Refused, Sandboxing, Source, WatchedTurn, filesystem_word, network_word,
+};
 
 /// A setting that counts, and who says so.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,6 +109,8 @@ pub(super) struct AgentSandbox {
     /// What all turns can read besides the system.
     read: Vec<String>,
     shield: ShieldView,
+    /// What one turn may take of the machine.
+    limits: LimitsView,
     /// What the definition asks for and does not get.
     lowered: Vec<Lowered>,
     /// The last turns of this run of the daemon, the latest first. With an open network nothing is counted but
@@ -130,6 +137,7 @@ impl AgentSandbox {
             egress: effective.egress.iter().map(ToString::to_string).collect(),
             read: effective.read.iter().map(|path| path.display().to_string()).collect(),
             shield,
+            limits: api.sandboxing.limits(),
             lowered: effective.lowered,
             turns: api.sandboxing.watch().of(name).iter().map(TurnView::from).collect(),
         }
@@ -147,15 +155,33 @@ impl AgentSandbox {
     ),
 )]
 pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<AgentSandbox>, ApiError> {
-    let listed = find(&api, &name)?;
-    let Some(definition) = listed.definition else {
+    let definition = defined(&api, &name)?;
+    let effective = look(&api, move |sandboxing| sandboxing.effective(&definition)).await?;
+    Ok(Json(AgentSandbox::of(&api, &name, effective)))
+}
+
+/// What counts as the agent's definition.
+///
+/// # Errors
+/// There is no such agent, or it never had one that holds together.
+pub(super) fn defined(api: &Api, name: &str) -> Result<Arc<Definition>, ApiError> {
+    find(api, name)?.definition.ok_or_else(|| {
         let message = format!("The definition of {name} does not hold together, so nothing counts for it.");
-        return Err(ApiError::new(http::StatusCode::CONFLICT, "no_definition", message)
-            .then("Mend the note; `reveille agent show` tells what is wrong with it."));
-    };
-    // It follows links on the disk.
+        ApiError::new(http::StatusCode::CONFLICT, "no_definition", message)
+            .then("Mend the note; `reveille agent show` tells what is wrong with it.")
+    })
+}
+
+/// Looks at the disk, where links are followed.
+///
+/// # Errors
+/// That is not possible.
+pub(super) async fn look<T: Send + 'static>(
+    api: &Api,
+    work: impl FnOnce(&Sandboxing) -> T + Send + 'static,
+) -> Result<T, ApiError> {
     let sandboxing = api.sandboxing.clone();
-    let effective = tokio::task::spawn_blocking(move || sandboxing.effective(&definition))
+    tokio::task::spawn_blocking(move || work(&sandboxing))
         .await
         .map_err(|error| {
             tracing::error!(%error, "what an agent may reach could not be looked up");
@@ -164,6 +190,5 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
                 "internal",
                 "What the agent may reach could not be looked up.",
             )
-        })?;
-    Ok(Json(AgentSandbox::of(&api, &name, effective)))
+        })
 }

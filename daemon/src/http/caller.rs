@@ -255,6 +255,7 @@ mod tests {
             ("GET", "/api/credentials/env"),
             ("POST", "/api/credentials/env"),
             ("GET", "/api/agents/{name}/env"),
+            ("GET", "/api/agents/{name}/sandbox/policy"),
             ("GET", "/vault/{name}/{*rest}"),
             ("GET", "/vault/{name}/api/triggers"),
             ("POST", "/vault/{name}/api/triggers"),

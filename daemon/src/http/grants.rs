@@ -39,7 +39,7 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 15] = [
+const OF_ADMINS: [&str; 16] = [
     "/.parachute/config",
     "/api/sign-in-links",
     "/api/session",
@@ -54,6 +54,8 @@ const OF_ADMINS: [&str; 15] = [
     "/api/credentials/claude/{channel}",
     "/api/credentials/env",
     "/api/agents/{name}/env",
+    // It names everything that is hidden.
+    "/api/agents/{name}/sandbox/policy",
     // It writes a copy of all notes wherever it is told to.
     "/api/vaults/{name}/backup",
 ];
@@ -274,6 +276,7 @@ mod tests {
             ("GET", "/api/credentials/env", "reveille:admin"),
             ("DELETE", "/api/credentials/env", "reveille:admin"),
             ("GET", "/api/agents/{name}/env", "reveille:admin"),
+            ("GET", "/api/agents/{name}/sandbox/policy", "reveille:admin"),
             ("GET", "/api/agent-vaults", "reveille:read"),
             ("POST", "/api/agent-vaults", "reveille:admin"),
             ("DELETE", "/api/agent-vaults/{name}", "reveille:admin"),

@@ -16,7 +16,7 @@ use super::health_lines::{Lines, lines};
 use super::standing::may_read;
 use super::wire::{VaultCapabilities, VaultKind};
 use crate::breaker;
-use crate::sandboxing::why;
+use crate::sandboxing::{LimitsView, why};
 
 /// Whether all is well.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -38,6 +38,8 @@ pub(super) struct Confinement {
     confined: bool,
     /// One sentence that says what a turn can do.
     detail: String,
+    /// What one turn may take of the machine.
+    limits: LimitsView,
     /// Agents that get less than their definitions ask for.
     lowered: Vec<String>,
 }
@@ -189,6 +191,7 @@ pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health>
             mode,
             confined,
             detail,
+            limits: api.sandboxing.limits(),
             lowered: lowered(&api),
         }),
         dependencies: Some(Dependencies {

@@ -3,6 +3,7 @@
 mod agent_control;
 mod agent_defs;
 mod agent_env;
+mod agent_policy;
 mod agent_sandbox;
 mod agent_settings;
 mod agent_vaults;
@@ -225,6 +226,7 @@ fn guarded_routes() -> Router<Api> {
             get(agents::show).patch(agent_control::edit).delete(agents::remove),
         )
         .route("/api/agents/{name}/sandbox", get(agent_sandbox::show))
+        .route("/api/agents/{name}/sandbox/policy", get(agent_policy::show))
         .route("/api/agents/{name}/pause", post(agent_control::pause))
         .route("/api/agents/{name}/resume", post(agent_control::resume))
         .route("/api/agents/{name}/reset", post(agent_control::reset))

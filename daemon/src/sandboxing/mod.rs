@@ -5,11 +5,13 @@ mod effective;
 #[cfg(test)]
 mod fixture;
 mod git;
+mod limiting;
 mod masks;
 mod places;
 mod programs;
 mod reach;
 mod ready;
+mod rehearsal;
 pub(crate) mod seed;
 pub(crate) mod shield;
 mod unconfined;
@@ -21,16 +23,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reveille_sandbox::egress::{ParentProxy, Rule};
-use reveille_sandbox::{Network, Policy};
+use reveille_sandbox::{Limits, Network, Policy};
 use reveille_vault::Note;
 use reveille_vault::agent::{BackendKind, Definition, Problem};
 
 use self::effective::problems;
 pub(crate) use self::effective::{Effective, Lowered, Mount, Source, filesystem_word, network_word};
+pub(crate) use self::limiting::{Keeper, LimitsView};
 use self::places::Disk;
 use self::programs::Programs;
 pub(crate) use self::reach::{Reach, plain_on_loopback};
 pub(crate) use self::ready::{Readiness, try_out, why};
+pub(crate) use self::rehearsal::{Rehearsal, Surroundings};
 pub(crate) use self::watch::{Refused, Watch, WatchedTurn};
 use crate::attachments;
 use crate::config::{Config, GitConfig, Place, Sandbox};
@@ -55,6 +59,9 @@ struct Inner {
     parent: Option<Arc<ParentProxy>>,
     ready: Readiness,
     watch: Watch,
+    /// What one turn may take of the machine.
+    limits: Limits,
+    keeper: Keeper,
 }
 
 /// What the confinement is made from.
@@ -63,6 +70,8 @@ pub(crate) struct Options<'a> {
     pub(crate) config: &'a Config,
     /// The sandbox of this machine.
     pub(crate) ready: Readiness,
+    /// Who keeps the limits of turns.
+    pub(crate) keeper: Keeper,
     /// The state directory.
     pub(crate) state: &'a Path,
     /// The daemon's own environment.
@@ -154,6 +163,8 @@ impl Sandboxing {
             base: base(options.config, options.url),
             parent: parent(options.environment),
             watch: Watch::default(),
+            limits: limiting::limits(options.config.sandbox.limits),
+            keeper: options.keeper.clone(),
         }))
     }
 
@@ -167,6 +178,12 @@ impl Sandboxing {
     #[must_use]
     pub(crate) fn ready(&self) -> &Readiness {
         &self.0.ready
+    }
+
+    /// What one turn may take of the machine.
+    #[must_use]
+    pub(crate) fn limits(&self) -> LimitsView {
+        LimitsView::of(&self.0.limits, &self.0.keeper)
     }
 
     /// What turns try to reach.
@@ -218,14 +235,22 @@ impl Sandboxing {
     /// What a turn may reach besides the directories of its conversation that the backend adds.
     #[must_use]
     pub(crate) fn policy(&self, effective: &Effective, conversation: &Path) -> Policy {
+        let mut policy = self.standing(effective);
+        policy.readable.splice(0..0, attachments::readable(conversation));
+        policy
+    }
+
+    /// The same, whatever the conversation is.
+    #[must_use]
+    pub(crate) fn standing(&self, effective: &Effective) -> Policy {
         let network = effective.network.value;
         let mut policy = Policy {
             filesystem: effective.filesystem.value,
             network,
-            readable: attachments::readable(conversation),
             // Allowed by where they lead.
             straight: effective.workspace.iter().cloned().collect(),
             masked: masks::real(&self.0.masked),
+            limits: self.0.limits,
             ..Policy::default()
         };
         policy.readable.extend(self.0.own.iter().cloned());

@@ -50,6 +50,7 @@ impl Machine {
         Sandboxing::new(&Options {
             config: &config,
             ready: Readiness::new(Arc::new(Walls), "/none".into()),
+            keeper: Keeper::Nobody("there are no groups".into()),
             state: &self.at("state"),
             environment: &[
                 ("HOME".into(), self.at("home").into()),

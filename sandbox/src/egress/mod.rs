@@ -28,7 +28,7 @@ pub use gate::{Bounds, Gate};
 pub use log::{Connection, Decision, Log};
 pub use parent::{ParentError, ParentProxy};
 pub use pass::Pass;
-pub use rule::{Rule, RuleError};
+pub use rule::{Rule, RuleError, Standing};
 pub use serve::{forward, serve};
 pub use shield::{Shield, ShieldError, shield};
 pub use swap::Swap;

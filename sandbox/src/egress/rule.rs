@@ -27,8 +27,10 @@ pub struct Rule {
     standing: Standing,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Standing {
+/// Who answers for where the name of a rule leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
     /// Nobody: whoever asked for it may rule over the name too.
     Asked,
     /// The name is our own choice.
@@ -131,6 +133,12 @@ impl Rule {
             standing => standing,
         };
         Self { standing, ..self }
+    }
+
+    /// Who answers for its name. The text of a rule does not say it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Whether it is certain to lead into the machine or its networks: an address that is not public, or `localhost`.

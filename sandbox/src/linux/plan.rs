@@ -52,7 +52,8 @@ impl Plan {
             homes: &sandbox.homes,
             masked: &masked,
         };
-        for path in surroundings.of(&command.program) {
+        let programs = std::iter::once(&command.program).chain(&policy.programs);
+        for path in programs.flat_map(|program| surroundings.of(program)) {
             plan.mounts.show_if_there(&path);
         }
         plan.mounts.mask(&masked);

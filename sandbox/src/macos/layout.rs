@@ -57,7 +57,8 @@ impl Layout {
             homes,
             masked: &masked,
         };
-        for path in surroundings.of(program) {
+        let programs = std::iter::once(program).chain(policy.programs.iter().map(PathBuf::as_path));
+        for path in programs.flat_map(|program| surroundings.of(program)) {
             // silent-ok: what is not there any more is not needed.
             if let Ok(real) = layout.resolve(&path)
                 && !layout.is_read(&real)

@@ -101,6 +101,8 @@ impl Order {
         let limits = Limits {
             open_files: from.number()?,
             processes: from.number()?,
+            // Kept from outside.
+            ..Limits::default()
         };
         let group_rights = from.number()? != 0;
         Ok(Self {

@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
 
+mod as_agent;
 mod calls;
 mod concurrent;
 mod environment;
 mod files;
+mod floods;
+mod groups;
 mod life;
 mod map;
 mod masks;

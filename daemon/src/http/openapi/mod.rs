@@ -19,9 +19,9 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_defs, agent_env, agent_sandbox, agent_vaults, agents, attached, backups, channel_list,
-    channels, connections, credentials, definition_hints, events, health, jobs, line, module, own_tokens, ready,
-    resend, session, step_up, tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
+    Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_vaults, agents, attached, backups,
+    channel_list, channels, connections, credentials, definition_hints, events, health, jobs, line, module, own_tokens,
+    ready, resend, session, step_up, tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -43,6 +43,7 @@ use super::{
         agent_defs::remove,
         agent_defs::show,
         agent_env::show,
+        agent_policy::show,
         agent_vaults::add,
         agent_vaults::list,
         agent_vaults::remove,
