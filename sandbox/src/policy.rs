@@ -119,6 +119,8 @@ pub struct Policy {
     pub programs: Vec<PathBuf>,
     /// Where connections may go when the network is not open.
     pub egress: Vec<egress::Rule>,
+    /// Whether what is sent to port 443 of a name must begin TLS for that name.
+    pub check_sni: bool,
     /// Services of the machine that the child needs.
     pub loopback: Vec<Loopback>,
     /// Who is told of connections, allowed and refused.

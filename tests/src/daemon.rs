@@ -35,9 +35,9 @@ pub use self::events::{Event, EventStream};
 pub use self::journal::{Journal, JournalConversation, JournalNote, JournalTurn, Spend};
 pub use self::mcp::{ACCEPT, MCP, ToolAnswer};
 pub(crate) use self::processes::environment;
-pub use self::processes::{end, processes_with};
+pub use self::processes::{arguments_with, end, processes_with};
 pub use self::tables::{StateTables, rows};
-use crate::ground::Person;
+use crate::ground::{BASE, Person};
 use crate::{MessagesApi, claude, eventually};
 
 /// For a start, a stop or a turn on a machine that is busy with other tests.
@@ -137,7 +137,14 @@ impl Builder {
     /// With the tail of its log when it ends or is not healthy within [`LIMIT`].
     pub async fn start(self) -> Result<Daemon> {
         // Unix sockets allow 107 bytes for their path: keep it short.
-        let dir = tempfile::Builder::new().prefix("rv").tempdir()?;
+        let mut place = tempfile::Builder::new();
+        let place = place.prefix("rv");
+        // An agent has a `/tmp` of its own anyway: there it would not see the daemon's files if nothing hid them.
+        let dir = if self.confined && cfg!(target_os = "linux") {
+            place.tempdir_in(BASE)?
+        } else {
+            place.tempdir()?
+        };
         std::fs::create_dir_all(dir.path().join("home/shared"))?;
         for path in ["", "home", "home/shared"] {
             self.person.gets(&dir.path().join(path))?;
@@ -249,6 +256,42 @@ impl Daemon {
     #[must_use]
     pub fn shared(&self) -> PathBuf {
         self.scratch().join("shared")
+    }
+
+    /// The files of its state directory that hold a text, as they are named there.
+    ///
+    /// # Errors
+    /// When a directory or a file that is still there cannot be read.
+    pub fn files_with(&self, text: &str) -> Result<Vec<String>> {
+        let (mut found, mut dirs) = (Vec::new(), vec![self.state_dir()]);
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(&dir)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    dirs.push(entry.path());
+                } else if entry.file_type()?.is_file() {
+                    let bytes = match std::fs::read(entry.path()) {
+                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                        bytes => bytes?,
+                    };
+                    if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                        found.push(entry.path().strip_prefix(self.state_dir())?.display().to_string());
+                    }
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// What a shell script says that its user runs, without any sandbox.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn outside(&self, script: &str) -> Result<String> {
+        let mut command = self.command(Path::new("/bin/sh"))?;
+        command.args(["-c", script]);
+        Ok(run(command, "").await?.stdout)
     }
 
     /// Processes that it started, directly or not, and that run now.

@@ -16,7 +16,7 @@ const SOMEBODY: u32 = 61_234;
 /// Where programs of the system are. The person's own `PATH` may lead to places that others cannot see.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Outside of `/tmp`, which is never the machine's own inside.
-const BASE: &str = "/var/tmp";
+pub(crate) const BASE: &str = "/var/tmp";
 
 /// Who runs a program.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -82,6 +82,8 @@ struct Agent {
 pub(crate) struct Sandbox {
     /// How children are confined.
     pub(crate) mode: SandboxMode,
+    /// Whether what is sent to port 443 of a host that is named must begin TLS for that name.
+    pub(crate) check_sni: bool,
     filesystem: Option<Filesystem>,
     network: Option<Network>,
     default_network: Option<Network>,

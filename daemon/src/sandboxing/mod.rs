@@ -251,6 +251,7 @@ impl Sandboxing {
             straight: effective.workspace.iter().cloned().collect(),
             masked: masks::real(&self.0.masked),
             limits: self.0.limits,
+            check_sni: self.0.config.check_sni,
             ..Policy::default()
         };
         policy.readable.extend(self.0.own.iter().cloned());

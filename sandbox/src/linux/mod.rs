@@ -107,6 +107,7 @@ impl Bubblewrap {
         let port = (PROXY_PORT..).find(free).unwrap_or(PROXY_PORT);
         let mut gate = Gate::new(policy.egress.clone(), policy.log.clone());
         gate.any_public = policy.network == Network::Proxied;
+        gate.check_sni = policy.check_sni;
         gate.parent.clone_from(&self.parent);
         services.push((port, Service::Proxy(Arc::new(gate))));
         port

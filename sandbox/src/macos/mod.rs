@@ -78,6 +78,7 @@ impl Seatbelt {
         let pass = Pass::new();
         let mut gate = Gate::new(policy.egress.clone(), policy.log.clone());
         gate.any_public = policy.network == Network::Proxied;
+        gate.check_sni = policy.check_sni;
         gate.parent.clone_from(&self.parent);
         gate.pass = Some(pass.clone());
         let listener = services::listen(0)?;

@@ -10,38 +10,42 @@ use crate::support::{Place, SHIM, sandbox, users};
 
 #[tokio::test]
 async fn the_environment_is_exactly_the_one_that_was_given() {
-    let place = Place::new(None);
-    let mut command = place.command("/usr/bin/env", &["-0"]);
-    command.env = vec![
-        ("A".into(), "one\ntwo='\"".into()),
-        ("EMPTY".into(), "".into()),
-        ("LD_PRELOAD".into(), "/nowhere.so".into()),
-        ("REVEILLE_TURN".into(), "t".into()),
-    ];
-    let confined = place.confine(command.clone(), &place.policy());
-    // What runs outside obeys no loader variable of a child.
-    assert_eq!(confined.command.env, [("REVEILLE_TURN".into(), "t".into())]);
-    assert_eq!(confined.command.args, ["sandbox-launch"]);
-    let done = place.run(confined).await;
-    let mut lines: Vec<_> = done.out.split_terminator('\0').collect();
-    lines.sort_unstable();
-    assert_eq!(
-        lines,
-        ["A=one\ntwo='\"", "EMPTY=", "LD_PRELOAD=/nowhere.so", "REVEILLE_TURN=t"]
-    );
+    for user in users() {
+        let place = Place::new(user);
+        let mut command = place.command("/usr/bin/env", &["-0"]);
+        command.env = vec![
+            ("A".into(), "one\ntwo='\"".into()),
+            ("EMPTY".into(), "".into()),
+            ("LD_PRELOAD".into(), "/nowhere.so".into()),
+            ("REVEILLE_TURN".into(), "t".into()),
+        ];
+        let confined = place.confine(command.clone(), &place.policy());
+        // What runs outside obeys no loader variable of a child.
+        assert_eq!(confined.command.env, [("REVEILLE_TURN".into(), "t".into())]);
+        assert_eq!(confined.command.args, ["sandbox-launch"]);
+        let done = place.run(confined).await;
+        let mut lines: Vec<_> = done.out.split_terminator('\0').collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            ["A=one\ntwo='\"", "EMPTY=", "LD_PRELOAD=/nowhere.so", "REVEILLE_TURN=t"]
+        );
+    }
 }
 
 #[tokio::test]
 async fn no_descriptor_of_the_daemon_gets_in() {
-    let place = Place::new(None);
-    let file = std::fs::File::open(place.at("secret")).unwrap();
-    // One that other code has left open for children.
-    let leaked = rustix::io::dup(&file).unwrap();
-    let list = "ls /proc/$$/fd";
-    let number = leaked.as_raw_fd().to_string();
-    let free = place.sh_free(list).await;
-    assert!(free.out.lines().any(|line| line == number), "the control: {free:?}");
-    assert_eq!(place.sh(&place.policy(), list).await.out, "0\n1\n2\n");
+    for user in users() {
+        let place = Place::new(user);
+        let file = std::fs::File::open(place.at("secret")).unwrap();
+        // One that other code has left open for children.
+        let leaked = rustix::io::dup(&file).unwrap();
+        let list = "ls /proc/$$/fd";
+        let number = leaked.as_raw_fd().to_string();
+        let free = place.sh_free(list).await;
+        assert!(free.out.lines().any(|line| line == number), "the control: {free:?}");
+        assert_eq!(place.sh(&place.policy(), list).await.out, "0\n1\n2\n");
+    }
 }
 
 #[tokio::test]
@@ -76,38 +80,42 @@ async fn a_script_and_its_interpreter_from_elsewhere_run() {
 
 #[tokio::test]
 async fn many_starts_at_once_do_not_mix() {
-    let place = Place::new(None);
-    let all = (0..20).map(|number| {
-        let place = &place;
-        async move {
-            let done = place
-                .sh(&place.policy(), &format!("echo {number}; echo {number} >&2"))
-                .await;
-            assert_eq!((done.out.clone(), done.err), (format!("{number}\n"), done.out));
-        }
-    });
-    futures(all).await;
+    for user in users() {
+        let place = Place::new(user);
+        let all = (0..20).map(|number| {
+            let place = &place;
+            async move {
+                let done = place
+                    .sh(&place.policy(), &format!("echo {number}; echo {number} >&2"))
+                    .await;
+                assert_eq!((done.out.clone(), done.err), (format!("{number}\n"), done.out));
+            }
+        });
+        futures(all).await;
+    }
 }
 
 #[tokio::test]
 async fn a_working_directory_that_cannot_be_seen_is_told() {
-    let place = Place::new(None);
-    // The working directory cannot be seen with this policy, and that is told instead of guessed.
-    let mut command = place.command("/bin/true", &[]);
-    let error = place
-        .start(place.confine(command.clone(), &Policy::default()))
-        .await
-        .err()
-        .unwrap();
-    assert!(error.reason.starts_with("the working directory "), "{error}");
-    command.cwd = "/".into();
-    assert!(
-        place
-            .run(place.confine(command, &Policy::default()))
+    for user in users() {
+        let place = Place::new(user);
+        // The working directory cannot be seen with this policy, and that is told instead of guessed.
+        let mut command = place.command("/bin/true", &[]);
+        let error = place
+            .start(place.confine(command.clone(), &Policy::default()))
             .await
-            .status
-            .success()
-    );
+            .err()
+            .unwrap();
+        assert!(error.reason.starts_with("the working directory "), "{error}");
+        command.cwd = "/".into();
+        assert!(
+            place
+                .run(place.confine(command, &Policy::default()))
+                .await
+                .status
+                .success()
+        );
+    }
 }
 
 /// Waits for all of them.
@@ -126,18 +134,20 @@ async fn futures(all: impl Iterator<Item = impl Future<Output = ()>>) {
 
 #[tokio::test]
 async fn the_probe_finds_the_sandbox_of_this_machine_sound() {
-    let place = Place::new(None);
-    let run = |confined: Confined| async {
-        let done = place.start(confined).await?.finish(b"").await;
-        Ok::<_, SandboxError>(Ran {
-            success: done.status.success(),
-            stdout: done.out.into_bytes(),
-            stderr: done.err.into_bytes(),
-        })
-    };
-    let report = probe(&*sandbox(), SHIM.as_ref(), &place.at("state/work"), run).await;
-    assert!(
-        report.ok && report.userns && report.seccomp && report.bwrap.is_some(),
-        "{report:?}"
-    );
+    for user in users() {
+        let place = Place::new(user);
+        let run = |confined: Confined| async {
+            let done = place.start(confined).await?.finish(b"").await;
+            Ok::<_, SandboxError>(Ran {
+                success: done.status.success(),
+                stdout: done.out.into_bytes(),
+                stderr: done.err.into_bytes(),
+            })
+        };
+        let report = probe(&*sandbox(), SHIM.as_ref(), &place.at("state/work"), run).await;
+        assert!(
+            report.ok && report.userns && report.seccomp && report.bwrap.is_some(),
+            "{report:?}"
+        );
+    }
 }

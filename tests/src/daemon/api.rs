@@ -124,9 +124,14 @@ impl Daemon {
     /// # Errors
     /// When the daemon refuses.
     pub async fn create_agent_with_shared(&self, name: &str, prompt: &str) -> Result<Value> {
-        let mount = json!({ "hostPath": self.shared(), "mountPath": self.shared(), "mode": "rw" });
-        let body = json!({ "name": name, "prompt": prompt, "metadata": { "mounts": [mount] } });
+        let body = json!({ "name": name, "prompt": prompt, "metadata": { "mounts": [self.shared_mount()] } });
         self.request(Method::POST, &["api", "agents"], Some(&body)).await?.ok()
+    }
+
+    /// [`Daemon::shared`] as one of the `mounts` of a definition.
+    #[must_use]
+    pub fn shared_mount(&self) -> Value {
+        json!({ "hostPath": self.shared(), "mountPath": self.shared(), "mode": "rw" })
     }
 
     /// Creates an agent.

@@ -1,12 +1,14 @@
 //! Secrets are planted everywhere, a turn ends well and others fail as loudly as they can, and then everything that the daemon has
 //! written, answered or started is searched for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
-use reveille_tests::Daemon;
-use reveille_tests::daemon::State;
+use reveille_tests::daemon::{Daemon, LIMIT, State};
+use reveille_tests::eventually;
+use reveille_tests::hub::{self, HubDouble};
+use reveille_tests::parachute::{self, Parachute, Version};
 use serde_json::{Value, json};
 
 use super::{Held, approve, ask, command, files};
@@ -26,6 +28,9 @@ const CANARIES: [(&str, &str, &str); 7] = [
     ("eng", "BIG", "CANARY"),
 ];
 const MARK: &str = "CANARY";
+/// What the webhooks of a vault show.
+const WEBHOOK: &str = "s3cret-of-the-webhooks";
+const PIN: &str = "804172693518";
 
 fn big() -> String {
     "CANARY0123456789".repeat(2000)
@@ -36,34 +41,79 @@ fn value_of((_, name, value): (&str, &str, &str)) -> String {
     if name == "BIG" { big() } else { value.to_owned() }
 }
 
-fn holds(bytes: &[u8]) -> bool {
-    bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes())
+fn holds(bytes: &[u8], mark: &str) -> bool {
+    bytes.windows(mark.len()).any(|window| window == mark.as_bytes())
 }
 
-/// Everything that was seen, by where.
-#[derive(Default)]
-struct Seen(BTreeMap<String, Vec<u8>>);
+/// The files of the daemon that are there to hold a secret, and which.
+const MAY: [(&str, &str); 4] = [
+    ("credentials.json", "a canary"),
+    ("grants.db", "a canary"),
+    ("grants.db-wal", "a canary"),
+    ("token", "the token of the operator"),
+];
+
+/// Everything that was seen, by where, and what must not be in it.
+struct Seen {
+    places: BTreeMap<String, Vec<u8>>,
+    /// Each with its name.
+    marks: Vec<(&'static str, String)>,
+    /// Names of files that hold what they are for.
+    kept: BTreeSet<String>,
+}
 
 impl Seen {
-    fn add(&mut self, place: impl Into<String>, bytes: impl Into<Vec<u8>>) {
-        self.0.entry(place.into()).or_default().extend(bytes.into());
+    fn new() -> Self {
+        let marks = [
+            ("a canary", MARK),
+            ("the token of the hub", hub::TOKEN),
+            ("the token of the vault", parachute::TOKEN),
+            ("the secret of the webhooks", WEBHOOK),
+            ("the PIN", PIN),
+        ];
+        Self {
+            places: BTreeMap::new(),
+            marks: marks.map(|(name, mark)| (name, mark.to_owned())).into(),
+            kept: BTreeSet::new(),
+        }
     }
 
-    /// The places with a part of a secret.
-    fn leaks(&self) -> Vec<&str> {
-        let leaky = self.0.iter().filter(|(_, bytes)| holds(bytes));
-        leaky.map(|(place, _)| place.as_str()).collect()
+    fn add(&mut self, place: impl Into<String>, bytes: impl Into<Vec<u8>>) {
+        self.places.entry(place.into()).or_default().extend(bytes.into());
+    }
+
+    /// The files of the daemon as they are now.
+    fn files(&mut self, daemon: &Daemon) -> Result<()> {
+        for (path, bytes) in files(&daemon.state_dir())? {
+            self.add(path.display().to_string(), bytes);
+        }
+        Ok(())
+    }
+
+    /// The places with a part of a secret that need not be there.
+    fn leaks(&mut self, daemon: &Daemon) -> Vec<(&str, &str)> {
+        let mut leaks = Vec::new();
+        for (place, bytes) in &self.places {
+            for (name, _) in self.marks.iter().filter(|(_, mark)| holds(bytes, mark)) {
+                let mut may = MAY.iter().filter(|(_, what)| what == name);
+                match may.find(|(file, _)| *place == daemon.state_dir().join(file).display().to_string()) {
+                    Some((file, _)) => drop(self.kept.insert((*file).to_owned())),
+                    None => leaks.push((place.as_str(), *name)),
+                }
+            }
+        }
+        leaks
     }
 }
 
-/// The arguments of every process of this machine.
-fn arguments(seen: &mut Seen) -> Result<()> {
-    let mut count = 0;
+/// The arguments of every process of this machine, `running` among them.
+fn arguments(seen: &mut Seen, running: &str) -> Result<()> {
+    let mut found = false;
     for entry in std::fs::read_dir("/proc")? {
         let path = entry?.path().join("cmdline");
         // silent-ok: no process, or one that has ended
         let Ok(bytes) = std::fs::read(&path) else { continue };
-        count += 1;
+        found |= holds(&bytes, running);
         // The test's own process and its shell may name the secrets.
         let own = format!("/proc/{}/", std::process::id());
         if !path.to_string_lossy().starts_with(&own) {
@@ -73,7 +123,7 @@ fn arguments(seen: &mut Seen) -> Result<()> {
             );
         }
     }
-    ensure!(count > 1, "no processes are seen");
+    ensure!(found, "what the turn runs is not seen");
     Ok(())
 }
 
@@ -84,9 +134,20 @@ async fn cli(daemon: &Daemon, seen: &mut Seen, args: &[&str], input: &str) -> Re
 }
 
 /// Two agents, and all secrets where they belong, put there by the command line.
-async fn planted(seen: &mut Seen) -> Result<Daemon> {
+async fn planted(seen: &mut Seen, hub: &HubDouble, peer: &Parachute) -> Result<Daemon> {
+    let config = format!(
+        "[[vault]]\nname = \"default\"\n[[vault]]\nname = \"remote\"\nkind = \"parachute\"\nurl = \"{}\"\nvault = \"default\"\n\
+         token = \"${{PARACHUTE_TOKEN}}\"\nwebhook_secret = \"${{WEBHOOK_SECRET}}\"\n",
+        peer.url()
+    );
     let daemon = Daemon::builder()
         .stand_in()
+        .confined()
+        .config(&config)
+        .env("PARACHUTE_TOKEN", parachute::TOKEN)
+        .env("WEBHOOK_SECRET", WEBHOOK)
+        .env("REVEILLE_HUB__ORIGIN", hub.url())
+        .env("REVEILLE_HUB__TOKEN", hub::TOKEN)
         .env("REVEILLE_LOG__LEVEL", "trace")
         .env("REVEILLE_LOG__FORMAT", "json")
         .env("REVEILLE_CLAUDE__ENV__CONFIGURED", value_of(CANARIES[5]))
@@ -97,10 +158,10 @@ async fn planted(seen: &mut Seen) -> Result<Daemon> {
             "Agents/eng",
             "You help.",
             &["agent/definition"],
-            &json!({ "name": "eng", "wants": "env:github" }),
+            &json!({ "name": "eng", "wants": "env:github", "mounts": [daemon.shared_mount()] }),
         )
         .await?;
-    daemon.create_agent("bob", "You help.").await?;
+    daemon.create_agent_with_shared("bob", "You help.").await?;
     approve(&daemon, "eng", "env:github", &value_of(CANARIES[4])).await?;
     cli(
         &daemon,
@@ -125,6 +186,10 @@ async fn planted(seen: &mut Seen) -> Result<Daemon> {
     )
     .await?;
     cli(&daemon, seen, &["secret", "set", "--agent", "eng", "BIG"], &big()).await?;
+    cli(&daemon, seen, &["pin", "set"], &format!("{PIN}\n")).await?;
+    ensure!(daemon.state_dir().join("step-up.json").exists(), "there is no PIN");
+    seen.marks
+        .push(("the token of the operator", daemon.token().to_owned()));
     Ok(daemon)
 }
 
@@ -167,8 +232,13 @@ async fn answers(daemon: &Daemon, seen: &mut Seen, turns: &[String]) -> Result<(
 
 #[tokio::test]
 async fn no_secret_is_in_anything_that_the_daemon_writes_answers_or_starts() -> Result<()> {
-    let mut seen = Seen::default();
-    let daemon = planted(&mut seen).await?;
+    let mut seen = Seen::new();
+    let (hub, peer) = (HubDouble::start()?, Parachute::start(Version::July)?);
+    let far = json!({ "path": "Agents/far", "content": "You help.", "tags": ["agent/definition"], "metadata": { "name": "far" } });
+    peer.write(&far).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+    // It repeats what it is shown when it refuses.
+    hub.set_faults(|faults| faults.echo = true);
+    let daemon = planted(&mut seen, &hub, &peer).await?;
     let mut events = daemon.stream("/api/events", None, daemon.token()).await?;
     let mut turns = Vec::new();
 
@@ -178,7 +248,15 @@ async fn no_secret_is_in_anything_that_the_daemon_writes_answers_or_starts() -> 
         for row in CANARIES.into_iter().filter(|(whose, ..)| *whose == agent) {
             assert_eq!(held.has(row.1), Some(value_of(row).as_str()), "{agent} {}", row.1);
         }
-        arguments(&mut seen)?;
+        let token = held.has("REVEILLE_TOKEN").context("a token")?.to_owned();
+        let others = seen.marks.iter().filter(|(name, _)| *name != "a canary");
+        let given: Vec<_> = others
+            .filter(|(_, mark)| held.env.values().any(|value| value.contains(mark)))
+            .collect();
+        assert!(given.is_empty(), "{agent} has {given:?}");
+        seen.marks.push(("the token of a turn", token));
+        arguments(&mut seen, &held.gate.display().to_string())?;
+        seen.files(&daemon)?;
         let turn = held.end(&daemon, agent).await?;
         assert_eq!(turn.state, State::Ok);
         turns.push(turn.turn.clone());
@@ -232,21 +310,22 @@ async fn no_secret_is_in_anything_that_the_daemon_writes_answers_or_starts() -> 
             .collect::<String>()
     );
     seen.add("log", log);
-    // The files that are there to hold them.
-    let may = ["credentials.json", "grants.db", "grants.db-wal"];
-    let mut kept = Vec::new();
-    for (path, bytes) in files(&daemon.state_dir())? {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        match may.contains(&name.as_str()) {
-            true if holds(&bytes) => kept.push(name),
-            true => {}
-            false => seen.add(path.display().to_string(), bytes),
-        }
-    }
-    assert!(kept.contains(&"credentials.json".into()) && kept.len() > 1, "{kept:?}");
-    assert_eq!(seen.leaks(), [""; 0]);
-    Ok(())
+    seen.files(&daemon)?;
+    assert_eq!(seen.leaks(&daemon), [("", ""); 0]);
+    // It was looked where they are, too.
+    let kept: Vec<&str> = seen.kept.iter().map(String::as_str).collect();
+    assert!(
+        kept.contains(&"credentials.json") && kept.contains(&"token") && kept.len() > 2,
+        "{kept:?}"
+    );
+    // The vault has let the daemon in by its token.
+    eventually("the agent in the vault is known", LIMIT, async || {
+        Ok(daemon
+            .agents()
+            .await?
+            .iter()
+            .any(|agent| agent["name"] == "far")
+            .then_some(()))
+    })
+    .await
 }

@@ -90,7 +90,7 @@ struct Held {
 impl Held {
     async fn new(daemon: &Daemon, agent: &str) -> Result<Self> {
         let key = uuid::Uuid::new_v4().simple().to_string();
-        let path = |name: &str| daemon.scratch().join(format!("{name}-{key}"));
+        let path = |name: &str| daemon.shared().join(format!("{name}-{key}"));
         let (told, gate) = (path("told"), path("gate"));
         let text = format!(
             "[[exec env -0 >{0}.new && mv {0}.new {0}; while ! test -e {1}; do sleep 0.02; done]] [[reply done]]",

@@ -1,15 +1,15 @@
 //! What turns have of what the hub approves, and where it must not be.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
-use reveille_tests::Daemon;
-use reveille_tests::daemon::State;
+use reveille_tests::daemon::{LIMIT, State};
 use reveille_tests::hub::{self, HubDouble};
+use reveille_tests::{Daemon, eventually};
 use serde_json::json;
 
-use super::{approve, define, says, with_hub};
+use super::{approve, define, edit, says, with_hub};
 
 const GITHUB: &str = "ghp-hunter2hunter2-first";
 const OTHER: &str = "cf-hunter2hunter2-second";
@@ -23,23 +23,6 @@ async fn environment(daemon: &Daemon, agent: &str) -> Result<String> {
     let said = std::fs::read_to_string(&file).context("the turn has written its environment")?;
     std::fs::remove_file(file)?;
     Ok(said)
-}
-
-/// Files below a directory that hold a text.
-fn holding(dir: &Path, text: &str) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.extend(holding(&entry.path(), text)?);
-        } else if entry.file_type()?.is_file() {
-            let bytes = std::fs::read(entry.path())?;
-            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
-                found.push(entry.path().display().to_string());
-            }
-        }
-    }
-    Ok(found)
 }
 
 #[tokio::test]
@@ -105,6 +88,41 @@ async fn a_hub_that_gives_nothing_now_costs_the_turn_only_that() -> Result<()> {
 }
 
 #[tokio::test]
+async fn w_20_a_token_for_the_hub_that_is_renewed_counts_at_once() -> Result<()> {
+    let (hub, dir) = (HubDouble::start()?, tempfile::tempdir()?);
+    let file = dir.path().join("operator.token");
+    let renew = |token: &str| -> Result<()> {
+        std::fs::write(&file, token)?;
+        Ok(std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?)
+    };
+    renew("another-one")?;
+    let daemon = Daemon::builder()
+        .stand_in()
+        .env("REVEILLE_GRANTS__BACKEND", "hub")
+        .env("REVEILLE_HUB__ORIGIN", hub.url())
+        .env("REVEILLE_HUB__TOKEN_FILE", &file)
+        .start()
+        .await?;
+    define(&daemon, "eng", "env:github").await?;
+    eventually("the hub has refused", LIMIT, async || {
+        Ok(hub.log().iter().any(|asked| !asked.let_in).then_some(()))
+    })
+    .await?;
+    assert!(hub.grants("eng").is_empty());
+
+    renew(hub::TOKEN)?;
+    edit(&daemon, "eng", "env:github, env:cloudflare").await?;
+    let material = json!({ "kind": "service", "token": GITHUB, "inject": ["env"] });
+    approve(&hub, "eng", "github", &material).await?;
+    assert!(environment(&daemon, "eng").await?.contains(GITHUB));
+    renew("another-one")?;
+    assert!(!environment(&daemon, "eng").await?.contains(GITHUB));
+    renew(hub::TOKEN)?;
+    assert!(environment(&daemon, "eng").await?.contains(GITHUB));
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_secret_of_the_hub_is_anywhere_else() -> Result<()> {
     let hub = HubDouble::start()?;
     hub.set_faults(|faults| faults.echo = true);
@@ -124,10 +142,9 @@ async fn no_secret_of_the_hub_is_anywhere_else() -> Result<()> {
         hub.set_faults(|faults| (faults.put, faults.list, faults.material) = (put, list, Some(403)));
         environment(&daemon, "eng").await?;
     }
-    let nowhere: [&str; 0] = [];
     for secret in [hub::TOKEN, GITHUB] {
         assert!(!daemon.log()?.contains(secret));
-        assert_eq!(holding(&daemon.state_dir(), secret)?, nowhere);
+        assert_eq!(daemon.files_with(secret)?, [""; 0]);
         for target in [
             "/api/connections",
             "/api/agents",

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use pretty_assertions::assert_eq;
 
-use crate::{everybody, inside, lines, outside};
+use crate::{ATTACK, everybody, inside, lines, outside, said};
 
 /// Sockets of other kinds than those of the internet, and a pair, which is one too and harmless.
 const SOCKETS: &str = r#"
@@ -91,7 +91,6 @@ async fn w_16_a_local_socket_of_the_machine_cannot_be_spoken_to_through_a_pair()
 
 /// Numbers of the calls on x86-64 that have no function in every C library.
 const MOUNTS: &str = r#"
-attempt("a file of one's own", lambda: write("/tmp/mine"))
 attempt("umount", lambda: call("umount2", b"/tmp", 0))
 attempt("lazy umount", lambda: call("umount2", b"/usr", 2))
 attempt("mount", lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None))
@@ -105,6 +104,13 @@ for name, number in dict(open_tree=428, move_mount=429, fsopen=430, fsconfig=431
                          mount_setattr=442, open_tree_attr=467).items():
     attempt(name, lambda: syscall(number, 0, 0, 0, 0, 0))
 attempt("handle", lambda: syscall(304, 0, 0, 0))
+"#;
+
+/// What is tried before and after inside alone.
+const OWN_FILE: &str = r#"
+attempt("a file of one's own", lambda: write("/tmp/mine"))
+"#;
+const AFTER: &str = r#"
 attempt("still there", lambda: os.stat("/usr/bin/env") and None)
 attempt("still not writable", lambda: write("/usr/planted"))
 "#;
@@ -137,8 +143,21 @@ async fn w_1_no_mount_can_be_taken_away_or_changed() -> Result<()> {
     ]);
     everybody(async |ground| {
         for filesystem in ["workspace", "full"] {
-            let tried = inside(ground, &["--filesystem", filesystem], MOUNTS).await?;
+            let code = [OWN_FILE, MOUNTS, AFTER].concat();
+            let tried = inside(ground, &["--filesystem", filesystem], &code).await?;
             assert_eq!(tried, expected, "{filesystem}");
+        }
+        // In namespaces that one makes for oneself, where the machine lets one, some of the same is done.
+        let args = |command: &[&str]| -> Vec<String> {
+            let own = ["--user", "--map-root-user", "--mount"].iter().chain(command);
+            own.map(|arg| (*arg).to_owned()).collect()
+        };
+        if ground.outside("unshare", args(&["true"])).await?.code == 0 {
+            let code = format!("{ATTACK}\n{MOUNTS}");
+            let free = said(ground.outside("unshare", args(&["python3", "-c", &code])).await?)?;
+            for done in ["mount: 0\n", "bind: 0\n", "chroot: ok\n"] {
+                assert!(free.contains(done), "{done}: {free}");
+            }
         }
         Ok(())
     })
@@ -212,6 +231,18 @@ attempt("x32 getpid", lambda: syscall(0x40000000 + 39))
 attempt("x32 socket", lambda: syscall(0x40000000 + 41, 1, 1, 0))
 "#;
 
+/// Those of them that ask for no privilege and do nothing without arguments, each in a child of its own.
+const HARMLESS: &str = r#"
+NUMBERS = dict(ptrace=101, process_vm_readv=310, process_vm_writev=311, pidfd_getfd=438, kcmp=312, keyctl=250, add_key=248,
+               request_key=249, io_uring_setup=425, perf_event_open=298)
+for name, number in NUMBERS.items():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(ctypes.get_errno() if libc.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 5) < 0 else 0)
+    code = os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+    print(f"{name}: {errno.errorcode.get(code, 'ok')}")
+"#;
+
 #[tokio::test]
 #[cfg(target_arch = "x86_64")]
 async fn w_16_calls_that_no_agent_needs_are_refused() -> Result<()> {
@@ -226,6 +257,18 @@ async fn w_16_calls_that_no_agent_needs_are_refused() -> Result<()> {
         ];
         assert_eq!(other, allowed, "{tried}");
         assert_eq!(denied.len(), 30, "{tried}");
+        // Outside they are not refused, or not all of them where a filter of the machine's own is over this test too.
+        let filtered = !std::fs::read_to_string("/proc/self/status")?.contains("Seccomp:\t0");
+        let free = outside(ground, HARMLESS).await?;
+        let refused: Vec<_> = free.lines().filter(|line| line.ends_with(": EPERM")).collect();
+        // These two an administrator can forbid.
+        let others = refused
+            .iter()
+            .filter(|line| !line.starts_with("io_uring") && !line.starts_with("perf_"));
+        assert!(free.lines().count() == 10 && refused.len() < 10, "{free}");
+        assert!(filtered || others.count() == 0, "{free}");
+        let within = inside(ground, &[], HARMLESS).await?;
+        assert_eq!(within.matches(": EPERM\n").count(), 10, "{within}");
         Ok(())
     })
     .await

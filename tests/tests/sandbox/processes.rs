@@ -15,11 +15,14 @@ for line in open('/proc/self/status'):
     if line.split(':')[0] in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs', 'Seccomp'):
         print(*line.split())
 print(os.getuid(), os.geteuid(), os.getgid(), os.getegid())
-for name, action in dict(uid=lambda: os.setuid(1), gid=lambda: os.setgid(1), groups=lambda: os.setgroups([]),
-                         owner=lambda: os.chown('/tmp', 1, 1), priority=lambda: os.nice(-5) and None).items():
+for name, action in dict(same=lambda: os.setuid(os.getuid()), nice=lambda: os.nice(5) and None).items():
     attempt(name, action)
-";
-        let tried = inside(ground, &[], code).await?;
+for name, action in dict(priority=lambda: os.nice(-5) or None, owner=lambda: os.chown('OWN', 1, 1),
+                         groups=lambda: os.setgroups([]), gid=lambda: os.setgid(1), uid=lambda: os.setuid(1)).items():
+    attempt(name, action)
+"
+        .replace("OWN", &ground.file("work/own", "")?.display().to_string());
+        let tried = inside(ground, &["--write", &ground.named("work")], &code).await?;
         let uid = ground.person().uid();
         let none = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| format!("{set}: 0000000000000000"));
         let mut expected = none.to_vec();
@@ -28,10 +31,21 @@ for name, action in dict(uid=lambda: os.setuid(1), gid=lambda: os.setgid(1), gro
         let told: Vec<_> = tried.lines().collect();
         let (told, tries) = told.split_at(expected.len());
         assert_eq!(told, expected);
+        let (harmless, tries) = tries.split_at(2);
+        assert_eq!(harmless, ["same: ok", "nice: ok"]);
         assert!(
-            tries.len() == 5 && tries.iter().all(|line| !line.ends_with(": ok")),
+            tries.len() == 5
+                && tries
+                    .iter()
+                    .all(|line| line.ends_with(": EPERM") || line.ends_with(": EINVAL")),
             "{tried}"
         );
+        let free = outside(ground, &code).await?;
+        assert!(!free.contains("NoNewPrivs: 1"), "{free}");
+        if ground.person().is_root() {
+            assert!(!free.contains("CapEff: 0000000000000000"), "{free}");
+            assert_eq!(free.matches(": ok\n").count(), 7, "{free}");
+        }
         Ok(())
     })
     .await
@@ -101,6 +115,9 @@ print(sorted({line.split()[5] for line in open('/proc/self/stat')}) != ['0'], os
     .await
 }
 
+/// Left alone outside, where something may happen when they are opened.
+const DEVICES: &str = ", '/dev/sda', '/dev/vda', '/dev/mem'";
+
 #[tokio::test]
 async fn w_1_the_machine_cannot_be_changed_through_the_kernels_files() -> Result<()> {
     everybody(async |ground| {
@@ -109,14 +126,25 @@ attempt('a device', lambda: os.close(os.open('/dev/null', os.O_WRONLY)))
 for path in ['/proc/sys/kernel/core_pattern', '/proc/sys/kernel/modprobe', '/proc/sys/vm/drop_caches', '/proc/sysrq-trigger',
              '/proc/sys/net/ipv4/ip_forward', '/proc/sys/user/max_user_namespaces', '/proc/self/uid_map', '/proc/self/setgroups',
              '/proc/irq/default_smp_affinity', '/run/reveille/init', '/proc/kcore', '/proc/kmsg', '/sys/kernel/uevent_helper',
-             '/sys/fs/cgroup/release_agent', '/sys/power/state', '/proc/acpi/wakeup', '/dev/sda', '/dev/vda', '/dev/mem']:
+             '/sys/fs/cgroup/release_agent', '/sys/power/state', '/proc/acpi/wakeup'DEVICES]:
     attempt(path, lambda: os.close(os.open(path, os.O_WRONLY)))
-";
+"
+        .replace("DEVICES", DEVICES);
         for filesystem in ["workspace", "full"] {
-            let tried = inside(ground, &["--filesystem", filesystem], code).await?;
+            let tried = inside(ground, &["--filesystem", filesystem], &code).await?;
             let allowed: Vec<_> = tried.lines().filter(|line| line.ends_with(": ok")).collect();
             assert_eq!(allowed, ["a device: ok"], "{tried}");
             assert_eq!(tried.lines().count(), 20, "{tried}");
+        }
+        // Some of the same can be opened outside; by root, unless the machine itself is a container that keeps them.
+        let kept = rustix::fs::statvfs("/proc/sys")?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+        let free = outside(ground, &code.replace(DEVICES, "")).await?;
+        let mut open = vec!["/proc/self/uid_map: ok"];
+        if ground.person().is_root() && !kept {
+            open.extend(["/proc/sys/kernel/core_pattern: ok", "/proc/sys/vm/drop_caches: ok"]);
+        }
+        for line in open {
+            assert!(free.contains(line), "{line}: {free}");
         }
         Ok(())
     })

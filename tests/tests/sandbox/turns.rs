@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{Builder, Daemon, LIMIT, Sent, State, Turn};
+use reveille_tests::daemon::{Builder, Daemon, LIMIT, Sent, State, Turn, arguments_with};
 use reveille_tests::eventually;
 use reveille_tests::ground::{Person, people};
 use reveille_tests::messages_api::MessagesApi;
@@ -41,11 +41,16 @@ fn bash(command: &str) -> String {
     format!("[[tool Bash {}]]", json!({ "command": command }))
 }
 
-/// A file that the only conversation has made where it works.
-fn in_work(daemon: &Daemon, name: &str) -> Result<String> {
+/// Where the only conversation works.
+fn work(daemon: &Daemon) -> Result<PathBuf> {
     let mut conversations = std::fs::read_dir(daemon.state_dir().join("conversations"))?;
     let conversation = conversations.next().context("a conversation")??;
-    let file = std::fs::read(conversation.path().join("work").join(name))?;
+    Ok(conversation.path().join("work"))
+}
+
+/// A file that it has made there.
+fn in_work(daemon: &Daemon, name: &str) -> Result<String> {
+    let file = std::fs::read(work(daemon)?.join(name))?;
     Ok(String::from_utf8_lossy(&file).into_owned())
 }
 
@@ -178,6 +183,18 @@ async fn after_kill_9_of_the_daemon_no_process_is_left() -> Result<()> {
     Ok(())
 }
 
+/// What is looked for in [`w_2_w_3_w_4_a_turn_sees_and_changes_its_own_directories_only`]: a part of each file.
+const SECRETS: [&str; 4] = ["canary-9", "SQLite", "[sandbox]", "You do."];
+
+/// Where an agent works, and a file with a secret that it has written there.
+async fn with_secret(daemon: &Daemon, agent: &str) -> Result<String> {
+    let told = said(daemon, agent, "echo canary-9 > secret; pwd").await?;
+    let place = told
+        .split_whitespace()
+        .find(|word| word.starts_with('/') && word.contains("/s/"));
+    Ok(place.context("where it works")?.to_owned())
+}
+
 #[tokio::test]
 async fn w_2_w_3_w_4_a_turn_sees_and_changes_its_own_directories_only() -> Result<()> {
     for person in people() {
@@ -187,24 +204,66 @@ async fn w_2_w_3_w_4_a_turn_sees_and_changes_its_own_directories_only() -> Resul
             for agent in ["one", "two"] {
                 define(&daemon, agent, json!({"filesystem": filesystem})).await?;
             }
-            let other = said(&daemon, "two", "echo canary-9 > secret; pwd").await?;
-            let other = other.lines().find_map(|line| {
-                line.find("/s/")
-                    .and(line.split_whitespace().find(|word| word.starts_with('/')))
-            });
-            let other = other.context("where the other works")?.to_owned();
-            let state = daemon.state_dir().display().to_string();
+            let other = with_secret(&daemon, "two").await?;
+            let (state, scratch) = (daemon.state_dir(), daemon.scratch());
+            let (state, scratch) = (state.display(), scratch.display());
+            std::fs::write(format!("{scratch}/neighbour"), "neighbour-9")?;
+            let look = format!(
+                "cat {other}/secret {other}/../ctl/* {state}/token {state}/*.db {state}/../reveille.toml; ls {state}; \
+                 cat {scratch}/neighbour"
+            );
+            let change = "for try in 'rm -r ctl' 'mv ctl c' 'ln -s / ctl/x' 'mkdir ctl/x' 'ln -s / x' 'mkdir x' \
+                 'mv home h' 'touch attachments/x' 'rmdir attachments'; do $try && echo CHANGED; done";
             let script = format!(
-                "echo own > own && cat own; cat {other}/secret {other}/../ctl/* {state}/token {state}/*.db {state}/../reveille.toml; ls {state}; \
-                 cd \"$HOME/..\" && ls; for try in 'rm -r ctl' 'mv ctl c' 'ln -s / ctl/x' 'mkdir ctl/x' 'ln -s / x' 'mkdir x' \
-                 'mv home h' 'touch attachments/x' 'rmdir attachments'; do $try && echo CHANGED; done; touch work/w home/h tmp/t && echo done"
+                "echo own > own && cat own; {look}; cd \"$HOME/..\" && pwd && ls; {change}; touch work/w home/h tmp/t && echo done"
             );
             let told = said(&daemon, "one", &script).await?;
             let shown = format!("{person:?} {filesystem}: {told}");
             assert!(told.contains("own") && told.contains("done"), "{shown}");
-            for bad in ["canary-9", "CHANGED", daemon.token(), "SQLite", "[sandbox]"] {
+            let bad = SECRETS.iter().copied().chain(["CHANGED", "queue.db", daemon.token()]);
+            for bad in bad {
                 assert!(!told.contains(bad), "{bad}: {shown}");
             }
+            // What is not secret is seen with `full`: it is not that nothing is there.
+            assert_eq!(told.contains("neighbour-9"), filesystem == "full", "{shown}");
+
+            // The same user finds all of it, and may change it, where nothing is in the way.
+            let found = daemon.outside(&format!("({look}) | tr -cd '[:print:]\\n'")).await?;
+            for there in SECRETS.iter().chain([&daemon.token(), &"neighbour-9", &"queue.db"]) {
+                assert!(found.contains(there), "{person:?} {filesystem} {there}");
+            }
+            let changed = daemon.outside(&format!("cd {other}/..; {change}")).await?;
+            assert!(changed.matches("CHANGED").count() >= 3, "{person:?}: {changed}");
+        }
+    }
+    Ok(())
+}
+
+/// A person's own notes of the CLI: keys, servers with their headers, and how it looks.
+const NOTES: &str = r#"{"theme": "light-9", "primaryApiKey": "canary-11", "oauthAccount": {"emailAddress": "canary-11"},
+    "mcpServers": {"mine": {"type": "http", "url": "http://canary-11.invalid", "headers": {"Authorization": "canary-11"}}}}"#;
+
+#[tokio::test]
+async fn d_5_w_5_what_the_persons_own_cli_knows_is_in_no_home_of_an_agent() -> Result<()> {
+    for person in people() {
+        for filesystem in ["workspace", "full"] {
+            let config = "[sandbox]\nfilesystem = \"full\"\n";
+            let daemon = confined(person).stand_in().config(config).start().await?;
+            // The daemon's `HOME`.
+            let own = daemon.scratch().join(".claude.json");
+            std::fs::write(&own, NOTES)?;
+            define(&daemon, "eng", json!({"filesystem": filesystem})).await?;
+            let look = format!("grep -r . \"$HOME\"; cat {}", own.display());
+            let told = said(&daemon, "eng", &look).await?;
+            // It was looked into: what can be taken over is.
+            assert!(
+                told.contains("light-9") && told.contains("hasCompletedOnboarding"),
+                "{told}"
+            );
+            for bad in ["canary-11", "mcpServers", "primaryApiKey"] {
+                assert!(!told.contains(bad), "{person:?} {filesystem} {bad}: {told}");
+            }
+            assert!(daemon.outside(&look).await?.contains("canary-11"));
         }
     }
     Ok(())
@@ -234,8 +293,18 @@ async fn w_11_a_megabyte_of_quotes_reaches_a_turn_and_no_argument() -> Result<()
         let api = MessagesApi::start().await?;
         let daemon = confined(person).real_claude(&api).start().await?;
         define(&daemon, "eng", json!({"network": "restricted"})).await?;
-        let text = format!("begin {} end", "'\"`$(x) ".repeat(130_000));
-        turn(&daemon, "eng", &text).await?;
+        let [mark, gate] = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
+        let wait = bash(&format!("until test -e {gate}; do sleep 0.1; done"));
+        let text = format!("begin {mark} {} end {wait}", "'\"`$(x) ".repeat(130_000));
+        let sent = daemon.send("eng", &text).await?;
+        // What the tool is told is an argument, so it is looked at what runs.
+        eventually("the tool runs", LIMIT, async || {
+            Ok((!arguments_with(&gate)?.is_empty()).then_some(()))
+        })
+        .await?;
+        assert_eq!(arguments_with(&mark)?, [0; 0]);
+        std::fs::write(work(&daemon)?.join(&gate), "")?;
+        assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
         let requests = api.requests();
         let whole = requests.iter().any(|request| request.prompt.contains(&text));
         assert!(
