@@ -134,20 +134,19 @@ async fn futures(all: impl Iterator<Item = impl Future<Output = ()>>) {
 
 #[tokio::test]
 async fn the_probe_finds_the_sandbox_of_this_machine_sound() {
-    for user in users() {
-        let place = Place::new(user);
-        let run = |confined: Confined| async {
-            let done = place.start(confined).await?.finish(b"").await;
-            Ok::<_, SandboxError>(Ran {
-                success: done.status.success(),
-                stdout: done.out.into_bytes(),
-                stderr: done.err.into_bytes(),
-            })
-        };
-        let report = probe(&*sandbox(), SHIM.as_ref(), &place.at("state/work"), run).await;
-        assert!(
-            report.ok && report.userns && report.seccomp && report.bwrap.is_some(),
-            "{report:?}"
-        );
-    }
+    // It makes its own places, so whoever asks it runs it; `reveille sandbox probe` is asked by others too.
+    let place = Place::new(None);
+    let run = |confined: Confined| async {
+        let done = place.start(confined).await?.finish(b"").await;
+        Ok::<_, SandboxError>(Ran {
+            success: done.status.success(),
+            stdout: done.out.into_bytes(),
+            stderr: done.err.into_bytes(),
+        })
+    };
+    let report = probe(&*sandbox(), SHIM.as_ref(), &place.at("state/work"), run).await;
+    assert!(
+        report.ok && report.userns && report.seccomp && report.bwrap.is_some(),
+        "{report:?}"
+    );
 }

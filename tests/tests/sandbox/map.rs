@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use pretty_assertions::assert_eq;
 
 /// Numbers of each kind, in their order.
-const LINES: [(&str, &str); 3] = [
+const LINES: [(&str, &str); 9] = [
     (
         "R-SBX",
         "1 2 3 4 5 6 7 8 10 11 12 13 14 15 20 21 22 23 30 31 32 33 34 40 41 42 43 44 45 50 51 52 53 60 61 70 71 72",
@@ -17,12 +17,24 @@ const LINES: [(&str, &str); 3] = [
         "W",
         "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30",
     ),
+    ("D", "1 2 3 4 5 6 7 8 9 10 11 12 13 14"),
+    ("R-MCP", "1 2 3"),
+    ("R-MINT", "1 2 3"),
+    ("R-CRED", "1 2 3 4 5 6 7 8 10 11 12 20"),
+    (
+        "R-GRANT",
+        "1 2 3 4 5 6 7 8 10 11 20 21 22 23 24 30 31 32 33 40 41 50 51",
+    ),
+    ("R-PRE", "1 2"),
 ];
 /// Where tests of this area are; elsewhere `w_…` is of another list.
-const HERE: [&str; 3] = [
+const HERE: [&str; 6] = [
     "tests/tests/sandbox/",
     "tests/tests/confinement.rs",
     "daemon/src/sandboxing/",
+    "daemon/src/credentials/",
+    "daemon/src/grants/",
+    "tests/tests/connections/",
 ];
 
 fn root() -> PathBuf {
@@ -95,16 +107,16 @@ fn called_after(name: &str) -> Vec<String> {
     while let Some(word) = words.next() {
         match (word, kind) {
             ("w", _) => kind = Some("W"),
-            ("d", _) => kind = Some(""),
+            ("d", _) => kind = Some("D"),
             ("r", _) => match words.next() {
                 Some("sbx") => kind = Some("R-SBX"),
                 Some("egr") => kind = Some("R-EGR"),
+                Some("cred") => kind = Some("R-CRED"),
+                Some("grant") => kind = Some("R-GRANT"),
                 _ => break,
             },
             (number, Some(kind)) if number.bytes().all(|c| c.is_ascii_digit()) => {
-                if !kind.is_empty() {
-                    found.push(format!("{kind}-{number}"));
-                }
+                found.push(format!("{kind}-{number}"));
             }
             _ => break,
         }
@@ -147,7 +159,7 @@ fn tests_of_the_sandbox_stand_in_the_lines_that_they_are_called_after() -> Resul
 fn names_of_tests_stand_for_lines() {
     assert_eq!(called_after("w_2_w_3_w_4_a_turn_has_2"), ["W-2", "W-3", "W-4"]);
     assert_eq!(called_after("w_8_r_egr_1_5_only_3"), ["W-8", "R-EGR-1", "R-EGR-5"]);
-    assert_eq!(called_after("d_5_w_5_nothing"), ["W-5"]);
+    assert_eq!(called_after("d_5_w_5_nothing"), ["D-5", "W-5"]);
     assert_eq!(called_after("r_sbx_3_to_5_what"), ["R-SBX-3"]);
     assert_eq!(called_after("r_http_3_what"), Vec::<String>::new());
     assert_eq!(called_after("what_is_3"), Vec::<String>::new());
