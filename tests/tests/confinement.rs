@@ -170,7 +170,10 @@ async fn silent_proxy() -> Result<(String, Arc<Mutex<Vec<u8>>>)> {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut bytes = vec![0; 16 << 10];
-            stream.read(&mut bytes).await?;
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await?);
+            }
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
             let length = stream.read(&mut bytes).await?;
             kept.lock().unwrap().extend_from_slice(&bytes[..length]);
