@@ -76,7 +76,25 @@ pub enum ThreadKey {
     Single(String),
 }
 
+/// Begins the key of a conversation whose agent has lost its name.
+const FORMER: &str = "former-";
+
 impl ThreadKey {
+    /// Of a conversation of a note that has its channel no longer. Nobody is to go on with it.
+    #[must_use]
+    pub fn former(fresh: Uuid) -> Self {
+        Self::Single(format!("{FORMER}{fresh}"))
+    }
+
+    /// Whether it is such a one.
+    #[must_use]
+    pub fn is_former(&self) -> bool {
+        match self {
+            Self::Single(key) => key.strip_prefix(FORMER).is_some_and(|id| Uuid::try_parse(id).is_ok()),
+            Self::Main | Self::Subject(_) => false,
+        }
+    }
+
     /// One line of text that names the key: the kind, then the key with its line ends and backslashes escaped. No two keys
     /// share it.
     #[must_use]

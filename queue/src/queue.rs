@@ -259,6 +259,9 @@ pub trait Queue: Send + Sync + 'static {
     /// the same key is set aside with what runs in it; what waited in it joins the line of the one that came. The pause of
     /// the new name stays where none comes.
     ///
+    /// Where another note had the channel last, its conversations are nobody's from then on ([`ThreadKey::former`]); what
+    /// waited in them waits in new ones.
+    ///
     /// # Errors
     /// [`QueueError`]; refused when two notes are to have one channel, or one note two.
     async fn bind(&self, bindings: Vec<Binding>) -> Result<Vec<Renamed>, QueueError>;
@@ -268,6 +271,13 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// [`QueueError`].
     async fn bindings(&self) -> Result<Vec<Binding>, QueueError>;
+
+    /// The note that had a channel last, also when it was forgotten since. `None`: nobody had it, or who had it has another
+    /// one now.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn holder(&self, channel: &ChannelName) -> Result<Option<Binding>, QueueError>;
 
     /// Forgets what a note defined. Its channel keeps line and conversations.
     ///

@@ -323,6 +323,11 @@ impl Queue for SqliteQueue {
         self.read(names::bindings).await
     }
 
+    async fn holder(&self, channel: &ChannelName) -> Result<Option<Binding>, QueueError> {
+        let channel = channel.clone();
+        self.read(move |connection| names::holder(connection, &channel)).await
+    }
+
     async fn unbind(&self, vault: &str, note: &str) -> Result<(), QueueError> {
         let (vault, note) = (vault.to_owned(), note.to_owned());
         let write = move |connection: &Connection| names::unbind(connection, &vault, &note);

@@ -2,24 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::{Fault, rows};
-use crate::model::{Binding, Renamed, ThreadKey};
+use crate::model::{Binding, ChannelName, Renamed, ThreadKey};
 
 pub(super) fn bindings(connection: &Connection) -> Result<Vec<Binding>, Fault> {
     rows::collect(
         connection,
         "SELECT vault, note, channel FROM bindings ORDER BY vault, note",
         [],
-        |row| {
-            Ok(Binding {
-                vault: row.get(0)?,
-                note: row.get(1)?,
-                channel: rows::channel(row.get(2)?)?,
-            })
-        },
+        binding,
     )
 }
 
@@ -47,7 +41,16 @@ pub(super) fn bind(
         }));
         fresh.push(new);
     }
+    let strangers = strangers(connection, &fresh, &renamed)?;
     rename(connection, &renamed, ids)?;
+    for stranger in strangers {
+        part(connection, &stranger, ids)?;
+    }
+    for name in &renamed {
+        connection
+            .prepare_cached("DELETE FROM holders WHERE channel = ?")?
+            .execute([name.from.as_str()])?;
+    }
     for new in fresh {
         // Who held the name before holds it no longer, and has no right to what moves in now.
         connection
@@ -59,8 +62,90 @@ pub(super) fn bind(
                  ON CONFLICT (vault, note) DO UPDATE SET channel = excluded.channel",
             )?
             .execute(params![new.vault, new.note, new.channel.as_str()])?;
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO holders (channel, vault, note) VALUES (?, ?, ?)")?
+            .execute(params![new.channel.as_str(), new.vault, new.note])?;
     }
     Ok(renamed)
+}
+
+pub(super) fn holder(connection: &Connection, channel: &ChannelName) -> Result<Option<Binding>, Fault> {
+    let found = rows::collect(
+        connection,
+        "SELECT vault, note, channel FROM holders WHERE channel = ?",
+        [channel.as_str()],
+        binding,
+    )?;
+    Ok(found.into_iter().next())
+}
+
+fn binding(row: &Row<'_>) -> Result<Binding, Fault> {
+    Ok(Binding {
+        vault: row.get(0)?,
+        note: row.get(1)?,
+        channel: rows::channel(row.get(2)?)?,
+    })
+}
+
+/// A conversation of a note that has its channel no longer.
+struct Stranger {
+    id: Uuid,
+    channel: ChannelName,
+    thread: String,
+}
+
+/// What stands under the names that notes get which others had before, and does not move away with those.
+fn strangers(connection: &Connection, fresh: &[&Binding], renamed: &[Renamed]) -> Result<Vec<Stranger>, Fault> {
+    let mut strangers = Vec::new();
+    for new in fresh {
+        let before = holder(connection, &new.channel)?;
+        let other = before.is_some_and(|before| before != **new);
+        if !other || renamed.iter().any(|name| name.from == new.channel) {
+            continue;
+        }
+        strangers.extend(rows::collect(
+            connection,
+            "SELECT id, channel, thread FROM conversations WHERE channel = ? ORDER BY seq",
+            [new.channel.as_str()],
+            |row| {
+                Ok(Stranger {
+                    id: row.get(0)?,
+                    channel: rows::channel(row.get(1)?)?,
+                    thread: row.get(2)?,
+                })
+            },
+        )?);
+    }
+    Ok(strangers)
+}
+
+/// Nobody goes on with the conversation. What waits in it begins a new one, or joins the one that came under its key.
+fn part(connection: &Connection, stranger: &Stranger, ids: &dyn Fn() -> Uuid) -> Result<(), Fault> {
+    let Stranger { id, channel, thread } = stranger;
+    let former = ThreadKey::former(ids()).encode();
+    let keyed = connection
+        .prepare_cached("UPDATE conversations SET thread = ?2 WHERE id = ?1 AND thread = ?3")?
+        .execute(params![id, former, thread])?;
+    if keyed == 0 {
+        // One that came has its key already, and its line.
+        connection
+            .prepare_cached("UPDATE conversations SET thread = ?2 WHERE id = ?1")?
+            .execute(params![id, former])?;
+        return Ok(());
+    }
+    let waits: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM turns WHERE channel = ? AND conversation = ? AND state = 'waiting')",
+        )?
+        .query_row(params![channel.as_str(), id], |row| row.get(0))?;
+    if waits {
+        let fresh = ids();
+        connection
+            .prepare_cached("INSERT INTO conversations (id, channel, thread) VALUES (?, ?, ?)")?
+            .execute(params![fresh, channel.as_str(), thread])?;
+        hand_over(connection, *id, fresh, channel.as_str())?;
+    }
+    Ok(())
 }
 
 /// Two notes under one name would mix their conversations.
@@ -149,6 +234,11 @@ fn set_aside(connection: &Connection, there: Uuid, mine: Uuid, channel: &str, as
     connection
         .prepare_cached("UPDATE conversations SET thread = ?2 WHERE id = ?1")?
         .execute(params![there, aside])?;
+    hand_over(connection, there, mine, channel)
+}
+
+/// What waits in one conversation waits in another one.
+fn hand_over(connection: &Connection, there: Uuid, mine: Uuid, channel: &str) -> Result<(), Fault> {
     for sql in [
         "UPDATE turns SET conversation = ?2 WHERE state = 'joined' AND leader IN \
          (SELECT id FROM turns WHERE channel = ?3 AND conversation = ?1 AND state = 'waiting')",

@@ -112,6 +112,13 @@ CREATE INDEX turns_working ON turns (channel, conversation) WHERE state = 'worki
 CREATE UNIQUE INDEX turns_one_worker ON turns (channel, conversation) WHERE state = 'working' AND owner IS NULL;
 -- The line of a channel over all its lanes.
 CREATE INDEX turns_line ON turns (channel, rank) WHERE state = 'waiting' AND held = 0;
+", "
+CREATE TABLE holders (
+    channel TEXT PRIMARY KEY,
+    vault   TEXT NOT NULL,                        -- the note that had the channel last, also when it defines nothing any more
+    note    TEXT NOT NULL
+) WITHOUT ROWID;
+INSERT OR REPLACE INTO holders (channel, vault, note) SELECT channel, vault, note FROM bindings;
 "];
 
 /// Brings the file to the present version.

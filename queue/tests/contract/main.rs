@@ -173,6 +173,7 @@ macro_rules! contract {
                     a_turn_that_was_set_aside_is_not_lost
                     a_shared_turn_joins_the_other_line_whole
                     a_forgotten_note_leaves_its_channel
+                    another_note_begins_anew
                     a_name_can_be_taken_back
                     a_pause_moves_and_stays
                     days_are_summed

@@ -222,16 +222,18 @@ pub(crate) async fn a_conversation_in_the_way_is_set_aside<F: Factory>(storage: 
     assert_eq!(found(former.id).lane, there);
     assert_eq!(found(former.id).session, Some((Uuid::from_u128(1), "/1".into())));
     let aside = found(runs.conversation.id);
-    let ThreadKey::Single(key) = &aside.lane.thread else {
-        panic!("{aside:?}")
-    };
-    assert!(key.starts_with("set-aside-"), "{key}");
+    assert!(aside.lane.thread.is_former(), "{aside:?}");
     assert_eq!(
         (&aside.session, aside.turns),
         (&Some((Uuid::from_u128(2), "/2".into())), 1)
     );
+    // Nobody goes on with what was of the other note.
     let only = subject("new", "only there");
-    assert!(conversations.iter().any(|one| one.lane == only && one.turns == 1));
+    assert!(conversations.iter().all(|one| one.lane != only));
+    assert_eq!(
+        conversations.iter().filter(|one| one.lane.thread.is_former()).count(),
+        2
+    );
     consistent(&queue, &["old", "new"]).await;
 
     // Both work, each on its own session; what waited is in one line, by the places that it had.
@@ -341,6 +343,57 @@ pub(crate) async fn a_forgotten_note_leaves_its_channel<F: Factory>(storage: &F)
     assert_eq!(line(&queue, &name("a")).await, ["n1"]);
     assert_eq!(bind(&queue, &[("d3", "a")]).await, []);
     assert_eq!(drain(&queue, &lane("a")).await, ["n1"]);
+}
+
+/// Who gets a name that another note had gets the messages that wait for it, and nothing else of that one.
+pub(crate) async fn another_note_begins_anew<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    bind(&queue, &[("d1", "a")]).await;
+    history(&queue, &lane("a"), "n1", 1).await;
+    history(&queue, &subject("a", "aside"), "n2", 2).await;
+    accept_as(&queue, &lane("a"), MessageMode::Collect, &["n3", "n4"]).await;
+    queue
+        .begin(claim(&queue, &lane("a")).await.lease, Uuid::from_u128(1))
+        .await
+        .unwrap();
+    queue.recover().await.unwrap();
+    accept(&queue, &subject("a", "other"), &["n5"]).await;
+    queue.unbind("home", "d1").await.unwrap();
+    // The same note again is the same agent.
+    assert_eq!(bind(&queue, &[("d1", "a")]).await, []);
+    let conversations = queue.conversations(&name("a")).await.unwrap();
+    assert!(conversations.iter().all(|one| !one.lane.thread.is_former()));
+    queue.unbind("home", "d1").await.unwrap();
+    assert_eq!(queue.holder(&name("a")).await.unwrap(), Some(binding("d1", "a")));
+
+    assert_eq!(bind(&queue, &[("d2", "a")]).await, []);
+    assert_eq!(queue.holder(&name("a")).await.unwrap(), Some(binding("d2", "a")));
+    let former = queue.conversations(&name("a")).await.unwrap();
+    let former = former.iter().filter(|one| one.lane.thread.is_former());
+    let sessions: Vec<_> = former
+        .map(|one| one.session.as_ref().map(|(_, cwd)| cwd.as_str()))
+        .collect();
+    assert_eq!(sessions, [Some("/1"), Some("/2"), None]);
+    let again = claim(&queue, &lane("a")).await;
+    assert_eq!((again.message.note.as_str(), again.joined.len()), ("n3", 1));
+    assert_eq!(
+        (
+            again.conversation.session,
+            again.conversation.turns,
+            again.begun_session
+        ),
+        (None, 0, None)
+    );
+    queue.settle(again.lease, done(), Vec::new()).await.unwrap();
+    assert_eq!(drain(&queue, &subject("a", "other")).await, ["n5"]);
+    assert_eq!(claim_new(&queue, &subject("a", "aside"), "n6").await, None);
+    consistent(&queue, &["a"]).await;
+}
+
+/// The session with which the next message of a lane begins.
+async fn claim_new(queue: &impl Queue, lane: &Lane, note: &str) -> Option<(Uuid, String)> {
+    accept(queue, lane, &[note]).await;
+    run(queue, lane, Vec::new()).await.conversation.session
 }
 
 pub(crate) async fn a_name_can_be_taken_back<F: Factory>(storage: &F) {

@@ -418,14 +418,20 @@ impl Pair {
             channel: channel.clone(),
         };
         let done = self.queue().bind(names.iter().map(binding).collect()).await;
-        let Some((renamed, aside)) = self.model.bind(&names) else {
+        let Some(bound) = self.model.bind(&names) else {
             assert!(matches!(done, Err(QueueError::Refused { .. })), "{done:?}");
             return;
         };
-        assert_eq!(done, Ok(renamed));
-        for number in aside {
+        assert_eq!(done, Ok(bound.renamed));
+        for number in bound.aside {
             let key = key_aside(self.queue(), &self.model, number).await;
             self.model.conversations[number].0.lane.thread = key;
+        }
+        for number in bound.fresh {
+            let lane = self.model.conversations[number].0.lane.clone();
+            let found = self.queue().conversations(&lane.channel).await.unwrap();
+            let found = found.into_iter().find(|one| one.lane == lane);
+            self.model.conversations[number].0.id = found.unwrap().id;
         }
     }
 

@@ -2,13 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use reveille_queue::{ChannelName, Lane, Renamed, State};
+use reveille_queue::{ChannelName, Conversation, Lane, Renamed, Spend, State};
+use uuid::Uuid;
 
 use crate::reference::Model;
 
+/// What a bind has done.
+pub(crate) struct Bound {
+    pub(crate) renamed: Vec<Renamed>,
+    /// Conversations that need another key.
+    pub(crate) aside: Vec<usize>,
+    /// New ones, whose identities the model does not know.
+    pub(crate) fresh: Vec<usize>,
+}
+
 impl Model {
-    /// All at once. Says what moved, and which conversations need another key; `None` for a contradiction.
-    pub(crate) fn bind(&mut self, bindings: &[(String, ChannelName)]) -> Option<(Vec<Renamed>, Vec<usize>)> {
+    /// All at once; `None` for a contradiction.
+    pub(crate) fn bind(&mut self, bindings: &[(String, ChannelName)]) -> Option<Bound> {
         let pairs: BTreeSet<_> = bindings.iter().collect();
         let notes: BTreeSet<_> = pairs.iter().map(|(note, _)| note).collect();
         let channels: BTreeSet<_> = pairs.iter().map(|(_, channel)| channel).collect();
@@ -21,13 +31,74 @@ impl Model {
             let from = from.filter(|from| renamed.iter().all(|other| other.from != *from));
             renamed.extend(from.map(|from| Renamed { from, to: to.clone() }));
         }
+        let lost = |(note, channel): &&(String, ChannelName)| {
+            let other = self.holders.get(channel).is_some_and(|holder| holder != note);
+            other && self.bindings.get(note) != Some(channel) && renamed.iter().all(|name| name.from != *channel)
+        };
+        let mut lost: Vec<ChannelName> = bindings
+            .iter()
+            .filter(lost)
+            .map(|(_, channel)| channel.clone())
+            .collect();
+        let mut seen = BTreeSet::new();
+        lost.retain(|channel| seen.insert(channel.clone()));
+        self.holders
+            .retain(|channel, _| renamed.iter().all(|name| name.from != *channel));
+        self.holders
+            .extend(bindings.iter().map(|(note, channel)| (channel.clone(), note.clone())));
         for (note, channel) in bindings {
             self.bindings
                 .retain(|other, held| held != channel || other == note || notes.contains(other));
         }
         self.bindings.extend(bindings.iter().cloned());
-        let aside = self.rename(&renamed);
-        Some((renamed, aside))
+        let before = self.conversations.len();
+        let theirs: Vec<usize> = lost
+            .iter()
+            .flat_map(|channel| (0..before).filter(|&there| self.conversations[there].0.lane.channel == *channel))
+            .collect();
+        let mut aside = self.rename(&renamed);
+        for there in theirs {
+            if !aside.contains(&there) {
+                self.part(there);
+                aside.push(there);
+            }
+        }
+        let fresh = (before..self.conversations.len()).collect();
+        Some(Bound { renamed, aside, fresh })
+    }
+
+    /// What waits in a conversation waits in a new one.
+    fn part(&mut self, there: usize) {
+        let line = self.line(there, State::Waiting);
+        if line.is_empty() {
+            return;
+        }
+        let fresh = Conversation {
+            id: Uuid::nil(),
+            lane: self.conversations[there].0.lane.clone(),
+            session: None,
+            turns: 0,
+            started_at: None,
+            ..self.conversations[there].0.clone()
+        };
+        self.conversations.push((
+            Conversation {
+                spend: Spend::default(),
+                ..fresh
+            },
+            0,
+        ));
+        self.hand_over(&line, self.conversations.len() - 1);
+    }
+
+    fn hand_over(&mut self, line: &[usize], mine: usize) {
+        for &index in line {
+            for joined in self.joined(self.turns[index].id) {
+                self.turns[joined].conversation = mine;
+            }
+            self.turns[index].conversation = mine;
+            self.turns[index].cut_session = None;
+        }
     }
 
     fn rename(&mut self, renamed: &[Renamed]) -> Vec<usize> {
@@ -49,13 +120,7 @@ impl Model {
         for (there, lane) in lanes.iter().enumerate().filter(|(there, _)| stays[*there]) {
             let came = (0..lanes.len()).find(|mine| !stays[*mine] && lanes[*mine] == *lane);
             let Some(mine) = came else { continue };
-            for index in self.line(there, State::Waiting) {
-                for joined in self.joined(self.turns[index].id) {
-                    self.turns[joined].conversation = mine;
-                }
-                self.turns[index].conversation = mine;
-                self.turns[index].cut_session = None;
-            }
+            self.hand_over(&self.line(there, State::Waiting), mine);
             aside.push(there);
         }
         let (moved, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pauses)

@@ -63,6 +63,8 @@ pub(crate) struct Model {
     pub(crate) days: BTreeMap<(ChannelName, i64), DayTotals>,
     /// Channels of notes.
     pub(crate) bindings: BTreeMap<String, ChannelName>,
+    /// Notes that had channels last.
+    pub(crate) holders: BTreeMap<ChannelName, String>,
 }
 
 fn day(now: Timestamp) -> i64 {
