@@ -295,6 +295,8 @@ pub(crate) struct Limits {
     pub(crate) chain_usd: Option<f64>,
     /// How long a message waits for an agent that nobody has defined.
     pub(crate) agent_wait: Span,
+    /// Turns may send to agents of other vaults.
+    pub(crate) across_vaults: bool,
 }
 
 impl Default for Limits {
@@ -306,6 +308,7 @@ impl Default for Limits {
             chain_turns: 100,
             chain_usd: None,
             agent_wait: Span(Duration::from_secs(60 * 60)),
+            across_vaults: false,
         }
     }
 }

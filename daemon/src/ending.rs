@@ -346,7 +346,7 @@ impl Run<'_> {
                 .map(|note| &note.id),
         };
         self.report(ending.at, asked, |report| {
-            report.callback(&outcome, |name| self.home_of(name))
+            report.callback(&outcome, |name| self.home_of(name), self.across_vaults())
         })
     }
 

@@ -133,6 +133,8 @@ impl Feed {
         let name = feed_of(&*vault, &vault.log().await?);
         let at = stored_cursor(&*vault, &*inbox.queue, &name).await?;
         let keep = definitions::read(&vault, &inbox).await?;
+        // Who gets one of its names now is found below.
+        drop(inbox.registry.release(vault.name()));
         // After the definitions: a job is for an agent that is known.
         inbox.jobs.opened(&vault, &jobs_of(&*vault).await?);
         let (woken, gone) = unsettled_names(&*vault, &inbox).await?;
@@ -149,9 +151,10 @@ impl Feed {
         };
         feed.settle_names().await?;
         feed.keep().await;
+        feed.inbox.progress.follows(feed.vault.name());
+        feed.inbox.settled(&names_in(&feed.inbox, feed.vault.name()));
         // A vault that could not be read at the start: workers have looked for its agents in vain.
         feed.inbox.workers.wake_channels(&feed.inbox.registry.names());
-        feed.inbox.progress.follows(feed.vault.name());
         // Where nothing has changed since, nothing else would tell.
         feed.inbox.progress.reached(feed.vault.name(), feed.at);
         feed.inbox.grants.opened(feed.vault.name());
@@ -390,6 +393,14 @@ impl Feed {
 fn claimed(note: &Note) -> bool {
     note.text("status")
         .is_some_and(|status| CLAIMED.contains(&status.as_str()))
+}
+
+/// Names of the agents of a vault.
+fn names_in(inbox: &Inbox, vault: &str) -> Vec<String> {
+    let names = inbox.registry.names().into_iter();
+    names
+        .filter(|name| inbox.registry.home(name).as_deref() == Some(vault))
+        .collect()
 }
 
 /// What the names of the agents, as they are now, ask of the queue: agents that were not bound under their present name, and

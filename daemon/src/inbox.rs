@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::grants::Grants;
 use crate::kept::Kept;
 use crate::live::{Happening, Hub, Milestone, Subject};
-use crate::registry::Registry;
+use crate::registry::{Agent, Registry};
 use crate::schedule;
 use crate::stamp;
 use crate::worker::Workers;
@@ -252,6 +252,7 @@ impl Inbox {
         for moved in self.queue.bind(self.bindings(names)).await? {
             tracing::info!(from = %moved.from, to = %moved.to, "an agent has another name; its line and its conversations go with it");
         }
+        self.settled(names);
         self.workers.wake_channels(names);
         let (inbox, names) = (self.clone(), names.to_vec());
         self.workers.spawn(async move {
@@ -260,6 +261,32 @@ impl Inbox {
             }
         });
         Ok(())
+    }
+
+    /// The queue knows whose these names are. What is given to them goes with them or does not.
+    pub(crate) fn settled(&self, names: &[String]) {
+        let trust = &self.workers.context().trust;
+        let held =
+            |names: &[String]| -> Vec<Agent> { names.iter().filter_map(|name| self.registry.get(name)).collect() };
+        trust.settle(&held(names), false);
+        self.look_at_trust(names);
+        if self.progress.unread().is_none() {
+            let names = self.registry.names();
+            let agents = held(&names);
+            let settled: Vec<Agent> = agents.into_iter().filter(|agent| trust.is_settled(agent)).collect();
+            trust.settle(&settled, true);
+            trust.tell_idle_tables(&names);
+        }
+    }
+
+    /// Tells of what was given to these names and is not meant for who has them.
+    pub(crate) fn look_at_trust(&self, names: &[String]) {
+        let trust = &self.workers.context().trust;
+        for name in names {
+            let agent = self.registry.get(name);
+            let other = agent.filter(|agent| !trust.covers(agent.vault.name(), &agent.definition));
+            self.registry.withhold(name, other.map(|_| trust.given(name)));
+        }
     }
 
     /// Which note defines which channel, for names that are held.

@@ -60,6 +60,7 @@ mod system_prompt;
 mod tag_schema;
 mod tokens;
 mod triggers;
+mod trust;
 mod turn;
 mod vault_tools;
 mod vaults;

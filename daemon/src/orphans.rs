@@ -33,6 +33,8 @@ pub(crate) struct Orphans {
     pub(crate) progress: Progress,
     /// How long a message waits for an agent.
     pub(crate) wait: Duration,
+    /// Turns may wake agents of other vaults.
+    pub(crate) across_vaults: bool,
 }
 
 impl Orphans {
@@ -93,6 +95,7 @@ impl Orphans {
                 registry: &self.registry,
                 hub: &self.hub,
                 vault: &*vault,
+                across_vaults: self.across_vaults,
             };
             let failure = FailureRecord {
                 code: NO_AGENT.into(),

@@ -85,6 +85,7 @@ impl Report<'_> {
     }
 
     /// The word to the agent that asked, if one did. `home_of` tells the vault of an agent.
+    /// `across_vaults`: turns may wake agents of other vaults.
     ///
     /// # Errors
     /// Why that agent is not told, for a person.
@@ -92,6 +93,7 @@ impl Report<'_> {
         &self,
         outcome: &Outcome<'_>,
         home_of: impl Fn(&str) -> Option<String>,
+        across_vaults: bool,
     ) -> Result<Option<Effect>, String> {
         let Some(requester) = &self.message.reply_to else {
             return Ok(None);
@@ -107,6 +109,11 @@ impl Report<'_> {
         };
         // Links lead to notes of the same vault only.
         let near = home == self.vault;
+        if !near && self.message.delegated_by.is_some() && !across_vaults {
+            return Err(format!(
+                "{requester} was not told: it lives in the vault {home:?}, and an agent asked that may not wake agents there"
+            ));
+        }
         let links = match (outcome.has_thread, outcome.reply) {
             (false, None) => String::new(),
             _ if !near => format!(" Its notes are in the vault {:?}.", self.vault),

@@ -42,6 +42,7 @@ use crate::state_dir::{DaemonFile, StateDir};
 use crate::step_up::StepUp;
 use crate::stopping::{self, Budget};
 use crate::tokens::Tokens;
+use crate::trust::{self, Trust};
 use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
 use crate::worker::{Context, Workers};
 
@@ -148,6 +149,20 @@ impl Options {
             progress: progress.clone(),
             tokens: tokens.clone(),
         })?;
+        let trust = Trust::open(trust::Options {
+            state: state.path(),
+            credentials: credentials.clone(),
+            sandbox: config.sandbox.clone(),
+            grants: grants.clone(),
+            queue: Arc::clone(&queue),
+        })
+        .await?;
+        let bindings = queue.bindings().await?;
+        // All of them before any is read.
+        for vault in vaults.names() {
+            progress.stands(&vault, "it has not been read yet");
+            registry.reserve(&vault, &bindings);
+        }
         let outbox = Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
         let passes = Passes::new(
@@ -172,6 +187,7 @@ impl Options {
             grants: grants.clone(),
             credentials: credentials.clone(),
             sandboxing: sandboxing.clone(),
+            trust,
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -421,6 +437,7 @@ impl Service {
             vaults: self.api.vaults.by_name().clone(),
             progress: self.api.inbox.progress.clone(),
             wait: self.config.limits.agent_wait.0,
+            across_vaults: self.config.limits.across_vaults,
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));

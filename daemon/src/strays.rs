@@ -22,6 +22,17 @@ pub(crate) fn word(registry: &Registry, vault: &str, agent: &str) -> Option<Stri
     })
 }
 
+/// Why a turn cannot go on that belongs to a note which has its name no longer.
+#[must_use]
+pub(crate) fn former(agent: &str) -> FailureRecord {
+    FailureRecord {
+        code: "agent_replaced".into(),
+        message: format!("The work was cut off, and meanwhile another definition has the name {agent:?}."),
+        next_step: "Send it again if the agent that has the name now should do it: it begins anew.".into(),
+        remedy: Remedy::Permanent,
+    }
+}
+
 /// Why a message that is in line already cannot be worked on: its agent was found in another vault later.
 #[must_use]
 pub(crate) fn failure(agent: &Agent, vault: &str) -> Option<FailureRecord> {

@@ -33,6 +33,7 @@ use crate::record::FailureRecord;
 use crate::registry::Agent;
 use crate::stamp;
 use crate::strays;
+use crate::trust::Guard;
 use crate::worker::{Context, LiveTurn};
 
 use self::plan::Plan;
@@ -84,6 +85,16 @@ impl Run<'_> {
     pub(crate) fn chain_of(&self, turn: Uuid) -> String {
         let joined = self.claim.joined.iter().find(|one| one.turn == turn);
         joined.map_or(&self.claim.message, |one| &one.message).chain.clone()
+    }
+
+    /// Whether turns wake agents of other vaults.
+    pub(crate) fn across_vaults(&self) -> bool {
+        self.context.limits.across_vaults
+    }
+
+    /// Knows which names its turn may give to agents.
+    pub(crate) fn guard(&self) -> Guard {
+        self.context.trust.clone().into()
     }
 
     /// Start of the turn.
@@ -159,6 +170,9 @@ impl Run<'_> {
         let end = |ending| Opening::End(Box::new(ending));
         if let Some(failure) = strays::failure(self.agent, &self.claim.message.vault) {
             return end(Ending::refused(failure));
+        }
+        if self.claim.message.lane.thread.is_former() {
+            return end(Ending::refused(strays::former(&self.agent.definition.name)));
         }
         if self.is_withdrawn().await {
             return end(Ending::withdrawn());

@@ -39,6 +39,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) hub: &'a Hub,
     /// Where its note is.
     pub(crate) vault: &'a dyn Vault,
+    /// Turns may wake agents of other vaults.
+    pub(crate) across_vaults: bool,
 }
 
 impl Desk<'_> {
@@ -78,7 +80,7 @@ impl Desk<'_> {
             has_thread: !matches!(self.thread_note(turn, &thread_path).await, Ok(None)),
             reply: None,
         };
-        let callback = report.callback(&outcome, |name| self.registry.home(name));
+        let callback = report.callback(&outcome, |name| self.registry.home(name), self.across_vaults);
         let callback = callback.unwrap_or_else(|notice| {
             tracing::warn!(notice);
             record.notices.push(notice);

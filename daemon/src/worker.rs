@@ -27,6 +27,7 @@ use crate::pauses::Pauses;
 use crate::record::FailureRecord;
 use crate::registry::{Agent, Registry};
 use crate::sandboxing::Sandboxing;
+use crate::trust::Trust;
 use crate::turn;
 use crate::withdraw::{Desk, Withdrawal};
 
@@ -71,6 +72,8 @@ pub(crate) struct Context {
     pub(crate) credentials: Credentials,
     /// How they are confined.
     pub(crate) sandboxing: Sandboxing,
+    /// For whom what was given to names is meant.
+    pub(crate) trust: Trust,
 }
 
 /// A turn that runs now.
@@ -301,7 +304,11 @@ impl Workers {
             };
             // Looked up for every turn: an edited definition counts from the next turn on.
             let agent = self.shared.context.registry.get(lane.channel.as_str());
-            let Some(agent) = agent.filter(|agent| agent.is_served() && !agent.definition.paused) else {
+            // Until the queue knows whose the name is, its conversations may be another one's.
+            let ready = |agent: &Agent| {
+                agent.is_served() && !agent.definition.paused && self.shared.context.trust.is_settled(agent)
+            };
+            let Some(agent) = agent.filter(ready) else {
                 if self.is_last(&lane) {
                     return;
                 }
@@ -408,6 +415,7 @@ impl Workers {
             registry: &context.registry,
             hub: &context.hub,
             vault: &*agent.vault,
+            across_vaults: context.limits.across_vaults,
         };
         let failure = FailureRecord {
             code: "internal".into(),

@@ -51,6 +51,12 @@ pub(super) enum Control {
         /// Name of the agent
         name: String,
     },
+    /// Let an agent have what was given to its name for another note: secrets, grants, its table in the configuration
+    #[command(after_help = "Example: reveille agent trust scribe")]
+    Trust {
+        /// Name of the agent
+        name: String,
+    },
     /// Begin an agent's conversations anew: the next turn knows nothing of the former ones
     #[command(after_help = "Example: reveille agent reset scribe --subject launch")]
     Reset {
@@ -109,6 +115,10 @@ impl Control {
             Self::Resume { name } => {
                 client.post(&address(&name, "/resume"), &json!({})).await?;
                 out!("{name} works again");
+            }
+            Self::Trust { name } => {
+                client.post(&address(&name, "/trust"), &json!({})).await?;
+                out!("{name} gets what was given to its name, from its next turn on");
             }
             Self::Reset { name, subject, main } => {
                 let thread = match (subject, main) {

@@ -4,6 +4,7 @@ mod credentials;
 mod hub;
 mod loopback;
 mod shield;
+mod tables;
 mod vaults;
 
 use std::net::TcpListener;
@@ -87,6 +88,7 @@ impl Doctor {
         checks.extend(shield::checks(&config.sandbox, &claude));
         checks.extend(loopback::checks(&config));
         checks.extend(limits_check(config.sandbox.mode, &health));
+        checks.push(tables::check_tables(&config, &health));
         checks.push(match reveille_web_ui::missing() {
             None => check("web page", Level::Ok, "built in", None),
             Some(why) => check(

@@ -160,12 +160,120 @@ fn rules(patterns: Option<&Vec<Pattern>>) -> Option<Option<Vec<Rule>>> {
     patterns.map(|all| Some(all.iter().map(|one| one.0.clone().trusted()).collect()))
 }
 
+/// The smaller of two.
+fn least<T: PartialOrd + Clone>(one: &Limit<T>, other: &Limit<T>) -> Limit<T> {
+    if other.value < one.value {
+        other.clone()
+    } else {
+        one.clone()
+    }
+}
+
+/// Directories that are within both.
+fn within(one: &Limit<Vec<PathBuf>>, other: &Limit<Vec<PathBuf>>) -> Limit<Vec<PathBuf>> {
+    let below = |path: &&PathBuf, roots: &[PathBuf]| roots.iter().any(|root| path.starts_with(root));
+    let ours = one.value.iter().filter(|path| below(path, &other.value));
+    let theirs = other.value.iter().filter(|path| below(path, &one.value));
+    let mut value: Vec<PathBuf> = ours.chain(theirs).cloned().collect();
+    value.sort();
+    value.dedup();
+    Limit { value, said: one.said }
+}
+
+impl Ceiling {
+    /// What both allow.
+    fn and(&self, other: &Self) -> Self {
+        let egress = match (&self.egress.value, &other.egress.value) {
+            (None, _) => other.egress.clone(),
+            (Some(_), None) => self.egress.clone(),
+            (Some(ours), Some(theirs)) => Limit {
+                value: Some(ours.iter().filter(|rule| theirs.contains(rule)).cloned().collect()),
+                said: self.egress.said,
+            },
+        };
+        Self {
+            filesystem: least(&self.filesystem, &other.filesystem),
+            network: least(&self.network, &other.network),
+            default_network: least(&self.default_network, &other.default_network),
+            mounts: within(&self.mounts, &other.mounts),
+            workspaces: within(&self.workspaces, &other.workspaces),
+            egress,
+            read: within(&self.read, &other.read),
+        }
+    }
+
+    /// The keys in which this one allows something that the other does not.
+    fn more_than(&self, other: &Self) -> Vec<&'static str> {
+        let lost = |ours: &[PathBuf], theirs: &[PathBuf]| {
+            let kept = |path: &PathBuf| theirs.iter().any(|root| path.starts_with(root));
+            !ours.iter().all(kept)
+        };
+        let egress = match (&self.egress.value, &other.egress.value) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(ours), Some(theirs)) => !ours.iter().all(|rule| theirs.contains(rule)),
+        };
+        let keys = [
+            ("filesystem", self.filesystem.value > other.filesystem.value),
+            ("network", self.network.value > other.network.value),
+            (
+                "default_network",
+                self.default_network.value > other.default_network.value,
+            ),
+            ("mounts", lost(&self.mounts.value, &other.mounts.value)),
+            ("workspaces", lost(&self.workspaces.value, &other.workspaces.value)),
+            ("egress", egress),
+            ("read", lost(&self.read.value, &other.read.value)),
+        ];
+        keys.into_iter().filter(|(_, less)| *less).map(|(key, _)| key).collect()
+    }
+}
+
 impl Sandbox {
     /// The most that an agent can get.
     #[must_use]
     pub(crate) fn ceiling(&self, agent: &str) -> Ceiling {
-        let none = Agent::default();
-        let own = self.agents.get(agent).unwrap_or(&none);
+        match self.agents.get(agent) {
+            Some(own) => self.ceiling_with(own),
+            None => self.ceiling_without_trust(agent),
+        }
+    }
+
+    /// The most that an agent can get for whom the table of its name is not meant: nothing that the table adds, and nothing
+    /// that it takes away. It counts in whatever case the name is written.
+    #[must_use]
+    pub(crate) fn ceiling_without_trust(&self, agent: &str) -> Ceiling {
+        let general = self.ceiling_with(&Agent::default());
+        let own = self.table_of(agent).and_then(|table| self.agents.get(table));
+        own.map_or(general.clone(), |own| general.and(&self.ceiling_with(own)))
+    }
+
+    /// The table of an agent, in whatever case the name is written.
+    #[must_use]
+    pub(crate) fn table_of(&self, agent: &str) -> Option<&str> {
+        let exact = self.agents.get_key_value(agent).map(|(name, _)| name);
+        let alike = || self.agents.keys().find(|name| name.eq_ignore_ascii_case(agent));
+        exact.or_else(alike).map(String::as_str)
+    }
+
+    /// Tables for agents that are not among these.
+    #[must_use]
+    pub(crate) fn idle_tables(&self, agents: &[String]) -> Vec<String> {
+        let idle = |table: &&String| !agents.iter().any(|agent| agent.eq_ignore_ascii_case(table));
+        self.agents.keys().filter(idle).cloned().collect()
+    }
+
+    /// Agents with a table that allows less than the one for all, and the keys in which it does. Whoever may write the note of
+    /// such an agent gives it another name, and then the table does not count.
+    #[must_use]
+    pub(crate) fn tighter_tables(&self) -> Vec<(String, Vec<&'static str>)> {
+        let general = self.ceiling_with(&Agent::default());
+        let keys = |own: &Agent| general.more_than(&self.ceiling_with(own));
+        let all = self.agents.iter().map(|(name, own)| (name.clone(), keys(own)));
+        all.filter(|(_, keys)| !keys.is_empty()).collect()
+    }
+
+    fn ceiling_with(&self, own: &Agent) -> Ceiling {
         let network = limit(own.network, self.network, Network::Open);
         let mut default_network = limit(own.default_network, self.default_network, network.value);
         if default_network.value >= network.value {
@@ -241,6 +349,16 @@ impl Sandbox {
             return wrong(table, message.into());
         }
         self.limits.check()?;
+        let twin = |name: &&String| {
+            let alike = |other: &&String| other != name && other.eq_ignore_ascii_case(name);
+            self.agents.keys().find(alike).is_some()
+        };
+        if let Some(name) = self.agents.keys().find(twin) {
+            return wrong(
+                format!("[sandbox.agents.{name}]"),
+                "another table has that name in another case; write one table for it".into(),
+            );
+        }
         match self.agents.keys().find(|name| name.parse::<ChannelName>().is_err()) {
             Some(name) => wrong(
                 format!("[sandbox.agents.{name}]"),

@@ -189,8 +189,18 @@ impl Contents {
     /// The variables of an agent's turns: its own before those of all.
     #[must_use]
     pub(crate) fn variables(&self, channel: &str) -> Variables {
+        self.layers(&[(Layer::Default, None), (Layer::Channel, Some(channel))])
+    }
+
+    /// Those of an agent that has none of its own.
+    #[must_use]
+    pub(crate) fn variables_of_all(&self) -> Variables {
+        self.layers(&[(Layer::Default, None)])
+    }
+
+    fn layers(&self, layers: &[(Layer, Option<&str>)]) -> Variables {
         let mut found = Variables::default();
-        for (layer, of) in [(Layer::Default, None), (Layer::Channel, Some(channel))] {
+        for &(layer, of) in layers {
             for (name, value) in texts(self.env_of(of)) {
                 if names::check(name, value).is_err() {
                     found.refused.insert(names::shown(name).to_owned());

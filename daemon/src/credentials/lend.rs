@@ -7,12 +7,12 @@ use reveille_backends::{Failure, FailureCode, Remedy, TurnRequest};
 use super::{CREDENTIALS, Contents, Credentials, CredentialsError};
 
 impl Credentials {
-    /// Gives a turn of an agent its credential and its variables, over those that the configuration has for all, and answers what
+    /// Gives a turn of an agent, or with `None` of any, its credential and its variables, over those that the configuration has for all, and answers what
     /// people should know about it. Nothing that it gives is shown in an error of the turn.
     ///
     /// # Errors
     /// The file cannot be used. A turn without what was stored for it would do its work as somebody else.
-    pub(crate) fn lend(&self, agent: &str, request: &mut TurnRequest) -> Result<Vec<String>, Failure> {
+    pub(crate) fn lend(&self, agent: Option<&str>, request: &mut TurnRequest) -> Result<Vec<String>, Failure> {
         let contents = self.read().map_err(|error| unusable(&error))?;
         Ok(give(&contents, agent, &mut request.env, &mut request.secrets))
     }
@@ -20,17 +20,18 @@ impl Credentials {
 
 pub(super) fn give(
     contents: &Contents,
-    agent: &str,
+    agent: Option<&str>,
     env: &mut BTreeMap<String, String>,
     secrets: &mut Vec<String>,
 ) -> Vec<String> {
-    if let Some(stored) = contents.claude(agent) {
+    let own = agent.and_then(|agent| contents.claude_of(Some(agent)));
+    if let Some(stored) = own.or_else(|| contents.claude_of(None)) {
         // The CLI would take another one before it.
         env.retain(|name, _| !CREDENTIALS.contains(&name.as_str()));
         secrets.push(stored.token.clone());
         env.insert(stored.variable.to_owned(), stored.token);
     }
-    let variables = contents.variables(agent);
+    let variables = agent.map_or_else(|| contents.variables_of_all(), |agent| contents.variables(agent));
     for (name, (_, value)) in variables.set {
         secrets.push(value.clone());
         env.insert(name, value);

@@ -275,7 +275,7 @@ fn r_cred_7_what_was_planted_is_not_given_and_the_turn_says_so() {
     }});
     let contents = Contents::parse(text.to_string().as_bytes()).unwrap();
     let (mut env, mut secrets) = (std::collections::BTreeMap::new(), Vec::new());
-    let notices = lend::give(&contents, "eng", &mut env, &mut secrets);
+    let notices = lend::give(&contents, Some("eng"), &mut env, &mut secrets);
     assert_eq!(env.into_iter().collect::<Vec<_>>(), [pair("GOOD", "g")]);
     assert_eq!(secrets, ["g"]);
     let [notice] = &notices[..] else { panic!("{notices:?}") };
@@ -298,7 +298,7 @@ fn a_stored_credential_goes_before_all_that_are_configured() {
         let contents = Contents::parse(stored.to_string().as_bytes()).unwrap();
         let mut env = configured.map(|name| pair(name, "configured")).into();
         let mut secrets = Vec::new();
-        assert_eq!(lend::give(&contents, "eng", &mut env, &mut secrets), [""; 0]);
+        assert_eq!(lend::give(&contents, Some("eng"), &mut env, &mut secrets), [""; 0]);
         (env.into_iter().collect::<Vec<_>>(), secrets)
     };
     let own = json!({ "claude": { "default": KEY, "channels": { "eng": OAUTH } }, "env": { "default": { "GH_TOKEN": "s" } } });

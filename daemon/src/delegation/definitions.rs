@@ -3,9 +3,9 @@
 //! of the daemon; a turn changes none without it.
 
 use reveille_vault::agent::{DEFINED_BY, DEFINES_AGENTS, tag};
-use reveille_vault::{Metadata, Note, Patch, VaultError};
+use reveille_vault::{Metadata, NewNote, Note, Patch, VaultError};
 
-use super::Origin;
+use super::{MarkingVault, Origin};
 use crate::sandboxing;
 
 /// The settings that a turn may choose. Every other one is the operator's, also those that are yet to come: each says how far
@@ -110,6 +110,36 @@ impl Origin {
     }
 }
 
+impl MarkingVault {
+    /// Whether a new note, when it defines an agent, may give it its name.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`]
+    pub(super) async fn check_new_name(&self, new: &NewNote) -> Result<(), VaultError> {
+        let note = new.preview()?;
+        match note.text("name").filter(|_| note.has_tag(tag::DEFINITION)) {
+            Some(name) => self.origin.guard.check(&name, self.inner.name(), new.id.as_ref()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a change may give an agent another name.
+    ///
+    /// # Errors
+    /// [`VaultError::Forbidden`]
+    pub(super) async fn check_name(&self, before: &Note, patch: &Patch) -> Result<(), VaultError> {
+        let after = patch.preview(before)?;
+        let name = after.text("name").filter(|_| after.has_tag(tag::DEFINITION));
+        match name.filter(|name| before.text("name").as_ref() != Some(name)) {
+            Some(name) => {
+                let guard = &self.origin.guard;
+                guard.check(&name, self.inner.name(), Some(&before.id)).await
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// Whether a turn may write these settings.
 fn check_choices<'a>(mut keys: impl Iterator<Item = &'a String>) -> Result<(), VaultError> {
     match keys.find(|key| !CHOICES.contains(&key.as_str())) {
@@ -141,6 +171,7 @@ mod tests {
             chain: "c1".into(),
             depth: 0,
             defines_agents: true,
+            guard: crate::trust::Guard::default(),
         }
     }
 

@@ -16,6 +16,7 @@ use reveille_vault::{Metadata, NewNote, Note, Patch, VaultError};
 use uuid::Uuid;
 
 use crate::limits::DEPTH_MAX;
+use crate::trust::Guard;
 use crate::turn::Run;
 
 pub(crate) use definitions::HOW_TO as HOW_TO_DEFINE;
@@ -43,6 +44,8 @@ pub(crate) struct Origin {
     pub(crate) depth: u32,
     /// Its agent may make agents.
     pub(crate) defines_agents: bool,
+    /// Knows which names it may give them.
+    pub(crate) guard: Guard,
 }
 
 impl Origin {
@@ -61,6 +64,7 @@ impl Origin {
             chain: run.chain_of(deepest),
             depth,
             defines_agents: run.definition().defines_agents,
+            guard: run.guard(),
         }
     }
 
@@ -167,6 +171,7 @@ mod tests {
             chain: "c1".into(),
             depth,
             defines_agents: false,
+            guard: Guard::default(),
         }
     }
 

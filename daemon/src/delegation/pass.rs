@@ -139,6 +139,7 @@ mod tests {
             chain: "c1".into(),
             depth: 0,
             defines_agents: false,
+            guard: crate::trust::Guard::default(),
         }
     }
 

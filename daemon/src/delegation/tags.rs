@@ -136,6 +136,7 @@ mod tests {
             chain: "c1".into(),
             depth: 0,
             defines_agents: false,
+            guard: crate::trust::Guard::default(),
         };
         let marking = MarkingVault::new(Arc::clone(&inner), Arc::new(origin));
         (inner, marking)

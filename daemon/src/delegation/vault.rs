@@ -43,6 +43,7 @@ impl MarkingVault {
             });
         }
         let patch = self.origin.mark_patch(before, patch)?;
+        self.check_name(before, &patch).await?;
         self.check_rename(before, &patch).await?;
         let as_read = Precondition::UpdatedAt(before.updated_at);
         let _counted;
@@ -83,6 +84,9 @@ impl Vault for MarkingVault {
     async fn create_all(&self, notes: Vec<NewNote>) -> Result<Vec<Note>, VaultError> {
         let marked = notes.into_iter().map(|note| self.origin.mark_new(note));
         let marked = marked.collect::<Result<Vec<NewNote>, VaultError>>()?;
+        for note in &marked {
+            self.check_new_name(note).await?;
+        }
         let _counted;
         let jobs = jobs::among(&marked)?;
         if jobs > 0 {
@@ -190,6 +194,7 @@ mod tests {
             chain: "c1".into(),
             depth: 0,
             defines_agents: false,
+            guard: crate::trust::Guard::default(),
         };
         MarkingVault::new(Arc::clone(inner), Arc::new(origin))
     }

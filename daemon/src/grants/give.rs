@@ -24,6 +24,8 @@ pub(crate) struct Asking {
     pub(crate) holder: String,
     /// What it wants now.
     pub(crate) wants: Vec<Want>,
+    /// What was approved under its name is meant for it.
+    pub(crate) trusted: bool,
 }
 
 /// A repository that a turn may use.
@@ -297,6 +299,10 @@ impl Grants {
                 Ok(grants) => {
                     self.hear(&one.holder, &grants).await;
                     for want in &one.wants {
+                        if !one.trusted && is_approved(&grants, want) {
+                            given.miss(want, "approved for another note of that name");
+                            continue;
+                        }
                         self.give_one(&mut given, want, &grants, end, &lend).await;
                     }
                 }
@@ -350,6 +356,12 @@ impl Grants {
             }
         }
     }
+}
+
+fn is_approved(grants: &[Grant], want: &Want) -> bool {
+    let key = want.key();
+    let found = grants.iter().find(|grant| grant.want.key() == key);
+    found.is_some_and(|grant| grant.status == GrantStatus::Approved)
 }
 
 async fn in_time<T>(end: Instant, work: impl Future<Output = Result<T, GrantError>>) -> Result<T, GrantError> {

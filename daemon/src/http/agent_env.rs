@@ -82,7 +82,13 @@ impl Source {
 )]
 pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<EffectiveEnv>, ApiError> {
     let contents = api.credentials.read()?;
-    let variables = contents.variables(&name);
+    let agent = api.registry.get(&name);
+    let trust = &api.workers.context().trust;
+    let trusted = agent.is_none_or(|agent| trust.covers(agent.vault.name(), &agent.definition));
+    let variables = match trusted {
+        true => contents.variables(&name),
+        false => contents.variables_of_all(),
+    };
     let stored = |layer| Source::Stored(std::cmp::Reverse(layer));
     let mut all: Vec<(String, Source)> = Vec::new();
     all.extend(
@@ -93,7 +99,9 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
     );
     let below = variables.overridden.iter();
     all.extend(below.map(|name| (name.clone(), stored(Layer::Default))));
-    all.extend(granted(&api, &name));
+    if trusted {
+        all.extend(granted(&api, &name));
+    }
     let is_plain = |name: &str| !CREDENTIALS.contains(&name);
     let configured = api.claude.config().env.keys();
     all.extend(
@@ -113,6 +121,7 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
 
     let own = contents
         .claude_of(Some(&name))
+        .filter(|_| trusted)
         .into_iter()
         .chain(contents.claude_of(None));
     let mut credentials: Vec<_> = own.map(|one| (one.variable.to_owned(), stored(one.layer))).collect();

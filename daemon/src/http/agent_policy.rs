@@ -26,7 +26,7 @@ use crate::sandboxing::{Reach, Rehearsal, Surroundings};
     ),
 )]
 pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<Rehearsal>, ApiError> {
-    let definition = defined(&api, &name)?;
+    let (definition, trusted) = defined(&api, &name)?;
     if definition.backend != BackendKind::Programmatic {
         let message =
             format!("{name} is attached: its turns run in a session of yours, which the daemon does not confine.");
@@ -38,14 +38,17 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
         return Err(ApiError::new(StatusCode::CONFLICT, "not_confined", message)
             .then("Nothing was run. What turns may do is what a shell of the daemon's user may do."));
     }
-    let granted = Granted::of(&api, &name);
+    let granted = match trusted {
+        true => Granted::of(&api, &name),
+        false => Granted::default(),
+    };
     let variables = match api.sandboxing.shields(&name) {
         // Then the daemon asks in the turn's place.
         true => Vec::new(),
-        false => api_address(&api, &name)?,
+        false => api_address(&api, &name, trusted)?,
     };
     let (policy, workspace) = look(&api, move |sandboxing| {
-        let effective = sandboxing.effective(&definition);
+        let effective = sandboxing.effective_of(&definition, trusted);
         let mut policy = sandboxing.standing(&effective);
         granted.reach.open(&mut policy);
         let variables = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -65,10 +68,14 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
 }
 
 /// The variables that say where the agent's program is sent.
-fn api_address(api: &Api, name: &str) -> Result<Vec<(String, String)>, ApiError> {
+fn api_address(api: &Api, name: &str, trusted: bool) -> Result<Vec<(String, String)>, ApiError> {
     let mut all = api.claude.config().env.clone();
-    let stored = api.credentials.read()?.variables(name).set;
-    all.extend(stored.into_iter().map(|(name, (_, value))| (name, value)));
+    let contents = api.credentials.read()?;
+    let stored = match trusted {
+        true => contents.variables(name),
+        false => contents.variables_of_all(),
+    };
+    all.extend(stored.set.into_iter().map(|(name, (_, value))| (name, value)));
     Ok(all.into_iter().collect())
 }
 

@@ -155,21 +155,24 @@ impl AgentSandbox {
     ),
 )]
 pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<AgentSandbox>, ApiError> {
-    let definition = defined(&api, &name)?;
-    let effective = look(&api, move |sandboxing| sandboxing.effective(&definition)).await?;
+    let (definition, trusted) = defined(&api, &name)?;
+    let effective = look(&api, move |sandboxing| sandboxing.effective_of(&definition, trusted)).await?;
     Ok(Json(AgentSandbox::of(&api, &name, effective)))
 }
 
-/// What counts as the agent's definition.
+/// What counts as the agent's definition, and whether what was given to its name is meant for it.
 ///
 /// # Errors
 /// There is no such agent, or it never had one that holds together.
-pub(super) fn defined(api: &Api, name: &str) -> Result<Arc<Definition>, ApiError> {
-    find(api, name)?.definition.ok_or_else(|| {
+pub(super) fn defined(api: &Api, name: &str) -> Result<(Arc<Definition>, bool), ApiError> {
+    let listed = find(api, name)?;
+    let definition = listed.definition.ok_or_else(|| {
         let message = format!("The definition of {name} does not hold together, so nothing counts for it.");
         ApiError::new(http::StatusCode::CONFLICT, "no_definition", message)
             .then("Mend the note; `reveille agent show` tells what is wrong with it.")
-    })
+    })?;
+    let trusted = api.workers.context().trust.covers(&listed.vault, &definition);
+    Ok((definition, trusted))
 }
 
 /// Looks at the disk, where links are followed.

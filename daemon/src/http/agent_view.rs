@@ -160,6 +160,10 @@ pub(super) struct Agent {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     lowered: Vec<Lowered>,
+    /// What was given to its name for another note, and what it does not get before it is trusted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    withheld: Vec<String>,
     /// What it wants beyond its own tools. Turns are not told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connections: Option<Vec<Connection>>,
@@ -209,6 +213,7 @@ impl Agent {
             problems: Vec::new(),
             warnings: Vec::new(),
             lowered: Vec::new(),
+            withheld: Vec::new(),
             connections: Some(Vec::new()),
             backend: None,
             mode: None,
@@ -269,6 +274,7 @@ pub(super) fn view(api: &Api, listed: &Listed, activity: &Activity) -> Agent {
         return view;
     }
     view.connections = Some(api.registry.connections(&listed.name));
+    view.withheld = api.registry.withheld(&listed.name);
     view.status = Status::Idle;
     if let Some(overview) = activity.overviews.get(&listed.name) {
         view.sum_up(overview);

@@ -15,7 +15,7 @@ use super::Caller;
 const PATH_CHARS: usize = 200;
 
 /// What is written down, by the addresses of the router.
-const ACTIONS: [(Method, &str, &str); 32] = [
+const ACTIONS: [(Method, &str, &str); 33] = [
     (Method::POST, "/api/session", "sign_in"),
     (Method::DELETE, "/api/session", "sign_out"),
     (Method::POST, "/api/sign-in-links", "sign_in_link.made"),
@@ -45,6 +45,7 @@ const ACTIONS: [(Method, &str, &str); 32] = [
     (Method::POST, "/api/agents/{name}/pause", "agent.paused"),
     (Method::POST, "/api/agents/{name}/resume", "agent.resumed"),
     (Method::POST, "/api/agents/{name}/reset", "agent.reset"),
+    (Method::POST, "/api/agents/{name}/trust", "agent.trusted"),
     (Method::POST, "/api/turns/{turn}/stop", "turn.stopped"),
     (Method::POST, "/api/agent-defs", "agent.defined"),
     (Method::PATCH, "/api/agent-defs/{*id}", "agent.changed"),

@@ -151,6 +151,7 @@ mod tests {
             chain: "c1".into(),
             depth: 0,
             defines_agents: false,
+            guard: crate::trust::Guard::default(),
         };
         let variable = |wanted: &str| {
             let mut pairs = variables.iter();
@@ -245,6 +246,7 @@ mod tests {
             ("GET", "/api/channels/{channel}/queue"),
             ("PATCH", "/api/agents/{name}"),
             ("POST", "/api/agents/{name}/resume"),
+            ("POST", "/api/agents/{name}/trust"),
             ("GET", "/api/session"),
             ("GET", "/api/connections"),
             ("POST", "/api/connections/approve"),

@@ -19,6 +19,7 @@ use super::pauses;
 use super::turns::{invalid_cursor, usd};
 use super::wire::Thread;
 use super::{Api, Caller};
+use crate::delegation::Origin;
 use crate::limits::{DEPTH_MAX, TOO_DEEP};
 
 /// Conversations of a page at most.
@@ -135,6 +136,7 @@ impl Sent {
     request_body = Send,
     responses(
         (status = 200, description = "The message is stored.", body = Sent),
+        (status = 403, description = "A turn sends to an agent of another vault: `other_vault`."),
         (status = 404, description = "There is no such agent: `unknown_agent`."),
         (status = 409, description = "The key was used for another message, the agent's definition is broken, or the work was handed on too often: `idempotency_key_reused`, `broken_agent`, `delegation_too_deep`."),
         (status = 429, description = "The line is full: `queue_full`."),
@@ -176,6 +178,13 @@ pub(super) async fn deliver(
             refusal = refusal.then("Nothing was sent. Correct the name.");
         }
         return Err(refusal);
+    }
+    if let Caller::Turn(origin) = caller
+        && !api.workers.context().limits.across_vaults
+    {
+        for name in std::iter::once(&channel).chain(&reply_to) {
+            within_vault(api, origin, name)?;
+        }
     }
     let taken = match (caller, some(send.claim)) {
         (Caller::Turn(_), _) | (_, None) => None,
@@ -242,6 +251,21 @@ async fn pause_of(api: &Api, name: &str) -> Result<Option<String>, QueueError> {
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let key = headers.get("idempotency-key").map(HeaderValue::to_str).transpose();
     key.map_err(|_| Refusal::Invalid("the Idempotency-Key is no plain text".into()))
+}
+
+/// A vault is a border, also for agents: what stands in a shared one could otherwise set those of another to work.
+fn within_vault(api: &Api, origin: &Origin, agent: &str) -> Result<(), ApiError> {
+    let Some(home) = api.registry.home(agent).filter(|home| *home != origin.vault) else {
+        return Ok(());
+    };
+    let message = format!(
+        "The agent {agent:?} lives in the vault {home:?}, and a turn in the vault {:?} does not wake agents of another one",
+        origin.vault
+    );
+    Err(ApiError::new(StatusCode::FORBIDDEN, "other_vault", message).then(
+        "Nothing was sent. Say in the answer what is to be done there: a person can send it. To allow it for all agents, the \
+         operator sets `across_vaults = true` under [limits].",
+    ))
 }
 
 fn too_deep() -> ApiError {

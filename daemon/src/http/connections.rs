@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::agent_trust;
 use super::error::{ApiError, Body};
 use super::step_up::Sure;
 use crate::grants::{Approval, Known, LocalError, role};
@@ -184,11 +185,16 @@ pub(super) async fn approve(
         token: approve.token,
         url: approve.url,
     };
+    // At a hub it is decided there, and told so below.
+    if api.grants.backend().kind() == "local" {
+        agent_trust::may_give(&api, &holder)?;
+    }
     let decided = api.grants.approve(&holder, &key, given).await;
     let known = decided
         .ok_or_else(|| kept_elsewhere(&api))?
         .map_err(|error| not_decided(&error))?;
     tracing::info!(holder, key, "a connection was approved");
+    agent_trust::given(&api, &holder)?;
     Ok(decision(&api, &holder, &known))
 }
 

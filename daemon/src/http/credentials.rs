@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::agent_trust;
 use super::error::{ApiError, Body, OptionalBody, Segment};
 use super::step_up::Sure;
 use crate::credentials::{CredentialsError, Layer};
@@ -199,8 +200,14 @@ pub(super) async fn set_claude_of(
 
 async fn store_claude(api: &Api, channel: Option<String>, body: Value) -> Result<Json<CredentialChanged>, ApiError> {
     let ClaudeToken { token } = read(body, TOKEN)?;
+    channel
+        .as_deref()
+        .map_or(Ok(()), |name| agent_trust::may_give(api, name))?;
     api.credentials.set_claude(channel.as_deref(), &token).await?;
     tracing::info!(channel, "a credential of Claude Code was stored");
+    channel
+        .as_deref()
+        .map_or(Ok(()), |name| agent_trust::given(api, name))?;
     Ok(Json(CredentialChanged::set(api, channel, None)))
 }
 
@@ -236,6 +243,7 @@ pub(super) async fn remove_claude_of(
 async fn drop_claude(api: &Api, channel: Option<String>) -> Result<Json<CredentialChanged>, ApiError> {
     let removed = api.credentials.remove_claude(channel.as_deref()).await?;
     tracing::info!(channel, removed, "a credential of Claude Code was removed");
+    agent_trust::taken(api, channel.as_deref());
     Ok(Json(CredentialChanged::of(channel, None, Some(removed))))
 }
 
@@ -267,8 +275,14 @@ pub(super) async fn set_env(
 ) -> Result<Json<CredentialChanged>, ApiError> {
     let Secret { channel, name, value } = read(body, SECRET)?;
     let channel = layer(channel);
+    channel
+        .as_deref()
+        .map_or(Ok(()), |name| agent_trust::may_give(&api, name))?;
     api.credentials.set_env(channel.as_deref(), &name, &value).await?;
     tracing::info!(channel, name, "a secret of turns was stored");
+    channel
+        .as_deref()
+        .map_or(Ok(()), |name| agent_trust::given(&api, name))?;
     Ok(Json(CredentialChanged::set(&api, channel, Some(name))))
 }
 
@@ -306,5 +320,6 @@ pub(super) async fn remove_env(
     let channel = layer(removal.channel);
     let removed = api.credentials.remove_env(channel.as_deref(), &name).await?;
     tracing::info!(channel, name, removed, "a secret of turns was removed");
+    agent_trust::taken(&api, channel.as_deref());
     Ok(Json(CredentialChanged::of(channel, Some(name), Some(removed))))
 }

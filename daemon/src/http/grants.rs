@@ -39,7 +39,7 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 16] = [
+const OF_ADMINS: [&str; 17] = [
     "/.parachute/config",
     "/api/sign-in-links",
     "/api/session",
@@ -56,6 +56,7 @@ const OF_ADMINS: [&str; 16] = [
     "/api/agents/{name}/env",
     // It names everything that is hidden.
     "/api/agents/{name}/sandbox/policy",
+    "/api/agents/{name}/trust",
     // It writes a copy of all notes wherever it is told to.
     "/api/vaults/{name}/backup",
 ];
@@ -249,6 +250,7 @@ mod tests {
             ("DELETE", "/api/agents/{name}", "reveille:admin"),
             ("POST", "/api/agents/{name}/pause", "reveille:write"),
             ("POST", "/api/agents/{name}/resume", "reveille:write"),
+            ("POST", "/api/agents/{name}/trust", "reveille:admin"),
             ("POST", "/api/agents/{name}/reset", "reveille:write"),
             ("GET", "/api/jobs", "reveille:read"),
             ("POST", "/api/jobs", "reveille:write"),

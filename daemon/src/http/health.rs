@@ -42,6 +42,8 @@ pub(super) struct Confinement {
     limits: LimitsView,
     /// Agents that get less than their definitions ask for.
     lowered: Vec<String>,
+    /// Tables in `[sandbox.agents]` whose agents are not there, once all vaults have been read.
+    idle_tables: Vec<String>,
 }
 
 /// What was found when the sandbox was tried out.
@@ -193,6 +195,7 @@ pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health>
             detail,
             limits: api.sandboxing.limits(),
             lowered: lowered(&api),
+            idle_tables: idle_tables(&api),
         }),
         dependencies: Some(Dependencies {
             ok: missing.is_empty() && keeps,
@@ -231,6 +234,14 @@ fn lowered(api: &Api) -> Vec<String> {
     let listed = api.registry.list().into_iter();
     let less = listed.filter(|one| one.live && !one.lowered.is_empty());
     less.map(|one| one.name).collect()
+}
+
+/// Tables of the configuration that count for nobody.
+fn idle_tables(api: &Api) -> Vec<String> {
+    match api.inbox.progress.unread() {
+        None => api.workers.context().trust.idle_tables(&api.registry.names()),
+        Some(_) => Vec::new(),
+    }
 }
 
 /// Null when a vault cannot be read.

@@ -173,6 +173,7 @@ pub(super) async fn cancel(
         registry: &api.registry,
         hub: &api.hub,
         vault: &*vault_of(&api, &found)?,
+        across_vaults: api.workers.context().limits.across_vaults,
     };
     let how = Withdrawal {
         state: TurnState::Cancelled,

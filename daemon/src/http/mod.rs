@@ -6,6 +6,7 @@ mod agent_env;
 mod agent_policy;
 mod agent_sandbox;
 mod agent_settings;
+mod agent_trust;
 mod agent_vaults;
 mod agent_view;
 mod agents;
@@ -229,6 +230,7 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/agents/{name}/sandbox/policy", get(agent_policy::show))
         .route("/api/agents/{name}/pause", post(agent_control::pause))
         .route("/api/agents/{name}/resume", post(agent_control::resume))
+        .route("/api/agents/{name}/trust", post(agent_trust::trust))
         .route("/api/agents/{name}/reset", post(agent_control::reset))
         .route("/api/channels", get(channel_list::list))
         .route("/api/channels/{channel}/send", post(channels::send))

@@ -5,6 +5,7 @@
 
 mod connection;
 mod less;
+mod names;
 mod places;
 mod stamp;
 #[cfg(test)]
@@ -147,6 +148,10 @@ struct Inner {
     names: BTreeMap<String, Vec<Claim>>,
     /// What the agents want, by name.
     connections: HashMap<String, Vec<Connection>>,
+    /// Names of agents of vaults that have not been read yet, with those vaults: nobody else gets them meanwhile.
+    reserved: HashMap<String, String>,
+    /// What was given to names and is not meant for who has them now, besides grants.
+    withheld: HashMap<String, Vec<String>>,
 }
 
 /// Notes of one vault that may not say what they should.
@@ -230,7 +235,11 @@ impl Known {
 
 impl Inner {
     fn holder(&self, name: &str) -> Option<&Claim> {
-        self.names.get(name)?.first()
+        let claims = self.names.get(name)?;
+        match self.reserved.get(name) {
+            None => claims.first(),
+            Some(vault) => claims.iter().find(|claim| claim.key.0 == *vault),
+        }
     }
 
     fn forget(&mut self, key: &NoteKey) {
@@ -480,13 +489,16 @@ impl Registry {
     /// Names of all agents that can be woken.
     #[must_use]
     pub(crate) fn names(&self) -> Vec<String> {
-        self.read().names.keys().cloned().collect()
+        let inner = self.read();
+        let held = inner.names.keys().filter(|name| inner.holder(name).is_some());
+        held.cloned().collect()
     }
 
     /// Number of agents that can be woken.
     #[must_use]
     pub(crate) fn count(&self) -> usize {
-        self.read().names.len()
+        let inner = self.read();
+        inner.names.keys().filter(|name| inner.holder(name).is_some()).count()
     }
 
     /// The definition notes of a vault, as far as they are known.

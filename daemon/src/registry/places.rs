@@ -22,6 +22,7 @@ impl Registry {
             .iter()
             .flat_map(|note| self.apply(vault, note, None).woken)
             .collect();
+        names.extend(self.release(vault.name()));
         names.sort();
         names.dedup();
         let mut ranks = self.ranks.write().unwrap_or_else(PoisonError::into_inner);

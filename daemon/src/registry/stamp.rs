@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Connection, Inner, Known, NoteKey};
 use crate::sandboxing::Lowered;
+use crate::trust;
 
 /// What the daemon made of a definition, to be shown on the note and in lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +99,8 @@ impl Inner {
             return Stamp::of("enabled", String::new());
         };
         if let Some(taken) = taken {
-            return Stamp::of("error", taken);
+            let waits = self.holder(&definition.name).is_none();
+            return Stamp::of(if waits { "pending" } else { "error" }, taken);
         }
         self.enabled_or_pending(definition, &known.lowered)
     }
@@ -145,6 +147,11 @@ impl Inner {
                 words.join(", ")
             ));
         }
+        let withheld = self.withheld_from(name);
+        if !withheld.is_empty() {
+            details.push(trust::words(name, &withheld));
+        }
+        pending.extend(withheld);
         pending.extend(lowered.iter().map(Lowered::brief));
         pending.extend(definition.uses.iter().cloned());
         details.extend(definition.warnings.iter().map(ToString::to_string));
@@ -158,7 +165,14 @@ impl Inner {
     /// Why a note does not hold the name that it claims; `None` when it does.
     fn taken(&self, key: &NoteKey, name: &str) -> Option<String> {
         let claims = self.names.get(name)?;
-        let (holder, own) = (claims.first()?, claims.iter().find(|claim| claim.key == *key)?);
+        let own = claims.iter().find(|claim| claim.key == *key)?;
+        let Some(holder) = self.holder(name) else {
+            let vault = self.reserved.get(name)?;
+            return Some(format!(
+                "name: {name} is an agent of the vault {vault}, which has not been read since the start; this one waits until it \
+                 is: see `reveille doctor`, or take that vault out of the configuration"
+            ));
+        };
         if holder.key == *key {
             return None;
         }

@@ -195,13 +195,23 @@ impl Sandboxing {
     /// What counts for an agent now. The links of its paths are followed each time: they may lead elsewhere than before.
     #[must_use]
     pub(crate) fn effective(&self, definition: &Definition) -> Effective {
+        self.effective_of(definition, true)
+    }
+
+    /// The same. `trusted`: the table of its name in the configuration is meant for it.
+    #[must_use]
+    pub(crate) fn effective_of(&self, definition: &Definition, trusted: bool) -> Effective {
+        let ceiling = match trusted {
+            true => self.0.config.ceiling(&definition.name),
+            false => self.0.config.ceiling_without_trust(&definition.name),
+        };
         let masked = masks::real(&self.0.masked);
         let disk = Disk {
             follow: &follow,
             masked: &masked,
             sources: &self.0.programs.sources(),
         };
-        effective::effective(definition, &self.0.config.ceiling(&definition.name), &disk)
+        effective::effective(definition, &ceiling, &disk)
     }
 
     /// What a definition gets less than it asks for. Who is not confined at all gets everything, and of an attached agent the

@@ -110,6 +110,7 @@ mod tests {
             chain: "c1".into(),
             depth: 0,
             defines_agents: false,
+            guard: crate::trust::Guard::default(),
         };
         let new = NewGrant {
             scopes: vec![Scope::vault("notes", Verb::Read)],

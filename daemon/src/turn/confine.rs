@@ -14,7 +14,7 @@ impl Run<'_> {
     /// What counts now, and where the turn works when that is not its own directory.
     pub(super) fn may_reach(&self) -> (Effective, Option<PathBuf>) {
         let (sandboxing, definition) = (&self.context.sandboxing, self.definition());
-        let effective = sandboxing.effective(definition);
+        let effective = sandboxing.effective_of(definition, self.is_trusted());
         let workspace = sandboxing.workspace(definition, &effective);
         (effective, workspace)
     }

@@ -10,6 +10,7 @@ use super::plan::storage_failure;
 use crate::delegation::Origin;
 use crate::grants::{Asking, Given, askpass, role};
 use crate::tokens::Loan;
+use crate::trust;
 use crate::vault_tools;
 
 impl Run<'_> {
@@ -24,8 +25,9 @@ impl Run<'_> {
         notices: &mut Vec<String>,
         roles: &[Note],
     ) -> Result<Vec<Loan>, Failure> {
-        let stored = self.context.credentials.lend(&self.definition().name, request)?;
-        notices.extend(stored);
+        let name = Some(self.definition().name.as_str()).filter(|_| self.is_trusted());
+        notices.extend(self.context.credentials.lend(name, request)?);
+        notices.extend(self.withheld());
         let asking = self.asking(roles, notices);
         let given = self.context.grants.give(asking, Origin::of(self)).await;
         let definition = self.definition();
@@ -47,12 +49,17 @@ impl Run<'_> {
         let mut asking = vec![Asking {
             holder: definition.name.clone(),
             wants: definition.wants.clone(),
+            trusted: self.is_trusted(),
         }];
         let vault = self.agent.vault.name();
         for note in roles {
             let holder = role::holder_of(note, vault, &self.context.grants.first_vault());
             match role::wants_of(note) {
-                Some(Ok(wants)) => asking.push(Asking { holder, wants }),
+                Some(Ok(wants)) => asking.push(Asking {
+                    holder,
+                    wants,
+                    trusted: true,
+                }),
                 Some(Err(_)) => notices.push(format!(
                     "What the role {} wants cannot be read, so this turn runs without it; its note says what is wrong.",
                     note.path.as_deref().unwrap_or(note.id.as_str())
@@ -61,6 +68,21 @@ impl Run<'_> {
             }
         }
         asking
+    }
+
+    /// Whether what the operator has given to the agent's name is meant for this agent.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.context.trust.covers(self.agent.vault.name(), self.definition())
+    }
+
+    /// In the first turn of a conversation people are told what was given to the name and is not meant for this agent.
+    fn withheld(&self) -> Option<String> {
+        let name = &self.definition().name;
+        if self.is_trusted() || self.claim.conversation.turns > 0 {
+            return None;
+        }
+        let withheld = self.context.registry.withheld(name);
+        (!withheld.is_empty()).then(|| format!("{}.", trust::words(name, &withheld)))
     }
 
     fn write(&self, request: &mut TurnRequest, notices: &mut Vec<String>, given: &Given) -> std::io::Result<()> {

@@ -21,6 +21,7 @@ impl House {
             chain: "c1".into(),
             depth: 0,
             defines_agents: false,
+            guard: crate::trust::Guard::default(),
         };
         Self {
             _dir: dir,

@@ -121,10 +121,12 @@ async fn r_grant_31_a_turn_does_not_wait_for_a_peer_that_hangs() {
         chain: "c1".into(),
         depth: 0,
         defines_agents: true,
+        guard: crate::trust::Guard::default(),
     };
     let asking = |holder: &str, list: &str| Asking {
         holder: holder.into(),
         wants: wants(list),
+        trusted: true,
     };
     let all = vec![
         asking("eng", "env:a, env:b"),

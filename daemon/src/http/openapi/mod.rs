@@ -19,7 +19,8 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_vaults, agents, attached, backups,
+    Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_vaults, agents, attached,
+    backups,
     channel_list, channels, connections, credentials, definition_hints, events, health, jobs, line, module, own_tokens,
     ready, resend, session, step_up, tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
 };
@@ -37,6 +38,7 @@ use super::{
         agent_control::pause,
         agent_control::reset,
         agent_control::resume,
+        agent_trust::trust,
         agent_defs::create,
         agent_defs::edit,
         agent_defs::list,

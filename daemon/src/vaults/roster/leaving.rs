@@ -54,7 +54,7 @@ impl Roster {
         shared.inbox.progress.forget(&name);
         // Others may have claimed the names.
         if let Err(error) = shared.inbox.adopt(&names).await {
-            tracing::warn!(%error, ?names, "whose names these are now is settled at the next start");
+            tracing::warn!(%error, ?names, "whose names these are now is settled at the next start; agents that have got one wait until then");
         }
         let running = self.running(&name).await;
         tracing::info!(

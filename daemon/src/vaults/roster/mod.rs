@@ -253,6 +253,10 @@ impl Roster {
         }
         tracing::info!(vault = vault.name(), "a vault was added");
         shared.inbox.registry.add_vault(vault.name());
+        match shared.inbox.queue.bindings().await {
+            Ok(bindings) => shared.inbox.registry.reserve(vault.name(), &bindings),
+            Err(error) => tracing::warn!(%error, "names of agents of the vault are not kept for it until it is read"),
+        }
         shared.vaults.add(Arc::clone(&vault));
         shared.webhooks.set(vault.name(), entry.webhook_secret());
         shared.residents.add(Arc::clone(&vault)).await;
