@@ -220,7 +220,7 @@ async fn a_turn_wakes_agents_of_its_own_vault_unless_the_operator_allows_more() 
         says(&daemon, "second", &alpha, "").await?;
         for (to, reply_to, code) in [("near", "alpha", "200"), ("far", "alpha", code), ("near", "far", code)] {
             let told = daemon.scratch().join(format!("{to}-{reply_to}"));
-            let body = json!({ "text": "[[reply done]]", "reply_to": reply_to });
+            let body = json!({ "text": "Hello", "reply_to": reply_to });
             let text = format!(
                 "[[exec curl -s -o {0}.body -w '%{{http_code}}' -H \"Authorization: Bearer $REVEILLE_TOKEN\" -H 'Content-Type: application/json' -d '{body}' \"$REVEILLE_URL/api/channels/{to}/send\" > {0}]]",
                 told.display()
@@ -232,16 +232,27 @@ async fn a_turn_wakes_agents_of_its_own_vault_unless_the_operator_allows_more() 
             assert!(code == "200" || body.contains("across_vaults = true"), "{body}");
         }
         // By a note of its own vault it is no other matter.
-        let note = json!({ "content": "[[reply done]]", "tags": ["agent/message", "agent/message/inbound"],
+        let note = json!({ "content": "Hello", "tags": ["agent/message", "agent/message/inbound"],
             "metadata": { "agent": "near", "reply_to": "far", "correlation_id": "c-9" } });
         let text = format!(
             "[[exec curl -s -H \"Authorization: Bearer $REVEILLE_TOKEN\" -H 'Content-Type: application/json' -d '{note}' \"$REVEILLE_URL/vault/second/api/notes\"]]"
         );
         let sent = daemon.send("alpha", &text).await?;
         daemon.wait_turn("alpha", &sent).await?;
-        let journal = daemon.wait_quiet(LIMIT).await?;
-        let woken = journal.turns.iter().filter(|turn| turn.channel == "far").count();
-        assert_eq!(woken, if code == "200" { 3 } else { 0 });
+        if code == "403" {
+            eventually("the refusal is told", LIMIT, async || {
+                Ok(daemon.log()?.contains("far was not told").then_some(()))
+            })
+            .await?;
+            assert_eq!(daemon.messages("far").await?.len(), 0);
+            continue;
+        }
+        eventually("far was woken each time", LIMIT, async || {
+            let said = daemon.messages("far").await?;
+            let asked = said.iter().filter(|one| one.direction == "inbound").count();
+            Ok((asked == 3).then_some(()))
+        })
+        .await?;
     }
     Ok(())
 }

@@ -199,6 +199,7 @@ impl Ceiling {
             workspaces: within(&self.workspaces, &other.workspaces),
             egress,
             read: within(&self.read, &other.read),
+            shield: if self.shield.value { self.shield.clone() } else { other.shield.clone() },
         }
     }
 
@@ -224,6 +225,7 @@ impl Ceiling {
             ("workspaces", lost(&self.workspaces.value, &other.workspaces.value)),
             ("egress", egress),
             ("read", lost(&self.read.value, &other.read.value)),
+            ("shield", other.shield.value && !self.shield.value),
         ];
         keys.into_iter().filter(|(_, less)| *less).map(|(key, _)| key).collect()
     }

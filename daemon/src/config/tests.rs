@@ -533,3 +533,34 @@ fn the_shield_is_for_all_agents_or_for_one() {
     let off = "[sandbox]\nmode = \"none\"\nshield = false";
     assert_eq!(said(off, &[]), [(false, all), (false, all)]);
 }
+
+#[test]
+fn a_table_of_a_name_that_is_not_trusted_takes_away_and_adds_nothing() {
+    let text = "[sandbox]\nnetwork = \"proxied\"\nmounts = [\"/srv/a\"]\negress = [\"a.example\"]\n\
+                [sandbox.agents.more]\nnetwork = \"open\"\nfilesystem = \"full\"\nmounts = [\"/srv\"]\negress = [\"b.example\"]\n\
+                [sandbox.agents.less]\nnetwork = \"restricted\"\nmounts = [\"/srv/a/b\", \"/etc\"]\n";
+    let sandbox = load(text, &[]).unwrap().sandbox;
+    let more = sandbox.ceiling_without_trust("more");
+    assert_eq!(more.network.value, reveille_sandbox::Network::Proxied);
+    assert_eq!(more.filesystem.value, reveille_sandbox::Filesystem::Workspace);
+    assert_eq!(more.mounts.value, [Path::new("/srv/a")]);
+    assert_eq!(more.egress.value, Some(Vec::new()));
+    let less = sandbox.ceiling_without_trust("less");
+    assert_eq!(less.network.value, reveille_sandbox::Network::Restricted);
+    assert_eq!(less.mounts.value, [Path::new("/srv/a/b")]);
+    // By another spelling nobody gets more than all, nor more than the table.
+    assert_eq!((sandbox.ceiling("MORE"), sandbox.ceiling("Less")), (more, less));
+    assert_eq!(sandbox.ceiling("more").network.value, reveille_sandbox::Network::Open);
+    assert_eq!(sandbox.ceiling_without_trust("eng"), sandbox.ceiling("eng"));
+    let names = ["More".to_owned(), "eng".to_owned()];
+    assert_eq!(sandbox.idle_tables(&names), ["less"]);
+    let tighter = vec![
+        ("less".to_owned(), vec!["network", "default_network", "mounts"]),
+        ("more".to_owned(), vec!["egress"]),
+    ];
+    assert_eq!(sandbox.tighter_tables(), tighter);
+    assert!(load("[sandbox.agents.a]\n[sandbox.agents.A]\n", &[]).is_err());
+    let lifted = load("[sandbox]\nshield = true\n[sandbox.agents.eng]\nshield = false", &[]).unwrap().sandbox;
+    let shield = [lifted.ceiling("eng"), lifted.ceiling_without_trust("eng")].map(|ceiling| ceiling.shield.value);
+    assert_eq!(shield, [false, true]);
+}

@@ -218,6 +218,7 @@ mod tests {
             chain: "c1".into(),
             depth,
             defines_agents,
+            guard: crate::trust::Guard::default(),
         }
     }
 

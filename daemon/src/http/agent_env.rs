@@ -110,7 +110,7 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
             .map(|name| (name.clone(), Source::Configuration)),
     );
     all.extend(api.claude.passed_on().into_iter().map(|name| (name, Source::Daemon)));
-    let shielded = api.sandboxing.shields(&name);
+    let shielded = api.sandboxing.shields(&name, trusted);
     if shielded {
         all.push((API.to_owned(), Source::Shield));
     }

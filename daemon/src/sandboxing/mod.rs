@@ -38,6 +38,7 @@ pub(crate) use self::rehearsal::{Rehearsal, Surroundings};
 pub(crate) use self::watch::{Refused, Watch, WatchedTurn};
 use crate::attachments;
 use crate::config::{Config, GitConfig, Place, Sandbox};
+use crate::config::{Ceiling, Config, Place, Sandbox};
 
 /// How agents are confined here. Cheap to clone.
 #[derive(Clone)]
@@ -201,10 +202,7 @@ impl Sandboxing {
     /// The same. `trusted`: the table of its name in the configuration is meant for it.
     #[must_use]
     pub(crate) fn effective_of(&self, definition: &Definition, trusted: bool) -> Effective {
-        let ceiling = match trusted {
-            true => self.0.config.ceiling(&definition.name),
-            false => self.0.config.ceiling_without_trust(&definition.name),
-        };
+        let ceiling = self.ceiling(&definition.name, trusted);
         let masked = masks::real(&self.0.masked);
         let disk = Disk {
             follow: &follow,
@@ -212,6 +210,13 @@ impl Sandboxing {
             sources: &self.0.programs.sources(),
         };
         effective::effective(definition, &ceiling, &disk)
+    }
+
+    fn ceiling(&self, agent: &str, trusted: bool) -> Ceiling {
+        match trusted {
+            true => self.0.config.ceiling(agent),
+            false => self.0.config.ceiling_without_trust(agent),
+        }
     }
 
     /// What a definition gets less than it asks for. Who is not confined at all gets everything, and of an attached agent the

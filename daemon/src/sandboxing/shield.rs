@@ -120,10 +120,10 @@ impl Plan {
 }
 
 impl Sandboxing {
-    /// Whether the credential of an agent's turns stays outside.
+    /// Whether the credential of an agent's turns stays outside. `trusted`: the table of its name is meant for it.
     #[must_use]
-    pub(crate) fn shields(&self, agent: &str) -> bool {
-        self.0.config.ceiling(agent).shield.value
+    pub(crate) fn shields(&self, agent: &str, trusted: bool) -> bool {
+        self.ceiling(agent, trusted).shield.value
     }
 
     /// Keeps a turn from what signs it in. The answer is to live as long as the turn.

@@ -49,7 +49,7 @@ impl Run<'_> {
     pub(super) fn confine(&self, request: &mut TurnRequest) -> Result<(WatchedTurn, Guard), Failure> {
         let (agent, sandboxing) = (&self.definition().name, &self.context.sandboxing);
         let mut door = Guard::default();
-        if sandboxing.shields(agent) {
+        if sandboxing.shields(agent, self.is_trusted()) {
             let keys = self.context.cli.keys(&request.env)?;
             door = sandboxing.raise_shield(request, &keys)?;
         }
