@@ -199,7 +199,11 @@ impl Ceiling {
             workspaces: within(&self.workspaces, &other.workspaces),
             egress,
             read: within(&self.read, &other.read),
-            shield: if self.shield.value { self.shield.clone() } else { other.shield.clone() },
+            shield: if self.shield.value {
+                self.shield.clone()
+            } else {
+                other.shield.clone()
+            },
         }
     }
 

@@ -560,7 +560,9 @@ fn a_table_of_a_name_that_is_not_trusted_takes_away_and_adds_nothing() {
     ];
     assert_eq!(sandbox.tighter_tables(), tighter);
     assert!(load("[sandbox.agents.a]\n[sandbox.agents.A]\n", &[]).is_err());
-    let lifted = load("[sandbox]\nshield = true\n[sandbox.agents.eng]\nshield = false", &[]).unwrap().sandbox;
+    let lifted = load("[sandbox]\nshield = true\n[sandbox.agents.eng]\nshield = false", &[])
+        .unwrap()
+        .sandbox;
     let shield = [lifted.ceiling("eng"), lifted.ceiling_without_trust("eng")].map(|ceiling| ceiling.shield.value);
     assert_eq!(shield, [false, true]);
 }
