@@ -5,17 +5,17 @@ use crate::config::Config;
 
 const NAME: &str = "sandbox tables";
 
-/// Whether each is of an agent that there is, and gives more than all agents have.
-pub(super) fn check_tables(config: &Config, health: &Health) -> Check {
+/// Tables of agents that are not there, or those that give less than all agents have.
+pub(super) fn checks(config: &Config, health: &Health) -> Option<Check> {
     let idle = idle(health);
     if !idle.is_empty() {
         let detail = format!("there are no agents for the tables {}", in_words(&idle));
         let mend = "correct the names (`reveille agent list`), or remove the tables";
-        return check(NAME, Level::Warning, detail, Some(mend));
+        return Some(check(NAME, Level::Warning, detail, Some(mend)));
     }
     let tighter = config.sandbox.tighter_tables();
     if tighter.is_empty() {
-        return check(NAME, Level::Ok, "no agent's own table takes anything away", None);
+        return None;
     }
     let all = tighter
         .iter()
@@ -25,7 +25,7 @@ pub(super) fn check_tables(config: &Config, health: &Health) -> Check {
         all.collect::<Vec<_>>().join(", ")
     );
     let mend = "write what binds all under [sandbox], and in the tables of agents only what they have beyond it";
-    check(NAME, Level::Warning, detail, Some(mend))
+    Some(check(NAME, Level::Warning, detail, Some(mend)))
 }
 
 /// What the daemon says of tables without an agent.
