@@ -88,7 +88,6 @@ impl Doctor {
         checks.extend(shield::checks(&config.sandbox, &claude));
         checks.extend(loopback::checks(&config));
         checks.extend(limits_check(config.sandbox.mode, &health));
-        checks.push(tables::check_tables(&config, &health));
         checks.extend(tables::checks(&config, &health));
         checks.push(match reveille_web_ui::missing() {
             None => check("web page", Level::Ok, "built in", None),

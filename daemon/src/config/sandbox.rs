@@ -24,7 +24,7 @@ pub(crate) enum SandboxMode {
 }
 
 /// What decides in a repository which programs git runs: its configuration and its hooks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum GitConfig {
     /// Agents read it.
@@ -183,12 +183,13 @@ fn within(one: &Limit<Vec<PathBuf>>, other: &Limit<Vec<PathBuf>>) -> Limit<Vec<P
 impl Ceiling {
     /// What both allow.
     fn and(&self, other: &Self) -> Self {
-        let egress = match (&self.egress.value, &other.egress.value) {
-            (None, _) => other.egress.clone(),
-            (Some(_), None) => self.egress.clone(),
+        let (own, of_other) = (self.hosts(), other.hosts());
+        let egress = match (&own.value, &of_other.value) {
+            (None, _) => of_other,
+            (Some(_), None) => own,
             (Some(ours), Some(theirs)) => Limit {
                 value: Some(ours.iter().filter(|rule| theirs.contains(rule)).cloned().collect()),
-                said: self.egress.said,
+                said: own.said,
             },
         };
         Self {
@@ -204,6 +205,18 @@ impl Ceiling {
             } else {
                 other.shield.clone()
             },
+            git_config: least(&self.git_config, &other.git_config),
+        }
+    }
+
+    /// What may be asked for, also where nothing is said about it: then none in a network that is restricted at most.
+    fn hosts(&self) -> Limit<Option<Vec<Rule>>> {
+        match (&self.egress.value, self.network.value) {
+            (None, Network::Restricted) => Limit {
+                value: Some(Vec::new()),
+                said: self.network.said,
+            },
+            _ => self.egress.clone(),
         }
     }
 
@@ -213,7 +226,7 @@ impl Ceiling {
             let kept = |path: &PathBuf| theirs.iter().any(|root| path.starts_with(root));
             !ours.iter().all(kept)
         };
-        let egress = match (&self.egress.value, &other.egress.value) {
+        let egress = match (&self.hosts().value, &other.hosts().value) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(ours), Some(theirs)) => !ours.iter().all(|rule| theirs.contains(rule)),
@@ -230,6 +243,7 @@ impl Ceiling {
             ("egress", egress),
             ("read", lost(&self.read.value, &other.read.value)),
             ("shield", other.shield.value && !self.shield.value),
+            ("git_config", self.git_config.value > other.git_config.value),
         ];
         keys.into_iter().filter(|(_, less)| *less).map(|(key, _)| key).collect()
     }

@@ -42,7 +42,7 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
         true => Granted::of(&api, &name),
         false => Granted::default(),
     };
-    let variables = match api.sandboxing.shields(&name) {
+    let variables = match api.sandboxing.shields(&name, trusted) {
         // Then the daemon asks in the turn's place.
         true => Vec::new(),
         false => api_address(&api, &name, trusted)?,

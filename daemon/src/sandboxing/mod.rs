@@ -37,8 +37,7 @@ pub(crate) use self::ready::{Readiness, try_out, why};
 pub(crate) use self::rehearsal::{Rehearsal, Surroundings};
 pub(crate) use self::watch::{Refused, Watch, WatchedTurn};
 use crate::attachments;
-use crate::config::{Config, GitConfig, Place, Sandbox};
-use crate::config::{Ceiling, Config, Place, Sandbox};
+use crate::config::{Ceiling, Config, GitConfig, Place, Sandbox};
 
 /// How agents are confined here. Cheap to clone.
 #[derive(Clone)]

@@ -19,10 +19,10 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_vaults, agents, attached,
-    backups,
-    channel_list, channels, connections, credentials, definition_hints, events, health, jobs, line, module, own_tokens,
-    ready, resend, session, step_up, tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
+    Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_vaults, agents,
+    attached, backups, channel_list, channels, connections, credentials, definition_hints, events, health, jobs, line,
+    module, own_tokens, ready, resend, session, step_up, tickets, transcript, turns, undelivered, vault_api,
+    vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
