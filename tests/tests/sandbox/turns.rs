@@ -373,7 +373,7 @@ async fn an_agent_works_with_git_and_decides_nothing_that_git_runs_for_others() 
                           mv .git/hooks .git/old || echo held; mv .git .other || echo held; rm -rf .git/config || echo held";
     for person in people() {
         for lifted in [false, true] {
-            let mut builder = confined(person);
+            let mut builder = confined(person).stand_in();
             if lifted {
                 builder = builder.env("REVEILLE_SANDBOX__GIT_CONFIG", "writable");
             }
@@ -393,11 +393,16 @@ async fn an_agent_works_with_git_and_decides_nothing_that_git_runs_for_others() 
             let safe = "git config --global safe.directory '*'";
             let inside = format!("cd {} && {safe} && {{ {ATTACK}; }} 2>/dev/null", place.display());
             if lifted {
-                assert_eq!(said(&daemon, "eng", &inside).await?.trim(), "", "{person:?}");
+                let done = said(&daemon, "eng", &inside).await?;
+                ensure!(
+                    !done.contains("held") && place.join(".other").is_dir(),
+                    "{person:?} {done}"
+                );
                 continue;
             }
             let worked = format!("cd {} && {safe} && {{ {WORK}; }} 2>/dev/null", place.display());
-            assert_eq!(said(&daemon, "eng", &worked).await?.trim(), "worked", "{person:?}");
+            let done = said(&daemon, "eng", &worked).await?;
+            ensure!(done.trim().ends_with("worked"), "{person:?} {done}");
             let held = said(&daemon, "eng", &inside).await?;
             assert_eq!(held.matches("held").count(), 5, "{person:?} {held}");
             ensure!(!place.join(".git/hooks/post-checkout").exists());
