@@ -253,14 +253,32 @@ impl Inbox {
             tracing::info!(from = %moved.from, to = %moved.to, "an agent has another name; its line and its conversations go with it");
         }
         self.settled(names);
+        // Before a turn may begin: one that has ended is not found, and its message would say for ever that it waits.
+        let waiting = self.open_messages(names).await?;
         self.workers.wake_channels(names);
-        let (inbox, names) = (self.clone(), names.to_vec());
+        let inbox = self.clone();
         self.workers.spawn(async move {
-            if let Err(error) = inbox.show_waiting(&names).await {
-                tracing::warn!(%error, ?names, "some messages do not say whether they wait for their agent");
+            if let Err(error) = inbox.show_waiting(waiting).await {
+                tracing::warn!(%error, "some messages do not say whether they wait for their agent");
             }
         });
         Ok(())
+    }
+
+    /// The open messages of these agents.
+    async fn open_messages(&self, names: &[String]) -> Result<Vec<(ChannelName, NoteId)>, QueueError> {
+        let mut all = Vec::new();
+        for (channel, _) in self.queue.depths().await? {
+            if !names.iter().any(|name| name == channel.as_str()) {
+                continue;
+            }
+            let turns = self.queue.open_turns(&channel, ADOPTED_MAX).await?;
+            let notes = turns
+                .iter()
+                .filter_map(|turn| NoteId::new(turn.message.note.as_str()).ok()); // silent-ok: no note of ours
+            all.extend(notes.map(|id| (channel.clone(), id)));
+        }
+        Ok(all)
     }
 
     /// The queue knows whose these names are. What is given to them goes with them or does not.
@@ -303,22 +321,14 @@ impl Inbox {
     }
 
     /// Writes on waiting messages whether they wait for their agent, where they say something else.
-    async fn show_waiting(&self, names: &[String]) -> anyhow::Result<()> {
-        for (channel, _) in self.queue.depths().await? {
-            if !names.iter().any(|name| name == channel.as_str()) {
-                continue;
-            }
+    async fn show_waiting(&self, messages: Vec<(ChannelName, NoteId)>) -> anyhow::Result<()> {
+        for (channel, id) in messages {
             let Some(agent) = self.registry.get(channel.as_str()) else {
                 continue;
             };
-            for turn in self.queue.open_turns(&channel, ADOPTED_MAX).await? {
-                let Ok(id) = NoteId::new(turn.message.note.as_str()) else {
-                    continue;
-                };
-                let note = agent.vault.get(&Key::Id(id)).await?;
-                if let Some(note) = note.filter(|note| note.text("status").as_deref() == Some(WAITING)) {
-                    stamp::show(&*agent.vault, &note, "", "").await?;
-                }
+            let note = agent.vault.get(&Key::Id(id)).await?;
+            if let Some(note) = note.filter(|note| note.text("status").as_deref() == Some(WAITING)) {
+                stamp::show(&*agent.vault, &note, "", "").await?;
             }
         }
         Ok(())
