@@ -81,7 +81,7 @@ async fn large_text_goes_compressed_to_those_who_take_that() -> Result<()> {
     );
     assert!(packed.body.len() * 10 < plain.body.len(), "{}", packed.body.len());
     // Small answers stay as they are, and so do refusals.
-    for target in ["/health", "/api/agents/nobody"] {
+    for target in ["/ready", "/api/agents/nobody"] {
         let answer = daemon.ask("GET", target, &accepting, b"").await?;
         assert_eq!(answer.header("content-encoding"), None, "{target}");
         answer.json()?;

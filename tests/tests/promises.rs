@@ -505,12 +505,11 @@ async fn a_lent_login_is_kept_secret_and_taken_back() -> Result<()> {
     let conversation = daemon.journal()?.conversations[0].id;
     let home = daemon.state_dir().join(format!("conversations/{conversation}"));
     let lent = home.join("home/.claude/.credentials.json");
-    assert!(lent.exists());
-    std::fs::remove_file(home.join("work/tell"))?;
-    daemon.set_env("REVEILLE_CLAUDE__ENV__ANTHROPIC_API_KEY", "a key of its own");
+    // It was there for the turn that told of it.
+    assert!(home.join("home/.claude").is_dir() && !lent.exists());
+    // A daemon that is killed takes back nothing: the next one does.
+    std::fs::write(&lent, login.to_string())?;
     daemon.restart().await?;
-    let sent = daemon.send("eng", "[[reply done]]").await?;
-    assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
     assert!(!lent.exists());
     Ok(())
 }
