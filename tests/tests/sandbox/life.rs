@@ -39,11 +39,23 @@ async fn nothing_is_left(mark: &str) -> Result<()> {
     .with_context(|| format!("left: {:?}", processes_with(MARK, mark)))
 }
 
+/// Whether this process, and so what it starts, ignores a signal.
+fn is_ignored(signal: Signal) -> Result<bool> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.context("the signals that are ignored")?.trim(), 16)?;
+    Ok(ignored & (1 << (signal.as_raw() - 1)) != 0)
+}
+
 #[tokio::test]
 async fn a_killed_runner_leaves_no_process() -> Result<()> {
     everybody(async |ground| {
         for network in ["open", "restricted"] {
             for end in [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP] {
+                // A runner that was told to ignore one, as behind `nohup … &`, ignores it, and so was this test then.
+                if is_ignored(end)? {
+                    continue;
+                }
                 let mark = Uuid::new_v4().to_string();
                 let set = format!("{MARK}={mark}");
                 let options = ["--network", network, "--loopback", "8099", "--env", &set];
