@@ -244,7 +244,7 @@ impl Inbox {
     /// that waited for it no longer say so. To be repeated after an error; that does no harm.
     ///
     /// # Errors
-    /// The queue cannot be written; then nothing has happened.
+    /// The queue cannot be written, and nothing has happened; or it cannot be read, and nobody was woken yet.
     pub(crate) async fn adopt(&self, names: &[String]) -> Result<(), QueueError> {
         if names.is_empty() {
             return Ok(());

@@ -22,7 +22,7 @@ use crate::machine;
 pub(super) enum Sandbox {
     /// Run a command as the turn of an agent would be confined
     #[command(
-        after_help = "Example: reveille sandbox run --network restricted --egress github.com -- git ls-remote https://github.com/git/git\nExample: reveille sandbox run --write . -- bash\nExample: reveille sandbox run --agent eng -- bash\nThe command runs in the current directory when it can see that, else in /; with --agent it runs where the agent works. What it was kept from reaching is told at the end."
+        after_help = "Example: reveille sandbox run --network restricted --egress github.com -- git ls-remote https://github.com/git/git\nExample: reveille sandbox run --write . -- bash\nExample: reveille sandbox run --agent eng -- bash\nThe command runs in the current directory when it can see that, else in /; with --agent it runs where the agent works. Without --agent nothing is hidden but what --mask names: with --filesystem full it reads the files of the daemon too. What it was kept from reaching is told at the end."
     )]
     Run(Run),
     /// Try out whether the sandbox of this machine keeps what it promises
