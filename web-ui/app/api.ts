@@ -83,6 +83,13 @@ export interface Message {
   in_reply_to?: string | null;
   turn?: string | null;
   kind?: string | null;
+  /** Of a failure. */
+  code?: string | null;
+  next_step?: string | null;
+  /** The conversation that it belongs to. */
+  subject?: string | null;
+  /** The agent that gets the outcome. */
+  reply_to?: string | null;
   /** Inbound messages only. */
   state?: TurnState | null;
   /**
@@ -189,7 +196,7 @@ export function url(path: string): string {
   return new URL(path, document.baseURI).href;
 }
 
-export async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+export async function request<T>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<T> {
   let response: Response;
   try {
     response = await fetch(url(path), {
@@ -198,7 +205,7 @@ export async function request<T>(method: string, path: string, body?: unknown): 
       cache: "no-store",
       ...(body === undefined
         ? {}
-        : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+        : { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } }),
     });
   } catch {
     throw new ApiError(0, "unreachable", UNREACHABLE, "Check that `reveille serve` runs.");

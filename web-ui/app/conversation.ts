@@ -1,22 +1,29 @@
 /** The conversation that is open: its messages, its live turns, and what a person does in it. */
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { api, type ApiError, type Message, type TurnEvent } from "./api";
+import { loadLine, openLine } from "./line";
+import { loadNotes } from "./notes";
+import { sendError } from "./sending";
+import { type TurnBrief, turnsApi } from "./turns";
 import { fold, forget, isEnded, type Live, NOTHING, reconcile } from "./fold/live";
+import { type Loaded, withNewest, withOlder } from "./fold/pages";
 import { rowsOf } from "./fold/rows";
 import { agents, failure, refreshAgents, selected, selectedAgent, session } from "./store";
 import { type Connection, openStream } from "./stream";
 
+const loaded = signal<Loaded | undefined>(undefined);
 /** `undefined` until first loaded. */
-export const messages = signal<readonly Message[] | undefined>(undefined);
+export const messages = computed<readonly Message[] | undefined>(() => loaded.value?.messages);
+/** Whether there are messages before those that are loaded. */
+export const hasOlder = computed(() => Boolean(loaded.value?.older));
+export const loadingOlder = signal(false);
+/** What is known of turns that the page has not watched, by turn. */
+export const turnFacts = signal<ReadonlyMap<string, TurnBrief>>(new Map());
 export const live = signal<Live>(NOTHING);
 export const loadError = signal<ApiError | undefined>(undefined);
 export const connection = signal<Connection>("connecting");
 /** What a screen reader is told. */
 export const announcement = signal("");
-/** Unsent texts by agent: a failed send, another agent or a new sign-in loses none. */
-export const drafts = signal<Readonly<Record<string, string>>>({});
-export const sending = signal<string | undefined>(undefined);
-export const sendError = signal<ApiError | undefined>(undefined);
 /** The turn that was asked to stop. */
 export const stopping = signal<string | undefined>(undefined);
 export const stopError = signal<ApiError | undefined>(undefined);
@@ -53,7 +60,8 @@ export function startConversations(): void {
 
 function openConversation(name: string, withStream: boolean): () => void {
   batch(() => {
-    messages.value = undefined;
+    loaded.value = undefined;
+    turnFacts.value = new Map();
     live.value = kept.get(name) ?? NOTHING;
     loadError.value = undefined;
     sendError.value = undefined;
@@ -62,6 +70,7 @@ function openConversation(name: string, withStream: boolean): () => void {
     connection.value = "connecting";
   });
   void loadMessages(name);
+  openLine(name, withStream);
   if (!withStream) return () => {};
   const queue = eventQueue(name);
   const close = openStream(api.turnEvents(name), {
@@ -84,18 +93,18 @@ function openConversation(name: string, withStream: boolean): () => void {
   };
 }
 
-/** Takes events in by the handful: a fast stream would else redraw for each word. */
+/** Takes events in once a frame: a fast stream would else redraw for each word. */
 function eventQueue(name: string) {
-  const SHORT_MS = 33;
-  const LONG_MS = 200;
-  /** Above this length of the growing text, drawing it again costs more than a frame. */
-  const LONG_TEXT = 15_000;
+  /** A page that is not seen draws no frames. */
+  const UNSEEN_MS = 250;
   let waiting: (readonly [string, TurnEvent])[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let frame: number | undefined;
 
   const flush = (): void => {
     clearTimeout(timer);
-    timer = undefined;
+    if (frame !== undefined) cancelAnimationFrame(frame);
+    timer = frame = undefined;
     const taken = waiting;
     waiting = [];
     if (taken.length > 0) takeIn(name, taken);
@@ -103,18 +112,14 @@ function eventQueue(name: string) {
   return {
     push(boot: string, event: TurnEvent): void {
       waiting.push([boot, event]);
-      timer ??= setTimeout(flush, longestStream(live.peek()) > LONG_TEXT ? LONG_MS : SHORT_MS);
+      timer ??= setTimeout(flush, UNSEEN_MS);
+      frame ??= requestAnimationFrame(flush);
     },
     flush,
     drop(): void {
       waiting = [];
     },
   };
-}
-
-function longestStream(state: Live): number {
-  const steps = state.turns.flatMap((turn) => turn.steps);
-  return Math.max(0, ...steps.map((step) => (step.kind === "text" && step.streaming ? step.text.length : 0)));
 }
 
 function takeIn(name: string, events: readonly (readonly [string, TurnEvent])[]): void {
@@ -132,6 +137,7 @@ function takeIn(name: string, events: readonly (readonly [string, TurnEvent])[])
     for (const event of fresh) announce(name, event);
   });
   if (fresh.some(({ kind }) => ["waiting", "done", "error", "stopped", "delivered"].includes(kind))) void loadMessages(name);
+  if (fresh.some(({ kind }) => ["queued", "waiting", "started", "done", "error", "stopped"].includes(kind))) void loadLine(name);
   if (fresh.some(({ kind }) => ["queued", "started", "done", "error", "stopped"].includes(kind))) void refreshAgents();
 }
 
@@ -166,45 +172,46 @@ let shown = 0;
 export async function loadMessages(name: string): Promise<void> {
   const load = ++loads;
   try {
-    const answer = await api.messages(name);
+    const answer = await turnsApi.messages(name);
     if (selected.peek() !== name || load < shown) return;
     shown = load;
     batch(() => {
-      messages.value = answer.messages;
+      loaded.value = withNewest(loaded.peek(), answer.messages, answer.next_cursor);
       live.value = reconcile(live.peek(), answer.messages);
       loadError.value = undefined;
     });
+    void loadFacts(name);
   } catch (error) {
     const problem = failure(error);
     if (selected.peek() === name) loadError.value = problem;
   }
 }
 
-export function setDraft(name: string, text: string): void {
-  drafts.value = { ...drafts.value, [name]: text };
-}
-
-/** Sends the draft; it is cleared only when the daemon has taken it. */
-export async function sendDraft(name: string): Promise<void> {
-  const text = drafts.value[name] ?? "";
-  if (text.trim() === "" || sending.value !== undefined) return;
-  if (await send(name, text)) setDraft(name, "");
-}
-
-/** Sends a text, and says whether the daemon took it. */
-export async function send(name: string, text: string): Promise<boolean> {
-  sending.value = name;
-  sendError.value = undefined;
+/** Loads the page before the first message. One at a time; a failure is told where the newest would be told. */
+export async function loadOlder(name: string): Promise<void> {
+  const cursor = loaded.peek()?.older;
+  if (!cursor || loadingOlder.peek()) return;
+  loadingOlder.value = true;
   try {
-    await api.send(name, text);
-    await Promise.all([loadMessages(name), refreshAgents()]);
-    return true;
+    const answer = await turnsApi.messages(name, cursor);
+    const now = loaded.peek();
+    if (selected.peek() === name && now?.older === cursor) loaded.value = withOlder(now, answer.messages, answer.next_cursor);
   } catch (error) {
     const problem = failure(error);
-    if (selected.peek() === name) sendError.value = problem;
-    return false;
+    if (selected.peek() === name) loadError.value = problem;
   } finally {
-    sending.value = undefined;
+    loadingOlder.value = false;
+  }
+}
+
+/** What turns took, and what notes say of files and hand-overs: the transcript is whole without, so a failure is not in its way. */
+async function loadFacts(name: string): Promise<void> {
+  void loadNotes(name, messages.peek() ?? []);
+  try {
+    const { turns } = await turnsApi.recent(name);
+    if (selected.peek() === name) turnFacts.value = new Map(turns.map((turn) => [turn.turn, turn]));
+  } catch (error) {
+    console.warn("what the turns took could not be loaded", failure(error).message);
   }
 }
 
@@ -238,7 +245,7 @@ export async function cancel(name: string, turn: string): Promise<void> {
     // Somebody else has ended it: what the person wanted.
     if (selected.peek() === name && problem.code !== "settled") stopError.value = problem;
   }
-  await Promise.all([loadMessages(name), refreshAgents()]);
+  await Promise.all([loadMessages(name), loadLine(name), refreshAgents()]);
   cancelling.value = undefined;
 }
 

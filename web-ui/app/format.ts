@@ -50,19 +50,6 @@ export function fullTime(at: string): string {
   return Number.isNaN(date.getTime()) ? "" : date.toLocaleString();
 }
 
-/** The fields of a tool's input that tell best what it does, best first. */
-const TELLING = ["description", "command", "file_path", "path", "pattern", "query", "url", "prompt", "name"];
-
-/** One line on what a tool call does, from its input (JSON text); empty when the input tells nothing. */
-export function toolHint(input: string | undefined): string {
-  const value = parse(input);
-  if (typeof value !== "object" || value === null) return "";
-  const fields = value as Record<string, unknown>;
-  const key = TELLING.find((name) => typeof fields[name] === "string");
-  const line = key ? String(fields[key]).trim().split("\n", 1)[0] ?? "" : "";
-  return line.length > 120 ? `${line.slice(0, 119)}…` : line;
-}
-
 /** A tool's input for reading: indented when it is JSON, else as it is. */
 export function pretty(input: string): string {
   const value = parse(input);
@@ -90,4 +77,10 @@ export function pieces(text: string, size: number): string[] {
     at += taken.length;
   }
   return parts;
+}
+
+/** A file's size. */
+export function bytes(size: number): string {
+  if (size < 1_000) return `${size} B`;
+  return size < 1_000_000 ? `${(size / 1_000).toFixed(size < 10_000 ? 1 : 0)} kB` : `${(size / 1_000_000).toFixed(1)} MB`;
 }

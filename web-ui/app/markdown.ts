@@ -30,16 +30,21 @@ const SAFE: Config = {
     ..."a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i li ol p pre strong".split(" "),
     ..."table tbody td th thead tr ul".split(" "),
   ],
-  ALLOWED_ATTR: ["href", "align", "start"],
+  ALLOWED_ATTR: ["href", "align", "start", "class"],
   // These hold no URL, so the pattern for URLs does not judge them.
-  ADD_URI_SAFE_ATTR: ["align", "start"],
+  ADD_URI_SAFE_ATTR: ["align", "start", "class"],
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   RETURN_TRUSTED_TYPE: true,
 };
 
+/** The only classes are what a code block says of its language, and what the highlighter says of its words. */
+const CLASSES = /^(?:language-[\w+#.-]{1,40}|hljs-[\w-]+(?: (?:function_|class_|inherited__|language_|constant_|escape_|invoke__))*)$/;
+
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
+  const named = node.getAttribute("class");
+  if (named !== null && !(["CODE", "SPAN"].includes(node.nodeName) && CLASSES.test(named))) node.removeAttribute("class");
   if (!node.hasAttribute("href")) return;
   node.setAttribute("target", "_blank");
   node.setAttribute("rel", "noopener noreferrer nofollow");
@@ -48,6 +53,11 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
 /** HTML for `innerHTML`: a TrustedHTML object where the browser knows it, else a string. */
 export function toHtml(markdown: string): string {
   return DOMPurify.sanitize(parse(markdown), SAFE) as unknown as string;
+}
+
+/** The highlighter's markup for `innerHTML`, which holds nothing but words in spans. */
+export function safeSpans(html: string): string {
+  return DOMPurify.sanitize(html, { ...SAFE, ALLOWED_TAGS: ["span"] }) as unknown as string;
 }
 
 /** The parser recurses into nested quotes and lists; text made to exhaust the stack is shown as it is. */

@@ -1,14 +1,22 @@
+import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { drafts, isStopping, runningTurn, sendDraft, sendError, sending, setDraft, stop, stopError } from "../conversation";
+import { isStopping, runningTurn, stop, stopError } from "../conversation";
+import { changeDraft, draftOf } from "../drafts";
+import { bytes } from "../format";
+import { addFiles, sendDraft, sendError, sending, uploads } from "../sending";
+import { selectedAgent } from "../store";
 import { ErrorNote } from "./ErrorNote";
 import { askedMessage } from "./useShownMessage";
 
 /** Where a message is written, sent, and the running turn stopped. */
 export function Composer({ name }: { name: string }) {
   const area = useRef<HTMLTextAreaElement>(null);
-  const text = drafts.value[name] ?? "";
+  const dropping = useSignal(false);
+  const { text, files } = draftOf(name);
   const turn = runningTurn.value;
   const busy = sending.value !== undefined;
+  const underWay = uploads.value.some((one) => one.agent === name && !one.error);
+  const vault = selectedAgent.value?.vault;
 
   useEffect(() => {
     // On a touch screen this would open the keyboard over the conversation; a message that was asked for has the focus.
@@ -22,19 +30,38 @@ export function Composer({ name }: { name: string }) {
     event.preventDefault();
     void sendDraft(name);
   };
+  const take = (list: FileList | null | undefined): boolean => {
+    if (!vault || !list || list.length === 0) return false;
+    void addFiles(name, vault, [...list]);
+    return true;
+  };
 
   return (
     <form
-      class="composer"
+      class={`composer ${dropping.value ? "dropping" : ""}`}
       onSubmit={(event) => {
         event.preventDefault();
         void sendDraft(name);
       }}
+      onDragOver={(event) => {
+        if (!vault || !event.dataTransfer?.types.includes("Files")) return;
+        event.preventDefault();
+        dropping.value = true;
+      }}
+      onDragLeave={(event) => {
+        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) dropping.value = false;
+      }}
+      onDrop={(event) => {
+        dropping.value = false;
+        if (take(event.dataTransfer?.files)) event.preventDefault();
+      }}
     >
       <div class="column">
-        {sendError.value ? <ErrorNote error={sendError.value}>{text ? <p>Your text is kept.</p> : null}</ErrorNote> : null}
+        {sendError.value ? <ErrorNote error={sendError.value}>{text || files.length > 0 ? <p>Your message is kept.</p> : null}</ErrorNote> : null}
         {stopError.value ? <ErrorNote error={stopError.value} /> : null}
+        <AddedFiles name={name} />
         <div class="compose">
+          {vault ? <Attach take={take} /> : null}
           <textarea
             ref={area}
             rows={1}
@@ -44,15 +71,19 @@ export function Composer({ name }: { name: string }) {
             placeholder={turn ? "Write the next message" : "Write a message"}
             readOnly={busy}
             value={text}
-            onInput={(event) => setDraft(name, event.currentTarget.value)}
+            onInput={(event) => changeDraft(name, { text: event.currentTarget.value })}
             onKeyDown={keyDown}
+            onPaste={(event) => {
+              // Text that also comes as a picture (from a table, say) is pasted as text.
+              if (!event.clipboardData?.getData("text/plain") && take(event.clipboardData?.files)) event.preventDefault();
+            }}
           />
           {turn ? (
             <button type="button" class="stop" disabled={isStopping(turn)} onClick={() => void stop(turn)}>
               {isStopping(turn) ? "Stopping…" : "Stop"}
             </button>
           ) : null}
-          <button type="submit" class="primary" disabled={busy || text.trim() === ""}>
+          <button type="submit" class="primary" disabled={busy || underWay || (text.trim() === "" && files.length === 0)}>
             {busy ? "Sending…" : "Send"}
           </button>
         </div>
@@ -61,6 +92,71 @@ export function Composer({ name }: { name: string }) {
         </p>
       </div>
     </form>
+  );
+}
+
+function Attach({ take }: { take: (files: FileList | null) => boolean }) {
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <button type="button" class="attach" aria-label="Attach files" title="Attach files: choose, paste or drop them" onClick={() => input.current?.click()}>
+        <svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" aria-hidden="true">
+          <path d="M20 11.5l-8.2 8.2a5 5 0 0 1-7.1-7.1l8.6-8.6a3.4 3.4 0 0 1 4.8 4.8l-8.6 8.6a1.7 1.7 0 0 1-2.4-2.4l7.9-7.9" />
+        </svg>
+      </button>
+      <input
+        ref={input}
+        type="file"
+        multiple
+        hidden
+        aria-hidden="true"
+        tabIndex={-1}
+        onChange={(event) => {
+          take(event.currentTarget.files);
+          // The same file can be chosen again after it was taken away.
+          event.currentTarget.value = "";
+        }}
+      />
+    </>
+  );
+}
+
+/** The files of the draft, and those on their way. */
+function AddedFiles({ name }: { name: string }) {
+  const { files } = draftOf(name);
+  const coming = uploads.value.filter((one) => one.agent === name);
+  if (files.length === 0 && coming.length === 0) return null;
+  return (
+    <ul class="added-files" aria-label="Files of this message">
+      {files.map((file) => (
+        <li key={file.path}>
+          <bdi>{file.filename}</bdi> {file.size == null ? null : <span class="quiet">{bytes(file.size)}</span>}
+          <button
+            type="button"
+            class="link"
+            aria-label={`Take ${file.filename} away`}
+            onClick={() => changeDraft(name, { files: files.filter((other) => other !== file) })}
+          >
+            ✕
+          </button>
+        </li>
+      ))}
+      {coming.map((one) => (
+        <li key={one.id} class={one.error ? "bad" : ""}>
+          <bdi>{one.name}</bdi>{" "}
+          {one.error ? (
+            <span role="alert">
+              {one.error.message} {one.error.nextStep}
+            </span>
+          ) : (
+            <progress value={one.part} max={1} aria-label={`${one.name} is being stored`} />
+          )}
+          <button type="button" class="link" aria-label={`Take ${one.name} away`} onClick={one.cancel}>
+            ✕
+          </button>
+        </li>
+      ))}
+    </ul>
   );
 }
 

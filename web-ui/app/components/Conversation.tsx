@@ -1,12 +1,14 @@
-import { useRef } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { goesOn, isBroken } from "../agent/standing";
-import { connection, loadError, loadMessages, messages, rows } from "../conversation";
+import { hasOlder, loadError, loadingOlder, loadMessages, loadOlder, messages, rows } from "../conversation";
 import { hashOf } from "../route";
 import { orphans, selectedAgent } from "../store";
+import { markRead, markUnread } from "../unread";
 import { Composer } from "./Composer";
 import { ErrorNote } from "./ErrorNote";
-import { MessageRow } from "./MessageRow";
-import { TurnRow } from "./TurnRow";
+import { Tray } from "./queue/Tray";
+import { Rows } from "./Rows";
 import { usePinnedScroll } from "./usePinnedScroll";
 import { askedMessage, useShownMessage } from "./useShownMessage";
 
@@ -16,7 +18,8 @@ export function Conversation({ name }: { name: string }) {
   const broken = agent !== undefined && isBroken(agent) && !goesOn(agent);
   return (
     <>
-      <Transcript name={name} broken={broken} />
+      <Transcript key={name} name={name} broken={broken} />
+      {agent ? <Tray name={name} /> : null}
       {broken ? <Broken name={name} /> : agent ? <Composer name={name} /> : <NoAgent name={name} />}
     </>
   );
@@ -38,15 +41,28 @@ function Broken({ name }: { name: string }) {
 
 function Transcript({ name, broken }: { name: string; broken: boolean }) {
   const box = useRef<HTMLDivElement>(null);
-  const scroll = usePinnedScroll(box, [rows.value, loadError.value], askedMessage() === undefined);
+  const last = rows.value.at(-1);
+  const content = {
+    all: rows.value,
+    end: last?.kind === "turn" ? `${last.key} ${last.turn.seq}` : last?.key,
+    start: messages.value?.[0]?.id,
+  };
+  const scroll = usePinnedScroll(box, content, askedMessage() === undefined);
   const missing = useShownMessage(box);
+  useReading(name, !scroll.below);
   // Of a definition that never worked the daemon knows no conversation.
   const error = broken && loadError.value?.status === 404 ? undefined : loadError.value;
   return (
     <div class="transcript-frame">
       <div class="transcript" ref={box} role="log" aria-live="off" aria-label={`Conversation with ${name}`} tabIndex={0}>
         <div class="column">
-          {missing ? <p class="note">The message that you came for is not among the last ones, which are shown here.</p> : null}
+          {missing ? <p class="note">The message that you came for is not in this conversation.</p> : null}
+          {hasOlder.value ? <Older name={name} box={box} /> : null}
+          {messages.value === undefined && !loadError.value ? <p class="quiet center">Loading messages…</p> : null}
+          {messages.value?.length === 0 && rows.value.length === 0 && !broken ? (
+            <p class="quiet center">No messages yet. Write the first one below.</p>
+          ) : null}
+          <Rows rows={rows.value} agent={name} box={box} />
           {error ? (
             <ErrorNote error={error}>
               <button type="button" onClick={() => void loadMessages(name)}>
@@ -54,17 +70,6 @@ function Transcript({ name, broken }: { name: string; broken: boolean }) {
               </button>
             </ErrorNote>
           ) : null}
-          {messages.value === undefined && !loadError.value ? <p class="quiet center">Loading messages…</p> : null}
-          {messages.value?.length === 0 && rows.value.length === 0 && !broken ? (
-            <p class="quiet center">No messages yet. Write the first one below.</p>
-          ) : null}
-          {rows.value.map((row) =>
-            row.kind === "message" ? (
-              <MessageRow key={row.key} row={row} agent={name} />
-            ) : (
-              <TurnRow key={row.key} row={row} agent={name} connected={connection.value === "open"} />
-            ),
-          )}
         </div>
       </div>
       {scroll.below ? (
@@ -74,6 +79,45 @@ function Transcript({ name, broken }: { name: string; broken: boolean }) {
       ) : null}
     </div>
   );
+}
+
+/** Loads what stands before when the reader comes near it; a button, for those who do not scroll. */
+function Older({ name, box }: { name: string; box: RefObject<HTMLElement | null> }) {
+  const own = useRef<HTMLButtonElement>(null);
+  const first = messages.value?.[0]?.id;
+  useEffect(() => {
+    const watch = new IntersectionObserver(([entry]) => entry?.isIntersecting && void loadOlder(name), {
+      root: box.current,
+      rootMargin: "800px 0px 0px",
+    });
+    if (own.current) watch.observe(own.current);
+    return () => watch.disconnect();
+    // A page that did not fill the view is followed by the next one.
+  }, [first]);
+  return (
+    <button ref={own} type="button" class="older" disabled={loadingOlder.value} onClick={() => void loadOlder(name)}>
+      {loadingOlder.value ? "Loading earlier messages…" : "Earlier messages"}
+    </button>
+  );
+}
+
+/** Remembers how far was read, and marks what has come while nobody looked. */
+function useReading(name: string, atEnd: boolean): void {
+  const known = messages.value;
+  const marked = useRef(false);
+  useEffect(() => {
+    if (!known) return;
+    if (!marked.current) markUnread(name, known);
+    marked.current = true;
+    if (atEnd && !document.hidden) markRead(name, known);
+  }, [known, atEnd]);
+  useEffect(() => {
+    const look = (): void => {
+      if (!document.hidden) markUnread(name, messages.peek() ?? []);
+    };
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, []);
 }
 
 function NoAgent({ name }: { name: string }) {

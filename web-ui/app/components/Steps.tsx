@@ -1,7 +1,13 @@
-import { between, duration, elapsed, plural, pretty, toolHint } from "../format";
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { fileEdits, plainOutput, readInput, summary } from "../fold/tools";
+import { between, duration, elapsed, plural, pretty } from "../format";
 import type { Step, ToolStep } from "../fold/live";
+import { colour } from "../highlight";
 import { now } from "../store";
+import { CopyButton } from "./CopyButton";
 import { Text } from "./Text";
+import { Diff } from "./turn/Diff";
 
 /** What was done, in order. Steps are only ever appended or changed in place, so their index is their key. */
 export function Steps({ steps, running }: { steps: readonly Step[]; running: boolean }) {
@@ -17,14 +23,14 @@ export function Steps({ steps, running }: { steps: readonly Step[]; running: boo
 function StepView({ step, running }: { step: Step; running: boolean }) {
   switch (step.kind) {
     case "text":
-      return <Text text={step.text} />;
+      return <Text text={step.text} growing={step.streaming} />;
     case "tool":
       return <ToolCard tool={step} running={running} />;
     case "thinking":
       return (
         <details class="thinking">
           <summary>Thinking</summary>
-          <pre class="plain">{step.text}</pre>
+          <pre class="plain" dir="auto">{step.text}</pre>
         </details>
       );
     case "retry":
@@ -44,40 +50,67 @@ function StepView({ step, running }: { step: Step; running: boolean }) {
   }
 }
 
+/** One line on a call; what went in and came out is drawn when it is opened. */
 function ToolCard({ tool, running }: { tool: ToolStep; running: boolean }) {
   const { result } = tool;
+  const open = useSignal(false);
   const state = result ? (result.ok ? "ok" : "failed") : running ? "running" : "cut";
   const label = { ok: "succeeded", failed: "failed", running: "running", cut: "did not end" }[state];
   const time = result ? duration(between(tool.at, result.at)) : running ? elapsed(between(tool.at, now.value)) : label;
   return (
-    <details class={`tool ${state}`}>
+    <details class={`tool ${state}`} onToggle={(event) => (open.value = event.currentTarget.open)}>
       <summary>
         <span class="mark" aria-hidden="true" />
         <span class="visually-hidden">Tool, {label}: </span>
         <span class="tool-name">{tool.tool}</span>
-        <bdi class="tool-hint">{toolHint(tool.input)}</bdi>
+        <bdi class="tool-hint">{summary(tool.input)}</bdi>
         {tool.steps.length > 0 ? <span class="tool-steps">{plural(tool.steps.length, "step")}</span> : null}
         <span class="tool-time">{time}</span>
       </summary>
-      <div class="tool-body">
-        {tool.input ? <Field label="Input" text={pretty(tool.input)} /> : null}
-        {tool.steps.length > 0 ? (
-          <div class="nested" role="group" aria-label="Done by the sub-agent">
-            <Steps steps={tool.steps} running={running && !result} />
-          </div>
-        ) : null}
-        {result ? <Field label={result.ok ? "Output" : "Failed"} text={result.preview || "(no output)"} /> : null}
-      </div>
+      {open.value ? <ToolBody tool={tool} running={running} /> : null}
     </details>
   );
 }
 
-function Field({ label, text }: { label: string; text: string }) {
+function ToolBody({ tool, running }: { tool: ToolStep; running: boolean }) {
+  const { input, result } = tool;
+  const edits = fileEdits(tool.tool, input);
+  return (
+    <div class="tool-body">
+      {edits ? <Diff edits={edits} /> : input ? <Input tool={tool.tool} input={input} /> : null}
+      {tool.steps.length > 0 ? (
+        <div class="nested" role="group" aria-label="Done by the sub-agent">
+          <Steps steps={tool.steps} running={running && !result} />
+        </div>
+      ) : null}
+      {result ? <Field label={result.ok ? "Output" : "Failed"} text={plainOutput(result.preview) || "(no output)"} /> : null}
+    </div>
+  );
+}
+
+function Input({ tool, input }: { tool: string; input: string }) {
+  const { value, cut } = readInput(input);
+  const command = tool === "Bash" && typeof value === "object" && value !== null ? (value as { command?: unknown }).command : undefined;
+  const more = cut ? " (its beginning)" : "";
+  if (typeof command === "string") return <Field label={`Command${more}`} text={command} language="bash" />;
+  return <Field label={`Input${more}`} text={pretty(input)} language={cut ? "" : "json"} />;
+}
+
+function Field({ label, text, language = "" }: { label: string; text: string; language?: string }) {
+  const code = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (code.current) void colour(code.current, language);
+  }, [text, language]);
   return (
     <>
-      <p class="field-label">{label}</p>
-      <pre class="field" tabIndex={0} dir="auto">
-        {text}
+      <p class="field-label">
+        {label} <CopyButton text={text} label={`Copy: ${label}`} />
+      </p>
+      <pre class="field" tabIndex={0} dir="auto" role="region" aria-label={label}>
+        {/* Another text is another element: the colours are not the page's to compare. */}
+        <code key={text} ref={code}>
+          {text}
+        </code>
       </pre>
     </>
   );

@@ -1,20 +1,24 @@
 import { useSignal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { copy } from "../clipboard";
+import { blocksOf } from "../fold/blocks";
 import { count, pieces } from "../format";
+import { colour, languageOf } from "../highlight";
 import { toHtml } from "../markdown";
 
 /** Longer texts are cut until asked for, and then shown plain: laying them out would stop the page for seconds. */
 const LONG = 60_000;
 const SHOWN = 20_000;
 
-/** A message's Markdown. */
-export function Text({ text }: { text: string }) {
+/** A message's Markdown. While it grows, a long one shows its end, where something happens. */
+export function Text({ text, growing = false }: { text: string; growing?: boolean }) {
   const whole = useSignal(false);
   const long = text.length > LONG;
   if (long && whole.value) return <Whole text={text} />;
+  const shown = !long ? text : growing ? text.slice(text.indexOf("\n", text.length - SHOWN) + 1 || -SHOWN) : text.slice(0, SHOWN);
   return (
     <>
-      <Markdown text={long ? text.slice(0, SHOWN) : text} />
+      <Markdown text={shown} growing={growing} />
       {long ? (
         <button type="button" onClick={() => (whole.value = true)}>
           Show all {count(text.length)} characters
@@ -24,9 +28,58 @@ export function Text({ text }: { text: string }) {
   );
 }
 
-function Markdown({ text }: { text: string }) {
+/** In blocks, of which only the last one is read again while the text grows. */
+function Markdown({ text, growing }: { text: string; growing: boolean }) {
+  const blocks = useMemo(() => blocksOf(text), [text]);
+  return (
+    <div class="md">
+      {blocks.map((block, index) => (
+        <Block key={index} text={block} settled={!growing || index < blocks.length - 1} />
+      ))}
+    </div>
+  );
+}
+
+function Block({ text, settled }: { text: string; settled: boolean }) {
+  const box = useRef<HTMLDivElement>(null);
   const html = useMemo(() => toHtml(text), [text]);
-  return <div class="md" dangerouslySetInnerHTML={{ __html: html }} />;
+  useEffect(() => {
+    if (settled && box.current) furnish(box.current);
+  }, [html, settled]);
+  return <div ref={box} dangerouslySetInnerHTML={{ __html: html }} />;
+}
+
+/** Gives the code blocks below `box` their colours and a way to copy them. What was furnished before stays as it is. */
+function furnish(box: HTMLElement): void {
+  for (const pre of box.querySelectorAll("pre")) {
+    const code = pre.querySelector("code");
+    if (!code || pre.parentElement?.className === "code-block") continue;
+    const language = languageOf(code);
+    const frame = document.createElement("div");
+    frame.className = "code-block";
+    pre.replaceWith(frame);
+    const label = document.createElement("span");
+    label.className = "code-language";
+    label.textContent = language;
+    frame.append(label, copyButton(() => code.textContent ?? ""), pre);
+    // A box that scrolls has to be reached by keyboard.
+    pre.tabIndex = 0;
+    pre.setAttribute("role", "region");
+    pre.setAttribute("aria-label", language ? `Code, ${language}` : "Code");
+    void colour(code, language);
+  }
+}
+
+function copyButton(text: () => string): HTMLButtonElement {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    button.textContent = (await copy(text())) ? "Copied" : "Not copied";
+    setTimeout(() => (button.textContent = "Copy"), 2_000);
+  });
+  return button;
 }
 
 /** In pieces, of which the browser lays out those in view. */

@@ -1,11 +1,13 @@
-import { isStopping, messages } from "../conversation";
-import { between, cost, count, duration, elapsed } from "../format";
+import { isStopping } from "../conversation";
+import { between, cost, duration, elapsed, fullTime, time } from "../format";
 import { isEnded, type Turn } from "../fold/live";
 import type { Row } from "../fold/rows";
 import { now } from "../store";
 import { SendAgain, Undelivered } from "./MessageRow";
 import { Steps } from "./Steps";
 import { Sentence, Text } from "./Text";
+import { usageWords } from "./turn/TurnFacts";
+import { CopyButton } from "./CopyButton";
 
 /** A turn that the page watched: its steps, and how it ended. */
 export function TurnRow({ row, agent, connected }: { row: Extract<Row, { kind: "turn" }>; agent: string; connected: boolean }) {
@@ -16,6 +18,12 @@ export function TurnRow({ row, agent, connected }: { row: Extract<Row, { kind: "
       <header class="by">
         <bdi class="who">{agent}</bdi>
         {turn.model ? <span>{turn.model}</span> : null}
+        {turn.startedAt ? (
+          <time dateTime={turn.startedAt} title={fullTime(turn.startedAt)}>
+            {time(turn.startedAt, now.value)}
+          </time>
+        ) : null}
+        {ended && turn.reply ? <CopyButton text={turn.reply} label="Copy reply" /> : null}
       </header>
       <div class="bubble">
         <Steps steps={row.steps} running={!ended} />
@@ -56,15 +64,10 @@ function Failed({ turn, agent }: { turn: Turn; agent: string }) {
       ) : null}
       <p class="failure-foot">
         <code>{failure.code}</code>
-        <Again turn={turn} agent={agent} />
+        <SendAgain agent={agent} turn={turn.id} />
       </p>
     </section>
   );
-}
-
-function Again({ turn, agent }: { turn: Turn; agent: string }) {
-  const text = messages.value?.find((message) => message.id === turn.message)?.text ?? turn.inbound?.text;
-  return text === undefined ? null : <SendAgain agent={agent} text={text} />;
 }
 
 function Ending({ turn, agent }: { turn: Turn; agent: string }) {
@@ -72,7 +75,7 @@ function Ending({ turn, agent }: { turn: Turn; agent: string }) {
   const facts = [
     turn.startedAt && turn.endedAt ? duration(between(turn.startedAt, turn.endedAt)) : undefined,
     turn.costUsd === undefined ? undefined : cost(turn.costUsd),
-    usage ? `${count(usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens)} tokens in, ${count(usage.output_tokens)} out` : undefined,
+    usage ? usageWords(usage) : undefined,
   ].filter((fact) => fact !== undefined);
   const detail = usage
     ? `New input ${usage.input_tokens}, read from cache ${usage.cache_read_tokens}, written to cache ${usage.cache_write_tokens}, output ${usage.output_tokens}`
@@ -80,8 +83,8 @@ function Ending({ turn, agent }: { turn: Turn; agent: string }) {
   const cut = turn.state === "cancelled" ? "Stopped" : turn.state === "interrupted" ? "Interrupted" : undefined;
   return (
     <p class="state quiet" title={detail}>
-      {[cut, ...facts].filter(Boolean).join(" · ")}
-      {cut ? <Again turn={turn} agent={agent} /> : null}
+      <span>{[cut, ...facts].filter(Boolean).join(" · ")}</span>
+      {cut ? <SendAgain agent={agent} turn={turn.id} /> : null}
     </p>
   );
 }

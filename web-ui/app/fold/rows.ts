@@ -27,8 +27,7 @@ export type Row =
 export function rowsOf(messages: readonly Message[], live: Live): Row[] {
   const all = withUnloaded(messages, live);
   const turnOf = new Map(live.turns.map((turn) => [turn.message, turn]));
-  const answers = groupAnswers(all);
-  const answering = new Set([...answers.values()].flat());
+  const { answers, answering } = grouped(all);
   return all.filter((message) => !answering.has(message)).flatMap((message) => {
     const turn = message.direction === "inbound" ? turnOf.get(message.id) : undefined;
     const replies = answers.get(message.id) ?? kept(message);
@@ -47,8 +46,15 @@ function kept({ id, turn, undelivered, reply, error, ended_at, at }: Message): M
   return [{ ...common, text, ...(turn ? { turn } : {}), ...(error ? { kind: "failure" } : {}) }];
 }
 
+/** What is as it was is the same row, which is not drawn again. */
+const drawn = new WeakMap<Message, Extract<Row, { kind: "message" }>>();
+
 function messageRow(message: Message, state?: TurnState | null): Row {
-  return { kind: "message", key: message.id, message, ...(state ? { state } : {}) };
+  const before = drawn.get(message);
+  if (before && before.state === (state ?? undefined)) return before;
+  const row: Row = { kind: "message", key: message.id, message, ...(state ? { state } : {}) };
+  drawn.set(message, row);
+  return row;
 }
 
 /** Whether the page saw enough of the turn to show it: a turn that ended unseen may have nothing but its state. */
@@ -84,6 +90,18 @@ function withUnloaded(messages: readonly Message[], live: Live): readonly Messag
       : [],
   );
   return unloaded.length > 0 ? [...messages, ...unloaded] : messages;
+}
+
+/** The same list is grouped once: a live turn makes new rows with every frame. */
+const groups = new WeakMap<readonly Message[], { answers: Map<string, Message[]>; answering: Set<Message> }>();
+
+function grouped(messages: readonly Message[]) {
+  const before = groups.get(messages);
+  if (before) return before;
+  const answers = groupAnswers(messages);
+  const made = { answers, answering: new Set([...answers.values()].flat()) };
+  groups.set(messages, made);
+  return made;
 }
 
 /** Outbound messages by the inbound message that they answer, as far as that one is here. */

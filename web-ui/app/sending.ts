@@ -1,0 +1,88 @@
+/** Sending: the draft with its files, and messages that are sent once more. */
+import { signal } from "@preact/signals";
+import { ApiError } from "./api";
+import { loadMessages } from "./conversation";
+import { changeDraft, clearDraft, draftKey, draftOf } from "./drafts";
+import { failure, refreshAgents, selected } from "./store";
+import { turnsApi, upload } from "./turns";
+
+export const sending = signal<string | undefined>(undefined);
+export const sendError = signal<ApiError | undefined>(undefined);
+
+/** A file on its way to the vault. */
+export interface Uploading {
+  id: number;
+  agent: string;
+  name: string;
+  /** 0 to 1. */
+  part: number;
+  error?: ApiError;
+  cancel(): void;
+}
+
+export const uploads = signal<readonly Uploading[]>([]);
+let uploadCount = 0;
+
+/** Puts files into the vault of an agent, and into its draft when they are there. */
+export async function addFiles(agent: string, vault: string, files: readonly File[]): Promise<void> {
+  await Promise.all(files.map((file) => addFile(agent, vault, file)));
+}
+
+async function addFile(agent: string, vault: string, file: File): Promise<void> {
+  const stop = new AbortController();
+  const id = ++uploadCount;
+  const change = (more: Partial<Uploading>): void => {
+    uploads.value = uploads.value.map((one) => (one.id === id ? { ...one, ...more } : one));
+  };
+  const forget = (): void => {
+    uploads.value = uploads.value.filter((one) => one.id !== id);
+  };
+  const cancel = (): void => {
+    stop.abort();
+    forget();
+  };
+  uploads.value = [...uploads.value, { id, agent, name: file.name || "pasted", part: 0, cancel }];
+  try {
+    const stored = await upload(vault, file, (part) => change({ part }), stop.signal);
+    forget();
+    changeDraft(agent, { files: [...draftOf(agent).files, stored] });
+  } catch (error) {
+    // One that was taken away is not in the list any more.
+    change({ error: failure(error) });
+  }
+}
+
+/** Sends the draft; it is cleared only when the daemon has taken it. */
+export async function sendDraft(name: string): Promise<void> {
+  if (sending.value !== undefined || uploads.value.some((one) => one.agent === name && !one.error)) return;
+  const before = draftOf(name);
+  if (before.text.trim() === "" && before.files.length === 0) return;
+  const key = draftKey(name);
+  const attachments = before.files.map((file) => file.path);
+  // A message says something: files alone are named.
+  const text = before.text.trim() === "" ? before.files.map((file) => file.filename).join("\n") : before.text;
+  const taken = await act(name, () => turnsApi.send(name, { text, ...(attachments.length > 0 ? { attachments } : {}) }, key));
+  if (taken) clearDraft(name, before);
+}
+
+/** Sends the message of a turn that has ended once more, or what should have been said; answers whether the daemon took it. */
+export function resend(name: string, turn: string, text?: string): Promise<boolean> {
+  return act(name, () => turnsApi.resend(turn, text));
+}
+
+async function act(name: string, work: () => Promise<unknown>): Promise<boolean> {
+  if (sending.value !== undefined) return false;
+  sending.value = name;
+  sendError.value = undefined;
+  try {
+    await work();
+    await Promise.all([loadMessages(name), refreshAgents()]);
+    return true;
+  } catch (error) {
+    const problem = failure(error);
+    if (selected.peek() === name) sendError.value = problem;
+    return false;
+  } finally {
+    sending.value = undefined;
+  }
+}

@@ -1,0 +1,127 @@
+/** Turns, the line of an agent, and what the notes of its messages say: calls of the daemon. */
+import { ApiError, type Message, request, segment, type Usage, url } from "./api";
+
+/** A turn as listings show it. */
+export interface TurnBrief {
+  turn: string;
+  channel: string;
+  vault: string;
+  message: string;
+  /** The beginning of the message; null when it cannot be read. */
+  text: string | null;
+  sender: string | null;
+  subject?: string | null;
+  thread: string;
+  state: NonNullable<Message["state"]>;
+  /** A person holds it back. */
+  held: boolean;
+  chain: string;
+  delegation_depth: number | null;
+  accepted_at: string;
+  claimed_at: string | null;
+  settled_at: string | null;
+  cost_usd: number;
+  notices?: readonly string[];
+  position?: number;
+}
+
+/** A turn with everything that is kept of it. */
+export interface TurnDetail extends TurnBrief {
+  usage: Usage;
+  models: readonly string[];
+  reply?: string | null;
+}
+
+export interface Line {
+  channel: string;
+  /** Messages that wait, also those that are not shown. */
+  waiting: number;
+  pause: { code: string; reason: string } | null;
+  /** Those that run, then those that wait, in order. */
+  turns: readonly TurnBrief[];
+}
+
+/** A file in a vault. */
+export interface StoredFile {
+  path: string;
+  filename: string;
+  mimeType: string;
+  size?: number | null;
+}
+
+/** What the note of a message says beyond its text. */
+export interface MessageNote {
+  id: string;
+  createdAt: string;
+  preview?: string;
+  metadata?: Readonly<Record<string, unknown>>;
+  attachments?: readonly StoredFile[];
+}
+
+export type Place = "first" | "last" | { before: string };
+
+const of = (turn: string, action = ""): string => `api/turns/${segment(turn)}${action}`;
+
+export const turnsApi = {
+  line: (channel: string) => request<Line>("GET", `api/channels/${segment(channel)}/queue`),
+  recent: (channel: string) => request<{ turns: TurnBrief[] }>("GET", `api/turns?channel=${segment(channel)}&limit=200`),
+  turn: (turn: string) => request<TurnDetail>("GET", of(turn)),
+  hold: (turn: string) => request<TurnBrief>("POST", of(turn, "/hold")),
+  release: (turn: string) => request<TurnBrief>("POST", of(turn, "/release")),
+  move: (turn: string, to: Place) => request<TurnBrief>("POST", of(turn, "/move"), { to }),
+  edit: (turn: string, text: string) => request<TurnBrief>("PATCH", of(turn), { text }),
+  /** A new message that says the same, or `text`. */
+  resend: (turn: string, text?: string) => request<{ id: string }>("POST", of(turn, "/resend"), text === undefined ? {} : { text }),
+  messages: (channel: string, cursor?: string) =>
+    request<{ messages: Message[]; next_cursor: string | null }>(
+      "GET",
+      `api/channels/${segment(channel)}/messages?limit=200${cursor ? `&cursor=${segment(cursor)}` : ""}`,
+    ),
+  send: (channel: string, message: { text: string; attachments?: readonly string[] }, key: string) =>
+    keyed<{ id: string; turn: string | null }>(`api/channels/${segment(channel)}/send`, message, key),
+  /** The notes of messages to an agent, newest first, with their files. */
+  notes: (vault: string, channel: string) =>
+    request<MessageNote[]>("GET", notesPath(vault, `&meta.agent=${segment(channel)}&sort=desc&limit=500&include_attachments=true`)),
+  /** The newest messages in a vault that were handed on. */
+  handed: (vault: string) => request<MessageNote[]>("GET", notesPath(vault, "&meta.chain_id%5Bexists%5D=true&sort=desc&limit=500")),
+  note: (vault: string, id: string) => request<MessageNote>("GET", `vault/${segment(vault)}/api/notes/${segment(id)}?include_content=false&include_metadata=true`),
+  /** The notes of the messages that belong to a chain, but for the first one, which names it. */
+  chain: (vault: string, chain: string) => request<MessageNote[]>("GET", notesPath(vault, `&meta.chain_id=${segment(chain)}&limit=500`)),
+};
+
+function notesPath(vault: string, query: string): string {
+  return `vault/${segment(vault)}/api/notes?tag=agent/message/inbound&include_content=false&include_metadata=true${query}`;
+}
+
+/** A POST that is done once, however often it is sent. */
+async function keyed<T>(path: string, body: unknown, key: string): Promise<T> {
+  return request<T>("POST", path, body, { "idempotency-key": key });
+}
+
+/** Where the bytes of a file are. */
+export function fileUrl(vault: string, file: StoredFile): string {
+  return url(`vault/${segment(vault)}/api/storage/${segment(file.path)}`);
+}
+
+/** Stores a file in a vault. `progress` hears of the part that is there, 0 to 1. */
+export function upload(vault: string, file: File, progress: (part: number) => void, cancel: AbortSignal): Promise<StoredFile> {
+  return new Promise((resolve, reject) => {
+    const call = new XMLHttpRequest();
+    call.open("POST", url(`vault/${segment(vault)}/api/storage/upload`));
+    call.responseType = "json";
+    call.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) progress(event.loaded / event.total);
+    });
+    call.addEventListener("load", () => {
+      const answer = call.response as (StoredFile & { message?: string; error?: string; next_step?: string }) | null;
+      if (call.status === 201 && answer) resolve(answer);
+      else reject(new ApiError(call.status, answer?.error ?? "unknown", answer?.message ?? `The file was refused with status ${call.status}.`, answer?.next_step));
+    });
+    call.addEventListener("error", () => reject(new ApiError(0, "unreachable", "The file did not arrive.", "Check that `reveille serve` runs, then add it again.")));
+    call.addEventListener("abort", () => reject(new ApiError(0, "aborted", "The file was not sent.")));
+    cancel.addEventListener("abort", () => call.abort());
+    const form = new FormData();
+    form.append("file", file, file.name || "pasted");
+    call.send(form);
+  });
+}
