@@ -5,6 +5,7 @@ import { start } from "./store";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/conversation.css";
+import "./styles/steps.css";
 import "./styles/agent.css";
 import "./styles/forms.css";
 

@@ -5,6 +5,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Agent, Message, TurnEvent, VaultHealth } from "../app/api";
 import { objections, settingProblems, Shaping } from "./mock-shaping";
+import { MockTurns } from "./mock-turns";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
 const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
@@ -25,6 +26,7 @@ const refuse = (status: number, error: string, message: string, next_step?: stri
 export class MockDaemon {
   agents: Agent[] = [];
   readonly shaping = new Shaping(() => this.agents);
+  readonly turns = new MockTurns(this);
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
@@ -95,7 +97,7 @@ export class MockDaemon {
   }
 
   addAgent(name: string, more: Partial<Agent> = {}): Agent {
-    const agent: Agent = { name, status: "idle", waiting: 0, cost_usd: 0, prompt_preview: "", ...more };
+    const agent: Agent = { name, vault: "default", status: "idle", waiting: 0, cost_usd: 0, prompt_preview: "", ...more };
     this.agents.push(agent);
     this.messages.set(name, this.messages.get(name) ?? []);
     return agent;
@@ -109,9 +111,9 @@ export class MockDaemon {
   }
 
   /** Writes events of the turn that answers `message`. */
-  emit(channel: string, message: Message, bodies: readonly Body[]): void {
+  emit(channel: string, message: Message, bodies: readonly Body[], turn = `turn-${message.id}`): void {
     for (const body of bodies) {
-      const event = { ...body, seq: ++this.seq, channel, turn: `turn-${message.id}`, message: message.id, at: new Date().toISOString() } as TurnEvent;
+      const event = { ...body, seq: ++this.seq, channel, turn, message: message.id, at: new Date().toISOString() } as TurnEvent;
       this.apply(channel, message, event);
       this.log.push({ id: `${this.boot}-${event.seq}`, event });
       this.toStreams(channel, `id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
@@ -164,10 +166,16 @@ export class MockDaemon {
     if (method === "GET" && !/^\/(api|vault)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
     const events = /^\/api\/channels\/([^/]+)\/turn-events$/.exec(pathname);
     if (events?.[1] && this.signedIn(request)) return this.stream(decodeURIComponent(events[1]), request, response);
+    const file = this.signedIn(request) ? await this.turns.file(request, pathname) : undefined;
+    if (file instanceof Buffer) return void response.writeHead(200, { "content-type": "image/png" }).end(file);
+    if (file) return void response.writeHead(file[0], { "content-type": "application/json" }).end(JSON.stringify(file[1]));
     let text = "";
     for await (const chunk of request) text += chunk;
     const sent = text ? JSON.parse(text) : {};
-    const shaped = this.signedIn(request) ? this.shaping.answer(method, pathname, searchParams, sent) : undefined;
+    const shaped = this.signedIn(request)
+      ? (this.turns.answer(method, pathname, searchParams, sent) ?? this.shaping.answer(method, pathname, searchParams, sent))
+      : undefined;
+    if (pathname.endsWith("/send")) this.turns.keys.push(String(request.headers["idempotency-key"] ?? ""));
     const [status, body, headers] = shaped ?? this.answerTo(method, pathname, sent, request);
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
   }
@@ -225,7 +233,7 @@ export class MockDaemon {
     const channel = /^\/api\/channels\/([^/]+)\/(messages|send)$/.exec(path);
     if (channel?.[1]) {
       const name = decodeURIComponent(channel[1]);
-      return channel[2] === "send" ? this.send(name, body.text ?? "") : [200, { messages: this.messages.get(name) ?? [] }];
+      return channel[2] === "send" ? this.send(name, body.text ?? "", body.attachments) : [200, { messages: this.messages.get(name) ?? [] }];
     }
     const stop = /^\/api\/turns\/([^/]+)\/stop$/.exec(path);
     if (stop?.[1]) {
@@ -260,12 +268,13 @@ export class MockDaemon {
     return [201, this.addAgent(name, { prompt_preview: prompt.slice(0, 80) })];
   }
 
-  private send(channel: string, text: string): Reply {
+  private send(channel: string, text: string, attachments?: unknown): Reply {
     const { refusal } = this;
     this.refusal = undefined;
     if (refusal) return refusal;
     this.sends.push(text);
     const message = this.addMessage(channel, { text, state: "waiting", sender: "web" });
+    this.turns.attach(message, attachments);
     this.emit(channel, message, [{ kind: "queued", position: 1, text, sender: "web" }]);
     const { answer } = this;
     if (answer) setImmediate(() => this.emit(channel, message, answer(text)));

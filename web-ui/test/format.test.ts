@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { between, cost, count, duration, elapsed, pieces, pretty, toolHint } from "../app/format";
+import { between, cost, count, duration, elapsed, pieces, pretty } from "../app/format";
 
 describe("numbers", () => {
   it("are short", () => {
@@ -15,12 +15,6 @@ describe("numbers", () => {
 });
 
 describe("tool inputs", () => {
-  it("are told in one line", () => {
-    const inputs = ['{"command":"ls -l\\nrm x"}', '{"command":"ls","description":"List"}', '{"a":1}', "[]", "null", "{", undefined];
-    expect(inputs.map(toolHint)).toEqual(["ls -l", "List", "", "", "", "", ""]);
-    expect(toolHint(JSON.stringify({ query: "x".repeat(500) }))).toHaveLength(120);
-  });
-
   it("are laid out when they are JSON", () => {
     expect(pretty('{"a":[1]}')).toBe('{\n  "a": [\n    1\n  ]\n}');
     expect(pretty("not json")).toBe("not json");

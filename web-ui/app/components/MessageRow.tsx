@@ -33,6 +33,8 @@ export function MessageRow({ row, agent }: { row: Extract<Row, { kind: "message"
   const failed = message.kind === "failure";
   const asked = askedMessage() === message.id;
   const said = own ? message.sender || "You" : agent;
+  const writing = useSignal(false);
+  const again = own && message.turn && message.state && !["waiting", "working", "joined"].includes(message.state) ? message.turn : undefined;
   return (
     <article
       class={`row ${own ? "inbound" : "outbound"} ${failed ? "failure" : ""} ${asked ? "asked" : ""}`}
@@ -47,10 +49,16 @@ export function MessageRow({ row, agent }: { row: Extract<Row, { kind: "message"
           {time(message.at, today.value)}
         </time>
         <CopyButton text={message.text} label="Copy message" />
+        {again ? (
+          <button type="button" class="link copy-link at-hand" onClick={() => (writing.value = true)}>
+            Edit and resend
+          </button>
+        ) : null}
       </header>
       {failed ? <FailureNote message={message} agent={agent} /> : <div class="bubble"><Text text={message.text} /></div>}
       {own ? <Files vault={selectedAgent.value?.vault} files={notes.value.get(message.id)?.attachments ?? []} /> : null}
       {!own && message.undelivered ? <Undelivered /> : null}
+      {again && writing.value ? <Rewrite agent={agent} turn={again} text={message.text} done={() => (writing.value = false)} /> : null}
       {own ? <Standing row={row} agent={agent} /> : message.turn ? <TurnFacts turn={message.turn} /> : null}
     </article>
   );
@@ -72,12 +80,9 @@ function Sender({ name, linked }: { name: string; linked: boolean }) {
 function Standing({ row, agent }: { row: Extract<Row, { kind: "message" }>; agent: string }) {
   const { message } = row;
   const state = row.state ? STATES[row.state] : undefined;
-  const writing = useSignal(false);
-  const ended = message.state ? !["waiting", "working", "joined"].includes(message.state) : false;
   const unhappy = row.state === "error" || row.state === "interrupted" || row.state === "cancelled";
   const chain = chainOf(message.id);
   const { turn } = message;
-  if (writing.value && turn) return <Rewrite agent={agent} turn={turn} text={message.text} done={() => (writing.value = false)} />;
   return (
     <>
       <p class={`state ${state?.tone ?? "quiet"}`}>
@@ -89,11 +94,6 @@ function Standing({ row, agent }: { row: Extract<Row, { kind: "message" }>; agen
         ) : null}
         {row.state === "waiting" && turn ? <Cancel agent={agent} turn={turn} /> : null}
         {unhappy && turn ? <SendAgain agent={agent} turn={turn} /> : null}
-        {ended && turn ? (
-          <button type="button" class={`link ${unhappy ? "" : "at-hand"}`} onClick={() => (writing.value = true)}>
-            Edit and send again
-          </button>
-        ) : null}
       </p>
       {chain ? <Chain chain={chain} vault={selectedAgent.value?.vault} here={message.id} /> : null}
     </>
@@ -122,7 +122,7 @@ function FailureNote({ message, agent }: { message: Message; agent: string }) {
             <SendAgain agent={agent} turn={turn} />
             {facts?.text ? (
               <button type="button" class="link" onClick={() => (writing.value = true)}>
-                Edit and send again
+                Edit and resend
               </button>
             ) : null}
           </span>

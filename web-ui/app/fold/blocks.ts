@@ -6,6 +6,8 @@
 const FENCE = /^ {0,3}(`{3,}|~{3,})(.*)$/;
 /** A line that belongs to what stands before it even after an empty line, or that may. */
 const GOES_ON = /^(?:\s|>|[-+*]\s|\d+[.)]\s|\|)/;
+/** A last line that may yet become one. */
+const MAY_GO_ON = /^(?:\d{1,9}[.)]?|[-+*|]+)$/;
 /** What is defined in one place and used in another binds the whole together. */
 const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
 
@@ -20,7 +22,7 @@ export function blocksOf(markdown: string): string[] {
     const found = markdown.indexOf("\n", at);
     const end = found < 0 ? markdown.length : found;
     const line = markdown.slice(at, end);
-    if (fence === undefined && blank && line.trim() !== "" && !GOES_ON.test(line)) {
+    if (fence === undefined && blank && line.trim() !== "" && !GOES_ON.test(line) && !(found < 0 && MAY_GO_ON.test(line))) {
       blocks.push(markdown.slice(start, at).trimEnd());
       start = at;
     }

@@ -49,10 +49,14 @@ export function readInput(input: string): { value: unknown; cut: boolean } {
 function closeJson(json: string): unknown {
   const open: string[] = [];
   let inString = false;
-  for (let at = 0; at < json.length; at++) {
+  let end = json.length;
+  for (let at = 0; at < end; at++) {
     const char = json[at];
     if (inString) {
-      if (char === "\\") at++;
+      const escape = char === "\\" ? (json[at + 1] === "u" ? 6 : 2) : 0;
+      // Half an escape is left out.
+      if (at + escape > json.length) end = at;
+      else if (escape > 0) at += escape - 1;
       else if (char === '"') inString = false;
     } else if (char === '"') inString = true;
     else if (char === "{") open.push("}");
@@ -60,7 +64,7 @@ function closeJson(json: string): unknown {
     else if (char === "}" || char === "]") open.pop();
   }
   const closing = open.reverse().join("");
-  const whole = inString ? `${json.replace(/\\(?:u[\da-fA-F]{0,3})?$/, "")}"` : json.replace(/[,:\s]+$/, "");
+  const whole = inString ? `${json.slice(0, end)}"` : json.replace(/[,:\s]+$/, "");
   for (const attempt of [whole + closing, `${whole}:null${closing}`, `${whole.replace(/,?\s*"[^"]*"$/, "")}${closing}`]) {
     try {
       return JSON.parse(attempt);
@@ -82,7 +86,7 @@ function list(value: unknown, key: string): readonly unknown[] {
 }
 
 /** The fields of a tool's input that tell best what it does, best first. */
-const TELLING = ["description", "command", "file_path", "notebook_path", "path", "pattern", "query", "url", "prompt", "name"];
+const TELLING = ["description", "command", "file_path", "notebook_path", "pattern", "path", "query", "url", "prompt", "name"];
 
 /** One line on what a tool call does; empty when the input tells nothing. */
 export function summary(input: string | undefined): string {

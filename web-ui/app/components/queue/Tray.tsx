@@ -4,8 +4,9 @@ import { cancel, cancelling, messages } from "../../conversation";
 import { plural } from "../../format";
 import { editWaiting, hold, line, lineBusy, lineError, loadLine, moveWaiting, release } from "../../line";
 import { useAction } from "../../resource";
-import { type Place, type TurnBrief, turnsApi } from "../../turns";
+import { type TurnBrief, turnsApi } from "../../turns";
 import { ErrorNote } from "../ErrorNote";
+import { placeAfter } from "./place";
 import { useDragging } from "./useDragging";
 
 /** The messages that wait, in their order, and what can be done about them. */
@@ -65,18 +66,6 @@ export function Tray({ name }: { name: string }) {
       </p>
     </details>
   );
-}
-
-/** Where a message goes that is moved by so many places. Others of its conversation count: the daemon moves within one. */
-export function placeAfter(waiting: readonly TurnBrief[], turn: TurnBrief, by: number): Place | undefined {
-  const own = waiting.filter((other) => other.thread === turn.thread);
-  const at = own.findIndex((other) => other.turn === turn.turn);
-  const to = Math.min(Math.max(at + by, 0), own.length - 1);
-  if (at < 0 || to === at) return undefined;
-  if (to === 0) return "first";
-  if (to === own.length - 1) return "last";
-  const before = own[to > at ? to + 1 : to];
-  return before ? { before: before.turn } : undefined;
 }
 
 interface WaitingProps {
