@@ -302,7 +302,7 @@ describe("a turn", () => {
     expect(await log().getByText("Failed", { exact: true }).count()).toBe(0);
     await shoot(page, "failure");
     await log().getByRole("button", { name: "Send again" }).click();
-    await expect.poll(() => daemon.sends).toEqual([message.text]);
+    await expect.poll(() => daemon.turns.acts).toEqual([`resend turn-${message.id}`]);
     await page.reload();
     await log().getByText("This turn failed").waitFor();
     expect(await log().getByText("Claude Code is not signed in.").count()).toBe(1);

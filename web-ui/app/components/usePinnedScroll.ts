@@ -21,16 +21,23 @@ export function usePinnedScroll(box: RefObject<HTMLElement | null>, { all, end, 
   const unseen = useSignal(false);
   const held = useRef<{ row: Element; top: number } | undefined>(undefined);
 
+  const top = useRef(0);
+
   const toEnd = (): void => {
     const element = box.current;
-    if (element) element.scrollTop = element.scrollHeight;
+    if (!element) return;
+    element.scrollTop = element.scrollHeight;
+    top.current = element.scrollTop;
   };
 
   useEffect(() => {
     const element = box.current;
     if (!element) return;
     const look = (): void => {
-      pinned.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR;
+      const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR;
+      // Only who goes up leaves the end: an end that moved away, in a box that shrank, is followed.
+      if (near || element.scrollTop < top.current - 1) pinned.current = near;
+      top.current = element.scrollTop;
       below.value = !pinned.current;
       if (pinned.current) unseen.value = false;
       held.current = topRow(element);
