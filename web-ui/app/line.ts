@@ -53,7 +53,7 @@ export const hold = (name: string, turn: string): Promise<boolean> => act(name, 
 export const release = (name: string, turn: string): Promise<boolean> => act(name, turn, () => turnsApi.release(turn));
 export const editWaiting = (name: string, turn: string, text: string): Promise<boolean> => act(name, turn, () => turnsApi.edit(turn, text));
 
-/** Moves a waiting turn; the place is taken at once, and corrected when the daemon has it otherwise. */
+/** Moves a waiting turn within its conversation. */
 export function moveWaiting(name: string, turn: string, to: Place): Promise<boolean> {
   return act(name, turn, () => turnsApi.move(turn, to));
 }

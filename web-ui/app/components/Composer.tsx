@@ -88,7 +88,7 @@ export function Composer({ name }: { name: string }) {
           </button>
         </div>
         <p id="compose-help" class="hint">
-          {turn ? "A message sent now waits until the running turn ends." : "Enter sends, Shift+Enter starts a new line."}
+          {underWay ? "The message can be sent when its files are there." : turn ? "A message sent now waits until the running turn ends." : "Enter sends, Shift+Enter starts a new line."}
         </p>
       </div>
     </form>
