@@ -17,7 +17,9 @@ function precompress(): Plugin {
         if (!entry.isFile()) continue;
         const path = join(entry.parentPath, entry.name);
         const bytes = readFileSync(path);
-        writeFileSync(`${path}.br`, brotliCompressSync(bytes));
+        const small = brotliCompressSync(bytes);
+        writeFileSync(`${path}.br`, small);
+        if (/\.(js|css)$/.test(path)) console.log(`${entry.name}: ${small.length} bytes as brotli`);
         writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
       }
     },

@@ -24,7 +24,7 @@ export function withOlder(known: Loaded, messages: readonly Message[], older: st
 }
 
 /** Rows of one block: a block is drawn as a whole or not at all. */
-export const BLOCK = 40;
+export const BLOCK = 20;
 
 /** Cuts rows into blocks counted from the first one that was ever shown, so that older rows before it move none of them. */
 export function blocks<T extends { key: string }>(rows: readonly T[], anchor: string | undefined): { key: string; rows: readonly T[] }[] {
