@@ -1,134 +1,42 @@
 /** The daemon's HTTP API, as this page uses it. Paths are relative to the page, so that any mount path works. */
+import type { components } from "./api/schema";
+
+type Schemas = components["schemas"];
+/** Of what the daemon tells, this page counts on `Must`; the rest may be missing, as in what a test or the page itself makes. */
+type Part<T, Must extends keyof T> = Pick<T, Must> & Partial<T>;
 
 /** What is wrong, or odd, at one key of a note; the message says what is accepted. */
-export interface Problem {
-  key: string;
-  message: string;
-}
-
+export type Problem = Schemas["Problem"];
 /** Something outside that an agent wants, and whether it was given. */
-export interface Connection {
-  key: string;
-  kind: "vault" | "service" | "surface" | "mcp" | (string & {});
-  target: string;
-  status: "pending" | "approved" | "revoked" | "needs_consent" | "error" | (string & {});
-  grantId?: string | null;
-  reason?: string | null;
-}
-
-export interface Agent {
-  name: string;
-  /** Of its definition; two notes may claim one name. */
-  vault?: string;
-  note_id?: string;
-  status: "idle" | "working" | "queued" | "paused" | "error" | "pending";
-  status_detail?: string | null;
-  /** Why its messages wait; a turn that runs goes on. */
-  pause?: { code: string; reason: string; since_at?: string; until_at?: string } | null;
-  model?: string | null;
-  /** Messages that wait behind the running turn. */
-  waiting: number;
-  running?: { turn: string; since_at: string; message: string } | null;
-  last_turn?: { turn: string; outcome: string; ended_at: string } | null;
-  cost_usd: number;
-  prompt_preview: string;
-  /** Why its definition cannot be used; it is nobody's agent until then. */
-  problems?: readonly Problem[];
-  /** What is odd about its definition; it counts nevertheless. */
-  warnings?: readonly Problem[];
-  connections?: readonly Connection[];
-  /** Absent while the daemon has no definition of it that works. */
-  mode?: string;
-  /** Who wrote its definition, when that was an agent. */
-  defined_by?: string | null;
-}
-
+export type Connection = Schemas["Connection"];
+export type Agent = Part<Schemas["Agent"], "name" | "status" | "waiting" | "cost_usd" | "prompt_preview">;
 /** An agent with all that the daemon made of its definition. */
-export interface AgentDetail extends Agent {
-  path?: string | null;
-  prompt?: string | null;
-  /** What counts for the next turn, and where it comes from (`definition`, `configuration`, `default`, `thread`). */
-  settings?: Readonly<Record<string, { value: unknown; from: string }>>;
-}
-
+export type AgentDetail = Agent & Partial<Pick<Schemas["AgentDetail"], "path" | "prompt" | "settings">>;
 /** A note as it is in its vault. */
-export interface Note {
-  id: string;
-  content?: string;
-  updatedAt?: string;
-  metadata?: Readonly<Record<string, unknown>>;
-}
-
-export interface AgentEdit {
-  prompt?: string;
-  metadata?: Readonly<Record<string, unknown>>;
-  /** The state of the note that the change was made for. */
-  if_updated_at?: string;
-}
-
+export type Note = Part<Schemas["Note"], "id">;
+export type AgentEdit = Schemas["AgentEdit"];
 /** A channel that holds messages but has no agent to answer them. */
-export interface Orphan {
-  channel: string;
-  messages: number;
-}
-
-export type TurnState = "waiting" | "working" | "joined" | "ok" | "error" | "cancelled" | "interrupted";
-
-export interface Message {
-  id: string;
-  text: string;
-  direction: "inbound" | "outbound";
-  sender?: string | null;
-  at: string;
-  in_reply_to?: string | null;
-  turn?: string | null;
-  kind?: string | null;
-  /** Of a failure. */
-  code?: string | null;
-  next_step?: string | null;
-  /** The conversation that it belongs to. */
-  subject?: string | null;
-  /** The agent that gets the outcome. */
-  reply_to?: string | null;
-  /** Inbound messages only. */
-  state?: TurnState | null;
-  /**
-   * What answers this message is kept by the daemon and not in the vault yet. An inbound message then carries the reply, or
-   * why there is none; the page marks the message that it makes of that.
-   */
-  undelivered?: boolean;
-  reply?: string;
-  error?: { code: string; message: string; next_step?: string };
-  ended_at?: string;
-}
-
+export type Orphan = Schemas["WaitingMessages"];
+export type TurnState = Schemas["TurnState"];
+/**
+ * What answers an inbound message that is `undelivered` is kept by the daemon and not in the vault yet. The message then carries
+ * the reply, or why there is none; the page marks the message that it makes of that.
+ */
+export type Message = Part<Omit<Schemas["Message"], "error">, "id" | "text" | "direction" | "at"> & {
+  error?: Part<Schemas["TurnFailure"], "code" | "message"> | null;
+};
 /** How one vault stands. */
-export interface VaultHealth {
-  name: string;
-  kind: string;
-  state: "ready" | "degraded" | "unavailable";
-  /** What does not work, what was kept and what to do; with `since` unless it is ready. */
-  reason?: string;
-  since?: string;
-  /** Whether it takes replies and the like. */
-  deliveries?: { state: "closed" | "open" | "probing"; last_error?: string } | null;
-}
-
-export interface Health {
-  status: "ok" | "degraded";
-  version: string;
-  sandbox: { mode: string; confined: boolean; detail?: string | null };
-  dependencies: { ok: boolean; missing: string[] };
-  /** Only for those who are signed in. */
-  vaults?: VaultHealth[];
-}
-
-export interface Usage {
-  input_tokens: number;
-  output_tokens: number;
-  cache_read_tokens: number;
-  cache_write_tokens: number;
-}
+export type VaultHealth = Part<Schemas["VaultHealth"], "name" | "kind" | "state">;
+/** Strangers get the status and nothing else. */
+export type Health = Pick<Schemas["Health"], "status" | "version" | "dependencies"> & {
+  vaults?: VaultHealth[] | null;
+  sandbox?: Part<Schemas["SandboxSummary"], "mode" | "confined"> | null;
+};
+export type Usage = Schemas["TurnUsage"];
+/** How a client gets in. */
+export type AuthStatus = Schemas["AuthStatus"];
+/** Whether there is a PIN. */
+export type StepUpState = Schemas["StepUpState"];
 
 interface EventBase {
   seq: number;

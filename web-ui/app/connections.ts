@@ -1,16 +1,8 @@
 /** What agents want to reach outside their vault: the shapes and calls of `/api/connections`, and words for them. */
 import { type Connection, request } from "./api";
+import type { components } from "./api/schema";
 
-export interface Grant extends Connection {
-  /** Who holds it; an agent, or a role. */
-  holder: string;
-  agent?: string | null;
-  access?: "read" | "write" | null;
-  tags?: readonly string[] | null;
-  inject?: readonly string[] | null;
-  /** The variable that its token is in. */
-  env?: string | null;
-}
+export type Grant = Connection & Partial<components["schemas"]["HeldConnection"]> & Pick<components["schemas"]["HeldConnection"], "holder">;
 
 export interface Grants {
   connections: readonly Grant[];

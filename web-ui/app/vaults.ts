@@ -46,7 +46,7 @@ function troubleOf(vault: VaultHealth): VaultTrouble | undefined {
 }
 
 /** With a full stop, as far as there is anything. The first letter stays: it may be that of a path. */
-function sentence(text: string | undefined): string {
+function sentence(text: string | null | undefined): string {
   const line = text?.trim() ?? "";
   return line === "" || /[.!?]$/.test(line) ? line : `${line}.`;
 }

@@ -48,7 +48,7 @@ describe("vaults", () => {
   });
 
   it("that are away and hold replies up take one line, also when little is known of them", () => {
-    const [one, ...more] = told({ name: "x", kind: "new", state: "unavailable", deliveries: { state: "open" } });
+    const [one, ...more] = told({ name: "x", kind: "new" as VaultHealth["kind"], state: "unavailable", deliveries: { state: "open" } });
     expect(more).toEqual([]);
     expect(one).toEqual({
       name: "x", title: "The vault x (new) cannot be used", reason: "",

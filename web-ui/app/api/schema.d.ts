@@ -1,0 +1,6843 @@
+/** Made by `npm run types` from the daemon's OpenAPI document. */
+export interface paths {
+    "/.parachute/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How this module is set up: its channels, and a template for the triggers of vaults. For admins, since it has names. */
+        get: operations["getModuleConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.parachute/config/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The form of what the module tells of its configuration, as a JSON Schema. */
+        get: operations["getModuleConfigSchema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.parachute/icon.svg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The picture of this module. */
+        get: operations["getModuleIcon"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/.parachute/info": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this module of a hub is. For everybody, so without names. */
+        get: operations["getModule"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agent-defs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The definitions that count. */
+        get: operations["listAgentDefs"];
+        put?: never;
+        /** Makes an agent: writes its definition. Checked before anything is written. */
+        post: operations["createAgentDef"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agent-defs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A definition with its role. */
+        get: operations["getAgentDef"];
+        put?: never;
+        post?: never;
+        /** Removes a definition: the note first, and only then the agent. */
+        delete: operations["removeAgentDef"];
+        options?: never;
+        head?: never;
+        /** Changes a definition. Checked before anything is written. */
+        patch: operations["editAgentDef"];
+        trace?: never;
+    };
+    "/api/agent-vaults": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The vaults that agents can live in, without what lets us in. */
+        get: operations["listAgentVaults"];
+        put?: never;
+        /** Adds a vault while the daemon runs. */
+        post: operations["addAgentVault"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agent-vaults/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a vault that was added. Turns that run there end by themselves. */
+        delete: operations["removeAgentVault"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The agents, and what waits for agents that are not there. */
+        get: operations["listAgents"];
+        put?: never;
+        /** Makes an agent: writes its definition. Checked before anything is written. */
+        post: operations["createAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An agent with its role and every setting that counts. */
+        get: operations["getAgent"];
+        put?: never;
+        post?: never;
+        /** Removes an agent: its definition note. What is in line waits for an agent of that name. */
+        delete: operations["removeAgent"];
+        options?: never;
+        head?: never;
+        /** Another role, other settings; a null takes a setting away. Checked before anything is written. */
+        patch: operations["editAgent"];
+        trace?: never;
+    };
+    "/api/agents/{name}/env": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the turns of an agent have in their environment besides what the daemon tells every one of them. Names only. */
+        get: operations["getAgentEnv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pauses an agent: messages are taken and wait; a turn that runs goes on to its end. Written on the definition, so that it
+         *     holds over a restart and can be seen and taken back there.
+         */
+        post: operations["pauseAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The next turn of each of an agent's conversations, or of one, begins a new session. */
+        post: operations["resetAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends every pause of an agent, also one that the daemon made. */
+        post: operations["resumeAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/sandbox": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an agent may reach, who says so, and what its last turns have tried to reach. */
+        get: operations["getAgentSandbox"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The channels that are served: one of each agent. Nothing that is secret. */
+        get: operations["listChannels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages to an agent and its answers, oldest first: the newest ones. */
+        get: operations["listMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/next": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes the first message that waits for an attached agent. Who has taken it answers it, gives it back, or asks for more
+         *     time, before the claim ends.
+         */
+        post: operations["takeMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/pending": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What waits for an attached agent, and the first 20 messages of it. */
+        get: operations["listPendingMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The open turns of an agent in order. */
+        get: operations["getQueue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives a message back: it waits again, at its place. */
+        post: operations["releaseMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Holds a claim for another while, for a long piece of work. */
+        post: operations["renewClaim"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answers a message that this caller has taken. The same answer again is answered the same. */
+        post: operations["replyToMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a message to an agent. It is durable when this is answered. */
+        post: operations["sendMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/threads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The conversations of an agent, oldest first. */
+        get: operations["listThreads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}/turn-events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Live events of the turns of one agent.
+         * @description Those of the turns that run, then all new ones, or what came after `Last-Event-ID`.
+         */
+        get: operations["watchChannel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What agents and roles want, and what became of it. No answer holds a secret. */
+        get: operations["listConnections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approves a connection. */
+        post: operations["approveConnection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/connections/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes an approval back. */
+        post: operations["revokeConnection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/credentials/claude": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether there is a credential of Claude Code for all agents, and which of them have their own. None is shown. */
+        get: operations["getClaudeCredentials"];
+        put?: never;
+        /** Sets the credential of Claude Code for all agents that have none of their own. It counts from the next turn on. */
+        post: operations["setClaudeCredential"];
+        /** Removes the credential of Claude Code for all agents. Those that have their own keep it. */
+        delete: operations["removeClaudeCredential"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/credentials/claude/{channel}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sets the credential of Claude Code for one agent. It counts from its next turn on. */
+        post: operations["setClaudeCredentialOfAgent"];
+        /** Removes the credential of one agent, which has the one of all then. */
+        delete: operations["removeClaudeCredentialOfAgent"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/credentials/env": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The names of the variables that are stored for turns. No value is shown. */
+        get: operations["getEnvSecrets"];
+        put?: never;
+        /** Stores a variable for the turns of all agents, or of one. It counts from the next turn on. */
+        post: operations["setEnvSecret"];
+        /** Removes a variable, named in the body or in the query. */
+        delete: operations["removeEnvSecret"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/docs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same for people. */
+        get: operations["getReference"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Live events of all agents, or of some: their turns, and what becomes of themselves. */
+        get: operations["watchAll"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the clock sends, of one agent or of all. */
+        get: operations["listJobs"];
+        put?: never;
+        /** Makes a job, or changes the one that the agent has under that id. What is left out stays as it was there. */
+        post: operations["putJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A job. */
+        get: operations["getJob"];
+        put?: never;
+        post?: never;
+        /** Removes a job: its note. */
+        delete: operations["removeJob"];
+        options?: never;
+        head?: never;
+        /** Changes a job. Checked before it is written. */
+        patch: operations["editJob"];
+        trace?: never;
+    };
+    "/api/jobs/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pauses a job: from now on no occurrence runs. */
+        post: operations["pauseJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a job run again: the next occurrence runs; those of the pause are written down as skipped. */
+        post: operations["resumeJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends the message of a job now, whatever the schedule says and also when it is paused. It is durable when this is answered. */
+        post: operations["runJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What became of the occurrences of a job, the newest first. So many are kept that this is one page. */
+        get: operations["listJobRuns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The description of this interface, as OpenAPI 3.1. */
+        get: operations["getOpenApi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says that the caller is let in. */
+        get: operations["getSession"];
+        put?: never;
+        /** Signs a browser in by the code of a link, which is used up by it. */
+        post: operations["signIn"];
+        /** Signs a browser out: its cookie does not work any more, wherever a copy of it may be. */
+        delete: operations["signOut"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sign-in-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a link that signs a browser in once. For the operator alone: who signs in by it may do everything, for longer than
+         *     most tokens live, and no token makes one that reaches further than itself.
+         */
+        post: operations["createSignInLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/step-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether there is a PIN. */
+        get: operations["getStepUp"];
+        put?: never;
+        /** Answers a token for dangerous things to who shows the PIN: for five minutes, and for nobody else. */
+        post: operations["stepUp"];
+        /** Ends the step-up tokens of who asks. */
+        delete: operations["lockStepUp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/step-up/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sets the PIN: the first one with the token of the state directory, another one by who shows the one that there is. */
+        post: operations["setPin"];
+        /** Forgets the PIN, with the token of the state directory. */
+        delete: operations["clearPin"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tokens that reach no further than who asks. */
+        get: operations["listTokens"];
+        put?: never;
+        /** Makes a token. One that is made with another one reaches no further, ends no later, and is revoked with it. */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a token away, with those that were made with it. */
+        delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The open turns of an agent in their order, then the ended ones, newest first. */
+        get: operations["listTurns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns/{turn}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A turn with its answer and what it took. */
+        get: operations["getTurn"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Another text for a waiting message. Its note gets it first: the note is what people see. */
+        patch: operations["editTurn"];
+        trace?: never;
+    };
+    "/api/turns/{turn}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends a waiting message; its requester is told. */
+        post: operations["cancelTurn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns/{turn}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Holds a waiting message back: the ones behind it pass. */
+        post: operations["holdTurn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns/{turn}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Moves a waiting message to another place in its conversation. */
+        post: operations["moveTurn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns/{turn}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a message that was held back take its turn again. */
+        post: operations["releaseTurn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns/{turn}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends the message of a turn that has ended once more: a new message that says the same, or something better, to the same
+         *     agent in the same conversation; its requester is told of the new one as well.
+         */
+        post: operations["resendTurn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns/{turn}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stops a turn that runs. What it has done so far stays done. */
+        post: operations["stopTurn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ui/sse-ticket": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a ticket for clients that can set no header on a stream: it opens one stream, once, within a minute. */
+        post: operations["createTicket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/undelivered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What turns have left to do and the vaults have not taken. */
+        get: operations["listUndelivered"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/undelivered/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tries at once what the vaults have not taken. */
+        post: operations["retryUndelivered"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/vault/agent-def": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that a definition was written. */
+        post: operations["hintAgentDef"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/vault/agent-thread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that a thread was written. */
+        post: operations["hintAgentThread"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/vault/inbound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The server of a vault says that something was written there. Looks where the hint points, and answers once the queue has
+         *     what there is.
+         */
+        post: operations["hintInbound"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/vault/role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says that a role was written. */
+        post: operations["hintRole"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/vaults/{name}/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copies a vault on the machine of the daemon, as its user, while it is in use. */
+        post: operations["backUpVault"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a client gets in. For everybody; strangers are told no names. */
+        get: operations["getAuthStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the daemon is. For everybody, but strangers are told only whether all is well. */
+        get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the daemon takes up work. For everybody; reasons are for those who may read. */
+        get: operations["getReady"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A vault as a whole. */
+        get: operations["getVault"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/find-path": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The shortest way of links between two notes; null when there is none. */
+        get: operations["findNotePath"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Says that a vault can be read. */
+        get: operations["getVaultHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists notes, or shows one by its id. */
+        get: operations["listNotes"];
+        put?: never;
+        /** Makes a note, or several that are written as a whole or not at all. */
+        post: operations["createNotes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/notes/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A note. */
+        get: operations["getNote"];
+        put?: never;
+        post?: never;
+        /** Removes a note. */
+        delete: operations["deleteNote"];
+        options?: never;
+        head?: never;
+        /** Changes a note, or makes it where it is missing. */
+        patch: operations["patchNote"];
+        trace?: never;
+    };
+    "/vault/{name}/api/notes/{key}/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The files of a note. */
+        get: operations["listAttachments"];
+        put?: never;
+        /** Adds a file to a note. */
+        post: operations["attachFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/notes/{key}/attachments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a file from a note. */
+        delete: operations["detachFile"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/storage/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The bytes of a file. */
+        get: operations["downloadFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/storage/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stores a file. It is written to the disk as it arrives. */
+        post: operations["uploadFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists tags, or shows one. */
+        get: operations["listTags"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/tags/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A tag. One that nobody knows is one that no note carries. */
+        get: operations["getTag"];
+        /** Says what a tag means. */
+        put: operations["putTag"];
+        post?: never;
+        /** Takes a tag from all notes. */
+        delete: operations["deleteTag"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/tags/{key}/rename": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Renames a tag on all notes. */
+        post: operations["renameTag"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/tags/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes one tag of several, on all notes. */
+        post: operations["mergeTags"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/triggers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists triggers. */
+        get: operations["listTriggers"];
+        put?: never;
+        /** Makes a trigger, or changes the one of that name. The answer has the signing secret when it is new. */
+        post: operations["putTrigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/triggers/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A trigger. */
+        get: operations["getTrigger"];
+        put?: never;
+        post?: never;
+        /** Removes a trigger: what it has left to deliver goes with it. */
+        delete: operations["removeTrigger"];
+        options?: never;
+        head?: never;
+        /** Lets a trigger run or pause. Everything else is changed by putting it. */
+        patch: operations["enableTrigger"];
+        trace?: never;
+    };
+    "/vault/{name}/api/triggers/{key}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a trigger has told and has left to tell. */
+        get: operations["listDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/triggers/{key}/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tells again what a trigger has given up or is waiting to tell. */
+        post: operations["redriveTrigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/unresolved-wikilinks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Links to notes that are not there. */
+        get: operations["listUnresolvedLinks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/api/vault": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Settings of a vault. */
+        get: operations["getVaultSettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes the settings of a vault. */
+        patch: operations["patchVaultSettings"];
+        trace?: never;
+    };
+    "/vault/{name}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the tokens of a vault, for its admins. */
+        get: operations["listVaultTokens"];
+        put?: never;
+        /** Makes a token of a vault. */
+        post: operations["createVaultToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vault/{name}/tokens/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revokes a token of a vault. It is gone whether or not it was there. */
+        delete: operations["revokeVaultToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vaults": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The vaults that the caller may look into. */
+        get: operations["listVaults"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vaults/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The names of the vaults that the caller may look into. */
+        get: operations["listVaultNames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /** @description A vault as a whole. */
+        AboutVault: {
+            createdAt: string;
+            description?: string | null;
+            /**
+             * Format: int64
+             * @description Most bytes of a file.
+             */
+            maxAttachment: number;
+            name: string;
+            stats?: components["schemas"]["VaultStats"] | null;
+        };
+        /** @description An agent. */
+        Agent: {
+            /** @description Who runs its turns: `programmatic`, the daemon; `attached`, a session that takes its messages. */
+            backend?: string | null;
+            /** @description What sessions have taken of an attached agent. */
+            claimed?: components["schemas"]["ClaimedTurn"][];
+            /** @description What it wants beyond its own tools. Turns are not told. */
+            connections?: components["schemas"]["Connection"][] | null;
+            /**
+             * Format: double
+             * @description The same since midnight (UTC).
+             */
+            cost_today_usd: number;
+            /**
+             * Format: double
+             * @description What its turns have cost.
+             */
+            cost_usd: number;
+            /** @description The agent that wrote its definition. */
+            defined_by?: string | null;
+            /** @description Its turns may write definitions of agents. */
+            defines_agents?: boolean;
+            last_turn?: components["schemas"]["LastTurn"] | null;
+            /** @description What its definition asks for and does not get. */
+            lowered?: components["schemas"]["LoweredSetting"][];
+            /** @description `single-threaded` or `multi-threaded`. */
+            mode?: string | null;
+            model?: string | null;
+            name: string;
+            /** @description The note that defines it. */
+            note_id: string;
+            pause?: components["schemas"]["Pause"] | null;
+            /** @description What keeps the note from counting as it is. */
+            problems: components["schemas"]["Problem"][];
+            /** @description The beginning of its role. */
+            prompt_preview: string;
+            running?: components["schemas"]["RunningTurn"] | null;
+            status: components["schemas"]["AgentStatus"];
+            /** @description More on the status, for a person. */
+            status_detail?: string | null;
+            /**
+             * Format: int64
+             * @description Settled turns.
+             */
+            turns?: number | null;
+            /** @description Where its notes are. */
+            vault: string;
+            /**
+             * Format: int64
+             * @description Messages in line.
+             */
+            waiting: number;
+            /** @description What looks wrong with a note that counts. */
+            warnings: components["schemas"]["Problem"][];
+        };
+        /** @description A definition that counts. */
+        AgentDef: {
+            /** @description `programmatic` or `attached`. */
+            backend?: string | null;
+            /** @description The same. */
+            channel: string;
+            connections: components["schemas"]["Connection"][];
+            /** @description `single-threaded` or `multi-threaded`. */
+            mode?: string | null;
+            model?: string | null;
+            name: string;
+            noteId: string;
+            /** @description Keys of what the agent wants and has not got. */
+            pending: string[];
+            /** @description What keeps the note from counting as it is. */
+            problems: components["schemas"]["Problem"][];
+            /** @description `def`, or `thread` for a thread that names an agent. */
+            source: string;
+            /** @description `enabled`, `pending` or `error`. */
+            status: string;
+            /** @description Empty, or what is wrong and what to do. */
+            status_detail: string;
+            /** @description Its role; a list does not have it. */
+            systemPrompt?: string | null;
+            /** @description The beginning of its role. */
+            systemPromptPreview?: string | null;
+            vault: string;
+            /** @description What it wants, as it is written in a note. */
+            wants?: string[] | null;
+            /** @description What looks wrong with a note that counts. */
+            warnings: components["schemas"]["Problem"][];
+        };
+        /** @description A definition with its role. */
+        AgentDefAnswer: {
+            def: components["schemas"]["AgentDef"];
+            ok: boolean;
+        };
+        /** @description A change of a definition. */
+        AgentDefEdit: {
+            /** @description Other settings; a null takes one away. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** @description Its role. */
+            systemPrompt?: string | null;
+            /** @description What it wants, as it is written in a note. */
+            wants?: string | null;
+        };
+        /** @description Definitions. */
+        AgentDefList: {
+            defs: components["schemas"]["AgentDef"][];
+        };
+        /** @description What became of a definition that was to be removed. */
+        AgentDefRemoved: {
+            /** @description What the agent was given is dropped; otherwise that is done later. */
+            grantsReconciled: boolean;
+            name: string;
+            ok: boolean;
+            removed: boolean;
+            vault: string;
+        };
+        /** @description An agent with its whole definition. */
+        AgentDetail: components["schemas"]["Agent"] & {
+            /** @description Where its note is. */
+            path?: string | null;
+            /** @description Its role. */
+            prompt?: string | null;
+            /** @description Every setting that counts for the next turn, by its key. */
+            settings: {
+                [key: string]: components["schemas"]["AgentSetting"];
+            };
+        };
+        /** @description A change of an agent's definition. */
+        AgentEdit: {
+            /**
+             * Format: date-time
+             * @description The state of the note that the change was made for; without it the change is laid over whatever is there.
+             */
+            if_updated_at?: string | null;
+            /** @description Other settings; a null takes one away. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** @description Its role. */
+            prompt?: string | null;
+        };
+        /** @description All agents. */
+        AgentList: {
+            agents: components["schemas"]["Agent"][];
+            /** @description What waits for agents that nobody has defined. */
+            waiting: components["schemas"]["WaitingMessages"][];
+        };
+        /** @description What became of an agent that was to be removed. */
+        AgentRemoved: {
+            removed: boolean;
+            /**
+             * Format: int64
+             * @description Messages in line, which wait for an agent of that name.
+             */
+            waiting: number;
+        };
+        /** @description What was begun anew. */
+        AgentReset: {
+            /**
+             * Format: int64
+             * @description Conversations that had a session.
+             */
+            conversations: number;
+            reset: boolean;
+            /** @description What people may still see of the old ones. */
+            warning?: string | null;
+        };
+        /** @description What an agent may reach. */
+        AgentSandbox: {
+            /** @description Whether turns are kept from anything at all. */
+            confined: boolean;
+            /** @description Hosts that they may reach besides the model's API, when the network is not open. */
+            egress: string[];
+            /** @description What they read. */
+            filesystem: components["schemas"]["SandboxSetting"];
+            /** @description What the definition asks for and does not get. */
+            lowered: components["schemas"]["LoweredSetting"][];
+            /** @description Name of the confinement: `none` confines nothing, and then nothing below holds. */
+            mode: string;
+            mounts: components["schemas"]["SandboxMount"][];
+            /** @description What they reach. */
+            network: components["schemas"]["SandboxSetting"];
+            /** @description What all turns can read besides the system. */
+            read: string[];
+            shield: components["schemas"]["SandboxShield"];
+            /**
+             * @description The last turns of this run of the daemon, the latest first. With an open network nothing is counted but
+             *     the requests that the daemon adds a credential to.
+             */
+            turns: components["schemas"]["SandboxTurn"][];
+            /** @description Where they work, with all links followed; null: in a directory of each conversation. */
+            workspace: string | null;
+        };
+        /** @description What counts for the next turn. */
+        AgentSetting: {
+            /** @description Where it comes from: `definition`, `configuration` or `default`. */
+            from: string;
+            /**
+             * Format: int64
+             * @description The value in seconds, of a time span.
+             */
+            seconds?: number | null;
+            /** @description As it can be written in the definition. */
+            value: unknown;
+        };
+        /**
+         * @description How an agent stands.
+         * @enum {string}
+         */
+        AgentStatus: "idle" | "queued" | "working" | "paused" | "pending" | "error";
+        /** @description A vault that agents can live in. */
+        AgentVault: {
+            /** @description Who added it: `api` or `configuration`. */
+            from: string;
+            kind: components["schemas"]["VaultKind"];
+            /** @description There is something that lets us in. */
+            tokenPresent: boolean;
+            /** @description Of its server. */
+            url: string;
+            vault: string;
+        };
+        /** @description A vault that was added. */
+        AgentVaultAdded: {
+            ok: boolean;
+            vault: components["schemas"]["AgentVault"];
+        };
+        /** @description The vaults that agents can live in. */
+        AgentVaultList: {
+            vaults: components["schemas"]["AgentVault"][];
+        };
+        /** @description What became of a vault that was to be removed. */
+        AgentVaultRemoved: {
+            ok: boolean;
+            /** @description False: there was no such vault. */
+            removed: boolean;
+            /** @description Turns that still run in it. */
+            running: number;
+            vault: string;
+        };
+        /** @description What is to be approved. Its token is shown nowhere. */
+        ApproveRequest: {
+            /** @description As a list shows it. */
+            holder?: string | null;
+            key: string;
+            /** @description Instead of the holder: the path of a role. */
+            role?: string | null;
+            /** @description The secret, where one is needed. */
+            token?: string | null;
+            /** @description The address, where one is needed. */
+            url?: string | null;
+            /** @description The vault of the role; the first one when nothing is said. */
+            vault?: string | null;
+        };
+        /** @description An answer. */
+        AttachedReply: {
+            /** @description The claim that came with it: then only that one counts. */
+            claim?: string | null;
+            /** @description The message that it answers, by the `id` that came with it; without it the answer is a word of the agent's own. */
+            in_reply_to?: string | null;
+            text: string;
+        };
+        /** @description How a client gets in. */
+        AuthStatus: {
+            auth_modes: string[];
+            hasOwnerPassword: boolean;
+            hasTokens: boolean;
+            hasTotp: boolean;
+            initialized: boolean;
+            /** @description Those that the caller may look into. */
+            vaults: components["schemas"]["VaultPlace"][];
+        };
+        /** @description A copy of a vault. */
+        Backup: {
+            /**
+             * Format: int64
+             * @description Size of all.
+             */
+            bytes: number;
+            /** @description The copy of the database; the files are beside it, in `<file>-files`. */
+            file: string;
+            /**
+             * Format: int64
+             * @description Files in it.
+             */
+            files: number;
+            /**
+             * Format: int64
+             * @description Notes in it.
+             */
+            notes: number;
+            vault: string;
+        };
+        /** @description Where a copy goes. */
+        BackupRequest: {
+            /** @description A directory on the machine of the daemon; absolute. */
+            directory: string;
+        };
+        /** @description Who cancels a message. */
+        CancelRequest: {
+            /** @description `operator` when nothing is said. */
+            by?: string | null;
+        };
+        /** @description A channel. */
+        Channel: {
+            /** @description The agent's. */
+            name: string;
+            /** @description How its messages come and go: notes of a vault. */
+            transport: string;
+            vault: string;
+        };
+        /** @description Channels. */
+        ChannelList: {
+            channels: components["schemas"]["Channel"][];
+        };
+        /** @description Which message. */
+        ClaimedMessage: {
+            /** @description The claim that came with it: then only that one counts. */
+            claim?: string | null;
+            /** @description As it came with the message. */
+            id: string;
+        };
+        /** @description A message that a session has taken. */
+        ClaimedTurn: {
+            /** @description Who has it: `operator`, or `token:` with the token's id. */
+            by: string;
+            /**
+             * Format: date-time
+             * @description When the claim ends unless it is renewed.
+             */
+            ends_at: string | null;
+            /** @description The note of its message. */
+            message: string;
+            /** Format: date-time */
+            since_at: string | null;
+            /** Format: uuid */
+            turn: string;
+        };
+        /** @description Whether there is a credential, and which agents have their own. */
+        ClaudeCredentials: {
+            /** @description Agents with their own. */
+            channels: string[];
+            /** @description For agents that have none of their own. */
+            defaultSet: boolean;
+        };
+        /** @description A credential of Claude Code. */
+        ClaudeToken: {
+            /** @description A token of `claude setup-token`, or an API key. */
+            token: string;
+        };
+        /** @description One entry of what an agent wants. */
+        Connection: {
+            /** @description Where the grant is kept, when somebody else keeps it. */
+            grantId?: string | null;
+            /** @description What tells it from the agent's other ones. */
+            key: string;
+            /** @description `vault`, `service`, `surface` or `mcp`. */
+            kind: string;
+            /** @description More on a status that is not `approved`. */
+            reason?: string | null;
+            /** @description `approved`, or why not: `pending`, `revoked`, `needs_consent`, `error`. */
+            status: string;
+            /** @description The vault, service, surface or address. */
+            target: string;
+        };
+        /** @description What was decided. */
+        ConnectionDecision: {
+            connection: components["schemas"]["HeldConnection"];
+        };
+        /** @description What is wanted. */
+        ConnectionList: {
+            /** @description Who decides: `local` or `hub`. */
+            backend: string;
+            connections: components["schemas"]["HeldConnection"][];
+        };
+        /** @description Another text in the place of one. */
+        ContentEdit: {
+            new_text: string;
+            old_text: string;
+        };
+        /** @description A conversation. */
+        Conversation: {
+            /** Format: double */
+            cost_usd: number;
+            key: components["schemas"]["ThreadKey"];
+            /**
+             * Format: uuid
+             * @description The session that its next turn goes on with.
+             */
+            session: string | null;
+            /**
+             * Format: date-time
+             * @description When its first turn began.
+             */
+            started_at: string | null;
+            /** Format: uuid */
+            thread: string;
+            /**
+             * Format: int64
+             * @description Settled turns.
+             */
+            turns: number;
+        };
+        /** @description What was changed. */
+        CredentialChanged: {
+            channel?: string | null;
+            /** @description Of a variable. */
+            name?: string | null;
+            /** @description What a person should know. */
+            note?: string | null;
+            ok: boolean;
+            /** @description Of a removal: whether there was one. */
+            removed?: boolean | null;
+            /** @description `default`: for all agents; `channel`: for one. */
+            scope: string;
+        };
+        /**
+         * @description Where a credential comes from.
+         * @enum {string}
+         */
+        CredentialSource: "stored" | "configuration" | "environment" | "login" | "not_needed" | "none";
+        /** @description What signs agents in. */
+        CredentialSummary: {
+            /** @description Agents with a stored one of their own. */
+            agents: string[];
+            /** @description Why what is stored cannot be read; then turns fail. */
+            problem?: string | null;
+            /** @description Of agents that have none of their own. */
+            source: components["schemas"]["CredentialSource"];
+            /** @description The variable that hands it over. */
+            variable?: string | null;
+        };
+        /** @description What is read of a hint. What happened to the note is seen in the vault. */
+        DefinitionHint: {
+            note: components["schemas"]["HintedNote"];
+            vault?: string | null;
+        };
+        /** @description Deliveries of a trigger, newest first. */
+        DeliveriesBody: {
+            deliveries: components["schemas"]["DeliveryBody"][];
+            /**
+             * Format: int64
+             * @description For `before`; null on the last page.
+             */
+            next: number | null;
+        };
+        /** @description Something that a trigger tells. */
+        DeliveryBody: {
+            /** Format: int64 */
+            attempts: number;
+            createdAt: string;
+            error: string | null;
+            event: string;
+            id: string;
+            nextAt: string | null;
+            noteId: string;
+            /** Format: int64 */
+            number: number;
+            remark: string | null;
+            settledAt: string | null;
+            /** @description `waiting`, `delivered` or `dead`. */
+            state: string;
+            /**
+             * Format: int64
+             * @description Of the last answer.
+             */
+            status: number | null;
+        };
+        /** @description Programs that the daemon needs. */
+        Dependencies: {
+            /** @description Those that were not found. */
+            missing: string[];
+            ok: boolean;
+            sandbox?: components["schemas"]["SandboxProbe"] | null;
+        };
+        /**
+         * @description Who wrote a message to whom.
+         * @enum {string}
+         */
+        Direction: "inbound" | "outbound";
+        /** @description The variables of an agent's turns. */
+        EffectiveEnv: {
+            /** @description By name; of one name what counts stands first. */
+            env: components["schemas"]["EnvEntry"][];
+            /** @description What a person should know. */
+            note?: string | null;
+            /** @description Names in the file of credentials that no turn gets. */
+            refused?: string[];
+        };
+        /** @description A destination with what became of the connections to it. */
+        EgressCount: {
+            /**
+             * Format: int64
+             * @description How many connections.
+             */
+            count: number;
+            /** @description `allowed`, `refused`, `refused_address` (a name that leads into the machine's own networks) or `failed`. */
+            decision: string;
+            /** @description Name or address as the agent gave it; `*` counts those that came after too many. */
+            host: string;
+            /**
+             * Format: int32
+             * @description Port.
+             */
+            port: number;
+        };
+        /** @description A variable of an agent's turns. */
+        EnvEntry: {
+            name: string;
+            /** @description Another entry counts instead. */
+            overridden?: boolean;
+            /** @description The daemon adds it to the requests, and the turn has a placeholder instead, or nothing: `[sandbox] shield`. */
+            shielded?: boolean;
+            /**
+             * @description `channel`: stored for this agent; `default`: stored for all; `configuration`: `[claude.env]`; `grant:NAME`: an approved
+             *     connection; `daemon`: passed on from the daemon; `shield`: the daemon's own address, behind which it adds the credential.
+             */
+            source: string;
+        };
+        /** @description The variables that are stored, by name. */
+        EnvNames: {
+            /** @description For one agent, by its name. */
+            channels: {
+                [key: string]: string[];
+            };
+            /** @description For all agents. */
+            default: string[];
+        };
+        /** @description Which variable. */
+        EnvRemoval: {
+            /** @description The agent; the layer of all without it. */
+            channel?: string | null;
+            /** @description The variable. */
+            name?: string | null;
+        };
+        /** @description A variable of turns. */
+        EnvSecret: {
+            /** @description The agent; all of them without it. */
+            channel?: string | null;
+            /** @description Letters, digits and `_`. */
+            name: string;
+            value: string;
+        };
+        /** @description Why a request was not done, as it is sent. */
+        Error: {
+            /**
+             * @description Stable code, for programs.
+             * @example unknown_agent
+             */
+            error: string;
+            /** @description The code again, as other daemons of this kind have it. */
+            error_type?: string;
+            /** @description The same. */
+            granted?: string[];
+            /** @description What the token has, of `insufficient_scope`. */
+            granted_scopes?: string[];
+            /** @description What happened, for people. */
+            message: string;
+            /** @description What was kept, and what to do now. */
+            next_step?: string | null;
+            /** @description Everything that is wrong with what was sent, where several things can be. */
+            problems?: components["schemas"]["Problem"][];
+            /** @description `setup` or `token`, of `step_up_required`. */
+            reason?: string;
+            /** @description What it would take, of `insufficient_scope`. */
+            required_scope?: string;
+            /** @description Seconds, as the header says them. */
+            retry_after?: number;
+            /** @description What the token is limited to, of `tag_scope_violation`. */
+            scoped_tags?: string[];
+        };
+        /** @description A link of a graph. */
+        GraphEdge: {
+            relationship: string;
+            source: string;
+            target: string;
+        };
+        /** @description A note of a graph. */
+        GraphNode: {
+            id: string;
+            path: string | null;
+            tags: string[];
+        };
+        /** @description How the daemon is. Strangers get the status and nothing else. */
+        Health: (components["schemas"]["HealthLines"] | null) & {
+            /** @description How many there are. */
+            agents?: number | null;
+            credential?: components["schemas"]["CredentialSummary"] | null;
+            /**
+             * Format: int64
+             * @description What triggers have given up telling. Null when a vault cannot be read.
+             */
+            dead_deliveries?: number | null;
+            dependencies?: components["schemas"]["Dependencies"] | null;
+            sandbox?: components["schemas"]["SandboxSummary"] | null;
+            status: components["schemas"]["HealthStatus"];
+            /**
+             * Format: int64
+             * @description Replies, thread notes and callbacks that the vault has not taken yet; they are kept and tried again. Null when they
+             *     cannot be counted.
+             */
+            undelivered?: number | null;
+            /** @description How the vaults stand. */
+            vaults?: components["schemas"]["VaultHealth"][] | null;
+            version?: string | null;
+        };
+        /** @description What an agent does, over all its conversations. */
+        HealthAgent: {
+            /** @description `programmatic` or `attached`. */
+            backend: string;
+            /** @description The same as its name. */
+            channel: string;
+            name: string;
+            /** @description `idle`, `working`, or `queued:` and how many messages wait. */
+            status: string;
+        };
+        /** @description A channel: the line of an agent. */
+        HealthChannel: {
+            /** @description Open streams of its turns alone. */
+            clients: number;
+            /** @description How messages get there: as notes. */
+            kind: string;
+            /** @description Sessions of MCP at its door. */
+            mcp_sessions: number;
+            name: string;
+        };
+        /** @description Agents, their channels, and who watches. */
+        HealthLines: {
+            /** @description Agents whose messages others pull. */
+            attached_agents: components["schemas"]["HealthAgent"][];
+            channels: components["schemas"]["HealthChannel"][];
+            /** @description Sessions of MCP at the door of the whole daemon. */
+            mcp_sessions: number;
+            /** @description Agents whose turns the daemon runs. */
+            programmatic_agents: components["schemas"]["HealthAgent"][];
+            /** @description Open streams of live events. */
+            total_clients: number;
+        };
+        /**
+         * @description Whether all is well.
+         * @enum {string}
+         */
+        HealthStatus: "ok" | "degraded";
+        /** @description What an agent or a role wants, and what became of it. */
+        HeldConnection: {
+            /** @description Of a vault or a surface. */
+            access?: string | null;
+            /** @description The same, when it is an agent. */
+            agent?: string | null;
+            /** @description The variable that holds its secret. */
+            env?: string | null;
+            /** @description Where the grant is kept, when somebody else keeps it. */
+            grantId?: string | null;
+            /** @description The agent, or the role as `role:PATH`. */
+            holder: string;
+            /** @description Of a service: how its secret is handed over. */
+            inject?: string[] | null;
+            /** @description What tells it from the holder's other ones. */
+            key: string;
+            /** @description `vault`, `service`, `surface` or `mcp`. */
+            kind: string;
+            /** @description More on the status, for a person. */
+            reason?: string | null;
+            /** @description `approved`, or why not: `pending`, `revoked`, `needs_consent`, `error`. */
+            status: string;
+            /** @description Of a vault: only notes with these. */
+            tags?: string[];
+            /** @description The vault, service, surface or address. */
+            target: string;
+        };
+        /** @description A note, by its id or by its path. */
+        HintedNote: {
+            id?: string | null;
+            path?: string | null;
+        };
+        /** @description What was made of a note. Who shows the secret of a vault instead of a token is told nothing. */
+        HintTaken: {
+            ok?: boolean | null;
+            /** @description Of a role: `reconciled`, `pruned`, `error` or `skipped`. */
+            reconciled?: string | null;
+            /** @description `instantiated`, `deregistered` or `skipped`. */
+            reloaded?: string | null;
+        };
+        /** @description What the clock sends. */
+        Job: {
+            /** @description What is done about occurrences of a time when the daemon did not run. */
+            catch_up: string;
+            /** @description The agent that gets the message. */
+            channel: string;
+            createdAt: string;
+            /** @description The agent that wrote it. */
+            defined_by?: string | null;
+            enabled: boolean;
+            id: string;
+            lastRunAt?: string | null;
+            lastStatus?: string | null;
+            message: string;
+            nextRunAt?: string | null;
+            noteId: string;
+            /** @description What is done when the turn of the last one still runs. */
+            overlap: string;
+            pause_reason?: string | null;
+            /** @description What keeps it from running. */
+            problems: components["schemas"]["Problem"][];
+            schedule: components["schemas"]["JobSchedule"];
+            /** @description `enabled`, `paused`, `done` or `error`. */
+            status: string;
+            /** @description More on the status, for a person. */
+            status_detail: string;
+            /** @description The conversation that its messages belong to. */
+            subject?: string | null;
+            vault: string;
+            /** @description What looks wrong with it. */
+            warnings: components["schemas"]["Problem"][];
+        };
+        /** @description A job after a change. */
+        JobAnswer: {
+            job: components["schemas"]["Job"];
+            ok: boolean;
+        };
+        /** @description A change of a job, of which only the types are checked. */
+        JobEdit: {
+            /**
+             * @description What is done about occurrences of a time when the daemon did not run; null: what is usual.
+             * @default null
+             */
+            catch_up: string | null;
+            /** @default null */
+            enabled: boolean;
+            /**
+             * @description What the agent is told.
+             * @default null
+             */
+            message: string;
+            /**
+             * @description What is done when the turn of the last one still runs; null: what is usual.
+             * @default null
+             */
+            overlap: string | null;
+            /**
+             * @description When it is due; what is left out is taken away.
+             * @default null
+             */
+            schedule: components["schemas"]["JobSchedule"];
+            /**
+             * @description The conversation that its messages belong to; null takes it away.
+             * @default null
+             */
+            subject: string | null;
+        };
+        /** @description What the clock sends. */
+        JobList: {
+            jobs: components["schemas"]["Job"][];
+        };
+        /** @description Why a job is paused. */
+        JobPauseRequest: {
+            /** @description For people. */
+            reason?: string | null;
+        };
+        /** @description A message that a job has sent. */
+        JobRan: {
+            id: string;
+            /** @description The same. */
+            message_id?: string | null;
+            /** @description The note of the message. */
+            noteId?: string | null;
+            ok: boolean;
+            /** @description `ok`, or `error: …`. */
+            status: string;
+            /**
+             * Format: uuid
+             * @description The turn that answers it.
+             */
+            turn?: string | null;
+        };
+        /** @description What became of a job that was to be removed. */
+        JobRemoved: {
+            id: string;
+            ok: boolean;
+            /** @description False: there was no such job. */
+            removed: boolean;
+        };
+        /** @description What became of an occurrence, or of several that were skipped together. */
+        JobRun: {
+            /** @description When that was written down. */
+            at: string;
+            code?: string | null;
+            /**
+             * Format: int64
+             * @description Occurrences that this stands for.
+             */
+            count: number;
+            /** @description Why it ran or not, such as `scheduled` or `manual`. */
+            kind: string;
+            /** @description The note of its message. */
+            message_id?: string | null;
+            /** @description When it was due. */
+            occurrence_at: string;
+            outcome?: string | null;
+            reason?: string | null;
+            /** @description What became of it, such as `fired` or `skipped`. */
+            state: string;
+            turn?: components["schemas"]["JobRunTurn"] | null;
+            /** @description The last of them. */
+            until_at?: string | null;
+        };
+        /** @description What became of the occurrences of a job. */
+        JobRuns: {
+            runs: components["schemas"]["JobRun"][];
+        };
+        /** @description The turn of an occurrence. */
+        JobRunTurn: {
+            /** Format: uuid */
+            id: string;
+            state: components["schemas"]["TurnState"];
+        };
+        /** @description When a job is due: either `cron` or `at`. */
+        JobSchedule: {
+            /** @description Once, at this time. */
+            at?: string | null;
+            /** @description Five fields. */
+            cron?: string | null;
+            /** @description Name of a time zone. */
+            tz?: string | null;
+        };
+        /** @description The turn of an agent that was settled last. */
+        LastTurn: {
+            /** Format: date-time */
+            ended_at: string;
+            outcome: components["schemas"]["TurnState"];
+            /** Format: uuid */
+            turn: string;
+        };
+        /** @description Links that come and go. */
+        LinksChange: {
+            add?: components["schemas"]["NewLinkBody"][] | null;
+            remove?: components["schemas"]["OldLinkBody"][] | null;
+        };
+        /** @description Something that a definition asks for and does not get. */
+        LoweredSetting: {
+            /** @description What was asked for. */
+            asked: string;
+            /** @description What the agent has instead. */
+            got: string;
+            /** @description The setting. */
+            key: string;
+            /** @description Why, and what to do. */
+            reason: string;
+        };
+        /** @description A message, if there is one. */
+        MaybeMessage: components["schemas"]["TakenMessage"] | components["schemas"]["NoMessage"];
+        /** @description A message of a transcript. */
+        Message: {
+            /** @description When it was written, RFC 3339. */
+            at: string;
+            /** @description Code of a failure. */
+            code?: string | null;
+            direction: components["schemas"]["Direction"];
+            /**
+             * Format: date-time
+             * @description When the turn of that answer ended.
+             */
+            ended_at?: string | null;
+            error?: components["schemas"]["TurnFailure"] | null;
+            /** @description Its note. */
+            id: string;
+            /** @description The note of the message that it answers. */
+            in_reply_to?: string | null;
+            /** @description What kind of answer it is, such as `failure`. */
+            kind?: string | null;
+            /** @description What to do about a failure. */
+            next_step?: string | null;
+            /** @description That answer. */
+            reply?: string | null;
+            /** @description The agent that gets the outcome. */
+            reply_to?: string | null;
+            /** @description Who wrote it; empty when nobody said so. */
+            sender: string;
+            state?: components["schemas"]["TurnState"] | null;
+            /** @description The conversation that it belongs to. */
+            subject?: string | null;
+            text: string;
+            /** @description The turn that answers it, or that it is the answer of. */
+            turn?: string | null;
+            /** @description Its turn has ended, and the vault has not taken the answer yet. */
+            undelivered?: boolean;
+        };
+        /** @description The messages to an agent and its answers. */
+        MessageList: {
+            /** @description Oldest first. */
+            messages: components["schemas"]["Message"][];
+            /** @description For `cursor`, to get those before; null when there are none. */
+            next_cursor: string | null;
+        };
+        /**
+         * @description What a message does to the others of its conversation.
+         * @enum {string}
+         */
+        MessageMode: "followup" | "collect" | "interrupt";
+        /** @description Notes of a month. */
+        MonthCount: {
+            /** Format: int64 */
+            count: number;
+            month: string;
+        };
+        /** @description Where a message is to go. */
+        MoveRequest: {
+            to: components["schemas"]["QueuePlace"];
+        };
+        /**
+         * @description An agent that is to be made.
+         * @example {
+         *       "metadata": {
+         *         "mode": "multi-threaded"
+         *       },
+         *       "name": "scribe",
+         *       "prompt": "You write minutes."
+         *     }
+         */
+        NewAgent: {
+            /** @description Other settings of the definition. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            model?: string | null;
+            name: string;
+            /** @description Its role. */
+            prompt?: string;
+            /** @description Where its notes are to live; the default vault, when absent. */
+            vault?: string | null;
+        };
+        /** @description A definition that is to be made. */
+        NewAgentDef: {
+            /** @description `programmatic` or `attached`. */
+            backend?: string | null;
+            /** @description Other settings. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            name: string;
+            /** @description Its role. */
+            systemPrompt?: string;
+            vault: string;
+            /** @description What it wants, as it is written in a note. */
+            wants?: string | null;
+        };
+        /** @description A vault that somebody wants to add. */
+        NewAgentVault: {
+            /** @description What lets us in; without it the hub is asked for something. */
+            token?: string | null;
+            /** @description Address of its server. */
+            url?: string | null;
+            /** @description Its name, here and there. */
+            vault: string;
+            /** @description What its server shows with a hint that something was written there. */
+            webhook_secret?: string | null;
+        };
+        /** @description A file for a note. */
+        NewAttachmentBody: {
+            filename?: string | null;
+            mimeType?: string | null;
+            /** @description Where it was stored. */
+            path: string;
+        };
+        /**
+         * @description A new job.
+         * @example {
+         *       "channel": "eng",
+         *       "id": "daily",
+         *       "message": "Look at the inbox.",
+         *       "schedule": {
+         *         "cron": "0 7 * * *",
+         *         "tz": "Europe/Berlin"
+         *       }
+         *     }
+         */
+        NewJob: {
+            /**
+             * @description What is done about occurrences of a time when the daemon did not run; null: what is usual.
+             * @default null
+             */
+            catch_up: string | null;
+            /**
+             * @description The agent that gets the message.
+             * @default null
+             */
+            channel: string;
+            /** @default null */
+            enabled: boolean;
+            /**
+             * @description Letters, digits, `_` and `-`.
+             * @default null
+             */
+            id: string;
+            /**
+             * @description What the agent is told.
+             * @default null
+             */
+            message: string;
+            /**
+             * @description What is done when the turn of the last one still runs; null: what is usual.
+             * @default null
+             */
+            overlap: string | null;
+            /**
+             * @description When it is due; what is left out is taken away.
+             * @default null
+             */
+            schedule: components["schemas"]["JobSchedule"];
+            /**
+             * @description The conversation that its messages belong to; null takes it away.
+             * @default null
+             */
+            subject: string | null;
+        };
+        /** @description A link of a note. */
+        NewLinkBody: {
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
+            relationship?: string | null;
+            /** @description Id or path of a note. */
+            target: string;
+        };
+        /**
+         * @description A message as its sender words it.
+         * @example {
+         *       "subject": "order 17",
+         *       "text": "Look at this."
+         *     }
+         */
+        NewMessage: {
+            /** @description Paths of files that were uploaded to the agent's vault. */
+            attachments?: string[] | null;
+            /** @description Goes on with this chain. A turn cannot choose: its own counts. */
+            chain_id?: string | null;
+            /** @description The claim on the message of an attached agent that this one hands on: it belongs to its chain, and is from that agent. */
+            claim?: string | null;
+            /** @description Echoed to it. */
+            correlation_id?: string | null;
+            /** @description What it does to the others of its conversation: `followup`, `collect` or `interrupt`. */
+            mode?: string | null;
+            /** @description The agent that gets the outcome. */
+            reply_to?: string | null;
+            /** @description Who sends it. Only the operator chooses; `operator` when nothing is said. */
+            sender?: string | null;
+            /** @description The conversation that it belongs to. */
+            subject?: string | null;
+            /** @description What is to be done. */
+            text: string;
+            /** @description The same by another name. */
+            thread?: string | null;
+        };
+        /** @description A note that is to be made. */
+        NewNoteBody: {
+            attachments?: components["schemas"]["NewAttachmentBody"][] | null;
+            content?: string | null;
+            createdAt?: string | null;
+            id?: string | null;
+            links?: components["schemas"]["NewLinkBody"][] | null;
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
+            path?: string | null;
+            tags?: string[] | null;
+        };
+        /** @description A batch of notes; 500 at most. */
+        NewNotesBatch: {
+            notes: components["schemas"]["NewNoteBody"][];
+        };
+        /** @description One note, or a batch that is written as a whole or not at all. */
+        NewNotesBody: components["schemas"]["NewNoteBody"] | components["schemas"]["NewNotesBatch"];
+        /** @description What a token is to be. */
+        NewToken: {
+            /**
+             * Format: date-time
+             * @description When it ends; without it never by itself.
+             */
+            expires_at?: string | null;
+            /** @description What a person calls it; 200 characters. */
+            label?: string | null;
+            /** @description `reveille:read|send|write|admin`, and `vault:NAME:read|write|admin`. */
+            scopes: string[];
+            /** @description Only notes with these, or with a tag below one of them. For tokens of vaults alone. */
+            tags?: string[];
+        };
+        /** @description A trigger that is to be made or changed. */
+        NewTriggerBody: {
+            action: components["schemas"]["TriggerAction"];
+            enabled?: boolean | null;
+            /** @description `created` and `updated`. */
+            events?: string[] | null;
+            name: string;
+            /** @description A new signing secret. */
+            rotate_secret?: boolean | null;
+            when?: components["schemas"]["TriggerWhen"] | null;
+        };
+        /** @description A token that is to be made. */
+        NewVaultToken: {
+            expires_at?: string | null;
+            label?: string | null;
+            /** @description The same in one text. */
+            scope?: string | null;
+            /** @description All three of the vault, when nothing is said. */
+            scopes?: string[] | null;
+            /** @description It sees only notes with one of these. */
+            tags?: string[] | null;
+        };
+        /** @description That there is no message. */
+        NoMessage: {
+            /** @description Always null. */
+            message: string | null;
+            /** @description The same for a person. */
+            note: string;
+            /** @description Why none is given although some may wait. */
+            pause?: string | null;
+        };
+        /** @description A note. */
+        Note: {
+            /** @description With `include_attachments`. */
+            attachments?: components["schemas"]["NoteAttachment"][] | null;
+            /**
+             * Format: int64
+             * @description Size of the text, when that is not asked for.
+             */
+            byteSize?: number | null;
+            /** @description Its text, when it is asked for. */
+            content?: string | null;
+            createdAt: string;
+            id: string;
+            /** @description With `include_links`. */
+            links?: components["schemas"]["NoteLink"][] | null;
+            /** @description Absent when it has none, or none of those that were asked for. */
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description Absent when it has none. */
+            path?: string | null;
+            /** @description Beginning of the text, when that is not asked for. */
+            preview?: string | null;
+            tags: string[];
+            updatedAt: string;
+        };
+        /** @description A file of a note. */
+        NoteAttachment: {
+            createdAt: string;
+            filename: string;
+            id: string;
+            mimeType: string;
+            noteId: string;
+            path: string;
+            /** Format: int64 */
+            size?: number | null;
+        };
+        /** @description A note that is gone. */
+        NoteDeleted: {
+            deleted: boolean;
+            id: string;
+        };
+        /** @description Notes and their links. */
+        NoteGraph: {
+            edges: components["schemas"]["GraphEdge"][];
+            nodes: components["schemas"]["GraphNode"][];
+        };
+        /** @description A link between notes. */
+        NoteLink: {
+            createdAt: string;
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
+            relationship: string;
+            sourceId: string;
+            sourcePath?: string | null;
+            targetId: string;
+            targetPath?: string | null;
+        };
+        /** @description A note and its time. */
+        NoteMoment: {
+            createdAt: string;
+            id: string;
+        };
+        /** @description A change of a note. It needs `if_updated_at` or `force`, unless it only adds to the text. */
+        NotePatch: {
+            append?: string | null;
+            content?: string | null;
+            content_edit?: components["schemas"]["ContentEdit"] | null;
+            createdAt?: string | null;
+            /** @description Over whatever is there. */
+            force?: boolean | null;
+            /** @description `create` makes the note when it is missing. */
+            if_missing?: string | null;
+            /** @description The `updatedAt` that the change was made for. */
+            if_updated_at?: string | null;
+            links?: components["schemas"]["LinksChange"] | null;
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description Null takes it away. */
+            path?: string | null;
+            prepend?: string | null;
+            remove_metadata?: string[] | null;
+            tags?: components["schemas"]["TagsChange"] | null;
+        };
+        /** @description A way between two notes. */
+        NotePath: {
+            path: string[];
+            relationships: string[];
+        };
+        /** @description A listing, one note by `?id=`, or with `format=graph` a graph. */
+        Notes: components["schemas"]["Note"][] | components["schemas"]["NoteGraph"] | components["schemas"]["Note"];
+        /** @description Why a request was not done, as clients of the notes API know it. More fields say where. */
+        NotesError: {
+            /** @description Code of a wrong query, as that contract has it. */
+            code?: string | null;
+            /** @description A class, such as `Not found`; of a wrong query the whole sentence. */
+            error: string;
+            /** @description Stable code. */
+            error_type?: string | null;
+            /** @description What is to blame. */
+            field?: string | null;
+            /** @description What happened, for people. */
+            message?: string | null;
+            /** @description What to do now. */
+            next_step?: string | null;
+        };
+        /** @description An object without keys: each would be a command to the server. */
+        Nothing: Record<string, never>;
+        /** @description Why not. */
+        NotReady: {
+            /** @description Stable code. */
+            code: string;
+            message: string;
+        };
+        /** @description A link that is to go. */
+        OldLinkBody: {
+            relationship: string;
+            target: string;
+        };
+        /** @description A pause as it is shown. */
+        Pause: {
+            /** @description Stable code: `person`, or why the daemon paused it. */
+            code: string;
+            /** @description In a sentence, for a person. */
+            reason: string;
+            /** Format: date-time */
+            since_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Ends by itself at this time.
+             */
+            until_at?: string | null;
+        };
+        /** @description A pause that a person wants. */
+        PauseRequest: {
+            /** @description Why. */
+            reason?: string | null;
+        };
+        /** @description A message that waits. */
+        PendingMessage: {
+            /**
+             * Format: date-time
+             * @description When it was accepted.
+             */
+            at: string;
+            /** @description The inbound note. */
+            id: string;
+            /** @description The beginning of its text, in one line. */
+            preview: string;
+            /** @description Who wrote it. */
+            sender: string;
+            /**
+             * Format: uuid
+             * @description Its conversation.
+             */
+            thread: string;
+        };
+        /** @description What waits. */
+        PendingMessages: {
+            /**
+             * Format: int64
+             * @description How many messages that can be taken.
+             */
+            count: number;
+            /** @description The first of them, in the order in which they are taken. */
+            items: components["schemas"]["PendingMessage"][];
+            /** @description Why none is given now. */
+            pause?: string | null;
+        };
+        /** @description Another PIN. */
+        PinChange: {
+            /** @description The one that there is. */
+            currentPin?: string | null;
+            /** @description 4 to 12 digits. */
+            newPin: string;
+        };
+        /** @description What became of the PIN. */
+        PinChanged: {
+            configured: boolean;
+            ok: boolean;
+        };
+        /** @description One thing that is wrong, or looks wrong, with a note. */
+        Problem: {
+            /** @description The setting or part that it is about. */
+            key: string;
+            /** @description What is wrong with it. */
+            message: string;
+        };
+        /** @description The line of an agent. */
+        Queue: {
+            channel: string;
+            pause: components["schemas"]["Pause"] | null;
+            /** @description Those that run, then those that wait, in order. */
+            turns: components["schemas"]["Turn"][];
+            /**
+             * Format: int64
+             * @description Messages that wait, also those that are not shown.
+             */
+            waiting: number;
+        };
+        /** @description A place in the line of a conversation: `"first"`, `"last"`, or `{"before": "a turn"}`. */
+        QueuePlace: "first" | "last" | {
+            before: string;
+        };
+        /**
+         * @description Whether turns begin now.
+         * @enum {string}
+         */
+        Readiness: "ready" | "starting" | "stopping" | "failing";
+        /** @description Whether the daemon takes up work. */
+        Ready: {
+            /** @description For those who may read. */
+            reasons?: components["schemas"]["NotReady"][];
+            status: components["schemas"]["Readiness"];
+        };
+        /** @description What is to be told again. */
+        RedriveBody: {
+            /** @description All that are dead or wait for their next attempt, when nothing is said. */
+            ids?: string[] | null;
+        };
+        /** @description How many are told again. */
+        Redriven: {
+            /** Format: int64 */
+            redriven: number;
+        };
+        /** @description A message that waits again. */
+        Released: {
+            /** @description The inbound note. */
+            id: string;
+            /**
+             * Format: uuid
+             * @description Its turn.
+             */
+            turn: string;
+        };
+        /** @description A claim with another end. */
+        Renewed: {
+            /** @description The claim. */
+            claim: string;
+            /**
+             * Format: date-time
+             * @description When it ends now.
+             */
+            ends_at: string;
+            /** @description The inbound note. */
+            id: string;
+            /**
+             * Format: uuid
+             * @description Its turn.
+             */
+            turn: string;
+        };
+        /** @description A reply that is safe. */
+        Replied: {
+            /** @description The outbound note. */
+            id: string;
+            /** @description The message that it answers. */
+            in_reply_to?: string | null;
+            /** @description It had been given before; nothing was written. */
+            repeated: boolean;
+            /**
+             * Format: uuid
+             * @description Its turn.
+             */
+            turn?: string | null;
+            /** @description It is kept, but the vault has not taken it yet. */
+            undelivered: boolean;
+        };
+        /** @description What is to be said instead. */
+        ResendRequest: {
+            /** @description The same as before when nothing is said. */
+            text?: string | null;
+        };
+        /** @description Which conversations are to begin anew; all of them, when nothing is said. */
+        ResetRequest: {
+            thread?: components["schemas"]["ResetThread"] | null;
+        };
+        /** @description One conversation: `"main"`, or `{"subject": "…"}`. */
+        ResetThread: "main" | {
+            subject: string;
+        };
+        /** @description How much is tried again. */
+        Retried: {
+            /** Format: int64 */
+            retried: number;
+        };
+        /** @description What is to be tried again. */
+        RetryRequest: {
+            /** @description What this turn has left to do; everything, when nothing is said. */
+            turn?: string | null;
+        };
+        /** @description Who wants what: `holder` as a list shows it, or the path of a role, with its vault where that is not the first one. */
+        RevokeRequest: {
+            /** @description As a list shows it. */
+            holder?: string | null;
+            key: string;
+            /** @description Instead of the holder: the path of a role. */
+            role?: string | null;
+            /** @description The vault of the role; the first one when nothing is said. */
+            vault?: string | null;
+        };
+        /** @description A turn that runs. */
+        RunningTurn: {
+            /** @description The note of its message. */
+            message: string;
+            /** Format: date-time */
+            since_at: string;
+            /** Format: uuid */
+            turn: string;
+        };
+        /** @description A directory that an agent has besides its own. */
+        SandboxMount: {
+            /** @description `ro` or `rw`. */
+            mode: string;
+            /** @description With all links followed. */
+            path: string;
+        };
+        /** @description What was found when the sandbox was tried out. */
+        SandboxProbe: {
+            /** @description Version of bubblewrap. */
+            bwrap: string | null;
+            /**
+             * Format: int32
+             * @description Version of the kernel's Landlock interface; 0 when there is none.
+             */
+            landlock_abi: number;
+            /** @description Whether turns are run. */
+            ok: boolean;
+            /** @description What failed, and what to do. */
+            problem?: string | null;
+            /** @description Whether the filter of system calls is in force. */
+            seccomp: boolean;
+            /** @description Whether an unprivileged user can make namespaces. */
+            userns: boolean;
+        };
+        /** @description A setting that counts, and who says so. */
+        SandboxSetting: {
+            from: components["schemas"]["SandboxSource"];
+            /** @description `workspace` or `full`; `open`, `proxied` or `restricted`. */
+            value: string;
+        };
+        /** @description Whether the credential of Claude Code stays outside. */
+        SandboxShield: {
+            from: components["schemas"]["SandboxSource"];
+            /** @description Why turns would be refused now, and what to do: the credential that there is cannot stay outside. */
+            problem?: string | null;
+            /** @description With true, turns have a placeholder, and the daemon adds the credential to their requests. */
+            value: boolean;
+        };
+        /**
+         * @description Where a setting comes from.
+         * @enum {string}
+         */
+        SandboxSource: "definition" | "configuration" | "default";
+        /** @description What turns are kept from. */
+        SandboxSummary: {
+            /** @description Whether a turn is kept from anything at all. */
+            confined: boolean;
+            /** @description One sentence that says what a turn can do. */
+            detail: string;
+            /** @description Agents that get less than their definitions ask for. */
+            lowered: string[];
+            /** @description Name of the policy: `none` confines nothing. */
+            mode: string;
+        };
+        /** @description What one of the last turns has tried to reach through the daemon. */
+        SandboxTurn: {
+            connections: components["schemas"]["EgressCount"][];
+            /** Format: date-time */
+            since_at: string;
+            /** Format: uuid */
+            turn: string;
+        };
+        /** @description A message that is stored. */
+        SentMessage: {
+            /** @description Its note. */
+            id: string;
+            ok: boolean;
+            /** @description Why the agent's messages wait, in a line; null when they do not. */
+            paused?: string | null;
+            /** @description The turn that answers it; null when the queue has not got it yet, which it will. */
+            turn: string | null;
+            vault: string;
+        };
+        /** @description Whether a browser is signed in. */
+        Session: {
+            signed_in: boolean;
+        };
+        /** @description What a sign-in link holds. */
+        SignIn: {
+            /** @description The part behind `#sign-in=`. */
+            code: string;
+        };
+        /** @description A link that signs a browser in. */
+        SignInLink: {
+            url: string;
+        };
+        /** @description What was locked. */
+        StepUpLocked: {
+            /** @description Tokens that have ended by it. */
+            ended: number;
+            locked: boolean;
+        };
+        /** @description A PIN. */
+        StepUpShown: {
+            pin: string;
+        };
+        /** @description Whether there is a PIN. */
+        StepUpState: {
+            /** @description One that nobody can read is there. */
+            configured: boolean;
+            /** @description Why nobody can show it. */
+            problem?: string | null;
+            /** @description Dangerous things are not done without one. */
+            required: boolean;
+        };
+        /** @description What a right PIN is good for. */
+        StepUpToken: {
+            /** Format: date-time */
+            expires_at: string;
+            /** @description For the header `X-Step-Up-Token`. */
+            stepUpToken: string;
+        };
+        /** @description A file that is stored and that no note has yet. */
+        StoredFileBody: {
+            filename: string;
+            mimeType: string;
+            path: string;
+            /** Format: int64 */
+            size: number;
+        };
+        /** @description A tag. */
+        TagBody: {
+            /**
+             * Format: int64
+             * @description Notes that carry it.
+             */
+            count: number;
+            /** @description With `include_schema`, and of a single tag: what it means. */
+            description?: string | null;
+            /** @description The same: its fields. */
+            fields?: {
+                [key: string]: unknown;
+            } | null;
+            name: string;
+            /** @description The same: the tags that it is a kind of. */
+            parent_names?: string[] | null;
+        };
+        /** @description Notes with a tag. */
+        TagCount: {
+            /** Format: int64 */
+            count: number;
+            tag: string;
+        };
+        /** @description A tag that is gone. */
+        TagDeleted: {
+            deleted: boolean;
+            /** Format: int64 */
+            notes_untagged: number;
+        };
+        /** @description Tags that become one. */
+        TagMerge: {
+            sources: string[];
+            target: string;
+        };
+        /** @description Tags that became one, with how many notes had each. */
+        TagMerged: {
+            merged: {
+                [key: string]: number;
+            };
+            target: string;
+        };
+        /** @description What a tag means. What is not named stays as it is. */
+        TagPut: {
+            description?: string | null;
+            fields?: {
+                [key: string]: unknown;
+            } | null;
+            parent_names?: string[] | null;
+        };
+        /** @description What a tag means now. */
+        TagPutDone: {
+            description: string | null;
+            fields: {
+                [key: string]: unknown;
+            } | null;
+            parent_names: string[] | null;
+            tag: string;
+        };
+        /** @description Another name for a tag. */
+        TagRename: {
+            new_name: string;
+        };
+        /** @description How many notes have the tag by its new name. */
+        TagRenamed: {
+            /** Format: int64 */
+            renamed: number;
+        };
+        /** @description Tags, or one by `?tag=`. */
+        TagsBody: components["schemas"]["TagBody"][] | components["schemas"]["TagBody"];
+        /** @description Tags that come and go. Of a note that is created because it is missing it may be a list. */
+        TagsChange: {
+            add?: string[] | null;
+            remove?: string[] | null;
+        };
+        /** @description A file of a message. */
+        TakenFile: {
+            /** @description Its media type. */
+            mime_type: string;
+            /** @description What its sender calls it. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
+            /** @description Where the daemon gives it out, to who may read the vault. */
+            url: string;
+        };
+        /** @description A message that a session has taken. */
+        TakenMessage: {
+            /** @description Files that it brings. */
+            attachments: components["schemas"]["TakenFile"][];
+            /** @description Names this claim among all that the message had. */
+            claim: string;
+            /**
+             * Format: date-time
+             * @description When the claim ends unless it is renewed.
+             */
+            ends_at: string;
+            /** @description The inbound note. */
+            id: string;
+            /** @description To be given back with the reply; the same as `id`. */
+            inReplyTo: string;
+            /** @description What should be known: what could not be read. */
+            notices?: string[];
+            /** @description The agent that is told the outcome. */
+            reply_to?: string | null;
+            /** @description Who wrote it. */
+            sender: string;
+            /** @description What its conversation is about. */
+            subject?: string | null;
+            /** @description Who the agent is; to be adopted for this message. */
+            systemPrompt: string | null;
+            /** @description What is to be done: the message, and those that share its turn. */
+            text: string;
+            /**
+             * Format: uuid
+             * @description Its conversation.
+             */
+            thread: string;
+            /**
+             * Format: uuid
+             * @description The turn.
+             */
+            turn: string;
+        };
+        /** @description How a message is asked for. */
+        TakeRequest: {
+            /**
+             * Format: int64
+             * @description Seconds that the request may wait for a message.
+             */
+            wait?: number;
+        };
+        /** @description Which conversation of its agent. */
+        ThreadKey: {
+            /** @enum {string} */
+            kind: "main";
+        } | {
+            /** @description The one of this subject. */
+            key: string;
+            /** @enum {string} */
+            kind: "subject";
+        } | {
+            /** @description One of a single message, named by it. */
+            key: string;
+            /** @enum {string} */
+            kind: "single";
+        };
+        /** @description Conversations of an agent. */
+        ThreadList: {
+            /**
+             * Format: uuid
+             * @description For `cursor`; null on the last page.
+             */
+            next_cursor: string | null;
+            threads: components["schemas"]["Conversation"][];
+        };
+        /** @description A ticket for a stream. */
+        Ticket: {
+            /** Format: date-time */
+            expires_at: string;
+            /** @description For the parameter `ticket` of the stream. */
+            ticket: string;
+        };
+        /** @description Which stream a ticket is to open. */
+        TicketAsked: {
+            /**
+             * @description Its path, and its choice of channels; without it any one stream.
+             * @example /api/events?channels=eng
+             */
+            path?: string | null;
+        };
+        /** @description A token, without its text. */
+        Token: {
+            created_at: string;
+            /** @description Null: never by itself. */
+            expires_at?: string | null;
+            id: string;
+            label?: string | null;
+            /** @description Null: never. */
+            last_used_at?: string | null;
+            /** @description The token that it was made with, and is revoked with. Null: the operator made it. */
+            made_by?: string | null;
+            /** @description Null: it is not limited to tags. */
+            scoped_tags?: string[] | null;
+            scopes: string[];
+        };
+        /** @description Tokens. */
+        TokenList: {
+            tokens: components["schemas"]["Token"][];
+        };
+        /** @description A token with its text. */
+        TokenMade: components["schemas"]["Token"] & {
+            /** @description The token. This is the only time that it is shown. */
+            token: string;
+        };
+        /** @description What was revoked. */
+        TokenRevoked: {
+            id: string;
+            revoked: boolean;
+        };
+        /** @description How a trigger tells its receiver. */
+        TriggerAction: {
+            auth?: components["schemas"]["TriggerAuth"] | null;
+            /** @description Always `json`. */
+            send?: string | null;
+            /**
+             * Format: int64
+             * @description Milliseconds that the receiver may take.
+             */
+            timeout?: number | null;
+            webhook: string;
+        };
+        /** @description What a trigger shows its receiver. Answers do not have the text. */
+        TriggerAuth: {
+            bearer?: string | null;
+        };
+        /** @description A trigger. */
+        TriggerBody: {
+            action: components["schemas"]["TriggerAction"];
+            createdAt: string;
+            /**
+             * Format: int64
+             * @description Deliveries that were given up.
+             */
+            dead: number;
+            enabled: boolean;
+            events: string[];
+            name: string;
+            /** @description The signing secret, when it is new. */
+            secret?: string | null;
+            /** @description `enabled`, `disabled`, or why it was stopped. */
+            state: string;
+            updatedAt: string;
+            /**
+             * Format: int64
+             * @description Deliveries that wait.
+             */
+            waiting: number;
+            when: components["schemas"]["TriggerWhen"];
+        };
+        /** @description A trigger that is gone. */
+        TriggerDeleted: {
+            deleted: boolean;
+            name: string;
+        };
+        /** @description Lets a trigger run or pause. */
+        TriggerEnable: {
+            enabled: boolean;
+        };
+        /** @description Triggers of a vault. */
+        TriggersBody: {
+            triggers: components["schemas"]["TriggerBody"][];
+        };
+        /** @description Which notes a trigger is about. */
+        TriggerWhen: {
+            has_content?: boolean | null;
+            has_metadata?: string[] | null;
+            missing_metadata?: string[] | null;
+            tags?: string[] | null;
+        };
+        /** @description A turn as listings show it. */
+        Turn: {
+            /** Format: date-time */
+            accepted_at: string;
+            /** @description The first message of all that led here. */
+            chain: string;
+            channel: string;
+            /**
+             * Format: date-time
+             * @description When that ends unless it is renewed.
+             */
+            claim_ends_at: string | null;
+            /** Format: date-time */
+            claimed_at: string | null;
+            /** @description Who has taken it from outside. */
+            claimed_by: string | null;
+            /** Format: double */
+            cost_usd: number;
+            /**
+             * Format: int32
+             * @description How often the work was handed on before.
+             */
+            delegation_depth: number | null;
+            /** @description What it has tried to reach through the daemon, which counts this where the agent has a network of its own. */
+            egress?: components["schemas"]["EgressCount"][] | null;
+            /** @description Who ended it before its turn. */
+            ended_by?: string | null;
+            error?: components["schemas"]["TurnFailure"] | null;
+            /** @description A person holds it back. */
+            held: boolean;
+            /**
+             * Format: int32
+             * @description How often it was begun and cut off.
+             */
+            interruptions: number;
+            /** @description The note of its message. */
+            message: string;
+            mode: components["schemas"]["MessageMode"];
+            /** @description What a person should know, such as a lost session. */
+            notices?: string[] | null;
+            /**
+             * Format: uuid
+             * @description The turn that its message became a part of.
+             */
+            part_of: string | null;
+            /** @description Turns that go before it in its conversation, in answers about the line. */
+            position?: number | null;
+            /** @description Who wrote it. */
+            sender: string | null;
+            /** Format: date-time */
+            settled_at: string | null;
+            state: components["schemas"]["TurnState"];
+            /** @description What the conversation is called, when it has a name. */
+            subject: string | null;
+            /** @description What the message says; a listing has its beginning. Null when it cannot be read. */
+            text: string | null;
+            /**
+             * Format: uuid
+             * @description Its conversation.
+             */
+            thread: string;
+            /** Format: uuid */
+            turn: string;
+            vault: string;
+        };
+        /** @description A turn with everything that is kept of it. */
+        TurnDetail: components["schemas"]["Turn"] & {
+            /** @description The models that it used. */
+            models: string[];
+            /** @description The note of its answer. */
+            note: string | null;
+            /** @description The answer. */
+            reply?: string | null;
+            /** @description The session that it ran in. */
+            session: string | null;
+            /** @description It has something left to do that the vault has not taken yet. */
+            undelivered: boolean;
+            usage: components["schemas"]["TurnUsage"];
+        };
+        /** @description Another text for a message. */
+        TurnEdit: {
+            text: string;
+        };
+        /** @description A failure as people and programs see it. */
+        TurnFailure: {
+            /** @description Stable code. */
+            code: string;
+            /** @description What happened. */
+            message: string;
+            /** @description What to do. */
+            next_step: string;
+            /** @description Whether trying again can help: `retry`, `permanent`, or `operator` who must act first. */
+            remedy: string;
+        };
+        /** @description Turns of an agent. */
+        TurnList: {
+            /** @description For `cursor`; null on the last page. A page can be short or empty and not the last one. */
+            next_cursor: string | null;
+            turns: components["schemas"]["Turn"][];
+        };
+        /**
+         * @description How a turn stands.
+         * @enum {string}
+         */
+        TurnState: "waiting" | "working" | "joined" | "ok" | "error" | "cancelled" | "interrupted";
+        /** @description That a turn is going to end. */
+        TurnStopping: {
+            stopping: boolean;
+        };
+        /** @description What a turn took. */
+        TurnUsage: {
+            /** Format: int64 */
+            cache_read_tokens: number;
+            /** Format: int64 */
+            cache_write_tokens: number;
+            /**
+             * Format: int64
+             * @description Cache not counted.
+             */
+            input_tokens: number;
+            /** Format: int64 */
+            output_tokens: number;
+        };
+        /** @description Something that a turn has left to do, without its text: that stays with its turn. */
+        UndeliveredEffect: {
+            /**
+             * Format: int32
+             * @description Tries so far.
+             */
+            attempts: number;
+            channel: string;
+            /** @description What is to be written, such as `outbound`; `unknown` when this version does not know it. */
+            kind: string;
+            last_error: string | null;
+            /**
+             * Format: date-time
+             * @description Null when something has to happen before.
+             */
+            next_try_at: string | null;
+            /**
+             * Format: date-time
+             * @description When its turn ended.
+             */
+            since_at: string;
+            state: components["schemas"]["UndeliveredState"];
+            /** Format: uuid */
+            turn: string;
+            /** @description Where. */
+            vault: string | null;
+        };
+        /** @description What turns have left to do and the vaults have not taken. */
+        UndeliveredList: {
+            /**
+             * Format: int64
+             * @description For `cursor`; null on the last page.
+             */
+            next_cursor: number | null;
+            /**
+             * Format: int64
+             * @description Of all pages.
+             */
+            total: number;
+            undelivered: components["schemas"]["UndeliveredEffect"][];
+        };
+        /**
+         * @description Whether it goes out by itself.
+         * @enum {string}
+         */
+        UndeliveredState: "waiting" | "parked";
+        /** @description A link to a note that is not there. */
+        UnresolvedLink: {
+            source_id: string;
+            source_path: string | null;
+            target_path: string;
+        };
+        /** @description Links to notes that are not there. */
+        UnresolvedLinks: {
+            /** Format: int64 */
+            count: number;
+            unresolved: components["schemas"]["UnresolvedLink"][];
+        };
+        /** @description A form with a file. */
+        UploadForm: {
+            file: string;
+        };
+        /** @description What a vault can do beyond what every kind can. */
+        VaultCapabilities: {
+            /** @description Several new notes are written all or none. */
+            atomic_batches: boolean;
+            /** @description Notes have links. */
+            links: boolean;
+            /** @description Listings are narrowed by conditions on metadata fields, by dates, and by whether there are tags. */
+            operators: boolean;
+            /** @description Listings have other orders than the time of creation. */
+            order_by: boolean;
+            /** @description A metadata key can be taken away. */
+            remove_metadata: boolean;
+            /** @description The text of notes can be searched. */
+            search: boolean;
+            /** @description A tag can be a kind of another one. */
+            tag_parents: boolean;
+            /** @description Tags have descriptions and fields. */
+            tag_schemas: boolean;
+            /** @description It tells others of writes. */
+            triggers: boolean;
+            /** @description A note can be without a path. */
+            without_path: boolean;
+        };
+        /** @description What can be set of a vault. */
+        VaultConfig: {
+            /** @description Always `keep`. */
+            audio_retention?: string | null;
+        };
+        /** @description How a breaker stands, for people. */
+        VaultDeliveries: {
+            /** @description Why it is not closed. */
+            last_error?: string | null;
+            /** @description `closed`, `open` or `probing`. */
+            state: string;
+            /**
+             * Format: date-time
+             * @description End of the pause.
+             */
+            until_at?: string | null;
+        };
+        /** @description How a vault stands. */
+        VaultHealth: {
+            capabilities: components["schemas"]["VaultCapabilities"];
+            /** @description New agents and messages go there unless asked otherwise. */
+            default: boolean;
+            deliveries: components["schemas"]["VaultDeliveries"] | null;
+            kind: components["schemas"]["VaultKind"];
+            name: string;
+            /** @description What is wrong and what to do. */
+            reason?: string | null;
+            /** Format: date-time */
+            since?: string | null;
+            state: components["schemas"]["VaultState"];
+        };
+        /** @description What is read of a hint. */
+        VaultHint: {
+            note: components["schemas"]["VaultHintNote"];
+            vault?: string | null;
+        };
+        /** @description A note. */
+        VaultHintNote: {
+            id: string;
+        };
+        /** @description That a vault can be read. */
+        VaultIsWell: {
+            status: string;
+            vault: string;
+        };
+        /**
+         * @description Where the notes of a vault are.
+         * @enum {string}
+         */
+        VaultKind: "embedded" | "parachute" | "folder";
+        /** @description Vaults. */
+        VaultList: {
+            vaults: components["schemas"]["VaultSummary"][];
+        };
+        /** @description Names of vaults. */
+        VaultNames: {
+            vaults: string[];
+        };
+        /** @description A change of the settings of a vault. */
+        VaultPatch: {
+            config?: components["schemas"]["VaultConfig"] | null;
+            /** @description Null takes it away. */
+            description?: string | null;
+        };
+        /** @description Where a vault is. */
+        VaultPlace: {
+            name: string;
+            url: string;
+        };
+        /** @description Settings of a vault. */
+        VaultSettings: {
+            config: components["schemas"]["VaultConfig"];
+            description: string | null;
+            name: string;
+            stats?: components["schemas"]["VaultStats"] | null;
+        };
+        /**
+         * @description Whether a vault can be used.
+         * @enum {string}
+         */
+        VaultState: "ready" | "degraded" | "unavailable";
+        /** @description Numbers about a vault. */
+        VaultStats: {
+            earliestNote: components["schemas"]["NoteMoment"] | null;
+            latestNote: components["schemas"]["NoteMoment"] | null;
+            /** Format: int64 */
+            linkCount: number;
+            notesByMonth: components["schemas"]["MonthCount"][];
+            /** Format: int64 */
+            tagCount: number;
+            topTags: components["schemas"]["TagCount"][];
+            /** Format: int64 */
+            totalNotes: number;
+        };
+        /** @description A vault. */
+        VaultSummary: {
+            kind: components["schemas"]["VaultKind"];
+            name: string;
+        };
+        /** @description A token of a vault, without its text. */
+        VaultToken: {
+            created_at: string;
+            expires_at: string | null;
+            id: string;
+            label: string | null;
+            last_used_at: string | null;
+            /** @description What its maker should know: only there, too. */
+            notice?: string | null;
+            /** @description `full` or `read`. */
+            permission: string;
+            /** @description Null: it sees all notes. */
+            scoped_tags: string[] | null;
+            scopes: string[];
+            /** @description Its text: only in the answer to the request that makes it. */
+            token?: string | null;
+        };
+        /** @description A token that does not hold any more. */
+        VaultTokenRevoked: {
+            id: string;
+            /** @description Whether there was one. */
+            known: boolean;
+            revoked: boolean;
+        };
+        /** @description Tokens of a vault. */
+        VaultTokens: {
+            tokens: components["schemas"]["VaultToken"][];
+        };
+        /** @description Messages for a name that no agent has. */
+        WaitingMessages: {
+            channel: string;
+            /** Format: int64 */
+            messages: number;
+        };
+        /** @description The note that was made, or those of a batch. */
+        WrittenNotes: components["schemas"]["Note"] | components["schemas"]["Note"][];
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    getModuleConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The channels, and the template. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    getModuleConfigSchema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schema. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    getModuleIcon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            /** @description The one that the client has is the same. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    getModule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the manifest says, and the version. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    listAgentDefs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The definitions, without their roles. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentDefList"];
+                };
+            };
+        };
+    };
+    createAgentDef: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAgentDef"];
+            };
+        };
+        responses: {
+            /** @description The definition. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentDefAnswer"];
+                };
+            };
+        };
+    };
+    getAgentDef: {
+        parameters: {
+            query?: {
+                /** @description Where notes of several vaults have that identity. */
+                vault?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The note of the definition. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The definition. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentDefAnswer"];
+                };
+            };
+        };
+    };
+    removeAgentDef: {
+        parameters: {
+            query?: {
+                /** @description Where notes of several vaults have that identity. */
+                vault?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The note of the definition. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentDefRemoved"];
+                };
+            };
+        };
+    };
+    editAgentDef: {
+        parameters: {
+            query?: {
+                /** @description Where notes of several vaults have that identity. */
+                vault?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The note of the definition. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentDefEdit"];
+            };
+        };
+        responses: {
+            /** @description The definition as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentDefAnswer"];
+                };
+            };
+        };
+    };
+    listAgentVaults: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The vaults. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentVaultList"];
+                };
+            };
+        };
+    };
+    addAgentVault: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAgentVault"];
+            };
+        };
+        responses: {
+            /** @description The vault is open. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentVaultAdded"];
+                };
+            };
+            /** @description The hub minted no token; the status is the hub's, else 502: `mint_refused`. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    removeAgentVault: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no such vault any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentVaultRemoved"];
+                };
+            };
+        };
+    };
+    listAgents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All agents, also those whose definition does not hold together. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentList"];
+                };
+            };
+        };
+    };
+    createAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAgent"];
+            };
+        };
+        responses: {
+            /** @description The agent. Its status is `pending` when its note has not been read yet. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+        };
+    };
+    getAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agent. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentDetail"];
+                };
+            };
+        };
+    };
+    removeAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentRemoved"];
+                };
+            };
+        };
+    };
+    editAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentEdit"];
+            };
+        };
+        responses: {
+            /** @description The agent as it is now. Its status is `pending` when its note has not been read yet. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+        };
+    };
+    getAgentEnv: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. One that is not there has what is stored for its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The names, with their sources. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EffectiveEnv"];
+                };
+            };
+        };
+    };
+    pauseAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PauseRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description The agent as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+        };
+    };
+    resetAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ResetRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description The sessions are forgotten. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentReset"];
+                };
+            };
+        };
+    };
+    resumeAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agent as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
+                };
+            };
+        };
+    };
+    getAgentSandbox: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What counts for the next turn. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentSandbox"];
+                };
+            };
+        };
+    };
+    listChannels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The channels. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelList"];
+                };
+            };
+        };
+    };
+    listMessages: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before: older messages. */
+                cursor?: string;
+                /** @description How many at most; 200 when nothing is said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest messages, or with a cursor those before. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageList"];
+                };
+            };
+        };
+    };
+    takeMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["TakeRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description The message, or that there is none. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MaybeMessage"];
+                };
+            };
+        };
+    };
+    listPendingMessages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What waits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PendingMessages"];
+                };
+            };
+        };
+    };
+    getQueue: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The line: 100 turns when nothing is said, 1000 at most. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queue"];
+                };
+            };
+        };
+    };
+    releaseMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClaimedMessage"];
+            };
+        };
+        responses: {
+            /** @description It waits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Released"];
+                };
+            };
+        };
+    };
+    renewClaim: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClaimedMessage"];
+            };
+        };
+        responses: {
+            /** @description When it ends now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Renewed"];
+                };
+            };
+        };
+    };
+    replyToMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttachedReply"];
+            };
+        };
+        responses: {
+            /** @description It is safe. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replied"];
+                };
+            };
+        };
+    };
+    sendMessage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The sender's own identity of this message. Sent again with the same key and the same message, nothing is stored again
+                 *     and the answer is the first one; with another message it is refused.
+                 */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description The agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMessage"];
+            };
+        };
+        responses: {
+            /** @description The message is stored. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SentMessage"];
+                };
+            };
+        };
+    };
+    listThreads: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The conversations; all of them unless a limit is given. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ThreadList"];
+                };
+            };
+        };
+    };
+    watchChannel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The id of the last event that was seen, of any stream. */
+                "last-event-id"?: string | null;
+            };
+            path: {
+                /** @description The agent; it need not be there yet. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream without end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+        };
+    };
+    listConnections: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The connections. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionList"];
+                };
+            };
+        };
+    };
+    approveConnection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveRequest"];
+            };
+        };
+        responses: {
+            /** @description It may be used from now on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionDecision"];
+                };
+            };
+        };
+    };
+    revokeConnection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevokeRequest"];
+            };
+        };
+        responses: {
+            /** @description It may not be used any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionDecision"];
+                };
+            };
+        };
+    };
+    getClaudeCredentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Names only. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClaudeCredentials"];
+                };
+            };
+        };
+    };
+    setClaudeCredential: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClaudeToken"];
+            };
+        };
+        responses: {
+            /** @description It is stored. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialChanged"];
+                };
+            };
+        };
+    };
+    removeClaudeCredential: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none any more; `removed` says whether there was one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialChanged"];
+                };
+            };
+        };
+    };
+    setClaudeCredentialOfAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClaudeToken"];
+            };
+        };
+        responses: {
+            /** @description It is stored. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialChanged"];
+                };
+            };
+        };
+    };
+    removeClaudeCredentialOfAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none any more; `removed` says whether there was one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialChanged"];
+                };
+            };
+        };
+    };
+    getEnvSecrets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Names only. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnvNames"];
+                };
+            };
+        };
+    };
+    setEnvSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnvSecret"];
+            };
+        };
+        responses: {
+            /** @description It is stored. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialChanged"];
+                };
+            };
+        };
+    };
+    removeEnvSecret: {
+        parameters: {
+            query?: {
+                /** @description The agent; the layer of all without it. */
+                channel?: string;
+                /** @description The variable. */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["EnvRemoval"] | null;
+            };
+        };
+        responses: {
+            /** @description There is none any more; `removed` says whether there was one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialChanged"];
+                };
+            };
+        };
+    };
+    getReference: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html; charset=utf-8": string;
+                };
+            };
+        };
+    };
+    watchAll: {
+        parameters: {
+            query?: {
+                /** @description Agents, with commas between them; all, when absent. */
+                channels?: string;
+            };
+            header?: {
+                /** @description The id of the last event that was seen, of any stream. */
+                "last-event-id"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream without end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+        };
+    };
+    listJobs: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent?: string;
+                /** @description The same. */
+                channel?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The jobs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+        };
+    };
+    putJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewJob"];
+            };
+        };
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobAnswer"];
+                };
+            };
+        };
+    };
+    getJob: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent?: string;
+                /** @description The same. */
+                channel?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job: its id, or its note. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+        };
+    };
+    removeJob: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent?: string;
+                /** @description The same. */
+                channel?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job: its id, or its note. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no such job any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRemoved"];
+                };
+            };
+        };
+    };
+    editJob: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent?: string;
+                /** @description The same. */
+                channel?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job: its id, or its note. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobEdit"];
+            };
+        };
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobAnswer"];
+                };
+            };
+        };
+    };
+    pauseJob: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent?: string;
+                /** @description The same. */
+                channel?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job: its id, or its note. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["JobPauseRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobAnswer"];
+                };
+            };
+        };
+    };
+    resumeJob: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent?: string;
+                /** @description The same. */
+                channel?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job: its id, or its note. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobAnswer"];
+                };
+            };
+        };
+    };
+    runJob: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent?: string;
+                /** @description The same. */
+                channel?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job: its id, or its note. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message is stored, or why not. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRan"];
+                };
+            };
+        };
+    };
+    listJobRuns: {
+        parameters: {
+            query?: {
+                /** @description The agent. */
+                agent?: string;
+                /** @description The same. */
+                channel?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The job: its id, or its note. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The occurrences. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRuns"];
+                };
+            };
+        };
+    };
+    getOpenApi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    getSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The caller is let in. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    signIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description It is signed in: the answer sets its cookie. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    signOut: {
+        parameters: {
+            query?: {
+                /** @description Signs every browser out. */
+                everywhere?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is signed out: the answer takes its cookie away. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    createSignInLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link. It works for ten minutes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInLink"];
+                };
+            };
+        };
+    };
+    getStepUp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it stands. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepUpState"];
+                };
+            };
+        };
+    };
+    stepUp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepUpShown"];
+            };
+        };
+        responses: {
+            /** @description The token. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepUpToken"];
+                };
+            };
+        };
+    };
+    lockStepUp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They do not work any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepUpLocked"];
+                };
+            };
+        };
+    };
+    setPin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PinChange"];
+            };
+        };
+        responses: {
+            /** @description It is set, and what was shown before has ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinChanged"];
+                };
+            };
+        };
+    };
+    clearPin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is none any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinChanged"];
+                };
+            };
+        };
+    };
+    listTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tokens, in the order in which they were made. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenList"];
+                };
+            };
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description The token. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenMade"];
+                };
+            };
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id, as the list shows it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It does not work any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenRevoked"];
+                };
+            };
+        };
+    };
+    listTurns: {
+        parameters: {
+            query: {
+                /** @description The agent. */
+                channel: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description How many at most; 50 when nothing is said. */
+                limit?: number;
+                /** @description Only those. */
+                state?: components["schemas"]["TurnState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The turns. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TurnList"];
+                };
+            };
+        };
+    };
+    getTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The turn. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TurnDetail"];
+                };
+            };
+        };
+    };
+    editTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TurnEdit"];
+            };
+        };
+        responses: {
+            /** @description The turn as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
+                };
+            };
+        };
+    };
+    cancelTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CancelRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description The turn as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
+                };
+            };
+        };
+    };
+    holdTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The turn as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
+                };
+            };
+        };
+    };
+    moveTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveRequest"];
+            };
+        };
+        responses: {
+            /** @description The turn as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
+                };
+            };
+        };
+    };
+    releaseTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The turn as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
+                };
+            };
+        };
+    };
+    resendTurn: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The sender's own identity of this message. Sent again with the same key and the same message, nothing is stored again
+                 *     and the answer is the first one; with another message it is refused.
+                 */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ResendRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description The new message is stored. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SentMessage"];
+                };
+            };
+        };
+    };
+    stopTurn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is being stopped. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TurnStopping"];
+                };
+            };
+        };
+    };
+    createTicket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["TicketAsked"] | null;
+            };
+        };
+        responses: {
+            /** @description The ticket. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ticket"];
+                };
+            };
+        };
+    };
+    listUndelivered: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: number;
+                /** @description How many at most; 100 when nothing is said. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The oldest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UndeliveredList"];
+                };
+            };
+        };
+    };
+    retryUndelivered: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetryRequest"];
+            };
+        };
+        responses: {
+            /** @description It is being tried. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retried"];
+                };
+            };
+        };
+    };
+    hintAgentDef: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DefinitionHint"];
+            };
+        };
+        responses: {
+            /** @description It was looked there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HintTaken"];
+                };
+            };
+        };
+    };
+    hintAgentThread: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DefinitionHint"];
+            };
+        };
+        responses: {
+            /** @description It was looked there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HintTaken"];
+                };
+            };
+        };
+    };
+    hintInbound: {
+        parameters: {
+            query?: {
+                /** @description Where the oldest do. */
+                secret?: string;
+            };
+            header?: {
+                /** @description Where older servers show the secret. */
+                "X-Channel-Webhook-Secret"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VaultHint"];
+            };
+        };
+        responses: {
+            /** @description The queue has what there is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Nothing"];
+                };
+            };
+        };
+    };
+    hintRole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DefinitionHint"];
+            };
+        };
+        responses: {
+            /** @description It was looked there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HintTaken"];
+                };
+            };
+        };
+    };
+    backUpVault: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackupRequest"];
+            };
+        };
+        responses: {
+            /** @description The copy is whole. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+        };
+    };
+    getAuthStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthStatus"];
+                };
+            };
+        };
+    };
+    getHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It serves, and says whether all is well. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    getReady: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Turns begin. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+        };
+    };
+    getVault: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The vault. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AboutVault"];
+                };
+            };
+        };
+    };
+    findNotePath: {
+        parameters: {
+            query: {
+                /** @description Links at most; 5 when nothing is said, 20 at most. */
+                max_depth?: number;
+                /** @description Id or path of a note. */
+                source: string;
+                /** @description Id or path of a note. */
+                target: string;
+            };
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The way. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotePath"] | null;
+                };
+            };
+        };
+    };
+    getVaultHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It can. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultIsWell"];
+                };
+            };
+        };
+    };
+    listNotes: {
+        parameters: {
+            query?: {
+                /** @description `X-Next-Cursor` of the page before. */
+                cursor?: string;
+                date_field?: string;
+                date_from?: string;
+                date_to?: string;
+                exclude_tag?: string;
+                /** @description What the text links to stands in it. */
+                expand_links?: boolean;
+                /** @description `graph`. */
+                format?: string;
+                has_links?: boolean;
+                has_tags?: boolean;
+                /** @description One note instead of a list. */
+                id?: string;
+                include_attachments?: boolean;
+                /** @description The text. */
+                include_content?: boolean;
+                include_links?: boolean;
+                /** @description `true`, `false`, or a comma list of keys. */
+                include_metadata?: string;
+                /** @description 50 when nothing is said, 10 000 at most. */
+                limit?: number;
+                offset?: number;
+                order_by?: string;
+                path?: string;
+                path_prefix?: string;
+                search?: string;
+                /** @description `asc` or `desc`. */
+                sort?: string;
+                /** @description Comma list. */
+                tag?: string;
+                /** @description `any` or `all`. */
+                tag_match?: string;
+                updated_since?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The notes. */
+            200: {
+                headers: {
+                    /** @description For `cursor`; absent on the last page. */
+                    "X-Next-Cursor"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notes"];
+                };
+            };
+        };
+    };
+    createNotes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNotesBody"];
+            };
+        };
+        responses: {
+            /** @description What was written. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WrittenNotes"];
+                };
+            };
+        };
+    };
+    getNote: {
+        parameters: {
+            query?: {
+                /** @description What the text links to stands in it. */
+                expand_links?: boolean;
+                include_attachments?: boolean;
+                /** @description The text. */
+                include_content?: boolean;
+                include_links?: boolean;
+                /** @description `true`, `false`, or a comma list of keys. */
+                include_metadata?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or path of the note; a path as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The note. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
+                };
+            };
+        };
+    };
+    deleteNote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or path of the note; a path as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteDeleted"];
+                };
+            };
+        };
+    };
+    patchNote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or path of the note; a path as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotePatch"];
+            };
+        };
+        responses: {
+            /** @description The note as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
+                };
+            };
+            /** @description The note that was missing. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
+                };
+            };
+        };
+    };
+    listAttachments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or path of the note; a path as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The files. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteAttachment"][];
+                };
+            };
+        };
+    };
+    attachFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or path of the note; a path as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAttachmentBody"];
+            };
+        };
+        responses: {
+            /** @description The file of the note. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteAttachment"];
+                };
+            };
+        };
+    };
+    detachFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the file, as the list has it. */
+                id: string;
+                /** @description Id or path of the note; a path as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file is taken from the note. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    downloadFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Path of the file, as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": number[];
+                };
+            };
+        };
+    };
+    uploadFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["UploadForm"];
+            };
+        };
+        responses: {
+            /** @description The file is stored. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredFileBody"];
+                };
+            };
+        };
+    };
+    listTags: {
+        parameters: {
+            query?: {
+                /** @description Also what they mean. */
+                include_schema?: boolean;
+                /** @description Only that one. */
+                tag?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tags. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagsBody"];
+                };
+            };
+        };
+    };
+    getTag: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tag, as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tag. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagBody"];
+                };
+            };
+        };
+    };
+    putTag: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tag, as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TagPut"];
+            };
+        };
+        responses: {
+            /** @description What it means now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagPutDone"];
+                };
+            };
+        };
+    };
+    deleteTag: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tag, as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No note carries it any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagDeleted"];
+                };
+            };
+        };
+    };
+    renameTag: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tag, as one encoded segment. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TagRename"];
+            };
+        };
+        responses: {
+            /** @description It has its new name. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagRenamed"];
+                };
+            };
+        };
+    };
+    mergeTags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TagMerge"];
+            };
+        };
+        responses: {
+            /** @description They are one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagMerged"];
+                };
+            };
+        };
+    };
+    listTriggers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The triggers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggersBody"];
+                };
+            };
+        };
+    };
+    putTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTriggerBody"];
+            };
+        };
+        responses: {
+            /** @description The trigger as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerBody"];
+                };
+            };
+            /** @description The new trigger. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerBody"];
+                };
+            };
+        };
+    };
+    getTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the trigger. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The trigger. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerBody"];
+                };
+            };
+        };
+    };
+    removeTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the trigger. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerDeleted"];
+                };
+            };
+        };
+    };
+    enableTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the trigger. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TriggerEnable"];
+            };
+        };
+        responses: {
+            /** @description The trigger as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerBody"];
+                };
+            };
+        };
+    };
+    listDeliveries: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                before?: number;
+                limit?: number;
+                /** @description `waiting`, `delivered` or `dead`. */
+                state?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the trigger. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The deliveries. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveriesBody"];
+                };
+            };
+        };
+    };
+    redriveTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the trigger. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RedriveBody"] | null;
+            };
+        };
+        responses: {
+            /** @description How many. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redriven"];
+                };
+            };
+        };
+    };
+    listUnresolvedLinks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The links. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnresolvedLinks"];
+                };
+            };
+        };
+    };
+    getVaultSettings: {
+        parameters: {
+            query?: {
+                /** @description Numbers about it too. */
+                include_stats?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultSettings"];
+                };
+            };
+        };
+    };
+    patchVaultSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VaultPatch"];
+            };
+        };
+        responses: {
+            /** @description The settings as they are now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultSettings"];
+                };
+            };
+        };
+    };
+    listVaultTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tokens, without their texts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultTokens"];
+                };
+            };
+        };
+    };
+    createVaultToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewVaultToken"] | null;
+            };
+        };
+        responses: {
+            /** @description The token with its text, which is shown only now. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultToken"];
+                };
+            };
+        };
+    };
+    revokeVaultToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the token. */
+                key: string;
+                /** @description The vault. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It does not hold any more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultTokenRevoked"];
+                };
+            };
+        };
+    };
+    listVaults: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The vaults. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultList"];
+                };
+            };
+        };
+    };
+    listVaultNames: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The names. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultNames"];
+                };
+            };
+        };
+    };
+}
