@@ -83,6 +83,14 @@ export type TurnEvent = EventBase &
     | { kind: "delivered"; note?: string | null }
   );
 
+/** What became of an agent itself. A hint: how it is now, the list says. */
+export interface AgentEvent {
+  seq: number;
+  channel: string;
+  at: string;
+  kind: "changed" | "removed" | (string & {});
+}
+
 /** A refusal of the server (`status` is its HTTP status), or no answer at all (`status` 0). */
 export class ApiError extends Error {
   constructor(
@@ -156,6 +164,6 @@ export const api = {
     request<{ ok: true; id: string; turn: string | null }>("POST", `api/channels/${segment(channel)}/send`, { text }),
   stop: (turn: string) => request<{ stopping: true }>("POST", `api/turns/${segment(turn)}/stop`),
   cancel: (turn: string) => request<unknown>("POST", `api/turns/${segment(turn)}/cancel`),
-  /** The live turns of a channel, for an EventSource. */
-  turnEvents: (channel: string) => url(`api/channels/${segment(channel)}/turn-events`),
+  /** What happens to all agents, for an EventSource. */
+  events: () => url("api/events"),
 };

@@ -8,8 +8,10 @@ import { type TurnBrief, turnsApi } from "./turns";
 import { fold, forget, isEnded, type Live, NOTHING, reconcile } from "./fold/live";
 import { type Loaded, withNewest, withOlder } from "./fold/pages";
 import { rowsOf } from "./fold/rows";
-import { agents, failure, refreshAgents, selected, selectedAgent, session } from "./store";
-import { type Connection, openStream } from "./stream";
+import { follow } from "./events";
+import { failure, refreshAgents, selected, selectedAgent, session } from "./store";
+
+export { connection } from "./events";
 
 const loaded = signal<Loaded | undefined>(undefined);
 /** `undefined` until first loaded. */
@@ -21,7 +23,6 @@ export const loadingOlder = signal(false);
 export const turnFacts = signal<ReadonlyMap<string, TurnBrief>>(new Map());
 export const live = signal<Live>(NOTHING);
 export const loadError = signal<ApiError | undefined>(undefined);
-export const connection = signal<Connection>("connecting");
 /** What a screen reader is told. */
 export const announcement = signal("");
 /** The turn that was asked to stop. */
@@ -40,17 +41,13 @@ export const runningTurn = computed(
 /** Turns seen of conversations that were left, so that coming back shows them again. */
 const kept = new Map<string, Live>();
 
-/** Only an agent has live turns; `undefined` until the list is loaded. */
-const hasAgent = computed(() => agents.value?.some((agent) => agent.name === selected.value));
-
-/** Follows the route: one conversation, and so one stream, at a time. */
+/** Follows the route: one conversation at a time. */
 export function startConversations(): void {
   effect(() => {
     const name = selected.value;
-    const withStream = hasAgent.value;
-    if (!name || session.value !== "in" || withStream === undefined) return;
-    // Only these three choose the conversation; what opening it reads must not open it again.
-    const close = untracked(() => openConversation(name, withStream));
+    if (!name || session.value !== "in") return;
+    // Only these two choose the conversation; what opening it reads must not open it again.
+    const close = untracked(() => openConversation(name));
     return () => {
       kept.set(name, live.peek());
       close();
@@ -58,7 +55,7 @@ export function startConversations(): void {
   });
 }
 
-function openConversation(name: string, withStream: boolean): () => void {
+function openConversation(name: string): () => void {
   batch(() => {
     loaded.value = undefined;
     turnFacts.value = new Map();
@@ -67,25 +64,17 @@ function openConversation(name: string, withStream: boolean): () => void {
     sendError.value = undefined;
     stopError.value = undefined;
     announcement.value = "";
-    connection.value = "connecting";
   });
   void loadMessages(name);
-  openLine(name, withStream);
-  if (!withStream) return () => {};
+  openLine(name);
   const queue = eventQueue(name);
-  const close = openStream(api.turnEvents(name), {
+  const close = follow(name, {
     event: queue.push,
     opened: () => void loadMessages(name),
     resync: () => {
       queue.drop();
       live.value = forget(live.value);
     },
-    connection: (state) => {
-      // The end of the stream is how a restart goes on.
-      if (connection.value === "restarting" && state === "reconnecting") return;
-      connection.value = state;
-    },
-    refused: () => void refreshAgents(),
   });
   return () => {
     close();
@@ -138,7 +127,6 @@ function takeIn(name: string, events: readonly (readonly [string, TurnEvent])[])
   });
   if (fresh.some(({ kind }) => ["waiting", "done", "error", "stopped", "delivered"].includes(kind))) void loadMessages(name);
   if (fresh.some(({ kind }) => ["queued", "waiting", "started", "done", "error", "stopped"].includes(kind))) void loadLine(name);
-  if (fresh.some(({ kind }) => ["queued", "started", "done", "error", "stopped"].includes(kind))) void refreshAgents();
 }
 
 function announce(name: string, event: TurnEvent): void {

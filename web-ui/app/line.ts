@@ -14,10 +14,10 @@ export const lineBusy = signal<string | undefined>(undefined);
 let asked = 0;
 
 /** Only an agent has a line. */
-export function openLine(name: string, withAgent: boolean): void {
+export function openLine(name: string): void {
   line.value = undefined;
   lineError.value = undefined;
-  if (withAgent) void loadLine(name);
+  void loadLine(name);
 }
 
 /** What was last seen stays when this fails: the transcript says that the daemon is away. */
@@ -28,7 +28,8 @@ export async function loadLine(name: string): Promise<void> {
     if (own === asked && selected.peek() === name) line.value = answer;
   } catch (error) {
     const problem = failure(error);
-    if (problem.status !== 0 && own === asked && selected.peek() === name) lineError.value = problem;
+    // A channel without an agent has no line.
+    if (problem.status !== 0 && problem.status !== 404 && own === asked && selected.peek() === name) lineError.value = problem;
   }
 }
 

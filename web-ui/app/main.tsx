@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { App } from "./components/App";
 import { startConversations } from "./conversation";
+import { startEvents } from "./events";
 import { start } from "./store";
 import "./styles/base.css";
 import "./styles/layout.css";
@@ -11,6 +12,7 @@ import "./styles/forms.css";
 
 const root = document.getElementById("app");
 if (root) {
+  startEvents();
   startConversations();
   render(<App />, root);
   void start();

@@ -29,9 +29,10 @@ export const selected = computed(() => {
 });
 export const selectedAgent = computed(() => holderOf(agents.value, selected.value));
 
-const REFRESH_EVERY_MS = 4_000;
-/** What changes by hand, or a few times a day, is asked for less often. */
-const CALM = 3;
+/** How the daemon and its vaults stand is told by no event. */
+const HEALTH_EVERY_MS = 4_000;
+/** Events tell what changes; the rest is asked for now and then, in case one was missed. */
+const CALM = 8;
 
 /** Turns any thrown value into an error that can be shown; a 401 also shows the sign-in page. */
 export function failure(error: unknown): ApiError {
@@ -81,11 +82,11 @@ async function enter(): Promise<void> {
     session.value = "in";
     signInError.value = undefined;
   });
-  await refresh();
+  await refreshAll();
 }
 
 /** Asks whether the session holds. When nobody answers, it is taken to hold, and the list says what is wrong. */
-async function checkSession(): Promise<boolean> {
+export async function checkSession(): Promise<boolean> {
   try {
     await api.session();
     return true;
@@ -162,9 +163,52 @@ export async function refreshGrants(): Promise<void> {
   }
 }
 
-/** The list, and how the daemon and its vaults stand. */
-async function refresh(all = true): Promise<void> {
-  await Promise.all([refreshAgents(), refreshHealth(), ...(all ? [refreshGrants()] : [])]);
+/** The list, what is wanted, and how the daemon and its vaults stand. */
+export async function refreshAll(): Promise<void> {
+  await Promise.all([refreshAgents(), refreshHealth(), refreshGrants()]);
+}
+
+/** Above so many at once, the whole list is one request instead of many. */
+const FEW = 4;
+const SOON_MS = 80;
+let changed = new Set<string>();
+let whole = false;
+let grantsToo = false;
+let soon: ReturnType<typeof setTimeout> | undefined;
+
+/** An event said that an agent is not as it was. What comes together is asked for together. */
+export function agentChanged(name: string, also: { grants?: boolean; list?: boolean } = {}): void {
+  changed.add(name);
+  whole ||= also.list ?? false;
+  grantsToo ||= also.grants ?? false;
+  soon ??= setTimeout(() => void lookAtChanged(), SOON_MS);
+}
+
+async function lookAtChanged(): Promise<void> {
+  const names = [...changed];
+  // Names that the list does not know, or twice, are sorted out by the daemon.
+  const simple = names.length <= FEW && names.every((name) => agents.value?.filter((agent) => agent.name === name).length === 1);
+  const list = whole || !simple;
+  const grantsNow = grantsToo;
+  changed = new Set();
+  whole = grantsToo = false;
+  await Promise.all([list ? refreshAgents() : Promise.all(names.map(refreshAgent)), ...(grantsNow ? [refreshGrants()] : [])]);
+  soon = undefined;
+  if (changed.size > 0) soon = setTimeout(() => void lookAtChanged(), SOON_MS);
+}
+
+async function refreshAgent(name: string): Promise<void> {
+  try {
+    const { prompt: _, settings: __, path: ___, ...agent } = await api.agent(name);
+    agents.value = replaced(agents.value, agent);
+  } catch {
+    // The list says why.
+    await refreshAgents();
+  }
+}
+
+function replaced(list: readonly Agent[] | undefined, agent: Agent): readonly Agent[] | undefined {
+  return list?.map((other) => (other.name === agent.name ? agent : other));
 }
 
 /** Creates an agent and opens its conversation. */
@@ -185,7 +229,7 @@ export async function editAgent(name: string, edit: AgentEdit): Promise<void> {
 export async function start(): Promise<void> {
   addEventListener("hashchange", () => void followHash());
   const look = (all: boolean): void => {
-    if (!document.hidden && session.value === "in") void refresh(all);
+    if (!document.hidden && session.value === "in") void (all ? refreshAll() : refreshHealth());
   };
   document.addEventListener("visibilitychange", () => look(true));
   addEventListener("focus", () => look(true));
@@ -193,7 +237,7 @@ export async function start(): Promise<void> {
     if (!document.hidden) now.value = Date.now();
   }, 1_000);
   let ticks = 0;
-  setInterval(() => look(++ticks % CALM === 0), REFRESH_EVERY_MS);
+  setInterval(() => look(++ticks % CALM === 0), HEALTH_EVERY_MS);
   await followHash();
   if (session.value !== "unknown") return;
   if (await checkSession()) await enter();

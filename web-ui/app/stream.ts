@@ -1,17 +1,18 @@
-/** One live connection to a channel's turn events, which mends itself. */
-import type { TurnEvent } from "./api";
+/** One live connection to the daemon's events, which mends itself. */
+import type { AgentEvent, TurnEvent } from "./api";
 import { bootOf } from "./fold/live";
 
 export type Connection = "connecting" | "open" | "reconnecting" | "restarting";
 
 export interface StreamHandlers {
   event(boot: string, event: TurnEvent): void;
+  agent(event: AgentEvent): void;
   /** Connected, for the first time or again: what was missed is to be loaded. */
   opened(): void;
   /** The gap cannot be replayed: the picture of running turns is void, they are replayed from their start. */
   resync(): void;
   connection(state: Connection): void;
-  /** The server refused the stream, rather than being away: the caller finds out why (signed out, no such agent). */
+  /** The server refused the stream, rather than being away: the caller finds out why (signed out, too many streams). */
   refused(): void;
 }
 
@@ -50,12 +51,20 @@ export function openStream(url: string, handlers: StreamHandlers): () => void {
       handlers.opened();
     });
     on("turn", (message) => {
-      const event = parseEvent(message.data);
+      const event = parseEvent<TurnEvent>(message.data);
       if (event) handlers.event(bootOf(message.lastEventId), event);
+    });
+    on("agent", (message) => {
+      const event = parseEvent<AgentEvent>(message.data);
+      if (event) handlers.agent(event);
     });
     on("ping", () => {});
     on("resync", resync);
     on("shutdown", () => handlers.connection("restarting"));
+    on("unauthorized", () => {
+      handlers.refused();
+      later();
+    });
     current.addEventListener("error", () => {
       if (source !== current) return;
       handlers.connection("reconnecting");
@@ -90,9 +99,16 @@ export function openStream(url: string, handlers: StreamHandlers): () => void {
     connect();
   }, 5_000);
 
+  // The machine has a network again: no need to wait for the next try.
+  const online = (): void => {
+    if (timer !== undefined) connect();
+  };
+  addEventListener("online", online);
+
   handlers.connection("connecting");
   connect();
   return () => {
+    removeEventListener("online", online);
     source?.close();
     source = undefined;
     clearTimeout(timer);
@@ -100,9 +116,9 @@ export function openStream(url: string, handlers: StreamHandlers): () => void {
   };
 }
 
-function parseEvent(data: string): TurnEvent | undefined {
+function parseEvent<T>(data: string): T | undefined {
   try {
-    return JSON.parse(data) as TurnEvent;
+    return JSON.parse(data) as T;
   } catch {
     console.error("an event of the daemon was not JSON and is left out", data.slice(0, 200));
     return undefined;

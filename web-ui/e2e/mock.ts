@@ -46,7 +46,7 @@ export class MockDaemon {
   private boot = "boot-1";
   private seq = 0;
   private log: { id: string; event: TurnEvent }[] = [];
-  private streams = new Map<ServerResponse, string>();
+  private streams = new Set<ServerResponse>();
   private server: Server | undefined;
   private port = 0;
   private sessions = new Set<string>();
@@ -89,17 +89,20 @@ export class MockDaemon {
   }
 
   dropStreams(): void {
-    for (const stream of this.streams.keys()) stream.destroy();
+    for (const stream of this.streams) stream.destroy();
   }
 
   signOutAll(): void {
     this.sessions.clear();
+    this.toStreams('event: unauthorized\ndata: {"reason":"signed out"}\n\n');
+    this.dropStreams();
   }
 
   addAgent(name: string, more: Partial<Agent> = {}): Agent {
     const agent: Agent = { name, vault: "default", status: "idle", waiting: 0, cost_usd: 0, prompt_preview: "", ...more };
     this.agents.push(agent);
     this.messages.set(name, this.messages.get(name) ?? []);
+    this.tell(name);
     return agent;
   }
 
@@ -116,16 +119,22 @@ export class MockDaemon {
       const event = { ...body, seq: ++this.seq, channel, turn, message: message.id, at: new Date().toISOString() } as TurnEvent;
       this.apply(channel, message, event);
       this.log.push({ id: `${this.boot}-${event.seq}`, event });
-      this.toStreams(channel, `id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
+      this.toStreams(`id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
     }
   }
 
-  control(channel: string, name: string): void {
-    this.toStreams(channel, `event: ${name}\ndata: {"reason":"test"}\n\n`);
+  /** Says that an agent is not as it was. */
+  tell(channel: string, kind = "changed"): void {
+    const event = { seq: ++this.seq, channel, at: new Date().toISOString(), kind };
+    this.toStreams(`id: ${this.boot}-${event.seq}\nevent: agent\ndata: ${JSON.stringify(event)}\n\n`);
   }
 
-  private toStreams(channel: string, text: string): void {
-    for (const [stream, of] of this.streams) if (of === channel) stream.write(text);
+  control(name: string): void {
+    this.toStreams(`event: ${name}\ndata: {"reason":"test"}\n\n`);
+  }
+
+  private toStreams(text: string): void {
+    for (const stream of this.streams) stream.write(text);
   }
 
   /** What the daemon records of an event. */
@@ -164,8 +173,7 @@ export class MockDaemon {
     const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
     const method = request.method ?? "GET";
     if (method === "GET" && !/^\/(api|vault)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
-    const events = /^\/api\/channels\/([^/]+)\/turn-events$/.exec(pathname);
-    if (events?.[1] && this.signedIn(request)) return this.stream(decodeURIComponent(events[1]), request, response);
+    if (pathname === "/api/events" && this.signedIn(request)) return this.stream(request, response);
     const file = this.signedIn(request) ? await this.turns.file(request, pathname) : undefined;
     if (file instanceof Buffer) return void response.writeHead(200, { "content-type": "image/png" }).end(file);
     if (file) return void response.writeHead(file[0], { "content-type": "application/json" }).end(JSON.stringify(file[1]));
@@ -178,6 +186,7 @@ export class MockDaemon {
     if (pathname.endsWith("/send")) this.turns.keys.push(String(request.headers["idempotency-key"] ?? ""));
     const [status, body, headers] = shaped ?? this.answerTo(method, pathname, sent, request);
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
+    if (shaped && method !== "GET") for (const { name } of this.agents) this.tell(name);
   }
 
   private file(pathname: string, response: ServerResponse): void {
@@ -196,9 +205,9 @@ export class MockDaemon {
     return cookie !== undefined && this.sessions.has(cookie);
   }
 
-  private stream(channel: string, request: IncomingMessage, response: ServerResponse): void {
+  private stream(request: IncomingMessage, response: ServerResponse): void {
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" }).write(": connected\n\nretry: 200\n\n");
-    this.streams.set(response, channel);
+    this.streams.add(response);
     this.open++;
     response.on("close", () => {
       if (this.streams.delete(response)) this.open--;
@@ -206,8 +215,8 @@ export class MockDaemon {
     const last = request.headers["last-event-id"];
     const seen = this.log.findIndex(({ id }) => id === last);
     if (last !== undefined && seen < 0) response.write('event: resync\ndata: {"reason":"unknown_event"}\n\n');
-    const running = this.agents.find((agent) => agent.name === channel)?.running?.turn;
-    const replayed = this.log.filter(({ event }, index) => event.channel === channel && (seen >= 0 ? index > seen : event.turn === running));
+    const running = new Set(this.agents.map((agent) => agent.running?.turn));
+    const replayed = this.log.filter(({ event }, index) => (seen >= 0 ? index > seen : running.has(event.turn)));
     for (const { id, event } of replayed) response.write(`id: ${id}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
   }
 

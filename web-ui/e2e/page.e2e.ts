@@ -409,7 +409,7 @@ describe("the connection", () => {
     await enter();
     daemon.emit("eng", message, MID_TURN);
     await log().getByText("an unwrapped").waitFor();
-    daemon.control("eng", "shutdown");
+    daemon.control("shutdown");
     await status("stopping or restarting").waitFor();
     await daemon.stop();
     await page.waitForTimeout(300);
@@ -430,7 +430,7 @@ describe("the connection", () => {
     daemon.emit("eng", message, MID_TURN);
     await log().getByText("an unwrapped").waitFor();
     daemon.addMessage("eng", { text: "missed message", state: "waiting" });
-    daemon.control("eng", "resync");
+    daemon.control("resync");
     await log().getByText("missed message").waitFor();
     await log().getByText("an unwrapped").waitFor();
     expect(await log().locator(".turn > .bubble > .tool").count()).toBe(3);

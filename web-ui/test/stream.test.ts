@@ -40,6 +40,7 @@ beforeEach(() => {
   log = [];
   close = openStream("/events", {
     event: (boot, event) => log.push(`event ${boot} ${event.seq}`),
+    agent: (event) => log.push(`agent ${event.channel} ${event.kind}`),
     opened: () => log.push("opened"),
     resync: () => log.push("resync"),
     connection: (state) => log.push(state),
@@ -119,6 +120,24 @@ describe("openStream", () => {
     latest().open();
     vi.advanceTimersByTime(120_000);
     expect([log.length, alive(), Source.all.length]).toEqual([told, 1, 1]);
+  });
+
+  it("tells what becomes of agents, and finds out why when it is let in no more", () => {
+    latest().open();
+    latest().emit("agent", { seq: 1, channel: "eng", kind: "changed" });
+    latest().emit("unauthorized", { reason: "the session has ended" });
+    expect(log.slice(3)).toEqual(["agent eng changed", "refused"]);
+    expect(alive()).toBe(0);
+    vi.advanceTimersByTime(1_000);
+    expect(alive()).toBe(1);
+  });
+
+  it("does not wait for its next try when the machine has a network again", () => {
+    latest().fail(Source.CLOSED);
+    dispatchEvent(new Event("online"));
+    expect([Source.all.length, alive()]).toEqual([2, 1]);
+    dispatchEvent(new Event("online"));
+    expect(Source.all).toHaveLength(2);
   });
 
   it("leaves out an event that is not JSON, and says so", () => {

@@ -1,13 +1,13 @@
-import { connection } from "../conversation";
+import { connection, reconnect } from "../events";
 import { fullTime, time } from "../format";
-import { agents, health, listError, now, selected } from "../store";
+import { agents, health, listError, now } from "../store";
 import { type VaultTrouble, vaultTroubles } from "../vaults";
 import { Sentence } from "./Text";
 
 /** What holds for the whole page: the connection, and the state of the daemon. */
 export function Banners() {
-  const lost = agents.value !== undefined && (listError.value?.status === 0 || (selected.value && connection.value === "reconnecting"));
-  const restarting = selected.value && connection.value === "restarting";
+  const lost = agents.value !== undefined && (listError.value?.status === 0 || connection.value === "reconnecting");
+  const restarting = connection.value === "restarting";
   const { sandbox, dependencies } = health.value ?? {};
   return (
     <div class="banners">
@@ -15,7 +15,10 @@ export function Banners() {
         {restarting || lost ? (
           <p class="banner warn">
             {restarting ? "The daemon is stopping or restarting." : "The connection to the daemon is lost."} Trying again; nothing that
-            was sent is lost.
+            was sent is lost.{" "}
+            <button type="button" class="link" onClick={reconnect}>
+              Try now
+            </button>
           </p>
         ) : null}
       </div>

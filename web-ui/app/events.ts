@@ -1,0 +1,84 @@
+/** The page's one live connection: `/api/events` feeds the list of agents and the conversation that is open. */
+import { effect, signal, untracked } from "@preact/signals";
+import { type AgentEvent, api, type TurnEvent } from "./api";
+import { Backlog } from "./backlog";
+import { agentChanged, checkSession, refreshAgents, refreshAll, session } from "./store";
+import { type Connection, openStream } from "./stream";
+
+export const connection = signal<Connection>("connecting");
+
+export interface Follower {
+  event(boot: string, event: TurnEvent): void;
+  /** Connected, for the first time or again: what was missed is to be loaded. */
+  opened(): void;
+  /** What was seen of running turns is void; they are told again from their start. */
+  resync(): void;
+}
+
+const backlog = new Backlog();
+const followers = new Map<string, Set<Follower>>();
+let close: (() => void) | undefined;
+
+/** One stream for as long as somebody is signed in. */
+export function startEvents(): void {
+  effect(() => {
+    if (session.value !== "in") return;
+    untracked(connect);
+    return () => {
+      close?.();
+      close = undefined;
+      backlog.clear();
+    };
+  });
+}
+
+/** Opens the stream anew at once, without waiting for the next try. */
+export function reconnect(): void {
+  if (close) connect();
+  void refreshAgents();
+}
+
+/** Tells of one agent's turns, those that run now from their start; returns what ends that. */
+export function follow(channel: string, follower: Follower): () => void {
+  const own = followers.get(channel) ?? new Set();
+  followers.set(channel, own.add(follower));
+  for (const [boot, event] of backlog.of(channel)) follower.event(boot, event);
+  return () => {
+    own.delete(follower);
+    if (own.size === 0) followers.delete(channel);
+  };
+}
+
+function everyone(tell: (follower: Follower) => void): void {
+  for (const own of followers.values()) for (const follower of own) tell(follower);
+}
+
+function connect(): void {
+  close?.();
+  close = openStream(api.events(), {
+    event(boot, event) {
+      backlog.add(boot, event);
+      for (const follower of followers.get(event.channel) ?? []) follower.event(boot, event);
+      if (changesAgent(event)) agentChanged(event.channel);
+    },
+    agent: ({ channel, kind }: AgentEvent) => agentChanged(channel, { grants: true, list: kind === "removed" }),
+    opened() {
+      void refreshAll();
+      everyone((follower) => follower.opened());
+    },
+    resync() {
+      backlog.clear();
+      everyone((follower) => follower.resync());
+    },
+    connection(state) {
+      // The end of the stream is how a restart goes on.
+      if (connection.value === "restarting" && state === "reconnecting") return;
+      connection.value = state;
+    },
+    refused: () => void checkSession(),
+  });
+}
+
+function changesAgent({ kind }: TurnEvent): boolean {
+  return kind === "queued" || kind === "waiting" || kind === "started" || kind === "done" || kind === "error" || kind === "stopped";
+}
