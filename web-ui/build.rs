@@ -17,7 +17,7 @@ use std::{
 use npm::NoPage;
 
 /// Everything that the page is made of. Directories are copied whole.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "app",
     "public",
     "index.html",
@@ -26,6 +26,7 @@ const SOURCES: [&str; 8] = [
     "tsconfig.json",
     "tsconfig.app.json",
     "vite.config.ts",
+    "licences.ts",
 ];
 
 fn main() {

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { licences } from "./licences.ts";
 
 /** Writes `NAME.br` and `NAME.gz` next to each built file, for the crate to embed and serve as they are. */
 function precompress(): Plugin {
@@ -29,7 +30,7 @@ function precompress(): Plugin {
 export default defineConfig({
   // Relative, so that the page works below any mount path.
   base: "./",
-  plugins: [precompress()],
+  plugins: [licences(), precompress()],
   build: {
     target: "es2022",
     // A data: URL would not pass the page's content security policy.

@@ -100,6 +100,8 @@ export class ApiError extends Error {
     readonly nextStep?: string,
     /** What is wrong with what was sent, by key. */
     readonly problems: readonly Problem[] = [],
+    /** Of `step_up_required`: `token` or `setup`. */
+    readonly reason?: string,
   ) {
     super(message);
   }
@@ -112,16 +114,54 @@ export function url(path: string): string {
   return new URL(path, document.baseURI).href;
 }
 
-export async function request<T>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<T> {
+/** Who asks a person for the PIN, and what they have shown already. */
+interface StepUp {
+  held(): string | undefined;
+  ask(reason: "token" | "setup"): Promise<string | undefined>;
+}
+
+let stepUp: StepUp | undefined;
+
+export function setStepUp(asker: StepUp): void {
+  stepUp = asker;
+}
+
+/** A request that is refused for want of the PIN is made once more when the person has shown it. */
+export async function request<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<T> {
+  try {
+    return await send<T>(method, path, body, headers, stepUp?.held());
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 403 || error.code !== "step_up_required" || !stepUp) throw error;
+    const token = await stepUp.ask(error.reason === "setup" ? "setup" : "token");
+    if (token === undefined) throw error;
+    return send<T>(method, path, body, headers, token);
+  }
+}
+
+async function send<T>(
+  method: string,
+  path: string,
+  body: unknown,
+  headers: Readonly<Record<string, string>>,
+  stepUpToken: string | undefined,
+): Promise<T> {
   let response: Response;
   try {
     response = await fetch(url(path), {
       method,
       credentials: "same-origin",
       cache: "no-store",
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } }),
+      headers: {
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+        ...(stepUpToken === undefined ? {} : { "x-step-up-token": stepUpToken }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   } catch {
     throw new ApiError(0, "unreachable", UNREACHABLE, "Check that `reveille serve` runs.");
@@ -131,13 +171,14 @@ export async function request<T>(method: string, path: string, body?: unknown, h
     if (answer === null) throw new ApiError(response.status, "bad_answer", "The daemon's answer was cut off or not JSON.");
     return answer as T;
   }
-  const failure = (answer ?? {}) as { error?: string; message?: string; next_step?: string; problems?: Problem[] };
+  const failure = (answer ?? {}) as { error?: string; message?: string; next_step?: string; problems?: Problem[]; reason?: string };
   throw new ApiError(
     response.status,
     failure.error ?? "unknown",
     failure.message ?? `The daemon answered with status ${response.status}.`,
     failure.next_step,
     failure.problems,
+    failure.reason,
   );
 }
 
@@ -148,6 +189,7 @@ export const api = {
   session: () => request<{ signed_in: true }>("GET", "api/session"),
   signIn: (code: string) => request<unknown>("POST", "api/session", { code }),
   signOut: () => request<unknown>("DELETE", "api/session"),
+  stepUp: (pin: string) => request<Schemas["StepUpToken"]>("POST", "api/step-up", { pin }),
   agents: () => request<{ agents: Agent[]; waiting: Orphan[] }>("GET", "api/agents"),
   createAgent: (agent: { name: string; prompt: string; metadata: Readonly<Record<string, unknown>> }) =>
     request<Agent>("POST", "api/agents", agent),

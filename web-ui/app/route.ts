@@ -6,7 +6,14 @@ export type Route =
   | { view: "new"; name?: string }
   /** What a role wants to reach. */
   | { view: "role"; name: string }
+  | RoomRoute
   | AgentRoute;
+
+/** A room of the page that is not about one agent; `path` is what comes behind, as each room reads it. */
+export interface RoomRoute {
+  view: (typeof ROOM_VIEWS)[number];
+  path?: readonly string[];
+}
 
 /** What a page of an agent shows. */
 export type Tab = "conversation" | "jobs" | "connections" | "definition";
@@ -19,6 +26,7 @@ export type AgentRoute = {
   message?: string;
 };
 
+const ROOM_VIEWS = ["agents", "threads", "notes", "jobs", "system", "about"] as const;
 const TABS = ["jobs", "connections", "definition"] as const;
 
 export function parseRoute(hash: string): Route {
@@ -27,7 +35,10 @@ export function parseRoute(hash: string): Route {
   if (head === "agent" && name) return agentRoute(rest, name);
   if (head === "role" && name) return { view: "role", name };
   if (head === "new") return name ? { view: "new", name } : { view: "new" };
-  return { view: "home" };
+  const room = ROOM_VIEWS.find((known) => known === head);
+  if (!room) return { view: "home" };
+  const path = rest.filter(Boolean).map(decode);
+  return path.length > 0 ? { view: room, path } : { view: room };
 }
 
 /** A name is one segment in the URLs that this page makes; one that was typed may have slashes. */
@@ -46,6 +57,7 @@ export function hashOf(route: Route): string {
     const more = route.tab ? `/${route.tab}` : route.message ? `/message/${encodeURIComponent(route.message)}` : "";
     return `#/agent/${encodeURIComponent(route.name)}${more}`;
   }
+  if (route.view !== "new" && route.view !== "role") return ["#", route.view, ...(route.path ?? []).map(encodeURIComponent)].join("/");
   return route.name ? `#/${route.view}/${encodeURIComponent(route.name)}` : `#/${route.view}`;
 }
 

@@ -22,6 +22,8 @@ export const grants = signal<Grants | undefined>(undefined);
 export const grantsError = signal<ApiError | undefined>(undefined);
 /** Ticks each second while the page is visible, for elapsed times. */
 export const now = signal(Date.now());
+/** The same, to the minute: for what need not be redrawn each second. */
+export const minute = computed(() => Math.floor(now.value / 60_000) * 60_000);
 
 export const selected = computed(() => {
   const at = route.value;

@@ -45,7 +45,7 @@ export class Shaping {
     if (kind === "agents" && id) return () => this.agent(method, id, act, body);
     if (kind === "connections") return () => this.connections(id, body);
     if (kind !== "jobs") return undefined;
-    if (!id) return () => (method === "POST" ? this.addJob(body as unknown as NewJob) : ok({ jobs: this.jobs.filter((job) => job.channel === query.get("agent")) }));
+    if (!id) return () => (method === "POST" ? this.addJob(body as unknown as NewJob) : ok({ jobs: this.jobs.filter((job) => !query.has("agent") || job.channel === query.get("agent")) }));
     return () => this.job(method, id, act, body);
   }
 

@@ -20,6 +20,13 @@ describe("routes", () => {
     expect(parseRoute("#/agent/eng/other")).toEqual({ view: "agent", name: "eng/other" });
   });
 
+  it("lead to rooms, and to places in them", () => {
+    for (const view of ["agents", "threads", "notes", "jobs", "system", "about"] as const) {
+      expect(parseRoute(hashOf({ view }))).toEqual({ view });
+      expect(parseRoute(hashOf({ view, path: ["a/b", "50%"] }))).toEqual({ view, path: ["a/b", "50%"] });
+    }
+  });
+
   it("fall back to home", () => {
     for (const hash of ["", "#", "#/", "#/agent", "#/agent/", "#/role", "#/unknown/x"]) expect(parseRoute(hash)).toEqual({ view: "home" });
     expect(parseRoute("#/agent/%E0%A4%A")).toEqual({ view: "agent", name: "%E0%A4%A" });

@@ -1,32 +1,12 @@
 import { useSignal } from "@preact/signals";
 import { fieldOf, settingsOf } from "../agent/draft";
 import { MODEL } from "../agent/fields";
+import { TEMPLATES } from "../agent/templates";
 import { sortProblems } from "../problems";
 import { useAction } from "../resource";
 import { createAgent } from "../store";
 import { MoreSettings, SettingInput, type SettingInputs } from "./definition/SettingInput";
 import { Field, FormError, useFirstInvalid } from "./Field";
-
-const TEMPLATES = [
-  {
-    label: "Assistant",
-    name: "helper",
-    prompt:
-      "You are a helpful assistant. Answer briefly and plainly. When you use a tool, say in the end what you did and where the result is.",
-  },
-  {
-    label: "Reviewer",
-    name: "reviewer",
-    prompt:
-      "You review code and text. Point out what is wrong or risky first, each with its place and a proposed change; then what could be simpler. Say so when all is well.",
-  },
-  {
-    label: "Researcher",
-    name: "researcher",
-    prompt:
-      "You research questions. Look things up rather than guess, name the source of each claim, tell what is certain from what is not, and end with a short summary.",
-  },
-] as const;
 
 /** A new agent; `name` is set for a channel that already holds messages. */
 export function AgentForm({ first, name: channel }: { first: boolean; name?: string }) {

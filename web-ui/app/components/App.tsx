@@ -6,6 +6,10 @@ import { AgentPage } from "./AgentPage";
 import { Banners } from "./Banners";
 import { RolePage } from "./connections/Connections";
 import { ErrorNote } from "./ErrorNote";
+import { KeysDialog } from "./frame/KeysDialog";
+import { RoomBar } from "./frame/RoomBar";
+import { ROOMS } from "./frame/rooms";
+import { StepUp } from "./frame/StepUp";
 import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
 
@@ -18,9 +22,15 @@ export function App() {
   if (session.value === "out") return <SignIn />;
   return (
     <div class={`shell view-${route.value.view}`}>
+      <a class="skip" href="#main" onClick={skip}>
+        Skip to the content
+      </a>
       <Banners />
+      <RoomBar />
       <Sidebar />
       <Main />
+      <KeysDialog />
+      <StepUp />
     </div>
   );
 }
@@ -37,16 +47,31 @@ function Main() {
   }
   if (at.view === "agent") return <AgentPage key={at.name} name={at.name} />;
   if (at.view === "role") return <RolePage key={at.name} holder={at.name} />;
-  if (at.view === "new" || list.length === 0) {
+  const room = ROOMS.find(({ view }) => view === at.view);
+  if (room && room.view !== "home" && room.view !== "agents") return <>{room.page()}</>;
+  if (at.view === "new" || (room && list.length === 0)) {
     return (
       <main class="page">
         <AgentForm key={at.view === "new" ? at.name : ""} first={list.length === 0} {...(at.view === "new" && at.name ? { name: at.name } : {})} />
       </main>
     );
   }
+  if (room) return <>{room.page()}</>;
   return (
     <main class="center">
-      <p class="quiet">Choose an agent to read its conversation and write to it.</p>
+      <p class="quiet">There is no such page.</p>
+      <p>
+        <a href="#/">Home</a>
+      </p>
     </main>
   );
+}
+
+/** The address stays: its fragment is the route. */
+function skip(event: Event): void {
+  event.preventDefault();
+  const main = document.querySelector<HTMLElement>("main");
+  if (!main) return;
+  main.tabIndex = -1;
+  main.focus();
 }

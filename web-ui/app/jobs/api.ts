@@ -81,6 +81,8 @@ export interface JobEdit {
 const at = (job: Job): string => `api/jobs/${segment(job.noteId || job.id)}`;
 
 export const jobsApi = {
+  /** Those of all agents. */
+  all: () => request<{ jobs: Job[] }>("GET", "api/jobs"),
   list: (agent: string) => request<{ jobs: Job[] }>("GET", `api/jobs?agent=${segment(agent)}`),
   create: (job: NewJob) => request<{ job: Job }>("POST", "api/jobs", job),
   edit: (job: Job, edit: JobEdit) => request<{ job: Job }>("PATCH", at(job), edit),

@@ -1,0 +1,38 @@
+import { Dialog } from "./Dialog";
+import { keysShown } from "./keys";
+import { ROOMS } from "./rooms";
+
+const MORE: readonly (readonly [keys: readonly string[], what: string])[] = [
+  [["/"], "Find an agent"],
+  [["?"], "These keys"],
+  [["Esc"], "Leave a box"],
+];
+
+export function KeysDialog() {
+  if (!keysShown.value) return null;
+  const close = (): void => {
+    keysShown.value = false;
+  };
+  const all = [...ROOMS.filter(({ narrow }) => !narrow).map(({ key, label }) => [["g", key], label] as const), [["g", "n"], "New agent"] as const, ...MORE];
+  return (
+    <Dialog title="Keys" onCancel={close}>
+      <dl class="keys">
+        {all.map(([keys, what]) => (
+          <div key={what}>
+            <dt>
+              {keys.map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+      <div class="actions">
+        <button type="button" onClick={close}>
+          Close
+        </button>
+      </div>
+    </Dialog>
+  );
+}
