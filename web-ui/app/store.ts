@@ -242,5 +242,7 @@ export async function start(): Promise<void> {
   setInterval(() => look(++ticks % CALM === 0), HEALTH_EVERY_MS);
   await followHash();
   if (session.value !== "unknown") return;
-  if (await checkSession()) await enter();
+  // Asked for together: who is signed in, as is usual, sees the list one round trip sooner.
+  void refreshAgents();
+  if (await checkSession()) session.value = "in";
 }

@@ -8,7 +8,7 @@ import { objections, settingProblems, Shaping } from "./mock-shaping";
 import { MockTurns } from "./mock-turns";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
-const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json" };
 
 export type Body = TurnEvent extends infer E ? (E extends TurnEvent ? Omit<E, "seq" | "channel" | "turn" | "message" | "at"> : never) : never;
 export type Reply = [status: number, body: unknown, headers?: Record<string, string>];
@@ -35,6 +35,11 @@ export class MockDaemon {
   answer: ((text: string) => Body[]) | undefined;
   /** The next send is refused with this. */
   refusal: Reply | undefined;
+  /** What is dangerous needs it, where it is set. */
+  pin: string | undefined;
+  pinAnswer: "token" | "setup" = "token";
+  /** PINs that were shown, right or wrong. */
+  pins: string[] = [];
   stops: string[] = [];
   cancels: string[] = [];
   sends: string[] = [];
@@ -181,12 +186,26 @@ export class MockDaemon {
     for await (const chunk of request) text += chunk;
     const sent = text ? JSON.parse(text) : {};
     const shaped = this.signedIn(request)
-      ? (this.turns.answer(method, pathname, searchParams, sent) ?? this.shaping.answer(method, pathname, searchParams, sent))
+      ? (this.guard(method, pathname, sent, request) ??
+        this.turns.answer(method, pathname, searchParams, sent) ??
+        this.shaping.answer(method, pathname, searchParams, sent))
       : undefined;
     if (pathname.endsWith("/send")) this.turns.keys.push(String(request.headers["idempotency-key"] ?? ""));
     const [status, body, headers] = shaped ?? this.answerTo(method, pathname, sent, request);
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
     if (shaped && method !== "GET") for (const { name } of this.agents) this.tell(name);
+  }
+
+  /** The PIN, as the daemon asks for it before a connection is approved. */
+  private guard(method: string, path: string, sent: Record<string, string>, request: IncomingMessage): Reply | undefined {
+    if (this.pin === undefined || method !== "POST") return undefined;
+    if (path === "/api/step-up") {
+      this.pins.push(sent.pin ?? "");
+      if (sent.pin !== this.pin) return refuse(403, "invalid_pin", "This is not the PIN.", "Try again.");
+      return [200, { stepUpToken: "stepped-up", expires_at: new Date(Date.now() + 300_000).toISOString() }];
+    }
+    if (path !== "/api/connections/approve" || request.headers["x-step-up-token"] === "stepped-up") return undefined;
+    return [403, { error: "step_up_required", message: "This needs the PIN.", reason: this.pinAnswer }];
   }
 
   private file(pathname: string, response: ServerResponse): void {

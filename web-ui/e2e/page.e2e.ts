@@ -506,7 +506,7 @@ describe("every screen", () => {
     daemon.confined = false;
     daemon.vaults = [AWAY, SLOW];
     await page.goto(daemon.signInLink);
-    await page.getByRole("navigation", { name: "Agents" }).waitFor();
+    await page.getByRole("heading", { name: "Agents", exact: true }).waitFor();
     await shoot(page, `${name}-home`);
     await page.getByRole("link", { name: /eng/ }).first().click();
     await box().waitFor();

@@ -1,4 +1,5 @@
 import { useComputed, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { holderOf, isBroken } from "../../agent/standing";
 import { cost, fullTime, plural, time } from "../../format";
 import { arranged, homeRows, type HomeRow, type StateFilter, totals } from "../../home";
@@ -34,6 +35,10 @@ export function Home() {
   const jobs = useResource(jobsApi.all);
   const rows = useComputed(() => homeRows(agents.value ?? [], jobs.value.value?.jobs ?? []));
   const shown = useComputed(() => arranged(rows.value, homeSort.value, text.value, state.value));
+  useEffect(() => {
+    // For who measures how fast the page is.
+    requestAnimationFrame(() => performance.mark("agents-painted"));
+  }, []);
   return (
     <main class="home-page" id="main" tabIndex={-1}>
       <header class="home-head">
