@@ -18,9 +18,9 @@ function precompress(): Plugin {
         if (!entry.isFile()) continue;
         const path = join(entry.parentPath, entry.name);
         const bytes = readFileSync(path);
-        const small = brotliCompressSync(bytes);
-        writeFileSync(`${path}.br`, small);
-        if (/\.(js|css)$/.test(path)) console.log(`${entry.name}: ${small.length} bytes as brotli`);
+        const brotli = brotliCompressSync(bytes);
+        if (/\.(js|css)$/.test(path)) console.log(`${entry.name}: ${(brotli.length / 1000).toFixed(1)} kB with brotli`);
+        writeFileSync(`${path}.br`, brotli);
         writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
       }
     },

@@ -14,6 +14,9 @@ export interface HomeRow {
   next?: Job;
 }
 
+/** `agent-9` comes before `agent-10`. */
+const NAMES = new Intl.Collator(undefined, { numeric: true });
+
 /** What needs a person first, then what happens now. */
 const RANK: Readonly<Record<Agent["status"], number>> = { error: 0, pending: 1, working: 2, queued: 3, paused: 4, idle: 5 };
 
@@ -43,7 +46,7 @@ export function arranged(rows: readonly HomeRow[], sort: SortKey, text: string, 
     const told = `${agent.name} ${agent.prompt_preview} ${agent.status_detail ?? ""} ${agent.model ?? ""}`.toLowerCase();
     return inState(agent, state) && words.every((word) => told.includes(word));
   };
-  return rows.filter(matches).sort((a, b) => compare(a, b, sort) || a.agent.name.localeCompare(b.agent.name));
+  return rows.filter(matches).sort((a, b) => compare(a, b, sort) || NAMES.compare(a.agent.name, b.agent.name));
 }
 
 export function inState(agent: Agent, state: StateFilter): boolean {
