@@ -265,6 +265,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{name}/sandbox/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a turn of an agent may reach, with everything that is hidden.
+         * @description For `reveille sandbox run --agent`, which confines a command like it: it is of use on the daemon's own machine. There is no
+         *     secret in it.
+         */
+        get: operations["getAgentSandboxPolicy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{name}/trust": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets an agent have what was given to its name for another note: secrets, grants, and its table in the configuration. */
+        post: operations["trustAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels": {
         parameters: {
             query?: never;
@@ -1634,6 +1672,8 @@ export interface components {
             waiting: number;
             /** @description What looks wrong with a note that counts. */
             warnings: components["schemas"]["Problem"][];
+            /** @description What was given to its name for another note, and what it does not get before it is trusted. */
+            withheld?: string[];
         };
         /** @description A definition that counts. */
         AgentDef: {
@@ -1755,6 +1795,8 @@ export interface components {
             egress: string[];
             /** @description What they read. */
             filesystem: components["schemas"]["SandboxSetting"];
+            /** @description What one turn may take of the machine. */
+            limits: components["schemas"]["SandboxLimits"];
             /** @description What the definition asks for and does not get. */
             lowered: components["schemas"]["LoweredSetting"][];
             /** @description Name of the confinement: `none` confines nothing, and then nothing below holds. */
@@ -2923,6 +2965,26 @@ export interface components {
             /** Format: int64 */
             redriven: number;
         };
+        /** @description A host that may be reached. */
+        RehearsalHost: {
+            /** @description `HOST:PORT`, `*.DOMAIN`, … */
+            rule: string;
+            /**
+             * @description Who answers for where its name leads: `asked` (nobody), `known` or `trusted` (the operator, also for addresses of this
+             *     machine and of its networks).
+             */
+            standing: string;
+        };
+        /** @description A service of the machine. */
+        RehearsalPort: {
+            /** @description Who answers, outside. */
+            address: string;
+            /**
+             * Format: int32
+             * @description Port of 127.0.0.1 inside.
+             */
+            port: number;
+        };
         /** @description A message that waits again. */
         Released: {
             /** @description The inbound note. */
@@ -3008,12 +3070,82 @@ export interface components {
             /** Format: uuid */
             turn: string;
         };
+        /** @description What one turn may take of the machine. Null: nothing limits that. */
+        SandboxLimits: {
+            /**
+             * Format: int64
+             * @description Share of the processors when they are all busy; what else runs has 100.
+             */
+            cpu_weight: number | null;
+            /** @description Where the control groups of turns are. */
+            group: string | null;
+            /**
+             * Format: int64
+             * @description Bytes of all its processes together, with what is cached for them.
+             */
+            memory: number | null;
+            /** @description What has no limit, why, and the mend. */
+            missing: string | null;
+            /**
+             * Format: int64
+             * @description Open files of each process.
+             */
+            open_files: number;
+            /**
+             * Format: int64
+             * @description Processes and threads at once.
+             */
+            processes: number | null;
+        };
         /** @description A directory that an agent has besides its own. */
         SandboxMount: {
             /** @description `ro` or `rw`. */
             mode: string;
             /** @description With all links followed. */
             path: string;
+        };
+        /** @description What a turn of an agent may reach, but for its conversation's own directories. All paths are absolute. */
+        SandboxPolicy: {
+            /** @description Hosts that are reached when the network is not open. */
+            egress: components["schemas"]["RehearsalHost"][];
+            /**
+             * @description Variables of a turn, without those of proxies and without everything that is stored, configured or granted: it may
+             *     be secret.
+             */
+            environment: {
+                [key: string]: string;
+            };
+            filesystem: string;
+            /** @description Approved connections to places that are only known once they are lent to a turn. */
+            left_out: string[];
+            /** @description Services of the machine that are. */
+            loopback: components["schemas"]["RehearsalPort"][];
+            /** @description What is never seen. */
+            masked: string[];
+            network: string;
+            /**
+             * Format: int64
+             * @description Open files of one process.
+             */
+            open_files: number;
+            /**
+             * Format: int64
+             * @description Processes and threads; no limit of root's.
+             */
+            processes: number;
+            /** @description Programs that are shown with what they need. */
+            programs: string[];
+            readable: string[];
+            /** @description Those of the two that must not have become links. */
+            straight: string[];
+            /**
+             * Format: int32
+             * @description The user of the daemon, who runs the turns.
+             */
+            uid: number;
+            /** @description Where it works; null: in a directory of its conversation. */
+            workspace: string | null;
+            writable: string[];
         };
         /** @description What was found when the sandbox was tried out. */
         SandboxProbe: {
@@ -3058,6 +3190,10 @@ export interface components {
             confined: boolean;
             /** @description One sentence that says what a turn can do. */
             detail: string;
+            /** @description Tables in `[sandbox.agents]` whose agents are not there, once all vaults have been read. */
+            idle_tables: string[];
+            /** @description What one turn may take of the machine. */
+            limits: components["schemas"]["SandboxLimits"];
             /** @description Agents that get less than their definitions ask for. */
             lowered: string[];
             /** @description Name of the policy: `none` confines nothing. */
@@ -4268,6 +4404,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AgentSandbox"];
+                };
+            };
+        };
+    };
+    getAgentSandboxPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What counts for the next turn. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SandboxPolicy"];
+                };
+            };
+        };
+    };
+    trustAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The agent. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agent as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Agent"];
                 };
             };
         };
