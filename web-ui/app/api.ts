@@ -200,10 +200,6 @@ export const api = {
     request<Agent>("POST", `api/agents/${segment(name)}/pause`, reason ? { reason } : {}),
   resumeAgent: (name: string) => request<Agent>("POST", `api/agents/${segment(name)}/resume`),
   note: (vault: string, id: string) => request<Note>("GET", `vault/${segment(vault)}/api/notes/${segment(id)}`),
-  messages: (channel: string) =>
-    request<{ messages: Message[] }>("GET", `api/channels/${segment(channel)}/messages?limit=200`),
-  send: (channel: string, text: string) =>
-    request<{ ok: true; id: string; turn: string | null }>("POST", `api/channels/${segment(channel)}/send`, { text }),
   stop: (turn: string) => request<{ stopping: true }>("POST", `api/turns/${segment(turn)}/stop`),
   cancel: (turn: string) => request<unknown>("POST", `api/turns/${segment(turn)}/cancel`),
   /** What happens to all agents, for an EventSource. */

@@ -4,8 +4,9 @@ import { type ChainNode, chainTotals, chainTree } from "../../fold/chain";
 import { between, cost, duration, plural } from "../../format";
 import { useAction } from "../../resource";
 import { hashOf } from "../../route";
+import { ApiError } from "../../api";
 import { live } from "../../conversation";
-import { type TurnBrief, turnsApi } from "../../turns";
+import { type MessageNote, type TurnBrief, turnsApi } from "../../turns";
 import { ErrorNote } from "../ErrorNote";
 
 /** Who handed work to whom from the first message on, with states and cost; read when it is opened. */
@@ -19,8 +20,18 @@ export function Chain({ chain, vault, here }: { chain: string; vault: string | u
   );
 }
 
+/** The note that a chain began with. When it was removed the rest is shown all the same; any other failure is told. */
+async function firstOf(chain: string, vault: string): Promise<MessageNote | undefined> {
+  try {
+    return await turnsApi.note(vault, chain);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
 async function readChain(chain: string, vault: string): Promise<ChainNode[]> {
-  const [first, rest] = await Promise.all([turnsApi.note(vault, chain).catch(() => undefined), turnsApi.chain(vault, chain)]);
+  const [first, rest] = await Promise.all([firstOf(chain, vault), turnsApi.chain(vault, chain)]);
   const notes = first ? [first, ...rest] : rest;
   const agents = [...new Set(notes.map((note) => note.metadata?.agent).filter((name) => typeof name === "string"))];
   const lists = await Promise.all(agents.map((name) => turnsApi.recent(name).then(({ turns }) => turns)));
