@@ -1,6 +1,7 @@
 //! One confined command from its start to its end, for people and for the sandbox's own probe.
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const OUTPUT: u64 = 1024 * 1024;
 /// # Errors
 /// It could not be started.
 pub async fn run_attached(confined: Confined) -> Result<ExitStatus, SandboxError> {
-    let mut running = start(confined, [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()]).await?;
+    let mut running = start(confined, own_stdin()?, [Stdio::inherit(), Stdio::inherit()]).await?;
     let copied = running.stderr.take().map(|mut stderr| {
         AbortOnDropHandle::new(tokio::spawn(async move {
             // silent-ok: when nobody reads it any more, nobody misses it.
@@ -42,7 +43,7 @@ pub async fn run_attached(confined: Confined) -> Result<ExitStatus, SandboxError
 /// It could not be started, or did not end in `timeout`.
 pub async fn run_captured(confined: Confined, timeout: Duration) -> Result<Ran, SandboxError> {
     let run = async {
-        let mut running = start(confined, [Stdio::null(), Stdio::piped(), Stdio::piped()]).await?;
+        let mut running = start(confined, no_input()?, [Stdio::piped(), Stdio::piped()]).await?;
         let stdout = running.child.stdout.take();
         let stderr = running.stderr.take();
         let (status, stdout, stderr) = tokio::join!(running.child.wait(), collect(stdout), collect(stderr));
@@ -75,21 +76,34 @@ struct Running {
     _services: reveille_sandbox::Guard,
 }
 
-async fn start(confined: Confined, [stdin, stdout, stderr]: [Stdio; 3]) -> Result<Running, SandboxError> {
+fn own_stdin() -> Result<OwnedFd, SandboxError> {
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+    stdin.map_err(|error| SandboxError::new(format!("stdin cannot be passed on: {error}"), "Try again"))
+}
+
+fn no_input() -> Result<OwnedFd, SandboxError> {
+    let null = std::fs::File::open("/dev/null").map(OwnedFd::from);
+    null.map_err(|error| SandboxError::new(format!("/dev/null: {error}"), "Mend the devices of this machine"))
+}
+
+async fn start(confined: Confined, stdin: OwnedFd, [stdout, stderr]: [Stdio; 2]) -> Result<Running, SandboxError> {
     let Confined {
         command,
         mut control,
         guard: mut services,
     } = confined;
-    let socket = control.as_mut().and_then(Control::child_end);
+    let (outer_stdin, stderr, stdin) = match control.as_mut().and_then(Control::child_ends) {
+        Some(ends) => (Stdio::from(ends.stdin), Stdio::from(ends.stderr), Some(stdin)),
+        None => (Stdio::from(stdin), stderr, None),
+    };
     let mut child = Command::new(&command.program)
         .args(command.args)
         .env_clear()
         .envs(command.env)
         .current_dir(command.cwd)
-        .stdin(stdin)
+        .stdin(outer_stdin)
         .stdout(stdout)
-        .stderr(socket.map_or(stderr, Stdio::from))
+        .stderr(stderr)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| {
@@ -106,9 +120,9 @@ async fn start(confined: Confined, [stdin, stdout, stderr]: [Stdio; 3]) -> Resul
             )
         })?;
     }
-    let stderr: Option<Box<dyn AsyncRead + Send + Unpin>> = match control {
-        Some(control) => {
-            let launched = control.complete(START).await?;
+    let stderr: Option<Box<dyn AsyncRead + Send + Unpin>> = match control.zip(stdin) {
+        Some((control, stdin)) => {
+            let launched = control.complete(stdin, START).await?;
             services.join(launched.guard);
             Some(Box::new(launched.stderr))
         }

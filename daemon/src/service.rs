@@ -111,7 +111,7 @@ impl Options {
         faults::queue(&mut queue_options)?;
         let queue: Arc<dyn Queue> = Arc::new(queue_options.open()?);
 
-        let sandbox = crate::machine::sandbox(config.sandbox.mode)?;
+        let sandbox = crate::machine::sandbox(config.sandbox.mode, state.sandbox())?;
         let summary = sandbox.summary();
         let (sandbox, keeper) = Keeper::around(sandbox, state.instance());
         let credentials = Credentials::in_dir(state.path());

@@ -39,6 +39,9 @@ pub(crate) enum StateDirError {
     },
 }
 
+/// See [`StateDir::sandbox`].
+const SANDBOX: &str = "sandbox";
+
 /// What a running daemon tells about itself in `daemon.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DaemonFile {
@@ -155,6 +158,12 @@ impl StateDir {
         }
         private_dir(&path.join("conversations")).map_err(unusable(path))?;
         private_dir(&path.join("vaults")).map_err(unusable(path))?;
+        // What an earlier daemon has left there serves nobody any more.
+        let sandbox = path.join(SANDBOX);
+        match fs::remove_dir_all(&sandbox) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(&sandbox)(error)),
+            _ => private_dir(&sandbox).map_err(unusable(&sandbox))?,
+        }
         let token = stored(&path.join("token"), secret).map_err(unusable(&path.join("token")))?;
         // Bound to the directory itself: the children of a copy are not ours.
         let own = fs::metadata(path).map_err(unusable(path))?;
@@ -172,6 +181,12 @@ impl StateDir {
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// For what sandboxes need of ours while the daemon runs; empty when it starts.
+    #[must_use]
+    pub(crate) fn sandbox(&self) -> PathBuf {
+        self.path.join(SANDBOX)
     }
 
     /// Marks the children of this state directory's daemons, whichever process runs them.

@@ -20,6 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         program,
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         parent_proxy: None,
+        scratch: std::env::temp_dir(),
     });
     measure("none", &Unconfined, Network::Open, rounds).await?;
     measure("open", &*sandbox, Network::Open, rounds).await?;
@@ -72,19 +73,26 @@ async fn run(confined: Confined) -> Result<(), SandboxError> {
         mut control,
         guard: _guard,
     } = confined;
-    let socket = control.as_mut().and_then(Control::child_end);
+    let ends = control.as_mut().and_then(Control::child_ends);
+    let (stdin, stderr) = match ends {
+        Some(ends) => (ends.stdin.into(), ends.stderr.into()),
+        None => (Stdio::null(), Stdio::inherit()),
+    };
     let failed = |error: std::io::Error| SandboxError::new(error.to_string(), "Try again");
     let mut child = tokio::process::Command::new(command.program)
         .args(command.args)
         .env_clear()
         .envs(command.env)
         .current_dir(command.cwd)
-        .stdin(Stdio::null())
-        .stderr(socket.map_or_else(Stdio::inherit, Stdio::from))
+        .stdin(stdin)
+        .stderr(stderr)
         .spawn()
         .map_err(failed)?;
     let _launched = match control {
-        Some(control) => Some(control.complete(LIMIT).await?),
+        Some(control) => {
+            let null = std::fs::File::open("/dev/null").map_err(failed)?;
+            Some(control.complete(null.into(), LIMIT).await?)
+        }
         None => None,
     };
     child.wait().await.map_err(failed)?;

@@ -1,16 +1,20 @@
 //! What must live as long as a child.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::{fmt, io};
 
 use tokio::task::JoinHandle;
 
 use crate::groups::{Exceeded, Group};
 
-/// Owns the tasks that serve the connections of one child, and its control group; they end when this is dropped.
+/// Owns the tasks that serve the connections of one child, its control group, and what it sees of ours; they end when this is
+/// dropped.
 #[derive(Default)]
 pub struct Guard {
     tasks: Vec<JoinHandle<()>>,
     group: Option<Group>,
+    held: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Guard {
@@ -22,9 +26,15 @@ impl Guard {
     /// Adds all tasks of another.
     pub fn join(&mut self, mut other: Self) {
         self.tasks.append(&mut other.tasks);
+        self.held.append(&mut other.held);
         if let Some(group) = other.group.take() {
             self.group = Some(group);
         }
+    }
+
+    /// Keeps something that the child sees.
+    pub(crate) fn hold(&mut self, what: Option<Arc<impl Any + Send + Sync>>) {
+        self.held.extend(what.map(|what| what as Arc<dyn Any + Send + Sync>));
     }
 
     /// The child will have a control group.

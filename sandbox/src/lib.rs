@@ -36,9 +36,9 @@ use std::sync::Arc;
 pub use groups::{Exceeded, Grouped, Groups};
 pub use guard::Guard;
 #[cfg(target_os = "linux")]
-pub use linux::{Control, Launched, Program};
+pub use linux::{Control, Ends, Launched, Program};
 #[cfg(not(target_os = "linux"))]
-pub use other::{Control, Launched, Program};
+pub use other::{Control, Ends, Launched, Program};
 pub use policy::{Filesystem, Handler, Limits, Loopback, Network, Policy, Target};
 pub use probe::{Check, ProbeReport, Ran, probe};
 #[cfg(any(target_os = "linux", target_os = "macos"))]
@@ -73,8 +73,8 @@ pub struct Summary {
 pub struct Confined {
     /// What to start.
     pub command: Command,
-    /// What leads from its start to the confined program. With one, the process gets [`Control::child_end`] as its stderr, and
-    /// [`Control::complete`] must succeed before anything else is done with it.
+    /// What leads from its start to the confined program. With one, the process gets [`Control::child_ends`] as its stdin and
+    /// stderr, and [`Control::complete`] must succeed before anything else is done with it.
     pub control: Option<Control>,
     /// What must live as long as the process.
     pub guard: Guard,
@@ -139,6 +139,8 @@ pub struct Setup {
     pub search_path: OsString,
     /// The proxy that the daemon itself goes through, and what is reached without it.
     pub parent_proxy: Option<Arc<egress::ParentProxy>>,
+    /// A directory for copies of the system's settings, which are not secret. Others must not be able to change what is in it.
+    pub scratch: PathBuf,
 }
 
 /// The sandbox of this machine. Where there is none, every [`Sandbox::confine`] is an error that says what to do.

@@ -11,14 +11,23 @@ pub enum Control {}
 
 impl Control {
     /// Never called.
-    pub fn child_end(&mut self) -> Option<OwnedFd> {
+    pub fn child_ends(&mut self) -> Option<Ends> {
         match *self {}
     }
 
     /// Never called.
-    pub async fn complete(self, _timeout: Duration) -> Result<Launched, SandboxError> {
+    pub async fn complete(self, _stdin: OwnedFd, _timeout: Duration) -> Result<Launched, SandboxError> {
         match self {}
     }
+}
+
+/// What the process that is spawned must get; there is none on this system.
+#[derive(Debug)]
+pub struct Ends {
+    /// Its stdin.
+    pub stdin: OwnedFd,
+    /// Its stderr.
+    pub stderr: OwnedFd,
 }
 
 /// A confined program that runs; there is none on this system.

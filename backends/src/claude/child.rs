@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reveille_sandbox::{Confined, Control, Exceeded, Guard as Services, Program, SandboxError};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdout};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,7 +37,8 @@ pub(super) struct Process {
     stdout: Lines<ChildStdout>,
     /// `None` until a confined program runs.
     stderr: Option<Stderr>,
-    control: Option<Control>,
+    /// What is left of the start, with what the program gets as its stdin.
+    control: Option<(Control, OwnedFd)>,
     /// The confined program; the child is then its keeper.
     program: Option<Program>,
     services: Services,
@@ -53,16 +56,19 @@ impl Process {
             mut control,
             guard: services,
         } = confined;
-        let stderr = control.as_mut().and_then(Control::child_end);
+        let (outer_stdin, stderr, pipe) = match control.as_mut().and_then(Control::child_ends) {
+            Some(ends) => (Stdio::from(ends.stdin), Stdio::from(ends.stderr), Some(io::pipe()?)),
+            None => (Stdio::piped(), Stdio::piped(), None),
+        };
         // No `pre_exec`: with it the standard library forks, which takes 43 ms for a daemon of 1 GiB instead of 75 µs.
         let mut child = tokio::process::Command::new(command.program)
             .args(command.args)
             .env_clear()
             .envs(command.env)
             .current_dir(command.cwd)
-            .stdin(Stdio::piped())
+            .stdin(outer_stdin)
             .stdout(Stdio::piped())
-            .stderr(stderr.map_or_else(Stdio::piped, Stdio::from))
+            .stderr(stderr)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -76,7 +82,10 @@ impl Process {
             hunt: Some(Hunt::new(marker.0, marker.1)),
         };
         let missing = || io::Error::other("a pipe of the child is missing");
-        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let (stdin, inside): (Box<dyn AsyncWrite + Send + Unpin>, _) = match pipe {
+            Some((inside, ours)) => (Box::new(sender(ours.into())?), Some(OwnedFd::from(inside))),
+            None => (Box::new(child.stdin.take().ok_or_else(missing)?), None),
+        };
         let stdout = child.stdout.take().ok_or_else(missing)?;
         #[cfg(target_os = "linux")]
         if let Err(error) = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE) {
@@ -90,7 +99,7 @@ impl Process {
             stdout: Lines::new(stdout, LINE_LIMIT),
             stderr: child.stderr.take().map(Stderr::read),
             child,
-            control,
+            control: control.zip(inside),
             program: None,
             services,
         })
@@ -99,10 +108,10 @@ impl Process {
     /// Waits until the program itself runs, which takes a moment when it is confined. After an error the process must be
     /// killed.
     pub(super) async fn launch(&mut self, timeout: Duration) -> Result<(), SandboxError> {
-        let Some(control) = self.control.take() else {
+        let Some((control, stdin)) = self.control.take() else {
             return Ok(());
         };
-        let launched = control.complete(timeout).await?;
+        let launched = control.complete(stdin, timeout).await?;
         self.stderr = Some(Stderr::read(launched.stderr));
         self.program = Some(launched.program);
         self.services.join(launched.guard);
@@ -205,7 +214,12 @@ impl Drop for Guard {
     }
 }
 
-async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<String>) {
+fn sender(end: OwnedFd) -> io::Result<pipe::Sender> {
+    rustix::io::ioctl_fionbio(&end, true)?;
+    pipe::Sender::from_owned_fd(end)
+}
+
+async fn write_lines(mut stdin: impl AsyncWrite + Unpin, mut lines: mpsc::UnboundedReceiver<String>) {
     while let Some(mut line) = lines.recv().await {
         line.push('\n');
         if let Err(error) = stdin.write_all(line.as_bytes()).await {

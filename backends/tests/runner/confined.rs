@@ -20,6 +20,7 @@ fn sandbox() -> Arc<dyn Sandbox> {
         program: env!("CARGO_BIN_EXE_reveille-stand-in").into(),
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         parent_proxy: None,
+        scratch: std::env::temp_dir(),
     })
 }
 

@@ -230,7 +230,7 @@ async fn sandbox_check(mode: SandboxMode) -> Check {
     }
     let tried = async {
         let program = machine::own_file()?;
-        let sandbox = machine::sandbox(mode)?;
+        let sandbox = machine::sandbox(mode, std::env::temp_dir())?;
         anyhow::Ok((sandbox.summary(), sandboxing::try_out(&*sandbox, &program).await))
     };
     let (summary, report) = match tried.await {

@@ -157,7 +157,7 @@ impl Run {
 
     async fn confined(command: Command, policy: &Policy) -> Result<(), CliError> {
         let log = policy.log.clone();
-        let confined = detect(&machine::setup()?).confine(command, policy)?;
+        let confined = detect(&machine::setup(std::env::temp_dir())?).confine(command, policy)?;
         let status = run_attached(confined).await?;
         for one in log.connections() {
             let decision = serde_json::to_value(one.decision).unwrap_or_default();
@@ -253,7 +253,7 @@ fn exit_code(status: ExitStatus) -> u8 {
 const PROBE: std::time::Duration = std::time::Duration::from_secs(20);
 
 async fn probe(json: bool) -> Result<(), CliError> {
-    let setup = machine::setup()?;
+    let setup = machine::setup(std::env::temp_dir())?;
     let sandbox = detect(&setup);
     let scratch = tempfile::tempdir().context("no directory for the probe")?;
     let run = |confined| run_captured(confined, PROBE);

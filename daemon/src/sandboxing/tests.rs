@@ -193,6 +193,7 @@ fn a_directory_that_becomes_a_link_after_it_was_allowed_is_not_used() {
         program: std::env::current_exe().unwrap(),
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         parent_proxy: None,
+        scratch: std::env::temp_dir(),
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();

@@ -2,8 +2,6 @@
 
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -13,14 +11,13 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::io::{AsyncReadExt as _, Interest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixDatagram};
 
 use super::mend::mend;
-use super::plan::Launch;
 use crate::services::{SERVICES_MAX, Service};
-use crate::shim::wire::{self, FAILED, FDS_MAX, GO, LAUNCH, Message, ORDER, Order, READY};
+use crate::shim::wire::{self, FAILED, FDS_MAX, GO, Message, ORDER, Order, READY};
 use crate::{Guard, SandboxError};
 
 // One of them is the proxy, and each is a descriptor in the message of the shim.
@@ -33,8 +30,15 @@ const COMPLAINTS: usize = 4096;
 /// program does not start.
 #[derive(Debug)]
 pub struct Control {
-    child: Option<OwnedFd>,
+    child: Option<Ends>,
+    /// Bubblewrap waits for its arguments at the other end, and so begins with nothing before it is told to.
+    stdin: OwnedFd,
+    args: Vec<u8>,
     socket: OwnedFd,
+    /// For the shim.
+    order: OwnedFd,
+    stderr_inside: OwnedFd,
+    complaints_inside: OwnedFd,
     stderr: OwnedFd,
     /// What stops the shim, once the socket is given up. It ends without a word when the program has taken its place.
     complaints: OwnedFd,
@@ -42,44 +46,56 @@ pub struct Control {
     services: Vec<Service>,
 }
 
+/// What the process that is spawned must get.
+#[derive(Debug)]
+pub struct Ends {
+    /// Its stdin. What the program reads is given to [`Control::complete`].
+    pub stdin: OwnedFd,
+    /// Its stderr. What the program writes comes with [`Launched`].
+    pub stderr: OwnedFd,
+}
+
 impl Control {
-    /// Prepares a start: all that the launcher and the shim will ask for lies ready in the socket.
-    pub(super) fn prepare(
-        bubblewrap: &Path,
-        launch: &Launch,
-        order: &Order,
-        services: Vec<Service>,
-    ) -> io::Result<Self> {
+    /// Prepares a start; `args` are bubblewrap's, each with a NUL after it.
+    pub(super) fn prepare(args: Vec<u8>, order: &Order, services: Vec<Service>) -> io::Result<Self> {
         let (socket, child) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         sockopt::set_socket_passcred(&socket, true)?;
+        let (child_stdin, stdin) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_inside) = pipe_with(PipeFlags::CLOEXEC)?;
         let (complaints, complaints_inside) = pipe_with(PipeFlags::CLOEXEC)?;
         let order = in_memory("sandbox-order", &order.encode())?;
-        tell_launcher(&socket, bubblewrap, launch)?;
-        let inside = [&order, &stderr_inside, &complaints_inside].map(OwnedFd::as_fd);
-        tell(&socket, ORDER, &inside)?;
         rustix::io::ioctl_fionbio(&socket, true)?;
+        let ends = Ends {
+            stdin: child_stdin,
+            stderr: child,
+        };
         Ok(Self {
-            child: Some(child),
+            child: Some(ends),
+            stdin,
+            args,
             socket,
+            order,
+            stderr_inside,
+            complaints_inside,
             stderr,
             complaints,
             services,
         })
     }
 
-    /// What the spawned process must get as its stderr. `None` when it was taken before.
-    pub fn child_end(&mut self) -> Option<OwnedFd> {
+    /// What the spawned process must get. `None` when it was taken before.
+    pub fn child_ends(&mut self) -> Option<Ends> {
         self.child.take()
     }
 
-    /// Waits until the program runs confined. Call it once the process was spawned and this process has closed its copy of
-    /// [`child_end`](Self::child_end). When it fails, or is dropped, the process must be killed.
+    /// Starts the program with that stdin, and waits until it runs confined. Call it once the process was spawned and this
+    /// process has closed its copies of [`child_ends`](Self::child_ends). When it fails, or is dropped, the process must be
+    /// killed.
     ///
     /// # Errors
     /// The sandbox could not be made, the program could not be started in it, or it took longer than `timeout`.
-    pub async fn complete(self, timeout: Duration) -> Result<Launched, SandboxError> {
-        match tokio::time::timeout(timeout, self.follow()).await {
+    pub async fn complete(self, stdin: OwnedFd, timeout: Duration) -> Result<Launched, SandboxError> {
+        match tokio::time::timeout(timeout, self.follow(stdin)).await {
             Ok(launched) => launched,
             Err(_elapsed) => Err(SandboxError::new(
                 format!("it was not ready after {} s", timeout.as_secs_f64()),
@@ -88,15 +104,28 @@ impl Control {
         }
     }
 
-    async fn follow(self) -> Result<Launched, SandboxError> {
+    async fn follow(self, stdin: OwnedFd) -> Result<Launched, SandboxError> {
         let Self {
             child,
+            stdin: args_to,
+            args,
             socket,
+            order,
+            stderr_inside,
+            complaints_inside,
             stderr,
             complaints,
             services,
         } = self;
         drop(child);
+        let with = [&order, &stdin, &stderr_inside, &complaints_inside].map(OwnedFd::as_fd);
+        match tell(&socket, ORDER, &with) {
+            // It has ended already: what it said is read below.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            told => told.map_err(|error| lost(&error))?,
+        }
+        drop((stdin, stderr_inside, complaints_inside));
+        hand_over(args_to, &args).await.map_err(|error| lost(&error))?;
         // Not of that kind, but all that is done with it is the same.
         let socket = UnixDatagram::from_std(socket.into()).map_err(|error| lost(&error))?;
         let ready = until_ready(&socket).await?;
@@ -173,19 +202,14 @@ fn in_memory(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn tell_launcher(socket: &OwnedFd, bubblewrap: &Path, launch: &Launch) -> io::Result<()> {
-    let mut text = [LAUNCH, bubblewrap.as_os_str().as_bytes()].concat();
-    let mut fds = vec![
-        in_memory("sandbox-mounts", &launch.mounts)?,
-        in_memory("sandbox-seals", &launch.seals)?,
-    ];
-    for (path, bytes) in &launch.copies {
-        text.push(0);
-        text.extend(path.as_os_str().as_bytes());
-        fds.push(in_memory("sandbox-file", bytes)?);
+/// Gives bubblewrap its arguments.
+async fn hand_over(to: OwnedFd, args: &[u8]) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(&to, true)?;
+    match pipe::Sender::from_owned_fd(to)?.write_all(args).await {
+        // It has ended already: what it said comes by the socket.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
     }
-    let fds: Vec<_> = fds.iter().map(OwnedFd::as_fd).collect();
-    tell(socket, &text, &fds)
 }
 
 fn tell(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -198,7 +222,7 @@ fn tell(socket: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()
     Ok(())
 }
 
-/// Waits for the shim. What comes before is what bubblewrap or the launcher complain of, and the end is theirs.
+/// Waits for the shim. What comes before is what bubblewrap complains of, and the end is its own.
 async fn until_ready(socket: &UnixDatagram) -> Result<Message, SandboxError> {
     let mut said = Vec::new();
     let mut left = false;
@@ -243,7 +267,7 @@ fn serve_all(services: Vec<Service>, listeners: Vec<OwnedFd>, guard: &mut Guard)
     Ok(())
 }
 
-/// What the launcher or the shim says.
+/// What the shim says.
 fn inside(text: &[u8]) -> SandboxError {
     let text = String::from_utf8_lossy(text).into_owned();
     let mend = mend(&text);

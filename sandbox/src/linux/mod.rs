@@ -5,6 +5,7 @@ mod control;
 mod mend;
 mod mounts;
 mod plan;
+mod settings;
 mod system;
 
 use std::ffi::OsString;
@@ -13,9 +14,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use control::{Control, Launched, Program};
+pub use control::{Control, Ends, Launched, Program};
 use mend::{INSTALL, RESTART, mend};
 use plan::Plan;
+use settings::Settings;
 
 use crate::absent::Absent;
 use crate::egress::{Gate, ParentProxy};
@@ -33,20 +35,19 @@ pub(crate) fn detect(setup: &Setup) -> Arc<dyn Sandbox> {
     }
 }
 
-/// A file as it was when the daemon started.
-#[derive(Debug, PartialEq, Eq)]
+/// A file as it was at one moment: device, inode, size, and the time of its last change with its nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Version(u64, u64, u64, i64, i64);
 
 impl Version {
     fn of(path: &Path) -> io::Result<Self> {
-        let meta = std::fs::metadata(path)?;
-        Ok(Self(
-            meta.dev(),
-            meta.ino(),
-            meta.size(),
-            meta.mtime(),
-            meta.mtime_nsec(),
-        ))
+        Ok(Self::from(&std::fs::metadata(path)?))
+    }
+}
+
+impl From<&std::fs::Metadata> for Version {
+    fn from(meta: &std::fs::Metadata) -> Self {
+        Self(meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
     }
 }
 
@@ -59,6 +60,7 @@ struct Bubblewrap {
     search_path: OsString,
     homes: programs::Homes,
     parent: Option<Arc<ParentProxy>>,
+    settings: Settings,
 }
 
 impl Bubblewrap {
@@ -87,6 +89,7 @@ impl Bubblewrap {
             search_path: setup.search_path.clone(),
             homes: programs::Homes::find(std::env::var_os("HOME")),
             parent: setup.parent_proxy.clone(),
+            settings: Settings::new(setup.scratch.clone()),
         })
     }
 
@@ -142,15 +145,17 @@ impl Sandbox for Bubblewrap {
         let (ports, services) = services.into_iter().unzip();
         let env = outer_environment(&command.env);
         let plan = Plan::make(self, &command, policy)?;
+        guard.hold(plan.settings());
         let order = plan.order(command, policy, ports);
-        let control = Control::prepare(&self.tool, &plan.launch(policy), &order, services).map_err(|error| {
+        let control = Control::prepare(plan.args(policy), &order, services).map_err(|error| {
             let mend = mend(&error.to_string());
             SandboxError::new(format!("its start cannot be prepared: {error}"), mend)
         })?;
+        let args = ["--args", "0", "--", shim::SHIM, shim::INIT_COMMAND];
         Ok(Confined {
             command: Command {
-                program: self.own.clone(),
-                args: vec![shim::LAUNCH_COMMAND.into()],
+                program: self.tool.clone(),
+                args: args.map(OsString::from).into(),
                 env,
                 cwd: "/".into(),
             },
@@ -171,8 +176,7 @@ fn serve_outside(services: Vec<(u16, Service)>, guard: &mut Guard) -> Result<(),
     Ok(())
 }
 
-/// The marks by which the daemon finds its processes again, and nothing that a loader obeys: the launcher and bubblewrap run
-/// outside.
+/// The marks by which the daemon finds its processes again, and nothing that a loader obeys: bubblewrap runs outside.
 fn outer_environment(env: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
     let mark = |name: &OsString| name.to_str().is_some_and(|name| MARKS.contains(&name));
     env.iter().filter(|(name, _)| mark(name)).cloned().collect()

@@ -5,6 +5,10 @@ use std::ffi::OsString;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
+use super::Version;
+use super::settings::{self, Entries, Entry};
 use crate::paths::{Resolved, resolve};
 
 /// Bytes that one scratch directory in memory may take. Builds have a `TMPDIR` on disk.
@@ -35,8 +39,8 @@ pub(super) enum Mount {
     Dev,
     /// A file of ours that is elsewhere outside.
     Other(PathBuf),
-    /// A small file with what it holds outside at this moment. Takes a tenth of the time of a mount.
-    Copy(Vec<u8>),
+    /// A small file with what it holds outside. It goes into the directory of [`settings`].
+    Copy(Version),
 }
 
 /// All mounts. A path is made after those that it is below, so that the longer one wins.
@@ -83,12 +87,39 @@ impl Mounts {
             return;
         }
         match small_file(&found.real) {
-            Some(bytes) if !self.sees(&found.real) => {
-                self.0.entry(found.real).or_insert(Mount::Copy(bytes));
+            Some(version) if !self.sees(&found.real) => {
+                self.0.entry(found.real).or_insert(Mount::Copy(version));
                 self.links(found.links);
             }
             _ => self.show_hidden(found),
         }
+    }
+
+    /// Takes out what is a copy or a link below the place of the settings, and tells with it where other mounts there will
+    /// be: nothing can be made there afterwards. Nothing when there is no copy.
+    pub(super) fn take_settings(&mut self) -> Entries {
+        let below = |path: &Path| path.starts_with(settings::PLACE) && path != Path::new(settings::PLACE);
+        if !self.0.values().any(|mount| matches!(mount, Mount::Copy(_))) {
+            return Entries::new();
+        }
+        let entry = |path: &Path, mount: &Mount| match mount {
+            Mount::Copy(version) => Entry::Copy(version.clone()),
+            Mount::Link(target) => Entry::Link(target.clone()),
+            Mount::Masked { directory: false } => Entry::File,
+            Mount::Host { .. } if !path.is_dir() => Entry::File,
+            Mount::Other(source) if !source.is_dir() => Entry::File,
+            _ => Entry::Directory,
+        };
+        let found = self.0.iter().filter(|(path, _)| below(path));
+        let entries = found.map(|(path, mount)| (path.clone(), entry(path, mount))).collect();
+        self.0
+            .retain(|path, mount| !below(path) || !matches!(mount, Mount::Copy(_) | Mount::Link(_)));
+        entries
+    }
+
+    /// Mounts a directory with all of that.
+    pub(super) fn put_settings(&mut self, dir: &Path) {
+        self.put(settings::PLACE, Mount::Other(dir.to_owned()));
     }
 
     fn links(&mut self, links: Vec<(PathBuf, PathBuf)>) {
@@ -148,7 +179,7 @@ impl Mounts {
 
     /// The places that hold something of the machine's to read.
     pub(super) fn readable(&self) -> impl Iterator<Item = &PathBuf> {
-        let holds = |mount: &Mount| matches!(mount, Mount::Host { .. } | Mount::Other(_) | Mount::Copy(_));
+        let holds = |mount: &Mount| matches!(mount, Mount::Host { .. } | Mount::Other(_));
         self.0
             .iter()
             .filter(move |(_, mount)| holds(mount))
@@ -179,18 +210,11 @@ impl Mounts {
                     to,
                 ]),
                 Mount::Empty | Mount::Masked { directory: true } => push(&["--tmpfs".as_ref(), to]),
+                // Taken out before; one that was not is not shown.
                 Mount::Copy(_) => {}
             }
         }
         args
-    }
-
-    /// Files that are made after that.
-    pub(super) fn copies(&self) -> impl Iterator<Item = (&Path, &[u8])> {
-        self.0.iter().filter_map(|(path, mount)| match mount {
-            Mount::Copy(bytes) => Some((path.as_path(), bytes.as_slice())),
-            _ => None,
-        })
     }
 
     /// What comes last: until here the places of other mounts were made in these.
@@ -209,12 +233,16 @@ impl Mounts {
 /// Bytes of a file that is copied instead of shown.
 const COPY_BYTES: u64 = 128 * 1024;
 
-fn small_file(path: &Path) -> Option<Vec<u8>> {
+/// A file that is copied instead of mounted: one that is small, can be read, and lies where the settings are.
+fn small_file(path: &Path) -> Option<Version> {
+    if !path.starts_with(settings::PLACE) {
+        return None;
+    }
     // silent-ok: one that cannot be read is no worse off when it is mounted.
     let meta = std::fs::metadata(path).ok()?;
     let small = meta.is_file() && meta.len() <= COPY_BYTES;
-    // silent-ok: as above.
-    small.then(|| std::fs::read(path).ok()).flatten()
+    let readable = || access(path, Access::READ_OK).is_ok();
+    (small && readable()).then(|| Version::from(&meta))
 }
 
 #[cfg(test)]

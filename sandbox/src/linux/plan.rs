@@ -5,12 +5,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 
 use super::Bubblewrap;
 use super::aliases::Mountinfo;
 use super::mounts::{Mount, Mounts};
+use super::settings::{self, Made};
 use super::system::{OWN, PROGRAMS, SETTINGS, SETTINGS_OF_LANGUAGES};
 use crate::paths::{Resolved, resolve, resolve_above, resolve_ahead};
 use crate::programs::Surroundings;
@@ -27,6 +29,7 @@ pub(super) struct Plan {
     places: Vec<(OsString, u64, u64)>,
     /// What must not be seen, there or not: by its names, and by where these lead.
     masked: Vec<PathBuf>,
+    settings: Option<Arc<Made>>,
 }
 
 impl Plan {
@@ -37,6 +40,7 @@ impl Plan {
             mounts: Mounts::default(),
             places: Vec::new(),
             masked: masked.clone(),
+            settings: None,
         };
         plan.lay_ground(policy.filesystem);
         for path in &policy.readable {
@@ -59,7 +63,18 @@ impl Plan {
         plan.mounts.mask(&masked);
         plan.mounts.make_room(Path::new(OTHER_SCRATCH));
         plan.mounts.put(SHIM, Mount::Other(sandbox.own.clone()));
+        plan.settings = sandbox.settings.gather(&mut plan.mounts).map_err(|error| {
+            SandboxError::new(
+                format!("the copies of the system's settings cannot be made: {error}"),
+                "Look at the room and the rights where the daemon keeps its state, then send the message again",
+            )
+        })?;
         Ok(plan)
+    }
+
+    /// What must be there for as long as the program runs.
+    pub(super) fn settings(&self) -> Option<Arc<Made>> {
+        self.settings.clone()
     }
 
     fn lay_ground(&mut self, filesystem: Filesystem) {
@@ -202,10 +217,14 @@ impl Plan {
         };
         let hidden = self.hidden();
         let holds_none = |path: &&PathBuf| !hidden.iter().any(|hidden| hidden.starts_with(path));
+        // One by one where something beside them is hidden.
+        let copies = self.settings.iter().flat_map(|made| made.copies());
+        let copies = copies.filter(|_| hidden.iter().any(|hidden| hidden.starts_with(settings::PLACE)));
         wire::Order {
             shown: self
                 .mounts
                 .readable()
+                .chain(copies)
                 .filter(holds_none)
                 .map(|path| wire::raw(path))
                 .collect(),
@@ -228,33 +247,16 @@ impl Plan {
         }
     }
 
-    /// What bubblewrap is told.
-    pub(super) fn launch(&self, policy: &Policy) -> Launch {
+    /// The arguments of bubblewrap, each with a NUL after it.
+    pub(super) fn args(&self, policy: &Policy) -> Vec<u8> {
         let mut args: Vec<OsString> = NAMESPACES.iter().map(OsString::from).collect();
         if policy.network != Network::Open {
             args.push("--unshare-net".into());
         }
         args.extend(self.mounts.args());
-        let joined = |args: &[OsString]| args.iter().flat_map(|arg| [arg.as_bytes(), b"\0"].concat()).collect();
-        let copies = self.mounts.copies();
-        Launch {
-            mounts: joined(&args),
-            copies: copies
-                .map(|(path, bytes)| (path.to_owned(), bytes.to_owned()))
-                .collect(),
-            seals: joined(&self.mounts.seals()),
-        }
+        args.extend(self.mounts.seals());
+        args.iter().flat_map(|arg| [arg.as_bytes(), b"\0"].concat()).collect()
     }
-}
-
-/// The arguments of bubblewrap, each with a NUL after it, and the files between them.
-pub(super) struct Launch {
-    /// First.
-    pub(super) mounts: Vec<u8>,
-    /// Then these are made.
-    pub(super) copies: Vec<(PathBuf, Vec<u8>)>,
-    /// Last.
-    pub(super) seals: Vec<u8>,
 }
 
 /// The other directory for everybody's temporary files.

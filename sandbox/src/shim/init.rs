@@ -14,9 +14,11 @@ use std::process::{Command, ExitCode};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::launch::close_on_exec;
 use super::wire::{self, FAILED, FDS_MAX, GO, ORDER, Order, READY};
 use super::{fence, filter};
+
+/// Where bubblewrap finds the shim.
+pub(crate) const SHIM: &str = "/run/reveille/init";
 
 /// Becomes the program, or says why not.
 pub(super) fn main() -> ExitCode {
@@ -45,7 +47,7 @@ fn prepare() -> io::Result<(Order, OwnedFd)> {
             "the daemon is another version than its file: restart it",
         ));
     }
-    let Ok([order, stderr, complaints]) = <[OwnedFd; 3]>::try_from(message.fds) else {
+    let Ok([order, stdin, stderr, complaints]) = <[OwnedFd; 4]>::try_from(message.fds) else {
         return Err(io::Error::other("the order is incomplete"));
     };
     let order = read_order(order)?;
@@ -58,6 +60,7 @@ fn prepare() -> io::Result<(Order, OwnedFd)> {
     if wire::receive(socket, RecvFlags::CMSG_CLOEXEC)?.bytes != GO {
         return Err(io::Error::other("the daemon is gone"));
     }
+    rustix::stdio::dup2_stdin(&stdin)?;
     rustix::stdio::dup2_stderr(&stderr)?;
     Ok((order, complaints))
 }
@@ -169,4 +172,16 @@ fn become_program(order: &Order) -> io::Result<Infallible> {
     // The last step: it also forbids what the steps above need.
     filter::apply(order.group_rights)?;
     Err(told("the program", &order.program, &command.exec()))
+}
+
+/// Lets no descriptor but 0, 1 and 2 go on to the next program.
+fn close_on_exec() -> io::Result<()> {
+    #[expect(unsafe_code, reason = "there is no safe wrapper")]
+    // SAFETY: sets a flag of descriptors; no descriptor is closed or changes its owner.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

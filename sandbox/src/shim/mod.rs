@@ -10,8 +10,6 @@ mod filter;
 #[cfg(target_os = "linux")]
 mod init;
 #[cfg(target_os = "linux")]
-mod launch;
-#[cfg(target_os = "linux")]
 pub(crate) mod wire;
 
 use std::ffi::OsString;
@@ -20,10 +18,8 @@ use std::process::ExitCode;
 #[cfg(target_os = "linux")]
 pub(crate) use filter::SUPPORTED as FILTER_SUPPORTED;
 #[cfg(target_os = "linux")]
-pub(crate) use launch::SHIM;
+pub(crate) use init::SHIM;
 
-/// Takes the arguments of bubblewrap and becomes it.
-pub const LAUNCH_COMMAND: &str = "sandbox-launch";
 /// Runs inside: limits itself for good, and becomes the program.
 pub const INIT_COMMAND: &str = "sandbox-init";
 /// Runs inside as the program: tries what must not be possible. See [`probe`](crate::probe()).
@@ -33,8 +29,6 @@ pub const PROBE_COMMAND: &str = "sandbox-probe";
 pub fn main(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let command = args.next()?;
     match command.to_str()? {
-        #[cfg(target_os = "linux")]
-        LAUNCH_COMMAND => Some(launch::main()),
         #[cfg(target_os = "linux")]
         INIT_COMMAND => Some(init::main()),
         #[cfg(any(target_os = "linux", target_os = "macos"))]

@@ -1,12 +1,12 @@
-//! What the daemon, the launcher and the shim tell each other, over one socket that keeps messages apart.
+//! What the daemon and the shim tell each other, over one socket that keeps messages apart.
 //!
 //! ```text
-//! daemon   -> launcher  path of bubblewrap; its arguments
-//! daemon   -> shim      the order; the program's stderr; where to complain
-//! shim     -> daemon    ready; the listeners. The kernel adds the id of the process
-//! daemon   -> shim      go
+//! daemon -> shim    the order; the program's stdin and stderr; where to complain
+//! shim   -> daemon  ready; the listeners. The kernel adds the id of the process
+//! daemon -> shim    go
 //! ```
-//! The socket is stderr of the launcher and of bubblewrap, so what these complain of arrives there as well, without a mark.
+//! The socket is stderr of bubblewrap, so what that complains of arrives there as well, without a mark. Its stdin is a pipe
+//! with its arguments: until it was told them it begins with nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSliceMut, Read as _};
@@ -20,14 +20,12 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFl
 use crate::Limits;
 
 /// First bytes of a message, so that bubblewrap's words cannot be taken for one. The last one is the version of what follows.
-pub(crate) const LAUNCH: &[u8] = b"\0L1";
-/// See [`LAUNCH`].
-pub(crate) const ORDER: &[u8] = b"\0O1";
-/// See [`LAUNCH`].
+pub(crate) const ORDER: &[u8] = b"\0O2";
+/// See [`ORDER`].
 pub(crate) const READY: &[u8] = b"\0R1";
-/// See [`LAUNCH`].
+/// See [`ORDER`].
 pub(crate) const GO: &[u8] = b"\0G1";
-/// See [`LAUNCH`]. A text for people follows.
+/// See [`ORDER`]. A text for people follows.
 pub(crate) const FAILED: &[u8] = b"\0F1";
 
 /// Descriptors of one message; the kernel allows 253.

@@ -165,3 +165,31 @@ async fn a_place_that_was_replaced_after_it_was_looked_at_is_not_used() {
     let error = place.start(confined).await.err().unwrap().to_string();
     assert!(error.contains("was replaced"), "{error}");
 }
+
+/// Of the settings of the system agents get copies, beside which other things of that place are mounted.
+#[tokio::test]
+async fn settings_are_read_and_not_written_and_what_is_hidden_among_them_stays_so() {
+    for user in users() {
+        let place = Place::new(user);
+        let hidden = "/etc/alternatives/README";
+        assert!(std::path::Path::new(hidden).is_file(), "the control");
+        let policy = Policy {
+            readable: vec![place.at("state/ctl"), "/etc/alternatives".into()],
+            masked: vec![place.at("state"), hidden.into()],
+            ..place.policy()
+        };
+        let read = format!("head -c4 /etc/passwd; cat /etc/os-release | grep -c ^ID=; cat {hidden}; true");
+        let open = place.sh(&place.policy(), &read).await.out;
+        assert!(open.starts_with("root1\n") && open.len() > 10, "the control: {open}");
+        let closed = place.sh(&policy, &read).await;
+        assert_eq!(closed.out, "root1\n", "{closed:?}");
+        let write = "echo x >>/etc/passwd; echo x >/etc/new; rm /etc/hosts; ls /etc/alternatives | head -1 | wc -l";
+        for policy in [&place.policy(), &policy] {
+            let done = place.sh(policy, write).await;
+            assert_eq!(done.out, "1\n", "{done:?}");
+            assert_eq!(done.err.lines().count(), 3, "{done:?}");
+            let owner = place.sh(policy, "stat -c %a /etc /etc/passwd").await.out;
+            assert_eq!(owner, "755\n444\n");
+        }
+    }
+}

@@ -22,7 +22,10 @@ async fn the_environment_is_exactly_the_one_that_was_given() {
         let confined = place.confine(command.clone(), &place.policy());
         // What runs outside obeys no loader variable of a child.
         assert_eq!(confined.command.env, [("REVEILLE_TURN".into(), "t".into())]);
-        assert_eq!(confined.command.args, ["sandbox-launch"]);
+        assert_eq!(
+            confined.command.args,
+            ["--args", "0", "--", "/run/reveille/init", "sandbox-init"]
+        );
         let done = place.run(confined).await;
         let mut lines: Vec<_> = done.out.split_terminator('\0').collect();
         lines.sort_unstable();

@@ -101,12 +101,12 @@ async fn an_interrupt_reaches_the_program_of_a_daemon_that_ignores_it() {
     let place = Place::new(None);
     let script = "trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 0.01; done";
     let mut confined = place.confine(place.command("/bin/sh", &["-c", script]), &place.policy());
-    let launcher = std::mem::replace(&mut confined.command.program, "/bin/sh".into());
+    let bubblewrap = std::mem::replace(&mut confined.command.program, "/bin/sh".into());
     let deaf = ["-c", "trap '' INT; exec \"$@\"", "sh"].map(std::ffi::OsString::from);
     confined
         .command
         .args
-        .splice(0..0, deaf.into_iter().chain([launcher.into()]));
+        .splice(0..0, deaf.into_iter().chain([bubblewrap.into()]));
     let mut running = place.start(confined).await.unwrap();
     assert_eq!(running.line().await, "ready");
     running.program.as_ref().unwrap().interrupt().unwrap();

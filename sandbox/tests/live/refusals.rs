@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reveille_sandbox::{Command, Confined, Policy, Sandbox, SandboxError, Setup, detect};
 
-use crate::support::{Place, SHIM, sandbox, setup, users};
+use crate::support::{Place, SHIM, nothing, sandbox, setup, users};
 
 fn refused(sandbox: &dyn Sandbox, place: &Place, policy: &Policy) -> SandboxError {
     sandbox.confine(place.command("/bin/true", &[]), policy).unwrap_err()
@@ -85,13 +85,17 @@ async fn a_start_that_takes_too_long_is_given_up() {
     for user in users() {
         let place = Place::new(user);
         let mut confined = place.confine(place.command("/bin/true", &[]), &place.policy());
-        // Something else than the launcher, which never says a word.
+        // Something else than bubblewrap, which never says a word.
         confined.command = Command {
             args: vec!["1000".into()],
             ..place.command("/bin/sleep", &[])
         };
         let (_child, control, _guard) = place.spawn(confined);
-        let error = control.unwrap().complete(Duration::from_millis(50)).await.unwrap_err();
+        let error = control
+            .unwrap()
+            .complete(nothing(), Duration::from_millis(50))
+            .await
+            .unwrap_err();
         assert!(error.reason.contains("not ready after 0.05 s"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use reveille_sandbox::{Command, Confined, Control, Guard, Launched, Policy, Sandbox, SandboxError, Setup, detect};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::Child;
 
 /// For things that must happen; far longer than they take.
@@ -25,6 +25,7 @@ pub(crate) fn setup() -> Setup {
         program: SHIM.into(),
         search_path: std::env::var_os("PATH").unwrap_or_default(),
         parent_proxy: None,
+        scratch: std::env::temp_dir(),
     }
 }
 
@@ -134,13 +135,17 @@ impl Place {
     /// Starts something; it runs when this returns.
     pub(crate) async fn start(&self, confined: Confined) -> Result<Running, SandboxError> {
         let (child, control, mut guard) = self.spawn(confined);
-        let launched = match control {
-            Some(control) => Some(control.complete(SOON).await?),
-            None => None,
+        let (launched, stdin) = match control {
+            Some(control) => {
+                let (inside, ours) = std::io::pipe().unwrap();
+                (Some(control.complete(inside.into(), SOON).await?), Some(ours))
+            }
+            None => (None, None),
         };
         let mut running = Running {
             child,
             program: None,
+            stdin,
             stderr: None,
             _guard: Guard::default(),
         };
@@ -164,16 +169,19 @@ impl Place {
             mut control,
             guard,
         } = confined;
-        let socket = control.as_mut().and_then(Control::child_end);
+        let (stdin, stderr) = match control.as_mut().and_then(Control::child_ends) {
+            Some(ends) => (ends.stdin.into(), ends.stderr.into()),
+            None => (Stdio::piped(), Stdio::piped()),
+        };
         let mut spawn = tokio::process::Command::new(command.program);
         spawn
             .args(command.args)
             .env_clear()
             .envs(command.env)
             .current_dir(command.cwd)
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
-            .stderr(socket.map_or_else(Stdio::piped, Stdio::from))
+            .stderr(stderr)
             .kill_on_drop(true);
         if let Some(user) = self.user {
             spawn.uid(user).gid(user);
@@ -182,10 +190,16 @@ impl Place {
     }
 }
 
+/// Input of which there is none.
+pub(crate) fn nothing() -> std::os::fd::OwnedFd {
+    std::fs::File::open("/dev/null").unwrap().into()
+}
+
 /// A command that runs.
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) program: Option<reveille_sandbox::Program>,
+    stdin: Option<std::io::PipeWriter>,
     stderr: Option<tokio::net::unix::pipe::Receiver>,
     _guard: Guard,
 }
@@ -193,7 +207,14 @@ pub(crate) struct Running {
 impl Running {
     /// Gives it its input and waits for its end.
     pub(crate) async fn finish(mut self, input: &[u8]) -> Output {
-        let mut stdin = self.child.stdin.take().unwrap();
+        let mut stdin: Box<dyn AsyncWrite + Unpin> = match (self.stdin.take(), self.child.stdin.take()) {
+            (Some(ours), _) => {
+                rustix::io::ioctl_fionbio(&ours, true).unwrap();
+                let ours = std::os::fd::OwnedFd::from(ours);
+                Box::new(tokio::net::unix::pipe::Sender::from_owned_fd(ours).unwrap())
+            }
+            (None, stdin) => Box::new(stdin.unwrap()),
+        };
         let mut stdout = self.child.stdout.take().unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let write = async {

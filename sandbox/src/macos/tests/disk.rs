@@ -54,6 +54,7 @@ impl Place {
             program: self.at("bin/claude"),
             search_path: OsString::new(),
             parent_proxy: None,
+            scratch: std::env::temp_dir(),
         };
         Seatbelt::new(&setup).confine(self.command(), policy)
     }
@@ -247,6 +248,7 @@ fn people_are_told_that_it_is_untested() {
         program: "/x".into(),
         search_path: OsString::new(),
         parent_proxy: None,
+        scratch: std::env::temp_dir(),
     };
     let summary = Seatbelt::new(&setup).summary();
     assert!(
