@@ -31,6 +31,8 @@ export type VaultHealth = Part<Schemas["VaultHealth"], "name" | "kind" | "state"
 export type Health = Pick<Schemas["Health"], "status" | "version" | "dependencies"> & {
   vaults?: VaultHealth[] | null;
   sandbox?: Part<Schemas["SandboxSummary"], "mode" | "confined"> | null;
+  /** What signs agents in that have nothing of their own. */
+  credential?: Schemas["CredentialSummary"] | null;
 };
 export type Usage = Schemas["TurnUsage"];
 /** How a client gets in. */
@@ -191,7 +193,7 @@ export const api = {
   signOut: () => request<unknown>("DELETE", "api/session"),
   stepUp: (pin: string) => request<Schemas["StepUpToken"]>("POST", "api/step-up", { pin }),
   agents: () => request<{ agents: Agent[]; waiting: Orphan[] }>("GET", "api/agents"),
-  createAgent: (agent: { name: string; prompt: string; metadata: Readonly<Record<string, unknown>> }) =>
+  createAgent: (agent: { name: string; prompt: string; metadata: Readonly<Record<string, unknown>>; vault?: string }) =>
     request<Agent>("POST", "api/agents", agent),
   agent: (name: string) => request<AgentDetail>("GET", `api/agents/${segment(name)}`),
   /** Another role, other settings; a null takes a setting away. Checked before anything is written. */
@@ -199,6 +201,11 @@ export const api = {
   pauseAgent: (name: string, reason?: string) =>
     request<Agent>("POST", `api/agents/${segment(name)}/pause`, reason ? { reason } : {}),
   resumeAgent: (name: string) => request<Agent>("POST", `api/agents/${segment(name)}/resume`),
+  /** The next turn of each conversation begins a new session. */
+  resetAgent: (name: string) => request<Schemas["AgentReset"]>("POST", `api/agents/${segment(name)}/reset`, {}),
+  removeAgent: (name: string) => request<Schemas["AgentRemoved"]>("DELETE", `api/agents/${segment(name)}`),
+  /** What was given to its name for another note is for this one from now on. */
+  trustAgent: (name: string) => request<Agent>("POST", `api/agents/${segment(name)}/trust`),
   note: (vault: string, id: string) => request<Note>("GET", `vault/${segment(vault)}/api/notes/${segment(id)}`),
   stop: (turn: string) => request<{ stopping: true }>("POST", `api/turns/${segment(turn)}/stop`),
   cancel: (turn: string) => request<unknown>("POST", `api/turns/${segment(turn)}/cancel`),

@@ -30,7 +30,7 @@ export function homeRows(agents: readonly Agent[], jobs: readonly Job[]): HomeRo
 }
 
 /** Of each agent the job that comes first. */
-function nextJobs(jobs: readonly Job[]): Map<string, Job> {
+export function nextJobs(jobs: readonly Job[]): Map<string, Job> {
   const first = new Map<string, Job>();
   for (const job of jobs) {
     if (!job.enabled || job.status === "error" || !job.nextRunAt) continue;

@@ -16,7 +16,7 @@ export interface RoomRoute {
 }
 
 /** What a page of an agent shows. */
-export type Tab = "conversation" | "jobs" | "connections" | "definition";
+export type Tab = "conversation" | "jobs" | "connections" | "secrets" | "sandbox" | "definition";
 export type AgentRoute = {
   view: "agent";
   name: string;
@@ -27,7 +27,7 @@ export type AgentRoute = {
 };
 
 const ROOM_VIEWS = ["agents", "threads", "notes", "jobs", "system", "about"] as const;
-const TABS = ["jobs", "connections", "definition"] as const;
+const TABS = ["jobs", "connections", "secrets", "sandbox", "definition"] as const;
 
 export function parseRoute(hash: string): Route {
   const [head, ...rest] = hash.replace(/^#\/?/, "").split("/");

@@ -214,8 +214,8 @@ function replaced(list: readonly Agent[] | undefined, agent: Agent): readonly Ag
 }
 
 /** Creates an agent and opens its conversation. */
-export async function createAgent(name: string, prompt: string, metadata: Readonly<Record<string, unknown>>): Promise<void> {
-  const agent = await api.createAgent({ name, prompt, metadata });
+export async function createAgent(name: string, prompt: string, metadata: Readonly<Record<string, unknown>>, vault?: string): Promise<void> {
+  const agent = await api.createAgent({ name, prompt, metadata, ...(vault ? { vault } : {}) });
   await refreshAgents();
   go({ view: "agent", name: agent.name });
 }

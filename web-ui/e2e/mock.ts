@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Agent, Message, TurnEvent, VaultHealth } from "../app/api";
+import type { Agent, Health, Message, TurnEvent, VaultHealth } from "../app/api";
+import { MockAgentTabs } from "./mock-agents";
 import { objections, settingProblems, Shaping } from "./mock-shaping";
 import { MockTurns } from "./mock-turns";
 
@@ -27,10 +28,13 @@ export class MockDaemon {
   agents: Agent[] = [];
   readonly shaping = new Shaping(() => this.agents);
   readonly turns = new MockTurns(this);
+  readonly tabs = new MockAgentTabs(this);
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
   vaults: VaultHealth[] = [];
+  /** What signs agents in that have nothing of their own. */
+  credential: Health["credential"];
   /** Answers each message by itself with this script; off when undefined. */
   answer: ((text: string) => Body[]) | undefined;
   /** The next send is refused with this. */
@@ -188,6 +192,7 @@ export class MockDaemon {
     const shaped = this.signedIn(request)
       ? (this.guard(method, pathname, sent, request) ??
         this.turns.answer(method, pathname, searchParams, sent) ??
+        (await this.tabs.answer(method, pathname, sent)) ??
         this.shaping.answer(method, pathname, searchParams, sent))
       : undefined;
     if (pathname.endsWith("/send")) this.turns.keys.push(String(request.headers["idempotency-key"] ?? ""));
@@ -198,13 +203,14 @@ export class MockDaemon {
 
   /** The PIN, as the daemon asks for it before a connection is approved. */
   private guard(method: string, path: string, sent: Record<string, string>, request: IncomingMessage): Reply | undefined {
-    if (this.pin === undefined || method !== "POST") return undefined;
-    if (path === "/api/step-up") {
+    if (this.pin === undefined) return undefined;
+    if (method === "POST" && path === "/api/step-up") {
       this.pins.push(sent.pin ?? "");
       if (sent.pin !== this.pin) return refuse(403, "invalid_pin", "This is not the PIN.", "Try again.");
       return [200, { stepUpToken: "stepped-up", expires_at: new Date(Date.now() + 300_000).toISOString() }];
     }
-    if (path !== "/api/connections/approve" || request.headers["x-step-up-token"] === "stepped-up") return undefined;
+    const dangerous = (method === "POST" && path === "/api/connections/approve") || this.tabs.isDangerous(method, path);
+    if (!dangerous || request.headers["x-step-up-token"] === "stepped-up") return undefined;
     return [403, { error: "step_up_required", message: "This needs the PIN.", reason: this.pinAnswer }];
   }
 
@@ -244,7 +250,7 @@ export class MockDaemon {
       this.looks++;
       const sandbox = { mode: "none", confined: this.confined, detail: "no sandbox in this build" };
       const health = { status: "ok", version: "0.1.0", agents: this.agents.length, sandbox, dependencies: { ok: true, missing: [] } };
-      return [200, this.signedIn(request) ? { ...health, vaults: this.vaults } : health];
+      return [200, this.signedIn(request) ? { ...health, vaults: this.vaults, ...(this.credential ? { credential: this.credential } : {}) } : health];
     }
     if (method === "POST" && path === "/api/session") {
       if (!this.codes.delete(body.code ?? "")) return refuse(401, "bad_code", "This sign-in code is not known: it may have been used, or be too old.", "Run `reveille open` for a fresh one.");

@@ -21,7 +21,7 @@ describe("the form of a definition", () => {
       name: "eng", prompt: "You build.\n",
       settings: { modle: "opus", max_turns: "3", wants: "env:github mcp:linear", mounts: '[{"hostPath":"/a"}]', vault_tools: "false" },
     });
-    expect(otherKeys(opened)).toEqual(["modle", "mounts"]);
+    expect(otherKeys(opened)).toEqual(["modle"]);
     expect(draftOf({ id: "n" })).toEqual({ name: "", prompt: "", settings: {} });
   });
 

@@ -65,8 +65,9 @@ export const GROUPS: readonly SettingGroup[] = [
         key: "filesystem", label: "Files", kind: "choice",
         choices: [["workspace", "only its working directory"], ["full", "all that the daemon may read"]],
       },
-      { key: "network", label: "Network", kind: "choice", choices: [["open", "every host"], ["restricted", "only the hosts below"]] },
-      { key: "egress", label: "Hosts that it may reach", kind: "text", help: "With spaces between." },
+      { key: "network", label: "Network", kind: "choice", choices: [["open", "every host"], ["proxied", "every public address"], ["restricted", "only the hosts below"]] },
+      { key: "egress", label: "Hosts that it may reach", kind: "text", help: "Such as example.com, example.com:8443 or *.example.com, with spaces between." },
+      { key: "mounts", label: "Directories besides its own", kind: "text", help: 'A list such as [{"hostPath": "/srv/data", "mountPath": "/srv/data", "mode": "ro"}].' },
       { key: "vault_tools", label: "Tools for the notes", kind: "choice", choices: [["true", "it has them"], ["false", "it has none"]] },
       {
         key: "defines_agents", label: "Making agents", kind: "choice",
@@ -75,5 +76,12 @@ export const GROUPS: readonly SettingGroup[] = [
     ],
   },
 ];
+
+/** What a part of a definition is called on this page. */
+export function partLabel(key: string): string {
+  if (key === "name") return "Name";
+  if (key === "prompt") return "Role";
+  return ALL.find((field) => field.key === key)?.label ?? key;
+}
 
 export const ALL: readonly SettingField[] = [MODEL, WANTS, ...GROUPS.flatMap((group) => group.fields)];

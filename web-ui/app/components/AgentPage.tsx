@@ -1,13 +1,19 @@
+import { useEffect, useRef } from "preact/hooks";
 import { isBroken, toApprove } from "../agent/standing";
+import { keyOf, unsavedOf, unsavedParts } from "../agent/unsaved";
 import { announcement } from "../conversation";
-import { cost } from "../format";
 import { hashOf, type AgentRoute, type Tab } from "../route";
 import { route, selectedAgent } from "../store";
+import { AgentHeader } from "./agent/AgentHeader";
+import { Withheld } from "./agent/Withheld";
 import { Connections } from "./connections/Connections";
 import { Conversation } from "./Conversation";
-import { Definition } from "./definition/Definition";
 import { Jobs } from "./jobs/Jobs";
-import { Status } from "./Sidebar";
+import { Lazy } from "./Lazy";
+
+const Secrets = Lazy("the secrets", () => import("./secrets/Secrets").then((part) => part.Secrets));
+const SandboxTab = Lazy("the sandbox", () => import("./sandbox/SandboxTab").then((part) => part.SandboxTab));
+const Definition = Lazy("the definition", () => import("./definition/Definition").then((part) => part.Definition));
 
 /** All that the page shows of one agent: its name and state, and one of its parts. */
 export function AgentPage({ name }: { name: string }) {
@@ -16,31 +22,14 @@ export function AgentPage({ name }: { name: string }) {
   const tab = (agent && at.view === "agent" && at.tab) || "conversation";
   return (
     <main class="conversation">
-      <header class="bar">
-        <a class="back" href={hashOf({ view: "home" })} aria-label="All agents">
-          ‹
-        </a>
-        <div class="bar-text">
-          <h1>
-            <bdi>{name}</bdi>
-          </h1>
-          {agent ? (
-            <p class="quiet">
-              <Status agent={agent} />
-            </p>
-          ) : null}
-        </div>
-        {agent?.model ? <span class="quiet bar-extra">{agent.model}</span> : null}
-        {agent && agent.cost_usd > 0 ? (
-          <span class="quiet bar-extra" title="Cost of all its turns">
-            {cost(agent.cost_usd)}
-          </span>
-        ) : null}
-      </header>
+      <AgentHeader name={name} agent={agent} writing={tab === "conversation"} />
+      {agent ? <Withheld agent={agent} /> : null}
       {agent ? <Tabs name={name} tab={tab} /> : null}
       {tab === "conversation" ? <Conversation name={name} /> : null}
       {tab === "jobs" ? <Jobs agent={name} /> : null}
       {tab === "connections" ? <Connections agent={name} /> : null}
+      {tab === "secrets" ? <Secrets agent={name} /> : null}
+      {tab === "sandbox" ? <SandboxTab agent={name} /> : null}
       {tab === "definition" ? <Definition key={agent?.note_id} name={name} /> : null}
       <div class="visually-hidden" role="status" aria-live="polite">
         {announcement.value}
@@ -53,12 +42,20 @@ const TABS: readonly { tab: Tab; label: string }[] = [
   { tab: "conversation", label: "Messages" },
   { tab: "jobs", label: "Jobs" },
   { tab: "connections", label: "Connections" },
+  { tab: "secrets", label: "Secrets" },
+  { tab: "sandbox", label: "Sandbox" },
   { tab: "definition", label: "Definition" },
 ];
 
 function Tabs({ name, tab }: { name: string; tab: Tab }) {
+  const bar = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone they do not all fit.
+    const current = bar.current?.querySelector<HTMLElement>("[aria-current]");
+    if (bar.current && current) bar.current.scrollLeft = current.offsetLeft - (bar.current.clientWidth - current.offsetWidth) / 2;
+  }, [tab]);
   return (
-    <nav class="tabs" aria-label={`Parts of ${name}`}>
+    <nav class="tabs" ref={bar} aria-label={`Parts of ${name}`}>
       {TABS.map(({ tab: own, label }) => {
         const to: AgentRoute = { view: "agent", name, ...(own === "conversation" ? {} : { tab: own }) };
         return (
@@ -80,7 +77,12 @@ function TabMark({ tab }: { tab: Tab }) {
     const waiting = toApprove(agent).length;
     return waiting > 0 ? <span class="mark-count" title="Wait to be approved">{waiting}</span> : null;
   }
+  if (tab === "sandbox") {
+    const lowered = agent.lowered?.length ?? 0;
+    return lowered > 0 ? <span class="mark-count" title="Asked for and not given">{lowered}</span> : null;
+  }
   if (tab !== "definition") return null;
+  if (unsavedParts(unsavedOf(keyOf(agent.vault, agent.note_id))).length > 0) return <span class="mark-count" title="There are unsaved changes">✎</span>;
   if (isBroken(agent)) return <span class="mark-count bad" title="Problems">{agent.problems?.length}</span>;
   const warnings = agent.warnings?.length ?? 0;
   return warnings > 0 ? <span class="mark-count" title="Warnings">{warnings}</span> : null;

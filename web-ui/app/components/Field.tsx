@@ -16,12 +16,15 @@ interface FieldProps {
   label: ComponentChildren;
   help?: ComponentChildren;
   problems?: readonly string[] | undefined;
+  /** What looks odd, and is taken all the same. */
+  warnings?: readonly string[] | undefined;
   children: (tied: Tied) => JSX.Element;
 }
 
 /** A label, its input, and what the daemon objects to. */
-export function Field({ id, label, help, problems = [], children }: FieldProps) {
-  const described = [help ? `${id}-help` : "", problems.length > 0 ? `${id}-bad` : ""].filter(Boolean).join(" ");
+export function Field({ id, label, help, problems = [], warnings = [], children }: FieldProps) {
+  const told = [help ? `${id}-help` : "", problems.length > 0 ? `${id}-bad` : "", warnings.length > 0 ? `${id}-odd` : ""];
+  const described = told.filter(Boolean).join(" ");
   return (
     <div class={problems.length > 0 ? "field-box invalid" : "field-box"}>
       <label for={id}>{label}</label>
@@ -30,6 +33,13 @@ export function Field({ id, label, help, problems = [], children }: FieldProps) 
         <p class="field-bad" id={`${id}-bad`}>
           {problems.map((problem) => (
             <Sentence key={problem} text={`${problem} `} />
+          ))}
+        </p>
+      ) : null}
+      {warnings.length > 0 ? (
+        <p class="field-odd" id={`${id}-odd`}>
+          {warnings.map((warning) => (
+            <Sentence key={warning} text={`${warning} `} />
           ))}
         </p>
       ) : null}

@@ -1,19 +1,26 @@
 import { useSignal } from "@preact/signals";
+import { partLabel } from "../../agent/fields";
 import { goesOn, isBroken, remark } from "../../agent/standing";
+import { drop, keyOf, unsavedOf, unsavedParts } from "../../agent/unsaved";
 import { type Agent, type AgentDetail, api } from "../../api";
+import { fullTime } from "../../format";
 import { useResource } from "../../resource";
+import { listed as inWords } from "../../sandbox";
 import { agents, refreshAgents, selectedAgent } from "../../store";
 import { ErrorNote } from "../ErrorNote";
 import { Problems } from "../Field";
 import { Sentence } from "../Text";
+import { Confirm } from "../Confirm";
 import { EditForm } from "./EditForm";
-import { Pausing } from "./Pausing";
+import { Remove } from "./Remove";
+import { Reset } from "./Reset";
 import { Settings } from "./Settings";
 
 /** What the daemon made of an agent's definition, and a form to change it. */
 export function Definition({ name }: { name: string }) {
   const detail = useResource(() => api.agent(name));
-  const editing = useSignal(false);
+  const key = keyOf(selectedAgent.peek()?.vault, selectedAgent.peek()?.note_id);
+  const editing = useSignal(unsavedOf(key)?.open === true);
   // The list is younger: it is asked for more often.
   const listed = selectedAgent.value;
   const agent: AgentDetail | undefined = detail.value.value && listed ? { ...detail.value.value, ...listed } : (listed ?? detail.value.value);
@@ -26,7 +33,8 @@ export function Definition({ name }: { name: string }) {
           name={name}
           vault={agent.vault}
           note={agent.note_id}
-          problems={[...(agent.problems ?? []), ...(agent.warnings ?? [])]}
+          problems={agent.problems ?? []}
+          warnings={agent.warnings ?? []}
           done={() => {
             editing.value = false;
             void reload();
@@ -38,16 +46,25 @@ export function Definition({ name }: { name: string }) {
   return (
     <section class="panel" aria-label="Definition">
       <div class="column stack">
-        {detail.error.value ? <ErrorNote error={detail.error.value} /> : null}
+        {detail.error.value ? (
+          <ErrorNote error={detail.error.value}>
+            <button type="button" onClick={() => void detail.load()}>
+              Try again
+            </button>
+          </ErrorNote>
+        ) : null}
         {agent ? (
           <>
             <Standing agent={agent} />
             <OtherClaims agent={agent} />
+            <Paused agent={agent} />
+            <Kept note={key} edit={() => (editing.value = true)} />
             <div class="row-actions">
               <button type="button" class={isBroken(agent) ? "primary" : ""} onClick={() => (editing.value = true)}>
                 {isBroken(agent) ? "Correct it here" : "Edit"}
               </button>
-              {isBroken(agent) && !goesOn(agent) ? null : <Pausing agent={agent} changed={reload} />}
+              {isBroken(agent) && !goesOn(agent) ? null : <Reset name={name} />}
+              <Remove agent={agent} />
             </div>
             <Facts agent={agent} />
             <Role prompt={agent.prompt} broken={isBroken(agent)} />
@@ -83,6 +100,39 @@ function Standing({ agent }: { agent: Agent }) {
         </div>
       ) : null}
     </>
+  );
+}
+
+/** Why its messages wait, and until when. */
+function Paused({ agent: { pause } }: { agent: Agent }) {
+  if (!pause) return null;
+  const since = pause.since_at ? ` since ${fullTime(pause.since_at)}` : "";
+  return (
+    <div class="note warn" role="region" aria-label="Paused">
+      <p>
+        <strong>It is paused{since}.</strong> {pause.reason ? <Sentence text={`${pause.reason.replace(/[.!?]$/, "")}. `} /> : null}
+        {pause.until_at ? `It goes on by itself at ${fullTime(pause.until_at)}, or when you resume it.` : "Its messages wait until you resume it."}
+      </p>
+    </div>
+  );
+}
+
+/** What was changed in the form and is not saved yet. */
+function Kept({ note, edit }: { note: string; edit: () => void }) {
+  const parts = unsavedParts(unsavedOf(note));
+  if (parts.length === 0) return null;
+  return (
+    <div class="note" role="region" aria-label="Unsaved changes">
+      <p>
+        <strong>There are changes that you have not saved:</strong> {inWords(parts.map(partLabel))}. They are kept in this browser.
+      </p>
+      <div class="row-actions">
+        <button type="button" class="small" onClick={edit}>
+          Go on with them
+        </button>
+        <Confirm label="Discard…" question="Discard these changes?" yes="Discard them" onYes={() => drop(note)} />
+      </div>
+    </div>
   );
 }
 

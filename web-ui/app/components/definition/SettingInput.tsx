@@ -5,15 +5,16 @@ import { Field, More } from "../Field";
 export interface SettingInputs {
   values: Readonly<Record<string, string>>;
   problems: ReadonlyMap<string, readonly string[]>;
+  warnings?: ReadonlyMap<string, readonly string[]>;
   set: (key: string, value: string) => void;
 }
 
 /** One key of a definition. */
-export function SettingInput({ field, values, problems, set }: { field: SettingField } & SettingInputs) {
+export function SettingInput({ field, values, problems, warnings, set }: { field: SettingField } & SettingInputs) {
   const { key, label, help, kind, choices } = field;
   const value = values[key] ?? "";
   return (
-    <Field id={`set-${key}`} label={label} help={help} problems={problems.get(key)}>
+    <Field id={`set-${key}`} label={label} help={help} problems={problems.get(key)} warnings={warnings?.get(key)}>
       {(tied) =>
         kind === "choice" && choices ? (
           <select {...tied} value={value} onChange={(event) => set(key, event.currentTarget.value)}>
@@ -45,7 +46,7 @@ export function SettingInput({ field, values, problems, set }: { field: SettingF
 
 /** All settings but the first few, folded away; open where there is something to correct. */
 export function MoreSettings(inputs: SettingInputs) {
-  const objected = GROUPS.some((group) => group.fields.some(({ key }) => inputs.problems.has(key)));
+  const objected = GROUPS.some((group) => group.fields.some(({ key }) => inputs.problems.has(key) || inputs.warnings?.has(key)));
   return (
     <More title="More settings" objected={objected}>
       {GROUPS.map((group) => (
