@@ -1,5 +1,6 @@
 /** What the page shows of a definition, and how it changes one. */
 import { describe, expect, it } from "vitest";
+import { serious } from "./axe";
 import { stage } from "./stage";
 
 const at = stage();
@@ -104,11 +105,192 @@ describe("a definition", () => {
     const note = daemon.shaping.notes.get("d1");
     Object.assign(note ?? {}, { content: "Theirs.", updatedAt: "2026-01-06T10:00:00Z" });
     await panel().getByRole("button", { name: "Save" }).click();
-    await page.getByRole("alert").getByText("The definition has changed since it was read.").waitFor();
+    const conflict = panel().getByRole("region", { name: "Changed meanwhile" });
+    await conflict.getByText("Somebody else has changed “Role” while you were writing.").waitFor();
+    await expect.poll(() => conflict.evaluate((box) => box === document.activeElement)).toBe(true);
+    await conflict.getByText("Removed: Theirs.").waitFor();
+    await conflict.getByText("Added: Mine.").waitFor();
     expect(note?.content).toBe("Theirs.");
-    await page.getByRole("button", { name: "Save over it" }).click();
+    await at.shootAll("definition-conflict");
+    // A reload loses neither of the two, nor the question.
+    await page.reload();
+    await conflict.getByText("Added: Mine.").waitFor();
+    await conflict.getByRole("button", { name: "Put mine below it" }).click();
+    await conflict.waitFor({ state: "detached" });
+    expect(await panel().getByLabel("Role").inputValue()).toBe("Theirs.\n\nMine.");
+    await panel().getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Edit" }).waitFor();
-    expect(note?.content).toBe("Mine.");
+    expect(note?.content).toBe("Theirs.\n\nMine.");
+  });
+
+  it("in which somebody else has changed something else meanwhile is saved with both", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page, daemon } = at;
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByLabel("Role").fill("Mine.");
+    const note = daemon.shaping.notes.get("d1");
+    // The daemon itself writes on the note, too.
+    Object.assign(note ?? {}, { updatedAt: "2026-01-06T10:00:00Z", metadata: { ...note?.metadata, status: "pending", model: "sonnet" } });
+    await panel().getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Edit" }).waitFor();
+    expect(note).toMatchObject({ content: "Mine.", metadata: { model: "sonnet", modle: "sonnet" } });
+    expect(daemon.shaping.sent.at(-1)?.body).toEqual({ prompt: "Mine.", if_updated_at: "2026-01-06T10:00:00Z" });
+  });
+
+  it("that is not saved outlives a reload, another page and a closed form, until it is discarded", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page, daemon } = at;
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByLabel("Role").fill("Half a thought");
+    await page.reload();
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("Half a thought");
+    await page.getByRole("link", { name: "Messages", exact: true }).click();
+    const tab = page.getByRole("navigation", { name: "Parts of eng" }).getByRole("link", { name: /Definition/ });
+    await tab.getByTitle("There are unsaved changes").waitFor();
+    await tab.click();
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("Half a thought");
+    await panel().getByRole("button", { name: "Keep for later" }).click();
+    const kept = panel().getByRole("region", { name: "Unsaved changes" });
+    await kept.getByText("Role").waitFor();
+    await at.shootAll("definition-unsaved");
+    await kept.getByRole("button", { name: "Go on with them" }).click();
+    expect(await panel().getByLabel("Role").inputValue()).toBe("Half a thought");
+    // What others have changed meanwhile is in the form, and is said.
+    const note = daemon.shaping.notes.get("d1");
+    Object.assign(note ?? {}, { updatedAt: "2026-01-06T10:00:00Z", metadata: { ...note?.metadata, model: "sonnet" } });
+    await page.reload();
+    await panel().getByText("Somebody else has changed “Model” meanwhile.").waitFor();
+    expect(await panel().getByLabel("Model", { exact: true }).inputValue()).toBe("sonnet");
+    await panel().getByRole("button", { name: "Discard…" }).click();
+    await panel().getByRole("button", { name: "Discard it" }).click();
+    await page.getByRole("button", { name: "Edit" }).click();
+    expect(await panel().getByLabel("Role").inputValue()).toBe("You look after the parser.");
+    expect(daemon.shaping.sent).toEqual([]);
+    expect(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes("definition")))).toEqual([]);
+  });
+
+  it("is checked by the daemon while it is written; an answer that was overtaken is dropped", async () => {
+    scene();
+    const { daemon } = at;
+    daemon.tabs.validates = true;
+    await at.enter("#/agent/eng/definition");
+    const { page } = at;
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByText("Look at what is marked.").waitFor();
+    await panel().getByText("is not read; did you mean").waitFor();
+    expect(daemon.tabs.checked.at(-1)).toEqual({
+      vault: "default", note_id: "d1", name: "eng", content: "You look after the parser.", metadata: { name: "eng", model: "opus", modle: "sonnet" },
+    });
+    const role = panel().getByLabel("Role");
+    // The first of the two answers comes last.
+    daemon.tabs.delay = ({ content }) => (content === "nothing at all" ? 1_500 : 0);
+    await role.fill("nothing at all");
+    await expect.poll(() => daemon.tabs.checked.at(-1)?.content).toBe("nothing at all");
+    await role.fill("You build.");
+    await panel().getByLabel("modle").fill("");
+    await panel().getByText("The daemon would take it as it is.").waitFor();
+    await page.waitForTimeout(1_700);
+    await panel().getByText("The daemon would take it as it is.").waitFor();
+    expect(await role.getAttribute("aria-invalid")).toBeNull();
+
+    await panel().getByText("More settings").click();
+    const turns = panel().getByLabel("Most steps of a turn");
+    await turns.pressSequentially("many");
+    await panel().getByText('"many" will not do').waitFor();
+    await panel().getByText("1 problem to correct").waitFor();
+    // It does not take the cursor away.
+    expect(await turns.evaluate((input) => input === document.activeElement)).toBe(true);
+    await panel().getByLabel("Network", { exact: true }).selectOption("open");
+    await panel().getByText(/It would get proxied instead: the most is proxied/).waitFor();
+    await at.shootAll("definition-checked");
+    expect(daemon.shaping.sent).toEqual([]);
+    // Who cannot be asked now can still be told, when it is saved.
+    await daemon.stop();
+    await turns.fill("20");
+    await panel().getByText(/could not be checked now/).waitFor();
+    await daemon.start();
+    await panel().getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Edit" }).waitFor();
+    expect(daemon.shaping.sent.at(-1)?.body).toMatchObject({ prompt: "You build.", metadata: { modle: null, max_turns: 20, network: "open" } });
+  });
+
+  it("of an older daemon is checked when it is saved, and that is said; what looks like a secret is not shown", async () => {
+    scene();
+    const { daemon } = at;
+    Object.assign(daemon.shaping.notes.get("d1") ?? {}, { metadata: { name: "eng", api_key: "sk-secret-value" } });
+    await at.enter("#/agent/eng/definition");
+    const { page } = at;
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByText("It is checked when you save it.").waitFor();
+    await panel().getByText("It looks like a secret").waitFor();
+    await panel().getByLabel("Role").fill("x");
+    expect(await page.content()).not.toContain("sk-secret-value");
+    expect(await page.evaluate(() => JSON.stringify({ ...localStorage }))).not.toContain("sk-secret-value");
+    await panel().getByRole("button", { name: "Take api_key out of the note" }).click();
+    await panel().getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Edit" }).waitFor();
+    expect(daemon.shaping.sent.at(-1)?.body).toMatchObject({ metadata: { api_key: null } });
+  });
+
+  it("that cannot be saved now keeps what was written, and is saved by another try", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page, daemon } = at;
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByLabel("Role").fill("Kept.");
+    await daemon.stop();
+    await panel().getByRole("button", { name: "Save" }).click();
+    await panel().getByRole("alert").getByText("The daemon did not answer.").waitFor();
+    await daemon.start();
+    await page.reload();
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("Kept.");
+    await panel().getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Edit" }).waitFor();
+    expect(daemon.shaping.notes.get("d1")?.content).toBe("Kept.");
+  });
+
+  it("lets an agent begin anew, and says what is kept", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page, daemon } = at;
+    await page.getByRole("button", { name: "Reset…" }).press("Enter");
+    const dialog = page.getByRole("dialog", { name: "Let eng begin anew?" });
+    await dialog.getByText("all messages and replies").waitFor();
+    await at.shootAll("definition-reset");
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    expect(daemon.tabs.sent).toEqual([]);
+    await page.getByRole("button", { name: "Reset…" }).click();
+    daemon.tabs.refusal = [503, { error: "queue_unavailable", message: "The queue cannot be written.", next_step: "Try again." }];
+    await dialog.getByRole("button", { name: "Reset it" }).click();
+    await dialog.getByRole("alert").getByText("The queue cannot be written.").waitFor();
+    await dialog.getByRole("button", { name: "Reset it" }).click();
+    await page.getByRole("status").getByText("2 conversations forgotten").waitFor();
+    expect(daemon.tabs.sent.map(({ call }) => call)).toEqual(["POST /api/agents/eng/reset", "POST /api/agents/eng/reset"]);
+  });
+
+  it("is deleted once its name was typed, and not before", async () => {
+    scene();
+    const { daemon } = at;
+    Object.assign(daemon.agents[0] ?? {}, { waiting: 2 });
+    await at.enter("#/agent/eng/definition");
+    const { page } = at;
+    await page.getByRole("button", { name: "Delete…" }).click();
+    const dialog = page.getByRole("dialog", { name: "Delete eng?" });
+    const yes = dialog.getByRole("button", { name: "Delete it" });
+    await dialog.getByText("2 messages in line wait for an agent of this name.").waitFor();
+    await page.keyboard.type("en");
+    expect(await yes.isDisabled()).toBe(true);
+    await page.keyboard.press("Enter");
+    expect(daemon.tabs.sent).toEqual([]);
+    await at.shootAll("definition-delete");
+    await page.keyboard.type("g");
+    await yes.click();
+    await page.getByRole("heading", { name: "Agents" }).waitFor();
+    expect(daemon.tabs.sent).toEqual([{ call: "DELETE /api/agents/eng", body: {} }]);
+    await page.getByRole("navigation", { name: "Agents" }).getByRole("link", { name: /You look after/ }).waitFor({ state: "detached" });
   });
 
   it("of a new agent has settings too, with what the daemon objects to at their fields", async () => {
@@ -152,6 +334,8 @@ describe("a definition", () => {
     await page.getByRole("button", { name: "Pause…" }).click();
     await page.getByLabel("Why it is paused").fill("Until the release is out");
     await page.keyboard.press("Enter");
+    await page.getByRole("region", { name: "Paused" }).getByText("Until the release is out.").waitFor();
+    await at.shootAll("definition-paused");
     await page.getByRole("button", { name: "Resume" }).click();
     await page.getByRole("button", { name: "Pause…" }).waitFor();
     expect(daemon.shaping.sent).toEqual([
@@ -174,5 +358,44 @@ describe("a definition", () => {
     await page.getByText("The agent goes on as it was before the last change").waitFor();
     await page.getByRole("link", { name: "Messages", exact: true }).click();
     await page.getByRole("textbox", { name: /Message to ops/ }).waitFor();
+  });
+
+  it("is for everybody: axe-core finds nothing serious, in both colours", async () => {
+    await at.reopen({ bypassCSP: true });
+    scene();
+    const { daemon } = at;
+    daemon.tabs.validates = true;
+    await at.enter("#/agent/eng/definition");
+    const { page } = at;
+    await panel().getByText("Settings that count").click();
+    const found: string[] = [];
+    const look = async (what: string): Promise<void> => {
+      for (const colorScheme of ["light", "dark"] as const) {
+        await page.emulateMedia({ colorScheme });
+        found.push(...(await serious(page)).map((one) => `${what}, ${colorScheme}: ${one}`));
+      }
+    };
+    await look("definition");
+    await page.getByRole("button", { name: "Delete…" }).click();
+    await look("delete");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Pause…" }).click();
+    await look("pause");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByText("More settings").click();
+    await panel().getByLabel("Most steps of a turn").fill("many");
+    await panel().getByText("1 problem to correct").waitFor();
+    await panel().getByLabel("Role").fill("Mine.");
+    await look("form");
+    Object.assign(daemon.shaping.notes.get("d1") ?? {}, { content: "Theirs.", updatedAt: "2026-01-06T10:00:00Z" });
+    await panel().getByLabel("Most steps of a turn").fill("5");
+    await panel().getByRole("button", { name: "Save" }).click();
+    await panel().getByText("Added: Mine.").waitFor();
+    await look("conflict");
+    await page.goto(`${daemon.url}#/new`);
+    await page.getByText("More settings").waitFor();
+    await look("new");
+    expect(found).toEqual([]);
   });
 });

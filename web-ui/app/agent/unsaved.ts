@@ -14,6 +14,9 @@ const PREFIX = "reveille:definition:";
 /** Null: there is none, whatever is stored. */
 const all = signal<Readonly<Record<string, Unsaved | null>>>({});
 
+/** The part of a form that is to be looked at when it opens. */
+export const lookAt = signal<{ key: string; part: Part } | undefined>(undefined);
+
 /** Of an agent that is not there yet there is one, too. */
 export function keyOf(vault: string | undefined, note: string | undefined): string {
   return `${vault ?? ""}/${note ?? ""}`;

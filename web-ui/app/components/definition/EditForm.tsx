@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { draftOf, editOf, metadataOf, otherKeys, type Part, withPart } from "../../agent/draft";
 import { MODEL, partLabel, WANTS } from "../../agent/fields";
-import { decide, drop, keep, keyOf, onTopOf, undecided, unsavedOf, unsavedParts } from "../../agent/unsaved";
+import { decide, drop, keep, keyOf, lookAt, onTopOf, undecided, unsavedOf, unsavedParts } from "../../agent/unsaved";
 import { api, ApiError, type Note, type Problem } from "../../api";
 import { useAction } from "../../resource";
 import { listed } from "../../sandbox";
@@ -63,6 +63,14 @@ export function EditForm(props: EditFormProps) {
   );
 }
 
+/** Brings the field of a part into view, also where it is folded away. */
+function show(form: HTMLElement | null, part: Part): void {
+  const field = form?.querySelector<HTMLElement>(`#${CSS.escape(part === "name" || part === "prompt" ? `edit-${part}` : `set-${part}`)}`);
+  field?.closest("details")?.setAttribute("open", "");
+  field?.scrollIntoView({ block: "center" });
+  field?.focus({ preventScroll: true });
+}
+
 function Loaded({ name, vault, note: id, read, problems: before, warnings, done }: EditFormProps & { read: Note }) {
   const key = keyOf(vault, id);
   const note = useSignal(read);
@@ -86,7 +94,12 @@ function Loaded({ name, vault, note: id, read, problems: before, warnings, done 
     keep(key, { ...laid.unsaved, open: true });
     taken.value = laid.taken;
   };
-  useEffect(() => take(read), []);
+  useEffect(() => {
+    take(read);
+    const asked = lookAt.peek();
+    if (asked?.key === key) show(form.current, asked.part);
+    lookAt.value = undefined;
+  }, []);
 
   const check = useVerdict({ vault, name: draft.name.trim(), content: draft.prompt, metadata: { ...metadataOf(edit, note.value), name: draft.name.trim() }, note_id: id });
   const { problems, warnings: odd } = told(check, error?.problems ?? [], { problems: before, warnings }, draft, touched.value);
@@ -163,7 +176,7 @@ function Loaded({ name, vault, note: id, read, problems: before, warnings, done 
             done();
           }}
         >
-          {changed.length > 0 ? "Close, and keep this for later" : "Cancel"}
+          {changed.length > 0 ? "Keep for later" : "Cancel"}
         </button>
         {changed.length > 0 ? (
           <Confirm

@@ -1,3 +1,4 @@
+import { partLabel } from "../../agent/fields";
 import { settingRows } from "../../agent/standing";
 import type { AgentDetail } from "../../api";
 
@@ -32,6 +33,7 @@ export function Settings({ settings }: { settings: AgentDetail["settings"] }) {
               <tr key={key} class={from === "definition" || from === "thread" ? "own" : undefined}>
                 <th scope="row">
                   <code>{key}</code>
+                  {partLabel(key) === key ? null : <span class="quiet"> {partLabel(key)}</span>}
                 </th>
                 <td>{value || <span class="quiet">not set</span>}</td>
                 <td>{FROM[from] ?? from}</td>

@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { draftOf, partOf, withPart } from "../../agent/draft";
-import { keep, keyOf, onTopOf, unsavedOf } from "../../agent/unsaved";
+import { keep, keyOf, lookAt, onTopOf, unsavedOf } from "../../agent/unsaved";
 import { api } from "../../api";
 import { turnFacts } from "../../conversation";
 import { count, fullTime, plural, time } from "../../format";
@@ -35,7 +35,7 @@ export function Egress({ agent, sandbox }: { agent: string; sandbox: Sandbox }) 
       ) : (
         <>
           <p class="card-line">
-            In {plural(turns.length, "turn")} since {fullTime(turns.at(-1)?.since_at ?? "")}. To allow a host opens the definition with it; nothing is saved before you do.
+            In {plural(turns.length, "turn")} since {time(turns.at(-1)?.since_at ?? "", minute.value)}. To allow a host opens the definition with it; nothing is saved before you do.
           </p>
           <ul class="lines egress" aria-label="Hosts">
             {rows.map((row) => (
@@ -74,7 +74,7 @@ function Row({ agent, row, allowed, told }: { agent: string; row: EgressRow; all
       </div>
       {rule && since ? <span class="quiet">Allowed since</span> : null}
       {rule && !since ? (
-        <button type="button" class="small" aria-label={`Allow ${host}:${port}…`} disabled={action.busy.value} onClick={() => void action.run(() => allow(agent, rule, told))}>
+        <button type="button" class="small" aria-label={`Allow this host, ${host}:${port}…`} disabled={action.busy.value} onClick={() => void action.run(() => allow(agent, rule, told))}>
           {action.busy.value ? "Opening…" : "Allow this host…"}
         </button>
       ) : null}
@@ -97,6 +97,7 @@ async function allow(agent: string, rule: string, told: (text: string) => void):
   const kept = unsavedOf(key);
   const laid = kept ? onTopOf(kept, theirs).unsaved : { draft: theirs, base: theirs, open: true };
   keep(key, { ...laid, draft: withPart(laid.draft, "egress", withRule(partOf(laid.draft, "egress"), rule)), open: true });
+  lookAt.value = { key, part: "egress" };
   told(`The definition is open, with ${rule} among its hosts.`);
   go({ view: "agent", name: agent, tab: "definition" });
 }
