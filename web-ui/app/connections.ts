@@ -23,6 +23,42 @@ export const connectionsApi = {
   revoke: (holder: string, key: string) => request<unknown>("POST", "api/connections/revoke", { holder, key }),
 };
 
+/** What can be asked for, as a person chooses it. */
+export const WANTABLE = [
+  { kind: "mcp-url", label: "An MCP server, by its address", target: "Address", example: "https://example.org/mcp" },
+  { kind: "mcp", label: "The tools of a service", target: "Service", example: "linear" },
+  { kind: "env", label: "The token of a service, as a variable", target: "Service", example: "github" },
+  { kind: "vault", label: "Another vault", target: "Vault", example: "library" },
+  { kind: "surface", label: "A surface", target: "Surface", example: "site" },
+] as const;
+
+export type Wantable = (typeof WANTABLE)[number]["kind"];
+
+/** Whether it is asked for to be read, or to be written too. */
+export function hasAccess(kind: Wantable): boolean {
+  return kind === "vault" || kind === "surface";
+}
+
+/** As it is written in `wants` of a definition. */
+export function wantOf(kind: Wantable, target: string, access: "read" | "write"): string {
+  const name = target.trim();
+  if (hasAccess(kind)) return `${kind}:${name}:${access}`;
+  return `${kind === "mcp-url" ? "mcp" : kind}:${name}`;
+}
+
+/** Why that cannot be asked for; what passes here the daemon may still refuse. `wanted` is what the definition asks for already. */
+export function wantProblem(kind: Wantable, target: string, access: "read" | "write", wanted: readonly string[]): string | undefined {
+  const name = target.trim();
+  if (name === "") return "Write what it is to reach.";
+  if (kind === "mcp-url" && !/^https?:$/.test(protocolOf(name))) return "An address begins with https:// or http://.";
+  if (kind !== "mcp-url" && !/^[\w.-]+$/.test(name)) return "A name has letters, digits, `.`, `-` and `_`.";
+  return wanted.includes(wantOf(kind, name, access)) ? "It asks for that already." : undefined;
+}
+
+function protocolOf(address: string): string {
+  return URL.canParse(address) ? new URL(address).protocol : "";
+}
+
 /** Holders that are no agents, each with what it wants. */
 export function rolesOf(grants: readonly Grant[] | undefined): Map<string, Grant[]> {
   const roles = new Map<string, Grant[]>();

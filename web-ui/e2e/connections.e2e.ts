@@ -1,6 +1,7 @@
 /** What an agent wants to reach: shown, approved, revoked. */
 import { describe, expect, it } from "vitest";
 import type { Grant } from "../app/connections";
+import { serious } from "./axe";
 import { stage } from "./stage";
 
 const at = stage();
@@ -41,8 +42,8 @@ describe("connections", () => {
     await token.fill("bad");
     await token.press("Enter");
     await page.getByRole("alert").getByText("This token has spaces in it.").waitFor();
-    await page.getByText("The token was not kept").waitFor();
-    expect(await token.inputValue()).toBe("");
+    await page.getByText("What you typed is still there.").waitFor();
+    expect(await token.inputValue()).toBe("bad");
     await at.shootAll("connections-approve");
     await token.fill(SECRET);
     await token.press("Enter");
@@ -119,8 +120,63 @@ describe("connections", () => {
     const { page } = at;
     await page.getByText("These are approved and revoked at the hub, not here.").waitFor();
     await row("Service github").getByText("Approve it at the hub.").waitFor();
-    expect(await panel().getByRole("button").count()).toBe(0);
+    expect(await panel().getByRole("button", { name: /approve|revoke|token/i }).count()).toBe(0);
     await at.shootAll("connections-hub");
+  });
+
+  it("are asked for here: it goes into the definition, and nothing that was typed is lost", async () => {
+    scene();
+    const { daemon } = at;
+    daemon.shaping.notes.set("d1", { id: "d1", updatedAt: "2026-01-05T10:00:00Z", content: "", metadata: { name: "eng", wants: ["env:github", "mcp:https://example.org/mcp"] } });
+    await at.enter("#/agent/eng/connections");
+    const { page } = at;
+    await page.getByRole("button", { name: "Ask for a connection…" }).press("Enter");
+    const form = page.getByRole("form", { name: "Ask for a connection" });
+    const address = form.getByLabel("Address");
+    await expect.poll(() => address.evaluate((input) => input === document.activeElement)).toBe(true);
+    await address.fill("ftp://example.org");
+    await address.press("Enter");
+    await form.getByText("An address begins with https:// or http://.").waitFor();
+    await address.fill("https://example.org/mcp");
+    await form.getByText("It asks for that already.").waitFor();
+    expect(daemon.shaping.sent).toEqual([]);
+    await at.shootAll("connections-ask");
+    await form.getByLabel("What").selectOption("vault");
+    await form.getByLabel("Vault").fill("papers");
+    await form.getByLabel("read and write").check();
+    daemon.shaping.refusal = [503, { error: "vault_unavailable", message: "The vault cannot be written.", next_step: "Try again." }];
+    await form.getByRole("button", { name: "Ask for it" }).click();
+    await form.getByRole("alert").getByText("The vault cannot be written.").waitFor();
+    expect(await form.getByLabel("Vault").inputValue()).toBe("papers");
+    await form.getByRole("button", { name: "Ask for it" }).click();
+    await page.getByRole("status").getByText("vault:papers:write is asked for now.").waitFor();
+    expect(daemon.shaping.sent.at(-1)).toEqual({
+      call: "PATCH /api/agents/eng",
+      body: { metadata: { wants: ["env:github", "mcp:https://example.org/mcp", "vault:papers:write"] }, if_updated_at: "2026-01-05T10:00:00Z" },
+    });
+  });
+
+  it("are for everybody: axe-core finds nothing serious, in both colours", async () => {
+    await at.reopen({ bypassCSP: true });
+    scene();
+    await at.enter("#/agent/eng/connections");
+    const { page } = at;
+    const found: string[] = [];
+    const look = async (what: string): Promise<void> => {
+      for (const colorScheme of ["light", "dark"] as const) {
+        await page.emulateMedia({ colorScheme });
+        found.push(...(await serious(page)).map((one) => `${what}, ${colorScheme}: ${one}`));
+      }
+    };
+    await row("Service github").waitFor();
+    await look("list");
+    await page.getByRole("button", { name: "Approve site…" }).click();
+    await page.getByRole("button", { name: "Ask for a connection…" }).click();
+    await page.getByRole("form", { name: "Ask for a connection" }).getByRole("button", { name: "Ask for it" }).click();
+    await look("forms");
+    await page.getByRole("button", { name: "Revoke…" }).click();
+    await look("question");
+    expect(found).toEqual([]);
   });
 
   it("that an agent does not have, and a daemon that does not tell, are said plainly", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { askedFor, connectionsOf, givesText, type Grant, kindText, rolesOf, statusOf } from "../app/connections";
+import { askedFor, connectionsOf, givesText, type Grant, kindText, rolesOf, statusOf, wantOf, wantProblem } from "../app/connections";
 
 const GRANT: Grant = { holder: "eng", agent: "eng", key: "env:github", kind: "service", target: "github", status: "pending" };
 
@@ -24,6 +24,16 @@ describe("connections", () => {
     expect(gives({ kind: "mcp" })).toBe("Its tools");
     expect(["vault", "mcp", "other"].map(kindText)).toEqual(["Vault", "MCP server", "other"]);
     expect(["pending", "approved", "other"].map((status) => statusOf({ ...GRANT, status }).label)).toEqual(["Waits to be approved", "Approved", "other"]);
+  });
+
+  it("are asked for as a definition writes them", () => {
+    expect([wantOf("mcp-url", " https://a.org/mcp ", "read"), wantOf("mcp", "linear", "read"), wantOf("env", "github", "read"), wantOf("vault", "lib", "read"), wantOf("surface", "site", "write")]).toEqual([
+      "mcp:https://a.org/mcp", "mcp:linear", "env:github", "vault:lib:read", "surface:site:write",
+    ]);
+    expect(wantProblem("mcp-url", "https://a.org/mcp", "read", [])).toBeUndefined();
+    for (const [kind, target] of [["mcp-url", "a.org"], ["mcp-url", "javascript:alert(1)"], ["env", ""], ["env", "a b"], ["env", "known"]] as const) {
+      expect(wantProblem(kind, target, "read", ["env:known"]), target).toBeDefined();
+    }
   });
 
   it("ask only for what their kind takes", () => {

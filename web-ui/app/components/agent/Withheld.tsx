@@ -66,7 +66,7 @@ function Ask({ agent, withheld, close }: { agent: Agent; withheld: readonly stri
         <button type="button" class="danger" disabled={action.busy.value} onClick={() => void trust()}>
           {action.busy.value ? "Giving…" : "Give it all of this"}
         </button>
-        <button type="button" onClick={close}>
+        <button type="button" data-first onClick={close}>
           Leave it as it is
         </button>
       </div>

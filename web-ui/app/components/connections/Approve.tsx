@@ -5,7 +5,7 @@ import { sortProblems } from "../../problems";
 import { useAction } from "../../resource";
 import { Field, FormError, useFirstInvalid } from "../Field";
 
-/** Gives a connection, with what is needed for it. The token is in its input alone, and no longer than until it is sent. */
+/** Gives a connection, with what is needed for it. The token is in its input alone, and no longer than until it is taken. */
 export function Approve({ grant, changed, close }: { grant: Grant; changed: () => Promise<unknown>; close: () => void }) {
   const { holder, key, kind, target } = grant;
   const asked = askedFor(kind);
@@ -22,7 +22,6 @@ export function Approve({ grant, changed, close }: { grant: Grant; changed: () =
     event.preventDefault();
     const input = token.current;
     const secret = input?.value.trim();
-    if (input) input.value = "";
     const address = url.value.trim();
     const body = { holder, key, ...(secret ? { token: secret } : {}), ...(asked.url && address ? { url: address } : {}) };
     if (await action.run(() => connectionsApi.approve(body))) {
@@ -56,7 +55,7 @@ export function Approve({ grant, changed, close }: { grant: Grant; changed: () =
       {error ? (
         <>
           <FormError error={error} rest={rest} />
-          <p class="hint">The token was not kept: enter it again.</p>
+          <p class="hint">Nothing was given. What you typed is still there.</p>
         </>
       ) : null}
       <div class="row-actions">

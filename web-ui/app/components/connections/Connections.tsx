@@ -7,6 +7,7 @@ import { grants, grantsError, refreshAgents, refreshGrants, selectedAgent } from
 import { Confirm } from "../Confirm";
 import { ErrorNote } from "../ErrorNote";
 import { Sentence } from "../Text";
+import { AddWant } from "./AddWant";
 import { Approve } from "./Approve";
 
 /** What an agent wants to reach, what it was given, and the decision. */
@@ -19,6 +20,7 @@ export function Connections({ agent }: { agent: string }) {
       <div class="column stack">
         <List list={list} who="The agent works" />
         {list?.length === 0 ? <Empty agent={agent} /> : null}
+        {selectedAgent.value ? <AddWant agent={selectedAgent.value} /> : null}
       </div>
     </section>
   );
@@ -90,9 +92,8 @@ function Empty({ agent }: { agent: string }) {
         <strong>This agent wants no connections.</strong>
       </p>
       <p>
-        To let it reach a service, another vault or an MCP server, name it in <code>wants</code> of{" "}
-        <a href={hashOf({ view: "agent", name: agent, tab: "definition" })}>its definition</a>, such as <code>env:github</code>. It then
-        waits here for you to approve it.
+        To let it reach a service, another vault or an MCP server, ask for it below, or in <code>wants</code> of{" "}
+        <a href={hashOf({ view: "agent", name: agent, tab: "definition" })}>its definition</a>. It then waits here for you to approve it.
       </p>
     </div>
   );

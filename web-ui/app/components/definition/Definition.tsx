@@ -15,6 +15,7 @@ import { EditForm } from "./EditForm";
 import { Remove } from "./Remove";
 import { Reset } from "./Reset";
 import { Settings } from "./Settings";
+import "../../styles/agent-tabs.css";
 
 /** What the daemon made of an agent's definition, and a form to change it. */
 export function Definition({ name }: { name: string }) {

@@ -41,7 +41,7 @@ export function Reset({ name }: { name: string }) {
             <button type="button" class="danger" disabled={action.busy.value} onClick={() => void reset()}>
               {action.busy.value ? "Resetting…" : "Reset it"}
             </button>
-            <button type="button" onClick={() => (asking.value = false)}>
+            <button type="button" data-first onClick={() => (asking.value = false)}>
               Cancel
             </button>
           </div>

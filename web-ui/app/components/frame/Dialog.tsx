@@ -14,6 +14,8 @@ export function Dialog({ title, onCancel, children }: DialogProps) {
   useLayoutEffect(() => {
     const before = document.activeElement;
     box.current?.showModal();
+    // Where something dangerous is asked, the answer that changes nothing comes first.
+    box.current?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => {
       box.current?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
