@@ -189,10 +189,10 @@ describe("connections", () => {
     // Wanted by its definition, and not taken in yet.
     await page.goto(`${daemon.url}#/agent/eng/connections`);
     await row("Service github").getByText("The daemon has not taken it in yet.").waitFor();
-    await daemon.stop();
+    await page.route("**/api/connections", (call) => call.abort());
     await page.evaluate(() => window.dispatchEvent(new Event("focus")));
     await panel().getByRole("alert").getByText("The daemon did not answer.").waitFor();
-    await daemon.start();
+    await page.unroute("**/api/connections");
     await panel().getByRole("button", { name: "Try again" }).click();
     await panel().getByRole("alert").waitFor({ state: "detached" });
   });

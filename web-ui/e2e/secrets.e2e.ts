@@ -54,6 +54,14 @@ describe("secrets", () => {
     await at.shootAll("secrets");
   });
 
+  it("of an agent whose turns are somebody else's are said to reach nobody", async () => {
+    scene();
+    const { daemon } = at;
+    Object.assign(daemon.agents[0] ?? {}, { backend: "attached" });
+    await at.enter("#/agent/eng/secrets");
+    await panel().getByText("What is stored here does not reach that session.").waitFor();
+  });
+
   it("that stay outside of a turn are marked, and what that means is said", async () => {
     scene();
     const { daemon } = at;
@@ -136,6 +144,9 @@ describe("secrets", () => {
     await own.getByRole("button", { name: "Remove…" }).click();
     await own.getByRole("button", { name: "Remove it" }).click();
     await own.waitFor({ state: "detached" });
+    // Who works by keyboard is not sent back to the beginning of the page.
+    await stored().getByText("DATABASE_URL is removed.").waitFor();
+    await expect.poll(() => stored().getByRole("button", { name: "Add a variable…" }).evaluate((button) => button === document.activeElement)).toBe(true);
     expect(daemon.tabs.sent).toEqual([{ call: "DELETE /api/credentials/env", body: { channel: "eng", name: "DATABASE_URL" } }]);
     const all = stored().getByRole("listitem", { name: "SENTRY_DSN for all agents" });
     await all.getByRole("button", { name: "Remove…" }).click();
@@ -175,7 +186,11 @@ describe("secrets", () => {
     const form = panel().getByRole("form", { name: "Set the token of eng" });
     await hasFocus("Token");
     await form.getByRole("button", { name: "Cancel" }).click();
-    await page.getByRole("button", { name: "Set the token of eng…" }).click();
+    const set = page.getByRole("button", { name: "Set the token of eng…" });
+    await expect.poll(() => set.evaluate((button) => button === document.activeElement)).toBe(true);
+    await set.click();
+    // What was typed and left is gone.
+    expect(await form.getByLabel("Token").inputValue()).toBe("");
     await form.getByLabel("Token").fill("two words");
     await form.getByLabel("Token").press("Enter");
     await form.getByText("that is no credential of Claude Code").waitFor();

@@ -29,6 +29,10 @@ export const GROUPS: readonly SettingGroup[] = [
     title: "Conversation",
     fields: [
       {
+        key: "backend", label: "Who runs its turns", kind: "choice",
+        choices: [["programmatic", "the daemon"], ["attached", "a session that takes its messages"]],
+      },
+      {
         key: "mode", label: "Messages", kind: "choice",
         choices: [["single-threaded", "continue one conversation"], ["multi-threaded", "each begin a fresh one"]],
       },

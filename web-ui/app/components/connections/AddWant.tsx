@@ -8,11 +8,13 @@ import { withRule } from "../../sandbox";
 import { editAgent, refreshGrants } from "../../store";
 import { ErrorNote } from "../ErrorNote";
 import { Field } from "../Field";
+import { useOpener } from "../useOpener";
 
 /** Adds to what a definition asks for. It then waits above to be approved. */
 export function AddWant({ agent }: { agent: Agent }) {
   const open = useSignal(false);
   const told = useSignal("");
+  const opener = useOpener(open.value);
   if (!agent.vault || !agent.note_id) return null;
   return (
     <>
@@ -33,6 +35,7 @@ export function AddWant({ agent }: { agent: Agent }) {
       ) : (
         <div class="row-actions">
           <button
+            ref={opener}
             type="button"
             onClick={() => {
               told.value = "";

@@ -8,6 +8,7 @@ import { useResource } from "../../resource";
 import { listed as inWords } from "../../sandbox";
 import { agents, refreshAgents, selectedAgent } from "../../store";
 import { ErrorNote } from "../ErrorNote";
+import { useOpener } from "../useOpener";
 import { Problems } from "../Field";
 import { Sentence } from "../Text";
 import { Confirm } from "../Confirm";
@@ -22,6 +23,7 @@ export function Definition({ name }: { name: string }) {
   const detail = useResource(() => api.agent(name));
   const key = keyOf(selectedAgent.peek()?.vault, selectedAgent.peek()?.note_id);
   const editing = useSignal(unsavedOf(key)?.open === true);
+  const opener = useOpener(editing.value);
   // The list is younger: it is asked for more often.
   const listed = selectedAgent.value;
   const agent: AgentDetail | undefined = detail.value.value && listed ? { ...detail.value.value, ...listed } : (listed ?? detail.value.value);
@@ -61,7 +63,7 @@ export function Definition({ name }: { name: string }) {
             <Paused agent={agent} />
             <Kept note={key} edit={() => (editing.value = true)} />
             <div class="row-actions">
-              <button type="button" class={isBroken(agent) ? "primary" : ""} onClick={() => (editing.value = true)}>
+              <button type="button" ref={opener} class={isBroken(agent) ? "primary" : ""} onClick={() => (editing.value = true)}>
                 {isBroken(agent) ? "Correct it here" : "Edit"}
               </button>
               {isBroken(agent) && !goesOn(agent) ? null : <Reset name={name} />}

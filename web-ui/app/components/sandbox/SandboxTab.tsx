@@ -1,9 +1,10 @@
+import { partLabel } from "../../agent/fields";
 import { plural } from "../../format";
 import { useResource } from "../../resource";
 import { hashOf } from "../../route";
 import { decidedBy, filesText, limitRows, listed, type Lowered, networkText, reachText, type Sandbox, sandboxApi } from "../../sandbox";
+import { Attached } from "../agent/Attached";
 import { ErrorNote } from "../ErrorNote";
-import { partLabel } from "../../agent/fields";
 import { Sentence } from "../Text";
 import { Egress } from "./Egress";
 import "../../styles/agent-tabs.css";
@@ -16,6 +17,7 @@ export function SandboxTab({ agent }: { agent: string }) {
   return (
     <section class="panel" aria-label="Sandbox">
       <div class="column stack">
+        <Attached what="Where that runs, and what it reaches there, nobody here decides." />
         {error ? (
           <ErrorNote error={error}>
             <div class="row-actions">

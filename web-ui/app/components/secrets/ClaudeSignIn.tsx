@@ -7,6 +7,7 @@ import { Confirm } from "../Confirm";
 import { ErrorNote } from "../ErrorNote";
 import { Field } from "../Field";
 import { Sentence } from "../Text";
+import { useOpener } from "../useOpener";
 import { SecretInput } from "./SecretInput";
 import { Unreachable } from "./Unreachable";
 
@@ -53,6 +54,7 @@ function Token({ agent, layer, isSet, counts, changed }: { agent: string; layer:
   const setting = useSignal(false);
   const saved = useSignal(false);
   const remove = useAction();
+  const opener = useOpener(setting.value);
   const own = layer === "agent";
   const channel = own ? agent : undefined;
   const whose = own ? `the token of ${agent}` : "the token of all agents";
@@ -66,6 +68,7 @@ function Token({ agent, layer, isSet, counts, changed }: { agent: string; layer:
         {setting.value ? null : (
           <div class="row-actions">
             <button
+              ref={opener}
               type="button"
               class="small"
               aria-label={`${isSet ? "Replace" : "Set"} ${whose}…`}

@@ -1,6 +1,7 @@
 import { useResource } from "../../resource";
 import { secretsApi } from "../../secrets";
 import { agents } from "../../store";
+import { Attached } from "../agent/Attached";
 import { ClaudeSignIn } from "./ClaudeSignIn";
 import { Effective } from "./Effective";
 import { Stored } from "./Stored";
@@ -20,6 +21,7 @@ export function Secrets({ agent }: { agent: string }) {
         <p class="quiet">
           What is stored here is kept by the daemon, never in a note, and no page shows it again. It counts from the next turn on.
         </p>
+        <Attached what="What is stored here does not reach that session." />
         <ClaudeSignIn agent={agent} claude={claude} effective={effective} changed={changed} />
         <Stored agent={agent} names={names} others={others} changed={changed} />
         <Effective effective={effective} />

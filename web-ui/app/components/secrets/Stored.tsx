@@ -4,6 +4,7 @@ import { type Resource, useAction } from "../../resource";
 import { type Layer, secretsApi, type StoredNames, type StoredRow, storedRows } from "../../secrets";
 import { Confirm } from "../Confirm";
 import { ErrorNote } from "../ErrorNote";
+import { useOpener } from "../useOpener";
 import { AddSecret } from "./AddSecret";
 import { Unreachable } from "./Unreachable";
 
@@ -22,12 +23,14 @@ export function Stored({ agent, names, others, changed }: StoredProps) {
   const known = names.value.value;
   const rows = known && storedRows(known, agent);
   const open = adding.value;
+  const opener = useOpener(open !== undefined);
   return (
     <section class="card" aria-labelledby="stored-title">
       <div class="card-head">
         <h2 id="stored-title">Stored variables</h2>
         {open ? null : (
           <button
+            ref={opener}
             type="button"
             class="small"
             onClick={() => {
@@ -70,7 +73,11 @@ export function Stored({ agent, names, others, changed }: StoredProps) {
               agent={agent}
               row={row}
               others={others}
-              changed={changed}
+              removed={async () => {
+                told.value = `${row.name} is removed.`;
+                opener.current?.focus();
+                await changed();
+              }}
               replace={() => {
                 told.value = "";
                 adding.value = row;
@@ -83,7 +90,7 @@ export function Stored({ agent, names, others, changed }: StoredProps) {
   );
 }
 
-function Row({ agent, row, others, changed, replace }: { agent: string; row: StoredRow; others: number; changed: () => Promise<unknown>; replace: () => void }) {
+function Row({ agent, row, others, removed, replace }: { agent: string; row: StoredRow; others: number; removed: () => Promise<unknown>; replace: () => void }) {
   const { name, layer, shadowed } = row;
   const remove = useAction();
   const own = layer === "agent";
@@ -108,7 +115,7 @@ function Row({ agent, row, others, changed, replace }: { agent: string; row: Sto
           label="Remove…"
           question={own || others < 1 ? `Remove ${name}? Its value is forgotten.` : `Remove ${name} for all ${plural(others + 1, "agent")}? Its value is forgotten.`}
           yes="Remove it"
-          onYes={() => void remove.run(() => secretsApi.remove(own ? agent : undefined, name)).then(changed)}
+          onYes={() => void remove.run(() => secretsApi.remove(own ? agent : undefined, name)).then((done) => (done ? removed() : undefined))}
         />
       </div>
       {remove.error.value ? <ErrorNote error={remove.error.value} /> : null}
