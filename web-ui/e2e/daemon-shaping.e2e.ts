@@ -145,4 +145,94 @@ describe.runIf(link)("a real daemon", () => {
     await page.getByText("Nothing is scheduled.").waitFor();
     expect(faults).toEqual([]);
   });
+
+  it("stores secrets, says what is refused, and how the agent signs in", async () => {
+    const { page, faults } = at;
+    await go("Secrets");
+    const stored = page.getByRole("region", { name: "Stored variables" });
+    await stored.getByRole("button", { name: "Add a variable…" }).click();
+    const form = page.getByRole("form", { name: "Add a variable" });
+    await form.getByLabel("Value").fill(SECRET);
+    // Only the daemon knows that this one is reserved.
+    await form.getByLabel("Name").fill("PS4");
+    await form.getByLabel("Name").press("Enter");
+    await form.getByText(/PS4 cannot be set here/).waitFor();
+    expect(await form.getByLabel("Value").inputValue()).toBe(SECRET);
+    await form.getByLabel("Name").fill("NPM_TOKEN");
+    await form.getByLabel("Name").press("Enter");
+    const row = stored.getByRole("listitem", { name: `NPM_TOKEN for ${name}` });
+    await row.waitFor();
+    const effective = page.getByRole("region", { name: "What its turns get" });
+    expect(await effective.getByRole("row", { name: /^NPM_TOKEN/ }).innerText()).toMatch(/stored for this agent\s+Yes/);
+
+    const own = page.getByRole("listitem", { name: "Its own token" });
+    await own.getByRole("button", { name: /^Set/ }).click();
+    await own.getByLabel("Token", { exact: true }).fill("two words");
+    await own.getByLabel("Token", { exact: true }).press("Enter");
+    await own.getByText(/no credential of Claude Code/).waitFor();
+    await own.getByLabel("Token", { exact: true }).fill("sk-ant-oat01-e2e");
+    await own.getByLabel("Token", { exact: true }).press("Enter");
+    await own.getByText("set, counts").waitFor();
+    await shoot(page, "real-secrets");
+    expect(await page.content()).not.toMatch(/sk-ant-oat01|ghp_0123/);
+    await own.getByRole("button", { name: "Remove…" }).click();
+    await own.getByRole("button", { name: "Remove it" }).click();
+    await own.getByText("not set").waitFor();
+    await row.getByRole("button", { name: "Remove…" }).click();
+    await row.getByRole("button", { name: "Remove it" }).click();
+    await row.waitFor({ state: "detached" });
+    expect(faults).toEqual([]);
+  });
+
+  it("tells what the agent may reach, judges a change while it is written, and keeps what is not saved", async () => {
+    const { page, faults } = at;
+    await go("Sandbox");
+    const sandbox = page.getByRole("region", { name: "Sandbox", exact: true });
+    await sandbox.getByRole("region", { name: "Who decided" }).getByRole("row", { name: /^Network/ }).waitFor();
+    await sandbox.getByText(/Nothing confines this agent|Confined by/).first().waitFor();
+    await shoot(page, "real-sandbox");
+
+    await go("Definition");
+    const panel = page.getByRole("region", { name: "Definition" });
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel.getByText("More settings").click();
+    await panel.getByLabel("Most steps of a turn").fill("many");
+    await panel.getByText(/1 problem to correct|It is checked when you save it/).waitFor();
+    await page.reload();
+    await expect.poll(() => panel.getByLabel("Most steps of a turn").inputValue()).toBe("many");
+    await panel.getByLabel("Most steps of a turn").fill("12");
+    await panel.getByText(/The daemon would take it|It can be saved|It is checked when you save it/).waitFor();
+    // The daemon and others write on the note meanwhile.
+    await page.evaluate(async (agent) => {
+      const asJson = { "content-type": "application/json" };
+      const body = JSON.stringify({ metadata: { model: "haiku" } });
+      const answer = await fetch(`api/agents/${agent}`, { method: "PATCH", headers: asJson, body });
+      if (!answer.ok) throw new Error(await answer.text());
+    }, name);
+    await panel.getByRole("button", { name: "Save" }).click();
+    await panel.getByText("Settings that count").click();
+    await expect.poll(() => panel.getByRole("row", { name: /^max_turns/ }).innerText()).toMatch(/12\s+the definition/);
+    expect(await panel.getByRole("row", { name: /^model/ }).innerText()).toMatch(/haiku\s+the definition/);
+    expect(faults).toEqual([]);
+  });
+
+  it("begins an agent anew, pauses it, and deletes it", async () => {
+    const { page, faults } = at;
+    await page.getByRole("button", { name: "Pause…" }).click();
+    await page.getByLabel("Why it is paused").fill("To be deleted");
+    await page.keyboard.press("Enter");
+    await page.getByRole("region", { name: "Paused" }).getByText("To be deleted.").waitFor();
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByRole("region", { name: "Paused" }).waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Reset…" }).click();
+    await page.getByRole("button", { name: "Reset it" }).click();
+    await page.getByText(/conversations? forgotten|no conversation to forget/).waitFor();
+    await page.getByRole("button", { name: "Delete…" }).click();
+    const dialog = page.getByRole("dialog", { name: `Delete ${name}?` });
+    await dialog.getByLabel(/^Type/).fill(name);
+    await dialog.getByRole("button", { name: "Delete it" }).click();
+    await page.getByRole("heading", { name: "Agents" }).waitFor();
+    await item().waitFor({ state: "detached" });
+    expect(faults).toEqual([]);
+  });
 });

@@ -181,7 +181,7 @@ describe("a definition", () => {
     await panel().getByText("Look at what is marked.").waitFor();
     await panel().getByText("is not read; did you mean").waitFor();
     expect(daemon.tabs.checked.at(-1)).toEqual({
-      vault: "default", note_id: "d1", name: "eng", content: "You look after the parser.", metadata: { name: "eng", model: "opus", modle: "sonnet" },
+      vault: "default", note_id: "d1", name: "eng", content: "You look after the parser.", metadata: {},
     });
     const role = panel().getByLabel("Role");
     // The first of the two answers comes last.

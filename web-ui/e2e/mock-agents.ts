@@ -1,5 +1,5 @@
 /** The part of the double that is behind the tabs of one agent: its secrets, its sandbox, what the daemon says of a definition, and its end. */
-import type { Agent, Problem } from "../app/api";
+import type { Agent, Note, Problem } from "../app/api";
 import type { Sandbox } from "../app/sandbox";
 import type { ClaudeState, EffectiveEnv, StoredNames } from "../app/secrets";
 import type { Reply } from "./mock";
@@ -10,7 +10,7 @@ const refuse = (status: number, error: string, message: string, next_step?: stri
 
 interface Daemon {
   agents: Agent[];
-  vaults: unknown;
+  shaping: { notes: ReadonlyMap<string, Note> };
 }
 
 export class MockAgentTabs {
@@ -117,7 +117,9 @@ export class MockAgentTabs {
     if (!this.validates) return refuse(405, "method_not_allowed", "This address takes GET, PATCH and DELETE.");
     this.checked.push(definition);
     await new Promise((resolve) => setTimeout(resolve, this.delay(definition)));
-    const { metadata, name, content } = definition;
+    const { name, content, note_id: id = "" } = definition;
+    const all = { ...this.daemon.shaping.notes.get(id)?.metadata, ...definition.metadata };
+    const metadata = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));
     const problems: Problem[] = [...settingProblems(metadata)];
     if (!/^[\w-]+$/.test(name)) problems.push({ key: "name", message: `"${name}" will not do; letters, digits, - and _` });
     if (content.includes("nothing at all")) problems.push({ key: "prompt", message: "says nothing at all" });

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { changedParts, type Draft, draftOf, editOf, HIDDEN, isSecret, merged, metadataOf } from "../app/agent/draft";
+import { changedParts, type Draft, draftOf, editOf, HIDDEN, isSecret, merged } from "../app/agent/draft";
 import { decide, onTopOf, undecided, type Unsaved } from "../app/agent/unsaved";
 import { told } from "../app/components/definition/verdictFields";
 import type { Note } from "../app/api";
@@ -53,7 +53,6 @@ describe("a value that looks like a secret", () => {
     expect(editOf(draft, draft, note)).toEqual({});
     const without = editOf({ ...draft, settings: { ...draft.settings, api_key: "" } }, draft, note);
     expect(without).toEqual({ metadata: { api_key: null }, if_updated_at: note.updatedAt });
-    expect(metadataOf(without, note)).toEqual({ name: "eng", GH_TOKEN: "ghp", max_turns: 3 });
     expect(["model", "max_turns", "wants", "egress", "keep_warm", "timeout_idle"].filter(isSecret)).toEqual([]);
   });
 });

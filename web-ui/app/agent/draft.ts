@@ -11,8 +11,6 @@ export interface Draft {
 
 /** Keys that the daemon writes, and those that have buttons. */
 const NOT_EDITED = new Set(["name", "status", "status_detail", "pending", "defined_by", "paused", "pause_reason"]);
-/** Keys that the daemon alone writes. */
-const WRITTEN = new Set(["status", "status_detail", "pending"]);
 const NUMBERS = new Set(ALL.filter((field) => field.kind === "number").map((field) => field.key));
 const KNOWN = new Set(ALL.map((field) => field.key));
 
@@ -56,12 +54,6 @@ export function editOf(draft: Draft, opened: Draft, note: Note): AgentEdit {
     ...(Object.keys(metadata).length > 0 ? { metadata } : {}),
   };
   return Object.keys(edit).length > 0 && note.updatedAt ? { ...edit, if_updated_at: note.updatedAt } : edit;
-}
-
-/** All that the note would say after the edit, but for what the daemon writes there itself. */
-export function metadataOf(edit: AgentEdit, note: Note): Record<string, unknown> {
-  const all = { ...note.metadata, ...edit.metadata };
-  return Object.fromEntries(Object.entries(all).filter(([key, value]) => value !== null && !WRITTEN.has(key)));
 }
 
 /** A part of a definition: its name, its role, or a setting. */

@@ -6,8 +6,8 @@ export interface ToValidate {
   vault: string;
   name: string;
   content: string;
+  /** Of a definition that is there already what would be changed: a null takes a key away. */
   metadata: Readonly<Record<string, unknown>>;
-  /** Of a definition that is there already. */
   note_id?: string;
 }
 
@@ -27,16 +27,11 @@ export async function validate(definition: ToValidate): Promise<Verdict | undefi
   if (unknown) return undefined;
   try {
     const { problems, warnings, lowered, settings } = await request<Partial<Verdict>>("POST", "api/agents/validate", definition);
-    return { problems: keyed(problems), warnings: keyed(warnings), lowered: lowered ?? [], settings: settings ?? {} };
+    return { problems: problems ?? [], warnings: warnings ?? [], lowered: lowered ?? [], settings: settings ?? {} };
   } catch (error) {
-    const missing = error instanceof ApiError && (error.status === 405 || (error.status === 404 && error.code !== "unknown_vault"));
+    const missing = error instanceof ApiError && (error.status === 405 || (error.status === 404 && !["unknown_vault", "unknown_note"].includes(error.code)));
     if (!missing) throw error;
     unknown = true;
     return undefined;
   }
-}
-
-/** The key of a problem may be called `field`. */
-function keyed(problems: readonly (Problem & { field?: string })[] = []): Problem[] {
-  return problems.map(({ key, field, message }) => ({ key: key ?? field ?? "", message }));
 }

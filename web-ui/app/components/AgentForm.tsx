@@ -26,7 +26,7 @@ export function AgentForm({ first, name: channel }: { first: boolean; name?: str
   const action = useAction();
   const error = action.error.value;
   const name = draft.name.trim();
-  const check = useVerdict(name && vault ? { vault, name, content: draft.prompt, metadata: { ...settingsOf(draft.settings), name } } : undefined);
+  const check = useVerdict(name && vault ? { vault, name, content: draft.prompt, metadata: settingsOf(draft.settings) } : undefined);
   const { problems, warnings } = told(check, error?.problems ?? [], NOTHING, draft, touched.value);
   const form = useFirstInvalid(error);
   const change = (part: string, text: string): void => {

@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { draftOf, editOf, metadataOf, otherKeys, type Part, withPart } from "../../agent/draft";
+import { draftOf, editOf, otherKeys, type Part, withPart } from "../../agent/draft";
 import { MODEL, partLabel, WANTS } from "../../agent/fields";
 import { decide, drop, keep, keyOf, lookAt, onTopOf, undecided, unsavedOf, unsavedParts } from "../../agent/unsaved";
 import { api, ApiError, type Note, type Problem } from "../../api";
@@ -101,7 +101,7 @@ function Loaded({ name, vault, note: id, read, problems: before, warnings, done 
     lookAt.value = undefined;
   }, []);
 
-  const check = useVerdict({ vault, name: draft.name.trim(), content: draft.prompt, metadata: { ...metadataOf(edit, note.value), name: draft.name.trim() }, note_id: id });
+  const check = useVerdict({ vault, name: draft.name.trim(), content: draft.prompt, metadata: edit.metadata ?? {}, note_id: id });
   const { problems, warnings: odd } = told(check, error?.problems ?? [], { problems: before, warnings }, draft, touched.value);
   const form = useFirstInvalid(error);
   const change = (part: Part, text: string): void => {
