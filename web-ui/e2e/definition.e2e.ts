@@ -327,6 +327,20 @@ describe("a definition", () => {
     expect(page.url()).toContain("#/agent/parser/definition");
   });
 
+  it("of an agent whose turns a session runs says how one connects, and who is at work", async () => {
+    scene();
+    const { daemon } = at;
+    Object.assign(daemon.agents[0] ?? {}, { backend: "attached", claimed: [{ turn: "t1", message: "m1", by: "token:laptop", since_at: null, ends_at: "2026-01-05T10:15:00Z" }] });
+    await at.enter("#/agent/eng/definition");
+    const sessions = at.page.getByRole("region", { name: "Sessions" });
+    await sessions.getByText("claude mcp add eng -- reveille mcp --channel eng").waitFor();
+    await sessions.getByText(`${daemon.url}mcp/eng`).waitFor();
+    await sessions.getByText("token:laptop has taken a message").waitFor();
+    await sessions.getByRole("button", { name: "Copy the command: on the daemon's machine" }).click();
+    await sessions.getByRole("button", { name: /^(Copied|Not copied)$/ }).waitFor();
+    await at.shootAll("definition-attached");
+  });
+
   it("is paused with a reason, and resumed", async () => {
     scene();
     await at.enter("#/agent/eng/definition");

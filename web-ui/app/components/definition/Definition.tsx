@@ -12,6 +12,7 @@ import { useOpener } from "../useOpener";
 import { Problems } from "../Field";
 import { Sentence } from "../Text";
 import { Confirm } from "../Confirm";
+import { Connect } from "./Connect";
 import { EditForm } from "./EditForm";
 import { Remove } from "./Remove";
 import { Reset } from "./Reset";
@@ -70,6 +71,7 @@ export function Definition({ name }: { name: string }) {
               <Remove agent={agent} />
             </div>
             <Facts agent={agent} />
+            <Connect agent={agent} />
             <Role prompt={agent.prompt} broken={isBroken(agent)} />
             <Settings settings={agent.settings} />
           </>

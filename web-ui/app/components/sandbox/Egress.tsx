@@ -31,7 +31,7 @@ export function Egress({ agent, sandbox }: { agent: string; sandbox: Sandbox }) 
         <p class="card-line">Its network is open, so nothing is counted but the requests that the daemon adds a credential to.</p>
       ) : null}
       {rows.length === 0 ? (
-        <p class="quiet">{turns.length === 0 ? "No turn of it has run since the daemon was started." : `Its last ${plural(turns.length, "turn")} tried to reach nothing.`}</p>
+        <p class="quiet">{none(turns.length, network.value === "open" || !sandbox.confined)}</p>
       ) : (
         <>
           <p class="card-line">
@@ -49,6 +49,12 @@ export function Egress({ agent, sandbox }: { agent: string; sandbox: Sandbox }) 
       </p>
     </section>
   );
+}
+
+function none(turns: number, uncounted: boolean): string {
+  if (turns === 0) return "No turn of it has run since the daemon was started.";
+  if (uncounted) return "What its turns reached is not known.";
+  return turns === 1 ? "Its last turn tried to reach nothing." : `Its last ${turns} turns tried to reach nothing.`;
 }
 
 function Row({ agent, row, allowed, told }: { agent: string; row: EgressRow; allowed: readonly string[]; told: (text: string) => void }) {

@@ -113,7 +113,7 @@ function Details({ sandbox }: { sandbox: Sandbox }) {
     ["Works in", workspace ?? "A directory of its own for each conversation", workspace ? decidedBy("definition") : decidedBy("default")],
     ["Directories besides", mounts.map(({ path, mode }) => `${path} (${mode === "rw" ? "reads and writes" : "reads"})`), mounts.length > 0 ? "the definition" : ""],
     ["Hosts by name", egress, egress.length > 0 ? "the definition" : ""],
-    ["Reads besides the system", read, read.length > 0 ? "the configuration" : ""],
+    ["Also reads", read, read.length > 0 ? "the configuration" : ""],
   ];
   return (
     <section class="card" aria-labelledby="decided-title">
