@@ -9,7 +9,7 @@ const panel = () => at.page.getByRole("region", { name: "Definition" });
 /** An agent that works, one whose note is broken, and one with a warning. */
 function scene(): void {
   const { daemon } = at;
-  daemon.addAgent("eng", { vault: "default", note_id: "d1", mode: "single-threaded", prompt_preview: "You look after the parser.", model: "opus", warnings: [{ key: "modle", message: "is not read by anybody; did you mean `model`?" }] });
+  daemon.addAgent("eng", { vault: "default", note_id: "d1", mode: "single-threaded", prompt_preview: "You look after the parser.", model: "opus", lowered: [{ key: "network", asked: "open", got: "proxied", reason: "the most is proxied" }], warnings: [{ key: "modle", message: "is not read by anybody; did you mean `model`?" }] });
   daemon.addAgent("ops", {
     vault: "default", note_id: "d2", status: "error", status_detail: "mode: …; timeout_idle: …",
     problems: [
@@ -27,7 +27,7 @@ function scene(): void {
       timeout_idle: { value: "5m", from: "configuration" },
       timeout_wall: { value: "1h", from: "configuration" },
       max_turns: { value: null, from: "default" },
-      network: { value: "open", from: "default" },
+      network: { value: "open", from: "definition" },
     },
   });
 }
@@ -73,6 +73,7 @@ describe("a definition", () => {
     await panel().getByText("Agents/eng").waitFor();
     expect(await panel().getByRole("table").isVisible()).toBe(false);
     await panel().getByText("Settings that count").press("Enter");
+    await panel().getByRole("row", { name: /^network/ }).getByText("it has proxied instead").waitFor();
     const row = panel().getByRole("row", { name: /timeout_idle/ });
     expect(await row.innerText()).toMatch(/5m\s+the configuration/);
     await at.shootAll("definition");

@@ -45,8 +45,8 @@ export const GROUPS: readonly SettingGroup[] = [
         choices: [["continue", "the interrupted turn goes on"], ["stop", "the interrupted turn stays stopped"]],
       },
       {
-        key: "systemPromptMode", label: "The text above", kind: "choice",
-        choices: [["append", "is added to Claude Code's own instructions"], ["replace", "replaces them"]],
+        key: "systemPromptMode", label: "Claude Code's own instructions", kind: "choice",
+        choices: [["append", "come before the role"], ["replace", "are left out"]],
       },
     ],
   },

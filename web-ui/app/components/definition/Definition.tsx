@@ -73,7 +73,7 @@ export function Definition({ name }: { name: string }) {
             <Facts agent={agent} />
             <Connect agent={agent} />
             <Role prompt={agent.prompt} broken={isBroken(agent)} />
-            <Settings settings={agent.settings} />
+            <Settings agent={agent} />
           </>
         ) : null}
       </div>

@@ -1,6 +1,7 @@
 import { partLabel } from "../../agent/fields";
 import { settingRows } from "../../agent/standing";
 import type { AgentDetail } from "../../api";
+import { hashOf } from "../../route";
 
 const FROM: Record<string, string> = {
   definition: "the definition",
@@ -10,7 +11,7 @@ const FROM: Record<string, string> = {
 };
 
 /** What counts for the next turn, and where each value comes from. */
-export function Settings({ settings }: { settings: AgentDetail["settings"] }) {
+export function Settings({ agent: { settings, lowered = [], name } }: { agent: AgentDetail }) {
   const rows = settingRows(settings);
   if (rows.length === 0) return null;
   const own = rows.filter(({ from }) => from === "definition").length;
@@ -35,7 +36,17 @@ export function Settings({ settings }: { settings: AgentDetail["settings"] }) {
                   <code>{key}</code>
                   {partLabel(key) === key ? null : <span class="quiet"> {partLabel(key)}</span>}
                 </th>
-                <td>{value || <span class="quiet">not set</span>}</td>
+                <td>
+                  {value || <span class="quiet">not set</span>}
+                  {lowered
+                    .filter((one) => one.key === key)
+                    .map(({ asked, got }) => (
+                      <p key={asked} class="less">
+                        {asked === value ? "" : `${asked}: `}it has {got || "nothing"} instead (
+                        <a href={hashOf({ view: "agent", name, tab: "sandbox" })}>why</a>)
+                      </p>
+                    ))}
+                </td>
                 <td>{FROM[from] ?? from}</td>
               </tr>
             ))}

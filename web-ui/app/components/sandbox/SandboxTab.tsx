@@ -93,9 +93,9 @@ function LoweredList({ lowered }: { lowered: readonly Lowered[] }) {
         {lowered.map(({ key, asked, got, reason }) => (
           <li key={`${key} ${asked}`} class="lowered-row">
             <p>
-              <strong>{partLabel(key)}</strong>: asked for <code>{asked}</code>, has <code>{got || "nothing"}</code>
+              <strong>{partLabel(key)}</strong>: asked for <code>{asked}</code>, has {/\s/.test(got) || got === "" ? got || "nothing" : <code>{got}</code>}
             </p>
-            <p class="quiet">
+            <p class="quiet sentence">
               <Sentence text={reason} />
             </p>
           </li>
@@ -186,7 +186,7 @@ function Limits({ limits, confined }: { limits: Sandbox["limits"]; confined: boo
         <h2 id="limits-title">What one turn may take of the machine</h2>
         {without.length > 0 ? <span class="tag waiting">{plural(without.length, "limit")} not kept</span> : confined ? <span class="tag good">All are kept</span> : null}
       </div>
-      <dl class="facts">
+      <dl class="facts wide-terms">
         {rows.map(({ label, value, holds }) => (
           <div key={label}>
             <dt>{label}</dt>
@@ -195,7 +195,7 @@ function Limits({ limits, confined }: { limits: Sandbox["limits"]; confined: boo
         ))}
       </dl>
       {limits.missing ? (
-        <p class="quiet">
+        <p class="quiet sentence">
           <Sentence text={limits.missing} />
         </p>
       ) : without.length > 0 ? (
