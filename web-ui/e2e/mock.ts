@@ -5,6 +5,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Agent, Message, TurnEvent, VaultHealth } from "../app/api";
 import { objections, settingProblems, Shaping } from "./mock-shaping";
+import { MockSystem } from "./mock-system";
 import { MockTurns } from "./mock-turns";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
@@ -27,6 +28,7 @@ export class MockDaemon {
   agents: Agent[] = [];
   readonly shaping = new Shaping(() => this.agents);
   readonly turns = new MockTurns(this);
+  readonly system = new MockSystem();
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
@@ -134,6 +136,11 @@ export class MockDaemon {
     this.toStreams(`id: ${this.boot}-${event.seq}\nevent: agent\ndata: ${JSON.stringify(event)}\n\n`);
   }
 
+  /** Says that something is to be read again. */
+  hint(kind: string): void {
+    this.toStreams(`event: ${kind}\ndata: {"kind":"${kind}"}\n\n`);
+  }
+
   control(name: string): void {
     this.toStreams(`event: ${name}\ndata: {"reason":"test"}\n\n`);
   }
@@ -185,13 +192,12 @@ export class MockDaemon {
     let text = "";
     for await (const chunk of request) text += chunk;
     const sent = text ? JSON.parse(text) : {};
-    const shaped = this.signedIn(request)
-      ? (this.guard(method, pathname, sent, request) ??
-        this.turns.answer(method, pathname, searchParams, sent) ??
-        this.shaping.answer(method, pathname, searchParams, sent))
-      : undefined;
+    const signedIn = this.signedIn(request);
+    const guarded = signedIn ? this.guard(method, pathname, sent, request) : undefined;
+    const told = signedIn && !guarded ? this.system.answer(method, pathname, searchParams, sent) : undefined;
+    const shaped = guarded ?? (signedIn && !told ? (this.turns.answer(method, pathname, searchParams, sent) ?? this.shaping.answer(method, pathname, searchParams, sent)) : undefined);
     if (pathname.endsWith("/send")) this.turns.keys.push(String(request.headers["idempotency-key"] ?? ""));
-    const [status, body, headers] = shaped ?? this.answerTo(method, pathname, sent, request);
+    const [status, body, headers] = told ?? shaped ?? this.answerTo(method, pathname, sent, request);
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
     if (shaped && method !== "GET") for (const { name } of this.agents) this.tell(name);
   }
@@ -204,7 +210,7 @@ export class MockDaemon {
       if (sent.pin !== this.pin) return refuse(403, "invalid_pin", "This is not the PIN.", "Try again.");
       return [200, { stepUpToken: "stepped-up", expires_at: new Date(Date.now() + 300_000).toISOString() }];
     }
-    if (path !== "/api/connections/approve" || request.headers["x-step-up-token"] === "stepped-up") return undefined;
+    if (!["/api/connections/approve", "/api/tokens"].includes(path) || request.headers["x-step-up-token"] === "stepped-up") return undefined;
     return [403, { error: "step_up_required", message: "This needs the PIN.", reason: this.pinAnswer }];
   }
 
@@ -244,7 +250,7 @@ export class MockDaemon {
       this.looks++;
       const sandbox = { mode: "none", confined: this.confined, detail: "no sandbox in this build" };
       const health = { status: "ok", version: "0.1.0", agents: this.agents.length, sandbox, dependencies: { ok: true, missing: [] } };
-      return [200, this.signedIn(request) ? { ...health, vaults: this.vaults } : health];
+      return [200, this.signedIn(request) ? { ...health, vaults: this.vaults, ...this.system.health } : health];
     }
     if (method === "POST" && path === "/api/session") {
       if (!this.codes.delete(body.code ?? "")) return refuse(401, "bad_code", "This sign-in code is not known: it may have been used, or be too old.", "Run `reveille open` for a fresh one.");

@@ -6,8 +6,10 @@ import { route, selectedAgent } from "../store";
 import { Connections } from "./connections/Connections";
 import { Conversation } from "./Conversation";
 import { Definition } from "./definition/Definition";
-import { Jobs } from "./jobs/Jobs";
+import { later } from "./frame/later";
 import { Status } from "./Sidebar";
+
+const Jobs = later(() => import("./jobs/Jobs").then((part) => part.Jobs));
 
 /** All that the page shows of one agent: its name and state, and one of its parts. */
 export function AgentPage({ name }: { name: string }) {
