@@ -46,7 +46,7 @@ describe("jobs", () => {
     await row("sweep").getByText("Every 15 minutes").waitFor();
     await row("sweep").getByText("error: the vault was away").waitFor();
     await row("typo").getByText("the hour 25 will not do; use 0 to 23").waitFor();
-    expect(await row("typo").getByRole("button", { name: "Run typo now" }).isDisabled()).toBe(true);
+    expect(await row("typo").getByRole("button", { name: "Run now: typo" }).isDisabled()).toBe(true);
     await at.shootAll("jobs");
     await morning.getByText("History").press("Enter");
     const runs = page.getByRole("list", { name: "Last runs of morning-report" });
@@ -69,7 +69,7 @@ describe("jobs", () => {
     scene();
     await at.enter("#/agent/eng/jobs");
     const { page, daemon } = at;
-    await page.getByRole("button", { name: "Run morning-report now" }).click();
+    await page.getByRole("button", { name: "Run now: morning-report" }).click();
     await row("morning-report").getByRole("link", { name: "See it" }).waitFor();
     const onOff = row("morning-report").getByRole("switch");
     await onOff.press("Space");

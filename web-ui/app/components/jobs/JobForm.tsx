@@ -86,7 +86,7 @@ export function JobForm({ agent, likely = "", job, jobs = [], keep, saved, close
         <p class="note" role="status">
           What you wrote here before is back; it was not saved yet.{" "}
           <button type="button" class="link" onClick={afresh}>
-            {job ? "Take what is saved instead" : "Begin anew"}
+            {job ? "Discard it" : "Begin anew"}
           </button>
         </p>
       ) : null}

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { follow } from "../../events";
 import { fullTime, time } from "../../format";
 import { type Job, jobsApi, type Ran } from "../../jobs/api";
@@ -43,7 +43,7 @@ export function JobDetails({ hand }: { hand: JobHand }) {
         {job.message}
       </p>
       <div class="row-actions">
-        <button type="button" class="small" disabled={job.status === "error" || action.busy.value} onClick={() => void runNow()} aria-label={`Run ${job.id} now`}>
+        <button type="button" class="small" disabled={job.status === "error" || action.busy.value} onClick={() => void runNow()} aria-label={`Run now: ${job.id}`}>
           Run now
         </button>
         <button type="button" class="small" onClick={() => (editing.value = true)} aria-label={`Edit ${job.id}`}>
@@ -73,8 +73,11 @@ function PauseWhy({ hand: { job, act } }: { hand: JobHand }) {
   const reason = useSignal("");
   const input = useRef<HTMLInputElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
+  const asked = useRef(false);
+  useLayoutEffect(() => {
     if (asking.value) input.current?.focus();
+    else if (asked.current) opener.current?.focus();
+    asked.current = asking.value;
   }, [asking.value]);
   if (!asking.value) {
     return (
@@ -138,7 +141,7 @@ function TurnMade({ turn, agent }: { turn: string; agent: string }) {
   return <span class={state === "error" || state === "interrupted" ? "bad-text" : undefined}>{`${turnWords(state)}. `}</span>;
 }
 
-export function Switch({ hand: { job, act } }: { hand: JobHand }) {
+export function Switch({ hand: { job, act }, word = job.enabled ? "On" : "Off" }: { hand: JobHand; word?: string }) {
   return (
     <label class="switch">
       <input
@@ -153,7 +156,7 @@ export function Switch({ hand: { job, act } }: { hand: JobHand }) {
           void act(() => (on ? jobsApi.resume(job) : jobsApi.pause(job)));
         }}
       />
-      <span aria-hidden="true">{job.enabled ? "On" : "Off"}</span>
+      <span aria-hidden="true">{word}</span>
     </label>
   );
 }

@@ -14,7 +14,7 @@ export function NextRuns({ preview: { next, own, error }, zone, once }: { previe
             <time dateTime={at} title={fullTime(at)}>
               {dayTime(at, now.value)}
             </time>
-            <span class="quiet"> {fromNow(at, now.value)}</span>
+            <span class="soon"> {fromNow(at, now.value)}</span>
             <span class="quiet job-there">{there(at, zone, local)}</span>
           </li>
         ))}

@@ -191,11 +191,12 @@ function Row({ job, reload }: { job: Job; reload: () => Promise<void> }) {
           <Due job={job} />
         </td>
         <td class="cell-last">
-          <Last job={job} />
+          <div>
+            <Last job={job} />
+          </div>
         </td>
         <td class="cell-on">
-          <span class={`tag ${tone}`}>{word}</span>
-          {job.status === "error" || job.status === "done" ? null : <Switch hand={hand} />}
+          {job.status === "error" || job.status === "done" ? <span class={`tag ${tone}`}>{word}</span> : <Switch hand={hand} word={word} />}
         </td>
       </tr>
       <tr id={id} class="schedule-more" hidden={!shows.value}>
@@ -231,7 +232,7 @@ function Due({ job }: { job: Job }) {
       <time dateTime={next} title={fullTime(next)}>
         {dayTime(next, minute.value)}
       </time>{" "}
-      <span class="quiet">{fromNow(next, minute.value)}</span>
+      <span class="soon">{fromNow(next, minute.value)}</span>
       <span class="quiet cell-there">{elsewhere(next, tz) ?? (tz ? `the same in ${tz}` : "")}</span>
     </>
   );

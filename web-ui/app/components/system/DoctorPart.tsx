@@ -30,7 +30,7 @@ export function DoctorPart() {
               <h2>
                 {title} <span class="quiet">{checks.length}</span>
               </h2>
-              <ul class="lines">
+              <ul class="entries">
                 {checks.map((check, index) => (
                   <CheckLine key={`${check.check} ${index}`} check={check} />
                 ))}
@@ -60,7 +60,7 @@ const MARKS: Record<string, readonly [word: string, tone: string]> = { error: ["
 function CheckLine({ check: { check, level, detail, mend } }: { check: Check }) {
   const [word, tone] = MARKS[level] ?? ["Left out", "quiet"];
   return (
-    <li class={`line ${level}`} aria-label={check}>
+    <li class={`entry ${level}`} aria-label={check}>
       <span class={`tag ${tone}`}>{word}</span>
       <h3>{check.replace(/^./, (first) => first.toUpperCase())}</h3>
       <div>

@@ -20,7 +20,7 @@ export function HealthPart() {
   lines.sort((a, b) => ORDER.indexOf(a.standing) - ORDER.indexOf(b.standing));
   return (
     <section aria-label="Health">
-      <ul class="lines">
+      <ul class="entries">
         {lines.map((line) => (
           <Line key={line.name} line={line} />
         ))}
@@ -38,7 +38,7 @@ export function HealthPart() {
 
 function Line({ line: { name, standing, text, mend, part } }: { line: HealthLine }) {
   return (
-    <li class={`line ${standing}`} aria-label={name}>
+    <li class={`entry ${standing}`} aria-label={name}>
       <span class={`tag ${TONES[standing]}`}>{WORDS[standing]}</span>
       <h2>{name}</h2>
       <div>
@@ -47,8 +47,9 @@ function Line({ line: { name, standing, text, mend, part } }: { line: HealthLine
           {part ? (
             <>
               {" "}
-              <a href={hashOf({ view: "system", path: [part] })} aria-label={`More of ${name}`}>
+              <a href={hashOf({ view: "system", path: [part] })}>
                 {part === "doctor" ? "Ask the doctor" : "See more"}
+                <span class="visually-hidden"> of {name}</span>
               </a>
             </>
           ) : null}

@@ -162,7 +162,7 @@ function Pin() {
   const known = pin.value.value;
   return (
     <section class="stack part-of" aria-labelledby="pin-part">
-      <h2 id="pin-part">PIN</h2>
+      <h2 id="pin-part">The PIN</h2>
       {pin.error.value ? <Failed error={pin.error.value} again={() => void pin.load()} what="about its PIN" elsewhere="Type `reveille pin` on its machine." /> : null}
       {known ? (
         <>

@@ -111,7 +111,7 @@ function Effect({ effect, busy, retry }: { effect: Undelivered; busy: boolean; r
         </p>
       ) : null}
       <div class="row-actions">
-        <button type="button" class="small" disabled={busy} onClick={retry} aria-label={`Try again: ${effectWord(kind)} of ${channel}`}>
+        <button type="button" class="small" disabled={busy} onClick={retry} aria-label={`Try again now: ${effectWord(kind)} of ${channel}`}>
           Try again now
         </button>
       </div>
