@@ -107,6 +107,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether the daemon knows no such address, rather than nothing that is called so: it is older than this page. */
+export function isNoRoute({ status, code }: ApiError): boolean {
+  return status === 405 || (status === 404 && code === "not_found");
+}
+
 const UNREACHABLE = "The daemon did not answer.";
 
 /** URL of an API path below the page. */

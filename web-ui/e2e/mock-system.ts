@@ -8,7 +8,7 @@ import type { Reply } from "./mock";
 import { scheduleProblems } from "./mock-shaping";
 
 const refuse = (status: number, error: string, message: string, next_step?: string): Reply => [status, { error, message, next_step }];
-const NONE = refuse(404, "unknown_path", "There is nothing here.");
+const NONE = refuse(404, "not_found", "There is nothing at this address.");
 export const TOKEN_TEXT = "rvl_0123456789abcdefghijklmnopqrstuv";
 
 export class MockSystem {
@@ -121,6 +121,6 @@ export class MockSystem {
     const { cron, at, tz } = job.schedule;
     const zone = tz ?? "UTC";
     const moments = problems.some(({ key }) => key !== "message") ? [] : cron ? nextRuns(cron, zone, Date.now(), 5) : at ? [at] : [];
-    return [200, { ok: problems.length === 0, problems, warnings: [], next: moments.map((moment) => ({ at: moment, local: `${wallClock(moment, zone)}:00` })) }];
+    return [200, { ok: problems.length === 0, problems, warnings: [], tz: zone, next: moments.map((moment) => ({ at: moment, local: `${wallClock(moment, zone)}:00` })) }];
   }
 }

@@ -86,7 +86,7 @@ describe("health", () => {
     await card("Claude Code").getByRole("button", { name: "Copy npm install" }).click();
     await card("Claude Code").getByRole("button", { name: "Copied" }).waitFor();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("npm install -g @anthropic-ai/claude-code");
-    expect(await tab("Undelivered").innerText()).toMatch(/Undelivered\s*1/);
+    expect(await tab("Undelivered").innerText()).toMatch(/Undelivered\s*3/);
     await card("Deliveries").getByRole("link").click();
     await part("Undelivered").waitFor();
     await page.goto(`${daemon.url}#/system/nothing`);

@@ -65,6 +65,8 @@ export interface Judged {
   ok: boolean;
   problems: readonly Problem[];
   warnings: readonly Problem[];
+  /** Whose clock counts; null when the schedule cannot be read. */
+  tz?: string | null;
   /** The next occurrences: the moment, and what the clock of the job's zone shows then. */
   next: readonly { at: string; local: string }[];
 }

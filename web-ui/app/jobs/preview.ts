@@ -1,7 +1,7 @@
 /** What the daemon would make of a form while it is filled in: what is wrong with it, and when it would be due. */
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ApiError, type Problem } from "../api";
+import { ApiError, isNoRoute, type Problem } from "../api";
 import { jobsApi } from "./api";
 import { type JobDraft, newJob } from "./form";
 import { nextRuns } from "./next";
@@ -12,6 +12,8 @@ export interface Preview {
   next: readonly { at: string; local?: string }[] | undefined;
   problems: readonly Problem[];
   warnings: readonly Problem[];
+  /** Whose clock counts, when the form says nothing. */
+  zone?: string;
   /** The daemon has not told: the page has reckoned by itself. */
   own: boolean;
   /** Why the daemon has not told. */
@@ -46,11 +48,11 @@ export function usePreview(draft: JobDraft, agent: string): ReadonlySignal<Previ
 async function judge(draft: JobDraft, agent: string, zone: string): Promise<Preview> {
   if (silent) return reckoned(draft, zone);
   try {
-    const { next, problems, warnings } = await jobsApi.validate(newJob(draft, agent, zone));
-    return { next, problems, warnings, own: false };
+    const { next, problems, warnings, tz } = await jobsApi.validate(newJob(draft, agent, zone));
+    return { next, problems, warnings, ...(tz ? { zone: tz } : {}), own: false };
   } catch (thrown) {
     if (!(thrown instanceof ApiError)) throw thrown;
-    if (thrown.status === 404 || thrown.status === 405) silent = true;
+    if (isNoRoute(thrown)) silent = true;
     return silent ? reckoned(draft, zone) : { ...reckoned(draft, zone), error: thrown };
   }
 }

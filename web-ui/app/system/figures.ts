@@ -61,8 +61,8 @@ function failures(days: readonly DayFigures[]): Chart {
   const most = peak(days, values);
   const share = total > 0 ? Math.round((failed / total) * 100) : 0;
   const gist =
-    total === 0 ? "No turns in these days." : failed === 0 ? `None of ${plural(total, "turn")} failed.` : `${failed} of ${plural(total, "turn")} failed, ${share < 1 ? "under 1" : share} %${most ? `; the most on ${dayName(most.day)}: ${most.value}` : ""}.`;
-  return { id: "failures", name: "Failures", gist, kind: "bars", series: [{ name: "Failed", tone: "error", values }], ticks: ticksOf(Math.max(0, ...values), COUNTS), text: String };
+    total === 0 ? "No turns in these days." : failed === 0 ? `None of ${plural(total, "turn")} failed or was interrupted.` : `${failed} of ${plural(total, "turn")} failed or ${failed === 1 ? "was" : "were"} interrupted, ${share < 1 ? "under 1" : share} %${most ? `; the most on ${dayName(most.day)}: ${most.value}` : ""}.`;
+  return { id: "failures", name: "Failures", gist, kind: "bars", series: [{ name: "Failed or interrupted", tone: "error", values }], ticks: ticksOf(Math.max(0, ...values), COUNTS), text: String };
 }
 
 /** Percentiles of days cannot be put together to those of all: the last day that has some is told. */
@@ -70,13 +70,15 @@ function spans(days: readonly DayFigures[], id: string, name: string, verb: stri
   const last = days.findLast((day) => of(day) !== null);
   const at = last ? of(last) : null;
   const whose = id === "wait" ? "messages" : "turns";
-  const gist = last && at ? `On ${dayName(last.day)} half of the ${whose} ${verb} up to ${duration(at.p50)}, and 19 of 20 up to ${duration(at.p95)}.` : "No turns in these days.";
+  const gist = last && at ? `On ${dayName(last.day)} half of the ${whose} ${verb} ${upTo(at.p50)}, and 19 of 20 ${upTo(at.p95)}.` : "No turns in these days.";
   const series = [
     { name: "Half of them up to", tone: "p50", values: days.map((day) => of(day)?.p50 ?? null) },
     { name: "19 of 20 up to", tone: "p95", values: days.map((day) => of(day)?.p95 ?? null) },
   ];
   return { id, name, gist, kind: "lines", series, ticks: ticksOf(Math.max(0, ...series.flatMap(({ values }) => values.map((value) => value ?? 0))), SPANS), text: span };
 }
+
+const upTo = (ms: number): string => (ms < 50 ? "under 0.1 s" : `up to ${duration(ms)}`);
 
 function costs(days: readonly DayFigures[]): Chart {
   const values = days.map((day) => day.cost_usd);

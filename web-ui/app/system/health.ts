@@ -76,12 +76,12 @@ function sandbox({ sandbox: summary, dependencies }: Health): HealthLine[] {
   }
   const tried = dependencies?.sandbox;
   if (tried && !tried.ok) return [{ name, standing: "bad", text: sentence(tried.problem ?? "It was tried out and failed, so no turn runs"), part: "doctor" }];
-  const text = sentence(summary.detail ?? "");
+  const text = capital(sentence(summary.detail ?? ""));
   if (!summary.confined) return [{ name, standing: "look", text: text || "Agents are not confined.", mend: "Take `mode = \"none\"` out of `[sandbox]` of the configuration." }];
   const lowered = summary.lowered?.length ? ` ${summary.lowered.join(", ")} ${summary.lowered.length === 1 ? "gets" : "get"} less than asked for.` : "";
   const lines: HealthLine[] = [{ name, standing: "good", text: `${text}${lowered}` }];
   const missing = summary.limits?.missing;
-  if (missing) lines.push({ name: "Limits of turns", standing: "look", text: sentence(missing) });
+  if (missing) lines.push({ name: "Limits of turns", standing: "look", text: capital(sentence(missing)) });
   if (summary.idle_tables?.length) {
     lines.push({ name: "Sandbox tables", standing: "look", text: `There are tables for agents that are not there: ${summary.idle_tables.join(", ")}.`, mend: "Correct the names under `[sandbox.agents]`." });
   }
@@ -115,3 +115,6 @@ function sentence(text: string): string {
   const line = text.trim();
   return line === "" || /[.!?]$/.test(line) ? line : `${line}.`;
 }
+
+/** A sentence of the daemon's own, which begins with no name. */
+const capital = (text: string): string => text.replace(/^[a-z]/, (first) => first.toUpperCase());

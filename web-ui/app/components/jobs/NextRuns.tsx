@@ -4,7 +4,7 @@ import { dayTime, elsewhere, fromNow, localZone, wallClock } from "../../jobs/wh
 import { now } from "../../store";
 
 /** When a job would be due, on the reader's clock and on that of the job. */
-export function NextRuns({ preview: { next, own, error }, zone, once }: { preview: Preview; zone: string; once: boolean }) {
+export function NextRuns({ preview: { next, own, error, zone: told }, zone, once }: { preview: Preview; zone: string; once: boolean }) {
   return (
     <section class="job-preview" aria-label="When it would run">
       <h3>{once ? "It would run" : `The next ${PREVIEWED} times`}</h3>
@@ -15,7 +15,7 @@ export function NextRuns({ preview: { next, own, error }, zone, once }: { previe
               {dayTime(at, now.value)}
             </time>
             <span class="soon"> {fromNow(at, now.value)}</span>
-            <span class="quiet job-there">{there(at, zone, local)}</span>
+            <span class="quiet job-there">{there(at, zone || (told ?? ""), local)}</span>
           </li>
         ))}
       </ol>

@@ -37,7 +37,7 @@ export function ChartFigure({ chart, days }: { chart: Chart; days: readonly stri
         {empty ? <p class="quiet chart-none">Nothing to draw.</p> : <Drawing chart={chart} days={days} width={width.value} labelled={`${id}-name ${id}-gist`} />}
       </div>
       <div class="figure-foot">
-        {chart.series.length > 1 ? <Legend series={chart.series} kind={chart.kind} /> : <span />}
+        {chart.series.length > 1 ? <Legend series={chart.series.filter(({ values }) => values.some((value) => value))} kind={chart.kind} /> : <span />}
         <button type="button" class="link" aria-expanded={asTable.value} aria-controls={`${id}-table`} onClick={() => (asTable.value = !asTable.value)}>
           {asTable.value ? "Hide the table" : "As a table"}
           <span class="visually-hidden"> of {chart.name}</span>
@@ -72,7 +72,7 @@ function Drawing({ chart, days, width, labelled }: DrawingProps) {
         </g>
       ))}
       {namedDays(days.length, slot).map((index) => (
-        <text key={index} class="tick" x={middle(index)} y={HEIGHT - 5} text-anchor={anchor(index, days.length)}>
+        <text key={index} class="tick" x={atEnd(index, days.length) ? width : middle(index)} y={HEIGHT - 5} text-anchor={atEnd(index, days.length) ? "end" : "middle"}>
           {dayName(days[index] ?? "")}
         </text>
       ))}
@@ -87,7 +87,8 @@ function namedDays(many: number, slot: number): number[] {
   return Array.from({ length: many }, (_, index) => index).filter((index) => (many - 1 - index) % every === 0 && (many === 1 || index * slot >= 20 || index === many - 1));
 }
 
-const anchor = (index: number, many: number): "end" | "middle" => (index === many - 1 && many > 3 ? "end" : "middle");
+/** The name of the last day would reach over the edge. */
+const atEnd = (index: number, many: number): boolean => index === many - 1 && many > 3;
 
 interface BarsProps {
   chart: Chart;

@@ -1,4 +1,4 @@
-import type { ApiError } from "../../api";
+import { type ApiError, isNoRoute } from "../../api";
 import { health } from "../../store";
 import { CopyButton } from "../CopyButton";
 import { ErrorNote } from "../ErrorNote";
@@ -31,7 +31,7 @@ interface FailedProps {
 
 /** Why a part shows nothing; a daemon that does not know of it yet is no failure. */
 export function Failed({ error, again, what, elsewhere }: FailedProps) {
-  if (error.status === 404 || error.status === 405) {
+  if (isNoRoute(error)) {
     const { version } = health.value ?? {};
     return (
       <div class="empty">

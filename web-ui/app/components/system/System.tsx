@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { hashOf } from "../../route";
 import { health, listError, refreshHealth, route } from "../../store";
 import { PARTS, type Part, troubles } from "../../system/health";
@@ -19,6 +19,9 @@ export function System() {
   const part = PARTS.find((known) => known === asked);
   useEffect(() => void refreshHealth(), []);
   const found = troubles(health.value);
+  const tabs = useRef<HTMLElement>(null);
+  // On a narrow screen it may be beyond the edge.
+  useEffect(() => tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [part]);
   return (
     <main class="home-page system" id="main" tabIndex={-1}>
       <header class="home-head">
@@ -29,16 +32,17 @@ export function System() {
           </p>
         </div>
       </header>
-      <nav class="tabs" aria-label="Parts of the system">
+      <nav ref={tabs} class="tabs" aria-label="Parts of the system">
         {PARTS.map((own) => {
-          const many = found.filter((trouble) => (trouble.part ?? "health") === own).length;
+          const wrong = found.filter((trouble) => (trouble.part ?? "health") === own).length;
+          const kept = own === "undelivered" && wrong > 0 ? (health.value?.undelivered ?? 0) : 0;
           return (
             <a key={own} href={hashOf({ view: "system", ...(own === "health" ? {} : { path: [own] }) })} aria-current={own === part ? "page" : undefined}>
               {LABELS[own]}
-              {many > 0 ? (
+              {wrong > 0 ? (
                 <span class="mark-count bad">
-                  {many}
-                  <span class="visually-hidden"> {many === 1 ? "thing is wrong" : "things are wrong"}</span>
+                  {kept || wrong}
+                  <span class="visually-hidden"> {kept > 0 ? "kept" : wrong === 1 ? "thing is wrong" : "things are wrong"}</span>
                 </span>
               ) : null}
             </a>

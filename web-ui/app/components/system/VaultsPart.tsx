@@ -86,7 +86,7 @@ function Vault({ vault, added, removed }: { vault: VaultHealth; added: AgentVaul
         <span class={`tag ${tone}`}>{word}</span>
       </div>
       <p class="card-line">
-        {[KINDS[kind] ?? kind, vault.default ? "new agents and messages go here" : "", added?.url, added?.from === "api" ? "added while the daemon ran" : "", added && !added.tokenPresent && kind === "parachute" ? "no token for it" : ""].filter(Boolean).join(" · ")}
+        {[KINDS[kind] ?? kind, vault.default ? "new agents and messages go here" : "", kind === "parachute" ? (added?.url ?? "") : "", added?.from === "api" ? "added while the daemon ran" : "", added && !added.tokenPresent && kind === "parachute" ? "no token for it" : ""].filter(Boolean).join(" · ")}
       </p>
       {state === "ready" ? null : (
         <p class={tone === "bad" ? "bad-text" : undefined}>
