@@ -1,7 +1,7 @@
 /** The schedules of all agents: seen, made, changed and removed. */
 import { describe, expect, it } from "vitest";
 import type { Job } from "../app/jobs/api";
-import { serious } from "./axe";
+import { seriousInBoth } from "./axe";
 import { stage } from "./stage";
 
 const at = stage();
@@ -54,7 +54,7 @@ describe("schedules", () => {
     await row("typo").getByRole("button", { name: "typo" }).click();
     await row("typo").getByText("the hour 25 will not do; use 0 to 23").waitFor();
     await at.shootAll("schedules");
-    expect(await serious(page)).toEqual([]);
+    expect(await seriousInBoth(page)).toEqual([]);
   });
 
   it("are found by agent, state and words", async () => {
@@ -122,7 +122,7 @@ describe("schedules", () => {
     await form.getByText("There is never more than one at a time.").waitFor();
     await expect.poll(() => times.count()).toBe(5);
     await at.shootAll("schedules-new");
-    expect(await serious(page)).toEqual([]);
+    expect(await seriousInBoth(page)).toEqual([]);
     await form.getByRole("button", { name: "Add it" }).click();
     await row("tidy").getByText("Every Friday at 17:30").waitFor();
     expect(daemon.shaping.sent).toEqual([
@@ -159,9 +159,9 @@ describe("schedules", () => {
     const { page, daemon } = at;
     await page.getByRole("button", { name: "New schedule" }).click();
     const form = page.getByRole("form", { name: "New job" });
-    await form.getByLabel("Agent").selectOption("eng");
     await form.getByLabel("Id").fill("tidy");
     await form.getByLabel("Message").fill("Tidy up.");
+    await form.getByLabel("Agent").selectOption("eng");
     daemon.shaping.refusal = [503, { error: "vault_unavailable", message: "The vault is away.", next_step: "Try again." }];
     await form.getByRole("button", { name: "Add it" }).click();
     await form.getByText("The vault is away.").waitFor();

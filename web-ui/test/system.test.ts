@@ -82,7 +82,7 @@ describe("figures", () => {
   it("say what they come to", () => {
     expect(chartsOf(DAYS).map(({ gist }) => gist.replace(/\p{L}{3},? (\d+ \p{L}+|\p{L}+ \d+)/u, "DAY"))).toEqual([
       "20 turns, the most on DAY: 15.", "2 of 20 turns failed or were interrupted, 10 %; the most on DAY: 2.",
-      "On DAY half of the turns took up to 42 s, and 19 of 20 up to 5 min 01 s.", "On DAY half of the messages waited under 0.1 s, and 19 of 20 up to 1.5 s.",
+      "DAY: half up to 42 s, 19 of 20 up to 5 min 01 s.", "DAY: half under 0.1 s, 19 of 20 up to 1.5 s.",
       "$1.75 in 3 days, the most on DAY: $1.50.",
     ]);
     expect(chartsOf({ ...DAYS, days: [day("2026-11-24")] }).map(({ gist }) => gist)).toEqual([

@@ -1,6 +1,6 @@
 /** What the daemon would make of a form while it is filled in: what is wrong with it, and when it would be due. */
 import { type ReadonlySignal, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { ApiError, isNoRoute, type Problem } from "../api";
 import { jobsApi } from "./api";
 import { type JobDraft, newJob } from "./form";
@@ -29,6 +29,7 @@ let silent = false;
 export function usePreview(draft: JobDraft, agent: string): ReadonlySignal<Preview> {
   const preview = useSignal<Preview>({ next: undefined, problems: [], warnings: [], own: false });
   const zone = localZone();
+  const opened = useRef(false);
   const { kind, cron, at, tz, id, message, catchUp, overlap } = draft;
   useEffect(() => {
     let over = false;
@@ -36,7 +37,8 @@ export function usePreview(draft: JobDraft, agent: string): ReadonlySignal<Previ
       const answer = await judge(draft, agent, zone);
       if (!over) preview.value = answer;
     };
-    const timer = setTimeout(() => void look(), TYPING_MS);
+    const timer = setTimeout(() => void look(), opened.current ? TYPING_MS : 0);
+    opened.current = true;
     return () => {
       over = true;
       clearTimeout(timer);

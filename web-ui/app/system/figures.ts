@@ -43,7 +43,7 @@ export function dayName(day: string): string {
 }
 
 export function chartsOf({ days }: Statistics): Chart[] {
-  return [turns(days), failures(days), spans(days, "duration", "How long turns took", "took", (day) => day.duration_ms), spans(days, "wait", "How long messages waited", "waited", (day) => day.wait_ms), costs(days)];
+  return [turns(days), failures(days), spans(days, "duration", "How long turns took", (day) => day.duration_ms), spans(days, "wait", "How long messages waited", (day) => day.wait_ms), costs(days)];
 }
 
 function turns(days: readonly DayFigures[]): Chart {
@@ -66,11 +66,10 @@ function failures(days: readonly DayFigures[]): Chart {
 }
 
 /** Percentiles of days cannot be put together to those of all: the last day that has some is told. */
-function spans(days: readonly DayFigures[], id: string, name: string, verb: string, of: (day: DayFigures) => DayFigures["duration_ms"]): Chart {
+function spans(days: readonly DayFigures[], id: string, name: string, of: (day: DayFigures) => DayFigures["duration_ms"]): Chart {
   const last = days.findLast((day) => of(day) !== null);
   const at = last ? of(last) : null;
-  const whose = id === "wait" ? "messages" : "turns";
-  const gist = last && at ? `On ${dayName(last.day)} half of the ${whose} ${verb} ${upTo(at.p50)}, and 19 of 20 ${upTo(at.p95)}.` : "No turns in these days.";
+  const gist = last && at ? `${dayName(last.day)}: half ${upTo(at.p50)}, 19 of 20 ${upTo(at.p95)}.` : "No turns in these days.";
   const series = [
     { name: "Half of them up to", tone: "p50", values: days.map((day) => of(day)?.p50 ?? null) },
     { name: "19 of 20 up to", tone: "p95", values: days.map((day) => of(day)?.p95 ?? null) },

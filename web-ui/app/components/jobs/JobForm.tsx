@@ -52,7 +52,12 @@ export function JobForm({ agent, likely = "", job, jobs = [], keep, saved, close
   const set = (change: Partial<JobDraft>): void => {
     draft.value = { ...draft.value, ...change };
     touched.value = new Set([...touched.value, ...Object.keys(change), ...(change.kind ? [change.kind] : [])]);
-    keepForm(keep, { agent: chosen.value, opened: opened.value, draft: draft.value });
+    remember();
+  };
+  const remember = (): void => keepForm(keep, { agent: chosen.value, opened: opened.value, draft: draft.value });
+  const chooseAgent = (name: string): void => {
+    chosen.value = name;
+    remember();
   };
   const afresh = (): void => {
     dropForm(keep);
@@ -92,7 +97,7 @@ export function JobForm({ agent, likely = "", job, jobs = [], keep, saved, close
       ) : null}
       {job ? null : (
         <div class="grid">
-          {agent === undefined ? <Whose chosen={chosen.value} choose={(name) => (chosen.value = name)} /> : null}
+          {agent === undefined ? <Whose chosen={chosen.value} choose={chooseAgent} /> : null}
           <Field id="job-id" label="Id" help="Letters, digits, - and _, such as morning-report." problems={isTaken ? [TAKEN] : fields.get("id")}>
             {(tied) => (
               <input

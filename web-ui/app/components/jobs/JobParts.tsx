@@ -4,6 +4,7 @@ import { follow } from "../../events";
 import { fullTime, time } from "../../format";
 import { type Job, jobsApi, type Ran } from "../../jobs/api";
 import { turnWords } from "../../jobs/history";
+import { dropForm } from "../../jobs/kept";
 import { lastLine } from "../../jobs/list";
 import { useResource } from "../../resource";
 import { type AgentRoute, hashOf } from "../../route";
@@ -50,7 +51,7 @@ export function JobDetails({ hand }: { hand: JobHand }) {
           Edit
         </button>
         {job.enabled && job.status === "enabled" ? <PauseWhy hand={hand} /> : null}
-        <Confirm label="Delete…" question={`Delete the job ${job.id}?`} yes="Delete" onYes={() => void act(() => jobsApi.remove(job))} />
+        <Confirm label="Delete…" question={`Delete the job ${job.id}?`} yes="Delete" onYes={() => void act(() => jobsApi.remove(job)).then((done) => done && dropForm(job.noteId))} />
       </div>
       <p class="card-line" role="status">
         <WhatRan ran={ran.value} agent={job.channel} />

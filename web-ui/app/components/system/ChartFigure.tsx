@@ -28,7 +28,13 @@ export function ChartFigure({ chart, days }: { chart: Chart; days: readonly stri
   return (
     <figure class="figure" aria-labelledby={`${id}-name`}>
       <figcaption>
-        <h3 id={`${id}-name`}>{chart.name}</h3>
+        <div class="figure-head">
+          <h3 id={`${id}-name`}>{chart.name}</h3>
+          <button type="button" class="link" aria-expanded={asTable.value} aria-controls={`${id}-table`} onClick={() => (asTable.value = !asTable.value)}>
+            {asTable.value ? "Hide the table" : "As a table"}
+            <span class="visually-hidden"> of {chart.name}</span>
+          </button>
+        </div>
         <p class="gist" id={`${id}-gist`}>
           {chart.gist}
         </p>
@@ -36,13 +42,7 @@ export function ChartFigure({ chart, days }: { chart: Chart; days: readonly stri
       <div ref={box} class="chart-box">
         {empty ? <p class="quiet chart-none">Nothing to draw.</p> : <Drawing chart={chart} days={days} width={width.value} labelled={`${id}-name ${id}-gist`} />}
       </div>
-      <div class="figure-foot">
-        {chart.series.length > 1 ? <Legend series={chart.series.filter(({ values }) => values.some((value) => value))} kind={chart.kind} /> : <span />}
-        <button type="button" class="link" aria-expanded={asTable.value} aria-controls={`${id}-table`} onClick={() => (asTable.value = !asTable.value)}>
-          {asTable.value ? "Hide the table" : "As a table"}
-          <span class="visually-hidden"> of {chart.name}</span>
-        </button>
-      </div>
+      <Legend series={chart.series.length > 1 ? chart.series.filter(({ values }) => values.some((value) => value)) : []} kind={chart.kind} />
       <div id={`${id}-table`} class="scroll-x" hidden={!asTable.value} tabIndex={0} role="region" aria-label={`${chart.name} as a table`}>
         {asTable.value ? <Table chart={chart} days={days} /> : null}
       </div>

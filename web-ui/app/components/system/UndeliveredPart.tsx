@@ -1,4 +1,6 @@
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { onTold } from "../../events";
 import { fullTime, plural, time } from "../../format";
 import { fromNow } from "../../jobs/when";
 import { useAction, useResource } from "../../resource";
@@ -18,6 +20,7 @@ export function UndeliveredPart() {
   const action = useAction();
   const said = useSignal("");
   const first = list.value.value;
+  useEffect(() => onTold("health", () => void list.load()), []);
   const retry = async (turn?: string): Promise<void> => {
     said.value = "";
     const done = await action.run(async () => {
