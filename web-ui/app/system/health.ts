@@ -107,7 +107,7 @@ function undelivered({ undelivered: many }: Health): HealthLine[] {
 
 function deliveries({ dead_deliveries: many }: Health): HealthLine[] {
   if (!many) return [];
-  return [{ name: "Webhooks", standing: "look", text: `${plural(many, "delivery").replace("deliverys", "deliveries")} of triggers given up.`, mend: "Type `reveille trigger list`; `reveille trigger redrive` sends them again." }];
+  return [{ name: "Webhooks", standing: "look", text: `${plural(many, "delivery").replace("deliverys", "deliveries")} of triggers given up.`, mend: "Type `reveille trigger list`; `reveille trigger redrive NAME` sends them again." }];
 }
 
 /** With a full stop. */
