@@ -13,9 +13,11 @@ use tokio::process::Command;
 async fn a_person_signs_in_talks_to_an_agent_and_shapes_one() {
     let daemon = Daemon::builder().stand_in().start().await.unwrap();
     let (link, shaping_link) = (sign_in_link(&daemon).await, sign_in_link(&daemon).await);
+    let system_link = sign_in_link(&daemon).await;
     let more = [
         ("REVEILLE_E2E_STAND_IN", "1"),
         ("REVEILLE_E2E_SHAPING_URL", &shaping_link),
+        ("REVEILLE_E2E_SYSTEM_URL", &system_link),
     ];
     browse(&daemon, &["run", "e2e", "--", "daemon"], &link, &more).await;
 

@@ -28,7 +28,7 @@ export type Message = Part<Omit<Schemas["Message"], "error">, "id" | "text" | "d
 /** How one vault stands. */
 export type VaultHealth = Part<Schemas["VaultHealth"], "name" | "kind" | "state">;
 /** Strangers get the status and nothing else. */
-export type Health = Pick<Schemas["Health"], "status" | "version" | "dependencies"> & {
+export type Health = Pick<Schemas["Health"], "status" | "version" | "dependencies"> & Partial<Pick<Schemas["Health"], "undelivered" | "dead_deliveries" | "credential">> & {
   vaults?: VaultHealth[] | null;
   sandbox?: Part<Schemas["SandboxSummary"], "mode" | "confined"> | null;
   /** What signs agents in that have nothing of their own. */
@@ -107,6 +107,11 @@ export class ApiError extends Error {
   ) {
     super(message);
   }
+}
+
+/** Whether the daemon knows no such address, rather than nothing that is called so: it is older than this page. */
+export function isNoRoute({ status, code }: ApiError): boolean {
+  return status === 405 || (status === 404 && code === "not_found");
 }
 
 const UNREACHABLE = "The daemon did not answer.";

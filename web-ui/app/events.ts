@@ -2,8 +2,8 @@
 import { effect, signal, untracked } from "@preact/signals";
 import { type AgentEvent, api, type TurnEvent } from "./api";
 import { Backlog } from "./backlog";
-import { agentChanged, checkSession, refreshAgents, refreshAll, session } from "./store";
-import { type Connection, openStream } from "./stream";
+import { agentChanged, checkSession, refreshAgents, refreshAll, refreshHealth, session } from "./store";
+import { type Connection, openStream, type Told } from "./stream";
 
 export const connection = signal<Connection>("connecting");
 
@@ -49,6 +49,15 @@ export function follow(channel: string, follower: Follower): () => void {
   };
 }
 
+const listeners = new Map<Told, Set<() => void>>();
+
+/** Calls `read` when something of that kind is not as it was; returns what ends that. */
+export function onTold(kind: Told, read: () => void): () => void {
+  const own = listeners.get(kind) ?? new Set();
+  listeners.set(kind, own.add(read));
+  return () => void own.delete(read);
+}
+
 function everyone(tell: (follower: Follower) => void): void {
   for (const own of followers.values()) for (const follower of own) tell(follower);
 }
@@ -62,6 +71,10 @@ function connect(): void {
       if (changesAgent(event)) agentChanged(event.channel);
     },
     agent: ({ channel, kind }: AgentEvent) => agentChanged(channel, { grants: true, list: kind === "removed" }),
+    told(kind) {
+      if (kind === "health") void refreshHealth();
+      for (const read of listeners.get(kind) ?? []) read();
+    },
     opened() {
       void refreshAll();
       everyone((follower) => follower.opened());

@@ -138,7 +138,7 @@ async function loadAgents(): Promise<void> {
 }
 
 /** What is known stays when nobody answers: that is told with the list, which is asked for at the same time. */
-async function refreshHealth(): Promise<void> {
+export async function refreshHealth(): Promise<void> {
   try {
     health.value = await api.health();
   } catch (error) {

@@ -4,9 +4,14 @@ import { bootOf } from "./fold/live";
 
 export type Connection = "connecting" | "open" | "reconnecting" | "restarting";
 
+export const TOLD = ["health", "jobs"] as const;
+export type Told = (typeof TOLD)[number];
+
 export interface StreamHandlers {
   event(boot: string, event: TurnEvent): void;
   agent(event: AgentEvent): void;
+  /** Something else is not as it was: read it again. */
+  told(kind: Told): void;
   /** Connected, for the first time or again: what was missed is to be loaded. */
   opened(): void;
   /** The gap cannot be replayed: the picture of running turns is void, they are replayed from their start. */
@@ -58,6 +63,7 @@ export function openStream(url: string, handlers: StreamHandlers): () => void {
       const event = parseEvent<AgentEvent>(message.data);
       if (event) handlers.agent(event);
     });
+    for (const kind of TOLD) on(kind, () => handlers.told(kind));
     on("ping", () => {});
     on("resync", resync);
     on("shutdown", () => handlers.connection("restarting"));

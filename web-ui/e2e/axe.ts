@@ -18,3 +18,11 @@ export async function serious(page: Page): Promise<string[]> {
   const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
   return bad.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
 }
+
+/** The same in both colours. */
+export async function seriousInBoth(page: Page): Promise<string[]> {
+  await page.emulateMedia({ colorScheme: "dark" });
+  const dark = await serious(page);
+  await page.emulateMedia({ colorScheme: "light" });
+  return [...dark.map((fault) => `dark: ${fault}`), ...(await serious(page))];
+}

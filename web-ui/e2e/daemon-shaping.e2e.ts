@@ -124,7 +124,7 @@ describe.runIf(link)("a real daemon", () => {
     await row.getByRole("switch").click();
     await row.getByText(/^Next: /).waitFor();
 
-    await page.getByRole("button", { name: "Run standup now" }).click();
+    await page.getByRole("button", { name: "Run now: standup" }).click();
     await row.getByText("Its message is written.").waitFor();
     await row.getByText("History").click();
     const runs = page.getByRole("list", { name: "Last runs of standup" });

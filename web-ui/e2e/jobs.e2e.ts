@@ -44,9 +44,9 @@ describe("jobs", () => {
     await morning.getByText("Monday to Friday at 09:00").waitFor();
     await morning.getByText(/^Next: .*\(in 24 h\) · .*in Asia\/Tokyo/).waitFor();
     await row("sweep").getByText("Every 15 minutes").waitFor();
-    await row("sweep").getByText("error: the vault was away").waitFor();
+    await row("sweep").getByText("Failed: the vault was away").waitFor();
     await row("typo").getByText("the hour 25 will not do; use 0 to 23").waitFor();
-    expect(await row("typo").getByRole("button", { name: "Run typo now" }).isDisabled()).toBe(true);
+    expect(await row("typo").getByRole("button", { name: "Run now: typo" }).isDisabled()).toBe(true);
     await at.shootAll("jobs");
     await morning.getByText("History").press("Enter");
     const runs = page.getByRole("list", { name: "Last runs of morning-report" });
@@ -69,7 +69,7 @@ describe("jobs", () => {
     scene();
     await at.enter("#/agent/eng/jobs");
     const { page, daemon } = at;
-    await page.getByRole("button", { name: "Run morning-report now" }).click();
+    await page.getByRole("button", { name: "Run now: morning-report" }).click();
     await row("morning-report").getByRole("link", { name: "See it" }).waitFor();
     const onOff = row("morning-report").getByRole("switch");
     await onOff.press("Space");
@@ -105,7 +105,7 @@ describe("jobs", () => {
     const form = page.getByRole("form", { name: "New job" });
     await form.getByLabel("Id").fill("the report");
     await form.getByLabel("Message").fill("Write the report.");
-    await form.getByRole("button", { name: "Workdays at nine" }).click();
+    await form.getByRole("button", { name: "Weekdays" }).click();
     await form.getByText("Monday to Friday at 09:00").waitFor();
     await form.getByLabel("Zone").fill("Mars/Olympus");
     await form.getByRole("button", { name: "Add it" }).click();

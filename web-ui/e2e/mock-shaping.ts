@@ -1,7 +1,7 @@
 /** The part of the double that shapes agents: definitions, connections and jobs. */
 import type { Agent, AgentDetail, AgentEdit, Note, Problem } from "../app/api";
 import type { Grant } from "../app/connections";
-import type { Job, JobEdit, NewJob, Run } from "../app/jobs/api";
+import type { Job, JobEdit, NewJob, Ran, Run } from "../app/jobs/api";
 import type { Reply } from "./mock";
 
 const ok = (body: unknown): Reply => [200, body];
@@ -24,6 +24,8 @@ export class Shaping {
   sent: { call: string; body: unknown }[] = [];
   /** The next change is refused with this. */
   refusal: Reply | undefined;
+  /** What the answer to "run now" says beyond that it was done. */
+  ran: Partial<Ran> = {};
 
   constructor(private readonly agents: () => Agent[]) {}
 
@@ -107,10 +109,10 @@ export class Shaping {
       this.jobs = this.jobs.filter((one) => one !== job);
       return ok({ ok: true, removed: true });
     }
-    if (act === "pause" || act === "resume") Object.assign(job, act === "pause" ? { enabled: false, status: "paused" } : { enabled: true, status: "enabled" });
+    if (act === "pause" || act === "resume") Object.assign(job, act === "pause" ? { enabled: false, status: "paused", pause_reason: (body as { reason?: string }).reason ?? null } : { enabled: true, status: "enabled", pause_reason: null });
     if (act === "run") {
       Object.assign(job, { lastRunAt: new Date().toISOString(), lastStatus: "ok" });
-      return ok({ ok: true, id: job.id, status: "ok", noteId: id, message_id: "m7" });
+      return ok({ ok: true, id: job.id, status: "ok", noteId: id, message_id: "m7", ...this.ran });
     }
     if (method === "PATCH") {
       const problems = body.schedule ? scheduleProblems(body as Pick<NewJob, "schedule">) : [];
@@ -125,7 +127,7 @@ export function settingProblems({ max_turns: turns }: Readonly<Record<string, un
   return turns === undefined || typeof turns === "number" ? [] : [{ key: "max_turns", message: `"${String(turns)}" will not do; a whole number from 1` }];
 }
 
-function scheduleProblems({ schedule: { cron, tz } }: Pick<NewJob, "schedule">): Problem[] {
+export function scheduleProblems({ schedule: { cron, tz } }: Pick<NewJob, "schedule">): Problem[] {
   const problems: Problem[] = [];
   if (cron && !cron.startsWith("@") && cron.split(/\s+/).length !== 5) problems.push({ key: "cron", message: "has not five fields; write it like `0 9 * * 1-5`" });
   if (tz === "Mars/Olympus") problems.push({ key: "tz", message: '"Mars/Olympus" is not known; use the name of a zone' });

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Agent, Health, Message, TurnEvent, VaultHealth } from "../app/api";
 import { MockAgentTabs } from "./mock-agents";
 import { objections, settingProblems, Shaping } from "./mock-shaping";
+import { MockSystem } from "./mock-system";
 import { MockTurns } from "./mock-turns";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
@@ -29,6 +30,7 @@ export class MockDaemon {
   readonly shaping = new Shaping(() => this.agents);
   readonly turns = new MockTurns(this);
   readonly tabs = new MockAgentTabs(this);
+  readonly system = new MockSystem();
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
@@ -138,6 +140,11 @@ export class MockDaemon {
     this.toStreams(`id: ${this.boot}-${event.seq}\nevent: agent\ndata: ${JSON.stringify(event)}\n\n`);
   }
 
+  /** Says that something is to be read again. */
+  hint(kind: string): void {
+    this.toStreams(`event: ${kind}\ndata: {"kind":"${kind}"}\n\n`);
+  }
+
   control(name: string): void {
     this.toStreams(`event: ${name}\ndata: {"reason":"test"}\n\n`);
   }
@@ -189,14 +196,18 @@ export class MockDaemon {
     let text = "";
     for await (const chunk of request) text += chunk;
     const sent = text ? JSON.parse(text) : {};
-    const shaped = this.signedIn(request)
-      ? (this.guard(method, pathname, sent, request) ??
-        this.turns.answer(method, pathname, searchParams, sent) ??
-        (await this.tabs.answer(method, pathname, sent)) ??
-        this.shaping.answer(method, pathname, searchParams, sent))
-      : undefined;
+    const signedIn = this.signedIn(request);
+    const guarded = signedIn ? this.guard(method, pathname, sent, request) : undefined;
+    const told = signedIn && !guarded ? this.system.answer(method, pathname, searchParams, sent) : undefined;
+    const shaped =
+      signedIn && !told
+        ? (guarded ??
+          this.turns.answer(method, pathname, searchParams, sent) ??
+          (await this.tabs.answer(method, pathname, sent)) ??
+          this.shaping.answer(method, pathname, searchParams, sent))
+        : undefined;
     if (pathname.endsWith("/send")) this.turns.keys.push(String(request.headers["idempotency-key"] ?? ""));
-    const [status, body, headers] = shaped ?? this.answerTo(method, pathname, sent, request);
+    const [status, body, headers] = told ?? shaped ?? this.answerTo(method, pathname, sent, request);
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
     if (shaped && method !== "GET") for (const { name } of this.agents) this.tell(name);
   }
@@ -209,7 +220,7 @@ export class MockDaemon {
       if (sent.pin !== this.pin) return refuse(403, "invalid_pin", "This is not the PIN.", "Try again.");
       return [200, { stepUpToken: "stepped-up", expires_at: new Date(Date.now() + 300_000).toISOString() }];
     }
-    const dangerous = (method === "POST" && path === "/api/connections/approve") || this.tabs.isDangerous(method, path);
+    const dangerous = (method === "POST" && ["/api/connections/approve", "/api/tokens"].includes(path)) || this.tabs.isDangerous(method, path);
     if (!dangerous || request.headers["x-step-up-token"] === "stepped-up") return undefined;
     return [403, { error: "step_up_required", message: "This needs the PIN.", reason: this.pinAnswer }];
   }
@@ -250,7 +261,8 @@ export class MockDaemon {
       this.looks++;
       const sandbox = { mode: "none", confined: this.confined, detail: "no sandbox in this build" };
       const health = { status: "ok", version: "0.1.0", agents: this.agents.length, sandbox, dependencies: { ok: true, missing: [] } };
-      return [200, this.signedIn(request) ? { ...health, vaults: this.vaults, ...(this.credential ? { credential: this.credential } : {}) } : health];
+        const credential = this.credential ? { credential: this.credential } : {};
+        return [200, this.signedIn(request) ? { ...health, vaults: this.vaults, ...credential, ...this.system.health } : health];
     }
     if (method === "POST" && path === "/api/session") {
       if (!this.codes.delete(body.code ?? "")) return refuse(401, "bad_code", "This sign-in code is not known: it may have been used, or be too old.", "Run `reveille open` for a fresh one.");

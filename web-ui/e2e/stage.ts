@@ -53,7 +53,7 @@ export function stage(): Stage {
       await page.setViewportSize({ width, height: width === 390 ? 844 : 800 });
       await shoot(page, `${name}-${look}`);
       const sticksOut = await page.evaluate(() => {
-        const boxes = [document.documentElement, ...document.querySelectorAll(".panel")];
+        const boxes = [document.documentElement, ...document.querySelectorAll(".panel, main")];
         return Math.max(...boxes.map((box) => box.scrollWidth - box.clientWidth));
       });
       expect(sticksOut).toBe(0);

@@ -40,6 +40,7 @@ beforeEach(() => {
   log = [];
   close = openStream("/events", {
     event: (boot, event) => log.push(`event ${boot} ${event.seq}`),
+    told: (kind) => log.push(`told ${kind}`),
     agent: (event) => log.push(`agent ${event.channel} ${event.kind}`),
     opened: () => log.push("opened"),
     resync: () => log.push("resync"),

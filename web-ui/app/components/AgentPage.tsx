@@ -8,12 +8,12 @@ import { AgentHeader } from "./agent/AgentHeader";
 import { Withheld } from "./agent/Withheld";
 import { Connections } from "./connections/Connections";
 import { Conversation } from "./Conversation";
-import { Jobs } from "./jobs/Jobs";
 import { Lazy } from "./Lazy";
 
 const Secrets = Lazy("the secrets", () => import("./secrets/Secrets").then((part) => part.Secrets));
 const SandboxTab = Lazy("the sandbox", () => import("./sandbox/SandboxTab").then((part) => part.SandboxTab));
 const Definition = Lazy("the definition", () => import("./definition/Definition").then((part) => part.Definition));
+const Jobs = Lazy("the jobs", () => import("./jobs/Jobs").then((part) => part.Jobs));
 
 /** All that the page shows of one agent: its name and state, and one of its parts. */
 export function AgentPage({ name }: { name: string }) {

@@ -1,6 +1,6 @@
 import { connection, reconnect } from "../events";
 import { fullTime, time } from "../format";
-import { agents, health, listError, now } from "../store";
+import { agents, health, listError, now, route } from "../store";
 import { type VaultTrouble, vaultTroubles } from "../vaults";
 import { Sentence } from "./Text";
 
@@ -9,6 +9,8 @@ export function Banners() {
   const lost = agents.value !== undefined && (listError.value?.status === 0 || connection.value === "reconnecting");
   const restarting = connection.value === "restarting";
   const { sandbox, dependencies } = health.value ?? {};
+  // There it is told at length.
+  const told = route.value.view === "system";
   return (
     <div class="banners">
       <div role="status">
@@ -22,7 +24,7 @@ export function Banners() {
           </p>
         ) : null}
       </div>
-      {dependencies && !dependencies.ok ? (
+      {dependencies && !dependencies.ok && !told ? (
         <p class="banner warn">
           Missing on this machine: {dependencies.missing.join(", ")}. Run <code>reveille doctor</code> to see what to do.
         </p>
@@ -34,7 +36,7 @@ export function Banners() {
       ) : null}
       {/* Not atomic: a line that comes is read out, the others not again. */}
       <div role="status" aria-label="Vaults" aria-atomic="false">
-        {vaultTroubles(health.value).map((trouble) => (
+        {(told ? [] : vaultTroubles(health.value)).map((trouble) => (
           <VaultBanner key={trouble.name} trouble={trouble} />
         ))}
       </div>

@@ -56,6 +56,19 @@ export interface Ran {
   status: string;
   /** The message that was written. */
   message_id?: string | null;
+  /** The turn that answers it. */
+  turn?: string | null;
+}
+
+/** What the daemon makes of a job that is not written yet. To be replaced by the schema's when the daemon's document has it. */
+export interface Judged {
+  ok: boolean;
+  problems: readonly Problem[];
+  warnings: readonly Problem[];
+  /** Whose clock counts; null when the schedule cannot be read. */
+  tz?: string | null;
+  /** The next occurrences: the moment, and what the clock of the job's zone shows then. */
+  next: readonly { at: string; local: string }[];
 }
 
 export interface NewJob {
@@ -88,7 +101,9 @@ export const jobsApi = {
   edit: (job: Job, edit: JobEdit) => request<{ job: Job }>("PATCH", at(job), edit),
   remove: (job: Job) => request<{ removed: boolean }>("DELETE", at(job)),
   run: (job: Job) => request<Ran>("POST", `${at(job)}/run`),
-  pause: (job: Job) => request<unknown>("POST", `${at(job)}/pause`),
+  /** Says what is wrong with it and when it would be due; nothing is written. */
+  validate: (job: NewJob) => request<Judged>("POST", "api/jobs/validate", job),
+  pause: (job: Job, reason?: string) => request<unknown>("POST", `${at(job)}/pause`, reason ? { reason } : undefined),
   resume: (job: Job) => request<unknown>("POST", `${at(job)}/resume`),
   runs: (job: Job) => request<{ runs: Run[] }>("GET", `${at(job)}/runs`),
 };

@@ -1,6 +1,6 @@
 /** A cron expression in words. Pure; the daemon alone judges whether an expression is good. */
 
-interface Field {
+export interface Field {
   /** Nothing but `*`. */
   any: boolean;
   /** `n` of `*` with a step of `n`. */
@@ -26,12 +26,27 @@ const MONTHS = ["January", "February", "March", "April", "May", "June", "July", 
 /** More times of day than this are told by their hours and minutes. */
 const TIMES_TOLD = 6;
 
+export interface CronFields {
+  minutes: Field;
+  hours: Field;
+  dates: Field;
+  months: Field;
+  days: Field;
+}
+
 /** `undefined` when the expression cannot be read. */
-export function cronInWords(expression: string): string | undefined {
+export function cronFields(expression: string): CronFields | undefined {
   const tokens = (MACROS[expression.trim()] ?? expression).trim().split(/\s+/);
   if (tokens.length !== RANGES.length) return undefined;
   const [minutes, hours, dates, months, days] = RANGES.map(([low, high], index) => field(tokens[index] ?? "", low, high));
-  if (!minutes || !hours || !dates || !months || !days) return undefined;
+  return minutes && hours && dates && months && days ? { minutes, hours, dates, months, days } : undefined;
+}
+
+/** `undefined` when the expression cannot be read. */
+export function cronInWords(expression: string): string | undefined {
+  const fields = cronFields(expression);
+  if (!fields) return undefined;
+  const { minutes, hours, dates, months, days } = fields;
   const when = timesOf(minutes, hours);
   const day = daysOf(dates, days, months);
   // "Every 15 minutes" needs no "every day" beside it.

@@ -17,7 +17,7 @@ export interface JobDraft {
 
 /** `zone` is the reader's, which a new job is given. */
 export function draftOf(job: Job | undefined, zone: string): JobDraft {
-  if (!job) return { id: "", message: "", subject: "", kind: "cron", cron: "", at: "", tz: zone, catchUp: "once", overlap: "queue" };
+  if (!job) return { id: "", message: "", subject: "", kind: "cron", cron: "0 9 * * *", at: "", tz: zone, catchUp: "once", overlap: "queue" };
   const { cron, at, tz } = job.schedule;
   return {
     id: job.id,

@@ -23,6 +23,11 @@ const TURNS: Record<string, string> = {
   interrupted: "its turn was interrupted",
 };
 
+/** How a turn stands that a job has made. */
+export function turnWords(state: string): string {
+  return (TURNS[state] ?? state).replace(/^./, (first) => first.toUpperCase());
+}
+
 export interface RunLine {
   text: string;
   bad: boolean;

@@ -72,3 +72,12 @@ export function fromNow(at: string, now: number): string {
   if (hours < 48) return `in ${hours} h`;
   return `in ${Math.round(hours / 24)} days`;
 }
+
+/** A moment on the reader's clock, with its weekday; the year only where it is not this one. */
+export function dayTime(at: string, now: number): string {
+  const date = new Date(at);
+  if (Number.isNaN(date.getTime())) return "";
+  const year = date.getFullYear() === new Date(now).getFullYear() ? {} : ({ year: "numeric" } as const);
+  const day = date.toLocaleDateString([], { weekday: "short", day: "numeric", month: "short", ...year });
+  return `${day}, ${date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`;
+}

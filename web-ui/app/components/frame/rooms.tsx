@@ -3,6 +3,10 @@ import type { ComponentChild } from "preact";
 import type { Route } from "../../route";
 import { About } from "../about/About";
 import { Home } from "../home/Home";
+import { Lazy } from "../Lazy";
+
+const Schedules = Lazy("the schedules", () => import("../jobs/Schedules").then((part) => part.Schedules));
+const System = Lazy("the system room", () => import("../system/System").then((part) => part.System));
 
 export interface Room {
   view: Exclude<Route["view"], "agent" | "new" | "role">;
@@ -14,10 +18,14 @@ export interface Room {
   page: () => ComponentChild;
   /** Only where the list of agents does not stand beside. */
   narrow?: true;
+  /** Not in the bar of a narrow screen, which has room for few. */
+  wide?: true;
 }
 
 export const ROOMS: readonly Room[] = [
   { view: "home", label: "Home", key: "h", icon: "M3 9.5 10 3l7 6.5V17H3z", page: () => <Home /> },
   { view: "agents", label: "List", key: "a", icon: "M3 5h14M3 10h14M3 15h14", page: () => <Home />, narrow: true },
-  { view: "about", label: "About", key: "i", icon: "M10 9v6M10 5v1M10 18a8 8 0 1 1 0-16 8 8 0 0 1 0 16z", page: () => <About /> },
+  { view: "jobs", label: "Schedules", key: "s", icon: "M10 6v4.5l3 2M10 17.5a7.5 7.5 0 1 1 0-15 7.5 7.5 0 0 1 0 15z", page: () => <Schedules /> },
+  { view: "system", label: "System", key: "y", icon: "M2.5 10.5h3.2l2-6 4 11.5 2.3-7 1 1.5h2.5", page: () => <System /> },
+  { view: "about", label: "About", key: "i", icon: "M10 9v6M10 5v1M10 18a8 8 0 1 1 0-16 8 8 0 0 1 0 16z", page: () => <About />, wide: true },
 ];

@@ -1,115 +1,141 @@
 import { useSignal } from "@preact/signals";
-import { type CatchUp, type Job, jobsApi, type Overlap } from "../../jobs/api";
-import { cronInWords } from "../../jobs/cron";
+import { useEffect } from "preact/hooks";
+import { type Job, jobsApi } from "../../jobs/api";
 import { draftOf, editOf, fieldOf, type JobDraft, newJob } from "../../jobs/form";
-import { localZone, zones } from "../../jobs/when";
+import { dropForm, keepForm, keptForm } from "../../jobs/kept";
+import { usePreview } from "../../jobs/preview";
+import { localZone } from "../../jobs/when";
 import { sortProblems } from "../../problems";
 import { useAction } from "../../resource";
-import { Field, FormError, More, type Tied, useFirstInvalid } from "../Field";
+import { agents } from "../../store";
+import { Field, FormError, Problems, useFirstInvalid } from "../Field";
+import { NextRuns } from "./NextRuns";
+import { Rules } from "./Rules";
+import { Timing } from "./Timing";
 
 const TAKEN = "There is a job of this id already. Edit that one, or choose another id.";
-const EXAMPLES = [
-  ["0 9 * * 1-5", "Workdays at nine"],
-  ["@hourly", "Every hour"],
-  ["0 7 * * 1", "Mondays at seven"],
-  ["0 6 1 * *", "Firsts of a month"],
-] as const;
 
 interface JobFormProps {
-  agent: string;
+  /** Whose job it is; to be chosen when absent. */
+  agent?: string;
+  /** An agent that is likely to be chosen. */
+  likely?: string;
   job?: Job;
-  /** Ids that a new job cannot have: the daemon would take it for another version of that one. */
-  taken?: readonly string[];
+  /** The jobs that there are: a new one cannot have the id of another one of its agent, which the daemon would change then. */
+  jobs?: readonly Job[];
+  /** Under which the form is kept until it is saved. */
+  keep: string;
   saved: () => void;
   close: () => void;
 }
 
-/** A new job, or another version of one. */
-export function JobForm({ agent, job, taken = [], saved, close }: JobFormProps) {
+/** A new job, or another version of one. What is written in it is kept until it is saved or given up. */
+export function JobForm({ agent, likely = "", job, jobs = [], keep, saved, close }: JobFormProps) {
   const zone = localZone();
-  const opened = useSignal(draftOf(job, zone)).value;
-  const draft = useSignal<JobDraft>(opened);
+  const kept = useSignal(keptForm(keep));
+  const opened = useSignal<JobDraft>(kept.value?.opened ?? draftOf(job, zone));
+  const draft = useSignal<JobDraft>(kept.value?.draft ?? opened.value);
+  const chosen = useSignal(agent ?? (kept.value?.agent || likely));
   const action = useAction();
   const error = action.error.value;
   const { kind } = draft.value;
   const touched = useSignal<ReadonlySet<string>>(new Set());
-  const { fields, rest } = sortProblems(error ? error.problems : (job?.problems ?? []), (key) => fieldOf(key, kind), touched.value);
-  const isTaken = taken.includes(draft.value.id.trim());
+  const preview = usePreview(draft.value, chosen.value).value;
   const form = useFirstInvalid(error);
+  const isTaken = !job && jobs.some(({ id, channel }) => channel === chosen.value && id === draft.value.id.trim());
+  const { fields, rest } = objections(error?.problems ?? (job && !kept.value ? job.problems : undefined) ?? [], preview.problems, kind, draft.value, touched.value);
+
+  useEffect(() => {
+    // Not when it came back by itself: the reader may be elsewhere.
+    if (!kept.value) form.current?.querySelector<HTMLElement>("select, input, textarea")?.focus();
+  }, []);
   const set = (change: Partial<JobDraft>): void => {
     draft.value = { ...draft.value, ...change };
     touched.value = new Set([...touched.value, ...Object.keys(change), ...(change.kind ? [change.kind] : [])]);
+    remember();
   };
-
+  const remember = (): void => keepForm(keep, { agent: chosen.value, opened: opened.value, draft: draft.value });
+  const chooseAgent = (name: string): void => {
+    chosen.value = name;
+    remember();
+  };
+  const afresh = (): void => {
+    dropForm(keep);
+    kept.value = undefined;
+    opened.value = draft.value = draftOf(job, zone);
+    touched.value = new Set();
+    action.forget();
+  };
+  const leave = (): void => {
+    dropForm(keep);
+    close();
+  };
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (isTaken) return;
     touched.value = new Set();
     const send = (): Promise<unknown> => {
-      if (!job) return jobsApi.create(newJob(draft.value, agent, zone));
-      const edit = editOf(draft.value, opened, zone);
+      if (!job) return jobsApi.create(newJob(draft.value, chosen.value, zone));
+      const edit = editOf(draft.value, opened.value, zone);
       return Object.keys(edit).length === 0 ? Promise.resolve() : jobsApi.edit(job, edit);
     };
-    if (await action.run(send)) saved();
+    if (!(await action.run(send))) return;
+    dropForm(keep);
+    saved();
   };
-  const text = (key: "id" | "subject" | "cron" | "tz", tied: Tied, more: { list?: string; required?: boolean; readOnly?: boolean } = {}) => (
-    <input
-      {...tied} {...more} type="text" autocomplete="off" autocapitalize="none" spellcheck={false} value={draft.value[key]}
-      onInput={(event) => set({ [key]: event.currentTarget.value })}
-    />
-  );
 
   return (
     <form class="job-form" ref={form} onSubmit={submit} aria-label={job ? `Edit ${job.id}` : "New job"}>
-      <h2>{job ? `Edit ${job.id}` : "New job"}</h2>
+      <h2>{job ? `Edit ${job.id}` : agent ? "New job" : "New schedule"}</h2>
+      {kept.value ? (
+        <p class="note" role="status">
+          What you wrote here before is back; it was not saved yet.{" "}
+          <button type="button" class="link" onClick={afresh}>
+            {job ? "Discard it" : "Begin anew"}
+          </button>
+        </p>
+      ) : null}
       {job ? null : (
-        <Field id="job-id" label="Id" help="Letters, digits, - and _, such as morning-report." problems={isTaken ? [TAKEN] : fields.get("id")}>
-          {(tied) => text("id", tied, { required: true })}
-        </Field>
+        <div class="grid">
+          {agent === undefined ? <Whose chosen={chosen.value} choose={chooseAgent} /> : null}
+          <Field id="job-id" label="Id" help="Letters, digits, - and _, such as morning-report." problems={isTaken ? [TAKEN] : fields.get("id")}>
+            {(tied) => (
+              <input
+                {...tied} type="text" required autocomplete="off" autocapitalize="none" spellcheck={false} value={draft.value.id}
+                onInput={(event) => set({ id: event.currentTarget.value })}
+              />
+            )}
+          </Field>
+        </div>
       )}
       <Field id="job-message" label="Message" help="What the agent is written each time." problems={fields.get("message")}>
         {(tied) => (
           <textarea {...tied} rows={3} dir="auto" required value={draft.value.message} onInput={(event) => set({ message: event.currentTarget.value })} />
         )}
       </Field>
-      <fieldset class="kinds">
-        <legend>When</legend>
-        {([["cron", "Again and again"], ["at", "Once"]] as const).map(([value, label]) => (
-          <label key={value} class="radio">
-            <input type="radio" name="job-kind" checked={kind === value} onChange={() => set({ kind: value })} /> {label}
-          </label>
-        ))}
-      </fieldset>
-      <div class="grid">
-        {kind === "cron" ? (
-          <Field id="job-cron" label="Cron" help={<CronHelp cron={draft.value.cron} choose={(cron) => set({ cron })} />} problems={fields.get("cron")}>
-            {(tied) => text("cron", tied, { required: true })}
-          </Field>
-        ) : (
-          <Field id="job-at" label="Date and time" problems={fields.get("at")}>
-            {(tied) => <input {...tied} type="datetime-local" required value={draft.value.at} onInput={(event) => set({ at: event.currentTarget.value })} />}
-          </Field>
-        )}
-        <Field id="job-tz" label="Zone" help={draft.value.tz.trim() ? "Whose clock it goes by." : kind === "cron" ? "Empty: the daemon's." : "Empty: yours."} problems={fields.get("tz")}>
-          {(tied) => (
-            <>
-              {text("tz", tied, { list: "job-zones" })}
-              <datalist id="job-zones">
-                {zones().map((name) => (
-                  <option key={name} value={name} />
-                ))}
-              </datalist>
-            </>
-          )}
-        </Field>
+      <div class="job-times">
+        <div>
+          <Timing draft={draft.value} set={set} fields={fields} />
+        </div>
+        <NextRuns preview={preview} zone={draft.value.tz.trim()} once={kind === "at"} />
       </div>
+      {preview.warnings.length > 0 ? (
+        <div class="note warn">
+          <Problems list={preview.warnings} />
+        </div>
+      ) : null}
       <Rules draft={draft.value} set={set} fields={fields} />
-      {error ? <FormError error={error} rest={rest} /> : null}
+      {error ? (
+        <>
+          <FormError error={error} rest={rest} />
+          <p class="hint">What you wrote is kept, also when you leave this page.</p>
+        </>
+      ) : null}
       <div class="row-actions">
         <button type="submit" class="primary" disabled={action.busy.value}>
           {action.busy.value ? "Saving…" : job ? "Save" : "Add it"}
         </button>
-        <button type="button" onClick={close}>
+        <button type="button" onClick={leave}>
           Cancel
         </button>
       </div>
@@ -117,55 +143,28 @@ export function JobForm({ agent, job, taken = [], saved, close }: JobFormProps) 
   );
 }
 
-/** The expression in words as it is typed; while there are none, what may be written. */
-function CronHelp({ cron, choose }: { cron: string; choose: (cron: string) => void }) {
-  const words = cronInWords(cron);
-  if (words) return <>{words}</>;
+function Whose({ chosen, choose }: { chosen: string; choose: (name: string) => void }) {
   return (
-    <>
-      Minute, hour, day, month, weekday. For example:{" "}
-      {EXAMPLES.map(([example, label]) => (
-        <button key={example} type="button" class="link" onClick={() => choose(example)}>
-          {label}
-        </button>
-      ))}
-    </>
+    <Field id="job-agent" label="Agent" help="Who gets the message.">
+      {(tied) => (
+        <select {...tied} required value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
+          <option value="">Choose one</option>
+          {agents.value?.map(({ name, vault }) => (
+            <option key={`${vault} ${name}`} value={name}>{name}</option>
+          ))}
+        </select>
+      )}
+    </Field>
   );
 }
 
-interface RulesProps {
-  draft: JobDraft;
-  set: (change: Partial<JobDraft>) => void;
-  fields: ReadonlyMap<string, readonly string[]>;
-}
-
-/** What seldom has to be changed. */
-function Rules({ draft, set, fields }: RulesProps) {
-  return (
-    <More title="More" objected={["catchUp", "overlap", "subject"].some((field) => fields.has(field))}>
-      <div class="grid">
-        <Field id="job-catch-up" label="When the daemon was off at the time" problems={fields.get("catchUp")}>
-          {(tied) => (
-            <select {...tied} value={draft.catchUp} onChange={(event) => set({ catchUp: event.currentTarget.value as CatchUp })}>
-              <option value="once">It runs once soon after, unless that is too late</option>
-              <option value="skip">That time is skipped</option>
-            </select>
-          )}
-        </Field>
-        <Field id="job-overlap" label="When the last run still goes on" problems={fields.get("overlap")}>
-          {(tied) => (
-            <select {...tied} value={draft.overlap} onChange={(event) => set({ overlap: event.currentTarget.value as Overlap })}>
-              <option value="queue">The next one waits in line</option>
-              <option value="skip">The next one is skipped</option>
-            </select>
-          )}
-        </Field>
-        <Field id="job-subject" label="Subject" help="Which conversation its messages belong to; empty: the agent's main one." problems={fields.get("subject")}>
-          {(tied) => (
-            <input {...tied} type="text" autocomplete="off" value={draft.subject} onInput={(event) => set({ subject: event.currentTarget.value })} />
-          )}
-        </Field>
-      </div>
-    </More>
-  );
+/** What was refused, until its field is touched; and what would be refused now, of fields in which something was written. */
+function objections(refused: Parameters<typeof sortProblems>[0], foreseen: Parameters<typeof sortProblems>[0], kind: JobDraft["kind"], draft: JobDraft, touched: ReadonlySet<string>) {
+  const at = (key: string): string | undefined => fieldOf(key, kind);
+  const { fields: old, rest } = sortProblems(refused, at, touched);
+  const fields = new Map(old);
+  for (const [field, messages] of sortProblems(foreseen, at).fields) {
+    if (touched.has(field) && draft[field as keyof JobDraft] !== "") fields.set(field, messages);
+  }
+  return { fields, rest };
 }

@@ -1,15 +1,21 @@
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { onTold } from "../../events";
 import { type Job, jobsApi } from "../../jobs/api";
+import { keptForm } from "../../jobs/kept";
 import { useResource } from "../../resource";
 import { ErrorNote } from "../ErrorNote";
 import { JobForm } from "./JobForm";
 import { JobRow } from "./JobRow";
+import "../../styles/schedules.css";
 
 /** The messages that an agent gets by the clock. */
 export function Jobs({ agent }: { agent: string }) {
   const jobs = useResource(() => jobsApi.list(agent));
-  const adding = useSignal(false);
+  const keep = `new ${agent}`;
+  const adding = useSignal(keptForm(keep) !== undefined);
   const list = jobs.value.value?.jobs;
+  useEffect(() => onTold("jobs", () => void jobs.load()), []);
   return (
     <section class="panel" aria-label="Jobs">
       <div class="column stack">
@@ -24,7 +30,8 @@ export function Jobs({ agent }: { agent: string }) {
         {adding.value ? (
           <JobForm
             agent={agent}
-            taken={list?.map(({ id }) => id) ?? []}
+            jobs={list ?? []}
+            keep={keep}
             close={() => (adding.value = false)}
             saved={() => {
               adding.value = false;

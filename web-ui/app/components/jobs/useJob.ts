@@ -1,0 +1,33 @@
+import { type Signal, useSignal } from "@preact/signals";
+import { type Job, jobsApi, type Ran } from "../../jobs/api";
+import { keptForm } from "../../jobs/kept";
+import { type Action, useAction } from "../../resource";
+
+/** What a person does with one job, and what came of it. */
+export interface JobHand {
+  job: Job;
+  action: Action;
+  /** A form that was left unsaved is open again. */
+  editing: Signal<boolean>;
+  ran: Signal<Ran | undefined>;
+  act: (work: () => Promise<unknown>) => Promise<boolean>;
+  runNow: () => Promise<boolean>;
+  reload: () => Promise<void>;
+}
+
+export function useJob(job: Job, reload: () => Promise<void>): JobHand {
+  const editing = useSignal(keptForm(job.noteId) !== undefined);
+  const action = useAction();
+  const ran = useSignal<Ran | undefined>(undefined);
+  const act = async (work: () => Promise<unknown>): Promise<boolean> => {
+    ran.value = undefined;
+    const done = await action.run(work);
+    await reload();
+    return done;
+  };
+  const runNow = (): Promise<boolean> =>
+    act(async () => {
+      ran.value = await jobsApi.run(job);
+    });
+  return { job, action, editing, ran, act, runNow, reload };
+}
