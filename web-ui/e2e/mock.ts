@@ -5,6 +5,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Agent, Message, TurnEvent, VaultHealth } from "../app/api";
 import { objections, settingProblems, Shaping } from "./mock-shaping";
+import { MockThreads } from "./mock-threads";
 import { MockTurns } from "./mock-turns";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
@@ -27,6 +28,7 @@ export class MockDaemon {
   agents: Agent[] = [];
   readonly shaping = new Shaping(() => this.agents);
   readonly turns = new MockTurns(this);
+  readonly threads = new MockThreads(this);
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
@@ -121,7 +123,8 @@ export class MockDaemon {
   /** Writes events of the turn that answers `message`. */
   emit(channel: string, message: Message, bodies: readonly Body[], turn = `turn-${message.id}`): void {
     for (const body of bodies) {
-      const event = { ...body, seq: ++this.seq, channel, turn, message: message.id, at: new Date().toISOString() } as TurnEvent;
+      const thread = this.threads.of(message);
+      const event = { ...body, ...(thread ? { thread } : {}), seq: ++this.seq, channel, turn, message: message.id, at: new Date().toISOString() } as TurnEvent;
       this.apply(channel, message, event);
       this.log.push({ id: `${this.boot}-${event.seq}`, event });
       this.toStreams(`id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
@@ -187,6 +190,7 @@ export class MockDaemon {
     const sent = text ? JSON.parse(text) : {};
     const shaped = this.signedIn(request)
       ? (this.guard(method, pathname, sent, request) ??
+        this.threads.answer(method, pathname, searchParams, sent) ??
         this.turns.answer(method, pathname, searchParams, sent) ??
         this.shaping.answer(method, pathname, searchParams, sent))
       : undefined;
@@ -261,7 +265,7 @@ export class MockDaemon {
     const channel = /^\/api\/channels\/([^/]+)\/(messages|send)$/.exec(path);
     if (channel?.[1]) {
       const name = decodeURIComponent(channel[1]);
-      return channel[2] === "send" ? this.send(name, body.text ?? "", body.attachments) : [200, { messages: this.messages.get(name) ?? [] }];
+      return channel[2] === "send" ? this.send(name, body.text ?? "", body.attachments, body.subject) : [200, { messages: this.messages.get(name) ?? [] }];
     }
     const stop = /^\/api\/turns\/([^/]+)\/stop$/.exec(path);
     if (stop?.[1]) {
@@ -296,12 +300,13 @@ export class MockDaemon {
     return [201, this.addAgent(name, { prompt_preview: prompt.slice(0, 80) })];
   }
 
-  private send(channel: string, text: string, attachments?: unknown): Reply {
+  private send(channel: string, text: string, attachments?: unknown, subject?: string): Reply {
     const { refusal } = this;
     this.refusal = undefined;
     if (refusal) return refusal;
     this.sends.push(text);
-    const message = this.addMessage(channel, { text, state: "waiting", sender: "web" });
+    const message = this.addMessage(channel, { text, state: "waiting", sender: "web", ...(subject ? { subject } : {}) });
+    this.threads.take(channel, message);
     this.turns.attach(message, attachments);
     this.emit(channel, message, [{ kind: "queued", position: 1, text, sender: "web" }]);
     const { answer } = this;

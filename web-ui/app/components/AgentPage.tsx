@@ -7,13 +7,17 @@ import { Connections } from "./connections/Connections";
 import { Conversation } from "./Conversation";
 import { Definition } from "./definition/Definition";
 import { Jobs } from "./jobs/Jobs";
+import { Lazy } from "./Lazy";
 import { Status } from "./Sidebar";
+
+const AgentThreads = Lazy("the conversations", () => import("./threads/Threads").then((part) => part.AgentThreads));
 
 /** All that the page shows of one agent: its name and state, and one of its parts. */
 export function AgentPage({ name }: { name: string }) {
   const agent = selectedAgent.value;
   const at = route.value;
   const tab = (agent && at.view === "agent" && at.tab) || "conversation";
+  const current = tab === "conversation" && at.view === "agent" && at.thread !== undefined ? "threads" : tab;
   return (
     <main class="conversation">
       <header class="bar">
@@ -37,8 +41,9 @@ export function AgentPage({ name }: { name: string }) {
           </span>
         ) : null}
       </header>
-      {agent ? <Tabs name={name} tab={tab} /> : null}
+      {agent ? <Tabs name={name} tab={current} /> : null}
       {tab === "conversation" ? <Conversation name={name} /> : null}
+      {tab === "threads" ? <AgentThreads key={name} agent={name} /> : null}
       {tab === "jobs" ? <Jobs agent={name} /> : null}
       {tab === "connections" ? <Connections agent={name} /> : null}
       {tab === "definition" ? <Definition key={agent?.note_id} name={name} /> : null}
@@ -51,6 +56,7 @@ export function AgentPage({ name }: { name: string }) {
 
 const TABS: readonly { tab: Tab; label: string }[] = [
   { tab: "conversation", label: "Messages" },
+  { tab: "threads", label: "Threads" },
   { tab: "jobs", label: "Jobs" },
   { tab: "connections", label: "Connections" },
   { tab: "definition", label: "Definition" },
