@@ -173,7 +173,7 @@ async function send<T>(
   }
   const answer: unknown = await response.json().catch(() => null);
   if (response.ok) {
-    if (answer === null) throw new ApiError(response.status, "bad_answer", "The daemon's answer was cut off or not JSON.");
+    if (answer === null && response.status !== 204) throw new ApiError(response.status, "bad_answer", "The daemon's answer was cut off or not JSON.");
     seen?.(response.headers);
     return answer as T;
   }

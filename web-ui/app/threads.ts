@@ -3,7 +3,7 @@ import type { Thread, ThreadFilter, ThreadState } from "./threads-api";
 
 export const THREAD_STATES: readonly { state: ThreadState; label: string }[] = [
   { state: "working", label: "Working" },
-  { state: "queued", label: "Messages wait" },
+  { state: "queued", label: "Waiting" },
   { state: "error", label: "Failed" },
   { state: "idle", label: "Idle" },
 ];

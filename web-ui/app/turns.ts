@@ -100,7 +100,7 @@ async function keyed<T>(path: string, body: unknown, key: string): Promise<T> {
 }
 
 /** Where the bytes of a file are. */
-export function fileUrl(vault: string, file: StoredFile): string {
+export function fileUrl(vault: string, file: Pick<StoredFile, "path">): string {
   return url(`vault/${segment(vault)}/api/storage/${segment(file.path)}`);
 }
 

@@ -5,6 +5,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Agent, Message, TurnEvent, VaultHealth } from "../app/api";
 import { objections, settingProblems, Shaping } from "./mock-shaping";
+import { MockNotes } from "./mock-notes";
 import { MockThreads } from "./mock-threads";
 import { MockTurns } from "./mock-turns";
 
@@ -28,6 +29,7 @@ export class MockDaemon {
   agents: Agent[] = [];
   readonly shaping = new Shaping(() => this.agents);
   readonly turns = new MockTurns(this);
+  readonly notes = new MockNotes();
   readonly threads = new MockThreads(this);
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
@@ -180,7 +182,7 @@ export class MockDaemon {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
     const method = request.method ?? "GET";
-    if (method === "GET" && !/^\/(api|vault)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
+    if (method === "GET" && !/^\/(api|vaults?)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
     if (pathname === "/api/events" && this.signedIn(request)) return this.stream(request, response);
     const file = this.signedIn(request) ? await this.turns.file(request, pathname) : undefined;
     if (file instanceof Buffer) return void response.writeHead(200, { "content-type": "image/png" }).end(file);
@@ -190,6 +192,7 @@ export class MockDaemon {
     const sent = text ? JSON.parse(text) : {};
     const shaped = this.signedIn(request)
       ? (this.guard(method, pathname, sent, request) ??
+        this.notes.answer(method, pathname, searchParams, sent) ??
         this.threads.answer(method, pathname, searchParams, sent) ??
         this.turns.answer(method, pathname, searchParams, sent) ??
         this.shaping.answer(method, pathname, searchParams, sent))

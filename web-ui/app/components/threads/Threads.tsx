@@ -47,8 +47,8 @@ function List({ list, agent }: { list: ThreadList; agent?: string }) {
     backTo.value = agent === undefined ? hashOf({ view: "threads" }) : hashOf({ view: "agent", name: agent, tab: "threads" });
     return forgetActions;
   }, []);
-  const { threads, error } = list;
-  const { value: all } = threads;
+  const { items, error } = list;
+  const { value: all } = items;
   return (
     <div ref={box}>
       <Tools list={list} agent={agent} />
