@@ -3,6 +3,9 @@ import { useRef } from "preact/hooks";
 import type { ApiError } from "../api";
 import { failure } from "../store";
 
+/** Of a list that is longer, only what is new is read once more: it comes first. */
+const MANY = 200;
+
 export interface Page<T> {
   items: readonly T[];
   /** Where the next page begins. */
@@ -37,7 +40,9 @@ export function usePages<T>(read: (cursor: string | undefined) => Promise<Page<T
 
   const load = async (anew = false): Promise<void> => {
     const own = ++latest.current;
-    const atLeast = anew ? 0 : (items.peek()?.length ?? 0);
+    const shown = items.peek() ?? [];
+    const long = !anew && shown.length > MANY;
+    const atLeast = anew || long ? 0 : shown.length;
     try {
       let all: T[] = [];
       let next: string | undefined;
@@ -48,13 +53,13 @@ export function usePages<T>(read: (cursor: string | undefined) => Promise<Page<T
       } while (next !== undefined && all.length < atLeast && own === latest.current);
       if (own !== latest.current) return;
       batch(() => {
-        items.value = all;
-        cursor.value = next;
+        items.value = long ? joined(all, shown) : all;
+        if (!long) cursor.value = next;
         error.value = undefined;
       });
     } catch (thrown) {
-      const shown = failure(thrown);
-      if (own === latest.current) error.value = shown;
+      const problem = failure(thrown);
+      if (own === latest.current) error.value = problem;
     }
   };
 

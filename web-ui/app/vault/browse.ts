@@ -13,6 +13,18 @@ export function nameOf({ path, content, preview, id }: Pick<VaultNote, "path" | 
   return line ? (line.length > 80 ? `${line.slice(0, 80)}…` : line) : id;
 }
 
+/** The beginning of a text without the marks of Markdown, and without the name of the note where that stands first. */
+export function wordsOf(preview: string, name: string): string {
+  const plain = preview
+    .replace(/!?\[\[([^[\]|]*)(?:\|([^[\]]*))?\]\]/g, (_, target: string, shown?: string) => shown || target)
+    .replace(/!?\[([^[\]]*)\]\([^()]*\)/g, "$1")
+    .replace(/^(?:[-*>]|\d+\.)(?=\s)|(?:^|\s)#{1,6}(?=\s)/g, " ")
+    .replace(/[*_`~]{1,3}(?=\S)|(?<=\S)[*_`~]{1,3}/g, (marks) => (marks === "_" ? "_" : ""))
+    .replace(/\s+/g, " ")
+    .trim();
+  return plain.startsWith(name) ? plain.slice(name.length).trim() : plain;
+}
+
 /** The folder that a path is in; blank at the top. */
 export function folderOf(path: string | null | undefined): string {
   return path?.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";

@@ -56,19 +56,21 @@ function Folders({ vault, filter, narrow }: BrowseProps) {
           </button>
         </ErrorNote>
       ) : null}
-      <nav class="trail" aria-label="Folder">
-        <button type="button" class="link" disabled={!filter.folder} onClick={() => narrow({ folder: "" })}>
-          All
-        </button>
-        {trail(filter.folder).map(({ name, path }) => (
-          <span key={path}>
-            {" / "}
-            <button type="button" class="link" disabled={path === filter.folder} onClick={() => narrow({ folder: path })}>
-              <bdi>{name}</bdi>
-            </button>
-          </span>
-        ))}
-      </nav>
+      {filter.folder ? (
+        <nav class="trail" aria-label="Folder">
+          <button type="button" class="link" onClick={() => narrow({ folder: "" })}>
+            All
+          </button>
+          {trail(filter.folder).map(({ name, path }) => (
+            <span key={path}>
+              {" / "}
+              <button type="button" class="link" disabled={path === filter.folder} onClick={() => narrow({ folder: path })}>
+                <bdi>{name}</bdi>
+              </button>
+            </span>
+          ))}
+        </nav>
+      ) : null}
       <ul>
         {here.map(({ name, path, count }) => (
           <li key={path}>

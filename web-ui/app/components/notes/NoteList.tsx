@@ -4,7 +4,7 @@ import { fullTime, time } from "../../format";
 import { minute } from "../../store";
 import { useResource } from "../../resource";
 import { ALL_NOTES, type NotesFilter, vaultApi, type VaultNote } from "../../vault/api";
-import { folderOf, hits, nameOf } from "../../vault/browse";
+import { folderOf, hits, nameOf, wordsOf } from "../../vault/browse";
 import { draftsIn } from "../../vault/drafts";
 import { ErrorNote } from "../ErrorNote";
 import { LoadMore } from "../LoadMore";
@@ -184,7 +184,7 @@ interface ItemProps {
 function Item({ note, vault, search, pick }: ItemProps) {
   const name = nameOf(note);
   const folder = folderOf(note.path);
-  const words = note.preview && note.preview !== name ? note.preview : "";
+  const words = wordsOf(note.preview ?? "", name);
   return (
     <li class="note-item">
       <div class="note-line">

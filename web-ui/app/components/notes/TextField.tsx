@@ -22,7 +22,7 @@ export function TextField({ text, vault, id, wrong, change }: TextFieldProps) {
     <div class={wrong ? "field-box invalid" : "field-box"}>
       <div class="text-head">
         <label for="note-content">Text</label>
-        <div class="switch" role="group" aria-label="How the text is shown">
+        <div class="two-ways" role="group" aria-label="How the text is shown">
           <button type="button" class="small" aria-pressed={!preview.value} onClick={() => (preview.value = false)}>
             Write
           </button>
