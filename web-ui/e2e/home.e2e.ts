@@ -131,7 +131,7 @@ describe("the frame", () => {
     const keys = page.getByRole("button", { name: "Keys" });
     await keys.focus();
     await page.keyboard.press("?");
-    await page.getByRole("dialog", { name: "Keys" }).getByText("Find an agent").waitFor();
+    await page.getByRole("dialog", { name: "Keys" }).getByText("Search in this room").waitFor();
     await at.shootAll("keys");
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });

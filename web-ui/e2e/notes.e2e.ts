@@ -93,8 +93,8 @@ describe("the list of notes", () => {
     scene();
     for (let n = 0; n < 60; n++) at.daemon.notes.add({ id: `n${n}`, path: `Log/${n}`, content: `Entry ${n}` });
     at.daemon.notes.page = 25;
-    await at.enter("#/notes/default");
     const { page } = at;
+    await at.enter("#/notes/default");
     await expect.poll(() => items().count()).toBeGreaterThanOrEqual(25);
     await expect
       .poll(async () => {
@@ -103,6 +103,21 @@ describe("the list of notes", () => {
       })
       .toBe(67);
     expect(new Set(await items().locator("[data-entry]").evaluateAll((all) => all.map((link) => link.getAttribute("href")))).size).toBe(67);
+    // A note begins at its beginning, and who comes back is where they were.
+    const top = (): Promise<number> => page.locator("main").evaluate((main) => main.scrollTop);
+    const before = await top();
+    await page.getByRole("link", { name: "Roof", exact: true }).click();
+    await page.locator(".note-text").waitFor();
+    expect(await top()).toBe(0);
+    await page.keyboard.press("Escape");
+    await expect.poll(top).toBe(before);
+    expect(await items().count()).toBe(67);
+    // The search of the room is a key away, also from a note.
+    await page.getByRole("link", { name: "Roof", exact: true }).click();
+    await page.locator(".note-text").waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("leaks");
+    await expect.poll(names).toEqual(["Roof"]);
   });
 
   it("says what a vault cannot do instead of failing, and how one stands", async () => {
@@ -122,7 +137,7 @@ describe("the list of notes", () => {
     await expect.poll(names).toEqual(["Away"]);
     expect(await page.getByRole("searchbox", { name: "Search in notes" }).isDisabled()).toBe(true);
     await page.getByText("Browse it by folder or tag").waitFor();
-    await page.getByText("This vault works only in part now.").waitFor();
+    await page.getByText("The vault far (Parachute) works only in part").waitFor();
     await page.getByRole("textbox", { name: "Tag" }).fill("#x");
     await page.getByRole("button", { name: "Show", exact: true }).click();
     await page.getByRole("button", { name: "Tag x: take away" }).waitFor();

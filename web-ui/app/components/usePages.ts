@@ -1,5 +1,5 @@
 import { batch, type ReadonlySignal, type Signal, useComputed, useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { ApiError } from "../api";
 import { failure } from "../store";
 
@@ -24,10 +24,21 @@ export interface Pages<T> {
   loadMore(): Promise<void>;
 }
 
-/** A list that comes in pages. */
-export function usePages<T>(read: (cursor: string | undefined) => Promise<Page<T>>, idOf: (item: T) => string): Pages<T> {
-  const items = useSignal<readonly T[] | undefined>(undefined);
-  const cursor = useSignal<string | undefined>(undefined);
+/** Lists as they were left: who comes back sees them so, until they are read anew. */
+const left = new Map<string, { items: readonly unknown[]; cursor: string | undefined }>();
+
+/** A list that comes in pages; `keyOf` names what it is a list of now. */
+export function usePages<T>(read: (cursor: string | undefined) => Promise<Page<T>>, idOf: (item: T) => string, keyOf: () => string): Pages<T> {
+  const before = useRef(left.get(keyOf())).current;
+  const items = useSignal(before?.items as readonly T[] | undefined);
+  const cursor = useSignal(before?.cursor);
+  useEffect(
+    () => () => {
+      const now = items.peek();
+      if (now) left.set(keyOf(), { items: now, cursor: cursor.peek() });
+    },
+    [],
+  );
   const busy = useSignal(false);
   const error = useSignal<ApiError | undefined>(undefined);
   const latest = useRef(0);

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useCallback, useEffect } from "preact/hooks";
+import { useCallback, useEffect, useRef } from "preact/hooks";
 import { ApiError } from "../../api";
 import { failure } from "../../store";
 import { vaultApi, type VaultNote } from "../../vault/api";
@@ -7,6 +7,7 @@ import { nameOf } from "../../vault/browse";
 import { noteDraft } from "../../vault/drafts";
 import { type Base, baseOf, NEW } from "../../vault/edit";
 import { ErrorNote } from "../ErrorNote";
+import { useFromTop } from "../useKeptScroll";
 import { EditForm } from "./EditForm";
 import { abilities, listHref, noteHref } from "./state";
 
@@ -26,9 +27,11 @@ export function EditNote({ vault, id }: { vault: string; id: string }) {
   const draft = noteDraft(vault, id);
   const gone = error.value?.status === 404;
   // What was written is there also when its note is not, or the daemon is away.
+  const box = useRef<HTMLElement>(null);
+  useFromTop(box);
   const base: Base | undefined = note.value ? baseOf(note.value) : error.value && draft ? draft.base : undefined;
   return (
-    <article class="note-page">
+    <article class="note-page" ref={box}>
       {error.value ? (
         <ErrorNote error={gone ? new ApiError(404, "gone", "This note was removed, or moved.", draft ? "What you wrote is below: copy it, or save it as a new note." : "") : error.value}>
           {gone && !draft ? (
@@ -57,8 +60,10 @@ export function EditNote({ vault, id }: { vault: string; id: string }) {
 
 /** A note that is not there yet. */
 export function WriteNote({ vault }: { vault: string }) {
+  const box = useRef<HTMLElement>(null);
+  useFromTop(box);
   return (
-    <article class="note-page">
+    <article class="note-page" ref={box}>
       <EditForm vault={vault} id="" title="New note" base={NEW} away={listHref(vault)} />
     </article>
   );

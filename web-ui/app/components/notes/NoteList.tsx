@@ -8,7 +8,7 @@ import { folderOf, hits, nameOf, wordsOf } from "../../vault/browse";
 import { draftsIn } from "../../vault/drafts";
 import { ErrorNote } from "../ErrorNote";
 import { LoadMore } from "../LoadMore";
-import { Sentence } from "../Text";
+import { useKeptScroll } from "../useKeptScroll";
 import { useListKeys } from "../useListKeys";
 import { usePages } from "../usePages";
 import { Browse } from "./Browse";
@@ -26,6 +26,7 @@ export function NoteList({ vault }: { vault: string }) {
       return { items: notes, next };
     },
     ({ id }) => id,
+    () => `notes ${vault} ${JSON.stringify(filter.peek())}`,
   );
   const box = useRef<HTMLDivElement>(null);
   useListKeys(box);
@@ -47,6 +48,7 @@ export function NoteList({ vault }: { vault: string }) {
     asked.current = able;
   }, [able]);
   const list = pages.items.value;
+  useKeptScroll(box, `notes ${vault}`, list !== undefined);
   const error = pages.error.value;
   return (
     <>
@@ -57,7 +59,6 @@ export function NoteList({ vault }: { vault: string }) {
           New note
         </a>
       </header>
-      <VaultState vault={vault} />
       <div role="status">{told.value ? <p class="note">{told.value}</p> : null}</div>
       <Unsaved vault={vault} />
       <div class="notes-tools" role="search">
@@ -106,17 +107,6 @@ function VaultChoice({ vault }: { vault: string }) {
         <option key={name} value={name}>{name}</option>
       ))}
     </select>
-  );
-}
-
-/** What cannot be done with a vault now. */
-function VaultState({ vault }: { vault: string }) {
-  const state = known.value?.find(({ name }) => name === vault);
-  if (!state || state.state === "ready") return null;
-  return (
-    <p class="note warn" role="note">
-      {state.state === "degraded" ? "This vault works only in part now." : "This vault cannot be used now."} <Sentence text={state.reason ?? ""} />
-    </p>
   );
 }
 

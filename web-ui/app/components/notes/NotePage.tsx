@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useCallback, useMemo } from "preact/hooks";
+import { useCallback, useMemo, useRef } from "preact/hooks";
 import { fullTime, time } from "../../format";
 import { useAction, useResource } from "../../resource";
 import { agents, minute } from "../../store";
@@ -11,6 +11,7 @@ import { followed } from "../../vault/keep";
 import { backlinks, linked } from "../../vault/links";
 import { Confirm } from "../Confirm";
 import { ErrorNote } from "../ErrorNote";
+import { useFromTop } from "../useKeptScroll";
 import { useEscape } from "../useListKeys";
 import { NoteFiles } from "./NoteFiles";
 import { NoteText } from "./NoteText";
@@ -22,9 +23,11 @@ export function NotePage({ vault, id }: { vault: string; id: string }) {
   useEscape(useCallback(() => (location.hash = listHref(vault)), [vault]));
   const error = note.error.value;
   const shown = note.value.value;
+  const box = useRef<HTMLElement>(null);
+  useFromTop(box);
   return (
-    <article class="note-page">
-      <a class="button small" href={listHref(vault)}>
+    <article class="note-page" ref={box}>
+      <a class="button small" data-search-at href={listHref(vault)}>
         ‹ All notes
       </a>
       {error?.status === 404 ? (

@@ -60,7 +60,7 @@ export function ThreadHead({ agent, thread: id }: { agent: string; thread: strin
   return (
     <div class="thread-head">
       <div class="thread-line">
-        <a class="button small" href={list}>
+        <a class="button small" data-search-at href={list}>
           ‹ All threads
         </a>
         {thread && renaming.value ? (

@@ -8,6 +8,7 @@ import { ALL_THREADS, type Thread, type ThreadFilter } from "../../threads-api";
 import "../../styles/threads.css";
 import { ErrorNote } from "../ErrorNote";
 import { LoadMore } from "../LoadMore";
+import { useKeptScroll } from "../useKeptScroll";
 import { useListKeys } from "../useListKeys";
 import { archive, forgetActions, lastDone, lastFailure } from "./actions";
 import { backTo } from "./back";
@@ -49,6 +50,7 @@ function List({ list, agent }: { list: ThreadList; agent?: string }) {
   }, []);
   const { items, error } = list;
   const { value: all } = items;
+  useKeptScroll(box, `threads ${agent ?? ""}`, all !== undefined);
   return (
     <div ref={box}>
       <Tools list={list} agent={agent} />

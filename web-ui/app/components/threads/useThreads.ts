@@ -39,6 +39,7 @@ export function useThreads(agent = ""): ThreadList {
       return { items: threads, next: next ?? undefined };
     },
     ({ thread }) => thread,
+    () => `threads ${agent} ${JSON.stringify(filter.peek())}`,
   );
   const { items, load, error } = pages;
 
