@@ -111,11 +111,12 @@ describe("the list of notes", () => {
     await page.locator(".note-text").waitFor();
     expect(await top()).toBe(0);
     await page.keyboard.press("Escape");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("Roof");
     expect(before).toBeGreaterThan(500);
     await expect.poll(top).toBe(before);
     expect(await items().count()).toBe(67);
     // The search of the room is a key away, also from a note.
-    await page.getByRole("link", { name: "Roof", exact: true }).click();
+    await page.keyboard.press("Enter");
     await page.locator(".note-text").waitFor();
     await page.keyboard.press("/");
     await page.keyboard.type("leaks");
@@ -368,6 +369,36 @@ describe("editing", () => {
     await clash.getByRole("button", { name: "Take theirs" }).click();
     await clash.getByRole("button", { name: "Take theirs" }).click();
     await expect.poll(() => text().inputValue()).toBe("Theirs again");
+    expect(await kept()).toEqual([]);
+  });
+
+  it("goes on while a save is under way, without losing a letter", async () => {
+    scene();
+    await at.enter("#/notes/default/house/edit");
+    const { page, daemon } = at;
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => (go = resolve));
+    await page.route("**/notes/house", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await text().fill("One");
+    await page.keyboard.press("Control+s");
+    await page.getByText("Saving…").waitFor();
+    await text().pressSequentially(" and two");
+    go();
+    await page.getByText("Saved.", { exact: true }).waitFor();
+    expect([await text().inputValue(), daemon.notes.find("default", "house")?.content]).toEqual(["One and two", "One"]);
+    await expect.poll(kept).toHaveLength(1);
+    await page.keyboard.press("Control+s");
+    await expect.poll(() => daemon.notes.find("default", "house")?.content).toBe("One and two");
+    // Removed in the middle of it, it can be made anew.
+    await text().fill("Three");
+    daemon.notes.vaults.set("default", (daemon.notes.vaults.get("default") ?? []).filter(({ id }) => id !== "house"));
+    await save().click();
+    await page.getByRole("alert").getByText("This note was removed meanwhile, or moved.").waitFor();
+    await page.getByRole("button", { name: "Save as a new note" }).click();
+    await page.locator(".note-text").getByText("Three").waitFor();
     expect(await kept()).toEqual([]);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Base, changedWords, changesOf, clashes, type Edit, editOf, isChanged, metadataOf, NEW, newNote, onTop, properties, read, recast, type Row, same, tagOf, wrongs, written } from "../app/vault/edit";
+import { afterSaving, type Base, changedWords, changesOf, clashes, type Edit, editOf, isChanged, metadataOf, NEW, newNote, onTop, properties, read, recast, type Row, same, tagOf, wrongs, written } from "../app/vault/edit";
 
 const BASE: Base = {
   id: "n1", updatedAt: "2026-01-01T00:00:00.000Z", path: "a/b", content: "text", tags: ["x", "y"],
@@ -67,6 +67,23 @@ describe("an edit", () => {
   it("of a new note is the note", () => {
     expect(newNote({ ...editOf(NEW), content: "c", path: " p ", tags: ["t"], rows: [{ id: 0, key: " k ", kind: "number", text: "1" }] })).toEqual({ content: "c", path: "p", tags: ["t"], metadata: { k: 1 } });
     expect(newNote({ ...editOf(NEW), content: "c" })).toEqual({ content: "c", tags: [], metadata: {} });
+  });
+});
+
+describe("a save", () => {
+  const saved = theirs({ content: "mine", metadata: { ...BASE.metadata, by: "eng" } });
+  it("leaves the form as it is when nothing else has changed, else takes what was saved", () => {
+    const sent = edit({ content: "mine" });
+    expect(afterSaving(sent, sent, theirs({ content: "mine" }))).toBe(sent);
+    expect(metadataOf(afterSaving(sent, sent, saved).rows)).toEqual(saved.metadata);
+  });
+
+  it("keeps what was written while it was under way", () => {
+    const sent = edit({ content: "mine" });
+    const now = { ...sent, content: "mine, and more", tags: ["x"] };
+    const after = afterSaving(now, sent, saved);
+    expect([after.content, after.tags, metadataOf(after.rows)]).toEqual(["mine, and more", ["x"], saved.metadata]);
+    expect(changesOf(after, saved)).toEqual({ content: "mine, and more", tags: { add: [], remove: ["y"] } });
   });
 });
 

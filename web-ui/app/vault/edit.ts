@@ -185,6 +185,14 @@ export function onTop(edit: Edit, base: Base, theirs: Base): Edit {
   };
 }
 
+/** What is to be in the form when `sent` is saved as `saved`, and a person has gone on writing since. */
+export function afterSaving(now: Edit, sent: Edit, saved: Base): Edit {
+  if (!isChanged(now, saved)) return now;
+  if (now === sent) return editOf(saved);
+  const { path, content, tags, rows } = sent;
+  return onTop(now, { path: path.trim(), content, tags, metadata: metadataOf(rows) }, saved);
+}
+
 /** All but the text of a note, a line each, to be compared. */
 export function properties({ path, tags, rows }: Edit): string {
   const values = Object.entries(metadataOf(rows)).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -6,7 +6,7 @@ import { useAction } from "../../resource";
 import { minute } from "../../store";
 import { vaultApi, type VaultNote } from "../../vault/api";
 import { dropNoteDraft, keepNoteDraft, noteDraft, notKept } from "../../vault/drafts";
-import { type Base, baseOf, changedWords, changesOf, clashes, type Edit, editOf, isChanged, metadataOf, newNote, onTop, wrongs } from "../../vault/edit";
+import { afterSaving, type Base, baseOf, changedWords, changesOf, clashes, type Edit, editOf, isChanged, metadataOf, newNote, onTop, wrongs } from "../../vault/edit";
 import { willDo } from "../../vault/keep";
 import { Confirm } from "../Confirm";
 import { ErrorNote } from "../ErrorNote";
@@ -36,7 +36,9 @@ interface EditFormProps {
 
 /** The form of a note. What is written is kept by the browser until it is saved or discarded. */
 export function EditForm({ vault, id, title, base: opened, gone = false, away }: EditFormProps) {
-  const isNew = id === "" || gone;
+  // Somebody else may remove the note while it is edited.
+  const lost = useSignal(gone);
+  const isNew = id === "" || lost.value;
   const kept = useRef(noteDraft(vault, id)).current;
   // What was written before was written for the note as it was then.
   const base = useSignal<Base>(kept?.base ?? opened);
@@ -55,24 +57,30 @@ export function EditForm({ vault, id, title, base: opened, gone = false, away }:
     said.value = "";
     store.soon();
   };
-  const done = (note: VaultNote, words: string): void => {
-    base.value = baseOf(note);
-    edit.value = editOf(base.value);
+  const done = (note: VaultNote, words: string, sent: Edit): void => {
+    const saved = baseOf(note);
+    edit.value = afterSaving(edit.peek(), sent, saved);
+    base.value = saved;
     restored.value = undefined;
     clash.value = undefined;
     tried.value = false;
     said.value = words;
-    store.drop();
+    store.now();
   };
 
   /** On top of what others have made of it meanwhile, as long as nobody loses by that. `over`: of what they made of it, this. */
   const write = async (over?: VaultNote): Promise<void> => {
-    const patch = changesOf(edit.peek(), base.peek());
+    const sent = edit.peek();
+    const patch = changesOf(sent, base.peek());
     if (!patch) return;
     const seen = over?.updatedAt ?? base.peek().updatedAt ?? "";
     try {
-      done(await vaultApi.save(vault, id, patch, seen), "Saved.");
+      done(await vaultApi.save(vault, id, patch, seen), "Saved.", sent);
     } catch (error) {
+      if (error instanceof ApiError && error.status === 404) {
+        lost.value = true;
+        throw new ApiError(404, "gone", "This note was removed meanwhile, or moved.", "Save once more to make a new one of it.");
+      }
       if (!(error instanceof ApiError) || error.status !== 409 || error.code !== "conflict") throw error;
       const theirs = await vaultApi.note(vault, id, abilities(vault));
       const now = baseOf(theirs);
@@ -82,12 +90,16 @@ export function EditForm({ vault, id, title, base: opened, gone = false, away }:
         return;
       }
       const words = changedWords(base.peek(), now);
-      done(await vaultApi.save(vault, id, patch, theirs.updatedAt), `Saved. Meanwhile somebody else had changed ${words.join(", ") || "something"}: that is kept, too.`);
+      done(await vaultApi.save(vault, id, patch, theirs.updatedAt), `Saved. Meanwhile somebody else had changed ${words.join(", ") || "something"}: that is kept, too.`, sent);
     }
   };
   const create = async (): Promise<void> => {
-    const note = await vaultApi.create(vault, newNote(edit.peek()));
+    const sent = edit.peek();
+    const note = await vaultApi.create(vault, newNote(sent));
+    const saved = baseOf(note);
+    const since = afterSaving(edit.peek(), sent, saved);
     store.drop();
+    if (isChanged(since, saved)) keepNoteDraft(vault, note.id, { base: saved, edit: since, at: new Date().toISOString() });
     location.hash = noteHref(vault, note.id);
   };
   const save = useRef<() => void>(() => {});
@@ -148,7 +160,7 @@ export function EditForm({ vault, id, title, base: opened, gone = false, away }:
         <Clash
           mine={onTop(edit.value, base.value, baseOf(clash.value.theirs))} theirs={clash.value.theirs} fields={clash.value.fields} busy={action.busy.value}
           over={() => void action.run(() => write(clash.peek()?.theirs))}
-          drop={() => clash.value && done(clash.value.theirs, "This is the note as the others made it.")}
+          drop={() => clash.value && done(clash.value.theirs, "This is the note as the others made it.", edit.peek())}
           close={() => (clash.value = undefined)}
         />
       ) : null}
@@ -168,7 +180,7 @@ export function EditForm({ vault, id, title, base: opened, gone = false, away }:
       ) : null}
       <div class="save-bar">
         <button type="submit" class="primary" disabled={action.busy.value || (!isNew && !changed)} title="Ctrl+S">
-          {action.busy.value ? "Saving…" : gone ? "Save as a new note" : "Save"}
+          {action.busy.value ? "Saving…" : lost.value ? "Save as a new note" : "Save"}
         </button>
         <a class="button" href={away}>
           Close
@@ -208,6 +220,7 @@ function useStored(vault: string, id: string, draft: () => { base: Base; edit: E
     soon(): void {
       timer.current ??= setTimeout(store, STORE_MS);
     },
+    now: store,
     drop(): void {
       clearTimeout(timer.current);
       timer.current = undefined;

@@ -1,6 +1,6 @@
 import { useComputed } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { fullTime, time } from "../../format";
+import { fullTime, plural, time } from "../../format";
 import { minute } from "../../store";
 import { useResource } from "../../resource";
 import { ALL_NOTES, type NotesFilter, vaultApi, type VaultNote } from "../../vault/api";
@@ -72,6 +72,9 @@ export function NoteList({ vault }: { vault: string }) {
         </label>
       </div>
       {can.search ? null : <p class="hint">Browse it by folder or tag, or search in the program that it belongs to.</p>}
+      <p class="visually-hidden" role="status">
+        {list && (filter.value.text || filter.value.folder || filter.value.tags.length > 0) ? `${plural(list.length, "note")}${pages.more.value ? " and more" : ""} found.` : ""}
+      </p>
       <Chosen filter={filter.value} narrow={narrow} />
       <div class="notes-body">
         <Browse vault={vault} filter={filter.value} narrow={narrow} />

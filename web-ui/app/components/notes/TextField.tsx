@@ -55,9 +55,17 @@ export function TextField({ text, vault, id, wrong, change }: TextFieldProps) {
 
 const NONE: readonly never[] = [];
 
+/** Longer texts are not measured with every key. */
+const LONG = 100_000;
+
 /** As high as its text, so that the page scrolls and not the field. */
 function fit(area: HTMLTextAreaElement | null): void {
   if (!area) return;
+  area.classList.toggle("long", area.value.length > LONG);
+  if (area.value.length > LONG) {
+    area.style.height = "";
+    return;
+  }
   const frame = area.closest("main");
   const top = frame?.scrollTop;
   area.style.height = "auto";

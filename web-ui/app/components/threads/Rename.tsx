@@ -30,7 +30,7 @@ export function Rename({ thread, done }: { thread: Thread; done: (now?: Thread) 
     >
       <div class="inline">
         <input
-          ref={field} type="text" dir="auto" maxLength={200} aria-label="Name of the conversation" placeholder={titleOf({ ...thread, title: null })}
+          ref={field} type="text" dir="auto" maxLength={200} readOnly={action.busy.value} aria-label="Name of the conversation" placeholder={titleOf({ ...thread, title: null })}
           value={text.value} onInput={(event) => (text.value = event.currentTarget.value)}
         />
         <button type="submit" class="primary small" disabled={action.busy.value}>

@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { cost, fullTime, time } from "../../format";
+import { cost, fullTime, plural, time } from "../../format";
 import { hashOf } from "../../route";
 import { agents, minute } from "../../store";
 import { narrows, previewOf, stateWords, THREAD_STATES, titleOf } from "../../threads";
@@ -54,6 +54,9 @@ function List({ list, agent }: { list: ThreadList; agent?: string }) {
   return (
     <div ref={box}>
       <Tools list={list} agent={agent} />
+      <p class="visually-hidden" role="status">
+        {all && narrows({ ...list.filter.value, agent: "" }) ? `${plural(all.length, "conversation")}${list.more.value ? " and more" : ""} found.` : ""}
+      </p>
       <Told />
       {error.value ? (
         <ErrorNote error={error.value}>
