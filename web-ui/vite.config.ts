@@ -35,7 +35,8 @@ export default defineConfig({
     target: "es2022",
     // A data: URL would not pass the page's content security policy.
     assetsInlineLimit: 0,
-    modulePreload: false,
+    // What the first page is made of is asked for at once; the polyfill would be a script in the page.
+    modulePreload: { polyfill: false },
     // Not `dist/`: a `dist/` here is a ready-built page that the crate embeds without node.
     outDir: "../target/ui/dist",
     emptyOutDir: true,

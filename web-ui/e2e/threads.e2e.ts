@@ -82,11 +82,12 @@ describe("the list of conversations", () => {
     await field.press("Enter");
     await row("The parser").waitFor();
     expect(daemon.threads.changes).toEqual(['t-main {"title":"The parser"}']);
-    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("The parser");
+    const inHand = (): Promise<string | null | undefined> => page.evaluate(() => document.activeElement?.textContent);
+    await expect.poll(inHand).toBe("The parser");
     await page.keyboard.press("r");
     await field.fill("");
     await field.press("Escape");
-    await row("The parser").waitFor();
+    await expect.poll(inHand).toBe("The parser");
     await page.keyboard.press("r");
     await field.fill(" ");
     await page.getByRole("button", { name: "Save", exact: true }).click();

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { cost, fullTime, plural, time } from "../../format";
 import { hashOf } from "../../route";
 import { agents, minute } from "../../store";
@@ -81,7 +81,7 @@ function List({ list, agent }: { list: ThreadList; agent?: string }) {
           </thead>
           <tbody>
             {all.map((thread) => (
-              <Row key={thread.thread} thread={thread} list={list} named={agent === undefined} />
+              <Row key={thread.thread} thread={thread} list={list} ofAgent={agent !== undefined} />
             ))}
           </tbody>
         </table>
@@ -185,15 +185,19 @@ function Empty({ list, agent }: { list: ThreadList; agent: string | undefined })
   );
 }
 
-function Row({ thread, list, named }: { thread: Thread; list: ThreadList; named: boolean }) {
+function Row({ thread, list, ofAgent }: { thread: Thread; list: ThreadList; ofAgent: boolean }) {
   const renaming = useSignal(false);
   const link = useRef<HTMLAnchorElement>(null);
   const title = titleOf(thread);
   const close = (now?: Thread): void => {
     renaming.value = false;
     if (now) list.put(now);
-    requestAnimationFrame(() => link.current?.focus());
   };
+  const named = useRef(false);
+  useLayoutEffect(() => {
+    if (!renaming.value && named.current) link.current?.focus();
+    named.current = renaming.value;
+  }, [renaming.value]);
   const put = (): void => void archive(thread, !thread.archived, (now) => {
     list.put(now);
     void list.load();
@@ -231,7 +235,7 @@ function Row({ thread, list, named }: { thread: Thread; list: ThreadList; named:
           </div>
         )}
       </th>
-      {named ? (
+      {!ofAgent ? (
         <td class="of-agent">
           <a href={hashOf({ view: "agent", name: thread.channel })}>
             <bdi>{thread.channel}</bdi>
