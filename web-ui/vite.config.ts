@@ -35,7 +35,7 @@ export default defineConfig({
     target: "es2022",
     // A data: URL would not pass the page's content security policy.
     assetsInlineLimit: 0,
-    // What a part shares with the page is asked for with the page, and not once that has been read.
+    // What the first page is made of is asked for at once; the polyfill would be a script in the page.
     modulePreload: { polyfill: false },
     // Not `dist/`: a `dist/` here is a ready-built page that the crate embeds without node.
     outDir: "../target/ui/dist",

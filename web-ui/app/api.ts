@@ -24,6 +24,8 @@ export type TurnState = Schemas["TurnState"];
  */
 export type Message = Part<Omit<Schemas["Message"], "error">, "id" | "text" | "direction" | "at"> & {
   error?: Part<Schemas["TurnFailure"], "code" | "message"> | null;
+  /** The conversation that it belongs to. To be taken from the daemon's document when it is there. */
+  thread?: string | null;
 };
 /** How one vault stands. */
 export type VaultHealth = Part<Schemas["VaultHealth"], "name" | "kind" | "state">;
@@ -139,14 +141,16 @@ export async function request<T>(
   path: string,
   body?: unknown,
   headers: Readonly<Record<string, string>> = {},
+  /** Is shown the headers of an answer that is no refusal. */
+  seen?: (headers: Headers) => void,
 ): Promise<T> {
   try {
-    return await send<T>(method, path, body, headers, stepUp?.held());
+    return await send<T>(method, path, body, headers, stepUp?.held(), seen);
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 403 || error.code !== "step_up_required" || !stepUp) throw error;
     const token = await stepUp.ask(error.reason === "setup" ? "setup" : "token");
     if (token === undefined) throw error;
-    return send<T>(method, path, body, headers, token);
+    return send<T>(method, path, body, headers, token, seen);
   }
 }
 
@@ -156,6 +160,7 @@ async function send<T>(
   body: unknown,
   headers: Readonly<Record<string, string>>,
   stepUpToken: string | undefined,
+  seen: ((headers: Headers) => void) | undefined,
 ): Promise<T> {
   let response: Response;
   try {
@@ -175,7 +180,8 @@ async function send<T>(
   }
   const answer: unknown = await response.json().catch(() => null);
   if (response.ok) {
-    if (answer === null) throw new ApiError(response.status, "bad_answer", "The daemon's answer was cut off or not JSON.");
+    if (answer === null && response.status !== 204) throw new ApiError(response.status, "bad_answer", "The daemon's answer was cut off or not JSON.");
+    seen?.(response.headers);
     return answer as T;
   }
   const failure = (answer ?? {}) as { error?: string; message?: string; next_step?: string; problems?: Problem[]; reason?: string };

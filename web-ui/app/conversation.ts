@@ -10,6 +10,7 @@ import { type Loaded, withNewest, withOlder } from "./fold/pages";
 import { rowsOf } from "./fold/rows";
 import { follow } from "./events";
 import { failure, refreshAgents, selected, selectedAgent, session } from "./store";
+import { ofThread, openThread } from "./thread";
 
 export { connection } from "./events";
 
@@ -31,7 +32,23 @@ export const stopError = signal<ApiError | undefined>(undefined);
 /** The waiting turn that is being cancelled. */
 export const cancelling = signal<string | undefined>(undefined);
 
-export const rows = computed(() => (messages.value ? rowsOf(messages.value, live.value) : []));
+/** Turns of the conversation that is open alone; as a text, so that a live turn makes no new set with every frame. */
+const liveTurns = computed(() => live.value.turns.flatMap(({ id, thread }) => (thread !== undefined && thread === openThread.value ? [id] : [])).join(" "));
+const threadTurns = computed(() => {
+  const known = [...turnFacts.value.values()].flatMap(({ turn, thread }) => (thread === openThread.value ? [turn] : []));
+  return new Set([...known, ...liveTurns.value.split(" ")]);
+});
+const shown = computed(() => {
+  const thread = openThread.value;
+  return thread === undefined || !messages.value ? messages.value : ofThread(messages.value, thread, threadTurns.value);
+});
+
+export const rows = computed(() => {
+  if (!shown.value) return [];
+  const { turns } = live.value;
+  const own = openThread.value === undefined ? live.value : { ...live.value, turns: turns.filter(({ id }) => threadTurns.value.has(id)) };
+  return rowsOf(shown.value, own);
+});
 
 /** Id of the turn that runs now. */
 export const runningTurn = computed(
@@ -45,8 +62,10 @@ const kept = new Map<string, Live>();
 export function startConversations(): void {
   effect(() => {
     const name = selected.value;
+    // Another conversation of the same agent is read anew.
+    void openThread.value;
     if (!name || session.value !== "in") return;
-    // Only these two choose the conversation; what opening it reads must not open it again.
+    // Only these choose the conversation; what opening it reads must not open it again.
     const close = untracked(() => openConversation(name));
     return () => {
       kept.set(name, live.peek());
@@ -155,49 +174,64 @@ function announce(name: string, event: TurnEvent): void {
 
 /** Each load has a number, so that a slow older answer does not replace a newer one. */
 let loads = 0;
-let shown = 0;
+let newest = 0;
+
+/** Whether what was asked for then is still what is open. */
+function stillOpen(): (name: string) => boolean {
+  const thread = openThread.peek();
+  return (name) => selected.peek() === name && openThread.peek() === thread;
+}
 
 export async function loadMessages(name: string): Promise<void> {
   const load = ++loads;
+  const open = stillOpen();
+  const thread = openThread.peek();
   try {
-    const answer = await turnsApi.messages(name);
-    if (selected.peek() !== name || load < shown) return;
-    shown = load;
+    // Which messages are of one conversation is not always said by themselves.
+    const [answer, facts] = await Promise.all([turnsApi.messages(name, undefined, thread), thread ? turnsApi.recent(name, thread) : undefined]);
+    if (!open(name) || load < newest) return;
+    newest = load;
     batch(() => {
+      if (facts) turnFacts.value = factsOf(facts.turns);
       loaded.value = withNewest(loaded.peek(), answer.messages, answer.next_cursor);
       live.value = reconcile(live.peek(), answer.messages);
       loadError.value = undefined;
     });
-    void loadFacts(name);
+    void loadFacts(name, Boolean(facts));
   } catch (error) {
     const problem = failure(error);
-    if (selected.peek() === name) loadError.value = problem;
+    if (open(name)) loadError.value = problem;
   }
 }
+
+const factsOf = (turns: readonly TurnBrief[]): Map<string, TurnBrief> => new Map(turns.map((turn) => [turn.turn, turn]));
 
 /** Loads the page before the first message. One at a time; a failure is told where the newest would be told. */
 export async function loadOlder(name: string): Promise<void> {
   const cursor = loaded.peek()?.older;
   if (!cursor || loadingOlder.peek()) return;
   loadingOlder.value = true;
+  const open = stillOpen();
   try {
-    const answer = await turnsApi.messages(name, cursor);
+    const answer = await turnsApi.messages(name, cursor, openThread.peek());
     const now = loaded.peek();
-    if (selected.peek() === name && now?.older === cursor) loaded.value = withOlder(now, answer.messages, answer.next_cursor);
+    if (open(name) && now?.older === cursor) loaded.value = withOlder(now, answer.messages, answer.next_cursor);
   } catch (error) {
     const problem = failure(error);
-    if (selected.peek() === name) loadError.value = problem;
+    if (open(name)) loadError.value = problem;
   } finally {
     loadingOlder.value = false;
   }
 }
 
 /** What turns took, and what notes say of files and hand-overs: the transcript is whole without, so a failure is not in its way. */
-async function loadFacts(name: string): Promise<void> {
+async function loadFacts(name: string, known: boolean): Promise<void> {
   void loadNotes(name, messages.peek() ?? []);
+  if (known) return;
+  const open = stillOpen();
   try {
     const { turns } = await turnsApi.recent(name);
-    if (selected.peek() === name) turnFacts.value = new Map(turns.map((turn) => [turn.turn, turn]));
+    if (open(name)) turnFacts.value = factsOf(turns);
   } catch (error) {
     console.warn("what the turns took could not be loaded", failure(error).message);
   }

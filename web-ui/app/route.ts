@@ -16,7 +16,7 @@ export interface RoomRoute {
 }
 
 /** What a page of an agent shows. */
-export type Tab = "conversation" | "jobs" | "connections" | "secrets" | "sandbox" | "definition";
+export type Tab = "conversation" | "threads" | "jobs" | "connections" | "secrets" | "sandbox" | "definition";
 export type AgentRoute = {
   view: "agent";
   name: string;
@@ -24,10 +24,12 @@ export type AgentRoute = {
   tab?: Exclude<Tab, "conversation">;
   /** A message of the conversation to show. */
   message?: string;
+  /** One conversation of the agent, instead of all that it was told. */
+  thread?: string;
 };
 
 const ROOM_VIEWS = ["agents", "threads", "notes", "jobs", "system", "about"] as const;
-const TABS = ["jobs", "connections", "secrets", "sandbox", "definition"] as const;
+const TABS = ["threads", "jobs", "connections", "secrets", "sandbox", "definition"] as const;
 
 export function parseRoute(hash: string): Route {
   const [head, ...rest] = hash.replace(/^#\/?/, "").split("/");
@@ -48,13 +50,14 @@ function agentRoute(segments: readonly string[], whole: string): Route {
   const tab = segments.length === 2 ? TABS.find((known) => known === part) : undefined;
   if (tab) return { view: "agent", name, tab };
   if (segments.length === 3 && part === "message" && message) return { view: "agent", name, message };
+  if (segments.length === 3 && part === "thread" && message) return { view: "agent", name, thread: message };
   return { view: "agent", name: whole };
 }
 
 export function hashOf(route: Route): string {
   if (route.view === "home") return "#/";
   if (route.view === "agent") {
-    const more = route.tab ? `/${route.tab}` : route.message ? `/message/${encodeURIComponent(route.message)}` : "";
+    const more = route.tab ? `/${route.tab}` : route.message ? `/message/${encodeURIComponent(route.message)}` : route.thread ? `/thread/${encodeURIComponent(route.thread)}` : "";
     return `#/agent/${encodeURIComponent(route.name)}${more}`;
   }
   if (route.view !== "new" && route.view !== "role") return ["#", route.view, ...(route.path ?? []).map(encodeURIComponent)].join("/");

@@ -52,17 +52,17 @@ async function addFile(agent: string, vault: string, file: File): Promise<void> 
   }
 }
 
-/** Sends the draft; it is cleared only when the daemon has taken it. */
-export async function sendDraft(name: string): Promise<void> {
-  if (sending.value !== undefined || uploads.value.some((one) => one.agent === name && !one.error)) return;
-  const before = draftOf(name);
+/** Sends the draft that is kept in `slot`; it is cleared only when the daemon has taken it. */
+export async function sendDraft(name: string, slot = name, subject?: string): Promise<void> {
+  if (sending.value !== undefined || uploads.value.some((one) => one.agent === slot && !one.error)) return;
+  const before = draftOf(slot);
   if (before.text.trim() === "" && before.files.length === 0) return;
-  const key = draftKey(name);
+  const key = draftKey(slot);
   const attachments = before.files.map((file) => file.path);
   // A message says something: files alone are named.
   const text = before.text.trim() === "" ? before.files.map((file) => file.filename).join("\n") : before.text;
-  const taken = await act(name, () => turnsApi.send(name, { text, ...(attachments.length > 0 ? { attachments } : {}) }, key));
-  if (taken) clearDraft(name, before);
+  const taken = await act(name, () => turnsApi.send(name, { text, ...(subject === undefined ? {} : { subject }), ...(attachments.length > 0 ? { attachments } : {}) }, key));
+  if (taken) clearDraft(slot, before);
 }
 
 /** Sends the message of a turn that has ended once more, or what should have been said; answers whether the daemon took it. */

@@ -64,7 +64,8 @@ const of = (turn: string, action = ""): string => `api/turns/${segment(turn)}${a
 
 export const turnsApi = {
   line: (channel: string) => request<Line>("GET", `api/channels/${segment(channel)}/queue`),
-  recent: (channel: string) => request<{ turns: TurnBrief[] }>("GET", `api/turns?channel=${segment(channel)}&limit=200`),
+  recent: (channel: string, thread?: string) =>
+    request<{ turns: TurnBrief[] }>("GET", `api/turns?channel=${segment(channel)}&limit=200${thread ? `&thread=${segment(thread)}` : ""}`),
   turn: (turn: string) => request<TurnDetail>("GET", of(turn)),
   hold: (turn: string) => request<TurnBrief>("POST", of(turn, "/hold")),
   release: (turn: string) => request<TurnBrief>("POST", of(turn, "/release")),
@@ -72,12 +73,12 @@ export const turnsApi = {
   edit: (turn: string, text: string) => request<TurnBrief>("PATCH", of(turn), { text }),
   /** A new message that says the same, or `text`. */
   resend: (turn: string, text?: string) => request<{ id: string }>("POST", of(turn, "/resend"), text === undefined ? {} : { text }),
-  messages: (channel: string, cursor?: string) =>
+  messages: (channel: string, cursor?: string, thread?: string) =>
     request<{ messages: Message[]; next_cursor: string | null }>(
       "GET",
-      `api/channels/${segment(channel)}/messages?limit=200${cursor ? `&cursor=${segment(cursor)}` : ""}`,
+      `api/channels/${segment(channel)}/messages?limit=200${cursor ? `&cursor=${segment(cursor)}` : ""}${thread ? `&thread=${segment(thread)}` : ""}`,
     ),
-  send: (channel: string, message: { text: string; attachments?: readonly string[] }, key: string) =>
+  send: (channel: string, message: { text: string; subject?: string; attachments?: readonly string[] }, key: string) =>
     keyed<{ id: string; turn: string | null }>(`api/channels/${segment(channel)}/send`, message, key),
   /** The notes of messages to an agent, newest first, with their files. */
   notes: (vault: string, channel: string) =>
@@ -99,7 +100,7 @@ async function keyed<T>(path: string, body: unknown, key: string): Promise<T> {
 }
 
 /** Where the bytes of a file are. */
-export function fileUrl(vault: string, file: StoredFile): string {
+export function fileUrl(vault: string, file: Pick<StoredFile, "path">): string {
   return url(`vault/${segment(vault)}/api/storage/${segment(file.path)}`);
 }
 

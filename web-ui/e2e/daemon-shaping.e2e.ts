@@ -1,6 +1,7 @@
 /** Definitions, connections and jobs against a real daemon. `REVEILLE_E2E_SHAPING_URL` is a sign-in link to one whose turns succeed. */
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { notesWork } from "./daemon-notes";
 import { launch, openPage, shoot, type Watched } from "./browser";
 
 const link = process.env.REVEILLE_E2E_SHAPING_URL;
@@ -215,6 +216,11 @@ describe.runIf(link)("a real daemon", () => {
     expect(await panel.getByRole("row", { name: /^model/ }).innerText()).toMatch(/haiku\s+the definition/);
     expect(faults).toEqual([]);
   });
+
+  it("writes, finds, links, changes and deletes notes", async () => {
+    await notesWork(at.page, name);
+    expect(at.faults).toEqual([]);
+  }, 60_000);
 
   it("begins an agent anew, pauses it, and deletes it", async () => {
     const { page, faults } = at;

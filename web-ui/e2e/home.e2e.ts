@@ -131,7 +131,7 @@ describe("the frame", () => {
     const keys = page.getByRole("button", { name: "Keys" });
     await keys.focus();
     await page.keyboard.press("?");
-    await page.getByRole("dialog", { name: "Keys" }).getByText("Find an agent").waitFor();
+    await page.getByRole("dialog", { name: "Keys" }).getByText("Search in this room").waitFor();
     await at.shootAll("keys");
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
@@ -173,7 +173,7 @@ describe("the frame", () => {
 
   it("tells of an address that leads nowhere yet, and of what the page is made of", async () => {
     scene();
-    await at.enter("#/threads");
+    await at.enter("#/jobs");
     const { page, daemon } = at;
     await page.getByText("There is no such page.").waitFor();
     await page.goto(`${daemon.url}#/about`);
@@ -285,7 +285,7 @@ describe("for everybody", () => {
     await look("keys");
     await page.keyboard.press("Escape");
     daemon.addMessage("writer", { text: "Hello", state: "ok" });
-    for (const [hash, there] of [["#/about", "About Reveille"], ["#/new", "New agent"], ["#/agent/writer", "writer"], ["#/threads", ""]] as const) {
+    for (const [hash, there] of [["#/about", "About Reveille"], ["#/new", "New agent"], ["#/agent/writer", "writer"], ["#/jobs", ""]] as const) {
       await page.goto(`${daemon.url}${hash}`);
       await (there ? page.getByRole("heading", { name: there, exact: true }) : page.getByText("There is no such page.")).waitFor();
       await look(hash);

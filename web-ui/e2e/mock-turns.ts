@@ -84,7 +84,7 @@ export class MockTurns {
     const turn = message.turn ?? "";
     const settled = ["waiting", "working"].includes(state) ? null : new Date(Date.parse(message.at) + 3_200).toISOString();
     return {
-      turn, channel, vault: "default", message: message.id, text: message.text.slice(0, 500), sender: message.sender ?? null, thread: "main", state,
+      turn, channel, vault: "default", message: message.id, text: message.text.slice(0, 500), sender: message.sender ?? null, thread: this.daemon.threads.of(message) ?? "main", state,
       held: this.held.has(turn), chain: String(this.metadata.get(message.id)?.chain_id ?? message.id), delegation_depth: 0,
       accepted_at: message.at, claimed_at: state === "waiting" ? null : message.at, settled_at: settled, cost_usd: settled ? 0.0123 : 0,
     };

@@ -6,7 +6,9 @@ import { fileURLToPath } from "node:url";
 import type { Agent, Health, Message, TurnEvent, VaultHealth } from "../app/api";
 import { MockAgentTabs } from "./mock-agents";
 import { objections, settingProblems, Shaping } from "./mock-shaping";
+import { MockNotes } from "./mock-notes";
 import { MockSystem } from "./mock-system";
+import { MockThreads } from "./mock-threads";
 import { MockTurns } from "./mock-turns";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
@@ -31,6 +33,8 @@ export class MockDaemon {
   readonly turns = new MockTurns(this);
   readonly tabs = new MockAgentTabs(this);
   readonly system = new MockSystem();
+  readonly notes = new MockNotes();
+  readonly threads = new MockThreads(this);
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
@@ -127,7 +131,8 @@ export class MockDaemon {
   /** Writes events of the turn that answers `message`. */
   emit(channel: string, message: Message, bodies: readonly Body[], turn = `turn-${message.id}`): void {
     for (const body of bodies) {
-      const event = { ...body, seq: ++this.seq, channel, turn, message: message.id, at: new Date().toISOString() } as TurnEvent;
+      const thread = this.threads.of(message);
+      const event = { ...body, ...(thread ? { thread } : {}), seq: ++this.seq, channel, turn, message: message.id, at: new Date().toISOString() } as TurnEvent;
       this.apply(channel, message, event);
       this.log.push({ id: `${this.boot}-${event.seq}`, event });
       this.toStreams(`id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
@@ -188,7 +193,7 @@ export class MockDaemon {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
     const method = request.method ?? "GET";
-    if (method === "GET" && !/^\/(api|vault)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
+    if (method === "GET" && !/^\/(api|vaults?)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
     if (pathname === "/api/events" && this.signedIn(request)) return this.stream(request, response);
     const file = this.signedIn(request) ? await this.turns.file(request, pathname) : undefined;
     if (file instanceof Buffer) return void response.writeHead(200, { "content-type": "image/png" }).end(file);
@@ -202,6 +207,8 @@ export class MockDaemon {
     const shaped =
       signedIn && !told
         ? (guarded ??
+          this.notes.answer(method, pathname, searchParams, sent) ??
+          this.threads.answer(method, pathname, searchParams, sent) ??
           this.turns.answer(method, pathname, searchParams, sent) ??
           (await this.tabs.answer(method, pathname, sent)) ??
           this.shaping.answer(method, pathname, searchParams, sent))
@@ -279,7 +286,7 @@ export class MockDaemon {
     const channel = /^\/api\/channels\/([^/]+)\/(messages|send)$/.exec(path);
     if (channel?.[1]) {
       const name = decodeURIComponent(channel[1]);
-      return channel[2] === "send" ? this.send(name, body.text ?? "", body.attachments) : [200, { messages: this.messages.get(name) ?? [] }];
+      return channel[2] === "send" ? this.send(name, body.text ?? "", body.attachments, body.subject) : [200, { messages: this.messages.get(name) ?? [] }];
     }
     const stop = /^\/api\/turns\/([^/]+)\/stop$/.exec(path);
     if (stop?.[1]) {
@@ -314,12 +321,13 @@ export class MockDaemon {
     return [201, this.addAgent(name, { prompt_preview: prompt.slice(0, 80) })];
   }
 
-  private send(channel: string, text: string, attachments?: unknown): Reply {
+  private send(channel: string, text: string, attachments?: unknown, subject?: string): Reply {
     const { refusal } = this;
     this.refusal = undefined;
     if (refusal) return refusal;
     this.sends.push(text);
-    const message = this.addMessage(channel, { text, state: "waiting", sender: "web" });
+    const message = this.addMessage(channel, { text, state: "waiting", sender: "web", ...(subject ? { subject } : {}) });
+    this.threads.take(channel, message);
     this.turns.attach(message, attachments);
     this.emit(channel, message, [{ kind: "queued", position: 1, text, sender: "web" }]);
     const { answer } = this;

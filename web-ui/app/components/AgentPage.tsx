@@ -15,17 +15,21 @@ const SandboxTab = Lazy("the sandbox", () => import("./sandbox/SandboxTab").then
 const Definition = Lazy("the definition", () => import("./definition/Definition").then((part) => part.Definition));
 const Jobs = Lazy("the jobs", () => import("./jobs/Jobs").then((part) => part.Jobs));
 
+const AgentThreads = Lazy("the conversations", () => import("./threads/Threads").then((part) => part.AgentThreads));
+
 /** All that the page shows of one agent: its name and state, and one of its parts. */
 export function AgentPage({ name }: { name: string }) {
   const agent = selectedAgent.value;
   const at = route.value;
   const tab = (agent && at.view === "agent" && at.tab) || "conversation";
+  const current = tab === "conversation" && at.view === "agent" && at.thread !== undefined ? "threads" : tab;
   return (
     <main class="conversation">
       <AgentHeader name={name} agent={agent} writing={tab === "conversation"} />
       {agent ? <Withheld agent={agent} /> : null}
-      {agent ? <Tabs name={name} tab={tab} /> : null}
+      {agent ? <Tabs name={name} tab={current} /> : null}
       {tab === "conversation" ? <Conversation name={name} /> : null}
+      {tab === "threads" ? <AgentThreads key={name} agent={name} /> : null}
       {tab === "jobs" ? <Jobs agent={name} /> : null}
       {tab === "connections" ? <Connections agent={name} /> : null}
       {tab === "secrets" ? <Secrets agent={name} /> : null}
@@ -40,6 +44,7 @@ export function AgentPage({ name }: { name: string }) {
 
 const TABS: readonly { tab: Tab; label: string }[] = [
   { tab: "conversation", label: "Messages" },
+  { tab: "threads", label: "Threads" },
   { tab: "jobs", label: "Jobs" },
   { tab: "connections", label: "Connections" },
   { tab: "secrets", label: "Secrets" },

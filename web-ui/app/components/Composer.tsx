@@ -8,14 +8,22 @@ import { selectedAgent } from "../store";
 import { ErrorNote } from "./ErrorNote";
 import { askedMessage } from "./useShownMessage";
 
+interface ComposerProps {
+  name: string;
+  /** Where the draft is kept: that of the agent's only place to write, when nothing is said. */
+  slot?: string;
+  /** The conversation that the message belongs to. */
+  subject?: string;
+}
+
 /** Where a message is written, sent, and the running turn stopped. */
-export function Composer({ name }: { name: string }) {
+export function Composer({ name, slot = name, subject }: ComposerProps) {
   const area = useRef<HTMLTextAreaElement>(null);
   const dropping = useSignal(false);
-  const { text, files } = draftOf(name);
+  const { text, files } = draftOf(slot);
   const turn = runningTurn.value;
   const busy = sending.value !== undefined;
-  const underWay = uploads.value.some((one) => one.agent === name && !one.error);
+  const underWay = uploads.value.some((one) => one.agent === slot && !one.error);
   const vault = selectedAgent.value?.vault;
 
   useEffect(() => {
@@ -28,11 +36,11 @@ export function Composer({ name }: { name: string }) {
     // Enter that ends a composition (Japanese, Chinese…) picks a word and sends nothing.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    void sendDraft(name);
+    void sendDraft(name, slot, subject);
   };
   const take = (list: FileList | null | undefined): boolean => {
     if (!vault || !list || list.length === 0) return false;
-    void addFiles(name, vault, [...list]);
+    void addFiles(slot, vault, [...list]);
     return true;
   };
 
@@ -41,7 +49,7 @@ export function Composer({ name }: { name: string }) {
       class={`composer ${dropping.value ? "dropping" : ""}`}
       onSubmit={(event) => {
         event.preventDefault();
-        void sendDraft(name);
+        void sendDraft(name, slot, subject);
       }}
       onDragOver={(event) => {
         if (!vault || !event.dataTransfer?.types.includes("Files")) return;
@@ -59,7 +67,7 @@ export function Composer({ name }: { name: string }) {
       <div class="column">
         {sendError.value ? <ErrorNote error={sendError.value}>{text || files.length > 0 ? <p>Your message is kept.</p> : null}</ErrorNote> : null}
         {stopError.value ? <ErrorNote error={stopError.value} /> : null}
-        <AddedFiles name={name} />
+        <AddedFiles name={slot} />
         <div class="compose">
           {vault ? <Attach take={take} /> : null}
           <textarea
@@ -71,7 +79,7 @@ export function Composer({ name }: { name: string }) {
             placeholder={turn ? "Write the next message" : "Write a message"}
             readOnly={busy}
             value={text}
-            onInput={(event) => changeDraft(name, { text: event.currentTarget.value })}
+            onInput={(event) => changeDraft(slot, { text: event.currentTarget.value })}
             onKeyDown={keyDown}
             onPaste={(event) => {
               // Text that also comes as a picture (from a table, say) is pasted as text.

@@ -4,9 +4,11 @@ import { goesOn, isBroken } from "../agent/standing";
 import { hasOlder, loadError, loadingOlder, loadMessages, loadOlder, messages, rows } from "../conversation";
 import { hashOf } from "../route";
 import { orphans, selectedAgent } from "../store";
+import { openThread, slotOf } from "../thread";
 import { markRead, markUnread } from "../unread";
 import { Composer } from "./Composer";
 import { ErrorNote } from "./ErrorNote";
+import { Lazy } from "./Lazy";
 import { Tray } from "./queue/Tray";
 import { Rows } from "./Rows";
 import { usePinnedScroll } from "./usePinnedScroll";
@@ -16,14 +18,28 @@ import { askedMessage, useShownMessage } from "./useShownMessage";
 export function Conversation({ name }: { name: string }) {
   const agent = selectedAgent.value;
   const broken = agent !== undefined && isBroken(agent) && !goesOn(agent);
+  const thread = openThread.value;
+  const slot = slotOf(name, thread);
   return (
     <>
-      <Transcript key={name} name={name} broken={broken} />
+      {thread === undefined ? null : <ThreadHead key={slot} agent={name} thread={thread} />}
+      <Transcript key={slot} name={name} broken={broken} />
       {agent ? <Tray name={name} /> : null}
-      {broken ? <Broken name={name} /> : agent ? <Composer name={name} /> : <NoAgent name={name} />}
+      {broken ? (
+        <Broken name={name} />
+      ) : !agent ? (
+        <NoAgent name={name} />
+      ) : thread === undefined ? (
+        <Composer name={name} />
+      ) : (
+        <ThreadComposer key={slot} name={name} thread={thread} />
+      )}
     </>
   );
 }
+
+const ThreadHead = Lazy("the conversation's name", () => import("./threads/ThreadHead").then((part) => part.ThreadHead));
+const ThreadComposer = Lazy("the place to write", () => import("./threads/ThreadHead").then((part) => part.ThreadComposer));
 
 /** Why nobody can be written to; what is in line already waits. */
 function Broken({ name }: { name: string }) {
@@ -49,7 +65,7 @@ function Transcript({ name, broken }: { name: string; broken: boolean }) {
   };
   const scroll = usePinnedScroll(box, content, askedMessage() === undefined);
   const missing = useShownMessage(box);
-  useReading(name, !scroll.below);
+  useReading(slotOf(name, openThread.peek()), !scroll.below);
   // Of a definition that never worked the daemon knows no conversation.
   const error = broken && loadError.value?.status === 404 ? undefined : loadError.value;
   return (
@@ -59,8 +75,8 @@ function Transcript({ name, broken }: { name: string; broken: boolean }) {
           {missing ? <p class="note">The message that you came for is not in this conversation.</p> : null}
           {hasOlder.value ? <Older name={name} box={box} /> : null}
           {messages.value === undefined && !loadError.value ? <p class="quiet center">Loading messages…</p> : null}
-          {messages.value?.length === 0 && rows.value.length === 0 && !broken ? (
-            <p class="quiet center">No messages yet. Write the first one below.</p>
+          {messages.value && !hasOlder.value && rows.value.length === 0 && !broken ? (
+            <p class="quiet center">{openThread.value === undefined ? "No messages yet. Write the first one below." : "Nothing is kept of this conversation."}</p>
           ) : null}
           <Rows rows={rows.value} agent={name} box={box} />
           {error ? (

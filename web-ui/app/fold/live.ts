@@ -43,6 +43,8 @@ export interface Turn {
   seq: number;
   /** Id of the inbound message. */
   message: string;
+  /** The conversation that it belongs to, as far as somebody has said. */
+  thread?: string;
   state: TurnState;
   /** Text and sender of the inbound message, when this page saw it arrive. */
   inbound?: { text: string; sender?: string; at: string };
@@ -88,7 +90,7 @@ export function fold(live: Live, boot: string, event: TurnEvent): Live {
   // A message in line that this page did not see arrive is shown as loaded, and so is an end that is delivered late.
   if (!found && (event.kind === "waiting" || event.kind === "delivered")) return base;
   const before = found ?? { id: event.turn, seq: 0, message: event.message, state: "working", steps: [] };
-  const turn = { ...step(before, event), seq: event.seq };
+  const turn = { ...step(before, event), ...(event.thread ? { thread: event.thread } : {}), seq: event.seq };
   const turns = found ? base.turns.map((other) => (other === found ? turn : other)) : [...base.turns, turn];
   return { boot, turns: trim(turns) };
 }

@@ -3,9 +3,12 @@ import { keysShown } from "./keys";
 import { ROOMS } from "./rooms";
 
 const MORE: readonly (readonly [keys: readonly string[], what: string])[] = [
-  [["/"], "Find an agent"],
+  [["/"], "Search in this room"],
+  [["j", "k"], "Down and up in a list; Enter opens"],
+  [["r", "e"], "Rename, or archive, the conversation in hand"],
+  [["Ctrl S"], "Save a note"],
   [["?"], "These keys"],
-  [["Esc"], "Leave a box"],
+  [["Esc"], "Leave a box, or go back"],
 ];
 
 export function KeysDialog() {

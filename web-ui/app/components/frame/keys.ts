@@ -7,6 +7,8 @@ export const keysShown = signal(false);
 
 /** How long `g` waits for the letter behind it. */
 const CHORD_MS = 1_500;
+/** How long a search is waited for. */
+const ROOM_MS = 2_000;
 
 export function startKeys(): void {
   let chordUntil = 0;
@@ -25,15 +27,24 @@ export function startKeys(): void {
   });
 }
 
-/** To the search of this room, else to that of Home. */
+/** To the search of this room, or of the list that this is from, else to that of Home. */
 function search(): void {
-  const box = document.querySelector<HTMLElement>("[data-search]");
-  if (box) {
-    box.focus();
-    return;
-  }
-  go({ view: "home" });
-  addEventListener("hashchange", () => requestAnimationFrame(() => document.querySelector<HTMLElement>("[data-search]")?.focus()), { once: true });
+  if (focusSearch()) return;
+  const list = document.querySelector<HTMLAnchorElement>("a[data-search-at]");
+  if (list) location.hash = list.hash;
+  else go({ view: "home" });
+  // The room may have to be loaded first.
+  const until = Date.now() + ROOM_MS;
+  const look = (): void => {
+    if (!focusSearch() && Date.now() < until) requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}
+
+function focusSearch(): boolean {
+  const box = document.querySelector<HTMLElement>("[data-search]:not(:disabled)");
+  box?.focus();
+  return box !== null;
 }
 
 function writes(target: EventTarget | null): boolean {
