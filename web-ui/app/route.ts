@@ -6,6 +6,8 @@ export type Route =
   | { view: "new"; name?: string }
   /** What a role wants to reach. */
   | { view: "role"; name: string }
+  /** An address that leads to none of these. */
+  | { view: "nowhere"; address: string }
   | RoomRoute
   | AgentRoute;
 
@@ -38,7 +40,7 @@ export function parseRoute(hash: string): Route {
   if (head === "role" && name) return { view: "role", name };
   if (head === "new") return name ? { view: "new", name } : { view: "new" };
   const room = ROOM_VIEWS.find((known) => known === head);
-  if (!room) return { view: "home" };
+  if (!room) return head && !["agent", "role"].includes(head) ? { view: "nowhere", address: hash } : { view: "home" };
   const path = rest.filter(Boolean).map(decode);
   return path.length > 0 ? { view: room, path } : { view: room };
 }
@@ -56,6 +58,7 @@ function agentRoute(segments: readonly string[], whole: string): Route {
 
 export function hashOf(route: Route): string {
   if (route.view === "home") return "#/";
+  if (route.view === "nowhere") return route.address;
   if (route.view === "agent") {
     const more = route.tab ? `/${route.tab}` : route.message ? `/message/${encodeURIComponent(route.message)}` : route.thread ? `/thread/${encodeURIComponent(route.thread)}` : "";
     return `#/agent/${encodeURIComponent(route.name)}${more}`;

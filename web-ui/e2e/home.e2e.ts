@@ -171,9 +171,9 @@ describe("the frame", () => {
     await expect.poll(paper).toBe(light);
   });
 
-  it("tells of an address that leads nowhere yet, and of what the page is made of", async () => {
+  it("tells of an address that leads nowhere, and of what the page is made of", async () => {
     scene();
-    await at.enter("#/jobs");
+    await at.enter("#/nowhere");
     const { page, daemon } = at;
     await page.getByText("There is no such page.").waitFor();
     await page.goto(`${daemon.url}#/about`);
@@ -285,7 +285,7 @@ describe("for everybody", () => {
     await look("keys");
     await page.keyboard.press("Escape");
     daemon.addMessage("writer", { text: "Hello", state: "ok" });
-    for (const [hash, there] of [["#/about", "About Reveille"], ["#/new", "New agent"], ["#/agent/writer", "writer"], ["#/jobs", ""]] as const) {
+    for (const [hash, there] of [["#/about", "About Reveille"], ["#/new", "New agent"], ["#/agent/writer", "writer"], ["#/nowhere", ""]] as const) {
       await page.goto(`${daemon.url}${hash}`);
       await (there ? page.getByRole("heading", { name: there, exact: true }) : page.getByText("There is no such page.")).waitFor();
       await look(hash);

@@ -27,8 +27,15 @@ describe("routes", () => {
     }
   });
 
+  it("say when they lead nowhere", () => {
+    for (const hash of ["#/unknown/x", "#/systems"]) {
+      expect(parseRoute(hash)).toEqual({ view: "nowhere", address: hash });
+      expect(hashOf(parseRoute(hash))).toBe(hash);
+    }
+  });
+
   it("fall back to home", () => {
-    for (const hash of ["", "#", "#/", "#/agent", "#/agent/", "#/role", "#/unknown/x"]) expect(parseRoute(hash)).toEqual({ view: "home" });
+    for (const hash of ["", "#", "#/", "#/agent", "#/agent/", "#/role"]) expect(parseRoute(hash)).toEqual({ view: "home" });
     expect(parseRoute("#/agent/%E0%A4%A")).toEqual({ view: "agent", name: "%E0%A4%A" });
   });
 });

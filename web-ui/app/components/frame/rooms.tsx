@@ -11,7 +11,7 @@ const Threads = Lazy("the conversations", () => import("../threads/Threads").the
 const Notes = Lazy("the notes", () => import("../notes/Notes").then((part) => part.Notes));
 
 export interface Room {
-  view: Exclude<Route["view"], "agent" | "new" | "role">;
+  view: Exclude<Route["view"], "agent" | "new" | "role" | "nowhere">;
   label: string;
   /** Pressed after `g`. */
   key: string;
