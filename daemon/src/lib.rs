@@ -17,6 +17,7 @@ mod crash;
 mod credentials;
 mod definitions;
 mod delegation;
+mod doctor;
 mod effects;
 mod ending;
 mod faults;

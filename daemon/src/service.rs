@@ -22,6 +22,7 @@ use crate::config::{Config, Mount, Proxies};
 use crate::crash;
 use crate::credentials::Credentials;
 use crate::delegation::Passes;
+use crate::doctor::Doctor;
 use crate::faults;
 use crate::grants::{self, Grants};
 use crate::http::{self, Api, Auth, session::sign_in_url};
@@ -246,6 +247,12 @@ impl Options {
             tokens.clone(),
             crate::hub::Verifier::of(&config.hub),
         );
+        let doctor = Doctor::new(
+            config.clone(),
+            state.path().to_owned(),
+            Arc::clone(&claude),
+            url.clone(),
+        );
         let pin_required = config.auth.pin == crate::config::Pin::Required;
         let step_up = StepUp::open(state.path().join("step-up.json"), pin_required);
         let api = Api {
@@ -271,6 +278,7 @@ impl Options {
             credentials,
             sandbox: Arc::new(summary),
             sandboxing,
+            doctor,
             url: url.into(),
             max_body: config.server.max_body,
             arrival: config.server.arrival.0,
@@ -443,6 +451,9 @@ impl Service {
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
         self.workers.spawn(self.api.mcp.clone().run(work.drain.clone()));
         self.workers.spawn(self.runner.run());
+        self.workers.spawn(self.api.hub.clone().beat(work.drain.clone()));
+        self.workers
+            .spawn(http::watch_health(self.api.clone(), work.drain.clone()));
         self.workers.spawn(self.api.grants.clone().run(work.drain.clone()));
         self.workers
             .spawn(self.api.vaults.clone().look_after(work.drain.clone()));

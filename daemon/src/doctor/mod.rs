@@ -1,8 +1,9 @@
-//! `reveille doctor`
+//! Whether everything that the daemon needs is there: the checks of `reveille doctor`, which the daemon runs of itself too.
 
 mod credentials;
 mod hub;
 mod loopback;
+mod run;
 mod shield;
 mod tables;
 mod vaults;
@@ -11,13 +12,12 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::Args;
 use reveille_sandbox::{Sandbox as _, Unconfined};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::output::{self, out};
-use super::{CliError, Global};
+pub(crate) use self::run::{Doctor, Report};
 use crate::claude::{Claude, SignIn};
 use crate::config::{Config, SandboxMode};
 use crate::credentials::Credentials;
@@ -25,30 +25,31 @@ use crate::machine;
 use crate::sandboxing;
 use crate::state_dir::{private_dir, running_daemon};
 
-/// Check everything that the daemon needs.
-#[derive(Debug, Args)]
-pub(super) struct Doctor {
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// How a check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Level {
+#[schema(as = CheckLevel)]
+pub(crate) enum Level {
+    /// As it should be.
     Ok,
+    /// It works, and something should be known.
     Warning,
+    /// Something does not work.
     Error,
 }
 
-#[derive(Debug, Serialize)]
-struct Check {
-    check: &'static str,
-    level: Level,
-    detail: String,
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Check {
+    /// What was looked at. Several may be called so, such as one `vault` each.
+    pub(crate) check: &'static str,
+    /// How it is.
+    pub(crate) level: Level,
+    /// What was found.
+    pub(crate) detail: String,
+    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
+    pub(crate) mend: Option<String>,
 }
 
 fn check(check: &'static str, level: Level, detail: impl Into<String>, mend: Option<&str>) -> Check {
@@ -60,35 +61,57 @@ fn check(check: &'static str, level: Level, detail: impl Into<String>, mend: Opt
     }
 }
 
-impl Doctor {
-    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
-        let state_dir = global.state_dir();
-        let mut checks = Vec::new();
-        let config = match global.config() {
-            Ok(config) => {
-                checks.push(check("configuration", Level::Ok, "readable", None));
-                config
-            }
-            Err(error) => {
-                let mend = Some("correct that key; the other checks use the defaults");
-                checks.push(check("configuration", Level::Error, error.to_string(), mend));
-                Config::default()
-            }
-        };
-        checks.push(state_dir_check(&state_dir));
-        checks.push(address_check(&config, &state_dir).await);
-        let health = Health::ask(global).await;
-        checks.push(deliveries_check(&health));
-        checks.extend(vaults::checks(&config, &state_dir, &health).await);
-        checks.extend(hub::checks(&config).await);
-        let claude = claude_of(&config, &state_dir);
-        checks.extend(claude_checks(&claude).await);
-        checks.push(credentials::check_file(&state_dir));
+/// Whether the configuration can be read; `error`: why not.
+pub(crate) fn configuration_check(error: Option<&dyn std::fmt::Display>) -> Check {
+    let name = "configuration";
+    match error {
+        None => check(name, Level::Ok, "readable", None),
+        Some(error) => {
+            let mend = Some("correct that key; the other checks use the defaults");
+            check(name, Level::Error, error.to_string(), mend)
+        }
+    }
+}
+
+/// What is looked at, and by whom.
+pub(crate) struct Ground<'a> {
+    /// Settings.
+    pub(crate) config: &'a Config,
+    /// Where everything that outlives the daemon is.
+    pub(crate) state_dir: &'a Path,
+    /// What the daemon says of itself.
+    pub(crate) health: Health,
+    /// The CLI as the daemon uses it, or would.
+    pub(crate) claude: &'a Claude,
+    /// The address at which the daemon answers that looks at itself.
+    pub(crate) own: Option<&'a str>,
+}
+
+impl Ground<'_> {
+    /// All checks but that of the configuration.
+    pub(crate) async fn checks(&self) -> Vec<Check> {
+        let Self {
+            config,
+            state_dir,
+            health,
+            claude,
+            own,
+        } = self;
+        let mut checks = vec![state_dir_check(state_dir)];
+        checks.push(match own {
+            Some(url) => check("address", Level::Ok, format!("{url} is served by this daemon"), None),
+            None => address_check(config, state_dir).await,
+        });
+        checks.push(deliveries_check(health));
+        checks.extend(vaults::checks(config, state_dir, health).await);
+        checks.extend(hub::checks(config).await);
+        checks.extend(claude_checks(claude).await);
+        checks.push(credentials::check_file(state_dir));
         checks.push(sandbox_check(config.sandbox.mode).await);
-        checks.extend(shield::checks(&config.sandbox, &claude));
-        checks.extend(loopback::checks(&config));
-        checks.extend(limits_check(config.sandbox.mode, &health));
-        checks.extend(tables::checks(&config, &health));
+        checks.extend(shield::checks(&config.sandbox, claude));
+        checks.extend(loopback::checks(config));
+        checks.extend(limits_check(config.sandbox.mode, health));
+        checks.extend(tables::checks(config, health));
         checks.push(match reveille_web_ui::missing() {
             None => check("web page", Level::Ok, "built in", None),
             Some(why) => check(
@@ -98,29 +121,7 @@ impl Doctor {
                 Some("install node 20 or newer with npm and build again"),
             ),
         });
-        self.print(&checks);
-        match checks.iter().filter(|check| check.level == Level::Error).count() {
-            0 => Ok(()),
-            errors => Err(CliError::Failed(format!("{errors} of {} checks failed", checks.len()))),
-        }
-    }
-
-    fn print(&self, checks: &[Check]) {
-        if self.json {
-            output::json(&serde_json::json!({ "checks": checks }));
-            return;
-        }
-        for check in checks {
-            let mark = match check.level {
-                Level::Ok => "ok     ",
-                Level::Warning => "warning",
-                Level::Error => "ERROR  ",
-            };
-            out!("{mark}  {}: {}", check.check, output::safe(&check.detail));
-            if let Some(mend) = check.mend.as_ref().filter(|_| check.level != Level::Ok) {
-                out!("         {mend}");
-            }
-        }
+        checks
     }
 }
 
@@ -162,25 +163,13 @@ async fn address_check(config: &Config, state_dir: &Path) -> Check {
 }
 
 /// What the running daemon says of itself.
-pub(super) enum Health {
+pub(crate) enum Health {
     /// No daemon runs.
     NoDaemon,
     /// It does not answer.
     Silent(String),
     /// Its answer.
     Told(Value),
-}
-
-impl Health {
-    async fn ask(global: &Global) -> Self {
-        let Ok(client) = global.client() else {
-            return Self::NoDaemon; // silent-ok: that no daemon runs is no fault
-        };
-        match client.get("/health").await {
-            Ok(health) => Self::Told(health),
-            Err(error) => Self::Silent(error.to_string()),
-        }
-    }
 }
 
 /// What the running daemon could not deliver.
@@ -304,7 +293,7 @@ async fn health(url: &str) -> bool {
 }
 
 /// The CLI as the daemon would use it.
-fn claude_of(config: &Config, state_dir: &Path) -> Claude {
+pub(crate) fn claude_of(config: &Config, state_dir: &Path) -> Claude {
     let claude = Claude::new(
         config.claude.clone(),
         Arc::new(Unconfined),

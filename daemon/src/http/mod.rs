@@ -7,6 +7,7 @@ mod agent_policy;
 mod agent_sandbox;
 mod agent_settings;
 mod agent_trust;
+mod agent_validate;
 mod agent_vaults;
 mod agent_view;
 mod agents;
@@ -26,6 +27,7 @@ mod credentials;
 mod crowd;
 mod definition_hints;
 mod discovery;
+mod doctor;
 mod error;
 mod events;
 pub(crate) mod fuzzing;
@@ -34,6 +36,7 @@ mod head;
 mod health;
 mod health_credential;
 mod health_lines;
+mod health_watch;
 mod jobs;
 mod line;
 pub(crate) mod mcp;
@@ -52,6 +55,7 @@ pub(crate) mod session;
 mod slow;
 mod socket;
 mod standing;
+mod statistics;
 mod step_up;
 mod streams;
 mod tickets;
@@ -81,6 +85,7 @@ pub(crate) use base::Front;
 pub(crate) use caller::Caller;
 pub(crate) use cors::Origins;
 pub(crate) use error::ApiError;
+pub(crate) use health_watch::watch as watch_health;
 pub(crate) use serve::{Bounds, serve};
 pub(crate) use vault_hints::Webhooks;
 
@@ -88,6 +93,7 @@ use crate::attached::Desk;
 use crate::claude::Claude;
 use crate::config::FileLimits;
 use crate::credentials::Credentials;
+use crate::doctor::Doctor;
 use crate::grants::Grants;
 use crate::hub::Place;
 use crate::inbox::Inbox;
@@ -125,6 +131,7 @@ pub(crate) struct Api {
     pub(crate) credentials: Credentials,
     pub(crate) sandbox: Arc<Summary>,
     pub(crate) sandboxing: Sandboxing,
+    pub(crate) doctor: Doctor,
     pub(crate) url: Arc<str>,
     pub(crate) max_body: usize,
     pub(crate) arrival: Duration,
@@ -176,6 +183,14 @@ fn job_routes() -> Router<Api> {
     Router::new()
         .route("/api/jobs", get(jobs::list).post(jobs::put))
         .route("/api/jobs/{id}", get(jobs::show).patch(jobs::edit).delete(jobs::remove))
+        // A job may be called so.
+        .route(
+            "/api/jobs/validate",
+            get(jobs::show)
+                .post(jobs::check::validate)
+                .patch(jobs::edit)
+                .delete(jobs::remove),
+        )
         .route("/api/jobs/{id}/run", post(jobs::run))
         .route("/api/jobs/{id}/pause", post(jobs::pause))
         .route("/api/jobs/{id}/resume", post(jobs::resume))
@@ -226,6 +241,14 @@ fn guarded_routes() -> Router<Api> {
             "/api/agents/{name}",
             get(agents::show).patch(agent_control::edit).delete(agents::remove),
         )
+        // An agent may be called so.
+        .route(
+            "/api/agents/validate",
+            get(agents::show)
+                .post(agent_validate::validate)
+                .patch(agent_control::edit)
+                .delete(agents::remove),
+        )
         .route("/api/agents/{name}/sandbox", get(agent_sandbox::show))
         .route("/api/agents/{name}/sandbox/policy", get(agent_policy::show))
         .route("/api/agents/{name}/pause", post(agent_control::pause))
@@ -258,6 +281,8 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/agent-vaults/{name}", delete(agent_vaults::remove))
         .route("/api/session", get(session::show).delete(session::sign_out))
         .route("/api/vaults/{name}/backup", post(backups::make))
+        .route("/api/doctor", get(doctor::show))
+        .route("/api/statistics", get(statistics::show))
         .route("/.parachute/config", get(module::config))
         .route("/vaults", get(vaults::show))
         .route("/vaults/list", get(vaults::list))
