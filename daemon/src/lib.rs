@@ -36,6 +36,7 @@ mod lent;
 mod limits;
 mod live;
 mod machine;
+mod metrics;
 mod module;
 mod orphans;
 mod outbox;

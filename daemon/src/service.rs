@@ -30,6 +30,7 @@ use crate::inbox::{Inbox, Progress};
 use crate::kept::Kept;
 use crate::limits::Reservations;
 use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::module::{self, Module};
 use crate::orphans::Orphans;
 use crate::outbox::Outbox;
@@ -133,6 +134,7 @@ impl Options {
         crate::lent::take_back(&conversations);
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
+        let metrics = Metrics::new();
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)
             .confined_by(sandboxing.clone())
             .telling(hub.clone());
@@ -189,6 +191,7 @@ impl Options {
             credentials: credentials.clone(),
             sandboxing: sandboxing.clone(),
             trust,
+            metrics: metrics.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -279,6 +282,7 @@ impl Options {
             sandbox: Arc::new(summary),
             sandboxing,
             doctor,
+            metrics,
             url: url.into(),
             max_body: config.server.max_body,
             arrival: config.server.arrival.0,

@@ -39,7 +39,7 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 18] = [
+const OF_ADMINS: [&str; 19] = [
     "/.parachute/config",
     "/api/sign-in-links",
     "/api/session",
@@ -61,6 +61,8 @@ const OF_ADMINS: [&str; 18] = [
     "/api/vaults/{name}/backup",
     // It starts programs.
     "/api/doctor",
+    // Every agent and every vault is named in it.
+    "/metrics",
 ];
 
 /// What everybody reads who may read, and only admins change: what an agent is, by whichever address, and where it lives.
@@ -288,6 +290,7 @@ mod tests {
             ("GET", "/api/agents/{name}/env", "reveille:admin"),
             ("GET", "/api/agents/{name}/sandbox/policy", "reveille:admin"),
             ("GET", "/api/doctor", "reveille:admin"),
+            ("GET", "/metrics", "reveille:admin"),
             ("GET", "/api/statistics", "reveille:read"),
             ("GET", "/api/agent-vaults", "reveille:read"),
             ("POST", "/api/agent-vaults", "reveille:admin"),

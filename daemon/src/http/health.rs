@@ -28,6 +28,12 @@ pub(super) enum Status {
     Degraded,
 }
 
+impl Status {
+    pub(super) fn is_ok(self) -> bool {
+        self == Self::Ok
+    }
+}
+
 /// What turns are kept from.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SandboxSummary)]
@@ -153,6 +159,12 @@ pub(super) enum VaultWord {
     Unavailable,
 }
 
+impl VaultWord {
+    pub(super) fn is_ready(self) -> bool {
+        self == Self::Ready
+    }
+}
+
 /// How the daemon is. For everybody, but strangers are told only whether all is well.
 #[utoipa::path(
     get, path = "/health", operation_id = "getHealth", tag = "about", security((), ("bearer" = []), ("cookie" = [])),
@@ -179,7 +191,7 @@ pub(super) struct Look {
     keeps: bool,
     tried: Option<Tried>,
     credential: CredentialHealth,
-    vaults: Vec<(String, VaultWord)>,
+    pub(super) vaults: Vec<(String, VaultWord)>,
 }
 
 /// As much of it as makes a difference to somebody who watches.

@@ -40,6 +40,7 @@ mod health_watch;
 mod jobs;
 mod line;
 pub(crate) mod mcp;
+mod metrics;
 mod module;
 mod openapi;
 mod own_tokens;
@@ -98,6 +99,7 @@ use crate::grants::Grants;
 use crate::hub::Place;
 use crate::inbox::Inbox;
 use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::sandboxing::Sandboxing;
@@ -132,6 +134,7 @@ pub(crate) struct Api {
     pub(crate) sandbox: Arc<Summary>,
     pub(crate) sandboxing: Sandboxing,
     pub(crate) doctor: Doctor,
+    pub(crate) metrics: Metrics,
     pub(crate) url: Arc<str>,
     pub(crate) max_body: usize,
     pub(crate) arrival: Duration,
@@ -282,6 +285,7 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/session", get(session::show).delete(session::sign_out))
         .route("/api/vaults/{name}/backup", post(backups::make))
         .route("/api/doctor", get(doctor::show))
+        .route("/metrics", get(metrics::show))
         .route("/api/statistics", get(statistics::show))
         .route("/.parachute/config", get(module::config))
         .route("/vaults", get(vaults::show))
@@ -346,6 +350,7 @@ pub(crate) fn router(api: Api) -> Router {
     let auth = api.auth.clone();
     let origins = api.origins.clone();
     let front = api.front.clone();
+    let metrics = api.metrics.clone();
     let open = open_routes()
         .merge(discovery::router(front.mount()))
         .route_layer(from_fn(audit::note))
@@ -363,6 +368,6 @@ pub(crate) fn router(api: Api) -> Router {
         .layer(from_fn(secure::headers))
         .layer(from_fn_with_state(arrival, client::arrive))
         .layer(compress::layer())
-        .layer(from_fn(request_id::name));
+        .layer(from_fn_with_state(metrics, request_id::name));
     front.serve(routes)
 }

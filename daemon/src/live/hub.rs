@@ -165,6 +165,16 @@ impl Hub {
             .map_or(0, |channel| channel.news.receiver_count())
     }
 
+    /// How many watch one channel each.
+    #[must_use]
+    pub(crate) fn watchers_of_one(&self) -> usize {
+        let line = self.line();
+        line.channels
+            .values()
+            .map(|channel| channel.news.receiver_count())
+            .sum()
+    }
+
     /// How many watch several channels or all.
     #[must_use]
     pub(crate) fn watchers_of_all(&self) -> usize {

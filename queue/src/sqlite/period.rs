@@ -10,7 +10,7 @@ use super::{Fault, rows};
 use crate::model::{ChannelName, Load, Period, Spread, State, Tally};
 
 /// The index has every column: no row of the table is read.
-const ENDED: &str = "SELECT channel, state, accepted_at, claimed_at, settled_at, input_tokens, output_tokens, nano_usd \
+pub(super) const ENDED: &str = "SELECT channel, state, accepted_at, claimed_at, settled_at, input_tokens, output_tokens, nano_usd \
      FROM turns INDEXED BY turns_ended \
      WHERE settled_at >= ?1 AND settled_at < ?2 AND leader IS NULL AND claimed_at IS NOT NULL \
      AND (?3 IS NULL OR channel = ?3)";

@@ -5,6 +5,7 @@
 
 mod checks;
 mod live;
+mod metrics;
 mod sessions;
 mod statistics;
 mod validate;
