@@ -495,6 +495,7 @@ impl Run<'_> {
     /// Tells an end that is on disk, once the vault has it; says whether it has.
     async fn after_end(&self, ending: &Ending, delivery: Receiver<bool>) -> bool {
         crash::point("turn.settled");
+        self.context.metrics.ended(self.channel().as_str(), ending);
         tracing::info!(
             state = ending.state.as_str(),
             cost_usd = ending.cost_usd(),
@@ -515,8 +516,9 @@ impl Run<'_> {
             is_delivered = delivered;
             self.tell(&ending.milestone(delivered));
         });
-        let metrics = &self.context.metrics;
-        metrics.ended(self.channel().as_str(), ending, is_delivered);
+        if is_delivered {
+            self.context.metrics.took_since(Stage::Deliver, ending.at());
+        }
         is_delivered
     }
 }

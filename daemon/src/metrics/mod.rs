@@ -133,8 +133,8 @@ impl Metrics {
         self.0.agents.row(name)
     }
 
-    /// A turn has ended, and that is on disk. `delivered`: so are its reply and the rest.
-    pub(crate) fn ended(&self, agent: &str, ending: &Ending, delivered: bool) {
+    /// A turn has ended, and that is on disk.
+    pub(crate) fn ended(&self, agent: &str, ending: &Ending) {
         let outcome = match ending.refused {
             true => "refused",
             false => ending.state.as_str(),
@@ -145,9 +145,6 @@ impl Metrics {
         if let Some(failure) = &ending.record.failure {
             let code = failure.code.clone();
             self.0.failures.get_or_create(&Code { code }).inc();
-        }
-        if delivered {
-            self.took_since(Stage::Deliver, ending.at());
         }
     }
 

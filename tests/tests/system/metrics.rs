@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use nom_openmetrics::MetricDescriptor;
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{Daemon, LIMIT, State};
+use reveille_tests::daemon::{Daemon, LIMIT};
 use reveille_tests::eventually;
 use serde_json::json;
 
@@ -113,9 +113,12 @@ async fn every_figure_is_there_and_counts() -> Result<()> {
     daemon.send("ops", "[[reply d]]").await?;
     let mut all = daemon.stream("/api/events", None, daemon.token()).await?;
     let mut one = daemon.events("eng").await?;
-    let now = eventually("a turn runs", LIMIT, async || {
+    let now = eventually("a turn runs, and what has ended is delivered", LIMIT, async || {
         let now = figures(&daemon).await?;
-        Ok((now.get("reveille_children", &[]) > 0.0).then_some(now))
+        let delivered = now.get("reveille_turn_stage_seconds_count", &[("stage", "deliver")]);
+        let runs = now.get("reveille_children", &[]) > 0.0;
+        let begun = now.get("reveille_turn_stage_seconds_count", &[("stage", "start")]) == 5.0;
+        Ok((runs && begun && delivered >= 4.0).then_some(now))
     })
     .await?;
     assert_eq!(now.names, documented()?);
@@ -217,15 +220,17 @@ async fn open_metrics_is_given_to_who_asks_for_it() -> Result<()> {
     turn(&daemon, "eng", "[[reply a]]").await?;
     let (name, bearer) = daemon.bearer();
     let accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
-    let answer = daemon
-        .ask("GET", METRICS, &[(name, &bearer), ("accept", accept)], b"")
-        .await?;
-    let media_type = answer.header("content-type").unwrap_or_default();
-    assert!(media_type.starts_with("application/openmetrics-text"), "{media_type}");
-    let text = String::from_utf8(answer.body)?;
+    let headers = [(name, bearer.as_str()), ("accept", accept)];
+    let text = eventually("the turn is counted", LIMIT, async || {
+        let answer = daemon.ask("GET", METRICS, &headers, b"").await?;
+        let media_type = answer.header("content-type").unwrap_or_default();
+        assert!(media_type.starts_with("application/openmetrics-text"), "{media_type}");
+        let text = String::from_utf8(answer.body)?;
+        Ok(text.contains("reveille_turns_total{").then_some(text))
+    })
+    .await?;
     assert!(text.ends_with("# EOF\n"), "{text}");
-    nom_openmetrics::parser::openmetrics(&text).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    assert!(text.contains("reveille_turns_total{"), "{text}");
+    nom_openmetrics::parser::openmetrics(&text).map_err(|error| anyhow!("{error:?}"))?;
     assert!(!text.contains(daemon.token()));
     Ok(())
 }

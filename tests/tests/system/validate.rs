@@ -26,10 +26,13 @@ fn keys(told: &Value) -> Vec<&str> {
     all.filter_map(|one| one["key"].as_str()).collect()
 }
 
-/// Everything that is written in the vault.
-async fn notes(daemon: &Daemon) -> Result<Value> {
-    let notes = get(daemon, "/vault/default/api/notes?limit=500").await?;
-    Ok(notes)
+/// The notes of the vault. What the daemon says on them is left out: it may be about to say it.
+async fn notes(daemon: &Daemon) -> Result<Vec<(String, String)>> {
+    let notes = get(daemon, "/vault/default/api/notes?limit=500&include_content=true").await?;
+    let notes = notes.as_array().context("notes")?.iter();
+    Ok(notes
+        .map(|note| (note["id"].to_string(), note["content"].to_string()))
+        .collect())
 }
 
 #[tokio::test]
