@@ -112,7 +112,7 @@ async fn every_figure_is_there_and_counts() -> Result<()> {
     let running = hang.turn.clone().context("a turn")?;
     daemon.send("ops", "[[reply d]]").await?;
     let mut all = daemon.stream("/api/events", None, daemon.token()).await?;
-    let mut one = daemon.events("eng").await?;
+    let one = daemon.events("eng").await?;
     let now = eventually("a turn runs, and what has ended is delivered", LIMIT, async || {
         let now = figures(&daemon).await?;
         let delivered = now.get("reveille_turn_stage_seconds_count", &[("stage", "deliver")]);
@@ -196,7 +196,7 @@ async fn every_figure_is_there_and_counts() -> Result<()> {
     assert_eq!(later.get("reveille_children", &[]), 0.0);
     assert_eq!(later.get("reveille_queue_waiting", &[]), 0.0);
     all.until_end(&running).await?;
-    drop((all, one.next().await));
+    drop((all, one));
     Ok(())
 }
 
