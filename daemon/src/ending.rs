@@ -43,6 +43,16 @@ pub(crate) fn nano_usd(usd: f64) -> u64 {
     0
 }
 
+/// The same in US dollars.
+pub(crate) fn usd(nano_usd: u64) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "for display; the exact number is kept in billionths"
+    )]
+    let nano = nano_usd as f64;
+    nano / 1e9
+}
+
 /// What an attempt took.
 pub(crate) fn spend_of(outcome: &TurnOutcome) -> Spend {
     let Usage {
@@ -150,14 +160,14 @@ impl Ending {
         ending
     }
 
+    /// When it was known.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// US dollars.
     pub(crate) fn cost_usd(&self) -> f64 {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "for display; the exact number is kept in billionths"
-        )]
-        let nano = self.spend.nano_usd as f64;
-        nano / 1e9
+        usd(self.spend.nano_usd)
     }
 
     /// The last event of the turn.

@@ -313,9 +313,10 @@ impl Feed {
         if effect.gone || !effect.woken.is_empty() {
             self.inbox.jobs.agents_changed();
         }
-        self.inbox
-            .jobs
-            .note_changed(&self.vault, &change.id, change.note.as_ref());
+        let jobs = &self.inbox.jobs;
+        if let Some(job) = jobs.note_changed(&self.vault, &change.id, change.note.as_ref()) {
+            self.inbox.hub.job_changed(&job);
+        }
         self.woken.extend(effect.woken);
         if effect.gone {
             self.gone.push(change.id.clone());

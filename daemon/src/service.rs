@@ -22,6 +22,7 @@ use crate::config::{Config, Mount, Proxies};
 use crate::crash;
 use crate::credentials::Credentials;
 use crate::delegation::Passes;
+use crate::doctor::Doctor;
 use crate::faults;
 use crate::grants::{self, Grants};
 use crate::http::{self, Api, Auth, session::sign_in_url};
@@ -29,6 +30,7 @@ use crate::inbox::{Inbox, Progress};
 use crate::kept::Kept;
 use crate::limits::Reservations;
 use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::module::{self, Module};
 use crate::orphans::Orphans;
 use crate::outbox::Outbox;
@@ -132,6 +134,7 @@ impl Options {
         crate::lent::take_back(&conversations);
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
         let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
+        let metrics = Metrics::new();
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)
             .confined_by(sandboxing.clone())
             .telling(hub.clone());
@@ -188,6 +191,7 @@ impl Options {
             credentials: credentials.clone(),
             sandboxing: sandboxing.clone(),
             trust,
+            metrics: metrics.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -246,6 +250,12 @@ impl Options {
             tokens.clone(),
             crate::hub::Verifier::of(&config.hub),
         );
+        let doctor = Doctor::new(
+            config.clone(),
+            state.path().to_owned(),
+            Arc::clone(&claude),
+            url.clone(),
+        );
         let pin_required = config.auth.pin == crate::config::Pin::Required;
         let step_up = StepUp::open(state.path().join("step-up.json"), pin_required);
         let api = Api {
@@ -271,6 +281,8 @@ impl Options {
             credentials,
             sandbox: Arc::new(summary),
             sandboxing,
+            doctor,
+            metrics,
             url: url.into(),
             max_body: config.server.max_body,
             arrival: config.server.arrival.0,
@@ -443,6 +455,9 @@ impl Service {
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
         self.workers.spawn(self.api.mcp.clone().run(work.drain.clone()));
         self.workers.spawn(self.runner.run());
+        self.workers.spawn(self.api.hub.clone().beat(work.drain.clone()));
+        self.workers
+            .spawn(http::watch_health(self.api.clone(), work.drain.clone()));
         self.workers.spawn(self.api.grants.clone().run(work.drain.clone()));
         self.workers
             .spawn(self.api.vaults.clone().look_after(work.drain.clone()));

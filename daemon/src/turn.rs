@@ -1,5 +1,6 @@
 //! One turn, from its claim to the delivery of what it left to do.
 
+mod clock;
 mod confine;
 mod connections;
 mod plan;
@@ -27,6 +28,7 @@ use crate::ending::{Ending, spend_of};
 use crate::inbox::WAITING;
 use crate::limits::{self, Allowance, Check, DAY_BUDGET, Reserved};
 use crate::live::{Happening, Hub, Milestone, Subject};
+use crate::metrics::Stage;
 use crate::outbox::Shown;
 use crate::prompt::CutOff;
 use crate::record::FailureRecord;
@@ -36,6 +38,7 @@ use crate::strays;
 use crate::trust::Guard;
 use crate::worker::{Context, LiveTurn};
 
+use self::clock::Clock;
 use self::plan::Plan;
 pub(crate) use self::plan::storage_failure;
 
@@ -198,6 +201,9 @@ impl Run<'_> {
     async fn to_its_end(&self, live: &LiveTurn, abandon: &CancellationToken) {
         crash::point("turn.claimed");
         let attempt = self.claim.interruptions + 1;
+        if self.claim.interruptions == 0 {
+            self.context.metrics.took_since(Stage::Wait, self.claim.accepted_at);
+        }
         let (allowance, _reserved) = match self.opening().await {
             Opening::Begin(allowance, reserved) => (allowance, reserved),
             Opening::End(ending) => return self.settle(*ending, abandon).await,
@@ -349,6 +355,7 @@ impl Run<'_> {
             lease: self.claim.lease,
             marker: self.marker(&plan),
             interruptions: plan.interruptions,
+            clock: Clock::new(self.context.metrics.clone(), self.started_at),
             notices: std::sync::Mutex::new(notices),
         };
         let halt = CancellationToken::new();
@@ -357,6 +364,7 @@ impl Run<'_> {
             let cut_off = if cut_off { CutOff::Api } else { words.cut_off };
             words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
         };
+        let living = self.context.metrics.child();
         let child = attempts::run(&*self.context.backend, request, again, &pauses, &observer, &halt);
         tokio::pin!(child);
         let mut beat = tokio::time::interval((self.context.lease / 3).max(Duration::from_millis(10)));
@@ -379,7 +387,8 @@ impl Run<'_> {
                 loans.clear();
             }
         };
-        drop((pass, loans, door));
+        drop((pass, loans, door, living));
+        observer.clock.ended();
         crash::point("turn.ran");
         thread_note.end().await;
         if lost {
@@ -399,12 +408,14 @@ impl Run<'_> {
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
         let egress = self.tell_connections(&watched, &mut notices);
+        self.context.metrics.reached(&egress);
         let mut ending = Ending::of(outcome, &plan.cwd(), notices);
         ending.record.egress = egress;
         Some(ending)
     }
 
     async fn give_back(&self, spend: Spend) {
+        self.context.metrics.spent(self.channel().as_str(), spend);
         match self.context.queue.release(self.claim.lease, spend).await {
             Ok(()) => tracing::info!("the turn went back in line; it goes on at the next start"),
             Err(error) => tracing::warn!(%error, "the turn goes back in line at the next start"),
@@ -484,6 +495,7 @@ impl Run<'_> {
     /// Tells an end that is on disk, once the vault has it; says whether it has.
     async fn after_end(&self, ending: &Ending, delivery: Receiver<bool>) -> bool {
         crash::point("turn.settled");
+        self.context.metrics.ended(self.channel().as_str(), ending);
         tracing::info!(
             state = ending.state.as_str(),
             cost_usd = ending.cost_usd(),
@@ -504,6 +516,9 @@ impl Run<'_> {
             is_delivered = delivered;
             self.tell(&ending.milestone(delivered));
         });
+        if is_delivered {
+            self.context.metrics.took_since(Stage::Deliver, ending.at());
+        }
         is_delivered
     }
 }
@@ -515,6 +530,7 @@ struct TurnObserver {
     lease: Lease,
     marker: Marker,
     interruptions: u32,
+    clock: Clock,
     notices: std::sync::Mutex<Vec<String>>,
 }
 
@@ -522,6 +538,7 @@ struct TurnObserver {
 impl Observer for TurnObserver {
     async fn before_prompt(&self, session: Uuid) -> Result<(), String> {
         crash::point("turn.spawned");
+        self.clock.prompted();
         self.marker.mark(session, self.interruptions)?;
         self.queue
             .begin(self.lease, session)

@@ -22,6 +22,7 @@ use crate::gate::Gate;
 use crate::grants::Grants;
 use crate::limits::Reservations;
 use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::pauses::Pauses;
 use crate::record::FailureRecord;
@@ -74,6 +75,8 @@ pub(crate) struct Context {
     pub(crate) sandboxing: Sandboxing,
     /// For whom what was given to names is meant.
     pub(crate) trust: Trust,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
 }
 
 /// A turn that runs now.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -348,6 +349,84 @@ pub struct DayTotals {
     pub turns: u64,
     /// Billionths of a US dollar, attempts of turns that go on included.
     pub nano_usd: u64,
+}
+
+/// How many turns ended, and what they took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Those that ended with an answer.
+    pub ok: u64,
+    /// Those that ended without one.
+    pub error: u64,
+    /// Those that a person ended.
+    pub cancelled: u64,
+    /// Those that were cut off for good.
+    pub interrupted: u64,
+    /// Input tokens, cache not counted.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// Billionths of a US dollar.
+    pub nano_usd: u64,
+}
+
+impl Tally {
+    /// All of them.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.ok + self.failures() + self.cancelled
+    }
+
+    /// Those that nobody wanted to end so.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.error + self.interrupted
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            ok: self.ok + other.ok,
+            error: self.error + other.error,
+            cancelled: self.cancelled + other.cancelled,
+            interrupted: self.interrupted + other.interrupted,
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            nano_usd: self.nano_usd.saturating_add(other.nano_usd),
+        }
+    }
+}
+
+/// How long something took: of so many, half and nineteen of twenty took no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spread {
+    /// Half took no longer.
+    pub p50: Duration,
+    /// Nineteen of twenty took no longer.
+    pub p95: Duration,
+}
+
+/// The turns that ended in a span of time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Period {
+    /// From the last claim to the end; `None` when no turn ended.
+    pub duration: Option<Spread>,
+    /// From the acceptance to the last claim.
+    pub wait: Option<Spread>,
+    /// By channel, in the order of their names; those without any are left out.
+    pub channels: Vec<(ChannelName, Tally)>,
+}
+
+/// What is open now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Load {
+    /// When the oldest waiting turn was accepted.
+    pub oldest_waiting: Option<Timestamp>,
+    /// Effects that are not delivered, counted up to 100 000.
+    pub effects: u64,
+    /// When the turn of the oldest of them ended.
+    pub oldest_effect: Option<Timestamp>,
 }
 
 /// A message that shares the turn of another one.

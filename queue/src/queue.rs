@@ -6,8 +6,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease,
-    Message, NewEffect, Overdue, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, State,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease, Load,
+    Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery, Renamed, Settlement, Spend, State,
     ThreadKey, Turn,
 };
 
@@ -290,6 +290,24 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// [`QueueError`].
     async fn today(&self, now: Timestamp) -> Result<Vec<(ChannelName, DayTotals)>, QueueError>;
+
+    /// The turns that ended from `from` on and before `until`, of all channels or of one; without messages that were withdrawn
+    /// in line. A message that joined a turn is no turn of its own.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn period(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        channel: Option<&ChannelName>,
+    ) -> Result<Period, QueueError>;
+
+    /// What is open now. Its work grows with that.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn load(&self) -> Result<Load, QueueError>;
 
     /// Number of waiting turns of a channel, counted up to `most`.
     ///

@@ -1,29 +1,11 @@
 //! `reveille doctor`
 
-mod credentials;
-mod hub;
-mod loopback;
-mod shield;
-mod tables;
-mod vaults;
-
-use std::net::TcpListener;
-use std::path::Path;
-use std::sync::Arc;
-
 use clap::Args;
-use reveille_sandbox::{Sandbox as _, Unconfined};
-use serde::Serialize;
-use serde_json::Value;
 
 use super::output::{self, out};
 use super::{CliError, Global};
-use crate::claude::{Claude, SignIn};
-use crate::config::{Config, SandboxMode};
-use crate::credentials::Credentials;
-use crate::machine;
-use crate::sandboxing;
-use crate::state_dir::{private_dir, running_daemon};
+use crate::config::Config;
+use crate::doctor::{Check, Ground, Health, Level, claude_of, configuration_check};
 
 /// Check everything that the daemon needs.
 #[derive(Debug, Args)]
@@ -33,71 +15,33 @@ pub(super) struct Doctor {
     json: bool,
 }
 
-/// How a check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Level {
-    Ok,
-    Warning,
-    Error,
-}
-
-#[derive(Debug, Serialize)]
-struct Check {
-    check: &'static str,
-    level: Level,
-    detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
-}
-
-fn check(check: &'static str, level: Level, detail: impl Into<String>, mend: Option<&str>) -> Check {
-    Check {
-        check,
-        level,
-        detail: detail.into(),
-        mend: mend.map(str::to_owned),
+/// What the running daemon says of itself.
+async fn health(global: &Global) -> Health {
+    let Ok(client) = global.client() else {
+        return Health::NoDaemon; // silent-ok: that no daemon runs is no fault
+    };
+    match client.get("/health").await {
+        Ok(health) => Health::Told(health),
+        Err(error) => Health::Silent(error.to_string()),
     }
 }
 
 impl Doctor {
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
         let state_dir = global.state_dir();
-        let mut checks = Vec::new();
-        let config = match global.config() {
-            Ok(config) => {
-                checks.push(check("configuration", Level::Ok, "readable", None));
-                config
-            }
-            Err(error) => {
-                let mend = Some("correct that key; the other checks use the defaults");
-                checks.push(check("configuration", Level::Error, error.to_string(), mend));
-                Config::default()
-            }
+        let (config, read) = match global.config() {
+            Ok(config) => (config, configuration_check(None)),
+            Err(error) => (Config::default(), configuration_check(Some(&error))),
         };
-        checks.push(state_dir_check(&state_dir));
-        checks.push(address_check(&config, &state_dir).await);
-        let health = Health::ask(global).await;
-        checks.push(deliveries_check(&health));
-        checks.extend(vaults::checks(&config, &state_dir, &health).await);
-        checks.extend(hub::checks(&config).await);
-        let claude = claude_of(&config, &state_dir);
-        checks.extend(claude_checks(&claude).await);
-        checks.push(credentials::check_file(&state_dir));
-        checks.push(sandbox_check(config.sandbox.mode).await);
-        checks.extend(shield::checks(&config.sandbox, &claude));
-        checks.extend(loopback::checks(&config));
-        checks.extend(limits_check(config.sandbox.mode, &health));
-        checks.extend(tables::checks(&config, &health));
-        checks.push(match reveille_web_ui::missing() {
-            None => check("web page", Level::Ok, "built in", None),
-            Some(why) => check(
-                "web page",
-                Level::Warning,
-                why,
-                Some("install node 20 or newer with npm and build again"),
-            ),
-        });
+        let ground = Ground {
+            config: &config,
+            state_dir: &state_dir,
+            health: health(global).await,
+            claude: &claude_of(&config, &state_dir),
+            own: None,
+        };
+        let mut checks = vec![read];
+        checks.extend(ground.checks().await);
         self.print(&checks);
         match checks.iter().filter(|check| check.level == Level::Error).count() {
             0 => Ok(()),
@@ -122,240 +66,4 @@ impl Doctor {
             }
         }
     }
-}
-
-fn state_dir_check(path: &Path) -> Check {
-    let name = "state directory";
-    let tried = private_dir(path).and_then(|()| tempfile::tempfile_in(path).map(drop));
-    match tried {
-        Ok(()) => check(name, Level::Ok, format!("{} is writable", path.display()), None),
-        Err(error) => {
-            let detail = format!("{} is not writable: {error}", path.display());
-            check(
-                name,
-                Level::Error,
-                detail,
-                Some("mend its permissions, or choose another one with --state-dir"),
-            )
-        }
-    }
-}
-
-async fn address_check(config: &Config, state_dir: &Path) -> Check {
-    let (name, address) = ("address", config.server.bind);
-    let Err(error) = TcpListener::bind(address) else {
-        return check(name, Level::Ok, format!("{address} is free"), None);
-    };
-    if let Some(daemon) = running_daemon(state_dir)
-        && daemon.url == format!("http://{address}")
-        && health(&daemon.url).await
-    {
-        return check(
-            name,
-            Level::Ok,
-            format!("{address} is served by this daemon (process {})", daemon.pid),
-            None,
-        );
-    }
-    let mend = Some("stop the other program, or choose another port with `serve --bind` or `[server] bind`");
-    check(name, Level::Error, format!("{address} cannot be used: {error}"), mend)
-}
-
-/// What the running daemon says of itself.
-pub(super) enum Health {
-    /// No daemon runs.
-    NoDaemon,
-    /// It does not answer.
-    Silent(String),
-    /// Its answer.
-    Told(Value),
-}
-
-impl Health {
-    async fn ask(global: &Global) -> Self {
-        let Ok(client) = global.client() else {
-            return Self::NoDaemon; // silent-ok: that no daemon runs is no fault
-        };
-        match client.get("/health").await {
-            Ok(health) => Self::Told(health),
-            Err(error) => Self::Silent(error.to_string()),
-        }
-    }
-}
-
-/// What the running daemon could not deliver.
-fn deliveries_check(health: &Health) -> Check {
-    let name = "deliveries";
-    let health = match health {
-        Health::Told(health) => health,
-        Health::NoDaemon => {
-            return check(
-                name,
-                Level::Ok,
-                "no daemon runs; what is left goes out at its start",
-                None,
-            );
-        }
-        Health::Silent(error) => {
-            let mend = Some("start the daemon again with `reveille serve`");
-            return check(name, Level::Warning, error, mend);
-        }
-    };
-    let vaults = health["vaults"].as_array();
-    let silent = vaults
-        .into_iter()
-        .flatten()
-        .find_map(|vault| Some((vault["name"].as_str()?, vault["deliveries"]["last_error"].as_str()?)));
-    let count = health["undelivered"].as_u64();
-    let detail = match (count, silent) {
-        (Some(0), None) => return check(name, Level::Ok, "everything is delivered", None),
-        (None, _) => "the daemon cannot read its queue".to_owned(),
-        (Some(count), None) => format!("{count} undelivered; they are kept and tried again"),
-        (Some(count), Some((vault, error))) => {
-            format!("{count} undelivered; they are kept. The vault {vault:?} does not take them: {error}")
-        }
-    };
-    let mend = Some("see `reveille undelivered list`; mend the cause, then `reveille undelivered retry`");
-    check(name, Level::Warning, detail, mend)
-}
-
-/// Whether agents would be confined, tried out here and now.
-async fn sandbox_check(mode: SandboxMode) -> Check {
-    let name = "sandbox";
-    if mode == SandboxMode::None {
-        let mend = Some(
-            "take `mode = \"none\"` out of [sandbox], or run only agents and messages that you trust, as a user who has nothing to lose",
-        );
-        return check(name, Level::Warning, Unconfined.summary().detail, mend);
-    }
-    let tried = async {
-        let program = machine::own_file()?;
-        let sandbox = machine::sandbox(mode, std::env::temp_dir())?;
-        anyhow::Ok((sandbox.summary(), sandboxing::try_out(&*sandbox, &program).await))
-    };
-    let (summary, report) = match tried.await {
-        Ok(tried) => tried,
-        Err(error) => return check(name, Level::Error, format!("{error:#}"), None),
-    };
-    if !report.ok {
-        let detail = format!("no turn can be run: {}", sandboxing::why(&report));
-        return check(name, Level::Error, detail, report.mend.as_deref());
-    }
-    if summary.mode != "bubblewrap" {
-        return check(name, Level::Warning, summary.detail, None);
-    }
-    let detail = format!(
-        "agents are confined: bubblewrap {}, Landlock {}, a filter of system calls",
-        report.bwrap.as_deref().unwrap_or("of an unknown version"),
-        report.landlock_abi
-    );
-    let mut but = report.warnings;
-    let mut mend = None;
-    if rustix::process::geteuid().is_root() {
-        but.push("the daemon would run as root".into());
-        mend = Some("run it as a user of its own: a fault of the confinement gives agents what that user has");
-    }
-    match but.is_empty() {
-        true => check(name, Level::Ok, detail, None),
-        false => check(name, Level::Warning, format!("{detail}; but {}", but.join("; ")), mend),
-    }
-}
-
-/// What one turn may take of the machine. Only the daemon knows: another program is in another control group.
-fn limits_check(mode: SandboxMode, health: &Health) -> Option<Check> {
-    let name = "limits";
-    if mode == SandboxMode::None {
-        return None;
-    }
-    let Health::Told(health) = health else {
-        let detail = "what limits the memory and processes of turns is known once the daemon runs";
-        return Some(check(name, Level::Ok, detail, None));
-    };
-    let limits = &health["sandbox"]["limits"];
-    match (limits["missing"].as_str(), limits["group"].as_str()) {
-        (Some(missing), _) => {
-            let (detail, mend) = missing.split_once(". ").unwrap_or((missing, ""));
-            Some(check(name, Level::Warning, detail, Some(mend)))
-        }
-        (None, Some(group)) => Some(check(
-            name,
-            Level::Ok,
-            format!("each turn has a control group of its own in {group}"),
-            None,
-        )),
-        // An older daemon.
-        (None, None) => None,
-    }
-}
-
-async fn health(url: &str) -> bool {
-    let request = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(std::time::Duration::from_secs(3))
-        .build();
-    match request {
-        Ok(http) => http
-            .get(format!("{url}/health"))
-            .send()
-            .await
-            .is_ok_and(|answer| answer.status().is_success()),
-        Err(_) => false,
-    }
-}
-
-/// The CLI as the daemon would use it.
-fn claude_of(config: &Config, state_dir: &Path) -> Claude {
-    let claude = Claude::new(
-        config.claude.clone(),
-        Arc::new(Unconfined),
-        "doctor".into(),
-        std::env::vars_os(),
-    );
-    claude.storing(Credentials::in_dir(state_dir))
-}
-
-async fn claude_checks(claude: &Claude) -> Vec<Check> {
-    let Some(program) = claude.program() else {
-        let detail = format!("{:?} is not in PATH", claude.config().program);
-        let mend = Some("npm install -g @anthropic-ai/claude-code, or set `[claude] program` to its path");
-        return vec![check("claude", Level::Error, detail, mend)];
-    };
-    let found = match claude.probe().await {
-        Some(Ok(probe)) => check(
-            "claude",
-            Level::Ok,
-            format!("{} at {}", probe.version, program.display()),
-            None,
-        ),
-        Some(Err(error)) => check(
-            "claude",
-            Level::Error,
-            error.to_string(),
-            Some("run that program by hand, and reinstall it if it fails"),
-        ),
-        None => check("claude", Level::Error, "it has just gone", None),
-    };
-    if let Some(problem) = claude.login_problem() {
-        let signed_in = check("sign-in", Level::Error, problem.message, Some(&problem.next_step));
-        return vec![found, signed_in];
-    }
-    let signed_in = match claude.sign_in(None) {
-        SignIn::NotNeeded => check("sign-in", Level::Ok, "the stand-in needs none", None),
-        SignIn::Stored(_, name) => check(
-            "sign-in",
-            Level::Ok,
-            format!("{name} from the stored credentials"),
-            None,
-        ),
-        SignIn::Unreadable(error) => check("sign-in", Level::Error, error, Some("see the check `credentials`")),
-        SignIn::Configured(name) => check("sign-in", Level::Ok, format!("{name} from the configuration"), None),
-        SignIn::Environment(name) => check("sign-in", Level::Ok, format!("{name} from the environment"), None),
-        SignIn::Login(file) => check("sign-in", Level::Ok, format!("the login in {}", file.display()), None),
-        SignIn::Unknown => {
-            let mend =
-                Some("run `claude` and sign in, or `claude setup-token` and then `reveille secret set --claude`");
-            check("sign-in", Level::Error, "no login and no key were found", mend)
-        }
-    };
-    vec![found, signed_in]
 }

@@ -13,7 +13,7 @@ use crate::config;
 use crate::registry::Listed;
 
 /// Problems or warnings, as the API shows them.
-fn told(problems: &[Problem]) -> Vec<Flaw> {
+pub(super) fn told(problems: &[Problem]) -> Vec<Flaw> {
     problems.iter().map(Flaw::from).collect()
 }
 

@@ -133,6 +133,11 @@ pub(super) struct NewAgent {
     vault: Option<String>,
 }
 
+/// Where the note of a new agent is.
+pub(super) fn place_of(name: &str) -> String {
+    format!("Agents/{}", name.trim())
+}
+
 /// A definition that is not written yet.
 pub(super) fn check(draft: &Note) -> Result<Definition, ApiError> {
     sandboxing::parse(draft).map_err(|problems| ApiError::invalid("invalid_definition", problems))
@@ -186,7 +191,7 @@ pub(super) async fn create(
     let id = NoteId::generate();
     let draft = Note {
         id: id.clone(),
-        path: Some(format!("Agents/{}", agent.name.trim())),
+        path: Some(place_of(&agent.name)),
         content: agent.prompt,
         tags: vec![tag::DEFINITION.into()],
         metadata,

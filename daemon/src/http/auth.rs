@@ -121,6 +121,11 @@ impl Auth {
         Some(self.cookie(&session, self.inner.sessions.life(), base))
     }
 
+    /// Whether tokens of a hub let in.
+    pub(super) fn takes_hub_tokens(&self) -> bool {
+        self.inner.hub.is_some()
+    }
+
     /// The name of the cookie that a browser has.
     pub(crate) fn cookie_name(&self) -> &str {
         &self.inner.cookie

@@ -62,10 +62,12 @@ enum Whose {
 }
 
 /// Everything that a turn may do, by the addresses of the router. `GET` stands for `HEAD` too. What is not here is refused.
-const MAY: [(Method, &str, Whose); 24] = [
+const MAY: [(Method, &str, Whose); 25] = [
     (Method::GET, "/api/agents", Whose::Any),
     (Method::GET, "/api/jobs", Whose::Any),
     (Method::GET, "/api/jobs/{id}", Whose::Any),
+    // A job may be called so.
+    (Method::GET, "/api/jobs/validate", Whose::Any),
     (Method::GET, "/api/jobs/{id}/runs", Whose::Any),
     (Method::POST, "/api/channels/{channel}/send", Whose::Any),
     (Method::GET, "/api/turns/{turn}", Whose::OwnTurn),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
@@ -285,13 +285,21 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-/// The variable part of an address, with errors in our shape.
+/// The variable part of an address, with errors in our shape. Of an address without one: its last part, which may be the name
+/// of something too.
 pub(crate) struct Segment(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        if let Some((_, last)) = route
+            .filter(|route| !route.contains('{'))
+            .and_then(|route| route.rsplit_once('/'))
+        {
+            return Ok(Self(last.to_owned()));
+        }
         let Path(segment) = Path::from_request_parts(parts, state).await.map_err(|rejection| {
             let message = format!("The address cannot be read: {}.", rejection.body_text());
             ApiError::new(StatusCode::BAD_REQUEST, "invalid_address", message)

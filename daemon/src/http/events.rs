@@ -21,6 +21,7 @@ use super::Api;
 use super::error::{ApiError, Segment};
 use super::standing::Standing;
 use crate::live::{Scope, Step, Watch};
+use crate::metrics::Metrics;
 
 /// A data heartbeat keeps proxies and clients from giving up on a quiet stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -46,6 +47,7 @@ struct Reader {
     heartbeat: tokio::time::Interval,
     standing: Standing,
     drain: CancellationToken,
+    metrics: Metrics,
     over: bool,
 }
 
@@ -70,7 +72,10 @@ impl Reader {
                 Step::Events(bytes) => return Some(bytes),
                 Step::Gone => return Some(GONE),
                 // The end: it comes back when it can, and is given what is there then.
-                Step::Lagged => LAGGED,
+                Step::Lagged => {
+                    self.metrics.dropped();
+                    LAGGED
+                }
             },
             () = self.drain.cancelled() => SHUTDOWN,
         };
@@ -172,6 +177,7 @@ fn answer(api: &Api, watch: Watch, standing: Standing) -> Response {
         heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
         standing,
         drain: api.drain.clone(),
+        metrics: api.metrics.clone(),
         over: false,
     };
     let frames = stream::unfold(reader, async |mut reader| {

@@ -39,7 +39,7 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 17] = [
+const OF_ADMINS: [&str; 19] = [
     "/.parachute/config",
     "/api/sign-in-links",
     "/api/session",
@@ -59,13 +59,19 @@ const OF_ADMINS: [&str; 17] = [
     "/api/agents/{name}/trust",
     // It writes a copy of all notes wherever it is told to.
     "/api/vaults/{name}/backup",
+    // It starts programs.
+    "/api/doctor",
+    // Every agent and every vault is named in it.
+    "/metrics",
 ];
 
 /// What everybody reads who may read, and only admins change: what an agent is, by whichever address, and where it lives.
 /// What it does (pause, reset, its line and its jobs) is not among it.
-const CHANGED_BY_ADMINS: [&str; 6] = [
+const CHANGED_BY_ADMINS: [&str; 7] = [
     "/api/agents",
     "/api/agents/{name}",
+    // Also an agent that is called so. What may be asked of the disk is for those alone who may define agents.
+    "/api/agents/validate",
     "/api/agent-defs",
     "/api/agent-defs/{*id}",
     "/api/agent-vaults",
@@ -246,6 +252,10 @@ mod tests {
             ("POST", "/api/agents", "reveille:admin"),
             ("GET", "/api/agents/{name}", "reveille:read"),
             ("PATCH", "/api/agents/{name}", "reveille:admin"),
+            ("GET", "/api/agents/validate", "reveille:read"),
+            ("POST", "/api/agents/validate", "reveille:admin"),
+            ("DELETE", "/api/agents/validate", "reveille:admin"),
+            ("POST", "/api/jobs/validate", "reveille:write"),
             ("POST", "/api/channels/{channel}/send", "reveille:send"),
             ("DELETE", "/api/agents/{name}", "reveille:admin"),
             ("POST", "/api/agents/{name}/pause", "reveille:write"),
@@ -279,6 +289,9 @@ mod tests {
             ("DELETE", "/api/credentials/env", "reveille:admin"),
             ("GET", "/api/agents/{name}/env", "reveille:admin"),
             ("GET", "/api/agents/{name}/sandbox/policy", "reveille:admin"),
+            ("GET", "/api/doctor", "reveille:admin"),
+            ("GET", "/metrics", "reveille:admin"),
+            ("GET", "/api/statistics", "reveille:read"),
             ("GET", "/api/agent-vaults", "reveille:read"),
             ("POST", "/api/agent-vaults", "reveille:admin"),
             ("DELETE", "/api/agent-vaults/{name}", "reveille:admin"),

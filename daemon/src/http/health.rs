@@ -19,13 +19,19 @@ use crate::breaker;
 use crate::sandboxing::{LimitsView, why};
 
 /// Whether all is well.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = HealthStatus)]
 pub(super) enum Status {
     Ok,
     /// Something needs a person; the rest works.
     Degraded,
+}
+
+impl Status {
+    pub(super) fn is_ok(self) -> bool {
+        self == Self::Ok
+    }
 }
 
 /// What turns are kept from.
@@ -141,7 +147,7 @@ pub(super) struct VaultHealth {
 }
 
 /// Whether a vault can be used.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = VaultState)]
 pub(super) enum VaultWord {
@@ -153,12 +159,68 @@ pub(super) enum VaultWord {
     Unavailable,
 }
 
+impl VaultWord {
+    pub(super) fn is_ready(self) -> bool {
+        self == Self::Ready
+    }
+}
+
 /// How the daemon is. For everybody, but strangers are told only whether all is well.
 #[utoipa::path(
     get, path = "/health", operation_id = "getHealth", tag = "about", security((), ("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "It serves, and says whether all is well.", body = Health)),
 )]
 pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health> {
+    let short = look(&api).await;
+    match may_read(&api.auth, &parts).await {
+        true => Json(whole(&api, short).await),
+        false => Json(Health::of(short.status)),
+    }
+}
+
+/// How the daemon is, as those see it who may read.
+pub(super) async fn report(api: &Api) -> Health {
+    whole(api, look(api).await).await
+}
+
+/// What the status is made of.
+pub(super) struct Look {
+    pub(super) status: Status,
+    undelivered: Option<u64>,
+    missing: Vec<&'static str>,
+    keeps: bool,
+    tried: Option<Tried>,
+    credential: CredentialHealth,
+    pub(super) vaults: Vec<(String, VaultWord)>,
+}
+
+/// As much of it as makes a difference to somebody who watches.
+#[derive(Debug, PartialEq)]
+pub(super) struct Mark {
+    status: Status,
+    is_delivered: bool,
+    missing: Vec<&'static str>,
+    keeps: bool,
+    credential: bool,
+    vaults: Vec<(String, VaultWord)>,
+}
+
+impl Look {
+    /// That much.
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            status: self.status,
+            is_delivered: self.undelivered == Some(0),
+            missing: self.missing.clone(),
+            keeps: self.keeps,
+            credential: self.credential.is_well(),
+            vaults: self.vaults.clone(),
+        }
+    }
+}
+
+/// Looks at everything that the daemon needs.
+pub(super) async fn look(api: &Api) -> Look {
     let undelivered = match api.outbox.count_overdue().await {
         Ok(count) => Some(count),
         Err(error) => {
@@ -172,21 +234,32 @@ pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health>
     let missing: Vec<&str> = missing.into_iter().filter(|one| one.0).map(|one| one.1).collect();
     let tried = ready.report().map(Tried::from);
     let keeps = tried.as_ref().is_none_or(|tried| tried.ok);
-    let all = api.vaults.all();
-    let vaults: Vec<Standing> = all.iter().map(|vault| Standing::of(&api, &**vault)).collect();
-    let credential = CredentialHealth::of(&api);
+    let credential = CredentialHealth::of(api);
+    let vaults = api.vaults.all();
+    let word = |vault: &dyn Vault| (vault.name().to_owned(), Standing::of(api, vault).word());
+    let vaults: Vec<_> = vaults.iter().map(|vault| word(&**vault)).collect();
     let well = missing.is_empty()
         && keeps
         && credential.is_well()
         && undelivered == Some(0)
-        && vaults.iter().all(Standing::is_well);
-    let status = if well { Status::Ok } else { Status::Degraded };
-    if !may_read(&api.auth, &parts).await {
-        return Json(Health::of(status));
+        && vaults.iter().all(|(_, word)| *word == VaultWord::Ready);
+    Look {
+        status: if well { Status::Ok } else { Status::Degraded },
+        undelivered,
+        missing,
+        keeps,
+        tried,
+        credential,
+        vaults,
     }
+}
+
+async fn whole(api: &Api, look: Look) -> Health {
     let Summary { mode, confined, detail } = (*api.sandbox).clone();
-    Json(Health {
-        undelivered: Some(undelivered),
+    let vaults = api.vaults.all();
+    let vaults = vaults.iter().map(|vault| Standing::of(api, &**vault).view(api));
+    Health {
+        undelivered: Some(look.undelivered),
         version: Some(env!("CARGO_PKG_VERSION")),
         agents: Some(api.registry.count()),
         sandbox: Some(Confinement {
@@ -194,21 +267,21 @@ pub(super) async fn health(State(api): State<Api>, parts: Parts) -> Json<Health>
             confined,
             detail,
             limits: api.sandboxing.limits(),
-            lowered: lowered(&api),
-            idle_tables: idle_tables(&api),
+            lowered: lowered(api),
+            idle_tables: idle_tables(api),
         }),
         dependencies: Some(Dependencies {
-            ok: missing.is_empty() && keeps,
-            missing,
-            sandbox: tried,
+            ok: look.missing.is_empty() && look.keeps,
+            missing: look.missing,
+            sandbox: look.tried,
         }),
-        credential: Some(credential),
-        vaults: Some(vaults.iter().map(|one| one.view(&api)).collect()),
+        credential: Some(look.credential),
+        vaults: Some(vaults.collect()),
         // `reveille trigger list` shows where.
-        dead_deliveries: Some(dead_deliveries(&api).await),
-        lines: Some(lines(&api).await),
-        ..Health::of(status)
-    })
+        dead_deliveries: Some(dead_deliveries(api).await),
+        lines: Some(lines(api).await),
+        ..Health::of(look.status)
+    }
 }
 
 impl Health {
@@ -306,15 +379,20 @@ impl<'a> Standing<'a> {
         Self { vault, state }
     }
 
-    fn is_well(&self) -> bool {
-        self.state == VaultState::Ready
+    fn word(&self) -> VaultWord {
+        match self.state {
+            VaultState::Ready => VaultWord::Ready,
+            VaultState::Degraded { .. } => VaultWord::Degraded,
+            VaultState::Unavailable { .. } => VaultWord::Unavailable,
+        }
     }
 
     fn view(&self, api: &Api) -> VaultHealth {
-        let (state, trouble) = match &self.state {
-            VaultState::Ready => (VaultWord::Ready, None),
-            VaultState::Degraded { reason, since } => (VaultWord::Degraded, Some((reason.clone(), *since))),
-            VaultState::Unavailable { reason, since } => (VaultWord::Unavailable, Some((reason.clone(), *since))),
+        let trouble = match &self.state {
+            VaultState::Ready => None,
+            VaultState::Degraded { reason, since } | VaultState::Unavailable { reason, since } => {
+                Some((reason.clone(), *since))
+            }
         };
         let (reason, since) = trouble.unzip();
         let name = self.vault.name();
@@ -325,7 +403,7 @@ impl<'a> Standing<'a> {
             kind: self.vault.kind().into(),
             default: name == api.vaults.default().name(),
             capabilities: self.vault.capabilities().into(),
-            state,
+            state: self.word(),
             reason,
             since,
             deliveries: deliveries.find(|one| one.vault == name),

@@ -1,6 +1,7 @@
 //! Jobs: what the clock sends, what became of it, and a person's hand on it.
 
 mod body;
+pub(super) mod check;
 mod view;
 
 pub(super) use body::wrong_with;
@@ -246,25 +247,13 @@ async fn written(api: &Api, vault: &Arc<dyn Vault>, note: &Note) -> Json<JobAnsw
 pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Result<Json<JobAnswer>, JobError> {
     let id = draft.id();
     let channel = draft.channel();
-    let which = Which {
-        agent: channel.clone(),
-        ..Which::default()
-    };
     let agent = channel.as_deref().and_then(|channel| api.registry.get(channel));
-    let mut named = match (&id, &channel) {
-        (Some(id), Some(_)) => meant(&api, id, &which),
-        _ => Vec::new(),
-    };
-    // In another vault it wakes nobody: that one is left alone.
-    named.retain(|job| agent.as_ref().is_none_or(|agent| agent.vault.name() == job.key.vault));
-    if named.len() > 1 {
-        return Err(ambiguous(id.as_deref().unwrap_or_default(), &named).into());
-    }
-    let before = named.first().map(|job| &*job.note);
+    let named = check::before(&api, &draft, agent.as_ref())?;
+    let before = named.as_ref().map(|job| &*job.note);
     let change = draft
         .check(before, agent.is_some(), &api.inbox.jobs)
         .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
-    if let Some(job) = named.first() {
+    if let Some(job) = &named {
         let vault = vault_of(&api, &job.key)?;
         let note = vault
             .patch(

@@ -7,6 +7,7 @@ mod agent_policy;
 mod agent_sandbox;
 mod agent_settings;
 mod agent_trust;
+mod agent_validate;
 mod agent_vaults;
 mod agent_view;
 mod agents;
@@ -26,6 +27,7 @@ mod credentials;
 mod crowd;
 mod definition_hints;
 mod discovery;
+mod doctor;
 mod error;
 mod events;
 pub(crate) mod fuzzing;
@@ -34,9 +36,11 @@ mod head;
 mod health;
 mod health_credential;
 mod health_lines;
+mod health_watch;
 mod jobs;
 mod line;
 pub(crate) mod mcp;
+mod metrics;
 mod module;
 mod openapi;
 mod own_tokens;
@@ -52,6 +56,7 @@ pub(crate) mod session;
 mod slow;
 mod socket;
 mod standing;
+mod statistics;
 mod step_up;
 mod streams;
 mod tickets;
@@ -81,6 +86,7 @@ pub(crate) use base::Front;
 pub(crate) use caller::Caller;
 pub(crate) use cors::Origins;
 pub(crate) use error::ApiError;
+pub(crate) use health_watch::watch as watch_health;
 pub(crate) use serve::{Bounds, serve};
 pub(crate) use vault_hints::Webhooks;
 
@@ -88,10 +94,12 @@ use crate::attached::Desk;
 use crate::claude::Claude;
 use crate::config::FileLimits;
 use crate::credentials::Credentials;
+use crate::doctor::Doctor;
 use crate::grants::Grants;
 use crate::hub::Place;
 use crate::inbox::Inbox;
 use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::sandboxing::Sandboxing;
@@ -125,6 +133,8 @@ pub(crate) struct Api {
     pub(crate) credentials: Credentials,
     pub(crate) sandbox: Arc<Summary>,
     pub(crate) sandboxing: Sandboxing,
+    pub(crate) doctor: Doctor,
+    pub(crate) metrics: Metrics,
     pub(crate) url: Arc<str>,
     pub(crate) max_body: usize,
     pub(crate) arrival: Duration,
@@ -176,6 +186,14 @@ fn job_routes() -> Router<Api> {
     Router::new()
         .route("/api/jobs", get(jobs::list).post(jobs::put))
         .route("/api/jobs/{id}", get(jobs::show).patch(jobs::edit).delete(jobs::remove))
+        // A job may be called so.
+        .route(
+            "/api/jobs/validate",
+            get(jobs::show)
+                .post(jobs::check::validate)
+                .patch(jobs::edit)
+                .delete(jobs::remove),
+        )
         .route("/api/jobs/{id}/run", post(jobs::run))
         .route("/api/jobs/{id}/pause", post(jobs::pause))
         .route("/api/jobs/{id}/resume", post(jobs::resume))
@@ -226,6 +244,14 @@ fn guarded_routes() -> Router<Api> {
             "/api/agents/{name}",
             get(agents::show).patch(agent_control::edit).delete(agents::remove),
         )
+        // An agent may be called so.
+        .route(
+            "/api/agents/validate",
+            get(agents::show)
+                .post(agent_validate::validate)
+                .patch(agent_control::edit)
+                .delete(agents::remove),
+        )
         .route("/api/agents/{name}/sandbox", get(agent_sandbox::show))
         .route("/api/agents/{name}/sandbox/policy", get(agent_policy::show))
         .route("/api/agents/{name}/pause", post(agent_control::pause))
@@ -258,6 +284,9 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/agent-vaults/{name}", delete(agent_vaults::remove))
         .route("/api/session", get(session::show).delete(session::sign_out))
         .route("/api/vaults/{name}/backup", post(backups::make))
+        .route("/api/doctor", get(doctor::show))
+        .route("/metrics", get(metrics::show))
+        .route("/api/statistics", get(statistics::show))
         .route("/.parachute/config", get(module::config))
         .route("/vaults", get(vaults::show))
         .route("/vaults/list", get(vaults::list))
@@ -321,6 +350,7 @@ pub(crate) fn router(api: Api) -> Router {
     let auth = api.auth.clone();
     let origins = api.origins.clone();
     let front = api.front.clone();
+    let metrics = api.metrics.clone();
     let open = open_routes()
         .merge(discovery::router(front.mount()))
         .route_layer(from_fn(audit::note))
@@ -338,6 +368,6 @@ pub(crate) fn router(api: Api) -> Router {
         .layer(from_fn(secure::headers))
         .layer(from_fn_with_state(arrival, client::arrive))
         .layer(compress::layer())
-        .layer(from_fn(request_id::name));
+        .layer(from_fn_with_state(metrics, request_id::name));
     front.serve(routes)
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::base::Base;
 use super::error::{ApiError, Body};
 use super::refusal::Refusal;
+use super::standing::{Shown, Standing};
 use super::{Api, Caller, audit};
 
 /// What a sign-in link holds.
@@ -21,10 +22,42 @@ pub(super) struct SignIn {
     code: String,
 }
 
+/// What lets a caller in.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = SignedInBy)]
+pub(super) enum Via {
+    /// A token of the daemon.
+    Token,
+    /// The cookie of a browser that signed in by a link.
+    Link,
+    /// A token of the hub.
+    Hub,
+}
+
+impl Via {
+    fn of(caller: &Caller, standing: &Standing) -> Self {
+        match (caller, standing.shown()) {
+            (Caller::Token(grant), _) if grant.is_of_hub() => Self::Hub,
+            (_, Shown::Cookie) => Self::Link,
+            (_, Shown::Token | Shown::Ticket) => Self::Token,
+        }
+    }
+}
+
 /// Whether a browser is signed in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Session {
     signed_in: bool,
+    /// By what, when that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<Via>,
+}
+
+impl Session {
+    fn signed_in(signed_in: bool) -> Self {
+        Self { signed_in, via: None }
+    }
 }
 
 /// Signs a browser in by the code of a link, which is used up by it.
@@ -48,7 +81,7 @@ pub(super) async fn sign_in(State(api): State<Api>, request: Request) -> Respons
         Err(error) => return error.into_response(),
     };
     if let Some(cookie) = api.auth.sign_in(code.trim(), &base).await {
-        return ([(header::SET_COOKIE, cookie)], Json(Session { signed_in: true })).into_response();
+        return ([(header::SET_COOKIE, cookie)], Json(Session::signed_in(true))).into_response();
     }
     match api.auth.wrong(peer) {
         Some(wait) => Refusal::TooMany { wait }.answer(&path),
@@ -62,13 +95,19 @@ pub(super) async fn sign_in(State(api): State<Api>, request: Request) -> Respons
     }
 }
 
-/// Says that the caller is let in.
+/// Says that the caller is let in, and by what.
 #[utoipa::path(
     get, path = "/api/session", operation_id = "getSession", tag = "session",
     responses((status = 200, description = "The caller is let in.", body = Session)),
 )]
-pub(super) async fn show() -> Json<Session> {
-    Json(Session { signed_in: true })
+pub(super) async fn show(
+    Extension(caller): Extension<Caller>,
+    Extension(standing): Extension<Standing>,
+) -> Json<Session> {
+    Json(Session {
+        via: Some(Via::of(&caller, &standing)),
+        ..Session::signed_in(true)
+    })
 }
 
 /// Which browsers are to be signed out.
@@ -105,7 +144,7 @@ pub(super) async fn sign_out(
             "It does not work now. Mend the state directory (`reveille doctor` looks at it) and sign out everywhere.",
         )
     })?;
-    Ok(([(header::SET_COOKIE, cookie)], Json(Session { signed_in: false })).into_response())
+    Ok(([(header::SET_COOKIE, cookie)], Json(Session::signed_in(false))).into_response())
 }
 
 /// A link that signs a browser in.

@@ -72,6 +72,11 @@ impl Standing {
         }
     }
 
+    /// What let it in.
+    pub(super) fn shown(&self) -> Shown {
+        self.shown
+    }
+
     /// Whether the same request would be let in now.
     pub(super) async fn holds(&self) -> bool {
         match self.shown {

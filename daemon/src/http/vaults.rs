@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::refusal::Refusal;
 use super::wire::VaultKind;
 use super::{Api, Caller};
+use crate::module;
 
 impl Caller {
     fn reads(&self, vault: &str) -> bool {
@@ -78,6 +79,28 @@ pub(super) struct VaultPlace {
     url: String,
 }
 
+/// The hub whose tokens let in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HubPlace {
+    /// Its address.
+    origin: String,
+    /// Where a person signs in to it.
+    sign_in_url: String,
+    /// Where a browser that is signed in there gets a token for us.
+    token_url: String,
+}
+
+impl HubPlace {
+    fn of(api: &Api) -> Option<Self> {
+        let origin = api.auth.takes_hub_tokens().then(|| api.place.origin())?;
+        Some(Self {
+            sign_in_url: format!("{origin}/admin"),
+            token_url: format!("{origin}/admin/module-token/{}", module::NAME),
+            origin,
+        })
+    }
+}
+
 /// How a client gets in.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -90,6 +113,9 @@ pub(super) struct AuthStatus {
     has_owner_password: bool,
     has_totp: bool,
     has_tokens: bool,
+    /// Null when there is none.
+    #[schema(required)]
+    hub: Option<HubPlace>,
 }
 
 /// How a client gets in. For everybody; strangers are told no names.
@@ -121,5 +147,6 @@ pub(super) async fn status(State(api): State<Api>, request: Request) -> Result<J
         has_owner_password: false,
         has_totp: false,
         has_tokens: true,
+        hub: HubPlace::of(&api),
     }))
 }

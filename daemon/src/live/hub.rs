@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::line::{About, Line, Run};
+use super::pulse::Pulse;
 use super::watch::{Scope, Watch};
 use super::{Happening, Subject};
 
@@ -37,6 +38,8 @@ pub(crate) struct Hub {
     line: Arc<Mutex<Line>>,
     /// The newest number of all channels.
     news: Arc<watch::Sender<u64>>,
+    /// What is told once for many changes.
+    pulse: Arc<Pulse>,
 }
 
 impl Hub {
@@ -47,11 +50,16 @@ impl Hub {
             boot: boot.into(),
             line: Arc::new(Mutex::new(Line::new())),
             news: Arc::new(watch::Sender::new(0)),
+            pulse: Arc::default(),
         }
     }
 
     pub(super) fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Tells it to all watchers of the channel.
@@ -92,7 +100,7 @@ impl Hub {
         });
     }
 
-    fn push<B: Serialize>(
+    pub(super) fn push<B: Serialize>(
         &self,
         channel: &str,
         about: About,
@@ -155,6 +163,16 @@ impl Hub {
         line.channels
             .get(channel)
             .map_or(0, |channel| channel.news.receiver_count())
+    }
+
+    /// How many watch one channel each.
+    #[must_use]
+    pub(crate) fn watchers_of_one(&self) -> usize {
+        let line = self.line();
+        line.channels
+            .values()
+            .map(|channel| channel.news.receiver_count())
+            .sum()
     }
 
     /// How many watch several channels or all.

@@ -21,7 +21,7 @@ const TURN_BYTES: usize = 4 << 20;
 pub(super) enum About {
     /// A turn.
     Turn(Uuid),
-    /// The agent itself.
+    /// The agent itself; without a channel: the daemon, or its jobs.
     Agent,
 }
 

@@ -6,6 +6,7 @@
 
 mod hub;
 mod line;
+mod pulse;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -186,6 +186,14 @@ pub(crate) struct Effect {
     pub(crate) keep: bool,
 }
 
+/// What a note would amount to.
+pub(crate) struct Reading {
+    /// The definition, or what is wrong with it.
+    pub(crate) parsed: Result<Arc<Definition>, Vec<Problem>>,
+    /// What it asks for and would not get.
+    pub(crate) lowered: Vec<Lowered>,
+}
+
 /// What stands in a note.
 struct Read {
     parsed: Result<Arc<Definition>, Vec<Problem>>,
@@ -327,6 +335,21 @@ impl Registry {
             lowered,
             is_thread,
         })
+    }
+
+    /// What a note would amount to if it stood in a vault. The disk is looked at.
+    #[must_use]
+    pub(crate) fn reading(&self, note: &Note) -> Reading {
+        match self.look(note) {
+            Some(Read { parsed, lowered, .. }) => Reading { parsed, lowered },
+            None => {
+                let message = "the note defines no agent here; see `[definitions] discovery` in the configuration";
+                Reading {
+                    parsed: Err(vec![Problem::new("tags", message)]),
+                    lowered: Vec::new(),
+                }
+            }
+        }
     }
 
     /// Which notes define agents.

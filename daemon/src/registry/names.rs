@@ -3,6 +3,8 @@
 use std::sync::PoisonError;
 
 use reveille_queue::Binding;
+use reveille_vault::NoteId;
+use reveille_vault::agent::Problem;
 
 use super::{Inner, Registry};
 
@@ -45,6 +47,21 @@ impl Registry {
             self.restamp(&vault, [note]);
         }
         names
+    }
+
+    /// Why a note would not get a name that it claims; `None`: nobody else has it.
+    #[must_use]
+    pub(crate) fn taken_from(&self, name: &str, vault: &str, note: &NoteId) -> Option<Problem> {
+        let inner = self.read();
+        let message = match (inner.holder(name), inner.reserved.get(name)) {
+            (Some(holder), _) if holder.key.0 == vault && holder.key.1 == *note => return None,
+            (Some(_), _) => format!("{name} is the name of another agent; choose another one"),
+            (None, Some(other)) if other != vault => {
+                format!("{name} is an agent of the vault {other}, which has not been read yet; choose another one")
+            }
+            (None, _) => return None,
+        };
+        Some(Problem::new("name", message))
     }
 
     /// What was given to a name, besides grants, and is not meant for who has it; `None`: all is.

@@ -240,11 +240,20 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// A note has changed; `None`: it is gone. Answers at once.
-    pub(crate) fn note_changed(&self, vault: &Arc<dyn Vault>, id: &NoteId, note: Option<&Note>) {
-        if self.inner.state().learn(vault, id, note, &self.inner.zone) {
+    /// A note has changed; `None`: it is gone. Answers at once; with what the job is called that it is or was.
+    pub(crate) fn note_changed(&self, vault: &Arc<dyn Vault>, id: &NoteId, note: Option<&Note>) -> Option<String> {
+        let key = JobKey {
+            vault: vault.name().to_owned(),
+            note: id.clone(),
+        };
+        let mut state = self.inner.state();
+        let known = state.entries.get(&key).filter(|entry| !entry.removed);
+        let before = known.map(|entry| Arc::clone(&entry.note));
+        if state.learn(vault, id, note, &self.inner.zone) {
             self.inner.bell.notify_one();
         }
+        let job = note.filter(|note| Job::is(note)).or(before.as_deref())?;
+        Some(job.text("jobId").unwrap_or_else(|| id.to_string()))
     }
 
     /// All job notes of a vault, as they are now. Answers at once.

@@ -13,7 +13,7 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, StatementStatus};
 use serde_json::json;
 
-use super::{Options, SqliteQueue, connect, line, schema, taken, writes};
+use super::{Options, SqliteQueue, connect, line, period, schema, taken, writes};
 use crate::model::{Message, MessageMode, Spend};
 use crate::queue::Queue;
 use calls::{done, main, message, one_of_everything};
@@ -131,6 +131,28 @@ async fn no_call_reads_a_whole_table() {
     }
     assert_eq!(bad, BTreeSet::new());
     assert!(explained > 80, "only {explained} statements were seen");
+}
+
+/// Of a million turns not one row is read.
+#[test]
+fn what_has_ended_is_told_by_an_index_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queue.db");
+    write_history(&path, 100);
+    let connection = connect(&path, true).unwrap();
+    let plan = format!("EXPLAIN QUERY PLAN {}", period::ENDED);
+    let mut plan = connection.prepare(&plan).unwrap();
+    let step = |row: &rusqlite::Row<'_>| row.get::<_, String>(3);
+    let steps: Vec<String> = plan
+        .query_map((0, 1, None::<String>), step)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert!(
+        steps[0].starts_with("SEARCH turns USING COVERING INDEX turns_ended (settled_at>? AND settled_at<?)"),
+        "{steps:?}"
+    );
 }
 
 /// A dead target piles up effects; finding what is due elsewhere does not walk over them.

@@ -8,6 +8,7 @@ mod growth;
 mod line;
 mod names;
 mod outbox;
+mod period;
 mod rows;
 mod schema;
 mod taken;
@@ -27,9 +28,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease,
-    Message, NewEffect, Overdue, Overview, Pause, Place, Position, Recovery, Renamed, Settlement, Spend, ThreadKey,
-    Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease, Load,
+    Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery, Renamed, Settlement, Spend,
+    ThreadKey, Turn,
 };
 use crate::queue::{ControlError, LeaseError, Queue, QueueError};
 use fault::Fault;
@@ -336,6 +337,21 @@ impl Queue for SqliteQueue {
 
     async fn today(&self, now: Timestamp) -> Result<Vec<(ChannelName, DayTotals)>, QueueError> {
         self.read(move |connection| control::days(connection, now)).await
+    }
+
+    async fn period(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        channel: Option<&ChannelName>,
+    ) -> Result<Period, QueueError> {
+        let channel = channel.cloned();
+        self.read(move |connection| period::period(connection, from, until, channel.as_ref()))
+            .await
+    }
+
+    async fn load(&self) -> Result<Load, QueueError> {
+        self.read(period::load).await
     }
 
     async fn waiting(&self, channel: &ChannelName, most: u32) -> Result<u64, QueueError> {

@@ -119,6 +119,11 @@ CREATE TABLE holders (
     note    TEXT NOT NULL
 ) WITHOUT ROWID;
 INSERT OR REPLACE INTO holders (channel, vault, note) SELECT channel, vault, note FROM bindings;
+", "
+-- Everything that is told of a span of time, so that the rows themselves need not be read. What was withdrawn in line and what
+-- joined another turn is not among it; `leader` is in it because SQLite looks at it all the same.
+CREATE INDEX turns_ended ON turns (settled_at, channel, state, accepted_at, claimed_at, input_tokens, output_tokens, nano_usd, leader)
+    WHERE settled_at IS NOT NULL AND leader IS NULL AND claimed_at IS NOT NULL;
 "];
 
 /// Brings the file to the present version.

@@ -14,6 +14,7 @@ mod names;
 mod order;
 mod outbox;
 mod pauses;
+mod periods;
 mod renames;
 mod resets;
 mod settlement;
@@ -156,6 +157,13 @@ macro_rules! contract {
                     a_chain_counts_what_came_before
                     a_chain_counts_a_shared_turn_once
                     hostile_chains_are_chains
+                }
+                periods {
+                    a_span_tells_how_turns_ended_by_channel
+                    a_span_has_its_beginning_and_not_its_end
+                    times_are_told_by_rank
+                    what_was_no_turn_of_its_own_is_left_out
+                    what_is_open_is_told_with_its_age
                 }
                 resets {
                     tc_sess_11_a_reset_forgets_the_sessions_of_a_channel

@@ -303,6 +303,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a definition would amount to: the checks of a real one, and every setting. Nothing is written. */
+        post: operations["validateAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels": {
         parameters: {
             query?: never;
@@ -620,6 +637,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/doctor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether everything that the daemon needs is there.
+         * @description The checks take some seconds; who asks while they run gets what they find. There is no secret in it.
+         */
+        get: operations["getDoctor"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -742,6 +779,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/jobs/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a job would amount to, and when it would be due. Nothing is written. */
+        post: operations["validateJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/openapi.json": {
         parameters: {
             query?: never;
@@ -766,7 +820,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Says that the caller is let in. */
+        /** Says that the caller is let in, and by what. */
         get: operations["getSession"];
         put?: never;
         /** Signs a browser in by the code of a link, which is used up by it. */
@@ -792,6 +846,23 @@ export interface paths {
          *     most tokens live, and no token makes one that reaches further than itself.
          */
         post: operations["createSignInLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the turns of the last days took, day by day. */
+        get: operations["getStatistics"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1175,6 +1246,23 @@ export interface paths {
         };
         /** How the daemon is. For everybody, but strangers are told only whether all is well. */
         get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Figures of the daemon, in the text format of Prometheus or as OpenMetrics. */
+        get: operations["getMetrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1747,6 +1835,30 @@ export interface components {
                 [key: string]: components["schemas"]["AgentSetting"];
             };
         };
+        /**
+         * @description A definition that may be written.
+         * @example {
+         *       "content": "You write minutes.",
+         *       "metadata": {
+         *         "mode": "multi-threaded"
+         *       },
+         *       "name": "scribe",
+         *       "vault": "default"
+         *     }
+         */
+        AgentDraft: {
+            /** @description Its role; of a note that is there it stays as it is, when absent. */
+            content?: string | null;
+            /** @description Other settings; a null takes one away. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            name: string;
+            /** @description The note that would be changed; a new one, when absent. */
+            note_id?: string | null;
+            /** @description Where its note is, or would be. */
+            vault: string;
+        };
         /** @description A change of an agent's definition. */
         AgentEdit: {
             /**
@@ -1827,6 +1939,16 @@ export interface components {
             /** @description As it can be written in the definition. */
             value: unknown;
         };
+        /** @description The turns of an agent that ended on these days. */
+        AgentStatistics: {
+            agent: string;
+            /** Format: double */
+            cost_usd: number;
+            /** Format: int64 */
+            failures: number;
+            /** Format: int64 */
+            turns: number;
+        };
         /**
          * @description How an agent stands.
          * @enum {string}
@@ -1861,6 +1983,21 @@ export interface components {
             running: number;
             vault: string;
         };
+        /** @description What a definition would amount to. */
+        AgentVerdict: {
+            /** @description What it asks for and would not get. */
+            lowered: components["schemas"]["LoweredSetting"][];
+            /** @description It would count as it is. */
+            ok: boolean;
+            /** @description What keeps it from that. */
+            problems: components["schemas"]["Problem"][];
+            /** @description Every setting that would count, by its key; none when it does not hold together. */
+            settings: {
+                [key: string]: components["schemas"]["AgentSetting"];
+            };
+            /** @description What looks wrong with it all the same. */
+            warnings: components["schemas"]["Problem"][];
+        };
         /** @description What is to be approved. Its token is shown nowhere. */
         ApproveRequest: {
             /** @description As a list shows it. */
@@ -1889,6 +2026,7 @@ export interface components {
             hasOwnerPassword: boolean;
             hasTokens: boolean;
             hasTotp: boolean;
+            hub: components["schemas"]["HubPlace"] | null;
             initialized: boolean;
             /** @description Those that the caller may look into. */
             vaults: components["schemas"]["VaultPlace"][];
@@ -1936,6 +2074,22 @@ export interface components {
         ChannelList: {
             channels: components["schemas"]["Channel"][];
         };
+        /** @description One thing that was looked at. */
+        Check: {
+            /** @description What was looked at. Several may be called so, such as one `vault` each. */
+            check: string;
+            /** @description What was found. */
+            detail: string;
+            /** @description How it is. */
+            level: components["schemas"]["CheckLevel"];
+            /** @description What to do. */
+            mend?: string | null;
+        };
+        /**
+         * @description How a check went.
+         * @enum {string}
+         */
+        CheckLevel: "ok" | "warning" | "error";
         /** @description Which message. */
         ClaimedMessage: {
             /** @description The claim that came with it: then only that one counts. */
@@ -2053,6 +2207,28 @@ export interface components {
             /** @description The variable that hands it over. */
             variable?: string | null;
         };
+        /** @description The turns that ended on a day. */
+        DayStatistics: {
+            /** Format: double */
+            cost_usd: number;
+            /** @description Such as 2026-11-26. */
+            day: string;
+            duration_ms: components["schemas"]["Quantiles"] | null;
+            /**
+             * Format: int64
+             * @description Those that ended with an error or were cut off for good.
+             */
+            failures: number;
+            /**
+             * Format: int64
+             * @description The prompt cache is not counted.
+             */
+            input_tokens: number;
+            /** Format: int64 */
+            output_tokens: number;
+            turns: components["schemas"]["TurnCounts"];
+            wait_ms: components["schemas"]["Quantiles"] | null;
+        };
         /** @description What is read of a hint. What happened to the note is seen in the vault. */
         DefinitionHint: {
             note: components["schemas"]["HintedNote"];
@@ -2101,6 +2277,16 @@ export interface components {
          * @enum {string}
          */
         Direction: "inbound" | "outbound";
+        /** @description What was found. */
+        DoctorReport: {
+            /** @description One after the other, as `reveille doctor` shows them. */
+            checks: components["schemas"]["Check"][];
+            /**
+             * Format: date-time
+             * @description When the look began.
+             */
+            ran_at: string;
+        };
         /** @description The variables of an agent's turns. */
         EffectiveEnv: {
             /** @description By name; of one name what counts stands first. */
@@ -2304,6 +2490,15 @@ export interface components {
             /** @description `instantiated`, `deregistered` or `skipped`. */
             reloaded?: string | null;
         };
+        /** @description The hub whose tokens let in. */
+        HubPlace: {
+            /** @description Its address. */
+            origin: string;
+            /** @description Where a person signs in to it. */
+            sign_in_url: string;
+            /** @description Where a browser that is signed in there gets a token for us. */
+            token_url: string;
+        };
         /** @description What the clock sends. */
         Job: {
             /** @description What is done about occurrences of a time when the daemon did not run. */
@@ -2375,6 +2570,12 @@ export interface components {
         JobList: {
             jobs: components["schemas"]["Job"][];
         };
+        /** @description When a job would be due. */
+        JobOccurrence: {
+            at: string;
+            /** @description The same on the clock of the job's zone. */
+            local: string;
+        };
         /** @description Why a job is paused. */
         JobPauseRequest: {
             /** @description For people. */
@@ -2445,6 +2646,19 @@ export interface components {
             cron?: string | null;
             /** @description Name of a time zone. */
             tz?: string | null;
+        };
+        /** @description What a job would amount to. */
+        JobVerdict: {
+            /** @description The next five times, as far as there are so many. They are told also of a job that is not whole, once its schedule is. */
+            next: components["schemas"]["JobOccurrence"][];
+            /** @description It could be made as it is. */
+            ok: boolean;
+            /** @description What keeps it from that. */
+            problems: components["schemas"]["Problem"][];
+            /** @description The zone whose clock counts; null when the schedule cannot be read. */
+            tz: string | null;
+            /** @description What looks wrong with it all the same. */
+            warnings: components["schemas"]["Problem"][];
         };
         /** @description The turn of an agent that was settled last. */
         LastTurn: {
@@ -2928,6 +3142,13 @@ export interface components {
             /** @description What is wrong with it. */
             message: string;
         };
+        /** @description Milliseconds that half of them took at most, and nineteen of twenty. */
+        Quantiles: {
+            /** Format: int64 */
+            p50: number;
+            /** Format: int64 */
+            p95: number;
+        };
         /** @description The line of an agent. */
         Queue: {
             channel: string;
@@ -3221,7 +3442,13 @@ export interface components {
         /** @description Whether a browser is signed in. */
         Session: {
             signed_in: boolean;
+            via?: components["schemas"]["SignedInBy"] | null;
         };
+        /**
+         * @description What lets a caller in.
+         * @enum {string}
+         */
+        SignedInBy: "token" | "link" | "hub";
         /** @description What a sign-in link holds. */
         SignIn: {
             /** @description The part behind `#sign-in=`. */
@@ -3230,6 +3457,14 @@ export interface components {
         /** @description A link that signs a browser in. */
         SignInLink: {
             url: string;
+        };
+        /** @description What the turns of the last days took. Messages that were withdrawn in line are no turns. */
+        Statistics: {
+            /** @description Those that had any, by name; also those that are no more. */
+            agents: components["schemas"]["AgentStatistics"][];
+            /** @description The oldest first, also those without any turn. */
+            days: components["schemas"]["DayStatistics"][];
+            zone: string;
         };
         /** @description What was locked. */
         StepUpLocked: {
@@ -3591,6 +3826,17 @@ export interface components {
             /** Format: uuid */
             turn: string;
             vault: string;
+        };
+        /** @description How turns ended. */
+        TurnCounts: {
+            /** Format: int64 */
+            cancelled: number;
+            /** Format: int64 */
+            error: number;
+            /** Format: int64 */
+            interrupted: number;
+            /** Format: int64 */
+            ok: number;
         };
         /** @description A turn with everything that is kept of it. */
         TurnDetail: components["schemas"]["Turn"] & {
@@ -4454,6 +4700,30 @@ export interface operations {
             };
         };
     };
+    validateAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AgentDraft"];
+            };
+        };
+        responses: {
+            /** @description The verdict, also on a definition that does not hold together. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentVerdict"];
+                };
+            };
+        };
+    };
     listChannels: {
         parameters: {
             query?: never;
@@ -5021,6 +5291,26 @@ export interface operations {
             };
         };
     };
+    getDoctor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found, also when something is wrong. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DoctorReport"];
+                };
+            };
+        };
+    };
     watchAll: {
         parameters: {
             query?: {
@@ -5300,6 +5590,30 @@ export interface operations {
             };
         };
     };
+    validateJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewJob"];
+            };
+        };
+        responses: {
+            /** @description The verdict, also on a job that does not hold together. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobVerdict"];
+                };
+            };
+        };
+    };
     getOpenApi: {
         parameters: {
             query?: never;
@@ -5403,6 +5717,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SignInLink"];
+                };
+            };
+        };
+    };
+    getStatistics: {
+        parameters: {
+            query?: {
+                /** @description An agent; all, when absent. */
+                agent?: string;
+                /** @description How many days, the present one included; 14 when absent. */
+                days?: number;
+                /** @description Name of the zone on whose clock days begin; that of the daemon, when absent. */
+                zone?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every day that was asked for, and who had turns. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Statistics"];
                 };
             };
         };
@@ -6055,6 +6396,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All figures. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8": string;
+                    "text/plain; version=0.0.4; charset=utf-8": string;
                 };
             };
         };

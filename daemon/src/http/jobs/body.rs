@@ -1,7 +1,7 @@
 //! What a request says about a job, read so that one answer names everything that is wrong with it.
 
 use jiff::Timestamp;
-use reveille_vault::agent::{Job, Problem, slug, tag};
+use reveille_vault::agent::{Job, Problem, Schedule, slug, tag};
 use reveille_vault::note::millis;
 use reveille_vault::{ContentChange, Metadata, Note, NoteId, Patch};
 use serde::Deserialize;
@@ -201,11 +201,11 @@ impl Change {
         change
     }
 
-    /// Whether it leaves a job that holds together.
+    /// The job that it leaves.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(super) fn check(&self, note: &Note, jobs: &Handle) -> Result<(), Vec<Problem>> {
+    pub(super) fn check(&self, note: &Note, jobs: &Handle) -> Result<Job, Vec<Problem>> {
         let patch = Patch {
             content: self.message.clone().map_or(ContentChange::Keep, ContentChange::Replace),
             metadata: self.set.clone(),
@@ -214,7 +214,7 @@ impl Change {
         };
         let after = patch.preview(note);
         let after = after.map_err(|error| vec![problem("message", error.to_string())])?;
-        Job::parse(&after, jobs.zone()).map(drop).map_err(|mut problems| {
+        Job::parse(&after, jobs.zone()).map_err(|mut problems| {
             problems.sort_by_key(rank);
             problems
         })
@@ -278,6 +278,16 @@ impl Draft {
         channel.map(str::to_owned)
     }
 
+    /// When it is due, whatever else is wrong with it; `None`: that cannot be read.
+    pub(super) fn schedule(&self, jobs: &Handle) -> Option<Schedule> {
+        let mut change = Change::default();
+        let mut problems = Vec::new();
+        change.schedule(self.schedule.as_ref()?, &mut problems);
+        let [cron, at, tz] = SCHEDULE.map(|key| change.set.get(key).and_then(Value::as_str));
+        let read = Schedule::parse(cron, at, tz, jobs.zone());
+        read.ok().filter(|_| problems.is_empty()) // silent-ok: what is wrong with it is told by the check
+    }
+
     /// What is to be written, on `before` if the agent has such a job. What is left out stays as it was there.
     ///
     /// # Errors
@@ -320,8 +330,7 @@ impl Draft {
             change.set("createdAt", millis::format(Timestamp::now()));
             change.unset.clear();
         }
-        let blank = blank();
-        let mut found = change.check(before.unwrap_or(&blank), jobs).err().unwrap_or_default();
+        let mut found = change.check(before.unwrap_or(&blank()), jobs).err().unwrap_or_default();
         // What was found already is not told twice.
         found.retain(|one| problems.iter().all(|told| name_of(&told.key) != name_of(&one.key)));
         if problems.iter().any(|told| told.key == "schedule") {
@@ -341,7 +350,7 @@ pub(in crate::http) fn wrong_with(body: &[u8]) -> Option<Vec<Problem>> {
 }
 
 /// A note that is not written yet.
-fn blank() -> Note {
+pub(super) fn blank() -> Note {
     let now = Timestamp::now();
     Note {
         id: NoteId::generate(),

@@ -19,10 +19,10 @@ use serde_json::Value;
 use utoipa::OpenApi;
 
 use super::{
-    Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_vaults, agents,
-    attached, backups, channel_list, channels, connections, credentials, definition_hints, events, health, jobs, line,
-    module, own_tokens, ready, resend, session, step_up, tickets, transcript, turns, undelivered, vault_api,
-    vault_hints, vaults,
+    Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_validate, agent_vaults,
+    agents, attached, backups, channel_list, channels, connections, credentials, definition_hints, doctor, events,
+    health, jobs, line, metrics, module, own_tokens, ready, resend, session, statistics, step_up, tickets, transcript,
+    turns, undelivered, vault_api, vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -39,6 +39,7 @@ use super::{
         agent_control::reset,
         agent_control::resume,
         agent_trust::trust,
+        agent_validate::validate,
         agent_defs::create,
         agent_defs::edit,
         agent_defs::list,
@@ -77,10 +78,12 @@ use super::{
         definition_hints::definition,
         definition_hints::role_note,
         definition_hints::thread,
+        doctor::show,
         document,
         events::all,
         events::turn_events,
         health::health,
+        jobs::check::validate,
         jobs::edit,
         jobs::list,
         jobs::pause,
@@ -96,6 +99,7 @@ use super::{
         line::list,
         line::release,
         line::reposition,
+        metrics::show,
         module::config,
         module::icon,
         module::info,
@@ -110,6 +114,7 @@ use super::{
         session::show,
         session::sign_in,
         session::sign_out,
+        statistics::show,
         step_up::clear,
         step_up::exchange,
         step_up::lock,

@@ -203,6 +203,10 @@ async fn by_hand(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     note("reset of a conversation");
     assert_eq!(queue.today(Timestamp::now()).await.unwrap().len(), 1);
     note("today");
+    let day = Timestamp::now() - Duration::from_hours(24);
+    let ended = queue.period(day, Timestamp::MAX, None).await.unwrap();
+    assert_eq!(ended.channels.len(), 1);
+    note("period");
 }
 
 fn small() -> Lane {

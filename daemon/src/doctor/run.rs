@@ -1,0 +1,111 @@
+//! The daemon looks at itself: one look at a time, beside everything else, and not for ever.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use utoipa::ToSchema;
+
+use super::{Check, Ground, Health, Level, check, configuration_check};
+use crate::claude::Claude;
+use crate::config::Config;
+
+/// How long a look may take. What it waits for longest has limits of its own that are shorter.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was found.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = DoctorReport)]
+pub(crate) struct Report {
+    /// One after the other, as `reveille doctor` shows them.
+    pub(crate) checks: Vec<Check>,
+    /// When the look began.
+    pub(crate) ran_at: Timestamp,
+}
+
+type Look = Shared<BoxFuture<'static, Arc<Report>>>;
+
+struct Inner {
+    config: Config,
+    state_dir: PathBuf,
+    claude: Arc<Claude>,
+    url: String,
+    /// The last look, which may be under way.
+    look: Mutex<Option<Look>>,
+}
+
+/// Looks at this daemon. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Doctor(Arc<Inner>);
+
+impl Doctor {
+    /// Of the daemon with that configuration, which answers at `url`.
+    #[must_use]
+    pub(crate) fn new(config: Config, state_dir: PathBuf, claude: Arc<Claude>, url: String) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            state_dir,
+            claude,
+            url,
+            look: Mutex::new(None),
+        }))
+    }
+
+    /// What is found now. Who asks while a look is under way gets what that one finds.
+    pub(crate) async fn look(&self, health: Health) -> Arc<Report> {
+        let look = {
+            let mut last = self.0.look.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*last {
+                Some(look) if look.peek().is_none() => look.clone(),
+                _ => {
+                    let look = self.begin(health);
+                    *last = Some(look.clone());
+                    look
+                }
+            }
+        };
+        look.await
+    }
+
+    /// It goes on to its end also when who asked goes away.
+    fn begin(&self, health: Health) -> Look {
+        let (doctor, runtime) = (self.clone(), Handle::current());
+        let ran_at = Timestamp::now();
+        // Files are looked at: no thread of the runtime waits for them.
+        let work = tokio::task::spawn_blocking(move || {
+            runtime.block_on(async { tokio::time::timeout(PATIENCE, doctor.checks(health)).await })
+        });
+        let report = async move {
+            let why = match work.await {
+                Ok(Ok(checks)) => return Arc::new(Report { checks, ran_at }),
+                Ok(Err(_)) => format!("they have not come to an end within {} seconds", PATIENCE.as_secs()),
+                Err(error) => {
+                    tracing::error!(%error, "the checks of this daemon failed");
+                    "they failed themselves; the log of the daemon says why".to_owned()
+                }
+            };
+            let mend = Some("run `reveille doctor` on the machine of the daemon");
+            let checks = vec![check("checks", Level::Error, why, mend)];
+            Arc::new(Report { checks, ran_at })
+        };
+        report.boxed().shared()
+    }
+
+    async fn checks(&self, health: Health) -> Vec<Check> {
+        let ground = Ground {
+            config: &self.0.config,
+            state_dir: &self.0.state_dir,
+            health,
+            claude: &self.0.claude,
+            own: Some(&self.0.url),
+        };
+        let mut checks = vec![configuration_check(None)];
+        checks.extend(ground.checks().await);
+        checks
+    }
+}

@@ -1,0 +1,35 @@
+//! Tells who watches when the health is not as before. While nobody watches, nothing is looked at.
+
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::Api;
+use super::health::look;
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Looks until `stop`.
+pub(crate) async fn watch(api: Api, stop: CancellationToken) {
+    // What changes while nobody watches is told to the first who does: it may have read the state before.
+    let mut last = look(&api).await.mark();
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if api.hub.watchers_of_all() == 0 {
+            continue;
+        }
+        let now = look(&api).await;
+        let mark = now.mark();
+        if mark != last {
+            api.hub.health_changed(&now.status);
+            last = mark;
+        }
+    }
+}

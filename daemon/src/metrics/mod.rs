@@ -1,0 +1,292 @@
+//! Figures for whoever watches over the daemon. What happens is counted where it happens, in memory and from this start on;
+//! what is so now is looked up when somebody asks.
+//!
+//! What strangers and agents choose does not make rows without end: agents beyond the first [`AGENTS_MAX`] count as `other`.
+
+mod labels;
+mod process;
+mod sample;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use prometheus_client::encoding::{prometheus_text, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use reveille_queue::Spend;
+
+use self::labels::{Agents, Code, Decision, OfAgent, Request, Tokens, Turn, method_word};
+use crate::ending::Ending;
+use crate::sandboxing::Refused;
+
+pub(crate) use self::labels::Stage;
+pub(crate) use self::sample::{Sample, VaultSample};
+
+/// Agents that have rows of their own.
+const AGENTS_MAX: usize = 200;
+/// Ends of the ranges in which stages of turns are counted, in seconds: from a warm child to a turn of hours.
+const STAGES: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0, 1800.0, 7200.0,
+];
+
+type Stages = Family<labels::OfStage, Histogram, fn() -> Histogram>;
+type Usd = Counter<f64, AtomicU64>;
+
+fn stages() -> Histogram {
+    Histogram::new(STAGES)
+}
+
+struct Inner {
+    registry: Registry,
+    agents: Agents,
+    turns: Family<Turn, Counter>,
+    failures: Family<Code, Counter>,
+    tokens: Family<Tokens, Counter>,
+    cost: Family<OfAgent, Usd>,
+    stages: Stages,
+    children: Gauge,
+    retries: Counter,
+    egress: Family<Decision, Counter>,
+    requests: Family<Request, Counter>,
+    dropped: Counter,
+    started_at: Timestamp,
+}
+
+/// All figures. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Metrics(Arc<Inner>);
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// A child that lives. Dropping it says that it does no longer.
+pub(crate) struct Child(Gauge);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// How figures are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// The text format of Prometheus, version 0.0.4.
+    Prometheus,
+    /// `OpenMetrics`, version 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The media type.
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => prometheus_text::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+impl Metrics {
+    /// All at nothing.
+    #[must_use]
+    pub(crate) fn new() -> Self {
+        let mut inner = Inner {
+            registry: Registry::with_prefix("reveille"),
+            agents: Agents(RwLock::new(HashSet::new())),
+            turns: Family::default(),
+            failures: Family::default(),
+            tokens: Family::default(),
+            cost: Family::default(),
+            stages: Family::new_with_constructor(stages),
+            children: Gauge::default(),
+            retries: Counter::default(),
+            egress: Family::default(),
+            requests: Family::default(),
+            dropped: Counter::default(),
+            started_at: Timestamp::now(),
+        };
+        for stage in [Stage::Wait, Stage::Start, Stage::Run, Stage::Deliver] {
+            let stage = stage.as_str();
+            drop(inner.stages.get_or_create(&labels::OfStage { stage }));
+        }
+        for decision in ["allowed", "refused", "refused_address", "failed"] {
+            let decision = decision.to_owned();
+            drop(inner.egress.get_or_create(&Decision { decision }));
+        }
+        inner.register();
+        Self(Arc::new(inner))
+    }
+
+    fn agent(&self, name: &str) -> String {
+        self.0.agents.row(name)
+    }
+
+    /// A turn has ended, and that is on disk.
+    pub(crate) fn ended(&self, agent: &str, ending: &Ending) {
+        let outcome = match ending.refused {
+            true => "refused",
+            false => ending.state.as_str(),
+        };
+        let agent = self.agent(agent);
+        self.spent_by(&agent, ending.spend);
+        self.0.turns.get_or_create(&Turn { agent, outcome }).inc();
+        if let Some(failure) = &ending.record.failure {
+            let code = failure.code.clone();
+            self.0.failures.get_or_create(&Code { code }).inc();
+        }
+    }
+
+    /// An attempt that did not end its turn took so much.
+    pub(crate) fn spent(&self, agent: &str, spend: Spend) {
+        self.spent_by(&self.agent(agent), spend);
+    }
+
+    fn spent_by(&self, agent: &str, spend: Spend) {
+        for (kind, tokens) in [
+            ("input", spend.input_tokens),
+            ("output", spend.output_tokens),
+            ("cache_read", spend.cache_read_tokens),
+            ("cache_write", spend.cache_write_tokens),
+        ] {
+            if tokens > 0 {
+                let agent = agent.to_owned();
+                self.0.tokens.get_or_create(&Tokens { agent, kind }).inc_by(tokens);
+            }
+        }
+        if spend.nano_usd > 0 {
+            let agent = agent.to_owned();
+            let usd = crate::ending::usd(spend.nano_usd);
+            self.0.cost.get_or_create(&OfAgent { agent }).inc_by(usd);
+        }
+    }
+
+    /// A stage of a turn took so long.
+    pub(crate) fn took(&self, stage: Stage, time: Duration) {
+        let of = labels::OfStage { stage: stage.as_str() };
+        self.0.stages.get_or_create(&of).observe(time.as_secs_f64());
+    }
+
+    /// The same of a stage that began at that time. A clock that was put back makes no time that is less than nothing.
+    pub(crate) fn took_since(&self, stage: Stage, begin: Timestamp) {
+        let time = Duration::try_from(Timestamp::now().duration_since(begin));
+        self.took(stage, time.unwrap_or_default()); // silent-ok: see above
+    }
+
+    /// A child begins.
+    pub(crate) fn child(&self) -> Child {
+        self.0.children.inc();
+        Child(self.0.children.clone())
+    }
+
+    /// A turn begins another attempt after a failure of the API.
+    pub(crate) fn retried(&self) {
+        self.0.retries.inc();
+    }
+
+    /// What a turn has tried to reach.
+    pub(crate) fn reached(&self, connections: &[Refused]) {
+        for one in connections {
+            let decision = one.decision.clone();
+            self.0.egress.get_or_create(&Decision { decision }).inc_by(one.count);
+        }
+    }
+
+    /// A request was answered. `route`: as the router has it, empty when it has none.
+    pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode) {
+        let request = Request {
+            method: method_word(method),
+            route: if route.is_empty() { "none" } else { route }.to_owned(),
+            status: status.as_u16(),
+        };
+        self.0.requests.get_or_create(&request).inc();
+    }
+
+    /// Somebody who watched has fallen too far behind.
+    pub(crate) fn dropped(&self) {
+        self.0.dropped.inc();
+    }
+
+    /// Everything, as text.
+    ///
+    /// # Errors
+    /// A figure cannot be written down.
+    pub(crate) fn text(&self, sample: Sample, format: Format) -> Result<String, fmt::Error> {
+        let mut all = String::with_capacity(16 << 10);
+        let now = sample.registry(|agent| self.agent(agent));
+        let process = process::registry(self.0.started_at);
+        for registry in [&self.0.registry, &now, &process] {
+            match format {
+                Format::Prometheus => prometheus_text::encode(&mut all, registry)?,
+                Format::OpenMetrics => text::encode_registry(&mut all, registry)?,
+            }
+        }
+        if format == Format::OpenMetrics {
+            text::encode_eof(&mut all)?;
+        }
+        Ok(all)
+    }
+}
+
+impl Inner {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("turns", "Turns that ended, by agent and outcome", self.turns.clone());
+        registry.register(
+            "failures",
+            "Turns that ended without an answer, by the code of the failure",
+            self.failures.clone(),
+        );
+        registry.register(
+            "tokens",
+            "Tokens of turns and failed attempts, by agent and kind",
+            self.tokens.clone(),
+        );
+        registry.register(
+            "cost_usd",
+            "US dollars of turns and failed attempts, by agent",
+            self.cost.clone(),
+        );
+        registry.register(
+            "turn_stage_seconds",
+            "Time that a stage of a turn took",
+            self.stages.clone(),
+        );
+        registry.register(
+            "children",
+            "Attempts at turns that run now, each with its program",
+            self.children.clone(),
+        );
+        registry.register(
+            "retries",
+            "Further attempts after a passing failure of the API",
+            self.retries.clone(),
+        );
+        registry.register(
+            "egress_connections",
+            "Connections that confined turns asked for, by what became of them",
+            self.egress.clone(),
+        );
+        registry.register(
+            "http_requests",
+            "Answered requests, by method, route and status",
+            self.requests.clone(),
+        );
+        registry.register(
+            "watchers_dropped",
+            "Watchers of live events that fell too far behind",
+            self.dropped.clone(),
+        );
+    }
+}

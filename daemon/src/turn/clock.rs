@@ -1,0 +1,42 @@
+//! How long the stages of a turn take that its child makes.
+
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::metrics::{Metrics, Stage};
+
+/// Of one claim.
+pub(super) struct Clock {
+    metrics: Metrics,
+    claimed_at: Timestamp,
+    /// When the first child was given the prompt.
+    prompted: OnceLock<Instant>,
+}
+
+impl Clock {
+    /// Of a claim of that time.
+    pub(super) fn new(metrics: Metrics, claimed_at: Timestamp) -> Self {
+        Self {
+            metrics,
+            claimed_at,
+            prompted: OnceLock::new(),
+        }
+    }
+
+    /// A child has started and is about to be given the prompt. Each after the first is another attempt.
+    pub(super) fn prompted(&self) {
+        match self.prompted.set(Instant::now()) {
+            Ok(()) => self.metrics.took_since(Stage::Start, self.claimed_at),
+            Err(_) => self.metrics.retried(),
+        }
+    }
+
+    /// The last child has ended.
+    pub(super) fn ended(&self) {
+        if let Some(begin) = self.prompted.get() {
+            self.metrics.took(Stage::Run, begin.elapsed());
+        }
+    }
+}
