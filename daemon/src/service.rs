@@ -40,6 +40,7 @@ use crate::schedule;
 use crate::sessions::Sessions;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::step_up::StepUp;
+use crate::steps::Steps;
 use crate::stopping::{self, Budget};
 use crate::tokens::Tokens;
 use crate::trust::{self, Trust};
@@ -165,6 +166,7 @@ impl Options {
         }
         let outbox = Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
+        let steps = Steps::open(state.path().join("steps")).context("no thread for the steps of turns")?;
         let passes = Passes::new(
             local_url(address),
             std::env::current_exe().ok(), // silent-ok: then turns are not told where the program is
@@ -188,6 +190,7 @@ impl Options {
             credentials: credentials.clone(),
             sandboxing: sandboxing.clone(),
             trust,
+            steps: steps.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -265,6 +268,7 @@ impl Options {
             workers: workers.clone(),
             outbox: outbox.clone(),
             hub,
+            steps,
             attached,
             mcp: http::mcp::Sessions::new(&config.mcp, closing.clone()),
             claude,
@@ -420,6 +424,7 @@ impl Service {
             residents: &self.residents,
             roster: &self.api.roster,
             attached: &self.api.attached,
+            steps: &self.api.steps,
             patience: self.budget.patience,
             drain: self.drain,
             delivered: self.delivered,
@@ -427,6 +432,7 @@ impl Service {
         let retention = Retention {
             conversations: self.state.path().join("conversations"),
             attachments: self.config.retention.attachments.0,
+            steps: (self.state.path().join("steps"), self.config.retention.steps.0),
             queue: Arc::clone(&self.queue),
             vaults: self.api.vaults.by_name().clone(),
         };
@@ -476,6 +482,7 @@ struct Work<'a> {
     residents: &'a Residents,
     roster: &'a Roster,
     attached: &'a Desk,
+    steps: &'a Steps,
     /// How long running turns may take to end.
     patience: Duration,
     drain: CancellationToken,
@@ -514,6 +521,7 @@ impl Work<'_> {
         }
         // Replies of the last turns still go out.
         last.flush(OUTBOX_PATIENCE).await;
+        self.steps.settled().await;
         self.delivered.cancel();
         self.residents.finish().await;
         sudden.panic().context("the feed failed")?;

@@ -27,6 +27,7 @@ use crate::pauses::Pauses;
 use crate::record::FailureRecord;
 use crate::registry::{Agent, Registry};
 use crate::sandboxing::Sandboxing;
+use crate::steps::Steps;
 use crate::trust::Trust;
 use crate::turn;
 use crate::withdraw::{Desk, Withdrawal};
@@ -74,6 +75,8 @@ pub(crate) struct Context {
     pub(crate) sandboxing: Sandboxing,
     /// For whom what was given to names is meant.
     pub(crate) trust: Trust,
+    /// What turns did.
+    pub(crate) steps: Steps,
 }
 
 /// A turn that runs now.

@@ -238,6 +238,8 @@ mod tests {
             ("GET", "/api/channels/{channel}/messages"),
             ("GET", "/api/channels/{channel}/turn-events"),
             ("GET", "/api/events"),
+            ("GET", "/api/turns/{turn}/steps"),
+            ("GET", "/api/turns/{turn}/steps/{step}"),
             ("POST", "/api/turns/{turn}/stop"),
             ("POST", "/api/turns/{turn}/cancel"),
             ("POST", "/api/turns/{turn}/resend"),

@@ -252,6 +252,8 @@ mod tests {
             ("POST", "/api/agents/{name}/resume", "reveille:write"),
             ("POST", "/api/agents/{name}/trust", "reveille:admin"),
             ("POST", "/api/agents/{name}/reset", "reveille:write"),
+            ("GET", "/api/turns/{turn}/steps", "reveille:read"),
+            ("GET", "/api/turns/{turn}/steps/{step}", "reveille:read"),
             ("GET", "/api/jobs", "reveille:read"),
             ("POST", "/api/jobs", "reveille:write"),
             ("POST", "/api/jobs/{id}/run", "reveille:write"),

@@ -53,6 +53,7 @@ mod slow;
 mod socket;
 mod standing;
 mod step_up;
+mod steps;
 mod streams;
 mod tickets;
 mod transcript;
@@ -96,6 +97,7 @@ use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::sandboxing::Sandboxing;
 use crate::step_up::StepUp;
+use crate::steps::Steps;
 use crate::tokens::Tokens;
 use crate::vaults::{Roster, Vaults};
 use crate::worker::Workers;
@@ -119,6 +121,7 @@ pub(crate) struct Api {
     pub(crate) workers: Workers,
     pub(crate) outbox: Outbox,
     pub(crate) hub: Hub,
+    pub(crate) steps: Steps,
     pub(crate) attached: Desk,
     pub(crate) mcp: mcp::Sessions,
     pub(crate) claude: Arc<Claude>,
@@ -164,6 +167,8 @@ fn turn_routes() -> Router<Api> {
     Router::new()
         .route("/api/turns", get(turns::list))
         .route("/api/turns/{turn}", get(turns::show).patch(line::edit))
+        .route("/api/turns/{turn}/steps", get(steps::list))
+        .route("/api/turns/{turn}/steps/{step}", get(steps::show))
         .route("/api/turns/{turn}/stop", post(turns::stop))
         .route("/api/turns/{turn}/cancel", post(line::cancel))
         .route("/api/turns/{turn}/hold", post(line::hold))

@@ -21,7 +21,7 @@ use utoipa::OpenApi;
 use super::{
     Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_vaults, agents,
     attached, backups, channel_list, channels, connections, credentials, definition_hints, events, health, jobs, line,
-    module, own_tokens, ready, resend, session, step_up, tickets, transcript, turns, undelivered, vault_api,
+    module, own_tokens, ready, resend, session, step_up, steps, tickets, transcript, turns, undelivered, vault_api,
     vault_hints, vaults,
 };
 
@@ -115,6 +115,8 @@ use super::{
         step_up::lock,
         step_up::set,
         step_up::show,
+        steps::list,
+        steps::show,
         tickets::make,
         transcript::messages,
         turns::list,
