@@ -9,8 +9,9 @@ mod sqlite;
 
 pub use model::{
     Accepted, Binding, ChainTotals, ChannelName, Claim, Conversation, DayTotals, Effect, EffectState, FeedCursor,
-    Front, Held, InvalidName, Joined, Lane, Lease, Message, MessageMode, NewEffect, Overdue, Overview, Pause, Place,
-    Position, Recovery, Renamed, SessionUpdate, Settlement, Spend, State, ThreadKey, Turn,
+    Front, Held, InvalidName, Joined, Lane, Lease, Listed, ListedPage, Listing, Message, MessageMode, NewEffect,
+    Overdue, Overview, Pause, Place, Position, Recovery, Renamed, SessionUpdate, Settlement, Spend, Standing, State,
+    ThreadKey, Turn,
 };
 pub use queue::{ControlError, LeaseError, Queue, QueueError};
 pub use sqlite::{Options, SqliteQueue};

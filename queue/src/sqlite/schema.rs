@@ -119,6 +119,10 @@ CREATE TABLE holders (
     note    TEXT NOT NULL
 ) WITHOUT ROWID;
 INSERT OR REPLACE INTO holders (channel, vault, note) SELECT channel, vault, note FROM bindings;
+", "
+ALTER TABLE conversations ADD COLUMN title TEXT;                             -- given by a person
+ALTER TABLE conversations ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX turns_conversation ON turns (conversation, seq);                -- the newest turn of a conversation, and all of them
 "];
 
 /// Brings the file to the present version.
