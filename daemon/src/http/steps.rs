@@ -1,5 +1,7 @@
 //! What a turn did: while it runs so far, afterwards as it is kept.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -34,7 +36,7 @@ pub(super) struct StepList {
     cut: bool,
     /// What live events have told, in their order: each has `kind` and `at`, and while the turn runs `seq`. Pieces of a text
     /// are put together, or left out once the whole text has come.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<HashMap<String, Value>>)]
     events: Vec<Value>,
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![forbid(unsafe_code)]
 
+mod fields;
 mod kept;
 mod steps;
 
