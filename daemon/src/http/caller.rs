@@ -238,6 +238,8 @@ mod tests {
             ("GET", "/api/channels/{channel}/messages"),
             ("GET", "/api/channels/{channel}/turn-events"),
             ("GET", "/api/events"),
+            ("GET", "/api/threads"),
+            ("PATCH", "/api/threads/{thread}"),
             ("GET", "/api/turns/{turn}/steps"),
             ("GET", "/api/turns/{turn}/steps/{step}"),
             ("POST", "/api/turns/{turn}/stop"),

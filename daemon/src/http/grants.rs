@@ -252,6 +252,8 @@ mod tests {
             ("POST", "/api/agents/{name}/resume", "reveille:write"),
             ("POST", "/api/agents/{name}/trust", "reveille:admin"),
             ("POST", "/api/agents/{name}/reset", "reveille:write"),
+            ("GET", "/api/threads", "reveille:read"),
+            ("PATCH", "/api/threads/{thread}", "reveille:write"),
             ("GET", "/api/turns/{turn}/steps", "reveille:read"),
             ("GET", "/api/turns/{turn}/steps/{step}", "reveille:read"),
             ("GET", "/api/jobs", "reveille:read"),

@@ -28,6 +28,7 @@ mod definition_hints;
 mod discovery;
 mod error;
 mod events;
+mod found_words;
 pub(crate) mod fuzzing;
 mod grants;
 mod head;
@@ -36,8 +37,8 @@ mod health_credential;
 mod health_lines;
 mod jobs;
 mod line;
-mod message_more;
 pub(crate) mod mcp;
+mod message_more;
 mod module;
 mod openapi;
 mod own_tokens;
@@ -56,6 +57,7 @@ mod standing;
 mod step_up;
 mod steps;
 mod streams;
+mod threads;
 mod tickets;
 mod transcript;
 mod turn_links;
@@ -72,7 +74,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, delete, get, patch, post};
 use axum::{Extension, Router};
 use http::StatusCode;
 use reveille_queue::Queue;
@@ -240,6 +242,8 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/agents/{name}/trust", post(agent_trust::trust))
         .route("/api/agents/{name}/reset", post(agent_control::reset))
         .route("/api/channels", get(channel_list::list))
+        .route("/api/threads", get(threads::list))
+        .route("/api/threads/{thread}", patch(threads::edit))
         .route("/api/channels/{channel}/send", post(channels::send))
         .route("/api/channels/{channel}/messages", get(transcript::messages))
         .route("/api/channels/{channel}/threads", get(channels::threads))

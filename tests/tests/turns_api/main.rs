@@ -6,6 +6,7 @@
 mod fields;
 mod kept;
 mod steps;
+mod threads;
 
 use anyhow::{Context as _, Result, ensure};
 use http::Method;

@@ -21,8 +21,8 @@ use utoipa::OpenApi;
 use super::{
     Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_vaults, agents,
     attached, backups, channel_list, channels, connections, credentials, definition_hints, events, health, jobs, line,
-    module, own_tokens, ready, resend, session, step_up, steps, tickets, transcript, turns, undelivered, vault_api,
-    vault_hints, vaults,
+    module, own_tokens, ready, resend, session, step_up, steps, threads, tickets, transcript, turns, undelivered,
+    vault_api, vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -117,6 +117,8 @@ use super::{
         step_up::show,
         steps::list,
         steps::show,
+        threads::edit,
+        threads::list,
         tickets::make,
         transcript::messages,
         turns::list,
