@@ -232,3 +232,18 @@ async fn a_listing_of_turns_names_what_it_is_of() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_session_says_how_much_is_taken() -> Result<()> {
+    let daemon = Daemon::builder()
+        .stand_in()
+        .env("REVEILLE_SERVER__MAX_BODY", "200000")
+        .env("REVEILLE_VAULT__MAX_ATTACHMENT", "3000000")
+        .start()
+        .await?;
+    let expected = json!({
+        "signed_in": true, "limits": { "upload_bytes": 3_000_000, "message_bytes": 200_000 },
+    });
+    assert_eq!(read(&daemon, "/api/session").await?, expected);
+    Ok(())
+}
