@@ -57,6 +57,7 @@ mod standing;
 mod step_up;
 mod steps;
 mod streams;
+mod thread_search;
 mod threads;
 mod tickets;
 mod transcript;

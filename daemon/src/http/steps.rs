@@ -1,7 +1,5 @@
 //! What a turn did: while it runs so far, afterwards as it is kept.
 
-use std::collections::HashMap;
-
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;

@@ -1,8 +1,5 @@
 //! Conversations: of one agent, of all; what people call them, and what was said in them.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
@@ -10,8 +7,8 @@ use futures_util::future::join_all;
 use http::StatusCode;
 use jiff::Timestamp;
 use reveille_queue::{Listed, Listing, Standing, Turn};
-use reveille_vault::agent::{Inbound, Outbound, tag};
-use reveille_vault::{Key, Kind, Note, NoteId, OrderBy, Query, Vault, VaultError};
+use reveille_vault::agent::Inbound;
+use reveille_vault::{Key, Kind, NoteId};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -19,7 +16,8 @@ use uuid::Uuid;
 use super::Api;
 use super::channels::channel_name;
 use super::error::{ApiError, Body, Segment};
-use super::found_words::{Found, find_words};
+use super::found_words::Found;
+use super::thread_search::{Search, Unsearched, search};
 use super::turns::{invalid_cursor, usd};
 use super::wire::Thread;
 use crate::ending::thread_path;
@@ -32,8 +30,6 @@ const THREADS_MAX: u32 = 1000;
 /// Characters of a preview, and of a title at most.
 const PREVIEW_CHARS: usize = 160;
 const TITLE_MAX: usize = 200;
-/// Messages of a vault that a search looks at: the newest.
-const MATCHES: u32 = 1000;
 /// Looks into the queue for one page.
 const LOOKS: usize = 10;
 /// Notes that are asked for at one time.
@@ -233,14 +229,6 @@ pub(super) struct Hit {
     found: Option<Found>,
 }
 
-/// A vault that was not searched.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UnsearchedVault)]
-pub(super) struct Unsearched {
-    vault: String,
-    reason: String,
-}
-
 /// Conversations, that of which something happened last first.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FoundThreads)]
@@ -250,13 +238,6 @@ pub(super) struct HitList {
     #[schema(required)]
     next_cursor: Option<String>,
     /// Vaults in which nothing could be looked for.
-    unsearched: Vec<Unsearched>,
-}
-
-/// Messages with these words, by their conversations.
-#[derive(Default)]
-struct Search {
-    hits: HashMap<Uuid, Option<Found>>,
     unsearched: Vec<Unsearched>,
 }
 
@@ -347,68 +328,6 @@ fn page_of(found: Vec<Listed>, listing: &Listing, limit: usize) -> (Vec<Listed>,
     page.truncate(limit);
     let next = page.last().filter(|_| more).map(|last| last.place);
     (page, next)
-}
-
-/// Looks for words in the messages of all vaults. One that cannot be searched keeps no other one from it.
-async fn search(api: &Api, words: &str) -> Result<Search, ApiError> {
-    let mut search = Search::default();
-    for vault in api.vaults.all() {
-        let query = Query {
-            tags: vec![tag::INBOUND.into(), tag::OUTBOUND.into()],
-            exact_tags: true,
-            search: Some(words.to_owned()),
-            order_by: Some(OrderBy::CreatedAt),
-            descending: true,
-            limit: Some(MATCHES),
-            ..Query::default()
-        };
-        let found = match vault.capabilities().search {
-            true => vault.query(&query).await,
-            false => Err(VaultError::Unsupported {
-                vault: vault.name().to_owned(),
-                what: "search the text of notes".into(),
-            }),
-        };
-        match found {
-            Ok(page) => add_hits(api, &vault, &page.notes, words, &mut search).await?,
-            Err(VaultError::Invalid(message)) => {
-                return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", message));
-            }
-            Err(error) => search.unsearched.push(Unsearched {
-                vault: vault.name().to_owned(),
-                reason: error.to_string(),
-            }),
-        }
-    }
-    Ok(search)
-}
-
-async fn add_hits(
-    api: &Api,
-    vault: &Arc<dyn Vault>,
-    notes: &[Note],
-    words: &str,
-    search: &mut Search,
-) -> Result<(), ApiError> {
-    // Of a conversation with many of them the newest is shown; the others need not be asked about.
-    let mut seen = BTreeSet::new();
-    for note in notes {
-        let turn = match Outbound::is(note) {
-            // silent-ok: only turns are written there
-            true => match note.text("turn").and_then(|turn| turn.parse().ok()) {
-                Some(turn) if seen.insert(turn) => api.queue.turn(turn).await?,
-                _ => None,
-            },
-            false => api.queue.turn_of(vault.name(), note.id.as_str()).await?,
-        };
-        if let Some(turn) = turn {
-            search
-                .hits
-                .entry(turn.conversation)
-                .or_insert_with(|| find_words(&note.content, words));
-        }
-    }
-    Ok(())
 }
 
 /// What a person changes of a conversation.
