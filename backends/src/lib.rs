@@ -20,5 +20,5 @@ pub use confined::{run_attached, run_captured};
 pub use process::{SweepReport, sweep};
 pub use turn::{
     Backend, Dirs, Event, Failure, FailureCode, Observer, PromptMode, Remedy, Session, SystemPrompt, Timeouts,
-    TurnOutcome, TurnRequest, Usage, Verdict,
+    TurnOutcome, TurnRequest, Usage, Verdict, Whole,
 };

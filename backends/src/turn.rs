@@ -114,6 +114,15 @@ impl fmt::Debug for TurnRequest {
     }
 }
 
+/// The input or the answer of a tool, where an event has its beginning only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// At most 1 MiB of it.
+    pub text: String,
+    /// There was more.
+    pub cut: bool,
+}
+
 /// Something that happened in a running turn. Serialised as the live event's body, `kind` first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -159,6 +168,9 @@ pub enum Event {
         /// Its input as JSON text, cut at 2 000 characters with `…`; absent when there is none.
         #[serde(skip_serializing_if = "Option::is_none")]
         input: Option<String>,
+        /// What was cut. No part of what is told.
+        #[serde(skip)]
+        whole: Option<Whole>,
         /// The tool call of the sub-agent that called it.
         #[serde(skip_serializing_if = "Option::is_none")]
         parent: Option<String>,
@@ -176,6 +188,9 @@ pub enum Event {
         /// Its text, cut at 2 000 characters with `…`; absent when there is none.
         #[serde(skip_serializing_if = "Option::is_none")]
         preview: Option<String>,
+        /// What was cut. No part of what is told.
+        #[serde(skip)]
+        whole: Option<Whole>,
         /// The tool call of the sub-agent that called it.
         #[serde(skip_serializing_if = "Option::is_none")]
         parent: Option<String>,

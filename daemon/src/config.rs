@@ -170,12 +170,15 @@ impl Default for Server {
 pub(crate) struct Retention {
     /// How long the files that a turn was given stay with its conversation after the turn has ended.
     pub(crate) attachments: Span,
+    /// How long what a turn did is kept after it has ended.
+    pub(crate) steps: Span,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         Self {
             attachments: Span(Duration::from_secs(30 * 24 * 60 * 60)),
+            steps: Span(Duration::from_secs(30 * 24 * 60 * 60)),
         }
     }
 }

@@ -56,6 +56,7 @@ mod sessions;
 mod stamp;
 mod state_dir;
 mod step_up;
+mod steps;
 mod stopping;
 mod strays;
 mod system_prompt;

@@ -69,4 +69,7 @@ pub(crate) struct TurnRecord {
     /// What it has tried to reach through the daemon.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) egress: Vec<Refused>,
+    /// There is nothing to tell of its steps that this record and the message do not say.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) plain: bool,
 }

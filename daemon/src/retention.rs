@@ -1,5 +1,5 @@
-//! What goes by itself when its time is over: the files that ended turns were given, and uploads that no message took. Looks
-//! at the start and once a day; one directory after the other, beside everything else.
+//! What goes by itself when its time is over: the files that ended turns were given, what is kept of their steps, and uploads
+//! that no message took. Looks at the start and once a day; one directory after the other, beside everything else.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::attachments;
+use crate::steps;
 use crate::vaults::ByName;
 
 /// How often it looks.
@@ -30,6 +31,8 @@ pub(crate) struct Retention {
     pub(crate) conversations: PathBuf,
     /// How long the files of an ended turn stay.
     pub(crate) attachments: Duration,
+    /// Where the steps of turns are, and how long they stay.
+    pub(crate) steps: (PathBuf, Duration),
     /// Knows which turns have ended.
     pub(crate) queue: Arc<dyn Queue>,
     /// Whose uploads may be forgotten.
@@ -66,6 +69,13 @@ impl Retention {
             Ok(0) => {}
             Ok(turns) => tracing::info!(turns, "files of ended turns were removed"),
             Err(error) => tracing::warn!(%error, "some files of ended turns stay until tomorrow"),
+        }
+        let (dir, age) = &self.steps;
+        let before = SystemTime::from(now) - *age;
+        match blocking(dir, move |dir| steps::sweep(&dir, before)).await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "old steps of turns were removed"),
+            Err(error) => tracing::warn!(%error, "old steps of turns stay until tomorrow"),
         }
         for vault in self.vaults.all() {
             match vault.files().sweep(now - UPLOADS).await {
@@ -211,6 +221,7 @@ mod tests {
         Retention {
             conversations: dir.join("conversations"),
             attachments: 30 * DAY,
+            steps: (dir.join("steps"), 30 * DAY),
             queue: Arc::new(Options::new(dir.join("queue.db")).open().unwrap()),
             vaults: ByName::default(),
         }

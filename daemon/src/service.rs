@@ -42,6 +42,7 @@ use crate::schedule;
 use crate::sessions::Sessions;
 use crate::state_dir::{DaemonFile, StateDir};
 use crate::step_up::StepUp;
+use crate::steps::Steps;
 use crate::stopping::{self, Budget};
 use crate::tokens::Tokens;
 use crate::trust::{self, Trust};
@@ -168,6 +169,7 @@ impl Options {
         }
         let outbox = Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone());
         let backend: Arc<dyn Backend> = claude.clone();
+        let steps = Steps::open(state.path().join("steps")).context("no thread for the steps of turns")?;
         let passes = Passes::new(
             local_url(address),
             std::env::current_exe().ok(), // silent-ok: then turns are not told where the program is
@@ -192,6 +194,7 @@ impl Options {
             sandboxing: sandboxing.clone(),
             trust,
             metrics: metrics.clone(),
+            steps: steps.clone(),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -275,6 +278,7 @@ impl Options {
             workers: workers.clone(),
             outbox: outbox.clone(),
             hub,
+            steps,
             attached,
             mcp: http::mcp::Sessions::new(&config.mcp, closing.clone()),
             claude,
@@ -432,6 +436,7 @@ impl Service {
             residents: &self.residents,
             roster: &self.api.roster,
             attached: &self.api.attached,
+            steps: &self.api.steps,
             patience: self.budget.patience,
             drain: self.drain,
             delivered: self.delivered,
@@ -439,6 +444,7 @@ impl Service {
         let retention = Retention {
             conversations: self.state.path().join("conversations"),
             attachments: self.config.retention.attachments.0,
+            steps: (self.state.path().join("steps"), self.config.retention.steps.0),
             queue: Arc::clone(&self.queue),
             vaults: self.api.vaults.by_name().clone(),
         };
@@ -491,6 +497,7 @@ struct Work<'a> {
     residents: &'a Residents,
     roster: &'a Roster,
     attached: &'a Desk,
+    steps: &'a Steps,
     /// How long running turns may take to end.
     patience: Duration,
     drain: CancellationToken,
@@ -529,6 +536,7 @@ impl Work<'_> {
         }
         // Replies of the last turns still go out.
         last.flush(OUTBOX_PATIENCE).await;
+        self.steps.settled().await;
         self.delivered.cancel();
         self.residents.finish().await;
         sudden.panic().context("the feed failed")?;

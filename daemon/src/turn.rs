@@ -4,6 +4,7 @@ mod clock;
 mod confine;
 mod connections;
 mod plan;
+mod steps;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,6 +35,7 @@ use crate::prompt::CutOff;
 use crate::record::FailureRecord;
 use crate::registry::Agent;
 use crate::stamp;
+use crate::steps::Steps;
 use crate::strays;
 use crate::trust::Guard;
 use crate::worker::{Context, LiveTurn};
@@ -357,6 +359,7 @@ impl Run<'_> {
             interruptions: plan.interruptions,
             clock: Clock::new(self.context.metrics.clone(), self.started_at),
             notices: std::sync::Mutex::new(notices),
+            steps: self.context.steps.clone(),
         };
         let halt = CancellationToken::new();
         let pauses: Vec<Duration> = self.context.claude.retry_pauses.iter().map(|span| span.0).collect();
@@ -421,6 +424,7 @@ impl Run<'_> {
             Err(error) => tracing::warn!(%error, "the turn goes back in line at the next start"),
         }
         crash::point("turn.released");
+        self.keep_attempt();
         self.context.hub.forget(&self.subject.channel, self.subject.turn);
     }
 
@@ -453,6 +457,7 @@ impl Run<'_> {
     /// [`LeaseError`]; then nothing is written, and nobody told.
     pub(crate) async fn end(&self, ending: &mut Ending) -> Result<bool, LeaseError> {
         let turn = self.claim.lease.turn;
+        ending.record.plain = self.claim.interruptions == 0;
         let rows = self.rows(ending);
         let delivery = self.context.outbox.expect(turn, &self.claim.message.vault);
         if let Err(error) = self.write_end(ending, rows).await {
@@ -465,6 +470,8 @@ impl Run<'_> {
     /// Writes down how the turn ended, until the storage takes it, and tells it once the vault has it.
     async fn settle(&self, mut ending: Ending, abandon: &CancellationToken) {
         let turn = self.claim.lease.turn;
+        // Before it has ended: whoever finds it ended finds them too.
+        self.keep_steps(&mut ending);
         let rows = self.rows(&mut ending);
         let delivery = self.context.outbox.expect(turn, &self.claim.message.vault);
         let mut pause = Duration::from_millis(100);
@@ -532,6 +539,7 @@ struct TurnObserver {
     interruptions: u32,
     clock: Clock,
     notices: std::sync::Mutex<Vec<String>>,
+    steps: Steps,
 }
 
 #[async_trait]
@@ -548,7 +556,8 @@ impl Observer for TurnObserver {
         Ok(())
     }
 
-    fn event(&self, event: Event) {
+    fn event(&self, mut event: Event) {
+        self.keep_whole(&mut event);
         match &event {
             Event::Notice { text } => {
                 self.notices

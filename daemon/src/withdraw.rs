@@ -71,6 +71,7 @@ impl Desk<'_> {
             note: note.as_ref().map(|note| note.id.to_string()),
             notices: vec![how.reason.to_owned()],
             ended_by: how.by.map(str::to_owned),
+            plain: turn.interruptions == 0,
             ..TurnRecord::default()
         };
         let outcome = Outcome {

@@ -28,6 +28,7 @@ use crate::pauses::Pauses;
 use crate::record::FailureRecord;
 use crate::registry::{Agent, Registry};
 use crate::sandboxing::Sandboxing;
+use crate::steps::Steps;
 use crate::trust::Trust;
 use crate::turn;
 use crate::withdraw::{Desk, Withdrawal};
@@ -77,6 +78,8 @@ pub(crate) struct Context {
     pub(crate) trust: Trust,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// What turns did.
+    pub(crate) steps: Steps,
 }
 
 /// A turn that runs now.

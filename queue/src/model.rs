@@ -329,6 +329,77 @@ pub struct Conversation {
     pub spend: Spend,
 }
 
+/// How a conversation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Nothing is to be done.
+    Idle,
+    /// A turn of it is being worked on.
+    Working,
+    /// A turn of it waits.
+    Queued,
+    /// Its newest turn ended without an answer, and not because a person wanted that.
+    Error,
+}
+
+impl Standing {
+    /// The word that is shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Working => "working",
+            Self::Queued => "queued",
+            Self::Error => "error",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Idle, Self::Working, Self::Queued, Self::Error]
+            .into_iter()
+            .find(|standing| standing.as_str() == text)
+    }
+}
+
+/// A conversation as a listing shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// It.
+    pub conversation: Conversation,
+    /// Its newest turn.
+    pub turn: Turn,
+    /// The name that a person has given it.
+    pub title: Option<String>,
+    /// A person has put it away.
+    pub archived: bool,
+    /// How it stands.
+    pub standing: Standing,
+    /// Its place in the order of what happened last: larger is later.
+    pub place: u64,
+}
+
+/// Which conversations are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Of this channel.
+    pub channel: Option<ChannelName>,
+    /// Those put away, or the others.
+    pub archived: Option<bool>,
+    /// Those that stand so.
+    pub standing: Option<Standing>,
+    /// Before this place: [`ListedPage::next`].
+    pub before: Option<u64>,
+}
+
+/// Some conversations, that of which something happened last first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListedPage {
+    /// They.
+    pub threads: Vec<Listed>,
+    /// Where to go on, also where there are none: a look does not go through everything.
+    pub next: Option<u64>,
+}
+
 /// What a chain of hand-overs has taken so far, the claimed message included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainTotals {

@@ -6,9 +6,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease, Load,
-    Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery, Renamed, Settlement, Spend, State,
-    ThreadKey, Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease,
+    Listed, ListedPage, Listing, Load, Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery,
+    Renamed, Settlement, Spend, State, ThreadKey, Turn,
 };
 
 /// The queue's storage could not do it. Nothing of the request was written.
@@ -389,6 +389,48 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// [`QueueError`].
     async fn conversations(&self, channel: &ChannelName) -> Result<Vec<Conversation>, QueueError>;
+
+    /// The turns of a chain, in the order of their acceptance, behind one of them.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn chain(&self, chain: &str, after: Option<Uuid>, limit: u32) -> Result<Vec<Turn>, QueueError>;
+
+    /// Turns of these chains other than those of the messages that began them, in the order of their acceptance.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn descendants(&self, chains: Vec<String>, limit: u32) -> Result<Vec<Turn>, QueueError>;
+
+    /// The turns of a conversation, the newest first, from before one of them.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn turns_in(&self, conversation: Uuid, before: Option<Uuid>, limit: u32) -> Result<Vec<Turn>, QueueError>;
+
+    /// Conversations of all channels, the one of which something happened last first: `limit` at most.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn listing(&self, listing: &Listing, limit: u32) -> Result<ListedPage, QueueError>;
+
+    /// The conversations of these identities, in the same order. What has no turn is left out.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn listed(&self, conversations: Vec<Uuid>) -> Result<Vec<Listed>, QueueError>;
+
+    /// Gives a conversation a title (`Some(None)` takes it away), and puts it away or back. What is `None` stays. Says
+    /// whether there is such a conversation.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn label(
+        &self,
+        conversation: Uuid,
+        title: Option<Option<String>>,
+        archived: Option<bool>,
+    ) -> Result<bool, QueueError>;
 
     /// Undelivered effects that are due, oldest first. An effect is left out while an older one of its target is not due,
     /// and while its group is among those `held` back.

@@ -189,12 +189,14 @@ fn events_carry_what_was_said() {
             id: "t1".into(),
             tool: "Bash".into(),
             input: Some(r#"{"command":"ls"}"#.into()),
+            whole: None,
             parent: Some("t0".into()),
         },
         Event::Tool {
             id: "t2".into(),
             tool: "Look".into(),
             input: None,
+            whole: None,
             parent: Some("t0".into()),
         },
         Event::ToolResult {
@@ -202,6 +204,7 @@ fn events_carry_what_was_said() {
             tool: Some("Bash".into()),
             ok: Some(false),
             preview: Some("x".into()),
+            whole: None,
             parent: None,
         },
         Event::ToolResult {
@@ -209,6 +212,7 @@ fn events_carry_what_was_said() {
             tool: None,
             ok: None,
             preview: None,
+            whole: None,
             parent: None,
         },
         Event::Retry {

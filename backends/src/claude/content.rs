@@ -2,8 +2,13 @@
 
 use serde_json::Value;
 
+use super::redact::Redactor;
+use crate::turn::Whole;
+
 /// Longest input or answer of a tool in an event, in characters.
 const PREVIEW_LIMIT: usize = 2000;
+/// Most bytes that are kept of a longer one.
+const WHOLE_LIMIT: usize = 1 << 20;
 
 pub(super) fn text_at<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     value.get(name).and_then(Value::as_str)
@@ -28,33 +33,40 @@ pub(super) fn content_blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message.get("content").and_then(Value::as_array).into_iter().flatten()
 }
 
+/// A text as an event has it, and what was cut of it.
+pub(super) type Cut = (Option<String>, Option<Whole>);
+
 /// A tool's input as JSON text.
-pub(super) fn input_text(block: &Value) -> Option<String> {
-    block
-        .get("input")
-        .filter(|input| !input.is_null())
-        .map(|input| preview(&input.to_string()))
+pub(super) fn input_text(block: &Value, redactor: &Redactor) -> Cut {
+    let input = block.get("input").filter(|input| !input.is_null());
+    input.map_or((None, None), |input| cut(redactor.clean(&input.to_string())))
 }
 
 /// The text of a tool's answer, which is a string or a list of parts.
-pub(super) fn result_text(block: &Value) -> Option<String> {
-    let content = block.get("content")?;
-    let text = match content.as_str() {
-        Some(text) => text.to_owned(),
-        None => content
-            .as_array()?
-            .iter()
-            .filter_map(|part| text_at(part, "text"))
-            .collect(),
+pub(super) fn result_text(block: &Value, redactor: &Redactor) -> Cut {
+    let Some(content) = block.get("content") else {
+        return (None, None);
     };
-    (!text.is_empty()).then(|| preview(&text))
+    let text = match (content.as_str(), content.as_array()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(parts)) => parts.iter().filter_map(|part| text_at(part, "text")).collect(),
+        (None, None) => String::new(),
+    };
+    match text.is_empty() {
+        true => (None, None),
+        false => cut(redactor.clean(&text)),
+    }
 }
 
-fn preview(text: &str) -> String {
-    match text.char_indices().nth(PREVIEW_LIMIT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+fn cut(mut text: String) -> Cut {
+    let Some((end, _)) = text.char_indices().nth(PREVIEW_LIMIT) else {
+        return (Some(text), None);
+    };
+    let preview = format!("{}…", &text[..end]);
+    let kept = text.floor_char_boundary(WHOLE_LIMIT);
+    let cut = kept < text.len();
+    text.truncate(kept);
+    (Some(preview), Some(Whole { text, cut }))
 }
 
 #[cfg(test)]
@@ -65,9 +77,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_longer_text_is_cut() {
-        assert_eq!(preview(&"ä".repeat(2000)), "ä".repeat(2000));
-        assert_eq!(preview(&"ä".repeat(2001)), format!("{}…", "ä".repeat(2000)));
+    fn only_longer_text_is_cut_and_what_was_cut_is_there() {
+        assert_eq!(cut("ä".repeat(2000)), (Some("ä".repeat(2000)), None));
+        let preview = Some(format!("{}…", "ä".repeat(2000)));
+        let whole = |text: String, cut| Some(Whole { text, cut });
+        let longer = "ä".repeat(2001);
+        assert_eq!(cut(longer.clone()), (preview.clone(), whole(longer, false)));
+        let largest = "ä".repeat(WHOLE_LIMIT / 2);
+        assert_eq!(cut(largest.clone()), (preview.clone(), whole(largest.clone(), false)));
+        // Not through the middle of a character.
+        let beyond = format!("{}a{}", "ä".repeat(2000), &largest[4000..]);
+        let kept = beyond[..WHOLE_LIMIT - 1].to_owned();
+        assert_eq!(cut(beyond), (preview, whole(kept, true)));
+    }
+
+    #[test]
+    fn secrets_are_taken_out_before_anything_is_cut() {
+        let mut redactor = Redactor::new();
+        redactor.secret("very-secret-word");
+        let said = format!("{}very-secret-word and very-secret-word", "x".repeat(1990));
+        let (preview, whole) = result_text(&json!({"content": said}), &redactor);
+        let preview = preview.unwrap();
+        assert!(!preview.contains("very") && preview.contains("***"), "{preview}");
+        assert_eq!(whole.unwrap().text, format!("{}*** and ***", "x".repeat(1990)));
+        let block = json!({"input": {"command": "echo very-secret-word"}});
+        assert_eq!(input_text(&block, &redactor).0.unwrap(), r#"{"command":"echo ***"}"#);
     }
 
     #[test]
@@ -80,7 +114,7 @@ mod tests {
             json!({}),
         ];
         assert_eq!(
-            shapes.each_ref().map(result_text),
+            shapes.each_ref().map(|block| result_text(block, &Redactor::new()).0),
             [Some("plain".into()), Some("ab".into()), None, None, None]
         );
     }

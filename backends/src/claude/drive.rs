@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::child::{Happening, Process};
 use super::lines::{LINE_LIMIT, Line};
+use super::redact::Redactor;
 use super::stream::{Signal, Stream};
 use super::verdict::{Ending, Finished};
 use crate::turn::{Event, FailureCode, Observer, TurnRequest};
@@ -59,6 +60,8 @@ pub(super) struct Journey<'a> {
     pub(super) tool_limit: Duration,
     pub(super) observer: &'a dyn Observer,
     pub(super) stop: &'a CancellationToken,
+    /// What nobody may read of what tools are given and answer.
+    pub(super) hidden: Redactor,
 }
 
 struct Drive<'a> {
@@ -79,12 +82,13 @@ struct Drive<'a> {
 }
 
 /// Runs a process to its end. When this returns, nothing of it is alive.
-pub(super) async fn drive(process: Process, journey: Journey<'_>) -> Finished {
+pub(super) async fn drive(process: Process, mut journey: Journey<'_>) -> Finished {
     let now = Instant::now();
+    let hidden = std::mem::take(&mut journey.hidden);
     let mut drive = Drive {
         journey,
         process,
-        stream: Stream::default(),
+        stream: Stream::without(hidden),
         phase: Phase::Starting,
         until: now,
         spawned: now,

@@ -116,6 +116,7 @@ impl ClaudeBackend {
                 tool_limit,
                 observer,
                 stop,
+                hidden: self.hidden(turn),
             },
         )
         .await)
@@ -176,16 +177,24 @@ impl ClaudeBackend {
         Ok(None)
     }
 
-    fn redactor(&self, turn: &TurnRequest) -> Redactor {
+    /// What is a secret by its name, or was given as one. A variable may be a path, which is part of what tools do.
+    fn hidden(&self, turn: &TurnRequest) -> Redactor {
         let base = self
             .options
             .base_env
             .iter()
             .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        let own = turn.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let mut redactor = Redactor::new();
-        base.for_each(|(name, value)| redactor.variable(name, value));
-        turn.env.iter().for_each(|(name, value)| redactor.given(name, value));
+        base.chain(own).for_each(|(name, value)| redactor.variable(name, value));
         turn.secrets.iter().for_each(|secret| redactor.secret(secret));
+        redactor
+    }
+
+    /// What an error of a turn must not show.
+    fn redactor(&self, turn: &TurnRequest) -> Redactor {
+        let mut redactor = self.hidden(turn);
+        turn.env.iter().for_each(|(name, value)| redactor.given(name, value));
         redactor
     }
 }

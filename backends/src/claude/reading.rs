@@ -116,6 +116,7 @@ fn tool_event(id: &str, tool: &str, input: Option<&str>) -> Event {
         id: id.into(),
         tool: tool.into(),
         input: input.map(str::to_owned),
+        whole: None,
         parent: None,
     }
 }
@@ -126,6 +127,7 @@ fn result_event(id: &str, tool: Option<&str>, ok: Option<bool>, preview: Option<
         tool: tool.map(str::to_owned),
         ok,
         preview: preview.map(str::to_owned),
+        whole: None,
         parent: None,
     }
 }

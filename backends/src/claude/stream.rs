@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::content::{content_blocks, dollars, input_text, number, result_text, text_at};
+use super::redact::Redactor;
 use crate::turn::{Event, Usage};
 
 /// What a line means for the run of the process.
@@ -82,9 +83,19 @@ pub(super) struct Stream {
     unfinished: Option<String>,
     names: HashMap<String, String>,
     running: HashSet<String>,
+    /// What tools must not show.
+    redactor: Redactor,
 }
 
 impl Stream {
+    /// Takes secrets out of what goes into tools and comes out of them.
+    pub(super) fn without(redactor: Redactor) -> Self {
+        Self {
+            redactor,
+            ..Self::default()
+        }
+    }
+
     /// Whether a tool call waits for its answer.
     pub(super) fn tool_runs(&self) -> bool {
         !self.running.is_empty()
@@ -280,11 +291,12 @@ impl Stream {
         if text_at(block, "type") == Some("tool_use") {
             self.running.insert(id.to_owned());
         }
-        let input = input_text(block);
+        let (input, whole) = input_text(block, &self.redactor);
         emit(Event::Tool {
             id: id.to_owned(),
             tool: tool.to_owned(),
             input,
+            whole,
             parent: parent.cloned(),
         });
     }
@@ -301,11 +313,13 @@ impl Stream {
             self.running.remove(id);
             // A message whose tool has answered was taken: nothing replaces it any more.
             self.unfinished = None;
+            let (preview, whole) = result_text(block, &self.redactor);
             emit(Event::ToolResult {
                 id: id.to_owned(),
                 tool: self.names.get(id).cloned(),
                 ok: block.get("is_error").and_then(Value::as_bool).map(|is_error| !is_error),
-                preview: result_text(block),
+                preview,
+                whole,
                 parent: parent.clone(),
             });
         }

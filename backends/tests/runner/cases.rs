@@ -117,6 +117,7 @@ async fn tc_str_28_a_line_in_two_pieces_is_told_once_it_is_whole() {
             id: "t1".into(),
             tool: "Grep".into(),
             input: Some("{}".into()),
+            whole: None,
             parent: None,
         },
         text("found"),

@@ -178,6 +178,7 @@ async fn tools_and_retries_are_told() {
             id: id.clone(),
             tool: "Bash".into(),
             input: Some(r#"{"command":"ls"}"#.into()),
+            whole: None,
             parent: None,
         },
         Event::ToolResult {
@@ -185,6 +186,7 @@ async fn tools_and_retries_are_told() {
             tool: Some("Bash".into()),
             ok: Some(true),
             preview: Some("(the stand-in only pretended)".into()),
+            whole: None,
             parent: None,
         },
         Event::Thinking {

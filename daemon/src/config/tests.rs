@@ -99,6 +99,9 @@ fn spans_may_be_days_and_sizes_are_numbers() {
     assert_eq!(config.vaults.file_limits().of("default"), 1000);
     let usual = load("", &[]).unwrap();
     assert_eq!(usual.retention.attachments.0.as_secs(), 30 * 24 * 60 * 60);
+    assert_eq!(usual.retention.steps.0.as_secs(), 30 * 24 * 60 * 60);
+    let config = load("[retention]\nsteps = \"2h\"", &[]).unwrap();
+    assert_eq!(config.retention.steps.0.as_secs(), 2 * 60 * 60);
     for never in ["1mo", "1y", "0d", "-1d"] {
         let wrong = load(&format!("[retention]\nattachments = {never:?}"), &[]).unwrap_err();
         assert!(wrong.contains("is no time span"), "{wrong}");

@@ -1,12 +1,12 @@
 //! Channels: sending to an agent, and its conversations.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use jiff::Timestamp;
 use reveille_queue::{ChannelName, QueueError};
 use reveille_transports::{Incoming, Intake as _, Link, Refusal, Taken};
 use reveille_vault::agent::MessageMode;
@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::error::{ApiError, Body, Segment};
 use super::pauses;
-use super::turns::{invalid_cursor, usd};
-use super::wire::Thread;
+use super::threads::{Conversation, views};
+use super::turns::invalid_cursor;
 use super::{Api, Caller};
 use crate::delegation::Origin;
 use crate::limits::{DEPTH_MAX, TOO_DEEP};
@@ -298,22 +298,6 @@ pub(super) fn channel_name(text: &str) -> Result<ChannelName, ApiError> {
     text.parse().map_err(|_| ApiError::unknown_agent(text))
 }
 
-/// A conversation.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Conversation {
-    thread: Uuid,
-    key: Thread,
-    /// Settled turns.
-    turns: u64,
-    /// The session that its next turn goes on with.
-    #[schema(required)]
-    session: Option<Uuid>,
-    /// When its first turn began.
-    #[schema(required)]
-    started_at: Option<Timestamp>,
-    cost_usd: f64,
-}
-
 /// Conversations of an agent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ThreadList {
@@ -363,14 +347,10 @@ pub(super) async fn threads(
     let more = conversations.len() > limit;
     conversations.truncate(limit);
     let next_cursor = conversations.last().filter(|_| more).map(|last| last.id);
-    let threads = conversations.into_iter().map(|one| Conversation {
-        thread: one.id,
-        key: one.lane.thread.into(),
-        turns: one.turns,
-        session: one.session.map(|(id, _)| id),
-        started_at: one.started_at,
-        cost_usd: usd(one.spend.nano_usd),
-    });
-    let threads = threads.collect();
+    let ids: Vec<Uuid> = conversations.iter().map(|one| one.id).collect();
+    let places: HashMap<Uuid, usize> = ids.iter().copied().zip(0..).collect();
+    let mut listed = api.queue.listed(ids).await?;
+    listed.sort_by_key(|one| places.get(&one.conversation.id).copied());
+    let threads = views(&api, listed).await;
     Ok(Json(ThreadList { threads, next_cursor }))
 }

@@ -15,7 +15,8 @@ use reveille_queue::QueueError;
 use reveille_vault::VaultError;
 use reveille_vault::agent::{Problem, without_middle};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -287,9 +288,9 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 
 /// The variable part of an address, with errors in our shape. Of an address without one: its last part, which may be the name
 /// of something too.
-pub(crate) struct Segment(pub(crate) String);
+pub(crate) struct Segment<T = String>(pub(crate) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -298,7 +299,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
             .filter(|route| !route.contains('{'))
             .and_then(|route| route.rsplit_once('/'))
         {
-            return Ok(Self(last.to_owned()));
+            let name: StrDeserializer<'_, serde::de::value::Error> = last.into_deserializer();
+            return T::deserialize(name).map(Self).map_err(|error| {
+                let message = format!("The address cannot be read: {error}.");
+                ApiError::new(StatusCode::BAD_REQUEST, "invalid_address", message)
+            });
         }
         let Path(segment) = Path::from_request_parts(parts, state).await.map_err(|rejection| {
             let message = format!("The address cannot be read: {}.", rejection.body_text());

@@ -16,7 +16,7 @@ use super::Api;
 use super::channels::{Limit, channel_name, limit_of};
 use super::error::{ApiError, Body, OptionalBody, Segment};
 use super::pauses::{self, Paused};
-use super::turns::{Brief, brief, find, unknown};
+use super::turns::{Brief, brief, find, unknown, with_children};
 use crate::inbox::shown;
 use crate::live::{Happening, Milestone, Subject};
 use crate::withdraw::{Desk, Withdrawal};
@@ -102,7 +102,7 @@ pub(super) async fn list(
         view.position = Some(position(&turns, at));
         view
     });
-    let views = views.collect();
+    let views = with_children(&api, views.collect()).await?;
     let pause = api
         .queue
         .pauses()

@@ -30,6 +30,7 @@ mod discovery;
 mod doctor;
 mod error;
 mod events;
+mod found_words;
 pub(crate) mod fuzzing;
 mod grants;
 mod head;
@@ -40,6 +41,7 @@ mod health_watch;
 mod jobs;
 mod line;
 pub(crate) mod mcp;
+mod message_more;
 mod metrics;
 mod module;
 mod openapi;
@@ -58,9 +60,13 @@ mod socket;
 mod standing;
 mod statistics;
 mod step_up;
+mod steps;
 mod streams;
+mod thread_search;
+mod threads;
 mod tickets;
 mod transcript;
+mod turn_links;
 mod turns;
 mod undelivered;
 mod vault_api;
@@ -74,7 +80,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, delete, get, patch, post};
 use axum::{Extension, Router};
 use http::StatusCode;
 use reveille_queue::Queue;
@@ -104,6 +110,7 @@ use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::sandboxing::Sandboxing;
 use crate::step_up::StepUp;
+use crate::steps::Steps;
 use crate::tokens::Tokens;
 use crate::vaults::{Roster, Vaults};
 use crate::worker::Workers;
@@ -127,6 +134,7 @@ pub(crate) struct Api {
     pub(crate) workers: Workers,
     pub(crate) outbox: Outbox,
     pub(crate) hub: Hub,
+    pub(crate) steps: Steps,
     pub(crate) attached: Desk,
     pub(crate) mcp: mcp::Sessions,
     pub(crate) claude: Arc<Claude>,
@@ -174,6 +182,8 @@ fn turn_routes() -> Router<Api> {
     Router::new()
         .route("/api/turns", get(turns::list))
         .route("/api/turns/{turn}", get(turns::show).patch(line::edit))
+        .route("/api/turns/{turn}/steps", get(steps::list))
+        .route("/api/turns/{turn}/steps/{step}", get(steps::show))
         .route("/api/turns/{turn}/stop", post(turns::stop))
         .route("/api/turns/{turn}/cancel", post(line::cancel))
         .route("/api/turns/{turn}/hold", post(line::hold))
@@ -259,6 +269,8 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/agents/{name}/trust", post(agent_trust::trust))
         .route("/api/agents/{name}/reset", post(agent_control::reset))
         .route("/api/channels", get(channel_list::list))
+        .route("/api/threads", get(threads::list))
+        .route("/api/threads/{thread}", patch(threads::edit))
         .route("/api/channels/{channel}/send", post(channels::send))
         .route("/api/channels/{channel}/messages", get(transcript::messages))
         .route("/api/channels/{channel}/threads", get(channels::threads))

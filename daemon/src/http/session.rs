@@ -47,24 +47,34 @@ impl Via {
 
 /// Whether a browser is signed in.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Session {
+pub(super) struct SignedIn {
     signed_in: bool,
-    /// By what, when that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    via: Option<Via>,
 }
 
-impl Session {
-    fn signed_in(signed_in: bool) -> Self {
-        Self { signed_in, via: None }
-    }
+/// How much is taken.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionLimits)]
+pub(super) struct Limits {
+    /// Bytes of a file, in the vault where most are allowed.
+    upload_bytes: u64,
+    /// Bytes of a request that sends a message.
+    message_bytes: u64,
+}
+
+/// Who is let in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Session {
+    signed_in: bool,
+    /// By what.
+    via: Via,
+    limits: Limits,
 }
 
 /// Signs a browser in by the code of a link, which is used up by it.
 #[utoipa::path(
     post, path = "/api/session", operation_id = "signIn", tag = "session", security(()), request_body = SignIn,
     responses(
-        (status = 200, description = "It is signed in: the answer sets its cookie.", body = Session),
+        (status = 200, description = "It is signed in: the answer sets its cookie.", body = SignedIn),
         (status = 401, description = "The link has been used or is too old: `bad_code`."),
         (status = 403, description = "A page of another site asked: `cross_site`."),
         (status = 429, description = "Many wrong codes or tokens came from that address: `too_many_wrong_tokens`."),
@@ -81,7 +91,7 @@ pub(super) async fn sign_in(State(api): State<Api>, request: Request) -> Respons
         Err(error) => return error.into_response(),
     };
     if let Some(cookie) = api.auth.sign_in(code.trim(), &base).await {
-        return ([(header::SET_COOKIE, cookie)], Json(Session::signed_in(true))).into_response();
+        return ([(header::SET_COOKIE, cookie)], Json(SignedIn { signed_in: true })).into_response();
     }
     match api.auth.wrong(peer) {
         Some(wait) => Refusal::TooMany { wait }.answer(&path),
@@ -101,12 +111,18 @@ pub(super) async fn sign_in(State(api): State<Api>, request: Request) -> Respons
     responses((status = 200, description = "The caller is let in.", body = Session)),
 )]
 pub(super) async fn show(
+    State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Extension(standing): Extension<Standing>,
 ) -> Json<Session> {
+    let bytes = |limit: usize| u64::try_from(limit).unwrap_or(u64::MAX);
     Json(Session {
-        via: Some(Via::of(&caller, &standing)),
-        ..Session::signed_in(true)
+        signed_in: true,
+        via: Via::of(&caller, &standing),
+        limits: Limits {
+            upload_bytes: bytes(api.file_limits.largest()),
+            message_bytes: bytes(api.max_body),
+        },
     })
 }
 
@@ -123,7 +139,7 @@ pub(super) struct Which {
     delete, path = "/api/session", operation_id = "signOut", tag = "session",
     params(("everywhere" = Option<bool>, Query, description = "Signs every browser out.")),
     responses(
-        (status = 200, description = "It is signed out: the answer takes its cookie away.", body = Session),
+        (status = 200, description = "It is signed out: the answer takes its cookie away.", body = SignedIn),
         (status = 400, description = "`everywhere` is neither true nor false: `invalid_query`."),
         (status = 503, description = "It is signed out, and would not be after a restart: `not_kept`."),
     ),
@@ -144,7 +160,7 @@ pub(super) async fn sign_out(
             "It does not work now. Mend the state directory (`reveille doctor` looks at it) and sign out everywhere.",
         )
     })?;
-    Ok(([(header::SET_COOKIE, cookie)], Json(Session::signed_in(false))).into_response())
+    Ok(([(header::SET_COOKIE, cookie)], Json(SignedIn { signed_in: false })).into_response())
 }
 
 /// A link that signs a browser in.

@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::channels::channel_name;
 use super::error::{ApiError, Segment};
+use super::message_more::{self, More};
 use super::turns::invalid_cursor;
 use super::wire::TurnState;
 use crate::record::FailureRecord;
@@ -100,8 +101,9 @@ pub(super) async fn messages(
         add_by_turn(&mut notes, &turns, &*vault, limit as usize).await?;
     }
     let kept = kept_replies(&api, &notes, &turns).await?;
-    let messages = notes.iter().map(|note| {
-        let mut view = Message::of(note, &turns);
+    let more = message_more::gather(&api, &*vault, &notes, &turns).await?;
+    let messages = notes.iter().zip(more).map(|(note, more)| {
+        let mut view = Message::of(note, &turns, more);
         if let Some(turn) = kept.get(note.id.as_str()).and_then(|note| turns.get(*note)) {
             view.add_kept(turn);
         }
@@ -245,6 +247,8 @@ pub(super) struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<FailureRecord>)]
     error: Option<Value>,
+    #[serde(flatten)]
+    more: More,
 }
 
 /// The messages to an agent and its answers.
@@ -258,7 +262,7 @@ pub(super) struct MessageList {
 }
 
 impl Message {
-    fn of(note: &Note, turns: &HashMap<String, Turn>) -> Self {
+    fn of(note: &Note, turns: &HashMap<String, Turn>, more: More) -> Self {
         let direction = match Outbound::is(note) {
             true => Direction::Outbound,
             false => Direction::Inbound,
@@ -282,6 +286,7 @@ impl Message {
             ended_at: None,
             reply: None,
             error: None,
+            more,
         }
     }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::channels::channel_name;
 use super::error::{ApiError, Segment};
+use super::turn_links::{Child, Parent, children, duration_ms, parent};
 use super::wire::{Mode, TurnState};
 use super::{Api, Caller};
 use crate::inbox::shown;
@@ -104,6 +105,18 @@ pub(super) struct Brief {
     #[schema(required)]
     settled_at: Option<Timestamp>,
     cost_usd: f64,
+    usage: Usage,
+    /// From its last claim to its end.
+    #[schema(required)]
+    duration_ms: Option<u64>,
+    /// The model of its conversation.
+    #[schema(required)]
+    model: Option<String>,
+    /// The turn that handed this work on.
+    #[schema(required)]
+    delegated_by: Option<Parent>,
+    /// What it has handed on itself. In answers to changes of the line there is nothing.
+    pub(super) children: Vec<Child>,
     /// What a person should know, such as a lost session.
     #[serde(skip_serializing_if = "Option::is_none")]
     notices: Option<Vec<String>>,
@@ -132,6 +145,7 @@ pub(super) fn brief(turn: &Turn) -> Brief {
     };
     let record = turn.record.clone().map(serde_json::from_value::<TurnRecord>);
     let record = record.and_then(Result::ok); // silent-ok: the same
+    let model = record.as_ref().and_then(|record| record.models.first().cloned());
     let (notices, ended_by, error) = record.map_or((None, None, None), |record| {
         (Some(record.notices), record.ended_by, record.failure)
     });
@@ -157,6 +171,11 @@ pub(super) fn brief(turn: &Turn) -> Brief {
         claim_ends_at: turn.claim_ends,
         settled_at: turn.settled_at,
         cost_usd: usd(turn.spend.nano_usd),
+        usage: turn.spend.into(),
+        duration_ms: duration_ms(turn),
+        model,
+        delegated_by: message.as_ref().and_then(parent),
+        children: Vec::new(),
         notices,
         egress: None,
         ended_by,
@@ -170,7 +189,6 @@ pub(super) fn brief(turn: &Turn) -> Brief {
 pub(super) struct TurnDetail {
     #[serde(flatten)]
     brief: Brief,
-    usage: Usage,
     /// The session that it ran in.
     #[schema(required)]
     session: Option<String>,
@@ -207,7 +225,6 @@ impl TurnDetail {
                 egress: Some(record.egress).filter(|all| !all.is_empty()),
                 ..brief(turn)
             },
-            usage: turn.spend.into(),
             session: record.session,
             models: record.models,
             note: record.note,
@@ -256,7 +273,11 @@ async fn called(api: &Api, turn: &str) -> Result<Uuid, ApiError> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// The agent.
-    channel: String,
+    channel: Option<String>,
+    /// The chain of hand-overs.
+    chain: Option<String>,
+    /// The conversation.
+    thread: Option<Uuid>,
     /// Only those.
     state: Option<TurnState>,
     /// How many at most; 50 when nothing is said.
@@ -266,7 +287,7 @@ pub(super) struct Which {
     cursor: Option<String>,
 }
 
-/// Turns of an agent.
+/// Turns of an agent, a chain or a conversation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TurnList {
     turns: Vec<Brief>,
@@ -275,13 +296,15 @@ pub(super) struct TurnList {
     next_cursor: Option<String>,
 }
 
-/// Where a page of turns begins, as text `open:TURN` or `settled:TURN`.
+/// Where a page of turns begins, as text `open:TURN`, `settled:TURN` or `all:TURN`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cursor {
     /// Behind this one of the open turns.
     Open(Uuid),
     /// Behind this one of the ended turns.
     Settled(Uuid),
+    /// Behind this one of all.
+    All(Uuid),
 }
 
 impl Cursor {
@@ -297,6 +320,7 @@ impl Cursor {
         let parts = text.split_once(':').and_then(|(kind, id)| match kind {
             "open" => Uuid::try_parse(id).ok().map(Self::Open), // silent-ok: told below
             "settled" => Uuid::try_parse(id).ok().map(Self::Settled), // silent-ok: the same
+            "all" => Uuid::try_parse(id).ok().map(Self::All),   // silent-ok: the same
             _ => None,
         });
         parts.ok_or_else(invalid_cursor)
@@ -308,6 +332,7 @@ impl std::fmt::Display for Cursor {
         match self {
             Self::Open(turn) => write!(f, "open:{turn}"),
             Self::Settled(turn) => write!(f, "settled:{turn}"),
+            Self::All(turn) => write!(f, "all:{turn}"),
         }
     }
 }
@@ -327,8 +352,10 @@ async fn turns_behind(
     cursor: Option<Cursor>,
     most: u32,
 ) -> Result<Vec<Turn>, ApiError> {
-    if let Some(Cursor::Settled(last)) = cursor {
-        return Ok(api.queue.settled_before(channel, last, most).await?);
+    match cursor {
+        Some(Cursor::Settled(last)) => return Ok(api.queue.settled_before(channel, last, most).await?),
+        Some(Cursor::All(_)) => return Err(invalid_cursor()),
+        Some(Cursor::Open(_)) | None => {}
     }
     let mut turns = api.queue.open_turns(channel, u32::MAX).await?;
     if let Some(Cursor::Open(last)) = cursor
@@ -343,7 +370,33 @@ async fn turns_behind(
     Ok(turns)
 }
 
-/// The open turns of an agent in their order, then the ended ones, newest first.
+/// Turns of a chain in the order in which their messages came, or of a conversation, the newest first.
+async fn turns_of(api: &Api, which: &Which, cursor: Option<Cursor>, most: u32) -> Result<Vec<Turn>, ApiError> {
+    let behind = match cursor {
+        None => None,
+        Some(Cursor::All(turn)) => Some(turn),
+        Some(_) => return Err(invalid_cursor()),
+    };
+    Ok(match (&which.chain, which.thread) {
+        (Some(chain), _) => api.queue.chain(chain, behind, most).await?,
+        (None, Some(thread)) => api.queue.turns_in(thread, behind, most).await?,
+        (None, None) => Vec::new(),
+    })
+}
+
+/// Turns as they are listed, each with what it has led to.
+pub(super) async fn with_children(api: &Api, mut briefs: Vec<Brief>) -> Result<Vec<Brief>, ApiError> {
+    let mut all = children(api, briefs.iter().map(|brief| brief.chain.clone())).await?;
+    for brief in &mut briefs {
+        brief.children = all.remove(&brief.turn).unwrap_or_default();
+    }
+    Ok(briefs)
+}
+
+/// Turns of an agent, of a chain of hand-overs or of a conversation: one of the three is to be named.
+///
+/// Of an agent the open ones in their order, then the ended ones, newest first; of a chain in the order in which their messages
+/// came; of a conversation the newest first.
 #[utoipa::path(
     get, path = "/api/turns", operation_id = "listTurns", tag = "turns", params(Which),
     responses(
@@ -357,27 +410,45 @@ pub(super) async fn list(
 ) -> Result<Json<TurnList>, ApiError> {
     let Parameters(which) =
         which.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
-    let channel = channel_name(&which.channel)?;
+    let channel = which.channel.as_deref().map(channel_name).transpose()?;
     let limit = which.limit.unwrap_or(TURNS).clamp(1, TURNS_MAX);
     let cursor = which.cursor.as_deref().map(Cursor::parse).transpose()?;
     // The queue knows no states: enough is taken to find some of the asked one.
     let taken = which.state.map_or(limit, |_| TURNS_MAX);
-    let found = turns_behind(&api, &channel, cursor, taken).await?;
-    if found.is_empty()
+    let narrowed = which.chain.is_some() || which.thread.is_some();
+    let taken = if narrowed { TURNS_MAX } else { taken };
+    let found = match &channel {
+        _ if narrowed => turns_of(&api, &which, cursor, taken).await?,
+        Some(channel) => turns_behind(&api, channel, cursor, taken).await?,
+        None => {
+            let message = "Name the agent, the chain or the conversation whose turns you want.";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", message)
+                .then("Add ?channel=…, ?chain=… or ?thread=…."));
+        }
+    };
+    if let Some(channel) = &channel
+        && found.is_empty()
         && api.registry.get(channel.as_str()).is_none()
-        && api.queue.conversations(&channel).await?.is_empty()
+        && api.queue.conversations(channel).await?.is_empty()
     {
         return Err(api.no_agent(channel.as_str()));
     }
-    let is_asked = |turn: &&Turn| which.state.is_none_or(|state| TurnState::from(turn.state) == state);
+    let is_asked = |turn: &&Turn| {
+        which.state.is_none_or(|state| TurnState::from(turn.state) == state)
+            && which.thread.is_none_or(|thread| turn.conversation == thread)
+            && channel.as_ref().is_none_or(|name| turn.message.lane.channel == *name)
+    };
     let shown: Vec<&Turn> = found.iter().filter(is_asked).take(limit as usize).collect();
     let last = match shown.len() < limit as usize {
         // All that were found are looked through.
         true => found.last().filter(|_| found.len() >= taken as usize),
         false => shown.last().copied(),
     };
-    let next_cursor = last.map(|turn| Cursor::behind(turn).to_string());
-    let turns = shown.into_iter().map(brief).collect();
+    let next_cursor = last.map(|turn| match narrowed {
+        true => Cursor::All(turn.id).to_string(),
+        false => Cursor::behind(turn).to_string(),
+    });
+    let turns = with_children(&api, shown.into_iter().map(brief).collect()).await?;
     Ok(Json(TurnList { turns, next_cursor }))
 }
 
@@ -395,7 +466,10 @@ pub(super) async fn show(State(api): State<Api>, Segment(turn): Segment) -> Resu
     let found = find(&api, &turn).await?;
     // What it has left to do and the vault has not taken yet; one that joined another turn has its reply from that.
     let left = api.queue.left(found.leader.unwrap_or(found.id)).await?;
-    TurnDetail::of(&found, left > 0).map(Json)
+    let mut detail = TurnDetail::of(&found, left > 0)?;
+    let mut all = children(&api, [found.message.chain.clone()]).await?;
+    detail.brief.children = all.remove(&found.id).unwrap_or_default();
+    Ok(Json(detail))
 }
 
 /// That a turn is going to end.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::line::{About, Line, Run};
 use super::pulse::Pulse;
+use super::story::{Piece, Story};
 use super::watch::{Scope, Watch};
 use super::{Happening, Subject};
 
@@ -71,7 +72,7 @@ impl Hub {
             () => Run::Part,
         };
         let about = About::Turn(subject.turn);
-        self.push(&subject.channel, about, happening.is_delta(), run, "turn", |seq| {
+        self.push(&subject.channel, about, &happening.piece(), run, "turn", |seq| {
             TurnBody {
                 seq,
                 subject,
@@ -79,6 +80,14 @@ impl Hub {
                 happening,
             }
         });
+    }
+
+    /// What a turn that runs has told so far.
+    #[must_use]
+    pub(crate) fn story(&self, channel: &str, turn: Uuid) -> Option<Story> {
+        let line = self.line();
+        let running = line.channels.get(channel)?.running.get(&turn)?;
+        Some(running.story.clone())
     }
 
     /// An agent was made or is another now: its definition, whether it is paused, what it is connected to.
@@ -92,11 +101,13 @@ impl Hub {
     }
 
     fn tell_agent(&self, channel: &str, kind: &str) {
-        self.push(channel, About::Agent, false, Run::Aside, "agent", |seq| AgentBody {
-            seq,
-            channel,
-            at: Timestamp::now(),
-            kind,
+        self.push(channel, About::Agent, &Piece::Other, Run::Aside, "agent", |seq| {
+            AgentBody {
+                seq,
+                channel,
+                at: Timestamp::now(),
+                kind,
+            }
         });
     }
 
@@ -104,7 +115,7 @@ impl Hub {
         &self,
         channel: &str,
         about: About,
-        delta: bool,
+        piece: &Piece<'_>,
         run: Run,
         event: &str,
         body: impl FnOnce(u64) -> B,
@@ -119,7 +130,9 @@ impl Hub {
             }
         };
         let bytes = Bytes::from(format!("id: {}-{seq}\nevent: {event}\ndata: {text}\n\n", self.boot));
-        line.push(channel, about, delta, run, bytes);
+        let end = bytes.len() - 2;
+        let data = bytes.slice(end - text.len()..end);
+        line.push(channel, about, piece, run, bytes, data);
         self.news.send_replace(seq);
     }
 

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::story::{Piece, Story};
+
 /// Events that are kept for watchers that come back or are behind, of all channels together.
 pub(super) const FRAMES_MAX: usize = 16_384;
 /// Their bytes; a single event may be larger.
@@ -45,6 +47,8 @@ pub(super) struct Running {
     bytes: usize,
     /// The number of the newest frame that was left out.
     pub(super) lost: u64,
+    /// The same to be kept.
+    pub(super) story: Story,
 }
 
 impl Running {
@@ -145,8 +149,8 @@ impl Line {
         self.channels.retain(|_, channel| !channel.is_idle());
     }
 
-    /// Appends an event; the oldest ones may fall out.
-    pub(super) fn push(&mut self, channel: &str, about: About, delta: bool, run: Run, bytes: Bytes) {
+    /// Appends an event; the oldest ones may fall out. `data`: what it says, as JSON.
+    pub(super) fn push(&mut self, channel: &str, about: About, piece: &Piece<'_>, run: Run, bytes: Bytes, data: Bytes) {
         self.newest += 1;
         let seq = self.newest;
         let channel = self.channel(channel);
@@ -154,7 +158,7 @@ impl Line {
             seq,
             channel: Arc::clone(&channel.name),
             about,
-            delta,
+            delta: matches!(piece, Piece::Delta(_)),
             bytes,
         });
         if let About::Turn(turn) = about {
@@ -167,6 +171,7 @@ impl Line {
                         running.drop_deltas();
                     }
                     running.push(Arc::clone(&frame));
+                    running.story.add(piece, data);
                 }
             }
         }

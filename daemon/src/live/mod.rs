@@ -7,17 +7,21 @@
 mod hub;
 mod line;
 mod pulse;
+mod story;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub(crate) use hub::Hub;
+pub(crate) use story::Story;
 pub(crate) use watch::{Scope, Step, Watch};
 
 use jiff::Timestamp;
 use reveille_backends::{Event, Usage};
 use serde::Serialize;
 use uuid::Uuid;
+
+use story::Piece;
 
 /// What a turn is about; part of every event.
 #[derive(Debug, Clone, Serialize)]
@@ -125,8 +129,16 @@ impl Milestone {
 }
 
 impl Happening {
-    fn is_delta(&self) -> bool {
-        matches!(self, Self::Turn(Event::TextDelta { .. }))
+    /// What it is in the story of its turn.
+    fn piece(&self) -> Piece<'_> {
+        match self {
+            Self::Turn(Event::TextDelta { text }) => Piece::Delta(text),
+            Self::Turn(Event::Text { parent: None, .. }) => Piece::Text,
+            Self::Turn(Event::Init { .. }) => Piece::Init,
+            Self::Turn(Event::Notice { .. }) => Piece::Notice,
+            Self::About(Milestone::Started { attempt: 1, .. }) => Piece::Start,
+            _ => Piece::Other,
+        }
     }
 
     /// Whether a replay no longer needs the pieces before it.

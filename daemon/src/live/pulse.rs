@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Hub;
 use super::line::{About, Run};
+use super::story::Piece;
 
 /// The shortest time between two.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -69,16 +70,18 @@ impl Hub {
 
     /// How the daemon is, or one of the things that it needs, is not as before.
     pub(crate) fn health_changed<S: Serialize>(&self, status: &S) {
-        self.push("", About::Agent, false, Run::Aside, "health", |seq| HealthBody {
-            seq,
-            at: Timestamp::now(),
-            kind: "health",
-            status,
+        self.push("", About::Agent, &Piece::Other, Run::Aside, "health", |seq| {
+            HealthBody {
+                seq,
+                at: Timestamp::now(),
+                kind: "health",
+                status,
+            }
         });
     }
 
     fn tell_jobs(&self, id: Option<&str>) {
-        self.push("", About::Agent, false, Run::Aside, "jobs", |seq| JobsBody {
+        self.push("", About::Agent, &Piece::Other, Run::Aside, "jobs", |seq| JobsBody {
             seq,
             at: Timestamp::now(),
             kind: "jobs",

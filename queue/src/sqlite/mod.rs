@@ -12,6 +12,7 @@ mod period;
 mod rows;
 mod schema;
 mod taken;
+mod threads;
 #[cfg(test)]
 mod upgrade;
 mod writer;
@@ -28,9 +29,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease, Load,
-    Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery, Renamed, Settlement, Spend,
-    ThreadKey, Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease,
+    Listed, ListedPage, Listing, Load, Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery,
+    Renamed, Settlement, Spend, ThreadKey, Turn,
 };
 use crate::queue::{ControlError, LeaseError, Queue, QueueError};
 use fault::Fault;
@@ -95,6 +96,10 @@ fn later(now: Timestamp, span: Duration) -> Timestamp {
     let end = Timestamp::MAX.as_second().saturating_mul(1000);
     let until = until.map_or(end, |until| until.as_millisecond().min(end));
     Timestamp::from_millisecond(until).unwrap_or(now)
+}
+
+fn blob(id: Option<Uuid>) -> rusqlite::types::Value {
+    id.map_or(rusqlite::types::Value::Null, |id| id.as_bytes().to_vec().into())
 }
 
 fn found_any(found: &Recovery) -> bool {
@@ -449,6 +454,50 @@ impl Queue for SqliteQueue {
             rows::collect(connection, &sql, [channel.as_str()], rows::conversation)
         })
         .await
+    }
+
+    async fn chain(&self, chain: &str, after: Option<Uuid>, limit: u32) -> Result<Vec<Turn>, QueueError> {
+        let rest =
+            "WHERE t.chain = ? AND t.seq > coalesce((SELECT seq FROM turns WHERE id = ?), 0) ORDER BY t.seq LIMIT ?";
+        self.turns(
+            rest,
+            vec![chain.to_owned().into(), blob(after), i64::from(limit).into()],
+        )
+        .await
+    }
+
+    async fn descendants(&self, chains: Vec<String>, limit: u32) -> Result<Vec<Turn>, QueueError> {
+        let chains = serde_json::Value::from(chains).to_string();
+        let rest = "WHERE t.chain IN (SELECT value FROM json_each(?)) AND t.note <> t.chain ORDER BY t.seq LIMIT ?";
+        self.turns(rest, vec![chains.into(), i64::from(limit).into()]).await
+    }
+
+    async fn turns_in(&self, conversation: Uuid, before: Option<Uuid>, limit: u32) -> Result<Vec<Turn>, QueueError> {
+        let rest = "WHERE t.conversation = ? AND t.seq < coalesce((SELECT seq FROM turns WHERE id = ?), 9223372036854775807) \
+                    ORDER BY t.seq DESC LIMIT ?";
+        let parameters = vec![blob(Some(conversation)), blob(before), i64::from(limit).into()];
+        self.turns(rest, parameters).await
+    }
+
+    async fn listing(&self, listing: &Listing, limit: u32) -> Result<ListedPage, QueueError> {
+        let listing = listing.clone();
+        self.read(move |connection| threads::latest(connection, &listing, limit))
+            .await
+    }
+
+    async fn listed(&self, conversations: Vec<Uuid>) -> Result<Vec<Listed>, QueueError> {
+        self.read(move |connection| threads::named(connection, &conversations))
+            .await
+    }
+
+    async fn label(
+        &self,
+        conversation: Uuid,
+        title: Option<Option<String>>,
+        archived: Option<bool>,
+    ) -> Result<bool, QueueError> {
+        let write = move |connection: &Connection| threads::label(connection, conversation, title.as_ref(), archived);
+        Ok(self.writer.write(write, |_| false).await?)
     }
 
     async fn due(&self, now: Timestamp, limit: u32, held: &[String]) -> Result<Vec<Effect>, QueueError> {

@@ -21,6 +21,8 @@ pub(super) const TURN_COLUMNS: usize = 24;
 /// Columns of a conversation, in the order that [`conversation`] reads.
 pub(super) const CONVERSATION: &str = "id, channel, thread, session, session_cwd, turns, started_at, input_tokens, \
      output_tokens, cache_read_tokens, cache_write_tokens, nano_usd";
+/// Number of columns in [`CONVERSATION`].
+pub(super) const CONVERSATION_COLUMNS: usize = 12;
 /// Columns of an effect, in the order that [`effect`] reads.
 pub(super) const EFFECT: &str = "id, turn, target, body, parked, attempts, due_at, last_error";
 /// Where `due_at` is in [`EFFECT`].
@@ -111,15 +113,20 @@ pub(super) fn turn(row: &Row<'_>) -> Result<Turn, Fault> {
 }
 
 pub(super) fn conversation(row: &Row<'_>) -> Result<Conversation, Fault> {
-    let session: Option<Uuid> = row.get(3)?;
-    let cwd: Option<String> = row.get(4)?;
+    conversation_at(row, 0)
+}
+
+/// The same behind other columns.
+pub(super) fn conversation_at(row: &Row<'_>, first: usize) -> Result<Conversation, Fault> {
+    let session: Option<Uuid> = row.get(first + 3)?;
+    let cwd: Option<String> = row.get(first + 4)?;
     Ok(Conversation {
-        id: row.get(0)?,
-        lane: lane(row.get(1)?, &row.get::<_, String>(2)?)?,
+        id: row.get(first)?,
+        lane: lane(row.get(first + 1)?, &row.get::<_, String>(first + 2)?)?,
         session: session.zip(cwd),
-        turns: row.get(5)?,
-        started_at: row.get::<_, Option<i64>>(6)?.map(time).transpose()?,
-        spend: spend(row, 7)?,
+        turns: row.get(first + 5)?,
+        started_at: row.get::<_, Option<i64>>(first + 6)?.map(time).transpose()?,
+        spend: spend(row, first + 7)?,
     })
 }
 

@@ -124,6 +124,10 @@ INSERT OR REPLACE INTO holders (channel, vault, note) SELECT channel, vault, not
 -- joined another turn is not among it; `leader` is in it because SQLite looks at it all the same.
 CREATE INDEX turns_ended ON turns (settled_at, channel, state, accepted_at, claimed_at, input_tokens, output_tokens, nano_usd, leader)
     WHERE settled_at IS NOT NULL AND leader IS NULL AND claimed_at IS NOT NULL;
+", "
+ALTER TABLE conversations ADD COLUMN title TEXT;                             -- given by a person
+ALTER TABLE conversations ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX turns_conversation ON turns (conversation, seq);                -- the newest turn of a conversation, and all of them
 "];
 
 /// Brings the file to the present version.

@@ -199,6 +199,15 @@ async fn a_first_file_goes_on_as_it_was() {
         .map(|one| (one.turns, one.session.clone()))
         .collect();
     assert_eq!(sessions, [(4, Some((SESSION, "/work".to_owned()))), (0, None)]);
+    let listed = queue
+        .listed(vec![Uuid::from_u128(1), Uuid::from_u128(2)])
+        .await
+        .unwrap();
+    let labels: Vec<_> = listed
+        .iter()
+        .map(|one| (one.turn.message.note.as_str(), one.title.clone(), one.archived))
+        .collect();
+    assert_eq!(labels, [("n11", None, false), ("n10", None, false)]);
     assert_eq!(queue.cursor("home").await.unwrap(), 77);
     assert_eq!(queue.outbox(9).await.unwrap().len(), 1);
     assert_eq!(queue.today(Timestamp::now()).await.unwrap(), []);

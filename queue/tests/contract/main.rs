@@ -20,6 +20,7 @@ mod resets;
 mod settlement;
 mod swaps;
 mod takes;
+mod threads;
 mod views;
 mod watch;
 
@@ -214,6 +215,12 @@ macro_rules! contract {
                     a_reset_leaves_what_is_taken
                     a_line_changes_hands
                     hostile_owners_come_back_unchanged
+                }
+                threads {
+                    conversations_are_listed_by_what_happened_last
+                    a_conversation_stands_as_its_turns_do
+                    a_label_stays_until_it_is_changed
+                    turns_are_found_by_their_chain_and_their_conversation
                 }
                 outbox {
                     an_effect_starts_pending_and_due

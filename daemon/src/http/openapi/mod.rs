@@ -21,8 +21,8 @@ use utoipa::OpenApi;
 use super::{
     Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_validate, agent_vaults,
     agents, attached, backups, channel_list, channels, connections, credentials, definition_hints, doctor, events,
-    health, jobs, line, metrics, module, own_tokens, ready, resend, session, statistics, step_up, tickets, transcript,
-    turns, undelivered, vault_api, vault_hints, vaults,
+    health, jobs, line, metrics, module, own_tokens, ready, resend, session, statistics, step_up, steps, threads,
+    tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -120,6 +120,10 @@ use super::{
         step_up::lock,
         step_up::set,
         step_up::show,
+        steps::list,
+        steps::show,
+        threads::edit,
+        threads::list,
         tickets::make,
         transcript::messages,
         turns::list,

@@ -62,6 +62,7 @@ pub(super) async fn one_of_everything(queue: &SqliteQueue, seen: &Seen) -> Ran {
     by_hand(queue, seen, &mut ran).await;
     shared(queue, seen, &mut ran).await;
     names(queue, seen, &mut ran).await;
+    threads(queue, seen, &mut ran).await;
     ran
 }
 
@@ -271,4 +272,20 @@ async fn names(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     assert_eq!(queue.bindings().await.unwrap(), [binding("other")]);
     queue.unbind("home", "definition").await.unwrap();
     note("bindings, unbind");
+}
+
+/// Conversations as people see them.
+async fn threads(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
+    let mut note = |name| ran.push((name, seen.take()));
+    let turn = queue.settled(&main().channel, 1).await.unwrap().remove(0);
+    seen.take();
+    assert!(queue.label(turn.conversation, None, Some(true)).await.unwrap());
+    note("label");
+    assert_eq!(queue.listed(vec![turn.conversation]).await.unwrap().len(), 1);
+    note("listed");
+    assert_eq!(queue.turns_in(turn.conversation, None, 1).await.unwrap().len(), 1);
+    note("turns_in");
+    assert!(!queue.chain(&turn.message.chain, None, 9).await.unwrap().is_empty());
+    queue.descendants(vec![turn.message.chain], 9).await.unwrap();
+    note("chain, descendants");
 }
