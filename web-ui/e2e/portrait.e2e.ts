@@ -27,14 +27,14 @@ const STEPS: readonly (readonly [secondsAgo: number, body: Body])[] = [
 it("an agent at work", async () => {
   const { daemon } = at;
   const ago = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString();
-  daemon.addAgent("eng", { prompt_preview: "You look after the parser.", cost_usd: 1.42, model: "opus" });
+  daemon.addAgent("eng", { prompt_preview: "You look after the parser.", cost_usd: 1.42, cost_today_usd: 0.38, model: "opus" });
   daemon.addAgent("docs", { status: "queued", waiting: 2, cost_usd: 0.31 });
-  daemon.addAgent("reviewer", { prompt_preview: "You review what others write.", cost_usd: 0.87 });
+  daemon.addAgent("reviewer", { status: "working", running: { turn: "t-r", since_at: ago(0.2), message: "m" }, cost_usd: 0.87 });
   daemon.addAgent("night-watch", { status: "paused", pause: { code: "person", reason: "Until Friday." }, cost_usd: 2.05 });
   daemon.addAgent("release", { status: "pending", status_detail: "Waits for 1 connection to be approved" });
   daemon.addAgent("scribe", { prompt_preview: "You keep the minutes.", cost_usd: 0.12 });
   const asked = daemon.addMessage("eng", { text: "The parser's test `empty_line` fails. Please find out why and mend it.", state: "waiting", sender: "ann", at: ago(0.8) });
-  await at.reopen({ deviceScaleFactor: 2, viewport: { width: 1240, height: 990 } });
+  await at.reopen({ deviceScaleFactor: 2, viewport: { width: 1240, height: 1030 } });
   const { page } = at;
   await at.enter("#/agent/eng");
   await page.getByRole("textbox", { name: "Message to eng" }).waitFor();
