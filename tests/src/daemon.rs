@@ -202,6 +202,14 @@ impl Daemon {
         Builder::default()
     }
 
+    /// The program that is under test.
+    ///
+    /// # Errors
+    /// When it is not there and cannot be built.
+    pub async fn program() -> Result<PathBuf> {
+        binary::reveille().await
+    }
+
     /// Its resident memory in bytes, and the most that it ever was. Linux only.
     ///
     /// # Errors

@@ -14,10 +14,13 @@ async fn a_person_signs_in_talks_to_an_agent_and_shapes_one() {
     let daemon = Daemon::builder().stand_in().start().await.unwrap();
     let (link, shaping_link) = (sign_in_link(&daemon).await, sign_in_link(&daemon).await);
     let system_link = sign_in_link(&daemon).await;
+    // Some tests kill the daemon: they start one of their own.
+    let program = Daemon::program().await.unwrap();
     let more = [
         ("REVEILLE_E2E_STAND_IN", "1"),
-        ("REVEILLE_E2E_SHAPING_URL", &shaping_link),
-        ("REVEILLE_E2E_SYSTEM_URL", &system_link),
+        ("REVEILLE_E2E_SHAPING_URL", shaping_link.as_str()),
+        ("REVEILLE_E2E_SYSTEM_URL", system_link.as_str()),
+        ("REVEILLE_E2E_BIN", program.to_str().unwrap()),
     ];
     browse(&daemon, &["run", "e2e", "--", "daemon"], &link, &more).await;
 

@@ -1,12 +1,15 @@
 /** The daemon's HTTP API, as this page uses it. Paths are relative to the page, so that any mount path works. */
+import { authorization, renewable } from "./access";
 import type { components } from "./api/schema";
+import type { HubPlace, MessageMore, SessionInfo } from "./conversation-api";
+import { ApiError, type Problem } from "./api-error";
+
+export { ApiError, type Problem };
 
 type Schemas = components["schemas"];
 /** Of what the daemon tells, this page counts on `Must`; the rest may be missing, as in what a test or the page itself makes. */
 type Part<T, Must extends keyof T> = Pick<T, Must> & Partial<T>;
 
-/** What is wrong, or odd, at one key of a note; the message says what is accepted. */
-export type Problem = Schemas["Problem"];
 /** Something outside that an agent wants, and whether it was given. */
 export type Connection = Schemas["Connection"];
 export type Agent = Part<Schemas["Agent"], "name" | "status" | "waiting" | "cost_usd" | "prompt_preview">;
@@ -26,7 +29,7 @@ export type Message = Part<Omit<Schemas["Message"], "error">, "id" | "text" | "d
   error?: Part<Schemas["TurnFailure"], "code" | "message"> | null;
   /** The conversation that it belongs to. To be taken from the daemon's document when it is there. */
   thread?: string | null;
-};
+} & MessageMore;
 /** How one vault stands. */
 export type VaultHealth = Part<Schemas["VaultHealth"], "name" | "kind" | "state">;
 /** Strangers get the status and nothing else. */
@@ -38,7 +41,7 @@ export type Health = Pick<Schemas["Health"], "status" | "version" | "dependencie
 };
 export type Usage = Schemas["TurnUsage"];
 /** How a client gets in. */
-export type AuthStatus = Schemas["AuthStatus"];
+export type AuthStatus = Schemas["AuthStatus"] & { hub?: HubPlace | null };
 /** Whether there is a PIN. */
 export type StepUpState = Schemas["StepUpState"];
 
@@ -95,22 +98,6 @@ export interface AgentEvent {
   kind: "changed" | "removed" | (string & {});
 }
 
-/** A refusal of the server (`status` is its HTTP status), or no answer at all (`status` 0). */
-export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    message: string,
-    readonly nextStep?: string,
-    /** What is wrong with what was sent, by key. */
-    readonly problems: readonly Problem[] = [],
-    /** Of `step_up_required`: `token` or `setup`. */
-    readonly reason?: string,
-  ) {
-    super(message);
-  }
-}
-
 /** Whether the daemon knows no such address, rather than nothing that is called so: it is older than this page. */
 export function isNoRoute({ status, code }: ApiError): boolean {
   return status === 405 || (status === 404 && code === "not_found");
@@ -162,22 +149,15 @@ async function send<T>(
   stepUpToken: string | undefined,
   seen: ((headers: Headers) => void) | undefined,
 ): Promise<T> {
-  let response: Response;
-  try {
-    response = await fetch(url(path), {
-      method,
-      credentials: "same-origin",
-      cache: "no-store",
-      headers: {
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-        ...headers,
-        ...(stepUpToken === undefined ? {} : { "x-step-up-token": stepUpToken }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-  } catch {
-    throw new ApiError(0, "unreachable", UNREACHABLE, "Check that `reveille serve` runs.");
-  }
+  const response = await authorized(path, {
+    method,
+    headers: {
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...headers,
+      ...(stepUpToken === undefined ? {} : { "x-step-up-token": stepUpToken }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
   const answer: unknown = await response.json().catch(() => null);
   if (response.ok) {
     if (answer === null && response.status !== 204) throw new ApiError(response.status, "bad_answer", "The daemon's answer was cut off or not JSON.");
@@ -195,13 +175,28 @@ async function send<T>(
   );
 }
 
+/** Asks with what lets this tab in. Where the hub gives out tokens, one that was refused is replaced by another, once. */
+export async function authorized(path: string, init: RequestInit): Promise<Response> {
+  for (let first = true; ; first = false) {
+    const shown = await authorization();
+    let response: Response;
+    try {
+      response = await fetch(url(path), { credentials: "same-origin", cache: "no-store", ...init, headers: { ...init.headers, ...shown } });
+    } catch {
+      throw new ApiError(0, "unreachable", UNREACHABLE, "Check that `reveille serve` runs.");
+    }
+    if (!(first && response.status === 401 && renewable(shown.authorization?.replace("Bearer ", "")))) return response;
+  }
+}
+
 export const segment = encodeURIComponent;
 
 export const api = {
   health: () => request<Health>("GET", "health"),
-  session: () => request<{ signed_in: true }>("GET", "api/session"),
+  authStatus: () => request<AuthStatus>("GET", "auth/status"),
+  session: () => request<SessionInfo>("GET", "api/session"),
   signIn: (code: string) => request<unknown>("POST", "api/session", { code }),
-  signOut: () => request<unknown>("DELETE", "api/session"),
+  signOut: (everywhere: boolean) => request<unknown>("DELETE", `api/session${everywhere ? "?everywhere=true" : ""}`),
   stepUp: (pin: string) => request<Schemas["StepUpToken"]>("POST", "api/step-up", { pin }),
   agents: () => request<{ agents: Agent[]; waiting: Orphan[] }>("GET", "api/agents"),
   createAgent: (agent: { name: string; prompt: string; metadata: Readonly<Record<string, unknown>>; vault?: string }) =>
@@ -220,6 +215,6 @@ export const api = {
   note: (vault: string, id: string) => request<Note>("GET", `vault/${segment(vault)}/api/notes/${segment(id)}`),
   stop: (turn: string) => request<{ stopping: true }>("POST", `api/turns/${segment(turn)}/stop`),
   cancel: (turn: string) => request<unknown>("POST", `api/turns/${segment(turn)}/cancel`),
-  /** What happens to all agents, for an EventSource. */
-  events: () => url("api/events"),
+  /** Good for one stream, once, for a minute. */
+  ticket: (path: string) => request<{ ticket: string }>("POST", "api/ui/sse-ticket", { path }),
 };

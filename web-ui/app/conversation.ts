@@ -1,8 +1,8 @@
 /** The conversation that is open: its messages, its live turns, and what a person does in it. */
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { api, type ApiError, type Message, type TurnEvent } from "./api";
-import { loadLine, openLine } from "./line";
-import { loadNotes } from "./notes";
+import { inTray, loadLine, noteQueued, openLine } from "./line";
+import { leavePast, openNewest, openQuietly, past } from "./past";
 import { sendError } from "./sending";
 import { type TurnBrief, turnsApi } from "./turns";
 import { fold, forget, isEnded, type Live, NOTHING, reconcile } from "./fold/live";
@@ -43,11 +43,25 @@ const shown = computed(() => {
   return thread === undefined || !messages.value ? messages.value : ofThread(messages.value, thread, threadTurns.value);
 });
 
+/** The turns whose steps are shown: those that were watched, and older ones that a person has opened. */
+const shownTurns = computed<Live>(() => {
+  const { boot, turns } = live.value;
+  const read = past.value;
+  if (read.size === 0) return live.value;
+  const watched = new Set(turns.map(({ id }) => id));
+  const opened = [...read.values()].filter(({ id }) => !watched.has(id));
+  // Of a turn whose end was missed the daemon knows more.
+  return { boot, turns: [...opened, ...turns.map((turn) => (isEnded(turn) ? (read.get(turn.id) ?? turn) : turn))] };
+});
+
+/** What waits is in the tray, and not here as well. */
 export const rows = computed(() => {
   if (!shown.value) return [];
-  const { turns } = live.value;
-  const own = openThread.value === undefined ? live.value : { ...live.value, turns: turns.filter(({ id }) => threadTurns.value.has(id)) };
-  return rowsOf(shown.value, own);
+  const { boot, turns } = shownTurns.value;
+  const own = openThread.value === undefined ? shownTurns.value : { boot, turns: turns.filter(({ id }) => threadTurns.value.has(id)) };
+  const all = rowsOf(shown.value, own);
+  const hidden = inTray.value;
+  return hidden.size > 0 ? all.filter((row) => !(row.kind === "message" && row.state === "waiting" && row.message.turn && hidden.has(row.message.turn))) : all;
 });
 
 /** Id of the turn that runs now. */
@@ -84,7 +98,8 @@ function openConversation(name: string): () => void {
     stopError.value = undefined;
     announcement.value = "";
   });
-  void loadMessages(name);
+  leavePast();
+  void loadMessages(name).then(() => openNewest(name));
   openLine(name);
   const queue = eventQueue(name);
   const close = follow(name, {
@@ -142,10 +157,25 @@ function takeIn(name: string, events: readonly (readonly [string, TurnEvent])[])
   if (fresh.length === 0) return;
   batch(() => {
     live.value = state;
-    for (const event of fresh) announce(name, event);
+    for (const event of fresh) {
+      announce(name, event);
+      if (event.kind === "queued") noteQueued(name, event);
+    }
   });
+  if (fresh.some(({ kind }) => kind === "queued")) loadSoon(name);
   if (fresh.some(({ kind }) => ["waiting", "done", "error", "stopped", "delivered"].includes(kind))) void loadMessages(name);
   if (fresh.some(({ kind }) => ["queued", "waiting", "started", "done", "error", "stopped"].includes(kind))) void loadLine(name);
+}
+
+const SOON_MS = 200;
+let soon: ReturnType<typeof setTimeout> | undefined;
+
+/** What was told of messages that have come is their text; the rest, such as their files, is read for all of them together. */
+function loadSoon(name: string): void {
+  soon ??= setTimeout(() => {
+    soon = undefined;
+    void loadMessages(name);
+  }, SOON_MS);
 }
 
 function announce(name: string, event: TurnEvent): void {
@@ -191,17 +221,25 @@ export async function loadMessages(name: string): Promise<void> {
     const [answer, facts] = await Promise.all([turnsApi.messages(name, undefined, thread), thread ? turnsApi.recent(name, thread) : undefined]);
     if (!open(name) || load < newest) return;
     newest = load;
+    const before = live.peek();
     batch(() => {
       if (facts) turnFacts.value = factsOf(facts.turns);
       loaded.value = withNewest(loaded.peek(), answer.messages, answer.next_cursor);
-      live.value = reconcile(live.peek(), answer.messages);
+      live.value = reconcile(before, answer.messages);
       loadError.value = undefined;
     });
+    rereadMissed(before);
     void loadFacts(name, Boolean(facts));
   } catch (error) {
     const problem = failure(error);
     if (open(name)) loadError.value = problem;
   }
+}
+
+/** What happened in turns that ended while nobody was told, as in a gap of the connection. */
+function rereadMissed(before: Live): void {
+  const ran = new Set(before.turns.filter((turn) => !isEnded(turn)).map(({ id }) => id));
+  for (const turn of live.peek().turns) if (ran.has(turn.id) && isEnded(turn)) void openQuietly(turn.id, turn.message);
 }
 
 const factsOf = (turns: readonly TurnBrief[]): Map<string, TurnBrief> => new Map(turns.map((turn) => [turn.turn, turn]));
@@ -224,9 +262,8 @@ export async function loadOlder(name: string): Promise<void> {
   }
 }
 
-/** What turns took, and what notes say of files and hand-overs: the transcript is whole without, so a failure is not in its way. */
+/** What turns took, and whom they asked: the transcript is whole without, so a failure is not in its way. */
 async function loadFacts(name: string, known: boolean): Promise<void> {
-  void loadNotes(name, messages.peek() ?? []);
   if (known) return;
   const open = stillOpen();
   try {

@@ -1,8 +1,9 @@
 /** The page's one live connection: `/api/events` feeds the list of agents and the conversation that is open. */
 import { effect, signal, untracked } from "@preact/signals";
-import { type AgentEvent, api, type TurnEvent } from "./api";
+import { way } from "./access";
+import { type AgentEvent, api, type TurnEvent, url } from "./api";
 import { Backlog } from "./backlog";
-import { agentChanged, checkSession, refreshAgents, refreshAll, refreshHealth, session } from "./store";
+import { agentChanged, checkSession, failure, refreshAgents, refreshAll, refreshHealth, session } from "./store";
 import { type Connection, openStream, type Told } from "./stream";
 
 export const connection = signal<Connection>("connecting");
@@ -62,9 +63,21 @@ function everyone(tell: (follower: Follower) => void): void {
   for (const own of followers.values()) for (const follower of own) tell(follower);
 }
 
+const PATH = "api/events";
+
+/** An EventSource shows no token: where there is no cookie, it shows a ticket, which is good once. */
+async function ticketed(): Promise<string> {
+  try {
+    const { ticket } = await api.ticket(`/${PATH}`);
+    return url(`${PATH}?ticket=${encodeURIComponent(ticket)}`);
+  } catch (error) {
+    throw failure(error);
+  }
+}
+
 function connect(): void {
   close?.();
-  close = openStream(api.events(), {
+  close = openStream(way.peek().kind === "cookie" ? url(PATH) : ticketed, {
     event(boot, event) {
       backlog.add(boot, event);
       for (const follower of followers.get(event.channel) ?? []) follower.event(boot, event);

@@ -84,3 +84,8 @@ export function bytes(size: number): string {
   if (size < 1_000) return `${size} B`;
   return size < 1_000_000 ? `${(size / 1_000).toFixed(size < 10_000 ? 1 : 0)} kB` : `${(size / 1_000_000).toFixed(1)} MB`;
 }
+
+/** Without the marks that make text run the other way whatever it says: with them `gnp.exe` looks like `exe.png`. */
+export function unturned(text: string): string {
+  return text.replace(/[\u202d\u202e]/g, "");
+}

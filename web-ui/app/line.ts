@@ -1,9 +1,12 @@
 /** The line of the agent that is open: who waits, in what order, and what a person does about it. */
-import { signal } from "@preact/signals";
-import type { ApiError } from "./api";
+import { computed, signal } from "@preact/signals";
+import type { ApiError, TurnEvent } from "./api";
 import { loadMessages } from "./conversation";
 import { failure, refreshAgents, selected } from "./store";
-import { type Line, type Place, turnsApi } from "./turns";
+import { type Line, type Place, type TurnBrief, turnsApi } from "./turns";
+
+/** A message for an agent that has nothing to do begins at once: the tray is not to open and shut again for it. */
+const BEGINS_MS = 700;
 
 /** `undefined` until first loaded. */
 export const line = signal<Line | undefined>(undefined);
@@ -11,11 +14,38 @@ export const lineError = signal<ApiError | undefined>(undefined);
 /** The waiting turn that something is done with. */
 export const lineBusy = signal<string | undefined>(undefined);
 
+/** When this page first saw each waiting turn, and whether it has waited for long enough to be shown as waiting. */
+let seen = new Map<string, number>();
+const settledAt = signal(0);
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** The waiting turns that the tray shows, in their order. */
+export const waitingTurns = computed<readonly TurnBrief[]>(() => {
+  const known = line.value;
+  if (!known) return [];
+  const waiting = known.turns.filter((turn) => turn.state === "waiting");
+  const busy = known.pause !== null || known.turns.length > waiting.length || waiting.length > 1;
+  return busy ? waiting : waiting.filter((turn) => turn.held || (seen.get(turn.turn) ?? 0) + BEGINS_MS <= settledAt.value);
+});
+
+/** The same, as a set. */
+export const inTray = computed<ReadonlySet<string>>(() => new Set(waitingTurns.value.map((turn) => turn.turn)));
+
+/** Notes when each was first seen; what was there when the conversation was opened waits already. */
+function look(answer: Line, first: boolean): void {
+  const now = Date.now();
+  seen = new Map(answer.turns.map(({ turn }) => [turn, seen.get(turn) ?? (first ? -BEGINS_MS : now)]));
+  settledAt.value = now;
+  clearTimeout(timer);
+  timer = setTimeout(() => (settledAt.value = Date.now()), BEGINS_MS + 20);
+}
+
 let asked = 0;
 
 /** Only an agent has a line. */
 export function openLine(name: string): void {
   line.value = undefined;
+  seen = new Map();
   lineError.value = undefined;
   void loadLine(name);
 }
@@ -25,12 +55,28 @@ export async function loadLine(name: string): Promise<void> {
   const own = ++asked;
   try {
     const answer = await turnsApi.line(name);
-    if (own === asked && selected.peek() === name) line.value = answer;
+    if (own !== asked || selected.peek() !== name) return;
+    look(answer, line.peek() === undefined);
+    line.value = answer;
+    lineError.value = undefined;
   } catch (error) {
     const problem = failure(error);
     // A channel without an agent has no line.
     if (problem.status !== 0 && problem.status !== 404 && own === asked && selected.peek() === name) lineError.value = problem;
   }
+}
+
+/** A message has come to wait. It is shown there at once; what the daemon says of the line follows. */
+export function noteQueued(name: string, { turn, message, text, sender, at, thread }: Extract<TurnEvent, { kind: "queued" }>): void {
+  const known = line.peek();
+  if (!known || known.channel !== name || known.turns.some((other) => other.turn === turn)) return;
+  const waiting: TurnBrief = {
+    turn, channel: name, vault: "", message, text, sender: sender ?? null, thread: thread ?? "", state: "waiting", held: false,
+    chain: message, delegation_depth: null, accepted_at: at, claimed_at: null, settled_at: null, cost_usd: 0,
+  };
+  const answer = { ...known, waiting: known.waiting + 1, turns: [...known.turns, waiting] };
+  look(answer, false);
+  line.value = answer;
 }
 
 async function act(name: string, turn: string, work: () => Promise<unknown>): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** Markdown of messages to HTML that is safe to insert, whatever the message holds. */
 import DOMPurify, { type Config } from "dompurify";
 import { Marked, type Tokens } from "marked";
+import { unturned } from "./format";
 
 const escapes: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 const escape = (text: string): string => text.replace(/[&<>"']/g, (char) => escapes[char] ?? char);
@@ -52,7 +53,23 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
 
 /** HTML for `innerHTML`: a TrustedHTML object where the browser knows it, else a string. */
 export function toHtml(markdown: string): string {
-  return DOMPurify.sanitize(parse(markdown), SAFE) as unknown as string;
+  return DOMPurify.sanitize(parse(unturned(markdown)), SAFE) as unknown as string;
+}
+
+const KEPT = 600;
+const LONGEST_KEPT = 10_000;
+const kept = new Map<string, string>();
+
+/** The same of a text that does not change any more: what is scrolled out of view and back is not read again. */
+export function toHtmlKept(markdown: string): string {
+  const known = kept.get(markdown);
+  if (known !== undefined) return known;
+  const html = toHtml(markdown);
+  if (markdown.length > LONGEST_KEPT) return html;
+  const oldest = kept.size >= KEPT ? kept.keys().next().value : undefined;
+  if (oldest !== undefined) kept.delete(oldest);
+  kept.set(markdown, html);
+  return html;
 }
 
 /** The highlighter's markup for `innerHTML`, which holds nothing but words in spans. */

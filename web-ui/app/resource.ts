@@ -2,7 +2,7 @@
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { ApiError } from "./api";
-import { failure } from "./store";
+import { failure, session } from "./store";
 
 /** Calm: what changes on these parts changes by hand, or a few times a day. */
 const REFRESH_EVERY_MS = 10_000;
@@ -36,14 +36,16 @@ export function useResource<T>(read: () => Promise<T>): Resource<T> {
 
   useEffect(() => {
     const look = (): void => {
-      if (!document.hidden) void load();
+      if (!document.hidden && session.peek() === "in") void load();
     };
-    look();
+    // Now, and when somebody has signed in again.
+    const leave = session.subscribe(look);
     const timer = setInterval(look, REFRESH_EVERY_MS);
     addEventListener("focus", look);
     document.addEventListener("visibilitychange", look);
     return () => {
       latest.current = -1;
+      leave();
       clearInterval(timer);
       removeEventListener("focus", look);
       document.removeEventListener("visibilitychange", look);

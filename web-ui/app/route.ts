@@ -75,6 +75,14 @@ export function signInCode(text: string): string | undefined {
   return /^[\w.~-]+$/.test(code) ? code : undefined;
 }
 
+/** What somebody pasted to get in: a token of this daemon or of the hub, or else a code or a link with one. */
+export function secretIn(text: string): { token: string } | { code: string } | undefined {
+  const bare = text.trim().replace(/^Bearer\s+/i, "");
+  if (/^pvt_[\w-]+$/.test(bare) || /^[\w-]+\.[\w-]+\.[\w-]+$/.test(bare)) return { token: bare };
+  const code = signInCode(text);
+  return code === undefined ? undefined : { code };
+}
+
 function decode(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -3,7 +3,8 @@ import { signal } from "@preact/signals";
 import { ApiError } from "./api";
 import { loadMessages } from "./conversation";
 import { changeDraft, clearDraft, draftKey, draftOf } from "./drafts";
-import { failure, refreshAgents, selected } from "./store";
+import { bytes } from "./format";
+import { failure, refreshAgents, selected, sessionInfo } from "./store";
 import { turnsApi, upload } from "./turns";
 
 export const sending = signal<string | undefined>(undefined);
@@ -41,7 +42,14 @@ async function addFile(agent: string, vault: string, file: File): Promise<void> 
     stop.abort();
     forget();
   };
-  uploads.value = [...uploads.value, { id, agent, name: file.name || "pasted", part: 0, cancel }];
+  const name = file.name || "pasted";
+  const most = sessionInfo.peek()?.limits?.upload_bytes;
+  if (most !== undefined && file.size > most) {
+    const error = new ApiError(413, "too_large", `It has ${bytes(file.size)}, and this daemon takes files of up to ${bytes(most)}.`, "Nothing was sent. Make it smaller, or put it where the agent can read it and write where that is.");
+    uploads.value = [...uploads.value, { id, agent, name, part: 0, error, cancel }];
+    return;
+  }
+  uploads.value = [...uploads.value, { id, agent, name, part: 0, cancel }];
   try {
     const stored = await upload(vault, file, (part) => change({ part }), stop.signal);
     forget();
@@ -52,11 +60,21 @@ async function addFile(agent: string, vault: string, file: File): Promise<void> 
   }
 }
 
+/** Why a text cannot be sent as it is, if it cannot. */
+export function tooLong(text: string): string | undefined {
+  const most = sessionInfo.value?.limits?.message_bytes;
+  // A character has at most three bytes for each of its units.
+  if (most === undefined || text.length * 3 <= most) return undefined;
+  const size = new TextEncoder().encode(text).length;
+  return size > most ? `This message has ${bytes(size)}; at most ${bytes(most)} can be sent. Shorten it, or attach the rest as a file.` : undefined;
+}
+
 /** Sends the draft that is kept in `slot`; it is cleared only when the daemon has taken it. */
 export async function sendDraft(name: string, slot = name, subject?: string): Promise<void> {
   if (sending.value !== undefined || uploads.value.some((one) => one.agent === slot && !one.error)) return;
   const before = draftOf(slot);
   if (before.text.trim() === "" && before.files.length === 0) return;
+  if (tooLong(before.text)) return;
   const key = draftKey(slot);
   const attachments = before.files.map((file) => file.path);
   // A message says something: files alone are named.

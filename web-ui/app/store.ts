@@ -1,11 +1,20 @@
 /** What the page knows, as signals, and the actions that change it. Components read and call; they keep no copies. */
 import { batch, computed, signal } from "@preact/signals";
+import { comeBy, way } from "./access";
 import { holderOf } from "./agent/standing";
 import { type Agent, type AgentEdit, api, ApiError, type Health, type Orphan } from "./api";
 import { connectionsApi, type Grants } from "./connections";
+import type { SessionInfo } from "./conversation-api";
 import { hashOf, parseRoute, type Route, signInCode } from "./route";
+import { hub, isHubRefusal, lookForHub } from "./hub";
 
 export const session = signal<"unknown" | "in" | "out">("unknown");
+/** Somebody was signed in and did not leave: what they were at is kept behind the sign-in. */
+export const expired = signal(false);
+/** Somebody has left on purpose: the hub, where they are signed in still, is not to let them in again by itself. */
+let left = false;
+/** What the daemon says of the one who is in, and of what it takes from them. */
+export const sessionInfo = signal<SessionInfo | undefined>(undefined);
 /** Why the last sign-in failed. */
 export const signInError = signal<ApiError | undefined>(undefined);
 /** A code that could not be handed in yet. */
@@ -39,7 +48,13 @@ const CALM = 8;
 /** Turns any thrown value into an error that can be shown; a 401 also shows the sign-in page. */
 export function failure(error: unknown): ApiError {
   if (!(error instanceof ApiError)) return new ApiError(0, "page", String(error), "Reload the page.");
-  if (error.status === 401) session.value = "out";
+  if (error.status === 401 || isHubRefusal(error)) {
+    batch(() => {
+      expired.value ||= session.peek() === "in";
+      session.value = "out";
+      if (isHubRefusal(error)) signInError.value = error;
+    });
+  }
   return error;
 }
 
@@ -54,14 +69,18 @@ async function followHash(): Promise<void> {
     route.value = parseRoute(location.hash);
     return;
   }
-  history.replaceState(null, "", location.pathname + location.search);
-  route.value = { view: "home" };
+  // Whoever was somewhere goes on there.
+  const place = route.peek().view === "home" ? "" : hashOf(route.peek());
+  history.replaceState(null, "", location.pathname + location.search + place);
   await signIn(code);
 }
 
+/** By a code, which is used up, and a cookie from then on. */
 export async function signIn(code: string): Promise<void> {
+  comeBy({ kind: "cookie" });
   try {
     await api.signIn(code);
+    await checkSession();
     await enter();
   } catch (error) {
     const shown = failure(error);
@@ -79,10 +98,47 @@ export async function signIn(code: string): Promise<void> {
   }
 }
 
+/** By a token, which this tab alone holds, and only until it is reloaded. */
+export async function signInByToken(token: string): Promise<void> {
+  comeBy({ kind: "token", token });
+  try {
+    sessionInfo.value = await api.session();
+    await enter();
+  } catch (error) {
+    const shown = failure(error);
+    comeBy({ kind: "cookie" });
+    batch(() => {
+      session.value = "out";
+      signInError.value = shown.status === 401 ? new ApiError(401, shown.code, "The daemon does not know this token.", "It may have ended or been taken away. `reveille token` lists and makes them.") : shown;
+    });
+  }
+}
+
+/** With what the hub gives those who are signed in there. Without a word when there is no hub, or nobody is signed in there. */
+export async function signInByHub(): Promise<boolean> {
+  try {
+    if (!(await lookForHub())) return false;
+    sessionInfo.value = await api.session();
+    await enter();
+    return true;
+  } catch (error) {
+    const shown = failure(error);
+    comeBy({ kind: "cookie" });
+    batch(() => {
+      session.value = "out";
+      signInError.value = shown;
+    });
+    return false;
+  }
+}
+
 async function enter(): Promise<void> {
+  left = false;
   batch(() => {
     session.value = "in";
+    expired.value = false;
     signInError.value = undefined;
+    unusedCode.value = "";
   });
   await refreshAll();
 }
@@ -90,20 +146,52 @@ async function enter(): Promise<void> {
 /** Asks whether the session holds. When nobody answers, it is taken to hold, and the list says what is wrong. */
 export async function checkSession(): Promise<boolean> {
   try {
-    await api.session();
+    sessionInfo.value = await api.session();
     return true;
   } catch (error) {
     return failure(error).status !== 401;
   }
 }
 
-export async function signOut(): Promise<void> {
+/** Somebody may have signed in meanwhile: in another tab, or at the hub. */
+async function lookForSession(): Promise<void> {
+  if (way.peek().kind === "cookie" && (await held())) return enter();
+  if (hub.peek() && !left) await signInByHub();
+}
+
+/** Whether the cookie of this browser lets in. */
+async function held(): Promise<boolean> {
   try {
-    await api.signOut();
-    session.value = "out";
-  } catch (error) {
-    listError.value = failure(error);
+    sessionInfo.value = await api.session();
+    return true;
+  } catch {
+    // Still out, or nobody answers: as it was.
+    return false;
   }
+}
+
+/** Signs this browser out, or all of them. A token is forgotten; what it may do elsewhere is not changed. */
+export async function signOut(everywhere: boolean): Promise<void> {
+  if (everywhere || way.peek().kind === "cookie") await api.signOut(everywhere);
+  leave();
+}
+
+/** Nothing of what was seen stays on the page. */
+function leave(): void {
+  left = true;
+  comeBy({ kind: "cookie" });
+  batch(() => {
+    session.value = "out";
+    expired.value = false;
+    agents.value = undefined;
+    grants.value = undefined;
+    orphans.value = [];
+    health.value = undefined;
+    sessionInfo.value = undefined;
+    signInError.value = undefined;
+    route.value = { view: "home" };
+  });
+  history.replaceState(null, "", location.pathname + location.search);
 }
 
 let refreshing: Promise<void> | undefined;
@@ -231,7 +319,9 @@ export async function editAgent(name: string, edit: AgentEdit): Promise<void> {
 export async function start(): Promise<void> {
   addEventListener("hashchange", () => void followHash());
   const look = (all: boolean): void => {
-    if (!document.hidden && session.value === "in") void (all ? refreshAll() : refreshHealth());
+    if (document.hidden) return;
+    if (session.value === "in") void (all ? refreshAll() : refreshHealth());
+    else if (all && session.value === "out") void lookForSession();
   };
   document.addEventListener("visibilitychange", () => look(true));
   addEventListener("focus", () => look(true));
@@ -245,4 +335,5 @@ export async function start(): Promise<void> {
   // Asked for together: who is signed in, as is usual, sees the list one round trip sooner.
   void refreshAgents();
   if (await checkSession()) session.value = "in";
+  else await signInByHub();
 }

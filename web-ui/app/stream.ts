@@ -28,19 +28,45 @@ const LAST_RETRY_MS = 15_000;
 /** A resync so soon after the last reopening would go round in circles. */
 const RESYNC_PAUSE_MS = 5_000;
 
-/** Opens the stream; returns the function that closes it for good. */
-export function openStream(url: string, handlers: StreamHandlers): () => void {
+/**
+ * Opens the stream; returns the function that closes it for good. An address that is good once is given as a function, which is
+ * asked for another one before each try.
+ */
+export function openStream(address: string | (() => Promise<string>), handlers: StreamHandlers): () => void {
   let source: EventSource | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let retry = FIRST_RETRY_MS;
   let heardAt = Date.now();
   let openedAnewAt = -Infinity;
+  /** Of the tries: an address that comes late is for nobody. */
+  let tries = 0;
+  const reusable = typeof address === "string";
 
   const connect = (): void => {
     source?.close();
+    source = undefined;
     clearTimeout(timer);
     timer = undefined;
     heardAt = openedAnewAt = Date.now();
+    const own = ++tries;
+    if (reusable) {
+      listen(address);
+      return;
+    }
+    address().then(
+      (found) => {
+        if (own === tries) listen(found);
+      },
+      () => {
+        if (own !== tries) return;
+        handlers.connection("reconnecting");
+        handlers.refused();
+        later();
+      },
+    );
+  };
+
+  const listen = (url: string): void => {
     const current = new EventSource(url);
     source = current;
     const on = (name: string, act: (event: MessageEvent<string>) => void): void => {
@@ -75,10 +101,8 @@ export function openStream(url: string, handlers: StreamHandlers): () => void {
       if (source !== current) return;
       handlers.connection("reconnecting");
       // In the other state the browser itself tries again, and tells the server the last event it saw.
-      if (current.readyState === EventSource.CLOSED) {
-        handlers.refused();
-        later();
-      }
+      if (current.readyState === EventSource.CLOSED) handlers.refused();
+      if (current.readyState === EventSource.CLOSED || !reusable) later();
     });
   };
 
@@ -114,6 +138,7 @@ export function openStream(url: string, handlers: StreamHandlers): () => void {
   handlers.connection("connecting");
   connect();
   return () => {
+    tries++;
     removeEventListener("online", online);
     source?.close();
     source = undefined;

@@ -1,8 +1,10 @@
 /** Turns, the line of an agent, and what the notes of its messages say: calls of the daemon. */
+import { authorization } from "./access";
 import { ApiError, type Message, request, segment, type Usage, url } from "./api";
+import type { StepDetail, TurnMore, TurnSteps } from "./conversation-api";
 
 /** A turn as listings show it. */
-export interface TurnBrief {
+export interface TurnBrief extends TurnMore {
   turn: string;
   channel: string;
   vault: string;
@@ -49,15 +51,6 @@ export interface StoredFile {
   size?: number | null;
 }
 
-/** What the note of a message says beyond its text. */
-export interface MessageNote {
-  id: string;
-  createdAt: string;
-  preview?: string;
-  metadata?: Readonly<Record<string, unknown>>;
-  attachments?: readonly StoredFile[];
-}
-
 export type Place = "first" | "last" | { before: string };
 
 const of = (turn: string, action = ""): string => `api/turns/${segment(turn)}${action}`;
@@ -80,19 +73,13 @@ export const turnsApi = {
     ),
   send: (channel: string, message: { text: string; subject?: string; attachments?: readonly string[] }, key: string) =>
     keyed<{ id: string; turn: string | null }>(`api/channels/${segment(channel)}/send`, message, key),
-  /** The notes of messages to an agent, newest first, with their files. */
-  notes: (vault: string, channel: string) =>
-    request<MessageNote[]>("GET", notesPath(vault, `&meta.agent=${segment(channel)}&sort=desc&limit=500&include_attachments=true`)),
-  /** The newest messages in a vault that were handed on. */
-  handed: (vault: string) => request<MessageNote[]>("GET", notesPath(vault, "&meta.chain_id%5Bexists%5D=true&sort=desc&limit=500")),
-  note: (vault: string, id: string) => request<MessageNote>("GET", `vault/${segment(vault)}/api/notes/${segment(id)}?include_content=false&include_metadata=true`),
-  /** The notes of the messages that belong to a chain, but for the first one, which names it. */
-  chain: (vault: string, chain: string) => request<MessageNote[]>("GET", notesPath(vault, `&meta.chain_id=${segment(chain)}&limit=500`)),
+  /** All turns of a chain of hand-overs, whoever did them. */
+  chain: (chain: string) => request<{ turns: TurnBrief[] }>("GET", `api/turns?chain=${segment(chain)}&limit=200`),
+  /** What happened in a turn: all of it when it has ended, so far when it runs. */
+  steps: (turn: string) => request<TurnSteps>("GET", of(turn, "/steps")),
+  /** A tool call with all that went in and came out. */
+  step: (turn: string, id: string) => request<StepDetail>("GET", of(turn, `/steps/${segment(id)}`)),
 };
-
-function notesPath(vault: string, query: string): string {
-  return `vault/${segment(vault)}/api/notes?tag=agent/message/inbound&include_content=false&include_metadata=true${query}`;
-}
 
 /** A POST that is done once, however often it is sent. */
 async function keyed<T>(path: string, body: unknown, key: string): Promise<T> {
@@ -105,10 +92,12 @@ export function fileUrl(vault: string, file: Pick<StoredFile, "path">): string {
 }
 
 /** Stores a file in a vault. `progress` hears of the part that is there, 0 to 1. */
-export function upload(vault: string, file: File, progress: (part: number) => void, cancel: AbortSignal): Promise<StoredFile> {
+export async function upload(vault: string, file: File, progress: (part: number) => void, cancel: AbortSignal): Promise<StoredFile> {
+  const shown = await authorization();
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
     call.open("POST", url(`vault/${segment(vault)}/api/storage/upload`));
+    for (const [name, value] of Object.entries(shown)) call.setRequestHeader(name, value);
     call.responseType = "json";
     call.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) progress(event.loaded / event.total);

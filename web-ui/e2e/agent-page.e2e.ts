@@ -134,7 +134,7 @@ describe("the page of an agent", () => {
     expect(found).toEqual([]);
     // Each part is reached by Tab and Enter alone.
     await page.getByRole("link", { name: "Messages", exact: true }).focus();
-    for (const name of ["Jobs", "Connections", "Secrets", "Sandbox"]) {
+    for (const name of ["Threads", "Jobs", "Connections", "Secrets", "Sandbox"]) {
       await page.keyboard.press("Tab");
       expect(await page.evaluate(() => document.activeElement?.textContent)).toContain(name);
     }

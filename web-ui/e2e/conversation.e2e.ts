@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { Message } from "../app/api";
 import { shoot } from "./browser";
 import type { Body } from "./mock";
+import { PNG } from "./mock-turns";
 import { stage } from "./stage";
 
 const at = stage();
@@ -83,7 +84,8 @@ describe("a turn", () => {
     // What is sent in one is seen in the other.
     await box(other).fill("from the other tab");
     await box(other).press("Enter");
-    await log().getByText("from the other tab").waitFor();
+    await at.page.getByRole("list", { name: "Messages that wait for eng" }).getByText("from the other tab").waitFor();
+    expect(await log().getByText("from the other tab").count()).toBe(0);
     await other.close();
   });
 
@@ -132,7 +134,7 @@ describe("a failure and what it took", () => {
     await answer.getByText("3.2 s · $0.0123").waitFor();
     await answer.hover();
     await answer.getByRole("button", { name: "What it took" }).click();
-    await answer.getByText("26.3k tokens in (24.3k from cache), 1431 out · claude-opus-4").waitFor();
+    await answer.getByText("3.2 s · $0.0123 · 26.3k tokens in (24.3k from cache), 1431 out · claude-opus-4").waitFor();
     await failure.getByRole("button", { name: "Edit and resend" }).click();
     const editor = page().getByRole("textbox", { name: "Send this instead" });
     expect(await editor.inputValue()).toBe("Deploy");
@@ -196,6 +198,55 @@ describe("the line", () => {
   });
 });
 
+describe("the line of several conversations", () => {
+  it("is put in order within each one: others between them do not count", async () => {
+    const message = question();
+    await enter();
+    at.daemon.emit("eng", message, TOOLS.slice(0, 3));
+    for (const [n, thread] of ["main", "other", "other", "main", "main"].entries()) {
+      at.daemon.addMessage("eng", { text: `number ${n} of ${thread}`, state: "waiting", sender: "web", turn: `t${n}` });
+      at.daemon.turns.threads.set(`t${n}`, thread);
+    }
+    await page().reload();
+    const list = page().getByRole("list", { name: "Messages that wait for eng" });
+    await page().getByText("5 messages in line").click();
+    await list.waitFor();
+    const item = (n: number) => list.getByRole("listitem").filter({ hasText: `number ${n}` });
+    const grip = await item(0).locator(".grip").boundingBox();
+    const below = await item(3).boundingBox();
+    if (!grip || !below) throw new Error("no boxes");
+    // Below the second of its own three, with two of the other conversation between.
+    await page().mouse.move(grip.x + 5, grip.y + 5);
+    await page().mouse.down();
+    await page().mouse.move(grip.x + 5, below.y + below.height - 2, { steps: 6 });
+    await page().mouse.up();
+    await expect.poll(() => at.daemon.turns.acts).toEqual(['move t0 {"before":"t4"}']);
+  });
+
+  it("has what was sent to an idle agent only while it really waits", async () => {
+    at.daemon.addAgent("eng");
+    await enter();
+    const seen = page().evaluate(() => new Promise<boolean>((resolve) => {
+      let tray = false;
+      new MutationObserver(() => (tray ||= document.querySelector(".tray") !== null)).observe(document.body, { subtree: true, childList: true });
+      setTimeout(() => resolve(tray), 600);
+    }));
+    at.daemon.answer = () => [{ kind: "started", attempt: 1 }, { kind: "text", text: "At once." }];
+    await box().fill("Now");
+    await box().press("Enter");
+    await log().getByText("At once.").waitFor();
+    expect(await seen).toBe(false);
+
+    at.daemon.answer = undefined;
+    const attachments = [{ id: "a", name: "notes.txt", mime: "text/plain", size_bytes: 5, url: "/vault/default/api/storage/day/1" }];
+    const later = at.daemon.addMessage("eng", { text: "Later", state: "waiting", sender: "web", turn: "t-later", attachments });
+    at.daemon.emit("eng", later, [{ kind: "queued", position: 1, text: "Later" }], "t-later");
+    await page().getByRole("list", { name: "Messages that wait for eng" }).getByText("Later").waitFor();
+    await page().getByRole("list", { name: "Messages that wait for eng" }).getByText("1 file").waitFor();
+    expect(await log().getByText("Later", { exact: true }).count()).toBe(0);
+  });
+});
+
 describe("a message", () => {
   it("takes files that are chosen and pasted; nothing is lost when sending fails or the page is loaded again", async () => {
     at.daemon.addAgent("eng");
@@ -203,18 +254,25 @@ describe("a message", () => {
     await page().locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
     const added = page().getByRole("list", { name: "Files of this message" });
     await added.getByText("notes.txt").waitFor();
-    await box().evaluate((area) => {
+    await box().evaluate((area, png) => {
       const data = new DataTransfer();
-      data.items.add(new File([new Uint8Array([1, 2, 3])], "shot.png", { type: "image/png" }));
+      data.items.add(new File([Uint8Array.from(atob(png), (char) => char.charCodeAt(0))], "shot.png", { type: "image/png" }));
+      data.items.add(new File([new Uint8Array([1, 2, 3])], "broken.png", { type: "image/png" }));
       area.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
-    });
+    }, PNG.toString("base64"));
     await added.getByText("shot.png").waitFor();
     await page().locator("input[type=file]").setInputFiles({ name: "huge.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(6_000_000) });
-    await added.getByText("The file is too large. Send less than 5 MB.").waitFor();
+    await added.getByText("It has 6.0 MB, and this daemon takes files of up to 5.0 MB.").waitFor();
+    expect(at.daemon.turns.uploads).toBe(3);
+    // The daemon has the last word.
+    at.daemon.limits.upload_bytes = 9_000_000;
     await box().fill("See the files");
     await page().reload();
     await added.getByText("shot.png").waitFor();
     expect(await box().inputValue()).toBe("See the files");
+    await page().locator("input[type=file]").setInputFiles({ name: "huge.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(6_000_000) });
+    await added.getByText("The file is too large. Send less than 5 MB.").waitFor();
+    await added.getByRole("button", { name: "Take huge.bin away" }).click();
     await accessible();
     await at.shootAll("conversation-files");
 
@@ -223,10 +281,25 @@ describe("a message", () => {
     await page().getByRole("alert").getByText("The daemon did not answer.").waitFor();
     expect(await box().inputValue()).toBe("See the files");
     await page().context().setOffline(false);
+    at.daemon.answer = () => [{ kind: "started", attempt: 1 }];
     await box().press("Enter");
     const row = log().locator(".inbound").filter({ hasText: "See the files" });
     await row.getByRole("list", { name: "Attached files" }).getByText("notes.txt").waitFor();
     await row.getByRole("img", { name: "shot.png" }).waitFor();
+    await row.getByText("This picture cannot be shown.").waitFor();
+    await row.getByRole("button", { name: "See notes.txt" }).click();
+    const preview = page().getByRole("dialog", { name: "notes.txt" });
+    await preview.getByText("hello", { exact: true }).waitFor();
+    await accessible();
+    const saved = page().waitForEvent("download");
+    await preview.getByRole("button", { name: "Save" }).click();
+    expect((await saved).suggestedFilename()).toBe("notes.txt");
+    await page().keyboard.press("Escape");
+    await preview.waitFor({ state: "detached" });
+    await row.getByRole("button", { name: "See shot.png" }).click();
+    await page().getByRole("dialog", { name: "shot.png" }).getByRole("img").waitFor();
+    await shoot(page(), "conversation-picture");
+    await page().keyboard.press("Escape");
     await expect.poll(() => box().inputValue()).toBe("");
     expect(await added.count()).toBe(0);
     expect(at.daemon.turns.keys.at(-1)).toMatch(/^[\da-f]{32}$/);
@@ -237,23 +310,39 @@ describe("a message", () => {
 describe("work that is handed on", () => {
   it("is a tree with states and cost, from the top and from below", async () => {
     for (const name of ["boss", "eng", "doc"]) at.daemon.addAgent(name);
-    const first = at.daemon.addMessage("boss", { text: "Release it", state: "ok", turn: "t-boss" });
-    const below = at.daemon.addMessage("eng", { text: "Build the release", sender: "agent:boss", state: "working", turn: "t-eng", reply_to: "boss" });
-    const also = at.daemon.addMessage("doc", { text: "Write the notes", sender: "agent:boss", state: "error", turn: "t-doc", reply_to: "boss" });
-    for (const message of [below, also]) at.daemon.turns.metadata.set(message.id, { chain_id: first.id, delegated_by: "t-boss" });
+    const first = at.daemon.addMessage("boss", { text: "Release it", state: "ok", turn: "t-boss", at: "2026-01-05T10:00:00Z" });
+    const by = { agent: "boss", turn: "t-boss", message: first.id };
+    const below = { chain: first.id, delegated_by: by, sender: "agent:boss", reply_to: "boss" };
+    at.daemon.addMessage("eng", { ...below, text: "Build the release", state: "working", turn: "t-eng", at: "2026-01-05T10:00:10Z" });
+    const also = at.daemon.addMessage("doc", { ...below, text: "Write the notes", state: "error", turn: "t-doc", at: "2026-01-05T10:00:11Z" });
+    at.daemon.addMessage("boss", {
+      text: "The turn failed.", state: "ok", turn: "t-report", sender: "callback:doc", chain: first.id, callback: true,
+      delegated_by: { agent: "doc", turn: "t-doc", message: also.id }, at: "2026-01-05T10:05:00Z",
+    });
     await at.enter("#/agent/eng");
-    await log().getByText("Build the release").waitFor();
-    await log().getByText("Handed on").click();
-    const tree = log().getByRole("list", { name: "Who handed work to whom" });
+    const asked = log().locator(".inbound").filter({ hasText: "Build the release" });
+    expect(await asked.getByText("From boss").getByRole("link").getAttribute("href")).toBe(`#/agent/boss/message/${first.id}`);
+    await asked.getByText("The whole chain").click();
+    const tree = asked.getByRole("list", { name: "Who handed work to whom" });
     await tree.getByText("working").waitFor();
     await tree.getByText("failed · $0.0123").waitFor();
-    await log().getByText("3 turns · $0.0246 in all").waitFor();
+    await tree.getByText("got the report, done · $0.0123").waitFor();
+    await asked.getByText("4 turns · $0.0369 in all").waitFor();
     await accessible();
     await at.shootAll("conversation-chain");
-    await tree.getByRole("link", { name: "boss" }).click();
+    await tree.getByRole("link", { name: "boss" }).first().click();
     await page().getByRole("heading", { name: "boss" }).waitFor();
-    await log().getByText("Handed on").click();
-    await tree.getByRole("link", { name: "doc" }).waitFor();
+    // From above: whom it asked, and how that went; from the report back to what it reports.
+    const top = log().locator(".inbound").filter({ hasText: "Release it" });
+    await top.getByText("Handed on to").waitFor();
+    expect(await top.locator(".child").allTextContents()).toEqual(["eng working", "doc failed · $0.0123"]);
+    await top.getByText("The whole chain").click();
+    await top.getByRole("list", { name: "Who handed work to whom" }).getByText("working").waitFor();
+    await at.shootAll("conversation-chain-top");
+    const report = log().locator(".inbound").filter({ hasText: "The turn failed." });
+    await report.getByText("Report of doc").getByRole("link").click();
+    await expect.poll(() => page().url()).toBe(`${at.daemon.url}#/agent/doc/message/${also.id}`);
+    await log().getByText("Write the notes").waitFor();
   });
 });
 

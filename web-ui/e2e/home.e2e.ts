@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Job } from "../app/jobs/api";
 import { serious } from "./axe";
+import { shoot } from "./browser";
 import { stage } from "./stage";
 
 const at = stage();
@@ -262,6 +263,54 @@ describe("the PIN", () => {
 });
 
 describe("for everybody", () => {
+  it("axe-core finds nothing serious in any dialog, in both colours and on a phone", async () => {
+    await at.reopen({ bypassCSP: true });
+    const { page, daemon } = at;
+    scene();
+    daemon.pin = "1234";
+    daemon.shaping.grants = [{ holder: "eng", agent: "eng", key: "vault:library:read", kind: "vault", target: "library", access: "read", status: "approved" }];
+    const found: string[] = [];
+    const look = async (name: string): Promise<void> => {
+      for (const width of [1200, 390]) {
+        await page.setViewportSize({ width, height: 800 });
+        for (const colorScheme of ["light", "dark"] as const) {
+          await page.emulateMedia({ colorScheme });
+          found.push(...(await serious(page)).map((finding) => `${name}, ${width}, ${colorScheme}: ${finding}`));
+          const box = await page.locator("dialog, .confirm").last().boundingBox();
+          if (!box || box.x < 0 || box.x + box.width > width) found.push(`${name}, ${width}: it sticks out`);
+        }
+        await shoot(page, `dialog-${name}-${width}`);
+      }
+      await page.setViewportSize({ width: 1200, height: 800 });
+    };
+    await at.enter("");
+    await row("eng").waitFor();
+    await page.getByRole("button", { name: "Keys" }).click();
+    await look("keys");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Sign out…" }).click();
+    await look("sign-out");
+    await page.keyboard.press("Escape");
+    await page.goto(`${daemon.url}#/agent/eng/connections`);
+    const library = page.getByRole("listitem", { name: "Vault library" });
+    await library.getByRole("button", { name: "Revoke…" }).click();
+    await look("confirm");
+    await page.keyboard.press("Escape");
+    daemon.shaping.grants = daemon.shaping.grants.map((grant) => ({ ...grant, status: "pending" }));
+    daemon.tell("eng");
+    await page.getByRole("button", { name: "Approve library…" }).click();
+    await library.getByRole("button", { name: "Approve", exact: true }).click();
+    await page.getByRole("dialog", { name: "Your PIN, please" }).waitFor();
+    await look("pin");
+    await page.keyboard.press("Escape");
+    daemon.pinAnswer = "setup";
+    await library.getByRole("button", { name: "Approve", exact: true }).click();
+    await page.getByRole("dialog", { name: "A PIN is needed" }).waitFor();
+    await look("pin-setup");
+    await page.keyboard.press("Escape");
+    expect(found).toEqual([]);
+  });
+
   it("axe-core finds nothing serious, in both colours", async () => {
     await at.reopen({ bypassCSP: true });
     const { page, daemon } = at;

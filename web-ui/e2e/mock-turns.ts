@@ -1,11 +1,12 @@
 /** The double's side of turns, lines, notes of messages and files. */
 import type { IncomingMessage } from "node:http";
 import type { Message } from "../app/api";
-import type { MessageNote, StoredFile, TurnBrief } from "../app/turns";
+import type { Attached, MessageMore, StepDetail, TurnSteps } from "../app/conversation-api";
+import type { StoredFile, TurnBrief } from "../app/turns";
 import type { MockDaemon, Reply } from "./mock";
 
 const refuse = (status: number, error: string, message: string, next_step?: string): Reply => [status, { error, message, next_step }];
-const PNG = Buffer.from(
+export const PNG = Buffer.from(
   "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAYAAACNMs+9AAAAFUlEQVR42mNk+M9Qz0AEYBxVSF+FABJADveWkH6oAAAAAElFTkSuQmCC",
   "base64",
 );
@@ -15,15 +16,22 @@ export class MockTurns {
   held = new Set<string>();
   /** Order of the waiting turns by channel; those that are not named come last. */
   order = new Map<string, string[]>();
-  /** What notes say beyond their messages. */
-  metadata = new Map<string, Record<string, unknown>>();
-  attachments = new Map<string, StoredFile[]>();
+  /** What happened in turns that have ended, by turn; what is not here is not kept. */
+  steps = new Map<string, Pick<TurnSteps, "events"> & Partial<TurnSteps>>();
+  /** Tool calls with all that went in and came out, by their id. */
+  details = new Map<string, StepDetail>();
+  /** How often steps were asked for. */
+  asked: string[] = [];
+  /** Where a turn is not in the conversation that its number of places says. */
+  threads = new Map<string, string>();
   stored: { name: string; bytes: number }[] = [];
   /** What was asked for: `move t1 first` and the like. */
   acts: string[] = [];
   /** Messages of a page. */
   page = Infinity;
   keys: string[] = [];
+  /** Files that were sent, also those that were refused. */
+  uploads = 0;
   private files = new Map<string, Buffer>();
 
   constructor(private readonly daemon: MockDaemon) {}
@@ -31,13 +39,13 @@ export class MockTurns {
   answer(method: string, path: string, query: URLSearchParams, body: Record<string, unknown>): Reply | undefined {
     const line = /^\/api\/channels\/([^/]+)\/queue$/.exec(path)?.[1];
     if (line) return this.line(decodeURIComponent(line));
-    if (path === "/api/turns") return [200, { turns: this.turns(query.get("channel") ?? ""), next_cursor: null }];
+    if (path === "/api/turns") return [200, { turns: query.get("chain") ? this.chain(query.get("chain") ?? "") : this.turns(query.get("channel") ?? ""), next_cursor: null }];
+    const steps = /^\/api\/turns\/([^/]+)\/steps(?:\/([^/]+))?$/.exec(path);
+    if (steps?.[1]) return this.told(decodeURIComponent(steps[1]), steps[2]);
     const act = /^\/api\/turns\/([^/]+)(?:\/(hold|release|move|resend))?$/.exec(path);
     if (act?.[1]) return this.act(method, decodeURIComponent(act[1]), act[2], body);
     const page = /^\/api\/channels\/([^/]+)\/messages$/.exec(path)?.[1];
     if (page && Number.isFinite(this.page)) return this.messages(decodeURIComponent(page), query.get("cursor"));
-    const note = /^\/vault\/[^/]+\/api\/notes(?:\/([^/]+))?$/.exec(path);
-    if (method === "GET" && note && (note[1] ? query.has("include_content") : query.has("tag"))) return this.notes(note[1], query);
     return undefined;
   }
 
@@ -46,6 +54,7 @@ export class MockTurns {
     const stored = /^\/vault\/[^/]+\/api\/storage\/(.+)$/.exec(path)?.[1];
     if (!stored) return undefined;
     if (stored !== "upload") return this.files.get(decodeURIComponent(stored)) ?? PNG;
+    this.uploads++;
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const form = Buffer.concat(chunks);
@@ -65,7 +74,25 @@ export class MockTurns {
   /** A message was sent with these files. */
   attach(message: Message, paths: unknown): void {
     const files = (Array.isArray(paths) ? paths : []).flatMap((path) => this.known.get(String(path)) ?? []);
-    if (files.length > 0) this.attachments.set(message.id, files);
+    if (files.length > 0) Object.assign(message, { attachments: files.map(attached) } satisfies MessageMore);
+  }
+
+  private told(turn: string, step: string | undefined): Reply {
+    this.asked.push(step ? `${turn} ${step}` : turn);
+    const detail = step ? this.details.get(decodeURIComponent(step)) : undefined;
+    if (step) return detail ? [200, detail] : refuse(404, "steps_gone", "What happened in this turn is not kept any more.");
+    const known = this.steps.get(turn);
+    return known ? [200, { turn, complete: true, cut: false, ...known }] : refuse(404, "steps_gone", "What happened in this turn is not kept any more.");
+  }
+
+  private chain(chain: string): TurnBrief[] {
+    const own = this.all().filter(([, message]) => message.direction === "inbound" && message.turn);
+    return own.map(([channel, message]) => this.brief(channel, message)).filter((turn) => turn.chain === chain);
+  }
+
+  private children(turn: string): TurnBrief["children"] {
+    const own = this.all().filter(([, { delegated_by: by, callback }]) => by?.turn === turn && !callback);
+    return own.map(([agent, message]) => ({ agent, turn: message.turn ?? "", state: message.state ?? "waiting", cost_usd: message.state === "working" ? 0 : 0.0123 }));
   }
 
   private all(): [string, Message][] {
@@ -84,8 +111,8 @@ export class MockTurns {
     const turn = message.turn ?? "";
     const settled = ["waiting", "working"].includes(state) ? null : new Date(Date.parse(message.at) + 3_200).toISOString();
     return {
-      turn, channel, vault: "default", message: message.id, text: message.text.slice(0, 500), sender: message.sender ?? null, thread: this.daemon.threads.of(message) ?? "main", state,
-      held: this.held.has(turn), chain: String(this.metadata.get(message.id)?.chain_id ?? message.id), delegation_depth: 0,
+      turn, channel, vault: "default", message: message.id, text: message.text.slice(0, 500), sender: message.sender ?? null, thread: this.threads.get(turn) ?? this.daemon.threads.of(message) ?? "main", state,
+      held: this.held.has(turn), chain: message.chain ?? message.id, delegation_depth: 0, delegated_by: message.delegated_by ?? null, children: this.children(turn) ?? [],
       accepted_at: message.at, claimed_at: state === "waiting" ? null : message.at, settled_at: settled, cost_usd: settled ? 0.0123 : 0,
     };
   }
@@ -130,22 +157,8 @@ export class MockTurns {
     const start = Math.max(0, end - this.page);
     return [200, { messages: all.slice(start, end), next_cursor: start > 0 ? String(start) : null }];
   }
+}
 
-  private note(channel: string, message: Message): MessageNote {
-    const own = this.metadata.get(message.id) ?? {};
-    const attachments = this.attachments.get(message.id);
-    return { id: message.id, createdAt: message.at, preview: message.text.slice(0, 120), metadata: { agent: channel, sender: message.sender, ...own }, ...(attachments ? { attachments } : {}) };
-  }
-
-  private notes(id: string | undefined, query: URLSearchParams): Reply {
-    const all = this.all().filter(([, message]) => message.direction === "inbound").map(([channel, message]) => this.note(channel, message));
-    if (id) {
-      const found = all.find((note) => note.id === decodeURIComponent(id));
-      return found ? [200, found] : refuse(404, "not_found", "There is no such note.");
-    }
-    const agent = query.get("meta.agent");
-    const chain = query.get("meta.chain_id");
-    if (agent) return [200, all.filter((note) => note.metadata?.agent === agent)];
-    return [200, all.filter((note) => (chain ? note.metadata?.chain_id === chain : note.metadata?.chain_id !== undefined))];
-  }
+export function attached(file: StoredFile): Attached {
+  return { id: file.path, name: file.filename, mime: file.mimeType, size_bytes: file.size ?? 0, url: `/vault/default/api/storage/${file.path}` };
 }

@@ -53,8 +53,19 @@ export class MockDaemon {
   stops: string[] = [];
   cancels: string[] = [];
   sends: string[] = [];
+  limits = { upload_bytes: 5_000_000, message_bytes: 1_000_000 };
+  /** Tokens that let in, and what the hub says of who asks it for one; no hub when undefined. */
+  tokens = new Set<string>();
+  hub: { origin?: string; answer: Reply } | undefined;
+  /** Tickets that were given out, and those that were used. */
+  tickets: string[] = [];
+  usedTickets: string[] = [];
+  /** `here` or `everywhere`. */
+  signOuts: string[] = [];
   /** How often `/health` was asked for. */
   looks = 0;
+  /** How long ago what is told now has happened, in milliseconds. */
+  behind = 0;
   /** Live event streams. */
   open = 0;
 
@@ -132,7 +143,7 @@ export class MockDaemon {
   emit(channel: string, message: Message, bodies: readonly Body[], turn = `turn-${message.id}`): void {
     for (const body of bodies) {
       const thread = this.threads.of(message);
-      const event = { ...body, ...(thread ? { thread } : {}), seq: ++this.seq, channel, turn, message: message.id, at: new Date().toISOString() } as TurnEvent;
+      const event = { ...body, ...(thread ? { thread } : {}), seq: ++this.seq, channel, turn, message: message.id, at: new Date(Date.now() - this.behind).toISOString() } as TurnEvent;
       this.apply(channel, message, event);
       this.log.push({ id: `${this.boot}-${event.seq}`, event });
       this.toStreams(`id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
@@ -193,8 +204,12 @@ export class MockDaemon {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
     const method = request.method ?? "GET";
-    if (method === "GET" && !/^\/(api|vaults?)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
-    if (pathname === "/api/events" && this.signedIn(request)) return this.stream(request, response);
+    if (method === "GET" && !/^\/(api|vaults?|auth|admin)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
+    if (pathname.startsWith("/admin/")) {
+      const [status, body] = this.hub?.answer ?? refuse(404, "not_found", "There is no hub here.");
+      return void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    }
+    if (pathname === "/api/events" && (this.signedIn(request) || this.takes(searchParams.get("ticket")))) return this.stream(request, response);
     const file = this.signedIn(request) ? await this.turns.file(request, pathname) : undefined;
     if (file instanceof Buffer) return void response.writeHead(200, { "content-type": "image/png" }).end(file);
     if (file) return void response.writeHead(file[0], { "content-type": "application/json" }).end(JSON.stringify(file[1]));
@@ -243,7 +258,16 @@ export class MockDaemon {
     }
   }
 
+  /** A ticket opens one stream. */
+  private takes(ticket: string | null): boolean {
+    if (ticket === null || !this.tickets.includes(ticket) || this.usedTickets.includes(ticket)) return false;
+    this.usedTickets.push(ticket);
+    return true;
+  }
+
   private signedIn(request: IncomingMessage): boolean {
+    const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+    if (token !== undefined) return this.tokens.has(token);
     const cookie = /session=([\w-]+)/.exec(request.headers.cookie ?? "")?.[1];
     return cookie !== undefined && this.sessions.has(cookie);
   }
@@ -271,6 +295,11 @@ export class MockDaemon {
         const credential = this.credential ? { credential: this.credential } : {};
         return [200, this.signedIn(request) ? { ...health, vaults: this.vaults, ...credential, ...this.system.health } : health];
     }
+    if (path === "/auth/status") {
+      const origin = this.hub?.origin ?? this.url;
+      const hub = this.hub ? { origin, sign_in_url: `${origin}admin`, token_url: `${origin}admin/module-token/reveille` } : null;
+      return [200, { initialized: true, auth_modes: [], vaults: [], hub }];
+    }
     if (method === "POST" && path === "/api/session") {
       if (!this.codes.delete(body.code ?? "")) return refuse(401, "bad_code", "This sign-in code is not known: it may have been used, or be too old.", "Run `reveille open` for a fresh one.");
       const session = `s${this.sessions.size + 1}-${Date.now()}`;
@@ -279,8 +308,16 @@ export class MockDaemon {
     }
     if (!this.signedIn(request)) return refuse(401, "unauthorized", "You are not signed in.", "Run `reveille open`.");
     if (path === "/api/session") {
-      if (method === "DELETE") this.sessions.clear();
-      return [200, { signed_in: true }];
+      if (method === "DELETE") {
+        this.sessions.clear();
+        this.signOuts.push(request.url?.includes("everywhere=true") ? "everywhere" : "here");
+      }
+      return [200, { signed_in: method !== "DELETE", via: "link", limits: this.limits }];
+    }
+    if (method === "POST" && path === "/api/ui/sse-ticket") {
+      if (!request.headers.authorization) return refuse(401, "unauthorized", "A ticket is for who sends a token in a header.");
+      this.tickets.push(`ticket-${this.tickets.length + 1}`);
+      return [200, { ticket: this.tickets.at(-1) }];
     }
     if (path === "/api/agents") return method === "POST" ? this.create(body) : [200, this.list()];
     const channel = /^\/api\/channels\/([^/]+)\/(messages|send)$/.exec(path);

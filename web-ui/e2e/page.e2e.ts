@@ -87,10 +87,10 @@ describe("sign-in", () => {
     await page.goto(daemon.url);
     await page.getByText("reveille open", { exact: true }).waitFor();
     await shoot(page, "sign-in");
-    const input = page.getByLabel("Sign-in link or code");
+    const input = page.getByLabel("Sign-in link, code or token");
     await input.fill("what is this");
     await input.press("Enter");
-    await page.getByText("There is no sign-in code in this text.").waitFor();
+    await page.getByText("There is no sign-in code and no token in this text.").waitFor();
     await input.fill(`${daemon.url}#sign-in=used`);
     await input.press("Enter");
     await page.getByText("This sign-in code is not known").waitFor();
@@ -101,25 +101,12 @@ describe("sign-in", () => {
 
   it("takes a link that is followed in an open tab, and leaves no code in the address or the history", async () => {
     await page.goto(daemon.url);
-    await page.getByLabel("Sign-in link or code").waitFor();
+    await page.getByLabel("Sign-in link, code or token").waitFor();
     await page.goto(daemon.signInLink);
     await page.getByRole("heading", { name: "Create your first agent" }).waitFor();
     expect(page.url()).toBe(daemon.url);
     await page.goBack();
     expect(page.url()).not.toContain("sign-in=");
-  });
-
-  it("comes back to the same text after the session ended", async () => {
-    daemon.addAgent("eng");
-    await enter();
-    await box().fill("half a thought");
-    daemon.signOutAll();
-    await page.getByRole("heading", { name: "Sign in" }).waitFor();
-    daemon.codes.add("second");
-    await page.getByLabel("Sign-in link or code").fill("second");
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.goto(`${daemon.url}#/agent/eng`);
-    await expect.poll(() => box().inputValue()).toBe("half a thought");
   });
 });
 
@@ -165,18 +152,22 @@ describe("a line", () => {
     const later = daemon.addMessage("eng", { text: "And update the changelog, please.", state: "waiting", turn: "turn-later", sender: "web" });
     await page.reload();
     const row = log().locator(".inbound").filter({ hasText: "And update the changelog" });
-    await row.getByRole("button", { name: "Cancel" }).click();
+    const tray = page.getByRole("list", { name: "Messages that wait for eng" });
+    // It is in one place at a time.
+    await tray.getByText("And update the changelog").waitFor();
+    expect(await row.count()).toBe(0);
+    await tray.getByRole("button", { name: "Cancel" }).click();
     await row.getByText("Stopped").waitFor();
+    await tray.waitFor({ state: "detached" });
     expect(daemon.cancels).toEqual(["turn-later"]);
     expect(await row.getByRole("button", { name: "Cancel" }).count()).toBe(0);
 
     // One that has begun meanwhile says so.
     const begun = daemon.addMessage("eng", { text: "And tell the others.", state: "waiting", turn: "turn-begun", sender: "web" });
     await page.reload();
-    const other = log().locator(".inbound").filter({ hasText: "And tell the others" });
-    await other.getByRole("button", { name: "Cancel" }).waitFor();
+    await tray.getByText("And tell the others").waitFor();
     begun.state = "working";
-    await other.getByRole("button", { name: "Cancel" }).click();
+    await tray.getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("alert").filter({ hasText: "The turn runs already" }).waitFor();
     expect(later.state).toBe("cancelled");
   });
@@ -245,13 +236,13 @@ describe("a turn", () => {
     const turn = log().locator(".turn");
     await turn.getByText("an unwrapped").waitFor();
     await turn.getByText("Working", { exact: false }).waitFor();
-    daemon.addMessage("eng", { text: "And update the changelog, please.", state: "waiting", sender: "web" });
+    daemon.addMessage("eng", { text: "And update the changelog, please.", state: "waiting", turn: "turn-later", sender: "web" });
     await page.reload();
     await turn.getByText("an unwrapped").waitFor();
     const shape = () => turn.locator(":scope > .bubble > *").evaluateAll((all) => all.map((element) => element.className));
     const before = await shape();
     expect(before).toEqual(["thinking", "md", "tool ok", "tool failed", "notice", "tool running", "md", "working"]);
-    await log().getByText("And update the changelog").waitFor();
+    await page.getByRole("list", { name: "Messages that wait for eng" }).getByText("And update the changelog").waitFor();
     await shoot(page, "mid-turn");
 
     const top = await turn.evaluate((element) => element.getBoundingClientRect().top - (element.parentElement?.getBoundingClientRect().top ?? 0));
@@ -429,7 +420,7 @@ describe("the connection", () => {
     await enter();
     daemon.emit("eng", message, MID_TURN);
     await log().getByText("an unwrapped").waitFor();
-    daemon.addMessage("eng", { text: "missed message", state: "waiting" });
+    daemon.addMessage("eng", { text: "missed message", state: "ok" });
     daemon.control("resync");
     await log().getByText("missed message").waitFor();
     await log().getByText("an unwrapped").waitFor();

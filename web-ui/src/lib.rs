@@ -12,8 +12,9 @@ mod npm;
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
 /// Value of the `Content-Security-Policy` header for every asset: nothing but our own files and our own API, no inline
-/// script or style, and HTML strings only through the sanitiser (`dompurify` is the name of its Trusted Types policy).
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; \
+/// script or style, and HTML strings only through the sanitiser (`dompurify` is the name of its Trusted Types policy). Pictures
+/// may also be what the page itself has fetched (`blob:`), for tabs that show a token, which no `<img>` does.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
      object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types dompurify";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blocksOf } from "../app/fold/blocks";
+import { blocksOf, closedForNow } from "../app/fold/blocks";
 import { toHtml } from "../app/markdown";
 
 const TEXTS = [
@@ -34,5 +34,20 @@ describe("blocksOf", () => {
 
   it("cuts what can be cut", () => {
     expect(blocksOf("one\n\ntwo\n\n```\na\n\nb\n```\n\nc")).toEqual(["one", "two", "```\na\n\nb\n```", "c"]);
+  });
+});
+
+describe("closedForNow", () => {
+  it.each([
+    ["The cause is **an unwrapped ", "The cause is **an unwrapped**"],
+    ["The cause is **an", "The cause is **an**"],
+    ["The cause is **", "The cause is "],
+    ["**Done** and `half a co", "**Done** and `half a co`"],
+    ["A tick: `", "A tick: "],
+    ["In `a ** b` it is code", "In `a ** b` it is code"],
+    ["**All** is `closed`.", "**All** is `closed`."],
+    ["```rust\nlet a = **b", "```rust\nlet a = **b"],
+  ])("%j is shown as %j", (block, shown) => {
+    expect(closedForNow(block)).toBe(shown);
   });
 });

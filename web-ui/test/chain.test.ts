@@ -1,37 +1,38 @@
 import { describe, expect, it } from "vitest";
 import { placeAfter } from "../app/components/queue/place";
 import { type ChainNode, chainTotals, chainTree } from "../app/fold/chain";
-import type { MessageNote, TurnBrief } from "../app/turns";
+import type { TurnBrief } from "../app/turns";
 
-const note = (id: string, agent: string, second: number, metadata: Record<string, unknown> = {}): MessageNote => ({
-  id, createdAt: `2026-01-01T00:00:0${second}Z`, preview: `text ${id}`, metadata: { agent, ...metadata },
-});
 const turn = (message: string, channel: string, more: Partial<TurnBrief> = {}): TurnBrief => ({
   turn: `t-${message}`, channel, vault: "v", message, text: null, sender: null, thread: "a", state: "ok", held: false, chain: "m1", delegation_depth: 0,
   accepted_at: "", claimed_at: null, settled_at: null, cost_usd: 0.5, ...more,
 });
+const at = (second: number): Partial<TurnBrief> => ({ accepted_at: `2026-01-01T00:00:0${second}Z` });
+const by = (agent: string, message: string): Partial<TurnBrief> => ({ delegated_by: { agent, turn: `t-${message}` } });
 const outline = (nodes: readonly ChainNode[]): string =>
-  nodes.map((node) => `${node.agent}${node.callback ? "*" : ""}${node.children.length > 0 ? `(${outline(node.children)})` : ""}`).join(" ");
+  nodes.map((node) => `${node.turn.channel}${node.callback ? "*" : ""}${node.children.length > 0 ? `(${outline(node.children)})` : ""}`).join(" ");
 
 describe("chainTree", () => {
   it("puts what a turn handed on below it, and reports below what they report", () => {
-    const notes = [
-      note("m4", "boss", 5, { callback: "true", source_channel: "eng", sender: "callback:eng", chain_id: "m1" }),
-      note("m1", "boss", 1),
-      note("m2", "eng", 2, { delegated_by: "t-m1", sender: "agent:boss", chain_id: "m1" }),
-      note("m3", "doc", 3, { delegated_by: "t-m1", sender: "agent:boss", chain_id: "m1" }),
-    ];
-    const turns = [turn("m1", "boss"), turn("m2", "eng"), turn("m3", "doc")];
-    const tree = chainTree("m1", notes, turns);
+    const tree = chainTree([
+      turn("m4", "boss", { ...at(5), sender: "callback:eng", ...by("eng", "m2") }),
+      turn("m1", "boss", at(1)),
+      turn("m2", "eng", { ...at(2), ...by("boss", "m1") }),
+      turn("m3", "doc", { ...at(3), ...by("boss", "m1") }),
+    ]);
     expect(outline(tree)).toBe("boss(eng(boss*) doc)");
-    expect(chainTotals(tree)).toEqual({ turns: 3, cost: 1.5 });
+    expect(chainTotals(tree)).toEqual({ turns: 4, cost: 2 });
   });
 
-  it("stands notes that name each other, or a first message that is gone", () => {
-    expect(outline(chainTree("gone", [note("a", "x", 1, { sender: "agent:y" })], []))).toBe("x");
-    const circle = [note("a", "x", 1, { delegated_by: "t-b" }), note("b", "y", 1, { delegated_by: "t-a" })];
-    expect(chainTree("a", circle, [turn("a", "x"), turn("b", "y")])).toHaveLength(1);
-    expect(chainTree("a", [], [])).toEqual([]);
+  it("knows from the one who asked what the other does not say", () => {
+    const children = [{ agent: "eng", turn: "t-m2", state: "ok", cost_usd: 0 }] as const;
+    expect(outline(chainTree([turn("m2", "eng", at(2)), turn("m1", "boss", { ...at(1), children })]))).toBe("boss(eng)");
+  });
+
+  it("shows turns that name each other, and those whose first one is gone", () => {
+    expect(outline(chainTree([turn("a", "x", by("y", "gone"))]))).toBe("x");
+    expect(outline(chainTree([turn("a", "x", { ...at(1), ...by("y", "b") }), turn("b", "y", { ...at(2), ...by("x", "a") })]))).toBe("x(y)");
+    expect(chainTree([])).toEqual([]);
   });
 });
 

@@ -9,6 +9,10 @@ function render(markdown: string): HTMLElement {
 }
 
 describe("toHtml", () => {
+  it("does not let a message turn what stands behind it", () => {
+    expect(render("\u202egnp.exe\u202c and \u2067\u05d0\u2069").textContent).toBe("gnp.exe\u202c and \u2067\u05d0\u2069\n");
+  });
+
   it("formats", () => {
     const box = render("**bold** *it* `code`\nnext\n\n- [x] done\n- [ ] open\n\n7. seventh\n\n```js\nlet a = '**';\n```\n\n|a|b|\n|-|-:|\n|1|2|");
     expect(box.querySelector("strong")?.textContent).toBe("bold");
@@ -76,9 +80,10 @@ describe("toHtml", () => {
   });
 
   it.each(["[", "*a **b ", "`", "<!--", "![](", "- a\n  ", "a@", "|-", "http://", "\\"])("reads 20 000 characters of %j in time", (piece) => {
-    const started = performance.now();
+    // Of this process alone: a machine that is busy with others makes it no slower.
+    const before = process.cpuUsage();
     toHtml(piece.repeat(20_000 / piece.length));
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(5_000);
   });
 
   it("shows text that is nested too deeply to parse as it is", () => {

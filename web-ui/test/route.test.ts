@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { hashOf, parseRoute, signInCode } from "../app/route";
+import { hashOf, parseRoute, secretIn, signInCode } from "../app/route";
 
 describe("routes", () => {
   it("come back from the URL, whatever the name", () => {
@@ -48,5 +48,15 @@ describe("signInCode", () => {
 
   it("is not seen in other text", () => {
     for (const text of ["", "http://127.0.0.1:1941/", "not a code", "#sign-in="]) expect(signInCode(text)).toBeUndefined();
+  });
+});
+
+describe("secretIn", () => {
+  it("tells tokens from codes and links", () => {
+    for (const text of ["pvt_aB-3_x", " Bearer pvt_aB-3_x\n"]) expect(secretIn(text)).toEqual({ token: "pvt_aB-3_x" });
+    expect(secretIn("eyJh.eyJz.c2ln")).toEqual({ token: "eyJh.eyJz.c2ln" });
+    expect(secretIn("http://127.0.0.1:1941/#sign-in=aB-3_x")).toEqual({ code: "aB-3_x" });
+    expect(secretIn("aB-3_x")).toEqual({ code: "aB-3_x" });
+    for (const text of ["", "what is this", "pvt_ two words"]) expect(secretIn(text)).toBeUndefined();
   });
 });

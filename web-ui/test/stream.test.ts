@@ -55,6 +55,58 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
+describe("openStream with addresses that are good once", () => {
+  let asked: number;
+  let fail: boolean;
+  const tick = async (): Promise<void> => {
+    for (let n = 0; n < 5; n++) await Promise.resolve();
+  };
+
+  beforeEach(() => {
+    close();
+    Source.all = [];
+    log = [];
+    asked = 0;
+    fail = false;
+    const address = (): Promise<string> => (fail ? Promise.reject(new Error("no ticket")) : Promise.resolve(`/events?ticket=${++asked}`));
+    close = openStream(address, {
+      event: () => {}, agent: () => {}, told: () => {}, resync: () => {},
+      opened: () => log.push("opened"), connection: (state) => log.push(state), refused: () => log.push("refused"),
+    });
+  });
+
+  it("asks for another one before each try, and never has two streams", async () => {
+    await tick();
+    latest().open();
+    // The browser would try again by itself, with the address that is used up.
+    latest().fail(Source.CONNECTING);
+    expect(alive()).toBe(0);
+    await vi.advanceTimersByTimeAsync(1_000);
+    latest().open();
+    expect(Source.all.map(({ url }) => url)).toEqual(["/events?ticket=1", "/events?ticket=2"]);
+    expect(log).toEqual(["connecting", "open", "opened", "reconnecting", "open", "opened"]);
+    expect(alive()).toBe(1);
+  });
+
+  it("goes on trying while there is none, and opens none that comes after it was closed", async () => {
+    await tick();
+    fail = true;
+    latest().fail(Source.CLOSED);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(log.slice(-2)).toEqual(["reconnecting", "refused"]);
+    fail = false;
+    await vi.advanceTimersByTimeAsync(2_000);
+    latest().open();
+    expect(log.at(-1)).toBe("opened");
+    latest().fail(Source.CLOSED);
+    const before = Source.all.length;
+    vi.advanceTimersByTime(1_000);
+    close();
+    await tick();
+    expect(Source.all.length).toBe(before);
+  });
+});
+
 describe("openStream", () => {
   it("hands on events with the run that numbered them", () => {
     latest().open();

@@ -1,6 +1,6 @@
 import { useSignalEffect } from "@preact/signals";
 import { runningTurn } from "../conversation";
-import { agents, listError, route, selected, session } from "../store";
+import { agents, expired, listError, route, selected, session } from "../store";
 import { AgentForm } from "./AgentForm";
 import { AgentPage } from "./AgentPage";
 import { Banners } from "./Banners";
@@ -12,6 +12,8 @@ import { ROOMS } from "./frame/rooms";
 import { StepUp } from "./frame/StepUp";
 import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
+import { SignInAgain } from "./frame/SignInAgain";
+import { SignOut } from "./frame/SignOut";
 
 export function App() {
   useSignalEffect(() => {
@@ -19,9 +21,20 @@ export function App() {
     document.title = name ? `${runningTurn.value ? "● " : ""}${name} · Reveille` : "Reveille";
   });
   if (session.value === "unknown") return <p class="center quiet">Loading…</p>;
-  if (session.value === "out") return <SignIn />;
+  const out = session.value === "out";
+  if (out && !expired.value) return <SignIn />;
   return (
-    <div class={`shell view-${route.value.view}`}>
+    <>
+      {out ? <SignInAgain /> : null}
+      <Shell out={out} />
+    </>
+  );
+}
+
+/** All but the sign-in. Who has to sign in again finds it as it was left. */
+function Shell({ out }: { out: boolean }) {
+  return (
+    <div class={`shell view-${route.value.view}`} inert={out}>
       <a class="skip" href="#main" onClick={skip}>
         Skip to the content
       </a>
@@ -31,6 +44,7 @@ export function App() {
       <Main />
       <KeysDialog />
       <StepUp />
+      <SignOut />
     </div>
   );
 }

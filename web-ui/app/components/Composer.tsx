@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { isStopping, runningTurn, stop, stopError } from "../conversation";
 import { changeDraft, draftOf } from "../drafts";
 import { bytes } from "../format";
-import { addFiles, sendDraft, sendError, sending, uploads } from "../sending";
+import { addFiles, sendDraft, sendError, sending, tooLong, uploads } from "../sending";
 import { selectedAgent } from "../store";
 import { ErrorNote } from "./ErrorNote";
 import { askedMessage } from "./useShownMessage";
@@ -25,6 +25,7 @@ export function Composer({ name, slot = name, subject }: ComposerProps) {
   const busy = sending.value !== undefined;
   const underWay = uploads.value.some((one) => one.agent === slot && !one.error);
   const vault = selectedAgent.value?.vault;
+  const long = tooLong(text);
 
   useEffect(() => {
     // On a touch screen this would open the keyboard over the conversation; a message that was asked for has the focus.
@@ -91,12 +92,12 @@ export function Composer({ name, slot = name, subject }: ComposerProps) {
               {isStopping(turn) ? "Stopping…" : "Stop"}
             </button>
           ) : null}
-          <button type="submit" class="primary" disabled={busy || underWay || (text.trim() === "" && files.length === 0)}>
+          <button type="submit" class="primary" disabled={busy || underWay || long !== undefined || (text.trim() === "" && files.length === 0)}>
             {busy ? "Sending…" : "Send"}
           </button>
         </div>
-        <p id="compose-help" class="hint">
-          {underWay ? "The message can be sent when its files are there." : turn ? "A message sent now waits until the running turn ends." : "Enter sends, Shift+Enter starts a new line."}
+        <p id="compose-help" class={long ? "hint bad" : "hint"} role={long ? "alert" : undefined}>
+          {long ? long : underWay ? "The message can be sent when its files are there." : turn ? "A message sent now waits until the running turn ends." : "Enter sends, Shift+Enter starts a new line."}
         </p>
       </div>
     </form>

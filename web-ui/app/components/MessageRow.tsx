@@ -1,18 +1,17 @@
 import { computed, useSignal } from "@preact/signals";
 import type { Message, TurnState } from "../api";
 import { cancel, cancelling, turnFacts } from "../conversation";
-import { fullTime, time } from "../format";
+import { fullTime, time, unturned } from "../format";
 import type { Row } from "../fold/rows";
-import { chainOf, notes } from "../notes";
 import { hashOf } from "../route";
 import { resend, sending } from "../sending";
-import { now, selectedAgent } from "../store";
+import { now } from "../store";
 import { CopyButton } from "./CopyButton";
-import { Chain } from "./delegation/Chain";
+import { Chain, Children } from "./delegation/Chain";
 import { Files } from "./Files";
 import { Sentence, Text } from "./Text";
 import { Rewrite } from "./turn/Rewrite";
-import { TurnFacts } from "./turn/TurnFacts";
+import { NotTold, TurnFacts, WhatItDid } from "./turn/TurnFacts";
 import { askedMessage } from "./useShownMessage";
 
 const STATES: Partial<Record<TurnState, { label: string; tone: string }>> = {
@@ -43,7 +42,7 @@ export function MessageRow({ row, agent }: { row: Extract<Row, { kind: "message"
       aria-label={`${said}, ${time(message.at, today.value)}`}
     >
       <header class="by">
-        <Sender name={said} linked={own} />
+        <Sender name={said} linked={own} by={message.delegated_by} />
         {message.subject ? <span class="subject" title="The conversation that it belongs to">{message.subject}</span> : null}
         <time dateTime={message.at} title={fullTime(message.at)}>
           {time(message.at, today.value)}
@@ -56,37 +55,51 @@ export function MessageRow({ row, agent }: { row: Extract<Row, { kind: "message"
         ) : null}
       </header>
       {failed ? <FailureNote message={message} agent={agent} /> : <div class="bubble"><Text text={message.text} /></div>}
-      {own ? <Files vault={selectedAgent.value?.vault} files={notes.value.get(message.id)?.attachments ?? []} /> : null}
+      <Files files={message.attachments ?? []} />
       {!own && message.undelivered ? <Undelivered /> : null}
       {again && writing.value ? <Rewrite agent={agent} turn={again} text={message.text} done={() => (writing.value = false)} /> : null}
-      {own ? <Standing row={row} agent={agent} /> : message.turn ? <TurnFacts turn={message.turn} /> : null}
+      {own ? <Standing row={row} agent={agent} /> : message.turn ? <TurnFacts message={message} turn={message.turn} /> : null}
     </article>
   );
 }
 
-/** Who wrote it; another agent is a link to its own conversation. */
-function Sender({ name, linked }: { name: string; linked: boolean }) {
-  const [, kind, other] = (linked && /^(agent|callback):([\w-]+)$/.exec(name)) || [];
-  if (!other) return <bdi class="who">{name}</bdi>;
+const AGENT = /^(agent|callback):([\w-]+)$/;
+
+/** Who wrote it; another agent is a link to the turn that did, or to its conversation. */
+function Sender({ name, linked, by }: { name: string; linked: boolean; by: Message["delegated_by"] }) {
+  const [, kind, other] = (linked && AGENT.exec(name)) || [];
+  if (!other) return <bdi class="who">{unturned(name)}</bdi>;
   return (
     <span class="who">
       {kind === "callback" ? "Report of " : "From "}
-      <a href={hashOf({ view: "agent", name: other })}>{other}</a>
+      <a href={hashOf({ view: "agent", name: other, ...(by?.agent === other ? { message: by.message } : {}) })}>{other}</a>
     </span>
   );
 }
 
-/** How the turn of a message stands, and what can be done about it. */
+/** How the turn of a message stands, who asked for it and whom it asked, and what can be done about it. */
 function Standing({ row, agent }: { row: Extract<Row, { kind: "message" }>; agent: string }) {
   const { message } = row;
   const state = row.state ? STATES[row.state] : undefined;
   const unhappy = row.state === "error" || row.state === "interrupted" || row.state === "cancelled";
-  const chain = chainOf(message.id);
-  const { turn } = message;
+  const { turn, delegated_by: by } = message;
+  // The name above says so already, and leads there.
+  const told = AGENT.exec(message.sender ?? "")?.[2] === by?.agent;
+  const facts = turn ? turnFacts.value.get(turn) : undefined;
+  // One that was taken out of the line has done nothing.
+  const began = unhappy && facts?.claimed_at !== null ? turn : undefined;
+  const children = facts?.children ?? [];
+  const chain = message.chain ?? facts?.chain;
   return (
     <>
       <p class={`state ${state?.tone ?? "quiet"}`}>
         {state ? <span>{state.label}</span> : null}
+        {by && !told ? (
+          <span>
+            {message.callback ? "Reports a turn of " : "Asked for by "}
+            <a href={hashOf({ view: "agent", name: by.agent, message: by.message })}>{by.agent}</a>
+          </span>
+        ) : null}
         {message.reply_to ? (
           <span>
             Outcome goes to <a href={hashOf({ view: "agent", name: message.reply_to })}>{message.reply_to}</a>
@@ -94,8 +107,11 @@ function Standing({ row, agent }: { row: Extract<Row, { kind: "message" }>; agen
         ) : null}
         {row.state === "waiting" && turn ? <Cancel agent={agent} turn={turn} /> : null}
         {unhappy && turn ? <SendAgain agent={agent} turn={turn} /> : null}
+        {began ? <WhatItDid turn={began} message={message.id} /> : null}
       </p>
-      {chain ? <Chain chain={chain} vault={selectedAgent.value?.vault} here={message.id} /> : null}
+      {began ? <NotTold turn={began} /> : null}
+      <Children turns={children} />
+      {chain && (by || message.callback || children.length > 0) ? <Chain chain={chain} here={message.id} /> : null}
     </>
   );
 }
@@ -119,6 +135,7 @@ function FailureNote({ message, agent }: { message: Message; agent: string }) {
         <code>{message.code ?? ""}</code>
         {turn && !writing.value ? (
           <span>
+            <WhatItDid turn={turn} message={message.in_reply_to ?? ""} />
             <SendAgain agent={agent} turn={turn} />
             {facts?.text ? (
               <button type="button" class="link" onClick={() => (writing.value = true)}>

@@ -3,10 +3,13 @@ import type { Agent } from "../api";
 import { rolesOf, waits } from "../connections";
 import { between, cost, elapsed, plural, time } from "../format";
 import { hashOf } from "../route";
-import { agents, grants, health, listError, now, orphans, route, selected, selectedAgent, signOut } from "../store";
+import { agents, grants, health, listError, now, orphans, route, selected, selectedAgent } from "../store";
+import { signOutAsked } from "./frame/SignOut";
+import { useGradually } from "./useGradually";
 import { Wordmark } from "./Wordmark";
 
 export function Sidebar() {
+  const drawn = useGradually(agents.value?.length ?? 0);
   return (
     <nav class="sidebar" aria-label="Agents">
       <header>
@@ -19,7 +22,7 @@ export function Sidebar() {
       </header>
       <div class="lists">
         <ul class="agents">
-          {agents.value?.map((agent) => (
+          {agents.value?.slice(0, drawn).map((agent) => (
             <AgentItem key={agent.note_id ?? agent.name} agent={agent} />
           ))}
         </ul>
@@ -34,8 +37,8 @@ export function Sidebar() {
       </div>
       <footer>
         <span class="quiet">{health.value ? `Version ${health.value.version}` : ""}</span>
-        <button type="button" class="link" onClick={() => void signOut()}>
-          Sign out
+        <button type="button" class="link" onClick={() => (signOutAsked.value = true)}>
+          Sign out…
         </button>
       </footer>
     </nav>

@@ -1,13 +1,21 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { createContext } from "preact";
+import { useContext, useEffect, useRef } from "preact/hooks";
 import { fileEdits, plainOutput, readInput, summary } from "../fold/tools";
 import { between, duration, elapsed, plural, pretty } from "../format";
 import type { Step, ToolStep } from "../fold/live";
 import { colour } from "../highlight";
+import type { StepDetail } from "../conversation-api";
+import { useAction } from "../resource";
 import { now } from "../store";
+import { turnsApi } from "../turns";
 import { CopyButton } from "./CopyButton";
+import { ErrorNote } from "./ErrorNote";
 import { Text } from "./Text";
 import { Diff } from "./turn/Diff";
+
+/** The turn whose steps are drawn. */
+export const TurnId = createContext("");
 
 /** What was done, in order. Steps are only ever appended or changed in place, so their index is their key. */
 export function Steps({ steps, running }: { steps: readonly Step[]; running: boolean }) {
@@ -73,7 +81,10 @@ function ToolCard({ tool, running }: { tool: ToolStep; running: boolean }) {
 }
 
 function ToolBody({ tool, running }: { tool: ToolStep; running: boolean }) {
-  const { input, result } = tool;
+  const whole = useSignal<StepDetail | undefined>(undefined);
+  const { result } = tool;
+  const input = whole.value ? inputOf(whole.value) : tool.input;
+  const output = whole.value?.output ?? result?.preview;
   const edits = fileEdits(tool.tool, input);
   return (
     <div class="tool-body">
@@ -83,9 +94,41 @@ function ToolBody({ tool, running }: { tool: ToolStep; running: boolean }) {
           <Steps steps={tool.steps} running={running && !result} />
         </div>
       ) : null}
-      {result ? <Field label={result.ok ? "Output" : "Failed"} text={plainOutput(result.preview) || "(no output)"} /> : null}
+      {result ? <Field label={result.ok ? "Output" : "Failed"} text={plainOutput(output ?? "") || "(no output)"} /> : null}
+      {whole.value ? <Beyond whole={whole.value} /> : isCut(tool) ? <Whole tool={tool.id} found={(detail) => (whole.value = detail)} /> : null}
     </div>
   );
+}
+
+/** As JSON text. One that is not whole comes as the beginning of that. */
+function inputOf({ input, input_cut }: StepDetail): string | undefined {
+  if (input == null) return undefined;
+  return input_cut && typeof input === "string" ? `${input}…` : JSON.stringify(input);
+}
+
+/** The live feed has the beginning of what is long. */
+function isCut({ input, result }: ToolStep): boolean {
+  return Boolean(input?.endsWith("…") || result?.preview.endsWith("…"));
+}
+
+/** Reads all that went in and came out. */
+function Whole({ tool, found }: { tool: string; found: (detail: StepDetail) => void }) {
+  const turn = useContext(TurnId);
+  const action = useAction();
+  const error = action.error.value;
+  if (error?.status === 404) return <p class="hint">The rest is not kept any more.</p>;
+  return (
+    <>
+      {error ? <ErrorNote error={error} /> : null}
+      <button type="button" class="small" disabled={action.busy.value} onClick={() => void action.run(async () => found(await turnsApi.step(turn, tool)))}>
+        {action.busy.value ? "Reading…" : error ? "Try again" : "Show all of it"}
+      </button>
+    </>
+  );
+}
+
+function Beyond({ whole }: { whole: StepDetail }) {
+  return whole.input_cut || whole.output_cut ? <p class="hint">Even this is not all: what is beyond a megabyte is not kept.</p> : null;
 }
 
 function Input({ tool, input }: { tool: string; input: string }) {

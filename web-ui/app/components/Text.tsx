@@ -1,10 +1,10 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { copy } from "../clipboard";
-import { blocksOf } from "../fold/blocks";
+import { blocksOf, closedForNow } from "../fold/blocks";
 import { count, pieces } from "../format";
 import { colour, languageOf } from "../highlight";
-import { toHtml } from "../markdown";
+import { toHtml, toHtmlKept } from "../markdown";
 
 /** Longer texts are cut until asked for, and then shown plain: laying them out would stop the page for seconds. */
 const LONG = 60_000;
@@ -29,7 +29,8 @@ export function Text({ text, growing = false }: { text: string; growing?: boolea
 }
 
 /** In blocks, of which only the last one is read again while the text grows. */
-function Markdown({ text, growing }: { text: string; growing: boolean }) {
+function Markdown({ text: whole, growing }: { text: string; growing: boolean }) {
+  const text = usePaced(whole, growing);
   const blocks = useMemo(() => blocksOf(text), [text]);
   return (
     <div class="md">
@@ -40,9 +41,35 @@ function Markdown({ text, growing }: { text: string; growing: boolean }) {
   );
 }
 
+/** Of the page's time, drawing a text that grows takes at most one part in so many. */
+const SHARE = 4;
+
+/** A text that grows, as often as drawing it leaves time for what else happens on the page. */
+function usePaced(text: string, growing: boolean): string {
+  const pace = useRef({ shown: text, at: 0, cost: 0, timer: 0 });
+  const due = useSignal(0);
+  const own = pace.current;
+  const began = performance.now();
+  const wait = own.at + own.cost * SHARE - began;
+  void due.value;
+  const draws = !growing || wait <= 0;
+  if (draws) own.shown = text;
+  useLayoutEffect(() => {
+    if (!draws || !growing) return;
+    own.at = performance.now();
+    own.cost = own.at - began;
+  }, [own.shown]);
+  useEffect(() => {
+    clearTimeout(own.timer);
+    if (!draws) own.timer = window.setTimeout(() => due.value++, wait);
+  });
+  useEffect(() => () => clearTimeout(own.timer), []);
+  return own.shown;
+}
+
 function Block({ text, settled }: { text: string; settled: boolean }) {
   const box = useRef<HTMLDivElement>(null);
-  const html = useMemo(() => toHtml(text), [text]);
+  const html = useMemo(() => (settled ? toHtmlKept(text) : toHtml(closedForNow(text))), [text, settled]);
   useEffect(() => {
     if (settled && box.current) furnish(box.current);
   }, [html, settled]);

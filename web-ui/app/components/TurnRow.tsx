@@ -1,4 +1,4 @@
-import { isStopping } from "../conversation";
+import { isStopping, live } from "../conversation";
 import { between, cost, duration, elapsed, fullTime, time } from "../format";
 import { isEnded, type Turn } from "../fold/live";
 import type { Row } from "../fold/rows";
@@ -6,7 +6,9 @@ import { now } from "../store";
 import { SendAgain, Undelivered } from "./MessageRow";
 import { Steps } from "./Steps";
 import { Sentence, Text } from "./Text";
-import { usageWords } from "./turn/TurnFacts";
+import { TurnId } from "./Steps";
+import { past } from "../past";
+import { usageDetail, usageWords, WhatItDid } from "./turn/TurnFacts";
 import { CopyButton } from "./CopyButton";
 
 /** A turn that the page watched: its steps, and how it ended. */
@@ -26,7 +28,9 @@ export function TurnRow({ row, agent, connected }: { row: Extract<Row, { kind: "
         {ended && turn.reply ? <CopyButton text={turn.reply} label="Copy reply" /> : null}
       </header>
       <div class="bubble">
-        <Steps steps={row.steps} running={!ended} />
+        <TurnId.Provider value={turn.id}>
+          <Steps steps={row.steps} running={!ended} />
+        </TurnId.Provider>
         {row.reply === undefined ? null : <Text text={row.reply} />}
         {ended ? null : <Working turn={turn} connected={connected} />}
         <Failed turn={turn} agent={agent} />
@@ -77,14 +81,12 @@ function Ending({ turn, agent }: { turn: Turn; agent: string }) {
     turn.costUsd === undefined ? undefined : cost(turn.costUsd),
     usage ? usageWords(usage) : undefined,
   ].filter((fact) => fact !== undefined);
-  const detail = usage
-    ? `New input ${usage.input_tokens}, read from cache ${usage.cache_read_tokens}, written to cache ${usage.cache_write_tokens}, output ${usage.output_tokens}`
-    : undefined;
   const cut = turn.state === "cancelled" ? "Stopped" : turn.state === "interrupted" ? "Interrupted" : undefined;
   return (
-    <p class="state quiet" title={detail}>
+    <p class="state quiet" title={usage ? usageDetail(usage) : undefined}>
       <span>{[cut, ...facts].filter(Boolean).join(" · ")}</span>
       {cut ? <SendAgain agent={agent} turn={turn.id} /> : null}
+      {past.value.has(turn.id) && !live.value.turns.some(({ id }) => id === turn.id) ? <WhatItDid turn={turn.id} message={turn.message} /> : null}
     </p>
   );
 }

@@ -42,3 +42,13 @@ function fenceAfter(fence: string | undefined, line: string): string | undefined
   const closes = marks[0] === fence[0] && marks.length >= fence.length && info.trim() === "";
   return closes ? undefined : fence;
 }
+
+/** A block that grows, with what is bold or code in it closed for now: the marks are not seen first and taken back later. */
+export function closedForNow(block: string): string {
+  if (/^ {0,3}(?:`{3}|~{3})/m.test(block)) return block;
+  const ticks = block.split("`");
+  if (ticks.length % 2 === 0) return ticks.at(-1)?.trim() ? `${block}\`` : block.replace(/`$/, "");
+  const words = ticks.filter((_, index) => index % 2 === 0).join("");
+  if (words.split("**").length % 2 === 1) return block;
+  return /\*\*\s*$/.test(block) ? block.replace(/\*\*\s*$/, "") : `${block.trimEnd()}**`;
+}

@@ -1,68 +1,62 @@
-/** Who handed work to whom: the messages of a chain and their turns, as a tree. Pure. */
-import type { MessageNote, TurnBrief } from "../turns";
+/** Who handed work to whom: the turns of a chain as a tree. Pure. */
+import type { TurnBrief } from "../turns";
 
 export interface ChainNode {
-  /** Id of the message. */
-  message: string;
-  agent: string;
+  turn: TurnBrief;
   /** It reports the outcome of a turn. */
   callback: boolean;
-  /** The beginning of the message. */
-  text: string;
-  at: string;
-  turn?: TurnBrief;
   children: readonly ChainNode[];
 }
 
-/** A message of a chain stands below the turn that wrote it, a report below the turn that it reports; the first one on top. */
-export function chainTree(first: string, notes: readonly MessageNote[], turns: readonly TurnBrief[]): ChainNode[] {
-  const turnOf = new Map(turns.map((turn) => [turn.message, turn]));
-  const messageOf = new Map(turns.map((turn) => [turn.turn, turn.message]));
-  const unique = [...new Map(notes.map((note) => [note.id, note])).values()].sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
-  const ids = new Set(unique.map((note) => note.id));
-  const parents = new Map(unique.map((note) => [note.id, parentOf(note)]));
+/** A turn stands below the one that asked for it, a report below the turn that it reports; what has neither is on top. */
+export function chainTree(turns: readonly TurnBrief[]): ChainNode[] {
+  const all = [...new Map(turns.map((turn) => [turn.turn, turn])).values()].sort((a, b) => (a.accepted_at < b.accepted_at ? -1 : 1));
+  const ids = new Set(all.map((turn) => turn.turn));
+  const askedBy = new Map(all.flatMap((turn) => (turn.children ?? []).map((child) => [child.turn, turn.turn] as const)));
+  const parents = new Map(all.map((turn) => [turn.turn, parentOf(turn)]));
 
-  function parentOf(note: MessageNote): string | undefined {
-    if (note.id === first) return undefined;
-    const written = word(note, "delegated_by");
-    const direct = written ? messageOf.get(written) : undefined;
-    if (direct && ids.has(direct)) return direct;
-    // A report names no turn, but the agent that it is about: its last message before the report.
-    const source = word(note, "source_channel") ?? /^(?:agent|callback):(.+)$/.exec(word(note, "sender") ?? "")?.[1];
-    const before = unique.filter((other) => other.id !== note.id && other.createdAt <= note.createdAt && word(other, "agent") === source);
-    return before.at(-1)?.id ?? (ids.has(first) ? first : undefined);
+  function parentOf(turn: TurnBrief): string | undefined {
+    const source = reported(turn);
+    // A report names the agent that it is about: its last turn before the report.
+    const told = source === undefined ? undefined : all.filter((other) => other !== turn && other.channel === source && other.accepted_at <= turn.accepted_at).at(-1);
+    const parent = told?.turn ?? turn.delegated_by?.turn ?? askedBy.get(turn.turn);
+    return parent !== undefined && parent !== turn.turn && ids.has(parent) ? parent : undefined;
   }
 
-  function build(note: MessageNote, above: ReadonlySet<string>): ChainNode {
-    const turn = turnOf.get(note.id);
-    const seen = new Set([...above, note.id]);
-    const below = unique.filter((other) => parents.get(other.id) === note.id && !seen.has(other.id));
-    return {
-      message: note.id,
-      agent: word(note, "agent") ?? "?",
-      callback: word(note, "callback") === "true",
-      text: (turn?.text ?? note.preview ?? "").trim(),
-      at: note.createdAt,
-      ...(turn ? { turn } : {}),
-      children: below.map((child) => build(child, seen)),
-    };
+  function build(turn: TurnBrief, above: ReadonlySet<string>): ChainNode {
+    const seen = new Set([...above, turn.turn]);
+    const below = all.filter((other) => parents.get(other.turn) === turn.turn && !seen.has(other.turn));
+    return { turn, callback: reported(turn) !== undefined, children: below.map((child) => build(child, seen)) };
   }
 
-  return unique.filter((note) => parents.get(note.id) === undefined).map((note) => build(note, new Set()));
+  const roots = all.filter((turn) => parents.get(turn.turn) === undefined).map((turn) => build(turn, new Set()));
+  // Turns that name each other hang from none of them.
+  const reached = new Set(roots.flatMap(everyTurn));
+  for (const turn of all) {
+    if (reached.has(turn.turn)) continue;
+    const root = build(turn, new Set());
+    for (const id of everyTurn(root)) reached.add(id);
+    roots.push(root);
+  }
+  return roots;
+}
+
+function everyTurn({ turn, children }: ChainNode): string[] {
+  return [turn.turn, ...children.flatMap(everyTurn)];
+}
+
+/** The agent whose outcome a turn was begun to hear. */
+function reported(turn: TurnBrief): string | undefined {
+  return /^callback:(.+)$/.exec(turn.sender ?? "")?.[1];
 }
 
 /** Cost and number of all turns of a tree. */
 export function chainTotals(nodes: readonly ChainNode[]): { turns: number; cost: number } {
   return nodes.reduce(
-    (sum, node) => {
-      const below = chainTotals(node.children);
-      return { turns: sum.turns + below.turns + (node.turn ? 1 : 0), cost: sum.cost + below.cost + (node.turn?.cost_usd ?? 0) };
+    (sum, { turn, children }) => {
+      const below = chainTotals(children);
+      return { turns: sum.turns + below.turns + 1, cost: sum.cost + below.cost + turn.cost_usd };
     },
     { turns: 0, cost: 0 },
   );
-}
-
-function word(note: MessageNote, key: string): string | undefined {
-  const value = note.metadata?.[key];
-  return typeof value === "string" && value !== "" ? value : undefined;
 }

@@ -68,7 +68,8 @@ function turnRows(turn: Turn, replies: readonly Message[]): Row[] {
   const others = replies.filter((reply) => reply !== note && !(reply === failure && turn.failure));
   const reply = note?.text ?? turn.reply;
   const told = turn.steps.flatMap((step) => (step.kind === "text" ? [step.text] : []));
-  const same = reply === undefined || !isEnded(turn) || squeeze(told.join("\n")) === squeeze(reply);
+  // A reply may be the last of what was said, or all of it.
+  const same = reply === undefined || !isEnded(turn) || squeeze(told.join("\n")).endsWith(squeeze(reply));
   const row: Row = {
     kind: "turn",
     key: `turn ${turn.id}`,

@@ -107,7 +107,7 @@ function oneLine(words: string): string {
 
 /** Commands for a terminal: colours, cursor movements, titles, links. */
 const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\|$)|[PX^_][^\u001b]*(?:\u001b\\|$)|[ -/]*[0-~])|\u009b[0-?]*[ -/]*[@-~]/g;
-const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202d\u202e]/g;
 
 /** What a terminal would show in the end: without its commands, and with the last state of a line that was written over. */
 export function plainOutput(output: string): string {

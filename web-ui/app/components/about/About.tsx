@@ -1,7 +1,8 @@
 import { url } from "../../api";
 import { useResource } from "../../resource";
-import { health, signOut } from "../../store";
+import { health } from "../../store";
 import { ErrorNote } from "../ErrorNote";
+import { signOutAsked } from "../frame/SignOut";
 
 interface Bundled {
   name: string;
@@ -30,8 +31,8 @@ export function About() {
           <a href={url("api/docs")}>The HTTP interface</a> of this daemon
         </p>
         <p>
-          <button type="button" onClick={() => void signOut()}>
-            Sign out
+          <button type="button" onClick={() => (signOutAsked.value = true)}>
+            Sign out…
           </button>
         </p>
         <h2>In this page</h2>

@@ -1,60 +1,70 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { live } from "../../conversation";
+import type { ChildTurn } from "../../conversation-api";
 import { type ChainNode, chainTotals, chainTree } from "../../fold/chain";
-import { between, cost, duration, plural } from "../../format";
+import { between, cost, duration, plural, unturned } from "../../format";
 import { useAction } from "../../resource";
 import { hashOf } from "../../route";
-import { ApiError } from "../../api";
-import { live } from "../../conversation";
-import { type MessageNote, type TurnBrief, turnsApi } from "../../turns";
+import { type TurnBrief, turnsApi } from "../../turns";
 import { ErrorNote } from "../ErrorNote";
 
+const WORDS: Readonly<Record<TurnBrief["state"], string>> = {
+  waiting: "waiting", working: "working", joined: "part of another turn", ok: "done", error: "failed", cancelled: "stopped", interrupted: "interrupted",
+};
+
+/** The turns that one turn has asked for, and how they stand. */
+export function Children({ turns }: { turns: readonly ChildTurn[] }) {
+  if (turns.length === 0) return null;
+  return (
+    <p class="state quiet children">
+      <span>Handed on to</span>
+      {turns.map(({ agent, turn, state, cost_usd }) => (
+        <span key={turn} class="child">
+          <span class={`chain-mark ${state}`} aria-hidden="true" />
+          <a href={hashOf({ view: "agent", name: agent })}>{agent}</a> {WORDS[state]}
+          {cost_usd > 0 ? ` · ${cost(cost_usd)}` : ""}
+        </span>
+      ))}
+    </p>
+  );
+}
+
 /** Who handed work to whom from the first message on, with states and cost; read when it is opened. */
-export function Chain({ chain, vault, here }: { chain: string; vault: string | undefined; here: string }) {
+export function Chain({ chain, here }: { chain: string; here: string }) {
   const open = useSignal(false);
   return (
     <details class="chain" onToggle={(event) => (open.value = event.currentTarget.open)}>
-      <summary>Handed on</summary>
-      {open.value && vault ? <Tree chain={chain} vault={vault} here={here} /> : null}
+      <summary>The whole chain</summary>
+      {open.value ? <Tree chain={chain} here={here} /> : null}
     </details>
   );
 }
 
-/** The note that a chain began with. When it was removed the rest is shown all the same; any other failure is told. */
-async function firstOf(chain: string, vault: string): Promise<MessageNote | undefined> {
-  try {
-    return await turnsApi.note(vault, chain);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  }
-}
-
-async function readChain(chain: string, vault: string): Promise<ChainNode[]> {
-  const [first, rest] = await Promise.all([firstOf(chain, vault), turnsApi.chain(vault, chain)]);
-  const notes = first ? [first, ...rest] : rest;
-  const agents = [...new Set(notes.map((note) => note.metadata?.agent).filter((name) => typeof name === "string"))];
-  const lists = await Promise.all(agents.map((name) => turnsApi.recent(name).then(({ turns }) => turns)));
-  const own = lists.flat().filter((turn) => turn.chain === chain);
-  return chainTree(chain, notes, own);
-}
-
-function Tree({ chain, vault, here }: { chain: string; vault: string; here: string }) {
+function Tree({ chain, here }: { chain: string; here: string }) {
   const nodes = useSignal<readonly ChainNode[] | undefined>(undefined);
   const action = useAction();
+  const read = (): void => void action.run(async () => (nodes.value = chainTree((await turnsApi.chain(chain)).turns)));
   // Something has happened in this conversation: the tree may be another one.
   const seen = live.value.turns.map((turn) => turn.state).join();
-  useEffect(() => {
-    void action.run(async () => (nodes.value = await readChain(chain, vault)));
-  }, [chain, vault, seen]);
-  if (action.error.value) return <ErrorNote error={action.error.value} />;
+  useEffect(read, [chain, seen]);
+  if (action.error.value) {
+    return (
+      <ErrorNote error={action.error.value}>
+        <button type="button" onClick={read}>
+          Try again
+        </button>
+      </ErrorNote>
+    );
+  }
   if (!nodes.value) return <p class="quiet">Loading…</p>;
+  if (nodes.value.length === 0) return <p class="quiet">The turns of this chain are not kept any more.</p>;
   const totals = chainTotals(nodes.value);
   return (
     <>
       <ul class="chain-tree" aria-label="Who handed work to whom">
         {nodes.value.map((node) => (
-          <Node key={node.message} node={node} here={here} />
+          <Node key={node.turn.turn} node={node} here={here} />
         ))}
       </ul>
       <p class="hint">
@@ -64,33 +74,28 @@ function Tree({ chain, vault, here }: { chain: string; vault: string; here: stri
   );
 }
 
-const WORDS: Readonly<Record<TurnBrief["state"], string>> = {
-  waiting: "waiting", working: "working", joined: "part of another turn", ok: "done", error: "failed", cancelled: "stopped", interrupted: "interrupted",
-};
-
-function Node({ node, here }: { node: ChainNode; here: string }) {
-  const { turn } = node;
-  const took = turn?.claimed_at && turn.settled_at ? duration(between(turn.claimed_at, turn.settled_at)) : undefined;
-  const facts = [turn && turn.cost_usd > 0 ? cost(turn.cost_usd) : undefined, took].filter(Boolean).join(" · ");
-  const current = node.message === here;
+function Node({ node: { turn, callback, children }, here }: { node: ChainNode; here: string }) {
+  const took = turn.duration_ms ?? (turn.claimed_at && turn.settled_at ? between(turn.claimed_at, turn.settled_at) : undefined);
+  const facts = [turn.cost_usd > 0 ? cost(turn.cost_usd) : undefined, took === undefined ? undefined : duration(took)].filter(Boolean).join(" · ");
+  const current = turn.message === here;
   return (
     <li>
       <div class={`chain-node ${current ? "here" : ""}`}>
-        <span class={`chain-mark ${turn?.state ?? "gone"}`} aria-hidden="true" />
-        <a href={hashOf({ view: "agent", name: node.agent, message: node.message })} aria-current={current ? "true" : undefined}>
-          {node.agent}
+        <span class={`chain-mark ${turn.state}`} aria-hidden="true" />
+        <a href={hashOf({ view: "agent", name: turn.channel, message: turn.message })} aria-current={current ? "true" : undefined}>
+          {turn.channel}
         </a>
         <span class="quiet">
-          {node.callback ? "got the report, " : ""}
-          {turn ? (turn.held ? "held back" : WORDS[turn.state]) : "older than what is listed"}
+          {callback ? "got the report, " : ""}
+          {turn.held ? "held back" : WORDS[turn.state]}
           {facts ? ` · ${facts}` : ""}
         </span>
-        <bdi class="chain-text">{node.text}</bdi>
+        <bdi class="chain-text">{unturned((turn.text ?? "").trim())}</bdi>
       </div>
-      {node.children.length > 0 ? (
+      {children.length > 0 ? (
         <ul>
-          {node.children.map((child) => (
-            <Node key={child.message} node={child} here={here} />
+          {children.map((child) => (
+            <Node key={child.turn.turn} node={child} here={here} />
           ))}
         </ul>
       ) : null}

@@ -11,6 +11,7 @@ import { homeSort, type SortKey } from "../../settings";
 import { agents, minute } from "../../store";
 import { ErrorNote } from "../ErrorNote";
 import { Status } from "../Sidebar";
+import { useGradually } from "../useGradually";
 
 const COLUMNS: readonly { key: SortKey; label: string; title: string }[] = [
   { key: "name", label: "Agent", title: "By name" },
@@ -35,6 +36,7 @@ export function Home() {
   const jobs = useResource(jobsApi.all);
   const rows = useComputed(() => homeRows(agents.value ?? [], jobs.value.value?.jobs ?? []));
   const shown = useComputed(() => arranged(rows.value, homeSort.value, text.value, state.value));
+  const drawn = useGradually(shown.value.length);
   useEffect(() => {
     // For who measures how fast the page is.
     requestAnimationFrame(() => performance.mark("agents-painted"));
@@ -81,7 +83,7 @@ export function Home() {
           </tr>
         </thead>
         <tbody>
-          {shown.value.map((row) => (
+          {shown.value.slice(0, drawn).map((row) => (
             <Row key={row.agent.note_id ?? row.agent.name} row={row} />
           ))}
         </tbody>

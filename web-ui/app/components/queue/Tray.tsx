@@ -1,8 +1,8 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { cancel, cancelling, messages } from "../../conversation";
-import { plural } from "../../format";
-import { editWaiting, hold, line, lineBusy, lineError, loadLine, moveWaiting, release } from "../../line";
+import { plural, unturned } from "../../format";
+import { editWaiting, hold, line, lineBusy, lineError, loadLine, moveWaiting, release, waitingTurns } from "../../line";
 import { useAction } from "../../resource";
 import { type TurnBrief, turnsApi } from "../../turns";
 import { ErrorNote } from "../ErrorNote";
@@ -12,14 +12,17 @@ import { useDragging } from "./useDragging";
 /** The messages that wait, in their order, and what can be done about them. */
 export function Tray({ name }: { name: string }) {
   const known = line.value;
-  const waiting = known?.turns.filter((turn) => turn.state === "waiting") ?? [];
+  const waiting = waitingTurns.value;
   const said = useSignal("");
+  // Only at first: what comes later neither opens nor shuts it.
+  const first = useRef(waiting.length > 0 ? waiting.length <= 3 : undefined);
+  if (first.current === undefined && waiting.length > 0) first.current = waiting.length <= 3;
   const list = useRef<HTMLOListElement>(null);
 
   const move = async (turn: TurnBrief, by: number): Promise<void> => {
     const to = placeAfter(waiting, turn, by);
     if (!to || !(await moveWaiting(name, turn.turn, to))) return;
-    const now = line.peek()?.turns.filter((other) => other.state === "waiting") ?? [];
+    const now = waitingTurns.peek();
     said.value = `Now number ${now.findIndex((other) => other.turn === turn.turn) + 1} of ${now.length}.`;
     list.current?.querySelector<HTMLElement>(`[data-turn="${CSS.escape(turn.turn)}"] .grip`)?.focus();
   };
@@ -37,9 +40,9 @@ export function Tray({ name }: { name: string }) {
 
   if (waiting.length === 0) return lineError.value ? <div class="tray"><ErrorNote error={lineError.value} /></div> : null;
   const held = waiting.filter((turn) => turn.held).length;
-  const more = (known?.waiting ?? 0) - waiting.length;
+  const more = (known?.waiting ?? 0) - (known?.turns.filter((turn) => turn.state === "waiting").length ?? 0);
   return (
-    <details class="tray" open={waiting.length <= 3 || undefined}>
+    <details class="tray" open={first.current || undefined}>
       <summary>
         {plural(waiting.length + Math.max(0, more), "message")} in line{held > 0 ? `, ${held} held back` : ""}
       </summary>
@@ -81,8 +84,9 @@ function Waiting({ turn, agent, number, last, move, grab }: WaitingProps) {
   const writing = useSignal(false);
   const busy = lineBusy.value === turn.turn || cancelling.value === turn.turn;
   const name = `Message ${number}`;
+  const files = messages.value?.find((message) => message.id === turn.message)?.attachments?.length ?? 0;
   return (
-    <li class={`waiting ${turn.held ? "held" : ""}`} data-turn={turn.turn} aria-busy={busy}>
+    <li class={`waiting ${turn.held ? "held" : ""}`} data-turn={turn.turn} data-thread={turn.thread} aria-busy={busy}>
       <button
         type="button"
         class="grip"
@@ -103,8 +107,9 @@ function Waiting({ turn, agent, number, last, move, grab }: WaitingProps) {
       ) : (
         <>
           <p class="waiting-text" dir="auto">
-            {turn.text ?? "(cannot be read)"}
+            {unturned(turn.text ?? "(cannot be read)")}
           </p>
+          {files > 0 ? <span class="held-mark">{plural(files, "file")}</span> : null}
           {turn.held ? <span class="held-mark">Held back</span> : null}
           <span class="row-actions" role="group" aria-label={name}>
             {number > 1 ? (

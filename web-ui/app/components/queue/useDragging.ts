@@ -1,7 +1,7 @@
 import type { RefObject } from "preact";
 import { useRef } from "preact/hooks";
 
-/** Moves an item of a list with the pointer: answers by how many places it was moved. */
+/** Moves an item of a list with the pointer, among those of its own conversation: answers by how many places it was moved. */
 export function useDragging(list: RefObject<HTMLElement | null>, moved: (id: string, by: number) => void) {
   const latest = useRef(moved);
   latest.current = moved;
@@ -9,9 +9,10 @@ export function useDragging(list: RefObject<HTMLElement | null>, moved: (id: str
   const start = (event: PointerEvent, id: string): void => {
     const box = list.current;
     const grip = event.currentTarget as HTMLElement;
-    const items = box ? [...box.children].filter((item) => item instanceof HTMLElement) : [];
-    const own = items.find((item) => item.dataset.turn === id);
+    const all = box ? [...box.children].filter((item) => item instanceof HTMLElement) : [];
+    const own = all.find((item) => item.dataset.turn === id);
     if (!own || event.button !== 0) return;
+    const items = all.filter((item) => item.dataset.thread === own.dataset.thread);
     const middles = items.map(middle);
     const from = items.indexOf(own);
     const begin = event.clientY;

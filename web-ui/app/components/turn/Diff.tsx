@@ -10,7 +10,7 @@ export function Diff({ edits }: { edits: FileEdits }) {
       {edits.edits.map((edit, index) => (
         <Change key={index} before={edit.before} after={edit.after} path={edits.path} />
       ))}
-      {edits.cut ? <p class="hint">Only the beginning of this change is shown: the daemon keeps the first 2,000 characters.</p> : null}
+      {edits.cut ? <p class="hint">Only the beginning of this change is shown: the live feed has the first 2,000 characters.</p> : null}
     </>
   );
 }
