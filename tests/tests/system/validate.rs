@@ -17,7 +17,7 @@ async fn judged(daemon: &Daemon, draft: Value) -> Result<Value> {
     Ok(verdict)
 }
 
-fn draft(name: &str, metadata: Value) -> Value {
+fn draft(name: &str, metadata: &Value) -> Value {
     json!({ "vault": "default", "name": name, "content": "You build.", "metadata": metadata })
 }
 
@@ -43,7 +43,7 @@ async fn a_draft_of_an_agent_is_judged_as_its_definition_would_be() -> Result<()
         &daemon,
         draft(
             "ops",
-            json!({"mode": "multi-threaded", "timeout_wall": "90m", "model": null}),
+            &json!({"mode": "multi-threaded", "timeout_wall": "90m", "model": null}),
         ),
     )
     .await?;
@@ -61,7 +61,7 @@ async fn a_draft_of_an_agent_is_judged_as_its_definition_would_be() -> Result<()
     // Everything that is wrong, at once; and what is merely odd.
     let bad = judged(
         &daemon,
-        draft("no such name!", json!({"mode": "sideways", "timeout_idle": "soon"})),
+        draft("no such name!", &json!({"mode": "sideways", "timeout_idle": "soon"})),
     )
     .await?;
     assert_eq!(bad["ok"], false);
@@ -70,7 +70,7 @@ async fn a_draft_of_an_agent_is_judged_as_its_definition_would_be() -> Result<()
         assert!(told.contains(&key), "{key} in {bad}");
     }
     assert_eq!((&bad["settings"], &bad["warnings"]), (&json!({}), &json!([])));
-    let odd = judged(&daemon, draft("ops", json!({"modle": "opus"}))).await?;
+    let odd = judged(&daemon, draft("ops", &json!({"modle": "opus"}))).await?;
     assert_eq!(odd["ok"], true, "{odd}");
     assert_eq!(keys(&odd["warnings"]), ["modle"], "{odd}");
 
@@ -89,7 +89,7 @@ async fn names_that_others_have_are_told() -> Result<()> {
         .note_put("Agents/taken", "Not a definition.", &[], &json!({}))
         .await?;
     for (name, ok) in [("eng", false), ("taken", false), ("free", true)] {
-        let verdict = judged(&daemon, draft(name, json!({}))).await?;
+        let verdict = judged(&daemon, draft(name, &json!({}))).await?;
         assert_eq!(verdict["ok"], ok, "{name}: {verdict}");
         let expected: &[&str] = if ok { &[] } else { &["name"] };
         assert_eq!(keys(&verdict["problems"]), expected, "{name}");
@@ -132,7 +132,7 @@ async fn what_a_draft_would_not_get_is_told() -> Result<()> {
         .config("[sandbox]\nnetwork = \"restricted\"\n")
         .start()
         .await?;
-    let verdict = judged(&daemon, draft("eng", json!({"network": "open"}))).await?;
+    let verdict = judged(&daemon, draft("eng", &json!({"network": "open"}))).await?;
     assert_eq!(verdict["ok"], true);
     let lowered = verdict["lowered"].as_array().context("what is lowered")?;
     assert_eq!(lowered.len(), 1, "{verdict}");
@@ -151,7 +151,7 @@ async fn drafts_are_for_those_who_may_write_them() -> Result<()> {
         token(&daemon, "write").await?,
         token(&daemon, "admin").await?,
     );
-    let agent = draft("ops", json!({})).to_string();
+    let agent = draft("ops", &json!({})).to_string();
     for (bearer, of_agents, of_jobs) in [(&read, 403, 403), (&write, 403, 200), (&admin, 200, 200)] {
         let told = status(&daemon, bearer, "POST", AGENTS, agent.as_bytes()).await?;
         assert_eq!(told, of_agents, "{bearer}");
@@ -162,7 +162,7 @@ async fn drafts_are_for_those_who_may_write_them() -> Result<()> {
         (json!({"note_id": "nothing"}), (404, "unknown_note")),
         (json!({"extra": 1}), (400, "invalid_body")),
     ] {
-        let mut draft = draft("ops", json!({}));
+        let mut draft = draft("ops", &json!({}));
         for (key, value) in change.as_object().into_iter().flatten() {
             draft[key] = value.clone();
         }
