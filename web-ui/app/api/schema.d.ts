@@ -906,6 +906,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/threads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The conversations of all agents, that of which something happened last first. */
+        get: operations["findThreads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/threads/{thread}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Names a conversation, or puts it away. What comes into it goes on as before. */
+        patch: operations["editThread"];
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -948,7 +982,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The open turns of an agent in their order, then the ended ones, newest first. */
+        /**
+         * Turns of an agent, of a chain of hand-overs or of a conversation: one of the three is to be named.
+         * @description Of an agent the open ones in their order, then the ended ones, newest first; of a chain in the order in which their messages
+         *     came; of a conversation the newest first.
+         */
         get: operations["listTurns"];
         put?: never;
         post?: never;
@@ -1058,6 +1096,40 @@ export interface paths {
          *     agent in the same conversation; its requester is told of the new one as well.
          */
         post: operations["resendTurn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns/{turn}/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a turn did: while it runs so far, afterwards as it is kept. */
+        get: operations["listSteps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/turns/{turn}/steps/{step}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A tool call of a turn, whole up to 1 MiB of its input and of its answer. */
+        get: operations["getStep"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2157,9 +2229,22 @@ export interface components {
         };
         /** @description A conversation. */
         Conversation: {
+            /** @description A person has put it away. */
+            archived: boolean;
+            /** @description Its agent. */
+            channel: string;
             /** Format: double */
             cost_usd: number;
             key: components["schemas"]["ThreadKey"];
+            /**
+             * Format: date-time
+             * @description When something happened in it last: a message was accepted, a turn began or ended.
+             */
+            last_at: string;
+            /** @description The note of the conversation; null while there is none. */
+            note_id: string | null;
+            /** @description The first words of its last message. */
+            preview: string | null;
             /**
              * Format: uuid
              * @description The session that its next turn goes on with.
@@ -2170,13 +2255,18 @@ export interface components {
              * @description When its first turn began.
              */
             started_at: string | null;
+            state: components["schemas"]["ThreadState"];
             /** Format: uuid */
             thread: string;
+            /** @description The name that a person has given it. */
+            title: string | null;
             /**
              * Format: int64
              * @description Settled turns.
              */
             turns: number;
+            /** @description Where its notes are. */
+            vault: string;
         };
         /** @description What was changed. */
         CredentialChanged: {
@@ -2377,6 +2467,24 @@ export interface components {
             retry_after?: number;
             /** @description What the token is limited to, of `tag_scope_violation`. */
             scoped_tags?: string[];
+        };
+        /** @description A conversation that was looked for. */
+        FoundThread: components["schemas"]["Conversation"] & {
+            match: components["schemas"]["FoundWords"] | null;
+        };
+        /** @description Conversations, that of which something happened last first. */
+        FoundThreads: {
+            /** @description For `cursor`; null on the last page. A page can be short or empty and not the last one. */
+            next_cursor: string | null;
+            threads: components["schemas"]["FoundThread"][];
+            /** @description Vaults in which nothing could be looked for. */
+            unsearched: components["schemas"]["UnsearchedVault"][];
+        };
+        /** @description A piece of a text with what was found in it. */
+        FoundWords: {
+            after: string;
+            before: string;
+            hit: string;
         };
         /** @description A link of a graph. */
         GraphEdge: {
@@ -2687,7 +2795,7 @@ export interface components {
         /** @description A message, if there is one. */
         MaybeMessage: components["schemas"]["TakenMessage"] | components["schemas"]["NoMessage"];
         /** @description A message of a transcript. */
-        Message: {
+        Message: components["schemas"]["MessageMore"] & {
             /** @description When it was written, RFC 3339. */
             at: string;
             /** @description Code of a failure. */
@@ -2722,6 +2830,17 @@ export interface components {
             /** @description Its turn has ended, and the vault has not taken the answer yet. */
             undelivered?: boolean;
         };
+        /** @description A file of a message. */
+        MessageFile: {
+            id: string;
+            /** @description Media type. */
+            mime: string;
+            name: string;
+            /** Format: int64 */
+            size_bytes: number;
+            /** @description Where it is, from the daemon's base on: below its mount. */
+            url: string;
+        };
         /** @description The messages to an agent and its answers. */
         MessageList: {
             /** @description Oldest first. */
@@ -2734,6 +2853,34 @@ export interface components {
          * @enum {string}
          */
         MessageMode: "followup" | "collect" | "interrupt";
+        /** @description It. */
+        MessageMore: {
+            attachments: components["schemas"]["MessageFile"][];
+            /** @description It tells the agent of the end of what it had handed on. */
+            callback: boolean;
+            /** @description The chain of hand-overs that it belongs to; null when its turn is not known. */
+            chain: string | null;
+            /**
+             * Format: double
+             * @description The same in US dollars.
+             */
+            cost_usd: number | null;
+            delegated_by: components["schemas"]["MessageParent"] | null;
+            /**
+             * Format: int64
+             * @description How long that turn took, without waiting.
+             */
+            duration_ms: number | null;
+            usage: components["schemas"]["TurnUsage"] | null;
+        };
+        /** @description The turn that wrote a message. */
+        MessageParent: {
+            agent: string;
+            /** @description The note of its message. */
+            message: string;
+            /** Format: uuid */
+            turn: string;
+        };
         /** @description Notes of a month. */
         MonthCount: {
             /** Format: int64 */
@@ -3439,10 +3586,29 @@ export interface components {
             turn: string | null;
             vault: string;
         };
-        /** @description Whether a browser is signed in. */
+        /** @description Who is let in. */
         Session: {
+            limits: components["schemas"]["SessionLimits"];
             signed_in: boolean;
-            via?: components["schemas"]["SignedInBy"] | null;
+            /** @description By what. */
+            via: components["schemas"]["SignedInBy"];
+        };
+        /** @description How much is taken. */
+        SessionLimits: {
+            /**
+             * Format: int64
+             * @description Bytes of a request that sends a message.
+             */
+            message_bytes: number;
+            /**
+             * Format: int64
+             * @description Bytes of a file, in the vault where most are allowed.
+             */
+            upload_bytes: number;
+        };
+        /** @description Whether a browser is signed in. */
+        SignedIn: {
+            signed_in: boolean;
         };
         /**
          * @description What lets a caller in.
@@ -3634,6 +3800,18 @@ export interface components {
              */
             wait?: number;
         };
+        /**
+         * @description What a person changes of a conversation.
+         * @example {
+         *       "title": "The launch"
+         *     }
+         */
+        ThreadChange: {
+            /** @description Puts it away, or back. */
+            archived?: boolean | null;
+            /** @description Its name; null takes it away. */
+            title?: string | null;
+        };
         /** @description Which conversation of its agent. */
         ThreadKey: {
             /** @enum {string} */
@@ -3658,6 +3836,11 @@ export interface components {
             next_cursor: string | null;
             threads: components["schemas"]["Conversation"][];
         };
+        /**
+         * @description How a conversation stands.
+         * @enum {string}
+         */
+        ThreadState: "idle" | "working" | "queued" | "error";
         /** @description A ticket for a stream. */
         Ticket: {
             /** Format: date-time */
@@ -3769,6 +3952,8 @@ export interface components {
             /** @description The first message of all that led here. */
             chain: string;
             channel: string;
+            /** @description What it has handed on itself. In answers to changes of the line there is nothing. */
+            children: components["schemas"]["TurnChild"][];
             /**
              * Format: date-time
              * @description When that ends unless it is renewed.
@@ -3780,11 +3965,17 @@ export interface components {
             claimed_by: string | null;
             /** Format: double */
             cost_usd: number;
+            delegated_by: components["schemas"]["TurnParent"] | null;
             /**
              * Format: int32
              * @description How often the work was handed on before.
              */
             delegation_depth: number | null;
+            /**
+             * Format: int64
+             * @description From its last claim to its end.
+             */
+            duration_ms: number | null;
             /** @description What it has tried to reach through the daemon, which counts this where the agent has a network of its own. */
             egress?: components["schemas"]["EgressCount"][] | null;
             /** @description Who ended it before its turn. */
@@ -3800,6 +3991,8 @@ export interface components {
             /** @description The note of its message. */
             message: string;
             mode: components["schemas"]["MessageMode"];
+            /** @description The model of its conversation. */
+            model: string | null;
             /** @description What a person should know, such as a lost session. */
             notices?: string[] | null;
             /**
@@ -3825,7 +4018,17 @@ export interface components {
             thread: string;
             /** Format: uuid */
             turn: string;
+            usage: components["schemas"]["TurnUsage"];
             vault: string;
+        };
+        /** @description A turn that was handed work by another one. */
+        TurnChild: {
+            agent: string;
+            /** Format: double */
+            cost_usd: number;
+            state: components["schemas"]["TurnState"];
+            /** Format: uuid */
+            turn: string;
         };
         /** @description How turns ended. */
         TurnCounts: {
@@ -3850,7 +4053,6 @@ export interface components {
             session: string | null;
             /** @description It has something left to do that the vault has not taken yet. */
             undelivered: boolean;
-            usage: components["schemas"]["TurnUsage"];
         };
         /** @description Another text for a message. */
         TurnEdit: {
@@ -3867,17 +4069,57 @@ export interface components {
             /** @description Whether trying again can help: `retry`, `permanent`, or `operator` who must act first. */
             remedy: string;
         };
-        /** @description Turns of an agent. */
+        /** @description Turns of an agent, a chain or a conversation. */
         TurnList: {
             /** @description For `cursor`; null on the last page. A page can be short or empty and not the last one. */
             next_cursor: string | null;
             turns: components["schemas"]["Turn"][];
+        };
+        /** @description The turn that handed the work on. */
+        TurnParent: {
+            agent: string;
+            /** Format: uuid */
+            turn: string;
         };
         /**
          * @description How a turn stands.
          * @enum {string}
          */
         TurnState: "waiting" | "working" | "joined" | "ok" | "error" | "cancelled" | "interrupted";
+        /** @description A tool call as it was. */
+        TurnStep: {
+            /** @description Its identity, as in the events. */
+            id: string;
+            /** @description What it was given; text when it is not whole, null when there was nothing. */
+            input: unknown;
+            /** @description There was more than is kept. */
+            input_cut: boolean;
+            /** @description The tool. */
+            name: string;
+            /** @description What it answered; null when it has not, or nothing. */
+            output: string | null;
+            /** @description The same of the answer. */
+            output_cut: boolean;
+        };
+        /** @description What a turn did. */
+        TurnSteps: {
+            /** @description It has ended. */
+            complete: boolean;
+            /** @description Something in the middle was left out because it was too much. */
+            cut: boolean;
+            /**
+             * @description What live events have told, in their order: each has `kind` and `at`, and while the turn runs `seq`. Pieces of a text
+             *     are put together, or left out once the whole text has come.
+             */
+            events: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Format: uuid
+             * @description The turn; of a message that shares the turn of another one, that one.
+             */
+            turn: string;
+        };
         /** @description That a turn is going to end. */
         TurnStopping: {
             stopping: boolean;
@@ -3953,6 +4195,11 @@ export interface components {
             /** Format: int64 */
             count: number;
             unresolved: components["schemas"]["UnresolvedLink"][];
+        };
+        /** @description A vault that was not searched. */
+        UnsearchedVault: {
+            reason: string;
+            vault: string;
         };
         /** @description A form with a file. */
         UploadForm: {
@@ -5673,7 +5920,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Session"];
+                    "application/json": components["schemas"]["SignedIn"];
                 };
             };
         };
@@ -5696,7 +5943,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Session"];
+                    "application/json": components["schemas"]["SignedIn"];
                 };
             };
         };
@@ -5856,6 +6103,66 @@ export interface operations {
             };
         };
     };
+    findThreads: {
+        parameters: {
+            query?: {
+                /** @description Those that are put away, or all; the others when nothing is said. */
+                archived?: "false" | "true" | "all";
+                /** @description The agent. */
+                channel?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description How many at most; 50 when nothing is said. */
+                limit?: number;
+                /** @description Words of messages and answers. */
+                q?: string;
+                /** @description Only those. */
+                state?: components["schemas"]["ThreadState"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The conversations. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundThreads"];
+                };
+            };
+        };
+    };
+    editThread: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The conversation. */
+                thread: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ThreadChange"];
+            };
+        };
+        responses: {
+            /** @description The conversation as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conversation"];
+                };
+            };
+        };
+    };
     listTokens: {
         parameters: {
             query?: never;
@@ -5925,15 +6232,19 @@ export interface operations {
     };
     listTurns: {
         parameters: {
-            query: {
+            query?: {
+                /** @description The chain of hand-overs. */
+                chain?: string;
                 /** @description The agent. */
-                channel: string;
+                channel?: string;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
                 /** @description How many at most; 50 when nothing is said. */
                 limit?: number;
                 /** @description Only those. */
                 state?: components["schemas"]["TurnState"];
+                /** @description The conversation. */
+                thread?: string;
             };
             header?: never;
             path?: never;
@@ -6131,6 +6442,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SentMessage"];
+                };
+            };
+        };
+    };
+    listSteps: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it did. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TurnSteps"];
+                };
+            };
+        };
+    };
+    getStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `id` of the call in the turn's events. */
+                step: string;
+                /** @description The turn: its identity, or six digits and more of its beginning or end. */
+                turn: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The call. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TurnStep"];
                 };
             };
         };
