@@ -355,7 +355,7 @@ fn unknown(thread: &str) -> ApiError {
 }
 
 /// A name without what nobody sees; blank is none.
-fn title_of(text: String) -> Result<Option<String>, ApiError> {
+fn title_of(text: &str) -> Result<Option<String>, ApiError> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let title = words.join(" ");
     if title.chars().count() > TITLE_MAX || title.chars().any(char::is_control) {
@@ -384,7 +384,7 @@ pub(super) async fn edit(
 ) -> Result<Json<Conversation>, ApiError> {
     let id: Uuid = thread.parse().map_err(|_| unknown(&thread))?;
     let title = match change.title {
-        Some(Some(title)) => Some(title_of(title)?),
+        Some(Some(title)) => Some(title_of(&title)?),
         other => other,
     };
     if !api.queue.label(id, title, change.archived).await? {

@@ -4,7 +4,7 @@ use reveille_backends::Event;
 
 use super::{Run, TurnObserver};
 use crate::ending::Ending;
-use crate::live::Subject;
+use crate::live::{Story, Subject};
 use crate::steps::{Call, Place, Side};
 
 fn place(subject: &Subject) -> Place {
@@ -30,7 +30,7 @@ impl Run<'_> {
     /// Keeps what an attempt has told that goes back in line.
     pub(super) fn keep_attempt(&self) {
         let story = self.context.hub.story(&self.subject.channel, self.subject.turn);
-        if let Some(story) = story.filter(|story| story.has_begun()) {
+        if let Some(story) = story.filter(Story::has_begun) {
             self.context.steps.keep(place(&self.subject), &story);
         }
     }
