@@ -1,14 +1,14 @@
 /** The daemon's HTTP API, as this page uses it. Paths are relative to the page, so that any mount path works. */
 import { authorization, renewable } from "./access";
 import type { components } from "./api/schema";
-import type { HubPlace, MessageMore, SessionInfo } from "./conversation-api";
+import type { SessionInfo } from "./conversation-api";
 import { ApiError, type Problem } from "./api-error";
 
 export { ApiError, type Problem };
 
 type Schemas = components["schemas"];
 /** Of what the daemon tells, this page counts on `Must`; the rest may be missing, as in what a test or the page itself makes. */
-type Part<T, Must extends keyof T> = Pick<T, Must> & Partial<T>;
+export type Part<T, Must extends keyof T> = Pick<T, Must> & Partial<T>;
 
 /** Something outside that an agent wants, and whether it was given. */
 export type Connection = Schemas["Connection"];
@@ -27,9 +27,9 @@ export type TurnState = Schemas["TurnState"];
  */
 export type Message = Part<Omit<Schemas["Message"], "error">, "id" | "text" | "direction" | "at"> & {
   error?: Part<Schemas["TurnFailure"], "code" | "message"> | null;
-  /** The conversation that it belongs to. To be taken from the daemon's document when it is there. */
+  /** The conversation that it belongs to: a daemon that does not say so is asked for the turns of the conversation. */
   thread?: string | null;
-} & MessageMore;
+};
 /** How one vault stands. */
 export type VaultHealth = Part<Schemas["VaultHealth"], "name" | "kind" | "state">;
 /** Strangers get the status and nothing else. */
@@ -41,7 +41,7 @@ export type Health = Pick<Schemas["Health"], "status" | "version" | "dependencie
 };
 export type Usage = Schemas["TurnUsage"];
 /** How a client gets in. */
-export type AuthStatus = Schemas["AuthStatus"] & { hub?: HubPlace | null };
+export type AuthStatus = Schemas["AuthStatus"];
 /** Whether there is a PIN. */
 export type StepUpState = Schemas["StepUpState"];
 

@@ -1,7 +1,7 @@
 /** The double's side of turns, lines, notes of messages and files. */
 import type { IncomingMessage } from "node:http";
 import type { Message } from "../app/api";
-import type { Attached, MessageMore, StepDetail, TurnSteps } from "../app/conversation-api";
+import type { Attached, StepDetail, TurnSteps } from "../app/conversation-api";
 import type { StoredFile, TurnBrief } from "../app/turns";
 import type { MockDaemon, Reply } from "./mock";
 
@@ -74,7 +74,7 @@ export class MockTurns {
   /** A message was sent with these files. */
   attach(message: Message, paths: unknown): void {
     const files = (Array.isArray(paths) ? paths : []).flatMap((path) => this.known.get(String(path)) ?? []);
-    if (files.length > 0) Object.assign(message, { attachments: files.map(attached) } satisfies MessageMore);
+    if (files.length > 0) Object.assign(message, { attachments: files.map(attached) } satisfies Partial<Message>);
   }
 
   private told(turn: string, step: string | undefined): Reply {
@@ -160,5 +160,5 @@ export class MockTurns {
 }
 
 export function attached(file: StoredFile): Attached {
-  return { id: file.path, name: file.filename, mime: file.mimeType, size_bytes: file.size ?? 0, url: `/vault/default/api/storage/${file.path}` };
+  return { id: file.path, name: file.filename, mime: file.mimeType, size_bytes: file.size ?? 0, url: `vault/default/api/storage/${encodeURIComponent(file.path)}` };
 }
