@@ -309,7 +309,7 @@ describe.runIf(PROGRAM)("ways in", () => {
 
   it("files go with a message, and are there to be looked at", async () => {
     await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("hello from a file") });
-    await page.getByRole("list", { name: "Files of this message" }).getByText("notes.txt").waitFor();
+    await page.getByRole("list", { name: "Files of this message" }).getByText("17 B").waitFor();
     await say("See the file [[reply Seen.]]");
     await log().getByText("Seen.", { exact: true }).waitFor({ timeout: LIVE });
     await said("See the file").getByRole("button", { name: "See notes.txt" }).click();

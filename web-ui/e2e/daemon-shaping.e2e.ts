@@ -225,6 +225,7 @@ describe.runIf(link)("a real daemon", () => {
   it("begins an agent anew, pauses it, and deletes it", async () => {
     const { page, faults } = at;
     await page.evaluate((agent) => (location.hash = `#/agent/${agent}`), name);
+    await go("Definition");
     await page.getByRole("button", { name: "Pause…" }).click();
     await page.getByLabel("Why it is paused").fill("To be deleted");
     await page.keyboard.press("Enter");

@@ -11,6 +11,9 @@ export const PNG = Buffer.from(
   "base64",
 );
 
+const USAGE = { input_tokens: 812, output_tokens: 1_431, cache_read_tokens: 24_310, cache_write_tokens: 1_204 };
+const NO_USAGE = { input_tokens: 0, output_tokens: 0, cache_read_tokens: 0, cache_write_tokens: 0 };
+
 export class MockTurns {
   /** Messages that are held back, by turn. */
   held = new Set<string>();
@@ -114,6 +117,7 @@ export class MockTurns {
       turn, channel, vault: "default", message: message.id, text: message.text.slice(0, 500), sender: message.sender ?? null, thread: this.threads.get(turn) ?? this.daemon.threads.of(message) ?? "main", state,
       held: this.held.has(turn), chain: message.chain ?? message.id, delegation_depth: 0, delegated_by: message.delegated_by ?? null, children: this.children(turn) ?? [],
       accepted_at: message.at, claimed_at: state === "waiting" ? null : message.at, settled_at: settled, cost_usd: settled ? 0.0123 : 0,
+      usage: settled ? USAGE : NO_USAGE, duration_ms: settled ? 3_200 : null, model: settled ? "claude-opus-4" : null,
     };
   }
 
@@ -127,8 +131,7 @@ export class MockTurns {
     const [channel, message] = this.all().find(([, candidate]) => candidate.turn === turn && candidate.direction === "inbound") ?? [];
     if (!channel || !message) return refuse(404, "unknown_turn", "There is no such turn.");
     if (method === "GET") {
-      const usage = { input_tokens: 812, output_tokens: 1_431, cache_read_tokens: 24_310, cache_write_tokens: 1_204 };
-      return [200, { ...this.brief(channel, message), text: message.text, usage, models: ["claude-opus-4"] }];
+      return [200, { ...this.brief(channel, message), text: message.text, models: ["claude-opus-4"] }];
     }
     this.acts.push([action ?? "edit", turn, ...Object.values(body).map((value) => (typeof value === "string" ? value : JSON.stringify(value)))].join(" "));
     if (action === "resend") {
