@@ -195,8 +195,8 @@ export const api = {
   health: () => request<Health>("GET", "health"),
   authStatus: () => request<AuthStatus>("GET", "auth/status"),
   session: () => request<SessionInfo>("GET", "api/session"),
-  signIn: (code: string) => request<unknown>("POST", "api/session", { code }),
-  signOut: (everywhere: boolean) => request<unknown>("DELETE", `api/session${everywhere ? "?everywhere=true" : ""}`),
+  signIn: (code: string) => request<Schemas["SignedIn"]>("POST", "api/session", { code }),
+  signOut: (everywhere: boolean) => request<Schemas["SignedIn"]>("DELETE", `api/session${everywhere ? "?everywhere=true" : ""}`),
   stepUp: (pin: string) => request<Schemas["StepUpToken"]>("POST", "api/step-up", { pin }),
   agents: () => request<{ agents: Agent[]; waiting: Orphan[] }>("GET", "api/agents"),
   createAgent: (agent: { name: string; prompt: string; metadata: Readonly<Record<string, unknown>>; vault?: string }) =>
@@ -213,8 +213,8 @@ export const api = {
   /** What was given to its name for another note is for this one from now on. */
   trustAgent: (name: string) => request<Agent>("POST", `api/agents/${segment(name)}/trust`),
   note: (vault: string, id: string) => request<Note>("GET", `vault/${segment(vault)}/api/notes/${segment(id)}`),
-  stop: (turn: string) => request<{ stopping: true }>("POST", `api/turns/${segment(turn)}/stop`),
+  stop: (turn: string) => request<Schemas["TurnStopping"]>("POST", `api/turns/${segment(turn)}/stop`),
   cancel: (turn: string) => request<unknown>("POST", `api/turns/${segment(turn)}/cancel`),
   /** Good for one stream, once, for a minute. */
-  ticket: (path: string) => request<{ ticket: string }>("POST", "api/ui/sse-ticket", { path }),
+  ticket: (path: string) => request<Schemas["Ticket"]>("POST", "api/ui/sse-ticket", { path }),
 };

@@ -121,6 +121,13 @@ export class MockTurns {
     };
   }
 
+  /** As the daemon tells it: what its turn took stands with the message and with its answer. */
+  whole(channel: string, message: Message): Message {
+    const turn = this.turns(channel).find((one) => one.turn === message.turn);
+    const { usage = null, cost_usd = null, duration_ms = null } = turn?.settled_at ? turn : {};
+    return { attachments: [], callback: false, chain: turn?.chain ?? null, delegated_by: null, usage, cost_usd, duration_ms, ...message };
+  }
+
   private line(channel: string): Reply {
     const open = this.turns(channel).filter((turn) => turn.state === "working" || turn.state === "waiting");
     const turns = [...open.filter((turn) => turn.state === "working"), ...open.filter((turn) => turn.state === "waiting")];
@@ -158,7 +165,7 @@ export class MockTurns {
     const all = this.daemon.messages.get(channel) ?? [];
     const end = cursor === null ? all.length : Number(cursor);
     const start = Math.max(0, end - this.page);
-    return [200, { messages: all.slice(start, end), next_cursor: start > 0 ? String(start) : null }];
+    return [200, { messages: all.slice(start, end).map((message) => this.whole(channel, message)), next_cursor: start > 0 ? String(start) : null }];
   }
 }
 
