@@ -1,14 +1,14 @@
 /** The daemon's HTTP API, as this page uses it. Paths are relative to the page, so that any mount path works. */
 import { authorization, renewable } from "./access";
 import type { components } from "./api/schema";
-import type { HubPlace, MessageMore, SessionInfo } from "./conversation-api";
+import type { SessionInfo } from "./conversation-api";
 import { ApiError, type Problem } from "./api-error";
 
 export { ApiError, type Problem };
 
 type Schemas = components["schemas"];
 /** Of what the daemon tells, this page counts on `Must`; the rest may be missing, as in what a test or the page itself makes. */
-type Part<T, Must extends keyof T> = Pick<T, Must> & Partial<T>;
+export type Part<T, Must extends keyof T> = Pick<T, Must> & Partial<T>;
 
 /** Something outside that an agent wants, and whether it was given. */
 export type Connection = Schemas["Connection"];
@@ -27,9 +27,9 @@ export type TurnState = Schemas["TurnState"];
  */
 export type Message = Part<Omit<Schemas["Message"], "error">, "id" | "text" | "direction" | "at"> & {
   error?: Part<Schemas["TurnFailure"], "code" | "message"> | null;
-  /** The conversation that it belongs to. To be taken from the daemon's document when it is there. */
+  /** The conversation that it belongs to: a daemon that does not say so is asked for the turns of the conversation. */
   thread?: string | null;
-} & MessageMore;
+};
 /** How one vault stands. */
 export type VaultHealth = Part<Schemas["VaultHealth"], "name" | "kind" | "state">;
 /** Strangers get the status and nothing else. */
@@ -41,7 +41,7 @@ export type Health = Pick<Schemas["Health"], "status" | "version" | "dependencie
 };
 export type Usage = Schemas["TurnUsage"];
 /** How a client gets in. */
-export type AuthStatus = Schemas["AuthStatus"] & { hub?: HubPlace | null };
+export type AuthStatus = Schemas["AuthStatus"];
 /** Whether there is a PIN. */
 export type StepUpState = Schemas["StepUpState"];
 
@@ -195,8 +195,8 @@ export const api = {
   health: () => request<Health>("GET", "health"),
   authStatus: () => request<AuthStatus>("GET", "auth/status"),
   session: () => request<SessionInfo>("GET", "api/session"),
-  signIn: (code: string) => request<unknown>("POST", "api/session", { code }),
-  signOut: (everywhere: boolean) => request<unknown>("DELETE", `api/session${everywhere ? "?everywhere=true" : ""}`),
+  signIn: (code: string) => request<Schemas["SignedIn"]>("POST", "api/session", { code }),
+  signOut: (everywhere: boolean) => request<Schemas["SignedIn"]>("DELETE", `api/session${everywhere ? "?everywhere=true" : ""}`),
   stepUp: (pin: string) => request<Schemas["StepUpToken"]>("POST", "api/step-up", { pin }),
   agents: () => request<{ agents: Agent[]; waiting: Orphan[] }>("GET", "api/agents"),
   createAgent: (agent: { name: string; prompt: string; metadata: Readonly<Record<string, unknown>>; vault?: string }) =>
@@ -213,8 +213,8 @@ export const api = {
   /** What was given to its name for another note is for this one from now on. */
   trustAgent: (name: string) => request<Agent>("POST", `api/agents/${segment(name)}/trust`),
   note: (vault: string, id: string) => request<Note>("GET", `vault/${segment(vault)}/api/notes/${segment(id)}`),
-  stop: (turn: string) => request<{ stopping: true }>("POST", `api/turns/${segment(turn)}/stop`),
+  stop: (turn: string) => request<Schemas["TurnStopping"]>("POST", `api/turns/${segment(turn)}/stop`),
   cancel: (turn: string) => request<unknown>("POST", `api/turns/${segment(turn)}/cancel`),
   /** Good for one stream, once, for a minute. */
-  ticket: (path: string) => request<{ ticket: string }>("POST", "api/ui/sse-ticket", { path }),
+  ticket: (path: string) => request<Schemas["Ticket"]>("POST", "api/ui/sse-ticket", { path }),
 };

@@ -1,8 +1,9 @@
 /** What agents want to reach outside their vault: the shapes and calls of `/api/connections`, and words for them. */
-import { type Connection, request } from "./api";
+import { type Connection, type Part, request } from "./api";
 import type { components } from "./api/schema";
 
-export type Grant = Connection & Partial<components["schemas"]["HeldConnection"]> & Pick<components["schemas"]["HeldConnection"], "holder">;
+type Schemas = components["schemas"];
+export type Grant = Connection & Partial<Schemas["HeldConnection"]> & Pick<Schemas["HeldConnection"], "holder">;
 
 export interface Grants {
   connections: readonly Grant[];
@@ -10,17 +11,12 @@ export interface Grants {
   backend: "local" | "hub" | (string & {});
 }
 
-export interface Approval {
-  holder: string;
-  key: string;
-  token?: string;
-  url?: string;
-}
+export type Approval = Part<Schemas["ApproveRequest"], "holder" | "key">;
 
 export const connectionsApi = {
   list: () => request<Grants>("GET", "api/connections"),
-  approve: (approval: Approval) => request<unknown>("POST", "api/connections/approve", approval),
-  revoke: (holder: string, key: string) => request<unknown>("POST", "api/connections/revoke", { holder, key }),
+  approve: (approval: Approval) => request<Schemas["ConnectionDecision"]>("POST", "api/connections/approve", approval),
+  revoke: (holder: string, key: string) => request<Schemas["ConnectionDecision"]>("POST", "api/connections/revoke", { holder, key }),
 };
 
 /** What can be asked for, as a person chooses it. */

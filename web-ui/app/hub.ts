@@ -23,7 +23,7 @@ export function atHub(place: HubPlace): boolean {
 
 /** Finds the hub, and lets this tab in by it. Whether that can be tried. */
 export async function lookForHub(): Promise<boolean> {
-  hub.value ??= (await api.authStatus()).hub ?? null;
+  hub.value ??= (await api.authStatus()).hub;
   const place = hub.value;
   if (!place || !atHub(place)) return false;
   comeBy({ kind: "hub", mint: () => mint(place) });

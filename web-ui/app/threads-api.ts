@@ -1,33 +1,16 @@
-/** Conversations over all agents. The shapes are to be taken from the daemon's document when it has them. */
+/** Conversations over all agents. */
 import { request, segment } from "./api";
+import type { components } from "./api/schema";
 
-export type ThreadState = "idle" | "working" | "queued" | "error";
-
+type Schemas = components["schemas"];
+export type ThreadState = Schemas["ThreadState"];
 /** Which conversation of its agent: the main one, the one of a subject, or one of a single message. */
-export type ThreadKey = { kind: "main" } | { kind: "subject"; key: string } | { kind: "single"; key: string };
+export type ThreadKey = Schemas["ThreadKey"];
+/** `match`: where a search found its words. */
+export type Thread = Schemas["Conversation"] & Partial<Pick<Schemas["FoundThread"], "match">>;
 
-export interface Thread {
-  thread: string;
-  key: ThreadKey;
-  channel: string;
-  vault?: string | null;
-  /** Given by a person. */
-  title: string | null;
-  archived: boolean;
-  started_at: string | null;
-  last_at: string | null;
-  state: ThreadState;
-  /** First words of the last message. */
-  preview: string | null;
-  /** Note that keeps the record of it. */
-  note_id?: string | null;
-  /** Settled turns. */
-  turns: number;
-  cost_usd: number;
-  session?: string | null;
-  /** Where a search found its words. */
-  match?: { before: string; hit: string; after: string } | null;
-}
+/** A vault that could not be searched. */
+export type Unsearched = Schemas["UnsearchedVault"];
 
 export interface ThreadFilter {
   text: string;
@@ -39,16 +22,11 @@ export interface ThreadFilter {
 
 export const ALL_THREADS: ThreadFilter = { text: "", agent: "", state: "", archived: "false" };
 
-interface ThreadPage {
-  threads: Thread[];
-  next_cursor: string | null;
-}
-
 export const threadsApi = {
-  list: (filter: ThreadFilter, limit: number, cursor?: string) => request<ThreadPage>("GET", `api/threads?${listQuery(filter, limit, cursor)}`),
+  list: (filter: ThreadFilter, limit: number, cursor?: string) => request<Schemas["FoundThreads"]>("GET", `api/threads?${listQuery(filter, limit, cursor)}`),
   /** Those of one agent, all of them. */
-  of: (agent: string) => request<{ threads: Thread[] }>("GET", `api/channels/${segment(agent)}/threads`),
-  change: (thread: string, change: { title?: string | null; archived?: boolean }) => request<Thread>("PATCH", `api/threads/${segment(thread)}`, change),
+  of: (agent: string) => request<Schemas["ThreadList"]>("GET", `api/channels/${segment(agent)}/threads`),
+  change: (thread: string, change: Schemas["ThreadChange"]) => request<Thread>("PATCH", `api/threads/${segment(thread)}`, change),
 };
 
 export function listQuery({ text, agent, state, archived }: ThreadFilter, limit: number, cursor?: string): string {

@@ -1,56 +1,21 @@
 /** Turns, the line of an agent, and what the notes of its messages say: calls of the daemon. */
 import { authorization } from "./access";
-import { ApiError, type Message, request, segment, type Usage, url } from "./api";
-import type { StepDetail, TurnMore, TurnSteps } from "./conversation-api";
+import { ApiError, type Message, type Part, request, segment, url } from "./api";
+import type { components } from "./api/schema";
+import type { StepDetail, TurnSteps } from "./conversation-api";
 
+type Schemas = components["schemas"];
 /** A turn as listings show it. */
-export interface TurnBrief extends TurnMore {
-  turn: string;
-  channel: string;
-  vault: string;
-  message: string;
-  /** The beginning of the message; null when it cannot be read. */
-  text: string | null;
-  sender: string | null;
-  subject?: string | null;
-  thread: string;
-  state: NonNullable<Message["state"]>;
-  /** A person holds it back. */
-  held: boolean;
-  chain: string;
-  delegation_depth: number | null;
-  accepted_at: string;
-  claimed_at: string | null;
-  settled_at: string | null;
-  cost_usd: number;
-  notices?: readonly string[];
-  position?: number;
-}
-
+export type TurnBrief = Part<
+  Schemas["Turn"],
+  "turn" | "channel" | "vault" | "message" | "text" | "sender" | "thread" | "state" | "held" | "chain" | "delegation_depth" | "accepted_at" | "claimed_at" | "settled_at" | "cost_usd"
+>;
 /** A turn with everything that is kept of it. */
-export interface TurnDetail extends TurnBrief {
-  usage: Usage;
-  models: readonly string[];
-  reply?: string | null;
-}
-
-export interface Line {
-  channel: string;
-  /** Messages that wait, also those that are not shown. */
-  waiting: number;
-  pause: { code: string; reason: string } | null;
-  /** Those that run, then those that wait, in order. */
-  turns: readonly TurnBrief[];
-}
-
+export type TurnDetail = Schemas["TurnDetail"];
+/** Those that run, then those that wait, in order. */
+export type Line = Omit<Schemas["Queue"], "turns"> & { turns: readonly TurnBrief[] };
 /** A file in a vault. */
-export interface StoredFile {
-  path: string;
-  filename: string;
-  mimeType: string;
-  size?: number | null;
-}
-
+export type StoredFile = Schemas["StoredFileBody"];
 export type Place = "first" | "last" | { before: string };
 
 const of = (turn: string, action = ""): string => `api/turns/${segment(turn)}${action}`;

@@ -91,19 +91,6 @@ export class Compiled {
     return (await this.ask<{ url: string }>("POST", "/api/sign-in-links", {})).url;
   }
 
-  /** Whether this build of the daemon has a route, or tells something of a thing, as its own document says. */
-  async has(path: string): Promise<boolean> {
-    return path in (await this.document()).paths;
-  }
-
-  async tells(schema: string, property: string): Promise<boolean> {
-    return property in ((await this.document()).components.schemas[schema]?.properties ?? {});
-  }
-
-  private document(): Promise<{ paths: object; components: { schemas: Record<string, { properties?: object }> } }> {
-    return this.ask("GET", "/api/openapi.json");
-  }
-
   /** With `REVEILLE_E2E_PAGE=dist` the page is what was built last, not what the daemon was compiled with. */
   async overlay(context: BrowserContext): Promise<void> {
     if (process.env.REVEILLE_E2E_PAGE !== "dist") return;

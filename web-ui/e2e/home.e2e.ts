@@ -155,6 +155,28 @@ describe("the frame", () => {
     expect(page.url()).toBe(daemon.url);
   });
 
+  it("has room for all rooms in the bar of a phone, each as wide as the others; the colours are at the foot of the list", async () => {
+    scene();
+    await at.enter("");
+    const { page, daemon } = at;
+    const links = page.getByRole("navigation", { name: "Rooms" }).getByRole("link");
+    for (const width of [360, 390]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const hash of ["#/", "#/agents", "#/threads", "#/notes", "#/jobs", "#/system"]) {
+        await page.goto(`${daemon.url}${hash}`);
+        await page.locator(`.rooms a[href="${hash}"][aria-current]`).waitFor();
+        const boxes = await links.evaluateAll((all) => all.map((link) => ({ width: link.getBoundingClientRect().width, out: link.scrollWidth - link.clientWidth })));
+        expect(boxes).toHaveLength(6);
+        expect(boxes.every(({ out }) => out <= 0), `${width} ${hash} ${JSON.stringify(boxes)}`).toBe(true);
+        expect(Math.max(...boxes.map((box) => box.width)) - Math.min(...boxes.map((box) => box.width))).toBeLessThan(1);
+      }
+    }
+    await page.goto(`${daemon.url}#/agents`);
+    await page.getByRole("button", { name: /^Auto: colours/ }).click();
+    await page.getByRole("button", { name: /^Light: colours/ }).waitFor();
+    await shoot(page, "phone-list");
+  });
+
   it("has the colours that were chosen, also after a reload", async () => {
     scene();
     await at.enter("");

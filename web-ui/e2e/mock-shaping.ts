@@ -96,7 +96,10 @@ export class Shaping {
     const problems = scheduleProblems(job);
     if (!/^[\w-]+$/.test(job.id)) problems.unshift({ key: "id", message: `"${job.id}" will not do; use letters, digits, - and _` });
     if (problems.length > 0) return objections(problems);
-    const made: Job = { ...job, noteId: `note-${job.id}`, enabled: true, status: "enabled", nextRunAt: "2030-01-07T08:00:00Z" };
+    const made: Job = {
+      ...job, catch_up: job.catch_up ?? "once", overlap: job.overlap ?? "queue", noteId: `note-${job.id}`, vault: "default", enabled: true, status: "enabled", status_detail: "",
+      problems: [], warnings: [], createdAt: new Date().toISOString(), nextRunAt: "2030-01-07T08:00:00Z",
+    };
     this.jobs.push(made);
     return ok({ ok: true, job: made });
   }
@@ -117,7 +120,8 @@ export class Shaping {
     if (method === "PATCH") {
       const problems = body.schedule ? scheduleProblems(body as Pick<NewJob, "schedule">) : [];
       if (problems.length > 0) return objections(problems);
-      Object.assign(job, body, { status: job.enabled ? "enabled" : "paused", problems: [] });
+      Object.assign(job, body, { problems: [] });
+      job.status = job.enabled ? "enabled" : "paused";
     }
     return ok({ ok: true, job });
   }

@@ -1,6 +1,6 @@
 /** The double's side of conversations. */
 import type { Message } from "../app/api";
-import type { Thread, ThreadKey } from "../app/threads-api";
+import type { Thread, ThreadKey, Unsearched } from "../app/threads-api";
 import type { MockDaemon, Reply } from "./mock";
 
 export class MockThreads {
@@ -13,6 +13,8 @@ export class MockThreads {
   asked: string[] = [];
   /** The next change, or the next list, is refused with this. */
   refusal: Reply | undefined;
+  /** Vaults that cannot be searched now. */
+  unsearched: Unsearched[] = [];
   private belongs = new Map<string, string>();
 
   constructor(private readonly daemon: MockDaemon) {}
@@ -77,7 +79,7 @@ export class MockThreads {
     found.sort((a, b) => (b.last_at ?? "").localeCompare(a.last_at ?? ""));
     const start = Number(query.get("cursor") ?? 0);
     const end = start + Math.min(this.page, Number(query.get("limit") ?? 50));
-    return [200, { threads: found.slice(start, end), next_cursor: end < found.length ? String(end) : null }];
+    return [200, { threads: found.slice(start, end), next_cursor: end < found.length ? String(end) : null, unsearched: words ? this.unsearched : [] }];
   }
 
   private match(thread: Thread, words: string): Thread["match"] {

@@ -1,7 +1,7 @@
 /** The double's side of turns, lines, notes of messages and files. */
 import type { IncomingMessage } from "node:http";
 import type { Message } from "../app/api";
-import type { Attached, MessageMore, StepDetail, TurnSteps } from "../app/conversation-api";
+import type { Attached, StepDetail, TurnSteps } from "../app/conversation-api";
 import type { StoredFile, TurnBrief } from "../app/turns";
 import type { MockDaemon, Reply } from "./mock";
 
@@ -10,6 +10,9 @@ export const PNG = Buffer.from(
   "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAYAAACNMs+9AAAAFUlEQVR42mNk+M9Qz0AEYBxVSF+FABJADveWkH6oAAAAAElFTkSuQmCC",
   "base64",
 );
+
+const USAGE = { input_tokens: 812, output_tokens: 1_431, cache_read_tokens: 24_310, cache_write_tokens: 1_204 };
+const NO_USAGE = { input_tokens: 0, output_tokens: 0, cache_read_tokens: 0, cache_write_tokens: 0 };
 
 export class MockTurns {
   /** Messages that are held back, by turn. */
@@ -74,7 +77,7 @@ export class MockTurns {
   /** A message was sent with these files. */
   attach(message: Message, paths: unknown): void {
     const files = (Array.isArray(paths) ? paths : []).flatMap((path) => this.known.get(String(path)) ?? []);
-    if (files.length > 0) Object.assign(message, { attachments: files.map(attached) } satisfies MessageMore);
+    if (files.length > 0) Object.assign(message, { attachments: files.map(attached) } satisfies Partial<Message>);
   }
 
   private told(turn: string, step: string | undefined): Reply {
@@ -114,7 +117,15 @@ export class MockTurns {
       turn, channel, vault: "default", message: message.id, text: message.text.slice(0, 500), sender: message.sender ?? null, thread: this.threads.get(turn) ?? this.daemon.threads.of(message) ?? "main", state,
       held: this.held.has(turn), chain: message.chain ?? message.id, delegation_depth: 0, delegated_by: message.delegated_by ?? null, children: this.children(turn) ?? [],
       accepted_at: message.at, claimed_at: state === "waiting" ? null : message.at, settled_at: settled, cost_usd: settled ? 0.0123 : 0,
+      usage: settled ? USAGE : NO_USAGE, duration_ms: settled ? 3_200 : null, model: settled ? "claude-opus-4" : null,
     };
+  }
+
+  /** As the daemon tells it: what its turn took stands with the message and with its answer. */
+  whole(channel: string, message: Message): Message {
+    const turn = this.turns(channel).find((one) => one.turn === message.turn);
+    const { usage = null, cost_usd = null, duration_ms = null } = turn?.settled_at ? turn : {};
+    return { attachments: [], callback: false, chain: turn?.chain ?? null, delegated_by: null, usage, cost_usd, duration_ms, ...message };
   }
 
   private line(channel: string): Reply {
@@ -127,8 +138,7 @@ export class MockTurns {
     const [channel, message] = this.all().find(([, candidate]) => candidate.turn === turn && candidate.direction === "inbound") ?? [];
     if (!channel || !message) return refuse(404, "unknown_turn", "There is no such turn.");
     if (method === "GET") {
-      const usage = { input_tokens: 812, output_tokens: 1_431, cache_read_tokens: 24_310, cache_write_tokens: 1_204 };
-      return [200, { ...this.brief(channel, message), text: message.text, usage, models: ["claude-opus-4"] }];
+      return [200, { ...this.brief(channel, message), text: message.text, models: ["claude-opus-4"] }];
     }
     this.acts.push([action ?? "edit", turn, ...Object.values(body).map((value) => (typeof value === "string" ? value : JSON.stringify(value)))].join(" "));
     if (action === "resend") {
@@ -155,10 +165,10 @@ export class MockTurns {
     const all = this.daemon.messages.get(channel) ?? [];
     const end = cursor === null ? all.length : Number(cursor);
     const start = Math.max(0, end - this.page);
-    return [200, { messages: all.slice(start, end), next_cursor: start > 0 ? String(start) : null }];
+    return [200, { messages: all.slice(start, end).map((message) => this.whole(channel, message)), next_cursor: start > 0 ? String(start) : null }];
   }
 }
 
 export function attached(file: StoredFile): Attached {
-  return { id: file.path, name: file.filename, mime: file.mimeType, size_bytes: file.size ?? 0, url: `/vault/default/api/storage/${file.path}` };
+  return { id: file.path, name: file.filename, mime: file.mimeType, size_bytes: file.size ?? 0, url: `vault/default/api/storage/${encodeURIComponent(file.path)}` };
 }

@@ -323,7 +323,7 @@ export class MockDaemon {
     const channel = /^\/api\/channels\/([^/]+)\/(messages|send)$/.exec(path);
     if (channel?.[1]) {
       const name = decodeURIComponent(channel[1]);
-      return channel[2] === "send" ? this.send(name, body.text ?? "", body.attachments, body.subject) : [200, { messages: this.messages.get(name) ?? [] }];
+      return channel[2] === "send" ? this.send(name, body.text ?? "", body.attachments, body.subject) : [200, { messages: (this.messages.get(name) ?? []).map((message) => this.turns.whole(name, message)), next_cursor: null }];
     }
     const stop = /^\/api\/turns\/([^/]+)\/stop$/.exec(path);
     if (stop?.[1]) {

@@ -49,6 +49,13 @@ describe("the list of conversations", () => {
     expect(await row("order 17").locator("mark").textContent()).toBe("parcel");
     await row("order 17").getByText("Where is the parcel of order 17?").waitFor();
     await at.shootAll("threads-search");
+    // What the search left out is told.
+    const { threads } = at.daemon;
+    threads.unsearched = [{ vault: "archive", reason: "it cannot be reached" }];
+    await page.getByRole("searchbox").fill("parc");
+    await page.getByText("The messages of the vault archive could not be searched: it cannot be reached").waitFor();
+    await expect.poll(names).toEqual(["order 17"]);
+    threads.unsearched = [];
     await page.getByRole("searchbox").fill("nobody said this");
     await page.getByText("No conversation has “nobody said this” in it.").waitFor();
     await page.getByRole("button", { name: "Show all" }).click();

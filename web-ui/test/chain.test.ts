@@ -25,7 +25,7 @@ describe("chainTree", () => {
   });
 
   it("knows from the one who asked what the other does not say", () => {
-    const children = [{ agent: "eng", turn: "t-m2", state: "ok", cost_usd: 0 }] as const;
+    const children = [{ agent: "eng", turn: "t-m2", state: "ok" as const, cost_usd: 0 }];
     expect(outline(chainTree([turn("m2", "eng", at(2)), turn("m1", "boss", { ...at(1), children })]))).toBe("boss(eng)");
   });
 

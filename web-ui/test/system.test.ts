@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Health } from "../app/api";
-import type { DayFigures, Statistics } from "../app/system/api";
+import type { Check, DayFigures, Statistics } from "../app/system/api";
 import { chartsOf, exact, ticksOf } from "../app/system/figures";
 import { healthLines, troublePart, troubles } from "../app/system/health";
 import { capabilityWords, checksByLevel, effectWord, isIncluded, isOver, newTokenOf, NO_TOKEN, reportText, scopesOf, scopeWords } from "../app/system/words";
@@ -58,7 +58,8 @@ describe("tokens", () => {
 
 describe("the doctor", () => {
   it("is told by how checks went, what failed first, none left out", () => {
-    const check = (name: string, level: string) => ({ check: name, level, detail: "so", mend: "do `this`" });
+    // Another version may know more levels.
+    const check = (name: string, level: string): Check => ({ check: name, level: level as Check["level"], detail: "so", mend: "do `this`" });
     const groups = checksByLevel([check("a", "ok"), check("b", "error"), check("c", "warning"), check("d", "odd"), check("e", "error")]);
     expect(groups.map(({ title, checks }) => `${title}: ${checks.map((one) => one.check).join()}`)).toEqual(["Failed: b,e", "Warnings: c", "In order: a", "Left out: d"]);
     expect(reportText([check("a", "ok"), check("b", "error")])).toBe("ok  a: so\nerror  b: so\n    do `this`");

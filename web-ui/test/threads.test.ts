@@ -6,7 +6,8 @@ import { ALL_THREADS, listQuery, type Thread } from "../app/threads-api";
 import { hashOf, parseRoute } from "../app/route";
 
 const thread = (more: Partial<Thread> = {}): Thread => ({
-  thread: "t", key: { kind: "main" }, channel: "eng", title: null, archived: false, started_at: null, last_at: null, state: "idle", preview: null, turns: 0, cost_usd: 0, ...more,
+  thread: "t", key: { kind: "main" }, channel: "eng", vault: "default", title: null, archived: false, started_at: null, last_at: "2026-01-01T00:00:00Z", state: "idle", preview: null, note_id: null, turns: 0, cost_usd: 0,
+  session: null, ...more,
 });
 const message = (id: string, more: Partial<Message> = {}): Message => ({ id, text: id, direction: "inbound", at: "2026-01-01T00:00:00Z", ...more });
 

@@ -62,7 +62,7 @@ describe("what the daemon says of a form", () => {
   const bad = (key: string, message = "no"): { key: string; message: string } => ({ key, message });
 
   it("stands at its fields, once, and the newest counts", () => {
-    const verdict = { problems: [bad("max_turns"), bad("tags")], warnings: [bad("model", "odd")], lowered: [{ key: "network", asked: "open", got: "proxied", reason: "why" }], settings: {} };
+    const verdict = { ok: false, problems: [bad("max_turns"), bad("tags")], warnings: [bad("model", "odd")], lowered: [{ key: "network", asked: "open", got: "proxied", reason: "why" }], settings: {} };
     const found = told({ state: "checked", verdict }, [bad("max_turns"), bad("name", "taken")], none, BASE, new Set(["name"]));
     expect([...found.problems.fields]).toEqual([["max_turns", ["no"]]]);
     expect(found.problems.rest).toEqual([bad("tags")]);
@@ -72,7 +72,7 @@ describe("what the daemon says of a form", () => {
   it("is what it said of the note, before it was asked", () => {
     const before = { problems: [bad("mode"), bad("model")], warnings: [] };
     expect([...told({ state: "unknown" }, [], before, BASE, new Set(["mode"])).problems.fields.keys()]).toEqual(["model"]);
-    const verdict = { problems: [], warnings: [], lowered: [], settings: {} };
+    const verdict = { ok: true, problems: [], warnings: [], lowered: [], settings: {} };
     expect(told({ state: "checked", verdict }, [], before, BASE, new Set()).problems.fields.size).toBe(0);
   });
 });

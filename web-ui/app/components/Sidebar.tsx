@@ -5,6 +5,7 @@ import { between, cost, elapsed, plural, time } from "../format";
 import { hashOf } from "../route";
 import { agents, grants, health, listError, now, orphans, route, selected, selectedAgent } from "../store";
 import { signOutAsked } from "./frame/SignOut";
+import { ThemeSwitch } from "./frame/ThemeSwitch";
 import { useGradually } from "./useGradually";
 import { Wordmark } from "./Wordmark";
 
@@ -37,6 +38,9 @@ export function Sidebar() {
       </div>
       <footer>
         <span class="quiet">{health.value ? `Version ${health.value.version}` : ""}</span>
+        <span class="phone-only">
+          <ThemeSwitch />
+        </span>
         <button type="button" class="link" onClick={() => (signOutAsked.value = true)}>
           Sign out…
         </button>

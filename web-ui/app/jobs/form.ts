@@ -27,8 +27,8 @@ export function draftOf(job: Job | undefined, zone: string): JobDraft {
     cron: cron ?? "",
     at: at ? (wallClock(at, tz || zone) ?? "") : "",
     tz: tz ?? "",
-    catchUp: job.catch_up ?? "once",
-    overlap: job.overlap ?? "queue",
+    catchUp: job.catch_up === "skip" ? "skip" : "once",
+    overlap: job.overlap === "skip" ? "skip" : "queue",
   };
 }
 

@@ -7,7 +7,7 @@ export type VaultNote = Schemas["Note"];
 export type NoteLink = Schemas["NoteLink"];
 export type NoteFile = Schemas["NoteAttachment"];
 export type Capabilities = Schemas["VaultCapabilities"];
-export type TagCount = { name: string; count: number };
+export type TagCount = Pick<Schemas["TagBody"], "name" | "count">;
 
 /** What a list of notes is narrowed to. */
 export interface NotesFilter {
@@ -46,11 +46,7 @@ export interface NotePage {
 }
 
 /** A note by its place alone. */
-export interface Place {
-  id: string;
-  path: string | null;
-  tags: readonly string[];
-}
+export type Place = Schemas["GraphNode"];
 
 /** So many notes are asked for their places; a vault that has more shows folders of these. */
 export const MOST_PLACES = 5_000;
@@ -60,7 +56,7 @@ const of = (vault: string, rest: string): string => `vault/${segment(vault)}/api
 const note = (vault: string, id: string, more = ""): string => of(vault, `notes/${segment(id)}${more}`);
 
 export const vaultApi = {
-  names: () => request<{ vaults: string[] }>("GET", "vaults/list"),
+  names: () => request<Schemas["VaultNames"]>("GET", "vaults/list"),
   async list(vault: string, filter: NotesFilter, can: Capabilities, cursor?: string): Promise<NotePage> {
     let next: string | undefined;
     const notes = await request<VaultNote[]>("GET", of(vault, `notes?${notesQuery(filter, can, cursor)}`), undefined, {}, (headers) => {
@@ -75,7 +71,7 @@ export const vaultApi = {
   async places(vault: string, messages: boolean): Promise<{ places: Place[]; cut: boolean }> {
     let cut = false;
     const query = `notes?format=graph&limit=${MOST_PLACES}${messages ? "" : `&exclude_tag=${segment(MESSAGE_TAG)}`}`;
-    const { nodes } = await request<{ nodes: Place[] }>("GET", of(vault, query), undefined, {}, (headers) => {
+    const { nodes } = await request<Schemas["NoteGraph"]>("GET", of(vault, query), undefined, {}, (headers) => {
       cut = headers.has("x-next-cursor");
     });
     return { places: nodes, cut };
@@ -83,7 +79,7 @@ export const vaultApi = {
   /** Written only if the note is still the one of that moment. */
   save: (vault: string, id: string, patch: NotePatch, seen: string) => request<VaultNote>("PATCH", note(vault, id), { ...patch, if_updated_at: seen }),
   create: (vault: string, made: NewNote) => request<VaultNote>("POST", of(vault, "notes"), made),
-  remove: (vault: string, id: string) => request<unknown>("DELETE", note(vault, id)),
+  remove: (vault: string, id: string) => request<Schemas["NoteDeleted"]>("DELETE", note(vault, id)),
   attach: (vault: string, id: string, file: { path: string; filename: string; mimeType: string }) =>
     request<NoteFile>("POST", note(vault, id, "/attachments"), { path: file.path, filename: file.filename, mimeType: file.mimeType }),
   detach: (vault: string, id: string, file: string) => request<unknown>("DELETE", note(vault, id, `/attachments/${segment(file)}`)),

@@ -65,6 +65,11 @@ function List({ list, agent }: { list: ThreadList; agent?: string }) {
           </button>
         </ErrorNote>
       ) : null}
+      {list.unsearched.value.map(({ vault, reason }) => (
+        <p key={vault} class="note warn" role="status">
+          The messages of the vault <bdi>{vault}</bdi> could not be searched: {reason}
+        </p>
+      ))}
       {all === undefined && !error.value ? <p class="quiet center">Loading conversations…</p> : null}
       {all?.length === 0 ? <Empty list={list} agent={agent} /> : null}
       {all && all.length > 0 ? (

@@ -1,8 +1,8 @@
-import { type Signal, signal } from "@preact/signals";
+import { type Signal, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { agents } from "../../store";
 import { belongs } from "../../threads";
-import { ALL_THREADS, type Thread, type ThreadFilter, threadsApi } from "../../threads-api";
+import { ALL_THREADS, type Thread, type ThreadFilter, threadsApi, type Unsearched } from "../../threads-api";
 import { type Pages, usePages } from "../usePages";
 
 const PAGE = 50;
@@ -24,6 +24,8 @@ function filterOf(agent: string): Signal<ThreadFilter> {
 
 export interface ThreadList extends Pages<Thread> {
   filter: Signal<ThreadFilter>;
+  /** Vaults that the search left out. */
+  unsearched: Signal<readonly Unsearched[]>;
   narrow(change: Partial<ThreadFilter>): void;
   /** Shows a conversation as it is now, or no more. */
   put(thread: Thread): void;
@@ -32,10 +34,12 @@ export interface ThreadList extends Pages<Thread> {
 /** Conversations by last activity, in pages; read again when something happened to an agent. */
 export function useThreads(agent = ""): ThreadList {
   const filter = filterOf(agent);
+  const unsearched = useSignal<readonly Unsearched[]>([]);
   const typing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const pages = usePages<Thread>(
     async (cursor) => {
-      const { threads, next_cursor: next } = await threadsApi.list(filter.peek(), PAGE, cursor);
+      const { threads, next_cursor: next, unsearched: left } = await threadsApi.list(filter.peek(), PAGE, cursor);
+      unsearched.value = left;
       return { items: threads, next: next ?? undefined };
     },
     ({ thread }) => thread,
@@ -57,7 +61,7 @@ export function useThreads(agent = ""): ThreadList {
     });
   };
   useWhatHappens(() => void load(), () => error.peek() !== undefined);
-  return { ...pages, filter, narrow, put };
+  return { ...pages, filter, unsearched, narrow, put };
 }
 
 /** Loads now, when the reader comes back, and when agents have something new to tell. */

@@ -1,24 +1,18 @@
-import { useSignal } from "@preact/signals";
 import type { Message, Usage } from "../../api";
 import { turnFacts } from "../../conversation";
 import { between, cost, count, duration } from "../../format";
 import { closeSteps, openSteps, past, reading } from "../../past";
-import { useAction } from "../../resource";
-import { type TurnDetail, turnsApi } from "../../turns";
 import { ErrorNote } from "../ErrorNote";
 import { Children } from "../delegation/Chain";
 
-/** What a turn took that the page has not watched: time, cost and tokens, and on demand what it did. */
+/** What a turn took that the page has not watched: time, cost and tokens. With the answer alone, though the message says the same. */
 export function TurnFacts({ message, turn }: { message: Message; turn: string }) {
   const facts = turnFacts.value.get(turn);
-  const detail = useSignal<TurnDetail | undefined>(undefined);
-  const action = useAction();
   const settled = facts?.claimed_at && facts.settled_at ? between(facts.claimed_at, facts.settled_at) : undefined;
   const took = message.duration_ms ?? facts?.duration_ms ?? settled;
   const paid = message.cost_usd ?? facts?.cost_usd;
-  const usage = message.usage ?? facts?.usage ?? detail.value?.usage;
-  const model = facts?.model ?? detail.value?.models.join(", ");
-  const told = [took === undefined ? "" : duration(took), paid === undefined ? "" : cost(paid), usage ? usageWords(usage) : "", model ?? ""].filter(Boolean);
+  const usage = message.usage ?? facts?.usage;
+  const told = [took == null ? "" : duration(took), paid == null ? "" : cost(paid), usage ? usageWords(usage) : "", facts?.model ?? ""].filter(Boolean);
   return (
     <>
       {facts?.notices?.map((notice) => (
@@ -28,20 +22,9 @@ export function TurnFacts({ message, turn }: { message: Message; turn: string })
       ))}
       <p class="state quiet" title={usage ? usageDetail(usage) : undefined}>
         {told.length > 0 ? <span>{told.join(" · ")}</span> : null}
-        {facts && !usage ? (
-          <button
-            type="button"
-            class="link at-hand opener"
-            disabled={action.busy.value}
-            onClick={() => void action.run(async () => (detail.value = await turnsApi.turn(turn)))}
-          >
-            What it took
-          </button>
-        ) : null}
         <WhatItDid turn={turn} message={message.in_reply_to ?? facts?.message ?? ""} />
       </p>
       <NotTold turn={turn} />
-      {action.error.value ? <ErrorNote error={action.error.value} /> : null}
       <Children turns={facts?.children ?? []} />
     </>
   );
