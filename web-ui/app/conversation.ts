@@ -69,6 +69,14 @@ export const runningTurn = computed(
   () => live.value.turns.find((turn) => turn.state === "working")?.id ?? selectedAgent.value?.running?.turn,
 );
 
+/** The same, where one conversation alone is shown: only a turn of that one. */
+export const runningHere = computed(() => {
+  if (openThread.value === undefined) return runningTurn.value;
+  const own = live.value.turns.find((turn) => turn.state === "working" && threadTurns.value.has(turn.id))?.id;
+  const told = selectedAgent.value?.running?.turn;
+  return own ?? (told !== undefined && threadTurns.value.has(told) && !live.value.turns.some(({ id }) => id === told) ? told : undefined);
+});
+
 /** Turns seen of conversations that were left, so that coming back shows them again. */
 const kept = new Map<string, Live>();
 

@@ -217,8 +217,13 @@ describe("one conversation", () => {
     // What happens elsewhere in the agent is not of this conversation.
     const other = daemon.threads.put(daemon.addMessage("eng", { text: "Something else", state: "waiting" }), "t-main");
     daemon.emit("eng", other, [{ kind: "queued", position: 1, text: "Something else" }, { kind: "started", attempt: 1 }, { kind: "text_delta", text: "Elsewhere." }]);
+    // The turn that is stopped here is one of here.
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await expect.poll(() => daemon.stops).toEqual([`turn-${sent.id}`]);
     daemon.emit("eng", sent, [{ kind: "done", reply: "I look for it." }]);
     await log().getByText("I look for it.").waitFor();
+    await page.getByRole("button", { name: "Stop", exact: true }).waitFor({ state: "detached" });
+    await page.getByText("A message sent now waits until the running turn ends.").waitFor();
     expect(await log().getByText(/Something else|Elsewhere/).count()).toBe(0);
     expect(await log().locator("article").allTextContents()).toHaveLength(4);
   });

@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { isStopping, runningTurn, stop, stopError } from "../conversation";
+import { isStopping, runningHere, runningTurn, stop, stopError } from "../conversation";
 import { changeDraft, draftOf } from "../drafts";
 import { bytes } from "../format";
 import { addFiles, sendDraft, sendError, sending, tooLong, uploads } from "../sending";
@@ -21,7 +21,8 @@ export function Composer({ name, slot = name, subject }: ComposerProps) {
   const area = useRef<HTMLTextAreaElement>(null);
   const dropping = useSignal(false);
   const { text, files } = draftOf(slot);
-  const turn = runningTurn.value;
+  const turn = runningHere.value;
+  const works = runningTurn.value !== undefined;
   const busy = sending.value !== undefined;
   const underWay = uploads.value.some((one) => one.agent === slot && !one.error);
   const vault = selectedAgent.value?.vault;
@@ -77,7 +78,7 @@ export function Composer({ name, slot = name, subject }: ComposerProps) {
             dir="auto"
             aria-label={`Message to ${name}`}
             aria-describedby="compose-help"
-            placeholder={turn ? "Write the next message" : "Write a message"}
+            placeholder={works ? "Write the next message" : "Write a message"}
             readOnly={busy}
             value={text}
             onInput={(event) => changeDraft(slot, { text: event.currentTarget.value })}
@@ -97,7 +98,7 @@ export function Composer({ name, slot = name, subject }: ComposerProps) {
           </button>
         </div>
         <p id="compose-help" class={long ? "hint bad" : "hint"} role={long ? "alert" : undefined}>
-          {long ? long : underWay ? "The message can be sent when its files are there." : turn ? "A message sent now waits until the running turn ends." : "Enter sends, Shift+Enter starts a new line."}
+          {long ? long : underWay ? "The message can be sent when its files are there." : works ? "A message sent now waits until the running turn ends." : "Enter sends, Shift+Enter starts a new line."}
         </p>
       </div>
     </form>
