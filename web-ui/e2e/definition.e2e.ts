@@ -160,8 +160,10 @@ describe("a definition", () => {
     expect(await panel().getByLabel("Role").inputValue()).toBe("Half a thought");
     // What others have changed meanwhile is in the form, and is said.
     const note = daemon.shaping.notes.get("d1");
+    // Not while the page is open: it might just be reading the note, and tell it then.
+    await page.goto("about:blank");
     Object.assign(note ?? {}, { updatedAt: "2026-01-06T10:00:00Z", metadata: { ...note?.metadata, model: "sonnet" } });
-    await page.reload();
+    await page.goto(`${daemon.url}#/agent/eng/definition`);
     await panel().getByText("Somebody else has changed “Model” meanwhile.").waitFor();
     expect(await panel().getByLabel("Model", { exact: true }).inputValue()).toBe("sonnet");
     await panel().getByRole("button", { name: "Discard…" }).click();
