@@ -169,7 +169,15 @@ async fn a_sign_in_code_works_once() -> Result<()> {
     }
 
     let session = daemon.ask("GET", "/api/session", &[("cookie", pair)], b"").await?;
-    assert_eq!((session.status, session.json()?), (200, json!({ "signed_in": true })));
+    let shown = session.json()?;
+    assert_eq!(
+        (session.status, &shown["signed_in"], &shown["via"]),
+        (200, &json!(true), &json!("link"))
+    );
+    assert!(
+        shown["limits"]["upload_bytes"].as_u64().is_some_and(|bytes| bytes > 0),
+        "{shown}"
+    );
     let changed = format!("{pair}0");
     for forged in [changed.as_str(), "reveille=1", "reveille_1941=9999999999.00"] {
         let answer = daemon.ask("GET", "/api/session", &[("cookie", forged)], b"").await?;
