@@ -242,7 +242,7 @@ async fn a_session_says_how_much_is_taken() -> Result<()> {
         .start()
         .await?;
     let expected = json!({
-        "signed_in": true, "limits": { "upload_bytes": 3_000_000, "message_bytes": 200_000 },
+        "signed_in": true, "via": "token", "limits": { "upload_bytes": 3_000_000, "message_bytes": 200_000 },
     });
     assert_eq!(read(&daemon, "/api/session").await?, expected);
     Ok(())
