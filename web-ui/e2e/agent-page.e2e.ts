@@ -36,7 +36,7 @@ describe("the page of an agent", () => {
     await at.shootAll("agent-header");
     await page.getByRole("button", { name: "Stop its turn" }).click();
     await page.getByRole("button", { name: "Stopping…" }).waitFor();
-    expect(daemon.stops).toEqual([`turn-${message.id}`]);
+    await expect.poll(() => daemon.stops).toEqual([`turn-${message.id}`]);
     daemon.emit("eng", message, [{ kind: "stopped" }]);
     await page.getByRole("button", { name: "Stopping…" }).waitFor({ state: "detached" });
     await header().getByRole("link", { name: /Next run in 2 h/ }).click();
@@ -129,14 +129,17 @@ describe("the page of an agent", () => {
     };
     await look("kept back");
     await page.getByRole("button", { name: "Let it have these…" }).click();
+    await page.getByRole("dialog").waitFor();
     await look("trust");
     await page.keyboard.press("Escape");
+    // It gives the focus back.
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     expect(found).toEqual([]);
     // Each part is reached by Tab and Enter alone.
     await page.getByRole("link", { name: "Messages", exact: true }).focus();
     for (const name of ["Threads", "Jobs", "Connections", "Secrets", "Sandbox"]) {
       await page.keyboard.press("Tab");
-      expect(await page.evaluate(() => document.activeElement?.textContent)).toContain(name);
+      await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toContain(name);
     }
     await page.keyboard.press("Enter");
     await page.waitForURL(/sandbox$/);

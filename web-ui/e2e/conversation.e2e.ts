@@ -76,11 +76,11 @@ describe("a turn", () => {
     const before = await picture(at.page);
     await at.page.reload();
     await log().getByText("Half a sen").waitFor();
-    expect(await picture(at.page)).toEqual(before);
+    await expect.poll(() => picture(at.page)).toEqual(before);
     const other = await at.page.context().newPage();
     await other.goto(`${at.daemon.url}#/agent/eng`);
     await log(other).getByText("Half a sen").waitFor();
-    expect(await picture(other)).toEqual(before);
+    await expect.poll(() => picture(other)).toEqual(before);
     // What is sent in one is seen in the other.
     await box(other).fill("from the other tab");
     await box(other).press("Enter");
@@ -112,7 +112,7 @@ describe("a turn", () => {
     const frames = await at.page.evaluate(() => (window as unknown as { frames: number[] }).frames.toSorted((a, b) => a - b));
     const share = (part: number): string => `${frames[Math.floor(part * (frames.length - 1))]?.toFixed(0)} ms`;
     console.log(`a turn of 2 000 pieces: ${frames.length} frames, median ${share(0.5)}, 95 % ${share(0.95)}, longest ${share(1)}`);
-    expect(await log().locator(".turn .md > div").count()).toBe(80);
+    await expect.poll(() => log().locator(".turn .md > div").count()).toBe(80);
   });
 });
 
@@ -136,7 +136,7 @@ describe("a failure and what it took", () => {
     expect(await log().locator(".inbound").getByText("$0.0123").count()).toBe(0);
     await failure.getByRole("button", { name: "Edit and resend" }).click();
     const editor = page().getByRole("textbox", { name: "Send this instead" });
-    expect(await editor.inputValue()).toBe("Deploy");
+    await expect.poll(() => editor.inputValue()).toBe("Deploy");
     await editor.fill("Deploy, but sign in first");
     await accessible();
     await at.shootAll("conversation-failure");
@@ -197,6 +197,33 @@ describe("the line", () => {
   });
 });
 
+describe("the line of somebody quick", () => {
+  it("loses nothing of what is done before the last thing is answered", async () => {
+    const message = question();
+    await enter();
+    at.daemon.emit("eng", message, TOOLS.slice(0, 3));
+    for (const text of ["first", "second", "third"]) {
+      at.daemon.addMessage("eng", { text: `the ${text} one`, state: "waiting", sender: "web", turn: `t-${text}` });
+    }
+    await page().reload();
+    const items = page().getByRole("list", { name: "Messages that wait for eng" }).getByRole("listitem");
+    await items.nth(2).waitFor();
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => (go = resolve));
+    await page().route("**/move", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page().getByRole("button", { name: "Move message 3" }).focus();
+    await page().keyboard.press("ArrowUp");
+    await page().keyboard.press("ArrowUp");
+    await items.filter({ hasText: "first" }).getByRole("button", { name: "Hold" }).click();
+    go();
+    await items.filter({ hasText: "first" }).getByText("Held back").waitFor();
+    expect(at.daemon.turns.acts).toEqual(['move t-third {"before":"t-second"}', "move t-third first", "hold t-first"]);
+  });
+});
+
 describe("the line of several conversations", () => {
   it("is put in order within each one: others between them do not count", async () => {
     const message = question();
@@ -225,16 +252,17 @@ describe("the line of several conversations", () => {
   it("has what was sent to an idle agent only while it really waits", async () => {
     at.daemon.addAgent("eng");
     await enter();
-    const seen = page().evaluate(() => new Promise<boolean>((resolve) => {
-      let tray = false;
-      new MutationObserver(() => (tray ||= document.querySelector(".tray") !== null)).observe(document.body, { subtree: true, childList: true });
-      setTimeout(() => resolve(tray), 600);
-    }));
+    await page().evaluate(() => {
+      const seen = { tray: false };
+      new MutationObserver(() => (seen.tray ||= document.querySelector(".tray") !== null)).observe(document.body, { subtree: true, childList: true });
+      Object.assign(window, { seen });
+    });
     at.daemon.answer = () => [{ kind: "started", attempt: 1 }, { kind: "text", text: "At once." }];
     await box().fill("Now");
     await box().press("Enter");
     await log().getByText("At once.").waitFor();
-    expect(await seen).toBe(false);
+    await expect.poll(() => box().inputValue()).toBe("");
+    expect(await page().evaluate(() => (window as unknown as { seen: { tray: boolean } }).seen.tray)).toBe(false);
 
     at.daemon.answer = undefined;
     const attachments = [{ id: "a", name: "notes.txt", mime: "text/plain", size_bytes: 5, url: "/vault/default/api/storage/day/1" }];
@@ -262,13 +290,15 @@ describe("a message", () => {
     await added.getByText("shot.png").waitFor();
     await page().locator("input[type=file]").setInputFiles({ name: "huge.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(6_000_000) });
     await added.getByText("It has 6.0 MB, and this daemon takes files of up to 5.0 MB.").waitFor();
-    expect(at.daemon.turns.uploads).toBe(3);
+    // All three are there: what is still on its way says how far it is.
+    await expect.poll(() => at.daemon.turns.uploads).toBe(3);
+    await expect.poll(() => added.getByRole("progressbar").count()).toBe(0);
     // The daemon has the last word.
     at.daemon.limits.upload_bytes = 9_000_000;
     await box().fill("See the files");
     await page().reload();
     await added.getByText("shot.png").waitFor();
-    expect(await box().inputValue()).toBe("See the files");
+    await expect.poll(() => box().inputValue()).toBe("See the files");
     await page().locator("input[type=file]").setInputFiles({ name: "huge.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(6_000_000) });
     await added.getByText("The file is too large. Send less than 5 MB.").waitFor();
     await added.getByRole("button", { name: "Take huge.bin away" }).click();
@@ -300,7 +330,7 @@ describe("a message", () => {
     await shoot(page(), "conversation-picture");
     await page().keyboard.press("Escape");
     await expect.poll(() => box().inputValue()).toBe("");
-    expect(await added.count()).toBe(0);
+    await added.waitFor({ state: "detached" });
     expect(at.daemon.turns.keys.at(-1)).toMatch(/^[\da-f]{32}$/);
     await shoot(page(), "conversation-attached");
   });
@@ -334,7 +364,7 @@ describe("work that is handed on", () => {
     // From above: whom it asked, and how that went; from the report back to what it reports.
     const top = log().locator(".inbound").filter({ hasText: "Release it" });
     await top.getByText("Handed on to").waitFor();
-    expect(await top.locator(".child").allTextContents()).toEqual(["eng working", "doc failed · $0.0123"]);
+    await expect.poll(() => top.locator(".child").allTextContents()).toEqual(["eng working", "doc failed · $0.0123"]);
     await top.getByText("The whole chain").click();
     await top.getByRole("list", { name: "Who handed work to whom" }).getByText("working").waitFor();
     await at.shootAll("conversation-chain-top");

@@ -188,13 +188,18 @@ describe("a definition", () => {
     });
     const role = panel().getByLabel("Role");
     // The first of the two answers comes last.
-    daemon.tabs.delay = ({ content }) => (content === "nothing at all" ? 1_500 : 0);
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => (go = resolve));
+    daemon.tabs.hold = ({ content }) => (content === "nothing at all" ? held : undefined);
+    const overtaken = page.waitForResponse((response) => response.request().postDataJSON()?.content === "nothing at all");
     await role.fill("nothing at all");
     await expect.poll(() => daemon.tabs.checked.at(-1)?.content).toBe("nothing at all");
     await role.fill("You build.");
     await panel().getByLabel("modle").fill("");
     await panel().getByText("The daemon would take it as it is.").waitFor();
-    await page.waitForTimeout(1_700);
+    go();
+    await (await overtaken).finished();
+    await at.settle();
     await panel().getByText("The daemon would take it as it is.").waitFor();
     expect(await role.getAttribute("aria-invalid")).toBeNull();
 
@@ -284,6 +289,7 @@ describe("a definition", () => {
     const dialog = page.getByRole("dialog", { name: "Delete eng?" });
     const yes = dialog.getByRole("button", { name: "Delete it" });
     await dialog.getByText("2 messages in line wait for an agent of this name.").waitFor();
+    await expect.poll(() => dialog.getByRole("textbox").evaluate((input) => input === document.activeElement)).toBe(true);
     await page.keyboard.type("en");
     expect(await yes.isDisabled()).toBe(true);
     await page.keyboard.press("Enter");
@@ -294,6 +300,27 @@ describe("a definition", () => {
     await page.getByRole("heading", { name: "Agents" }).waitFor();
     expect(daemon.tabs.sent).toEqual([{ call: "DELETE /api/agents/eng", body: {} }]);
     await page.getByRole("navigation", { name: "Agents" }).getByRole("link", { name: /You look after/ }).waitFor({ state: "detached" });
+  });
+
+  it("is asked about where one can type at once, and no key goes elsewhere", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page } = at;
+    // As fast as anybody can be: before the next frame is drawn.
+    const focused = (opener: string) => page.getByRole("button", { name: opener }).evaluate(async (button: HTMLElement) => {
+      button.click();
+      await Promise.resolve();
+      await new Promise((soon) => queueMicrotask(() => queueMicrotask(() => soon(undefined))));
+      return document.activeElement?.id;
+    });
+    expect(await focused("Delete…")).toBe("delete-name");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    expect(await focused("Pause…")).toBe("pause-reason");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.getByRole("link", { name: "Secrets" }).click();
+    expect(await focused("Add a variable…")).toBe("secret-name");
   });
 
   it("of a new agent has settings too, with what the daemon objects to at their fields", async () => {
@@ -327,7 +354,7 @@ describe("a definition", () => {
     await panel().getByRole("button", { name: "Save" }).click();
     await page.getByRole("heading", { name: "parser" }).waitFor();
     await page.getByRole("button", { name: "Edit" }).waitFor();
-    expect(page.url()).toContain("#/agent/parser/definition");
+    await expect.poll(() => page.url()).toContain("#/agent/parser/definition");
   });
 
   it("of an agent whose turns a session runs says how one connects, and who is at work", async () => {
@@ -339,8 +366,11 @@ describe("a definition", () => {
     await sessions.getByText("claude mcp add eng -- reveille mcp --channel eng").waitFor();
     await sessions.getByText(`${daemon.url}mcp/eng`).waitFor();
     await sessions.getByText("token:laptop has taken a message").waitFor();
-    await sessions.getByRole("button", { name: "Copy the command: on the daemon's machine" }).click();
-    await sessions.getByRole("button", { name: /^(Copied|Not copied)$/ }).waitFor();
+    // It says so for two seconds only.
+    await Promise.all([
+      sessions.getByRole("button", { name: /^(Copied|Not copied)$/ }).waitFor(),
+      sessions.getByRole("button", { name: "Copy the command: on the daemon's machine" }).click(),
+    ]);
     await at.shootAll("definition-attached");
   });
 
@@ -394,9 +424,11 @@ describe("a definition", () => {
     };
     await look("definition");
     await page.getByRole("button", { name: "Delete…" }).click();
+    await page.getByRole("dialog", { name: "Delete eng?" }).waitFor();
     await look("delete");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Pause…" }).click();
+    await page.getByRole("dialog", { name: "Pause eng" }).waitFor();
     await look("pause");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Edit" }).click();

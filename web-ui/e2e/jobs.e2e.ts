@@ -74,14 +74,14 @@ describe("jobs", () => {
     const onOff = row("morning-report").getByRole("switch");
     await onOff.press("Space");
     await row("morning-report").getByText("Paused: it does not run").waitFor();
-    expect(await onOff.isChecked()).toBe(false);
+    await expect.poll(() => onOff.isChecked()).toBe(false);
     await onOff.click();
     await expect.poll(() => onOff.isChecked()).toBe(true);
     // A switch shows what the daemon says, not what was hoped for.
     daemon.shaping.refusal = [503, { error: "vault_unavailable", message: "The vault is away.", next_step: "Try again." }];
     await onOff.click();
     await row("morning-report").getByText("The vault is away.").waitFor();
-    expect(await onOff.isChecked()).toBe(true);
+    await expect.poll(() => onOff.isChecked()).toBe(true);
     await row("sweep").getByRole("button", { name: "Delete…" }).click();
     await row("sweep").getByRole("group", { name: "Delete the job sweep?" }).getByRole("button", { name: "Delete" }).click();
     await row("sweep").waitFor({ state: "detached" });

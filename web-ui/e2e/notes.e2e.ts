@@ -109,7 +109,7 @@ describe("the list of notes", () => {
     const before = await top();
     await page.keyboard.press("Enter");
     await page.locator(".note-text").waitFor();
-    expect(await top()).toBe(0);
+    await expect.poll(top).toBe(0);
     await page.keyboard.press("Escape");
     await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("Roof");
     expect(before).toBeGreaterThan(500);
@@ -119,6 +119,7 @@ describe("the list of notes", () => {
     await page.keyboard.press("Enter");
     await page.locator(".note-text").waitFor();
     await page.keyboard.press("/");
+    await expect.poll(() => page.getByRole("searchbox").evaluate((box) => box === document.activeElement)).toBe(true);
     await page.keyboard.type("leaks");
     await expect.poll(names).toEqual(["Roof"]);
   });
@@ -231,7 +232,7 @@ describe("a note", () => {
     await page.getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByRole("button", { name: "Delete it" }).click();
     await page.getByText("The note “House” is deleted.").waitFor();
-    expect(await names()).not.toContain("House");
+    await expect.poll(names).not.toContain("House");
   });
 
   it("gets files, and loses them again", async () => {
@@ -271,6 +272,7 @@ describe("editing", () => {
     await page.getByRole("combobox", { name: "Value of urgent" }).selectOption("false");
     await page.getByRole("button", { name: "Remove old" }).click();
     await page.getByRole("button", { name: "Add a key" }).click();
+    await expect.poll(() => page.evaluate(() => document.activeElement?.classList.contains("row-key"))).toBe(true);
     await page.keyboard.type("sizes");
     await page.getByRole("combobox", { name: "Kind of sizes" }).selectOption("json");
     await page.getByRole("textbox", { name: "Value of sizes" }).fill('{"a": [1,');
@@ -287,7 +289,7 @@ describe("editing", () => {
         if_updated_at: "string",
       },
     ]);
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     await page.locator(".note-text").getByText("The roof is whole.").waitFor();
@@ -322,7 +324,7 @@ describe("editing", () => {
     await save().click();
     await page.getByText("Saved.", { exact: true }).waitFor();
     expect(daemon.notes.find("default", "house")?.content).toBe("A house, rewritten");
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
     // What is discarded is gone.
     await text().fill("No");
     await page.getByText("Not saved yet").waitFor();
@@ -330,7 +332,7 @@ describe("editing", () => {
     await banner.getByRole("button", { name: "Discard" }).click();
     await banner.getByRole("button", { name: "Discard", exact: true }).click();
     await banner.waitFor({ state: "detached" });
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("of what somebody else changes at the same time keeps both where it can, and asks where it cannot", async () => {
@@ -369,13 +371,14 @@ describe("editing", () => {
     await clash.getByRole("button", { name: "Take theirs" }).click();
     await clash.getByRole("button", { name: "Take theirs" }).click();
     await expect.poll(() => text().inputValue()).toBe("Theirs again");
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("goes on while a save is under way, without losing a letter", async () => {
     scene();
     await at.enter("#/notes/default/house/edit");
     const { page, daemon } = at;
+    await text().waitFor();
     let go = (): void => {};
     const held = new Promise<void>((resolve) => (go = resolve));
     await page.route("**/notes/house", async (route) => {
@@ -399,7 +402,7 @@ describe("editing", () => {
     await page.getByRole("alert").getByText("This note was removed meanwhile, or moved.").waitFor();
     await page.getByRole("button", { name: "Save as a new note" }).click();
     await page.locator(".note-text").getByText("Three").waitFor();
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("of a note that was removed meanwhile shows what was written, to be saved as a new one", async () => {
@@ -415,7 +418,7 @@ describe("editing", () => {
     await page.getByRole("button", { name: "Save as a new note" }).click();
     await page.locator(".note-text").getByText("Kept").waitFor();
     expect(daemon.notes.vaults.get("default")?.at(-1)).toMatchObject({ path: "Projects/House", content: "Kept", tags: ["project"] });
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("begins a new note, which is kept until it is saved, and says what it will do", async () => {
@@ -441,7 +444,7 @@ describe("editing", () => {
     await page.keyboard.press("Control+s");
     await page.getByRole("heading", { name: "Slates" }).waitFor();
     expect(daemon.notes.vaults.get("default")?.at(-1)).toMatchObject({ path: "Projects/Slates", content: "Buy slates", tags: [] });
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("says so when the browser keeps nothing", async () => {

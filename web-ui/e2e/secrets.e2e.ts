@@ -98,7 +98,7 @@ describe("secrets", () => {
     await form.getByText(/LOCKED_BY_DAEMON cannot be set here/).waitFor();
     await form.getByText("What you typed is still there.").waitFor();
     await hasFocus("Name");
-    expect(await name.getAttribute("aria-invalid")).toBe("true");
+    await expect.poll(() => name.getAttribute("aria-invalid")).toBe("true");
     expect(await value.inputValue()).toBe(SECRET);
     await at.shootAll("secrets-refused");
     await name.fill("NPM_TOKEN");
@@ -190,7 +190,7 @@ describe("secrets", () => {
     await expect.poll(() => set.evaluate((button) => button === document.activeElement)).toBe(true);
     await set.click();
     // What was typed and left is gone.
-    expect(await form.getByLabel("Token").inputValue()).toBe("");
+    await expect.poll(() => form.getByLabel("Token").inputValue()).toBe("");
     await form.getByLabel("Token").fill("two words");
     await form.getByLabel("Token").press("Enter");
     await form.getByText("that is no credential of Claude Code").waitFor();

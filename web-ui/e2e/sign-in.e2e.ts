@@ -86,8 +86,11 @@ describe("the hub", () => {
     await page.getByRole("button", { name: "Sign out…" }).click();
     await page.getByRole("button", { name: "Sign out here" }).click();
     await page.getByRole("heading", { name: "Sign in", exact: true }).waitFor();
+    const looked = page.waitForResponse("**/api/session");
     await page.evaluate(() => window.dispatchEvent(new Event("focus")));
-    await page.waitForTimeout(300);
+    await (await looked).finished();
+    await at.settle();
+    await page.getByRole("heading", { name: "Sign in", exact: true }).waitFor();
     expect(await page.locator(".shell").count()).toBe(0);
     await page.getByRole("button", { name: "I am signed in there" }).click();
     await page.getByRole("navigation", { name: "Agents" }).waitFor();
@@ -142,7 +145,7 @@ describe("a session that ends", () => {
     daemon.signOutAll();
     const again = page.getByRole("dialog", { name: "Sign in again" });
     await again.getByText("What you were at is kept").waitFor();
-    expect(await role.isVisible()).toBe(false);
+    await role.waitFor({ state: "hidden" });
     for (let n = 0; n < 6; n++) {
       await page.keyboard.press("Tab");
       expect(await page.evaluate(() => document.activeElement === document.body || document.activeElement?.closest("dialog") !== null)).toBe(true);
@@ -155,7 +158,7 @@ describe("a session that ends", () => {
     await field().fill("second");
     await page.getByRole("button", { name: "Sign in" }).click();
     await again.waitFor({ state: "detached" });
-    expect(await role.inputValue()).toBe("Not saved yet");
+    await expect.poll(() => role.inputValue()).toBe("Not saved yet");
     expect(page.url()).toBe(`${daemon.url}#/new`);
     await expect.poll(() => daemon.open).toBe(1);
   });
@@ -170,7 +173,7 @@ describe("a session that ends", () => {
     daemon.codes.add("second");
     await page.goto(`${daemon.url}#sign-in=second`);
     await expect.poll(() => box().inputValue()).toBe("half a thought");
-    expect(page.url()).toBe(`${daemon.url}#/agent/eng`);
+    await expect.poll(() => page.url()).toBe(`${daemon.url}#/agent/eng`);
   });
 
   it("is seen by a tab that somebody comes back to after they signed in in another", async () => {
@@ -209,7 +212,7 @@ describe("signing out", () => {
     await dialog.getByRole("button", { name: label }).click();
     await page.getByRole("heading", { name: "Sign in", exact: true }).waitFor();
     expect(daemon.signOuts).toEqual([how]);
-    expect(await page.locator(".shell").count()).toBe(0);
-    expect(page.url()).toBe(daemon.url);
+    await page.locator(".shell").waitFor({ state: "detached" });
+    await expect.poll(() => page.url()).toBe(daemon.url);
   });
 });
