@@ -42,14 +42,14 @@ describe("a definition", () => {
     await item.click();
     const problems = page.getByRole("region", { name: "Problems" });
     await problems.getByText("use one of: single-threaded, multi-threaded").waitFor();
-    expect(await problems.getByRole("listitem").count()).toBe(3);
+    await expect.poll(() => problems.getByRole("listitem").count()).toBe(3);
     await at.shootAll("definition-broken");
 
     await page.getByRole("button", { name: "Correct it here" }).click();
     // What is wrong stands at its field from the start.
     const turns = panel().getByLabel("Most steps of a turn");
     await expect.poll(() => turns.getAttribute("aria-invalid")).toBe("true");
-    expect(await turns.inputValue()).toBe("many");
+    await expect.poll(() => turns.inputValue()).toBe("many");
     await panel().getByLabel("Messages", { exact: true }).selectOption("multi-threaded");
     await turns.fill("lots");
     await panel().getByRole("button", { name: "Save" }).click();
@@ -71,11 +71,11 @@ describe("a definition", () => {
     await page.getByRole("region", { name: "Warnings" }).getByText("did you mean").waitFor();
     await panel().getByText("Ask before you change its grammar.").waitFor();
     await panel().getByText("Agents/eng").waitFor();
-    expect(await panel().getByRole("table").isVisible()).toBe(false);
+    await expect.poll(() => panel().getByRole("table").isVisible()).toBe(false);
     await panel().getByText("Settings that count").press("Enter");
     await panel().getByRole("row", { name: /^network/ }).getByText("it has proxied instead").waitFor();
     const row = panel().getByRole("row", { name: /timeout_idle/ });
-    expect(await row.innerText()).toMatch(/5m\s+the configuration/);
+    await expect.poll(() => row.innerText()).toMatch(/5m\s+the configuration/);
     await at.shootAll("definition");
   });
 
@@ -118,7 +118,7 @@ describe("a definition", () => {
     await conflict.getByText("Added: Mine.").waitFor();
     await conflict.getByRole("button", { name: "Put mine below it" }).click();
     await conflict.waitFor({ state: "detached" });
-    expect(await panel().getByLabel("Role").inputValue()).toBe("Theirs.\n\nMine.");
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("Theirs.\n\nMine.");
     await panel().getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Edit" }).waitFor();
     expect(note?.content).toBe("Theirs.\n\nMine.");
@@ -157,7 +157,7 @@ describe("a definition", () => {
     await kept.getByText("Role").waitFor();
     await at.shootAll("definition-unsaved");
     await kept.getByRole("button", { name: "Go on with them" }).click();
-    expect(await panel().getByLabel("Role").inputValue()).toBe("Half a thought");
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("Half a thought");
     // What others have changed meanwhile is in the form, and is said.
     const note = daemon.shaping.notes.get("d1");
     // Not while the page is open: it might just be reading the note, and tell it then.
@@ -165,13 +165,36 @@ describe("a definition", () => {
     Object.assign(note ?? {}, { updatedAt: "2026-01-06T10:00:00Z", metadata: { ...note?.metadata, model: "sonnet" } });
     await page.goto(`${daemon.url}#/agent/eng/definition`);
     await panel().getByText("Somebody else has changed “Model” meanwhile.").waitFor();
-    expect(await panel().getByLabel("Model", { exact: true }).inputValue()).toBe("sonnet");
+    await expect.poll(() => panel().getByLabel("Model", { exact: true }).inputValue()).toBe("sonnet");
     await panel().getByRole("button", { name: "Discard…" }).click();
     await panel().getByRole("button", { name: "Discard it" }).click();
     await page.getByRole("button", { name: "Edit" }).click();
-    expect(await panel().getByLabel("Role").inputValue()).toBe("You look after the parser.");
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("You look after the parser.");
     expect(daemon.shaping.sent).toEqual([]);
-    expect(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes("definition")))).toEqual([]);
+    await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes("definition")))).toEqual([]);
+  });
+
+  it("that is gone on with is open again, however soon the page is left", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page } = at;
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByLabel("Role").fill("Half a thought");
+    await panel().getByRole("button", { name: "Keep for later" }).click();
+    const goOn = panel().getByRole("button", { name: "Go on with them" });
+    await goOn.waitFor();
+    // What a reload would find in the moment in which the form is there.
+    await page.evaluate(() => {
+      const seen: { open?: boolean } = {};
+      new MutationObserver(() => {
+        if (!document.querySelector("#edit-prompt")) return;
+        seen.open ??= Object.keys(localStorage).some((key) => key.startsWith("reveille:definition:") && localStorage[key].includes('"open":true'));
+      }).observe(document.body, { subtree: true, childList: true });
+      Object.assign(window, { seen });
+    });
+    await goOn.click();
+    await panel().getByLabel("Role").waitFor();
+    expect(await page.evaluate(() => (window as unknown as { seen: { open?: boolean } }).seen.open)).toBe(true);
   });
 
   it("is checked by the daemon while it is written; an answer that was overtaken is dropped", async () => {
@@ -201,7 +224,7 @@ describe("a definition", () => {
     await (await overtaken).finished();
     await at.settle();
     await panel().getByText("The daemon would take it as it is.").waitFor();
-    expect(await role.getAttribute("aria-invalid")).toBeNull();
+    await expect.poll(() => role.getAttribute("aria-invalid")).toBeNull();
 
     await panel().getByText("More settings").click();
     const turns = panel().getByLabel("Most steps of a turn");
@@ -209,7 +232,7 @@ describe("a definition", () => {
     await panel().getByText('"many" will not do').waitFor();
     await panel().getByText("1 problem to correct").waitFor();
     // It does not take the cursor away.
-    expect(await turns.evaluate((input) => input === document.activeElement)).toBe(true);
+    await expect.poll(() => turns.evaluate((input) => input === document.activeElement)).toBe(true);
     await panel().getByLabel("Network", { exact: true }).selectOption("open");
     await panel().getByText(/It would get proxied instead: the most is proxied/).waitFor();
     await at.shootAll("definition-checked");
@@ -291,7 +314,7 @@ describe("a definition", () => {
     await dialog.getByText("2 messages in line wait for an agent of this name.").waitFor();
     await expect.poll(() => dialog.getByRole("textbox").evaluate((input) => input === document.activeElement)).toBe(true);
     await page.keyboard.type("en");
-    expect(await yes.isDisabled()).toBe(true);
+    await expect.poll(() => yes.isDisabled()).toBe(true);
     await page.keyboard.press("Enter");
     expect(daemon.tabs.sent).toEqual([]);
     await at.shootAll("definition-delete");
@@ -400,7 +423,7 @@ describe("a definition", () => {
     const { page } = at;
     await page.getByRole("link", { name: /is taken by/ }).click();
     await page.getByRole("region", { name: "Other notes of this name" }).getByText("d9").waitFor();
-    expect(await page.getByRole("button", { name: "Pause…" }).count()).toBe(1);
+    await expect.poll(() => page.getByRole("button", { name: "Pause…" }).count()).toBe(1);
     await page.goto(`${daemon.url}#/agent/ops/definition`);
     await page.getByText("The agent goes on as it was before the last change").waitFor();
     await page.getByRole("link", { name: "Messages", exact: true }).click();

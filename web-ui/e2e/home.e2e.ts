@@ -42,7 +42,7 @@ describe("home", () => {
     await row("night").getByText("Paused · 1 waiting · Until Friday.").waitFor();
     await row("line").getByText("3 messages waiting").waitFor();
     await row("writer").getByText("in 2 h").waitFor();
-    expect(await row("eng").locator(".cell-next, .cell-cost").allTextContents()).toEqual(["", "$1.25"]);
+    await expect.poll(() => row("eng").locator(".cell-next, .cell-cost").allTextContents()).toEqual(["", "$1.25"]);
     await at.shootAll("home");
   });
 
@@ -79,7 +79,7 @@ describe("home", () => {
     daemon.agents = daemon.agents.filter(({ name }) => name !== "line");
     daemon.tell("line", "removed");
     await row("line").waitFor({ state: "detached" });
-    expect(await page.locator(".banner.warn").count()).toBe(0);
+    await expect.poll(() => page.locator(".banner.warn").count()).toBe(0);
   });
 
   it("shows what is newest, also when an older answer comes later", async () => {
@@ -152,7 +152,7 @@ describe("the frame", () => {
     const { page, daemon } = at;
     const box = page.getByRole("textbox", { name: "Message to writer" });
     await box.pressSequentially("g h ? /");
-    expect(await box.inputValue()).toBe("g h ? /");
+    await expect.poll(() => box.inputValue()).toBe("g h ? /");
     await page.locator("h1").click();
     await box.evaluate((element: HTMLElement) => element.blur());
     await page.keyboard.press("g");
@@ -283,7 +283,7 @@ describe("the PIN", () => {
     const dialog = page.getByRole("dialog", { name: "Your PIN, please" });
     const pin = dialog.getByLabel("PIN");
     await expect.poll(() => pin.evaluate((element) => element === document.activeElement)).toBe(true);
-    expect(await pin.getAttribute("type")).toBe("password");
+    await expect.poll(() => pin.getAttribute("type")).toBe("password");
     await pin.pressSequentially("99x99");
     await pin.press("Enter");
     await dialog.getByRole("alert").getByText("This is not the PIN.").waitFor();
@@ -292,7 +292,7 @@ describe("the PIN", () => {
     await at.shootAll("pin");
     for (let n = 0; n < 6; n++) {
       await page.keyboard.press("Tab");
-      expect(await page.evaluate(() => document.activeElement?.closest("dialog") !== null)).toBe(true);
+      await expect.poll(() => page.evaluate(() => document.activeElement?.closest("dialog") !== null)).toBe(true);
     }
     await pin.fill("1234");
     await pin.press("Enter");

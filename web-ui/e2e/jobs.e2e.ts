@@ -46,12 +46,12 @@ describe("jobs", () => {
     await row("sweep").getByText("Every 15 minutes").waitFor();
     await row("sweep").getByText("Failed: the vault was away").waitFor();
     await row("typo").getByText("the hour 25 will not do; use 0 to 23").waitFor();
-    expect(await row("typo").getByRole("button", { name: "Run now: typo" }).isDisabled()).toBe(true);
+    await expect.poll(() => row("typo").getByRole("button", { name: "Run now: typo" }).isDisabled()).toBe(true);
     await at.shootAll("jobs");
     await morning.getByText("History").press("Enter");
     const runs = page.getByRole("list", { name: "Last runs of morning-report" });
     await runs.waitFor();
-    expect(await runs.getByRole("listitem").allInnerTexts()).toEqual([
+    await expect.poll(() => runs.getByRole("listitem").allInnerTexts()).toEqual([
       expect.stringMatching(/Run: its turn failed\s+See it/),
       expect.stringMatching(/Made up for 2 missed times: its turn succeeded\s+See it/),
       expect.stringMatching(/ to .*\s+3 times skipped · The daemon was off/),
@@ -117,7 +117,7 @@ describe("jobs", () => {
     await form.getByText("There is a job of this id already.").waitFor();
     await form.getByLabel("Id").fill("report");
     await form.getByLabel("Zone").fill("Europe/Berlin");
-    expect(await form.locator("datalist option[value='Europe/Berlin']").count()).toBe(1);
+    await expect.poll(() => form.locator("datalist option[value='Europe/Berlin']").count()).toBe(1);
     await form.getByLabel("Zone").press("Enter");
     await row("report").getByText("Monday to Friday at 09:00").waitFor();
     expect(daemon.shaping.sent.at(-1)).toEqual({

@@ -40,7 +40,7 @@ describe("a token", () => {
     }
     daemon.emit("eng", message, [{ kind: "text", text: "Two." }], "t1");
     await page.getByRole("log").getByText("Two.").waitFor();
-    expect(await page.getByRole("log").getByText("One.").count()).toBe(1);
+    await expect.poll(() => page.getByRole("log").getByText("One.").count()).toBe(1);
     expect(daemon.usedTickets).toEqual(["ticket-1", "ticket-2", "ticket-3"]);
     expect(await kept()).not.toContain(TOKEN);
     await page.reload();
@@ -57,7 +57,7 @@ describe("a token", () => {
     const picture = page.getByRole("log").getByRole("img", { name: "shot.png" });
     await picture.waitFor();
     expect(await picture.evaluate((image: HTMLImageElement) => image.decode().then(() => image.naturalWidth))).toBe(10);
-    expect(await picture.getAttribute("src")).toMatch(/^blob:/);
+    await expect.poll(() => picture.getAttribute("src")).toMatch(/^blob:/);
     await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
     await page.getByRole("list", { name: "Files of this message" }).getByText("notes.txt").waitFor();
   });
@@ -91,7 +91,7 @@ describe("the hub", () => {
     await (await looked).finished();
     await at.settle();
     await page.getByRole("heading", { name: "Sign in", exact: true }).waitFor();
-    expect(await page.locator(".shell").count()).toBe(0);
+    await expect.poll(() => page.locator(".shell").count()).toBe(0);
     await page.getByRole("button", { name: "I am signed in there" }).click();
     await page.getByRole("navigation", { name: "Agents" }).waitFor();
   });
@@ -108,7 +108,7 @@ describe("the hub", () => {
     daemon.hub = { answer: [status, { error: "no", error_description: "no" }] };
     await at.page.goto(`${daemon.url}#/agent/eng`);
     await at.page.getByRole("alert").getByText(words).waitFor();
-    expect(await at.page.getByRole("link", { name: "Sign in at the hub" }).getAttribute("href")).toBe(`${daemon.url}admin`);
+    await expect.poll(() => at.page.getByRole("link", { name: "Sign in at the hub" }).getAttribute("href")).toBe(`${daemon.url}admin`);
     for (const colorScheme of ["dark", "light"] as const) {
       await at.page.emulateMedia({ colorScheme });
       expect(await serious(at.page)).toEqual([]);
@@ -148,7 +148,7 @@ describe("a session that ends", () => {
     await role.waitFor({ state: "hidden" });
     for (let n = 0; n < 6; n++) {
       await page.keyboard.press("Tab");
-      expect(await page.evaluate(() => document.activeElement === document.body || document.activeElement?.closest("dialog") !== null)).toBe(true);
+      await expect.poll(() => page.evaluate(() => document.activeElement === document.body || document.activeElement?.closest("dialog") !== null)).toBe(true);
     }
     await page.keyboard.press("Escape");
     await again.waitFor();

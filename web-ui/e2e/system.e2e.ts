@@ -45,7 +45,7 @@ describe("the dot at the System room", () => {
     await at.enter("");
     const { page, daemon } = at;
     await page.getByRole("heading", { name: "Agents" }).waitFor();
-    expect(await systemRoom().locator(".room-dot").count()).toBe(0);
+    await expect.poll(() => systemRoom().locator(".room-dot").count()).toBe(0);
     wrong();
     daemon.hint("health");
     await systemRoom().getByText("things are wrong").waitFor({ state: "attached" });
@@ -86,7 +86,7 @@ describe("health", () => {
     // It says so for two seconds only.
     await Promise.all([card("Claude Code").getByRole("button", { name: "Copied" }).waitFor(), card("Claude Code").getByRole("button", { name: "Copy npm install" }).click()]);
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("npm install -g @anthropic-ai/claude-code");
-    expect(await tab("Undelivered").innerText()).toMatch(/Undelivered\s*3/);
+    await expect.poll(() => tab("Undelivered").innerText()).toMatch(/Undelivered\s*3/);
     await card("Deliveries").getByRole("link").click();
     await part("Undelivered").waitFor();
     await page.goto(`${daemon.url}#/system/nothing`);
@@ -124,7 +124,7 @@ describe("vaults", () => {
     await page.keyboard.type("backups");
     await page.keyboard.press("Enter");
     // The browser asks for a whole path.
-    expect(await vault.getByLabel("Directory").evaluate((input: HTMLInputElement) => input.validity.patternMismatch)).toBe(true);
+    await expect.poll(() => vault.getByLabel("Directory").evaluate((input: HTMLInputElement) => input.validity.patternMismatch)).toBe(true);
     await vault.getByLabel("Directory").fill("/srv/backups");
     daemon.system.refusal = [409, { error: "cannot_back_up", message: "/srv/backups is not writable.", next_step: "Choose another directory." }];
     await vault.getByRole("button", { name: "Back up now" }).click();
@@ -213,7 +213,7 @@ describe("what is undelivered", () => {
     daemon.system.page = 2;
     await at.enter("#/system/undelivered");
     await card("Reply of eng").waitFor();
-    expect(await card("Answer to another agent of ops").count()).toBe(0);
+    await expect.poll(() => card("Answer to another agent of ops").count()).toBe(0);
     await at.page.getByRole("button", { name: "Show more" }).click();
     await card("Answer to another agent of ops").waitFor();
     await at.page.getByRole("button", { name: "Show more" }).waitFor({ state: "detached" });
@@ -232,7 +232,7 @@ describe("tokens", () => {
     await page.getByRole("button", { name: "New token" }).click();
     const form = page.getByRole("form", { name: "New token" });
     await form.getByLabel("What it is for").fill("laptop");
-    expect(await form.getByRole("button", { name: "Make the token" }).isDisabled()).toBe(true);
+    await expect.poll(() => form.getByRole("button", { name: "Make the token" }).isDisabled()).toBe(true);
     await form.getByRole("checkbox", { name: /^Write/ }).check();
     await expect.poll(() => form.getByRole("checkbox", { name: /^Send/ }).isChecked()).toBe(true);
     await expect.poll(() => form.getByRole("checkbox", { name: /^Send/ }).isDisabled()).toBe(true);
@@ -320,7 +320,7 @@ describe("the doctor", () => {
     await at.enter("#/system/doctor");
     const { page } = at;
     await room().getByText(/^1 failed, 1 with a warning, 2 in order · /).waitFor();
-    expect(await room().locator(".checks h2").allInnerTexts()).toEqual(["Failed 1", "Warnings 1", "In order 2"]);
+    await expect.poll(() => room().locator(".checks h2").allInnerTexts()).toEqual(["Failed 1", "Warnings 1", "In order 2"]);
     await part("Failed").getByText("the server at http://127.0.0.1:1940 does not answer").waitFor();
     await at.shootAll("system-doctor");
     expect(await seriousInBoth(page)).toEqual([]);
@@ -388,7 +388,7 @@ describe("figures", () => {
     await turns.getByRole("button", { name: "As a table of Turns by outcome" }).press("Enter");
     const table = turns.getByRole("table", { name: "Turns by outcome" });
     await expect.poll(() => table.getByRole("row").count()).toBe(15);
-    expect(await table.getByRole("columnheader").allTextContents()).toEqual(["Day", "Succeeded", "Failed", "Interrupted", "Stopped"]);
+    await expect.poll(() => table.getByRole("columnheader").allTextContents()).toEqual(["Day", "Succeeded", "Failed", "Interrupted", "Stopped"]);
     await at.shootAll("system-figures-table");
     expect(await seriousInBoth(page)).toEqual([]);
     await turns.getByRole("button", { name: "Hide the table" }).click();

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-import { patience } from "./slow";
+import { patience } from "./slow.ts";
 
 export default defineConfig({
   test: {
