@@ -2,23 +2,33 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Reporter, TestModule } from "vitest/node";
 
-type Why = NonNullable<ReturnType<TestModule["errors"]>[number]>;
+type Why = Parameters<NonNullable<Reporter["onTestRunEnd"]>>[1][number];
+
+interface Failed {
+  name: string;
+  errors: readonly Why[];
+}
 
 /** Of each message and each difference. */
 const LINES = 8;
 
 export default class Failures implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[]): void {
-    const failed = modules.flatMap((module) => [...module.children.allTests("failed")].map((test) => ({ name: `${module.relativeModuleId} > ${test.fullName}`, errors: test.result().errors ?? [] })));
-    const broken = modules.flatMap((module) => [
-      ...module.errors().map((error) => ({ name: module.relativeModuleId, errors: [error] })),
-      ...[...module.children.allSuites()].flatMap((suite) => suite.errors().map((error) => ({ name: `${module.relativeModuleId} > ${suite.fullName}`, errors: [error] }))),
-    ]);
-    const all = [...broken, ...failed];
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly Why[]): void {
+    const all = [...(unhandled.length > 0 ? [{ name: "outside of all tests", errors: unhandled }] : []), ...modules.flatMap(failedOf)];
     if (all.length === 0) return;
     const told = all.map(({ name, errors }) => [`FAILED ${name}`, ...errors.map(why)].join("\n"));
     process.stderr.write(`\n${told.join("\n")}\n${all.length} failed\n`);
   }
+}
+
+/** A file that cannot be read, a group that could not begin or end, tests. */
+function failedOf(module: TestModule): Failed[] {
+  const file = module.relativeModuleId;
+  return [
+    { name: file, errors: module.errors() },
+    ...[...module.children.allSuites()].map((suite) => ({ name: `${file} > ${suite.fullName}`, errors: suite.errors() })),
+    ...[...module.children.allTests("failed")].map((test) => ({ name: `${file} > ${test.fullName}`, errors: test.result().errors ?? [] })),
+  ].filter(({ errors }) => errors.length > 0);
 }
 
 /** What was expected, what was there, and on which line of the tests. */

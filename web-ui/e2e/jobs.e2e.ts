@@ -90,6 +90,23 @@ describe("jobs", () => {
     ]);
   });
 
+  it("lose nothing that is done while something else is under way", async () => {
+    scene();
+    await at.enter("#/agent/eng/jobs");
+    const { page, daemon } = at;
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => (go = resolve));
+    await page.route("**/api/jobs/j1/run", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.getByRole("button", { name: "Run now: morning-report" }).click();
+    await row("morning-report").getByRole("switch").press("Space");
+    go();
+    await row("morning-report").getByText("Paused: it does not run").waitFor();
+    expect(daemon.shaping.sent.map(({ call }) => call)).toEqual(["POST /api/jobs/j1/run", "POST /api/jobs/j1/pause"]);
+  });
+
   it("begin with a form, whose objections stand at the fields", async () => {
     scene();
     const { daemon } = at;

@@ -92,7 +92,12 @@ export class MockDaemon {
 
   /** At the same address as before, if there was one. */
   async start(): Promise<void> {
-    const server = createServer((request, response) => void this.serve(request, response));
+    const server = createServer((request, response) => {
+      this.serve(request, response).catch((error: NodeJS.ErrnoException) => {
+        // A page that is left or loaded again says no more.
+        if (error.code !== "ECONNRESET") throw error;
+      });
+    });
     this.server = server;
     for (;;) {
       const port = this.port || freePort();

@@ -59,11 +59,11 @@ export function stage(): Stage {
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: width === 390 ? 844 : 800 });
       await shoot(page, `${name}-${look}`);
-      const sticksOut = await page.evaluate(() => {
+      const sticksOut = () => page.evaluate(() => {
         const boxes = [document.documentElement, ...document.querySelectorAll(".panel, main")];
         return Math.max(...boxes.map((box) => box.scrollWidth - box.clientWidth));
       });
-      expect(sticksOut, `${name}-${look}`).toBe(0);
+      await expect.poll(sticksOut, { message: `${name}-${look}` }).toBe(0);
     }
     await page.emulateMedia({ colorScheme: "light" });
     if (size) await page.setViewportSize(size);
