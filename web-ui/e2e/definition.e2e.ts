@@ -329,21 +329,24 @@ describe("a definition", () => {
     scene();
     await at.enter("#/agent/eng/definition");
     const { page } = at;
-    // As fast as anybody can be: before the next frame is drawn.
-    const focused = (opener: string) => page.getByRole("button", { name: opener }).evaluate(async (button: HTMLElement) => {
+    // As fast as anybody can be: in the moment in which the field is there, before it is drawn.
+    const focused = (opener: string, field: string) => page.getByRole("button", { name: opener }).evaluate((button: HTMLElement, id) => {
+      const told = new Promise<string | undefined>((resolve) => {
+        new MutationObserver(() => {
+          if (document.getElementById(id)) resolve(document.activeElement?.id);
+        }).observe(document.body, { subtree: true, childList: true });
+      });
       button.click();
-      await Promise.resolve();
-      await new Promise((soon) => queueMicrotask(() => queueMicrotask(() => soon(undefined))));
-      return document.activeElement?.id;
-    });
-    expect(await focused("Delete…")).toBe("delete-name");
+      return told;
+    }, field);
+    expect(await focused("Delete…", "delete-name")).toBe("delete-name");
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
-    expect(await focused("Pause…")).toBe("pause-reason");
+    expect(await focused("Pause…", "pause-reason")).toBe("pause-reason");
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.getByRole("link", { name: "Secrets" }).click();
-    expect(await focused("Add a variable…")).toBe("secret-name");
+    expect(await focused("Add a variable…", "secret-name")).toBe("secret-name");
   });
 
   it("of a new agent has settings too, with what the daemon objects to at their fields", async () => {

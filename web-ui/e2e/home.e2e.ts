@@ -247,6 +247,7 @@ describe("the frame", () => {
     await at.enter("");
     const { page, daemon } = at;
     await expect.poll(() => daemon.open).toBe(1);
+    await row("eng").waitFor();
     await daemon.stop();
     const banner = page.getByText("The connection to the daemon is lost.");
     await banner.waitFor();
