@@ -270,13 +270,22 @@ export async function loadOlder(name: string): Promise<void> {
   }
 }
 
+let factLoads = 0;
+let newestFacts = 0;
+
 /** What turns took, and whom they asked: the transcript is whole without, so a failure is not in its way. */
 async function loadFacts(name: string, known: boolean): Promise<void> {
-  if (known) return;
+  const own = ++factLoads;
+  if (known) {
+    newestFacts = own;
+    return;
+  }
   const open = stillOpen();
   try {
     const { turns } = await turnsApi.recent(name);
-    if (open(name)) turnFacts.value = factsOf(turns);
+    if (!open(name) || own < newestFacts) return;
+    newestFacts = own;
+    turnFacts.value = factsOf(turns);
   } catch (error) {
     console.warn("what the turns took could not be loaded", failure(error).message);
   }

@@ -3,7 +3,8 @@ import { computed, signal } from "@preact/signals";
 import type { ApiError, TurnEvent } from "./api";
 import { loadMessages } from "./conversation";
 import { failure, refreshAgents, selected } from "./store";
-import { type Line, type Place, type TurnBrief, turnsApi } from "./turns";
+import { placeAfter } from "./place";
+import { type Line, type TurnBrief, turnsApi } from "./turns";
 
 /** A message for an agent that has nothing to do begins at once: the tray is not to open and shut again for it. */
 const BEGINS_MS = 700;
@@ -11,8 +12,8 @@ const BEGINS_MS = 700;
 /** `undefined` until first loaded. */
 export const line = signal<Line | undefined>(undefined);
 export const lineError = signal<ApiError | undefined>(undefined);
-/** The waiting turn that something is done with. */
-export const lineBusy = signal<string | undefined>(undefined);
+/** The waiting turns that something is done with, or will be as soon as what is under way is done. */
+export const lineBusy = signal<readonly string[]>([]);
 
 /** When this page first saw each waiting turn, and whether it has waited for long enough to be shown as waiting. */
 let seen = new Map<string, number>();
@@ -79,9 +80,17 @@ export function noteQueued(name: string, { turn, message, text, sender, at, thre
   line.value = answer;
 }
 
-async function act(name: string, turn: string, work: () => Promise<unknown>): Promise<boolean> {
-  if (lineBusy.peek() !== undefined) return false;
-  lineBusy.value = turn;
+let last: Promise<unknown> = Promise.resolve();
+
+/** One after the other, in the order in which a person did it: each may change what the next one is about, and none is lost. */
+function act(name: string, turn: string, work: () => Promise<unknown>): Promise<boolean> {
+  lineBusy.value = [...lineBusy.peek(), turn];
+  const own = last.then(() => perform(name, work)).finally(() => (lineBusy.value = lineBusy.peek().toSpliced(lineBusy.peek().indexOf(turn), 1)));
+  last = own;
+  return own;
+}
+
+async function perform(name: string, work: () => Promise<unknown>): Promise<boolean> {
   lineError.value = undefined;
   let done = true;
   try {
@@ -92,7 +101,6 @@ async function act(name: string, turn: string, work: () => Promise<unknown>): Pr
   }
   // Also after a refusal: it may have begun meanwhile.
   await Promise.all([loadLine(name), loadMessages(name), refreshAgents()]);
-  lineBusy.value = undefined;
   return done;
 }
 
@@ -100,7 +108,15 @@ export const hold = (name: string, turn: string): Promise<boolean> => act(name, 
 export const release = (name: string, turn: string): Promise<boolean> => act(name, turn, () => turnsApi.release(turn));
 export const editWaiting = (name: string, turn: string, text: string): Promise<boolean> => act(name, turn, () => turnsApi.edit(turn, text));
 
-/** Moves a waiting turn within its conversation. */
-export function moveWaiting(name: string, turn: string, to: Place): Promise<boolean> {
-  return act(name, turn, () => turnsApi.move(turn, to));
+/** Moves a waiting turn by so many places among those of its conversation; whether it is elsewhere now. */
+export async function moveWaiting(name: string, turn: string, by: number): Promise<boolean> {
+  let moved = false;
+  const done = await act(name, turn, async () => {
+    // In the order that is there when its time has come.
+    const own = waitingTurns.peek().find((other) => other.turn === turn);
+    const to = own ? placeAfter(waitingTurns.peek(), own, by) : undefined;
+    if (to) await turnsApi.move(turn, to);
+    moved = to !== undefined;
+  });
+  return done && moved;
 }

@@ -195,27 +195,28 @@ function leave(): void {
 }
 
 let refreshing: Promise<void> | undefined;
-let refreshAgain = false;
+let once: Promise<void> | undefined;
+/** How many lists have come. */
+let lists = 0;
 
-/** Reloads the list; calls during a reload share one more. */
-export async function refreshAgents(): Promise<void> {
-  if (refreshing) {
-    refreshAgain = true;
+/** Reloads the list; calls during a reload share one more, which begins after it: what they have changed is in that one. */
+export function refreshAgents(): Promise<void> {
+  if (!refreshing) {
+    refreshing = loadAgents().finally(() => (refreshing = undefined));
     return refreshing;
   }
-  refreshing = loadAgents();
-  await refreshing;
-  refreshing = undefined;
-  if (refreshAgain) {
-    refreshAgain = false;
-    await refreshAgents();
-  }
+  once ??= refreshing.then(() => {
+    once = undefined;
+    return refreshAgents();
+  });
+  return once;
 }
 
 async function loadAgents(): Promise<void> {
   try {
     const list = await api.agents();
     batch(() => {
+      lists++;
       agents.value = list.agents;
       orphans.value = list.waiting;
       listError.value = undefined;
@@ -225,10 +226,18 @@ async function loadAgents(): Promise<void> {
   }
 }
 
+/** Each look has a number, so that a slow older answer does not replace a newer one. */
+let healthLooks = 0;
+let newestHealth = 0;
+
 /** What is known stays when nobody answers: that is told with the list, which is asked for at the same time. */
 export async function refreshHealth(): Promise<void> {
+  const own = ++healthLooks;
   try {
-    health.value = await api.health();
+    const answer = await api.health();
+    if (own < newestHealth) return;
+    newestHealth = own;
+    health.value = answer;
   } catch (error) {
     failure(error);
   }
@@ -288,9 +297,12 @@ async function lookAtChanged(): Promise<void> {
 }
 
 async function refreshAgent(name: string): Promise<void> {
+  const before = lists;
   try {
     const { prompt: _, settings: __, path: ___, ...agent } = await api.agent(name);
-    agents.value = replaced(agents.value, agent);
+    // Of a list that was asked for at the same time nobody knows which of the two is newer.
+    if (refreshing || lists !== before) await refreshAgents();
+    else agents.value = replaced(agents.value, agent);
   } catch {
     // The list says why.
     await refreshAgents();

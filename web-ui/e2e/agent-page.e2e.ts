@@ -29,14 +29,14 @@ describe("the page of an agent", () => {
     await header().getByText("$0.42 today").waitFor();
     await header().getByText("$12.50 in all").waitFor();
     await header().getByText("opus").waitFor();
-    expect(await page.getByRole("button", { name: "Stop its turn" }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("button", { name: "Stop its turn" }).count()).toBe(0);
     const message = daemon.addMessage("eng", { text: "Go on" });
     daemon.emit("eng", message, [{ kind: "queued", position: 1, text: "Go on" }, { kind: "started", attempt: 1 }]);
     await header().getByText(/^Working for/).waitFor();
     await at.shootAll("agent-header");
     await page.getByRole("button", { name: "Stop its turn" }).click();
     await page.getByRole("button", { name: "Stopping…" }).waitFor();
-    expect(daemon.stops).toEqual([`turn-${message.id}`]);
+    await expect.poll(() => daemon.stops).toEqual([`turn-${message.id}`]);
     daemon.emit("eng", message, [{ kind: "stopped" }]);
     await page.getByRole("button", { name: "Stopping…" }).waitFor({ state: "detached" });
     await header().getByRole("link", { name: /Next run in 2 h/ }).click();
@@ -59,7 +59,7 @@ describe("the page of an agent", () => {
     daemon.shaping.refusal = [503, { error: "vault_unavailable", message: "The vault cannot be written.", next_step: "Try again." }];
     await page.keyboard.press("Enter");
     await dialog.getByRole("alert").getByText("The vault cannot be written.").waitFor();
-    expect(await dialog.getByLabel("Why it is paused").inputValue()).toBe("Release day");
+    await expect.poll(() => dialog.getByLabel("Why it is paused").inputValue()).toBe("Release day");
     await dialog.getByRole("button", { name: "Pause it" }).click();
     await header().getByText("Paused · Release day").waitFor();
     daemon.shaping.refusal = [503, { error: "vault_unavailable", message: "The vault cannot be written." }];
@@ -90,11 +90,11 @@ describe("the page of an agent", () => {
     await pin.getByLabel("PIN").fill("1234");
     await page.keyboard.press("Enter");
     await form.getByRole("alert").getByText(/was for another note/).waitFor();
-    expect(await form.getByLabel("Value").inputValue()).toBe("npm_123");
+    await expect.poll(() => form.getByLabel("Value").inputValue()).toBe("npm_123");
 
     await kept.getByRole("button", { name: "Let it have these…" }).press("Enter");
     const dialog = page.getByRole("dialog", { name: "Trust ops with what its name was given?" });
-    expect(await dialog.getByRole("listitem").allInnerTexts()).toEqual(["the credential of Claude Code", "DATABASE_URL", "[sandbox.agents.ops]"]);
+    await expect.poll(() => dialog.getByRole("listitem").allInnerTexts()).toEqual(["the credential of Claude Code", "DATABASE_URL", "[sandbox.agents.ops]"]);
     await dialog.getByText("it was written by agent:eng").waitFor();
     await at.shootAll("withheld-trust");
     await dialog.getByRole("button", { name: "Leave it as it is" }).click();
@@ -129,14 +129,17 @@ describe("the page of an agent", () => {
     };
     await look("kept back");
     await page.getByRole("button", { name: "Let it have these…" }).click();
+    await page.getByRole("dialog").waitFor();
     await look("trust");
     await page.keyboard.press("Escape");
+    // It gives the focus back.
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     expect(found).toEqual([]);
     // Each part is reached by Tab and Enter alone.
     await page.getByRole("link", { name: "Messages", exact: true }).focus();
     for (const name of ["Threads", "Jobs", "Connections", "Secrets", "Sandbox"]) {
       await page.keyboard.press("Tab");
-      expect(await page.evaluate(() => document.activeElement?.textContent)).toContain(name);
+      await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toContain(name);
     }
     await page.keyboard.press("Enter");
     await page.waitForURL(/sandbox$/);

@@ -1,7 +1,11 @@
-/** A real browser, and a page that reports what must never happen. */
+/**
+ * A real browser, and a page that reports what must never happen.
+ * `REVEILLE_E2E_SLOW`, `REVEILLE_E2E_LATE` and `REVEILLE_E2E_SEED` make both it and the double slow: see `slow.ts`.
+ */
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { patience, throttle } from "./slow";
 
 const SHOTS = fileURLToPath(new URL("../../target/ui/", import.meta.url));
 
@@ -20,9 +24,10 @@ export interface Watched {
 }
 
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-GB", ...options });
+  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-GB", timezoneId: "UTC", ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(10_000 * patience);
+  await throttle(context, page);
   const faults: string[] = [];
   await page.addInitScript(oneStream);
   page.on("pageerror", (error) => faults.push(String(error)));

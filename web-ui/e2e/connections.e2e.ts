@@ -38,12 +38,12 @@ describe("connections", () => {
 
     await page.getByRole("button", { name: "Approve github…" }).click();
     const token = row("Service github").getByLabel("Token");
-    expect(await token.evaluate((input: HTMLInputElement) => [input.type, input.autocomplete])).toEqual(["password", "off"]);
+    await expect.poll(() => token.evaluate((input: HTMLInputElement) => [input.type, input.autocomplete])).toEqual(["password", "off"]);
     await token.fill("bad");
     await token.press("Enter");
     await page.getByRole("alert").getByText("This token has spaces in it.").waitFor();
     await page.getByText("What you typed is still there.").waitFor();
-    expect(await token.inputValue()).toBe("bad");
+    await expect.poll(() => token.inputValue()).toBe("bad");
     await at.shootAll("connections-approve");
     await token.fill(SECRET);
     await token.press("Enter");
@@ -63,7 +63,7 @@ describe("connections", () => {
     await row("Surface site").getByLabel("Token").fill(SECRET);
     await row("Surface site").getByRole("button", { name: "Approve", exact: true }).click();
     // The browser asks for the address.
-    expect(await row("Surface site").getByLabel("Address").evaluate((input: HTMLInputElement) => input.validity.valueMissing)).toBe(true);
+    await expect.poll(() => row("Surface site").getByLabel("Address").evaluate((input: HTMLInputElement) => input.validity.valueMissing)).toBe(true);
     await row("Surface site").getByLabel("Address").fill("https://git.example.org/site");
     await row("Surface site").getByRole("button", { name: "Approve", exact: true }).click();
     await row("Surface site").getByText("Approved", { exact: true }).waitFor();
@@ -120,7 +120,7 @@ describe("connections", () => {
     const { page } = at;
     await page.getByText("These are approved and revoked at the hub, not here.").waitFor();
     await row("Service github").getByText("Approve it at the hub.").waitFor();
-    expect(await panel().getByRole("button", { name: /approve|revoke|token/i }).count()).toBe(0);
+    await expect.poll(() => panel().getByRole("button", { name: /approve|revoke|token/i }).count()).toBe(0);
     await at.shootAll("connections-hub");
   });
 
@@ -147,7 +147,7 @@ describe("connections", () => {
     daemon.shaping.refusal = [503, { error: "vault_unavailable", message: "The vault cannot be written.", next_step: "Try again." }];
     await form.getByRole("button", { name: "Ask for it" }).click();
     await form.getByRole("alert").getByText("The vault cannot be written.").waitFor();
-    expect(await form.getByLabel("Vault").inputValue()).toBe("papers");
+    await expect.poll(() => form.getByLabel("Vault").inputValue()).toBe("papers");
     await form.getByRole("button", { name: "Ask for it" }).click();
     await page.getByRole("status").getByText("vault:papers:write is asked for now.").waitFor();
     expect(daemon.shaping.sent.at(-1)).toEqual({

@@ -48,7 +48,7 @@ describe.runIf(link)("a real daemon", () => {
     await panel.getByRole("button", { name: "Save" }).click();
     await panel.getByText("Settings that count").click();
     await expect.poll(() => panel.getByRole("row", { name: /^max_turns/ }).innerText()).toMatch(/20\s+the definition/);
-    expect(await panel.getByRole("row", { name: /^timeout_idle/ }).innerText()).toContain("the configuration");
+    await expect.poll(() => panel.getByRole("row", { name: /^timeout_idle/ }).innerText()).toContain("the configuration");
     await shoot(page, "real-definition");
 
     // Somebody breaks the note.
@@ -65,7 +65,7 @@ describe.runIf(link)("a real daemon", () => {
     await problems.getByText("The agent goes on as it was before the last change").waitFor();
     await shoot(page, "real-broken");
     await page.getByRole("button", { name: "Correct it here" }).click();
-    expect(await panel.getByLabel("Most steps of a turn").inputValue()).toBe("none");
+    await expect.poll(() => panel.getByLabel("Most steps of a turn").inputValue()).toBe("none");
     await panel.getByLabel("Most steps of a turn").fill("");
     await panel.getByLabel("Messages", { exact: true }).selectOption("");
     await panel.getByRole("button", { name: "Save" }).click();
@@ -111,7 +111,7 @@ describe.runIf(link)("a real daemon", () => {
     await form.getByLabel("Zone").fill("Mars/Olympus");
     await form.getByRole("button", { name: "Add it" }).click();
     await expect.poll(() => form.getByLabel("Cron").getAttribute("aria-invalid")).toBe("true");
-    expect(await form.getByLabel("Zone").getAttribute("aria-invalid")).toBe("true");
+    await expect.poll(() => form.getByLabel("Zone").getAttribute("aria-invalid")).toBe("true");
     await shoot(page, "real-job-refused");
     await form.getByLabel("Cron").fill("0 9 * * 1-5");
     await form.getByLabel("Zone").fill("Asia/Tokyo");
@@ -158,13 +158,13 @@ describe.runIf(link)("a real daemon", () => {
     await form.getByLabel("Name").fill("PS4");
     await form.getByLabel("Name").press("Enter");
     await form.getByText(/PS4 cannot be set here/).waitFor();
-    expect(await form.getByLabel("Value").inputValue()).toBe(SECRET);
+    await expect.poll(() => form.getByLabel("Value").inputValue()).toBe(SECRET);
     await form.getByLabel("Name").fill("NPM_TOKEN");
     await form.getByLabel("Name").press("Enter");
     const row = stored.getByRole("listitem", { name: `NPM_TOKEN for ${name}` });
     await row.waitFor();
     const effective = page.getByRole("region", { name: "What its turns get" });
-    expect(await effective.getByRole("row", { name: /^NPM_TOKEN/ }).innerText()).toMatch(/stored for this agent\s+Yes/);
+    await expect.poll(() => effective.getByRole("row", { name: /^NPM_TOKEN/ }).innerText()).toMatch(/stored for this agent\s+Yes/);
 
     const own = page.getByRole("listitem", { name: "Its own token" });
     await own.getByRole("button", { name: /^Set/ }).click();
@@ -213,7 +213,7 @@ describe.runIf(link)("a real daemon", () => {
     await panel.getByRole("button", { name: "Save" }).click();
     await panel.getByText("Settings that count").click();
     await expect.poll(() => panel.getByRole("row", { name: /^max_turns/ }).innerText()).toMatch(/12\s+the definition/);
-    expect(await panel.getByRole("row", { name: /^model/ }).innerText()).toMatch(/haiku\s+the definition/);
+    await expect.poll(() => panel.getByRole("row", { name: /^model/ }).innerText()).toMatch(/haiku\s+the definition/);
     expect(faults).toEqual([]);
   });
 

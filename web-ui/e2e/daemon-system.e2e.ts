@@ -44,7 +44,7 @@ describe.runIf(link)("a real daemon", () => {
     const times = form.getByRole("region", { name: "When it would run" }).getByRole("listitem");
     await expect.poll(() => times.allInnerTexts()).toEqual(Array.from({ length: 5 }, () => expect.stringMatching(/, 0[12]:00 in .*\s+09:00 in Asia\/Tokyo$/)));
     // The daemon has told them, as it tells what is wrong.
-    expect(await form.getByText("Reckoned by this page").count()).toBe(0);
+    await expect.poll(() => form.getByText("Reckoned by this page").count()).toBe(0);
     await form.getByLabel("Cron").fill("0 25 * * *");
     await expect.poll(() => form.getByLabel("Cron").getAttribute("aria-invalid")).toBe("true");
     await form.getByLabel("Cron").fill("0 9 * * 1-5");
@@ -107,14 +107,14 @@ describe.runIf(link)("a real daemon", () => {
     const once = page.getByRole("group", { name: `The token ${name}` });
     const token = (await once.locator("code").textContent()) ?? "";
     const asks = async (): Promise<number> => (await fetch(new URL("api/agents", (link ?? "").split("#")[0]), { headers: { authorization: `Bearer ${token}` } })).status;
-    expect(await asks()).toBe(200);
+    await expect.poll(() => asks()).toBe(200);
     await once.getByRole("button", { name: "I have it" }).click();
     const card = main().getByRole("listitem", { name: `Token ${name}` });
     await card.getByText("Reads the daemon").waitFor();
     await card.getByRole("button", { name: "Revoke…" }).click();
     await card.getByRole("button", { name: "Revoke", exact: true }).click();
     await card.waitFor({ state: "detached" });
-    expect(await asks()).toBe(401);
+    await expect.poll(() => asks()).toBe(401);
     await page.getByRole("button", { name: "Make a sign-in link" }).click();
     await page.getByRole("group", { name: "A sign-in link" }).getByText(/#sign-in=/).waitFor();
     expect(faults).toEqual([]);

@@ -52,7 +52,7 @@ it("signs in, makes an agent, sends, gets the reply, and finds it again after a 
   await reply.waitFor({ timeout: 50_000 });
   const text = (await reply.locator(".md").last().textContent())?.trim() ?? "";
   expect(text).not.toBe("");
-  expect(await box.inputValue()).toBe("");
+  await expect.poll(() => box.inputValue()).toBe("");
   await shoot(page, link ? "real-reply" : "reply");
 
   await page.reload();

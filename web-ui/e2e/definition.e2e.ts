@@ -42,14 +42,14 @@ describe("a definition", () => {
     await item.click();
     const problems = page.getByRole("region", { name: "Problems" });
     await problems.getByText("use one of: single-threaded, multi-threaded").waitFor();
-    expect(await problems.getByRole("listitem").count()).toBe(3);
+    await expect.poll(() => problems.getByRole("listitem").count()).toBe(3);
     await at.shootAll("definition-broken");
 
     await page.getByRole("button", { name: "Correct it here" }).click();
     // What is wrong stands at its field from the start.
     const turns = panel().getByLabel("Most steps of a turn");
     await expect.poll(() => turns.getAttribute("aria-invalid")).toBe("true");
-    expect(await turns.inputValue()).toBe("many");
+    await expect.poll(() => turns.inputValue()).toBe("many");
     await panel().getByLabel("Messages", { exact: true }).selectOption("multi-threaded");
     await turns.fill("lots");
     await panel().getByRole("button", { name: "Save" }).click();
@@ -71,11 +71,11 @@ describe("a definition", () => {
     await page.getByRole("region", { name: "Warnings" }).getByText("did you mean").waitFor();
     await panel().getByText("Ask before you change its grammar.").waitFor();
     await panel().getByText("Agents/eng").waitFor();
-    expect(await panel().getByRole("table").isVisible()).toBe(false);
+    await expect.poll(() => panel().getByRole("table").isVisible()).toBe(false);
     await panel().getByText("Settings that count").press("Enter");
     await panel().getByRole("row", { name: /^network/ }).getByText("it has proxied instead").waitFor();
     const row = panel().getByRole("row", { name: /timeout_idle/ });
-    expect(await row.innerText()).toMatch(/5m\s+the configuration/);
+    await expect.poll(() => row.innerText()).toMatch(/5m\s+the configuration/);
     await at.shootAll("definition");
   });
 
@@ -118,7 +118,7 @@ describe("a definition", () => {
     await conflict.getByText("Added: Mine.").waitFor();
     await conflict.getByRole("button", { name: "Put mine below it" }).click();
     await conflict.waitFor({ state: "detached" });
-    expect(await panel().getByLabel("Role").inputValue()).toBe("Theirs.\n\nMine.");
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("Theirs.\n\nMine.");
     await panel().getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Edit" }).waitFor();
     expect(note?.content).toBe("Theirs.\n\nMine.");
@@ -157,7 +157,7 @@ describe("a definition", () => {
     await kept.getByText("Role").waitFor();
     await at.shootAll("definition-unsaved");
     await kept.getByRole("button", { name: "Go on with them" }).click();
-    expect(await panel().getByLabel("Role").inputValue()).toBe("Half a thought");
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("Half a thought");
     // What others have changed meanwhile is in the form, and is said.
     const note = daemon.shaping.notes.get("d1");
     // Not while the page is open: it might just be reading the note, and tell it then.
@@ -165,13 +165,36 @@ describe("a definition", () => {
     Object.assign(note ?? {}, { updatedAt: "2026-01-06T10:00:00Z", metadata: { ...note?.metadata, model: "sonnet" } });
     await page.goto(`${daemon.url}#/agent/eng/definition`);
     await panel().getByText("Somebody else has changed “Model” meanwhile.").waitFor();
-    expect(await panel().getByLabel("Model", { exact: true }).inputValue()).toBe("sonnet");
+    await expect.poll(() => panel().getByLabel("Model", { exact: true }).inputValue()).toBe("sonnet");
     await panel().getByRole("button", { name: "Discard…" }).click();
     await panel().getByRole("button", { name: "Discard it" }).click();
     await page.getByRole("button", { name: "Edit" }).click();
-    expect(await panel().getByLabel("Role").inputValue()).toBe("You look after the parser.");
+    await expect.poll(() => panel().getByLabel("Role").inputValue()).toBe("You look after the parser.");
     expect(daemon.shaping.sent).toEqual([]);
-    expect(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes("definition")))).toEqual([]);
+    await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes("definition")))).toEqual([]);
+  });
+
+  it("that is gone on with is open again, however soon the page is left", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page } = at;
+    await page.getByRole("button", { name: "Edit" }).click();
+    await panel().getByLabel("Role").fill("Half a thought");
+    await panel().getByRole("button", { name: "Keep for later" }).click();
+    const goOn = panel().getByRole("button", { name: "Go on with them" });
+    await goOn.waitFor();
+    // What a reload would find in the moment in which the form is there.
+    await page.evaluate(() => {
+      const seen: { open?: boolean } = {};
+      new MutationObserver(() => {
+        if (!document.querySelector("#edit-prompt")) return;
+        seen.open ??= Object.keys(localStorage).some((key) => key.startsWith("reveille:definition:") && localStorage[key].includes('"open":true'));
+      }).observe(document.body, { subtree: true, childList: true });
+      Object.assign(window, { seen });
+    });
+    await goOn.click();
+    await panel().getByLabel("Role").waitFor();
+    expect(await page.evaluate(() => (window as unknown as { seen: { open?: boolean } }).seen.open)).toBe(true);
   });
 
   it("is checked by the daemon while it is written; an answer that was overtaken is dropped", async () => {
@@ -188,15 +211,20 @@ describe("a definition", () => {
     });
     const role = panel().getByLabel("Role");
     // The first of the two answers comes last.
-    daemon.tabs.delay = ({ content }) => (content === "nothing at all" ? 1_500 : 0);
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => (go = resolve));
+    daemon.tabs.hold = ({ content }) => (content === "nothing at all" ? held : undefined);
+    const overtaken = page.waitForResponse((response) => response.request().postDataJSON()?.content === "nothing at all");
     await role.fill("nothing at all");
     await expect.poll(() => daemon.tabs.checked.at(-1)?.content).toBe("nothing at all");
     await role.fill("You build.");
     await panel().getByLabel("modle").fill("");
     await panel().getByText("The daemon would take it as it is.").waitFor();
-    await page.waitForTimeout(1_700);
+    go();
+    await (await overtaken).finished();
+    await at.settle();
     await panel().getByText("The daemon would take it as it is.").waitFor();
-    expect(await role.getAttribute("aria-invalid")).toBeNull();
+    await expect.poll(() => role.getAttribute("aria-invalid")).toBeNull();
 
     await panel().getByText("More settings").click();
     const turns = panel().getByLabel("Most steps of a turn");
@@ -204,7 +232,7 @@ describe("a definition", () => {
     await panel().getByText('"many" will not do').waitFor();
     await panel().getByText("1 problem to correct").waitFor();
     // It does not take the cursor away.
-    expect(await turns.evaluate((input) => input === document.activeElement)).toBe(true);
+    await expect.poll(() => turns.evaluate((input) => input === document.activeElement)).toBe(true);
     await panel().getByLabel("Network", { exact: true }).selectOption("open");
     await panel().getByText(/It would get proxied instead: the most is proxied/).waitFor();
     await at.shootAll("definition-checked");
@@ -284,8 +312,9 @@ describe("a definition", () => {
     const dialog = page.getByRole("dialog", { name: "Delete eng?" });
     const yes = dialog.getByRole("button", { name: "Delete it" });
     await dialog.getByText("2 messages in line wait for an agent of this name.").waitFor();
+    await expect.poll(() => dialog.getByRole("textbox").evaluate((input) => input === document.activeElement)).toBe(true);
     await page.keyboard.type("en");
-    expect(await yes.isDisabled()).toBe(true);
+    await expect.poll(() => yes.isDisabled()).toBe(true);
     await page.keyboard.press("Enter");
     expect(daemon.tabs.sent).toEqual([]);
     await at.shootAll("definition-delete");
@@ -294,6 +323,30 @@ describe("a definition", () => {
     await page.getByRole("heading", { name: "Agents" }).waitFor();
     expect(daemon.tabs.sent).toEqual([{ call: "DELETE /api/agents/eng", body: {} }]);
     await page.getByRole("navigation", { name: "Agents" }).getByRole("link", { name: /You look after/ }).waitFor({ state: "detached" });
+  });
+
+  it("is asked about where one can type at once, and no key goes elsewhere", async () => {
+    scene();
+    await at.enter("#/agent/eng/definition");
+    const { page } = at;
+    // As fast as anybody can be: in the moment in which the field is there, before it is drawn.
+    const focused = (opener: string, field: string) => page.getByRole("button", { name: opener }).evaluate((button: HTMLElement, id) => {
+      const told = new Promise<string | undefined>((resolve) => {
+        new MutationObserver(() => {
+          if (document.getElementById(id)) resolve(document.activeElement?.id);
+        }).observe(document.body, { subtree: true, childList: true });
+      });
+      button.click();
+      return told;
+    }, field);
+    expect(await focused("Delete…", "delete-name")).toBe("delete-name");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    expect(await focused("Pause…", "pause-reason")).toBe("pause-reason");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.getByRole("link", { name: "Secrets" }).click();
+    expect(await focused("Add a variable…", "secret-name")).toBe("secret-name");
   });
 
   it("of a new agent has settings too, with what the daemon objects to at their fields", async () => {
@@ -327,7 +380,7 @@ describe("a definition", () => {
     await panel().getByRole("button", { name: "Save" }).click();
     await page.getByRole("heading", { name: "parser" }).waitFor();
     await page.getByRole("button", { name: "Edit" }).waitFor();
-    expect(page.url()).toContain("#/agent/parser/definition");
+    await expect.poll(() => page.url()).toContain("#/agent/parser/definition");
   });
 
   it("of an agent whose turns a session runs says how one connects, and who is at work", async () => {
@@ -339,8 +392,11 @@ describe("a definition", () => {
     await sessions.getByText("claude mcp add eng -- reveille mcp --channel eng").waitFor();
     await sessions.getByText(`${daemon.url}mcp/eng`).waitFor();
     await sessions.getByText("token:laptop has taken a message").waitFor();
-    await sessions.getByRole("button", { name: "Copy the command: on the daemon's machine" }).click();
-    await sessions.getByRole("button", { name: /^(Copied|Not copied)$/ }).waitFor();
+    // It says so for two seconds only.
+    await Promise.all([
+      sessions.getByRole("button", { name: /^(Copied|Not copied)$/ }).waitFor(),
+      sessions.getByRole("button", { name: "Copy the command: on the daemon's machine" }).click(),
+    ]);
     await at.shootAll("definition-attached");
   });
 
@@ -370,7 +426,7 @@ describe("a definition", () => {
     const { page } = at;
     await page.getByRole("link", { name: /is taken by/ }).click();
     await page.getByRole("region", { name: "Other notes of this name" }).getByText("d9").waitFor();
-    expect(await page.getByRole("button", { name: "Pause…" }).count()).toBe(1);
+    await expect.poll(() => page.getByRole("button", { name: "Pause…" }).count()).toBe(1);
     await page.goto(`${daemon.url}#/agent/ops/definition`);
     await page.getByText("The agent goes on as it was before the last change").waitFor();
     await page.getByRole("link", { name: "Messages", exact: true }).click();
@@ -394,9 +450,11 @@ describe("a definition", () => {
     };
     await look("definition");
     await page.getByRole("button", { name: "Delete…" }).click();
+    await page.getByRole("dialog", { name: "Delete eng?" }).waitFor();
     await look("delete");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Pause…" }).click();
+    await page.getByRole("dialog", { name: "Pause eng" }).waitFor();
     await look("pause");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Edit" }).click();

@@ -1,4 +1,5 @@
 /** Home and the frame: what is seen at a glance, and how one gets about. */
+import type { Route } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import type { Job } from "../app/jobs/api";
 import { serious } from "./axe";
@@ -41,7 +42,7 @@ describe("home", () => {
     await row("night").getByText("Paused · 1 waiting · Until Friday.").waitFor();
     await row("line").getByText("3 messages waiting").waitFor();
     await row("writer").getByText("in 2 h").waitFor();
-    expect(await row("eng").locator(".cell-next, .cell-cost").allTextContents()).toEqual(["", "$1.25"]);
+    await expect.poll(() => row("eng").locator(".cell-next, .cell-cost").allTextContents()).toEqual(["", "$1.25"]);
     await at.shootAll("home");
   });
 
@@ -52,6 +53,7 @@ describe("home", () => {
     await page.getByRole("button", { name: "Agent", exact: true }).click();
     await expect.poll(names).toEqual(["eng", "line", "night", "ops", "remote", "writer"]);
     await page.getByRole("button", { name: "Cost today" }).click();
+    await expect.poll(async () => (await names()).slice(0, 2)).toEqual(["eng", "ops"]);
     await page.reload();
     await expect.poll(async () => (await names()).slice(0, 2)).toEqual(["eng", "ops"]);
     await page.getByLabel("State").selectOption("attention");
@@ -77,7 +79,37 @@ describe("home", () => {
     daemon.agents = daemon.agents.filter(({ name }) => name !== "line");
     daemon.tell("line", "removed");
     await row("line").waitFor({ state: "detached" });
-    expect(await page.locator(".banner.warn").count()).toBe(0);
+    await expect.poll(() => page.locator(".banner.warn").count()).toBe(0);
+  });
+
+  it("shows what is newest, also when an older answer comes later", async () => {
+    scene();
+    await at.enter("");
+    const { page, daemon } = at;
+    await row("writer").getByText("Idle").waitFor();
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => (go = resolve));
+    let read = false;
+    const answer = async (route: Route): Promise<void> => {
+      const response = await route.fetch();
+      read = true;
+      await held;
+      await route.fulfill({ response });
+    };
+    await page.route("**/api/agents", answer, { times: 1 });
+    await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+    await expect.poll(() => read).toBe(true);
+    // Now the answer is on its way, and the turn begins.
+    const message = daemon.addMessage("writer", { text: "Write.", state: "waiting" });
+    const asked = page.waitForResponse("**/api/agents/writer");
+    daemon.emit("writer", message, [{ kind: "queued", position: 0, text: "Write." }, { kind: "started", attempt: 1 }]);
+    await (await asked).finished();
+    await at.settle();
+    const late = page.waitForResponse("**/api/agents");
+    go();
+    await (await late).finished();
+    await at.settle();
+    await row("writer").getByText(/Working/).waitFor();
   });
 
   it("shows a turn that began elsewhere when its conversation is opened", async () => {
@@ -120,12 +152,13 @@ describe("the frame", () => {
     const { page, daemon } = at;
     const box = page.getByRole("textbox", { name: "Message to writer" });
     await box.pressSequentially("g h ? /");
-    expect(await box.inputValue()).toBe("g h ? /");
+    await expect.poll(() => box.inputValue()).toBe("g h ? /");
     await page.locator("h1").click();
     await box.evaluate((element: HTMLElement) => element.blur());
     await page.keyboard.press("g");
     await page.keyboard.press("h");
     await expect.poll(() => page.url()).toBe(`${daemon.url}#/`);
+    await row("writer").waitFor();
     await page.keyboard.press("/");
     await expect.poll(() => page.getByRole("searchbox").evaluate((element) => element === document.activeElement)).toBe(true);
     await page.getByRole("searchbox").evaluate((element: HTMLElement) => element.blur());
@@ -136,7 +169,7 @@ describe("the frame", () => {
     await at.shootAll("keys");
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
-    expect(await keys.evaluate((element) => element === document.activeElement)).toBe(true);
+    await expect.poll(() => keys.evaluate((element) => element === document.activeElement)).toBe(true);
     await page.keyboard.press("g");
     await page.keyboard.press("i");
     await page.getByRole("heading", { name: "About Reveille" }).waitFor();
@@ -149,9 +182,9 @@ describe("the frame", () => {
     await row("eng").waitFor();
     await page.keyboard.press("Tab");
     const skip = page.getByRole("link", { name: "Skip to the content" });
-    expect(await skip.evaluate((element) => element === document.activeElement)).toBe(true);
+    await expect.poll(() => skip.evaluate((element) => element === document.activeElement)).toBe(true);
     await page.keyboard.press("Enter");
-    expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("MAIN");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe("MAIN");
     expect(page.url()).toBe(daemon.url);
   });
 
@@ -189,7 +222,7 @@ describe("the frame", () => {
     await expect.poll(paper).not.toBe(light);
     await page.reload();
     await row("eng").waitFor();
-    expect(await paper()).not.toBe(light);
+    await expect.poll(paper).not.toBe(light);
     await page.getByRole("button", { name: /^Dark: colours/ }).click();
     await expect.poll(paper).toBe(light);
   });
@@ -214,6 +247,7 @@ describe("the frame", () => {
     await at.enter("");
     const { page, daemon } = at;
     await expect.poll(() => daemon.open).toBe(1);
+    await row("eng").waitFor();
     await daemon.stop();
     const banner = page.getByText("The connection to the daemon is lost.");
     await banner.waitFor();
@@ -225,7 +259,7 @@ describe("the frame", () => {
     await page.getByRole("button", { name: "Try now" }).click({ timeout: 2_000 }).catch(() => {});
     await banner.waitFor({ state: "detached" });
     await row("newcomer").waitFor();
-    expect(daemon.open).toBe(1);
+    await expect.poll(() => daemon.open).toBe(1);
   });
 });
 
@@ -250,15 +284,16 @@ describe("the PIN", () => {
     const dialog = page.getByRole("dialog", { name: "Your PIN, please" });
     const pin = dialog.getByLabel("PIN");
     await expect.poll(() => pin.evaluate((element) => element === document.activeElement)).toBe(true);
-    expect(await pin.getAttribute("type")).toBe("password");
+    await expect.poll(() => pin.getAttribute("type")).toBe("password");
     await pin.pressSequentially("99x99");
     await pin.press("Enter");
     await dialog.getByRole("alert").getByText("This is not the PIN.").waitFor();
-    expect([await pin.inputValue(), daemon.pins]).toEqual(["", ["9999"]]);
+    await expect.poll(() => pin.inputValue()).toBe("");
+    expect(daemon.pins).toEqual(["9999"]);
     await at.shootAll("pin");
     for (let n = 0; n < 6; n++) {
       await page.keyboard.press("Tab");
-      expect(await page.evaluate(() => document.activeElement?.closest("dialog") !== null)).toBe(true);
+      await expect.poll(() => page.evaluate(() => document.activeElement?.closest("dialog") !== null)).toBe(true);
     }
     await pin.fill("1234");
     await pin.press("Enter");
@@ -276,7 +311,7 @@ describe("the PIN", () => {
     await page.getByRole("dialog").waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("alert").getByText("This needs the PIN.").waitFor();
-    expect(await page.getByRole("dialog").count()).toBe(0);
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     daemon.pinAnswer = "setup";
     await page.getByRole("listitem", { name: "Vault library" }).getByRole("button", { name: "Approve", exact: true }).click();
     await page.getByRole("dialog", { name: "A PIN is needed" }).getByText("reveille pin set").waitFor();
@@ -308,9 +343,11 @@ describe("for everybody", () => {
     await at.enter("");
     await row("eng").waitFor();
     await page.getByRole("button", { name: "Keys" }).click();
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
     await look("keys");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Sign out…" }).click();
+    await page.getByRole("dialog", { name: "Sign out?" }).waitFor();
     await look("sign-out");
     await page.keyboard.press("Escape");
     await page.goto(`${daemon.url}#/agent/eng/connections`);
@@ -353,8 +390,10 @@ describe("for everybody", () => {
     await row("eng").waitFor();
     await look("home");
     await page.getByRole("button", { name: "Keys" }).click();
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
     await look("keys");
     await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     daemon.addMessage("writer", { text: "Hello", state: "ok" });
     for (const [hash, there] of [["#/about", "About Reveille"], ["#/new", "New agent"], ["#/agent/writer", "writer"], ["#/nowhere", ""]] as const) {
       await page.goto(`${daemon.url}${hash}`);

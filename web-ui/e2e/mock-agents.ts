@@ -29,8 +29,8 @@ export class MockAgentTabs {
   validates = false;
   /** Definitions that were to be checked. */
   checked: { name: string; metadata: Record<string, unknown>; content: string; note_id?: string }[] = [];
-  /** How long the answer about a definition takes. */
-  delay: (check: { content: string }) => number = () => 0;
+  /** What the answer about a definition waits for. */
+  hold: (check: { content: string }) => Promise<void> | undefined = () => undefined;
 
   constructor(private readonly daemon: Daemon) {}
 
@@ -116,7 +116,7 @@ export class MockAgentTabs {
   private async validate(definition: MockAgentTabs["checked"][number]): Promise<Reply> {
     if (!this.validates) return refuse(405, "method_not_allowed", "This address takes GET, PATCH and DELETE.");
     this.checked.push(definition);
-    await new Promise((resolve) => setTimeout(resolve, this.delay(definition)));
+    await this.hold(definition);
     const { name, content, note_id: id = "" } = definition;
     const all = { ...this.daemon.shaping.notes.get(id)?.metadata, ...definition.metadata };
     const metadata = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));

@@ -10,6 +10,7 @@ import { MockNotes } from "./mock-notes";
 import { MockSystem } from "./mock-system";
 import { MockThreads } from "./mock-threads";
 import { MockTurns } from "./mock-turns";
+import { late } from "./slow";
 
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
 const TYPES: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json" };
@@ -24,6 +25,9 @@ function policy(): string {
   if (!value) throw new Error("no CONTENT_SECURITY_POLICY in src/lib.rs");
   return value.replace(/\\\n\s*/g, "");
 }
+
+/** Below those that a system gives to connections: one that was given up for a while is not taken by the next connection. */
+const freePort = (): number => 20_000 + Math.floor(Math.random() * 12_000);
 
 const refuse = (status: number, error: string, message: string, next_step?: string): Reply => [status, { error, message, next_step }];
 
@@ -86,11 +90,26 @@ export class MockDaemon {
     return `${this.url}#sign-in=${[...this.codes][0]}`;
   }
 
+  /** At the same address as before, if there was one. */
   async start(): Promise<void> {
-    const server = createServer((request, response) => void this.serve(request, response));
+    const server = createServer((request, response) => {
+      this.serve(request, response).catch((error: NodeJS.ErrnoException) => {
+        // A page that is left or loaded again says no more.
+        if (error.code !== "ECONNRESET") throw error;
+      });
+    });
     this.server = server;
-    await new Promise<void>((resolve) => server.listen(this.port, "127.0.0.1", resolve));
-    this.port = (server.address() as { port: number }).port;
+    for (;;) {
+      const port = this.port || freePort();
+      try {
+        await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
+        this.port = port;
+        return;
+      } catch (error) {
+        // Somebody else has it; its own one is nobody else's to have.
+        if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || this.port) throw error;
+      }
+    }
   }
 
   /** Goes away at once, with all its connections; what is durable stays. */
@@ -204,6 +223,9 @@ export class MockDaemon {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
     const method = request.method ?? "GET";
+    await late();
+    // Who went away meanwhile, or was cut off, has asked for nothing.
+    if (response.destroyed) return;
     if (method === "GET" && !/^\/(api|vaults?|auth|admin)\//.test(pathname) && pathname !== "/health") return this.file(pathname, response);
     if (pathname.startsWith("/admin/")) {
       const [status, body] = this.hub?.answer ?? refuse(404, "not_found", "There is no hub here.");
@@ -230,6 +252,7 @@ export class MockDaemon {
         : undefined;
     if (pathname.endsWith("/send")) this.turns.keys.push(String(request.headers["idempotency-key"] ?? ""));
     const [status, body, headers] = told ?? shaped ?? this.answerTo(method, pathname, sent, request);
+    await late();
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
     if (shaped && method !== "GET") for (const { name } of this.agents) this.tell(name);
   }

@@ -45,8 +45,8 @@ describe("the list of notes", () => {
     await expect.poll(names).toEqual([expect.stringContaining("Today"), "Roof", "eng", "daily", "eng", "Budget", "House"]);
     expect(page.url()).toContain("#/notes/default");
     const roof = items().filter({ hasText: "The roof leaks" });
-    expect(await roof.locator(".note-folder").textContent()).toBe("Projects");
-    expect(await roof.locator(".tag").allTextContents()).toEqual(["#project", "#todo"]);
+    await expect.poll(() => roof.locator(".note-folder").textContent()).toBe("Projects");
+    await expect.poll(() => roof.locator(".tag").allTextContents()).toEqual(["#project", "#todo"]);
     await roof.locator("time").waitFor();
     await at.shootAll("notes");
     await page.getByLabel("Messages of agents, too").check();
@@ -61,7 +61,7 @@ describe("the list of notes", () => {
     await page.keyboard.press("/");
     await page.keyboard.type("thous");
     await expect.poll(names).toEqual(["Budget"]);
-    expect(await items().locator("mark").textContent()).toBe("thous");
+    await expect.poll(() => items().locator("mark").textContent()).toBe("thous");
     await page.getByRole("searchbox", { name: "Search in notes" }).fill("xyz");
     await page.getByText("No note has “xyz” in it.").waitFor();
     await page.getByRole("button", { name: "Show all" }).click();
@@ -109,16 +109,17 @@ describe("the list of notes", () => {
     const before = await top();
     await page.keyboard.press("Enter");
     await page.locator(".note-text").waitFor();
-    expect(await top()).toBe(0);
+    await expect.poll(top).toBe(0);
     await page.keyboard.press("Escape");
     await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("Roof");
     expect(before).toBeGreaterThan(500);
     await expect.poll(top).toBe(before);
-    expect(await items().count()).toBe(67);
+    await expect.poll(() => items().count()).toBe(67);
     // The search of the room is a key away, also from a note.
     await page.keyboard.press("Enter");
     await page.locator(".note-text").waitFor();
     await page.keyboard.press("/");
+    await expect.poll(() => page.getByRole("searchbox").evaluate((box) => box === document.activeElement)).toBe(true);
     await page.keyboard.type("leaks");
     await expect.poll(names).toEqual(["Roof"]);
   });
@@ -138,7 +139,7 @@ describe("the list of notes", () => {
     await items().first().waitFor();
     await page.getByLabel("Vault", { exact: true }).selectOption("far");
     await expect.poll(names).toEqual(["Away"]);
-    expect(await page.getByRole("searchbox", { name: "Search in notes" }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole("searchbox", { name: "Search in notes" }).isDisabled()).toBe(true);
     await page.getByText("Browse it by folder or tag").waitFor();
     await page.getByText("The vault far (Parachute) works only in part").waitFor();
     await page.getByRole("textbox", { name: "Tag" }).fill("#x");
@@ -150,7 +151,7 @@ describe("the list of notes", () => {
     await page.getByText("This vault does not tell which notes link to this one.").waitFor();
     await page.getByRole("link", { name: "Edit" }).click();
     await page.getByText("This vault cannot take a key away").waitFor();
-    expect(await page.getByRole("alert").count()).toBe(0);
+    await expect.poll(() => page.getByRole("alert").count()).toBe(0);
   });
 
   it("tells what is wrong when it cannot be read, and tries again", async () => {
@@ -170,7 +171,7 @@ describe("a note", () => {
     const { page } = at;
     const body = page.locator(".note-text");
     await body.getByText("again").waitFor();
-    expect(await body.locator("img, script, [onerror]").count()).toBe(0);
+    await expect.poll(() => body.locator("img, script, [onerror]").count()).toBe(0);
     const links = await body.locator("a.wikilink").evaluateAll((all) => all.map((link) => [link.textContent, link.getAttribute("href")]));
     expect(links).toEqual([
       ["Projects/House", "#/notes/default/house"],
@@ -178,12 +179,12 @@ describe("a note", () => {
       ["Not yet there", "#/notes/default/Not%20yet%20there"],
       ["javascript:alert(1)", "#/notes/default/javascript%3Aalert(1)"],
     ]);
-    expect(await body.locator("code").allTextContents()).toEqual(["[[no link]]"]);
+    await expect.poll(() => body.locator("code").allTextContents()).toEqual(["[[no link]]"]);
     const rows = await page.getByRole("region", { name: "Metadata" }).locator("tr").evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent?.replace(/\s+/g, " "))));
     expect(rows.slice(0, 5)).toEqual([["owner", "ann"], ["rooms", "3"], ["urgent", "true"], ["parts", '[ "slates", "gutter" ]'], ["old", "nothing"]]);
     await page.getByRole("region", { name: "Attachments" }).getByRole("link", { name: /plan.png/ }).waitFor();
-    expect(await page.getByRole("region", { name: "Links to" }).getByRole("link").allTextContents()).toEqual(["Projects/House", "Money/Budget"]);
-    expect(await page.getByRole("region", { name: "Linked from" }).getByRole("link").allTextContents()).toEqual(["Projects/House"]);
+    await expect.poll(() => page.getByRole("region", { name: "Links to" }).getByRole("link").allTextContents()).toEqual(["Projects/House", "Money/Budget"]);
+    await expect.poll(() => page.getByRole("region", { name: "Linked from" }).getByRole("link").allTextContents()).toEqual(["Projects/House"]);
     await at.shootAll("note");
     await page.getByRole("button", { name: "#todo" }).click();
     await expect.poll(names).toEqual(["Roof"]);
@@ -207,7 +208,7 @@ describe("a note", () => {
     ] as const) {
       await page.goto(`${daemon.url}#/notes/default/${id}`);
       await note.getByText(what).waitFor();
-      expect(await note.getByRole("link", { name: link }).getAttribute("href")).toBe(href);
+      await expect.poll(() => note.getByRole("link", { name: link }).getAttribute("href")).toBe(href);
     }
     await page.goto(`${daemon.url}#/notes/default/def-eng`);
     await page.getByRole("button", { name: "Delete", exact: true }).click();
@@ -231,7 +232,7 @@ describe("a note", () => {
     await page.getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByRole("button", { name: "Delete it" }).click();
     await page.getByText("The note “House” is deleted.").waitFor();
-    expect(await names()).not.toContain("House");
+    await expect.poll(names).not.toContain("House");
   });
 
   it("gets files, and loses them again", async () => {
@@ -259,7 +260,7 @@ describe("editing", () => {
     await at.enter("#/notes/default/roof/edit");
     const { page } = at;
     await text().waitFor();
-    expect(await save().isDisabled()).toBe(true);
+    await expect.poll(() => save().isDisabled()).toBe(true);
     await text().fill("The roof is whole.");
     await page.getByRole("button", { name: "Preview" }).click();
     await page.getByRole("region", { name: "Preview" }).getByText("The roof is whole.").waitFor();
@@ -271,6 +272,7 @@ describe("editing", () => {
     await page.getByRole("combobox", { name: "Value of urgent" }).selectOption("false");
     await page.getByRole("button", { name: "Remove old" }).click();
     await page.getByRole("button", { name: "Add a key" }).click();
+    await expect.poll(() => page.evaluate(() => document.activeElement?.classList.contains("row-key"))).toBe(true);
     await page.keyboard.type("sizes");
     await page.getByRole("combobox", { name: "Kind of sizes" }).selectOption("json");
     await page.getByRole("textbox", { name: "Value of sizes" }).fill('{"a": [1,');
@@ -287,7 +289,7 @@ describe("editing", () => {
         if_updated_at: "string",
       },
     ]);
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     await page.locator(".note-text").getByText("The roof is whole.").waitFor();
@@ -314,7 +316,7 @@ describe("editing", () => {
     daemon.notes.refusal = [503, { error: "unavailable", message: "the vault is away" }];
     await save().click();
     await page.getByRole("alert").getByText("What you wrote is kept here.").waitFor();
-    expect(await text().inputValue()).toBe("A house, rewritten");
+    await expect.poll(() => text().inputValue()).toBe("A house, rewritten");
     await daemon.stop();
     await save().click();
     await page.getByRole("alert").getByText("The daemon did not answer.").waitFor();
@@ -322,7 +324,7 @@ describe("editing", () => {
     await save().click();
     await page.getByText("Saved.", { exact: true }).waitFor();
     expect(daemon.notes.find("default", "house")?.content).toBe("A house, rewritten");
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
     // What is discarded is gone.
     await text().fill("No");
     await page.getByText("Not saved yet").waitFor();
@@ -330,7 +332,7 @@ describe("editing", () => {
     await banner.getByRole("button", { name: "Discard" }).click();
     await banner.getByRole("button", { name: "Discard", exact: true }).click();
     await banner.waitFor({ state: "detached" });
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("of what somebody else changes at the same time keeps both where it can, and asks where it cannot", async () => {
@@ -350,7 +352,7 @@ describe("editing", () => {
     await clash.waitFor();
     await clash.locator(".line.removed").getByText("A house with their roof.").waitFor();
     await clash.locator(".line.added").getByText("A house with my roof.").waitFor();
-    expect(await text().inputValue()).toBe("A house with my roof.");
+    await expect.poll(() => text().inputValue()).toBe("A house with my roof.");
     await at.shootAll("note-conflict");
     await clash.getByRole("button", { name: "Go on editing mine" }).click();
     await save().click();
@@ -369,13 +371,14 @@ describe("editing", () => {
     await clash.getByRole("button", { name: "Take theirs" }).click();
     await clash.getByRole("button", { name: "Take theirs" }).click();
     await expect.poll(() => text().inputValue()).toBe("Theirs again");
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("goes on while a save is under way, without losing a letter", async () => {
     scene();
     await at.enter("#/notes/default/house/edit");
     const { page, daemon } = at;
+    await text().waitFor();
     let go = (): void => {};
     const held = new Promise<void>((resolve) => (go = resolve));
     await page.route("**/notes/house", async (route) => {
@@ -399,7 +402,7 @@ describe("editing", () => {
     await page.getByRole("alert").getByText("This note was removed meanwhile, or moved.").waitFor();
     await page.getByRole("button", { name: "Save as a new note" }).click();
     await page.locator(".note-text").getByText("Three").waitFor();
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("of a note that was removed meanwhile shows what was written, to be saved as a new one", async () => {
@@ -411,11 +414,11 @@ describe("editing", () => {
     daemon.notes.vaults.set("default", (daemon.notes.vaults.get("default") ?? []).filter(({ id }) => id !== "house"));
     await page.reload();
     await page.getByText("This note was removed, or moved.").waitFor();
-    expect(await text().inputValue()).toBe("Kept");
+    await expect.poll(() => text().inputValue()).toBe("Kept");
     await page.getByRole("button", { name: "Save as a new note" }).click();
     await page.locator(".note-text").getByText("Kept").waitFor();
     expect(daemon.notes.vaults.get("default")?.at(-1)).toMatchObject({ path: "Projects/House", content: "Kept", tags: ["project"] });
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("begins a new note, which is kept until it is saved, and says what it will do", async () => {
@@ -441,7 +444,7 @@ describe("editing", () => {
     await page.keyboard.press("Control+s");
     await page.getByRole("heading", { name: "Slates" }).waitFor();
     expect(daemon.notes.vaults.get("default")?.at(-1)).toMatchObject({ path: "Projects/Slates", content: "Buy slates", tags: [] });
-    expect(await kept()).toEqual([]);
+    await expect.poll(kept).toEqual([]);
   });
 
   it("says so when the browser keeps nothing", async () => {

@@ -50,13 +50,13 @@ describe("the sandbox of an agent", () => {
     await at.enter("#/agent/eng");
     const { page } = at;
     const tab = page.getByRole("navigation", { name: "Parts of eng" }).getByRole("link", { name: /Sandbox/ });
-    expect(await tab.getByTitle("Asked for and not given").innerText()).toBe("1");
+    await expect.poll(() => tab.getByTitle("Asked for and not given").innerText()).toBe("1");
     await tab.click();
     await part("What it can reach").getByText("Works in /home/me/src/parser, reads the programs of the system, reads /srv/data, and reaches the model's API and api.example.com.").waitFor();
     await part("What it can reach").getByText("It cannot see any other file of this machine, nor reach any other host.").waitFor();
     await part("Asked for, and not given").getByText("the operator decides: workspaces under [sandbox]").waitFor();
-    expect(await part("Who decided").getByRole("row", { name: /^Network/ }).innerText()).toMatch(/Only hosts that are named\s+the definition/);
-    expect(await part("Who decided").getByRole("row", { name: /^Files/ }).innerText()).toContain("the default");
+    await expect.poll(() => part("Who decided").getByRole("row", { name: /^Network/ }).innerText()).toMatch(/Only hosts that are named\s+the definition/);
+    await expect.poll(() => part("Who decided").getByRole("row", { name: /^Files/ }).innerText()).toContain("the default");
     await part("What one turn may take of the machine").getByText("All are kept").waitFor();
     await part("Credential of Claude Code").getByText("In its environment").waitFor();
     await at.shootAll("sandbox");
@@ -74,7 +74,7 @@ describe("the sandbox of an agent", () => {
     expect(labels).toEqual(["pypi.org:443, refused", "intranet:5432, refused", "slow.example.com:8443, no answer", "api.anthropic.com:443, reached"]);
     await rows.nth(0).getByText("3 times").waitFor();
     // What no definition can allow has no button, and says who can.
-    expect(await hosts().getByRole("button").count()).toBe(1);
+    await expect.poll(() => hosts().getByRole("button").count()).toBe(1);
     await rows.nth(1).getByText(/Only the operator can allow that/).waitFor();
     // A link leads to what was said in that turn, also when only the daemon knows which message that was.
     daemon.turns.answer = () => undefined;

@@ -45,10 +45,10 @@ describe("secrets", () => {
     await page.getByRole("navigation", { name: "Parts of eng" }).getByRole("link", { name: "Secrets" }).click();
     await stored().getByRole("listitem", { name: "DATABASE_URL for eng" }).waitFor();
     await stored().getByRole("listitem", { name: "GH_TOKEN for all agents" }).getByText("its own counts instead").waitFor();
-    expect(await panel().getByText("NOT_SHOWN").count()).toBe(0);
+    await expect.poll(() => panel().getByText("NOT_SHOWN").count()).toBe(0);
     const row = (name: RegExp) => effective().getByRole("row", { name });
-    expect(await row(/^JIRA_TOKEN/).innerText()).toMatch(/the connection jira\s+Yes/);
-    expect(await row(/^GH_TOKEN stored for all/).innerText()).toContain("the one stored for this agent does");
+    await expect.poll(() => row(/^JIRA_TOKEN/).innerText()).toMatch(/the connection jira\s+Yes/);
+    await expect.poll(() => row(/^GH_TOKEN stored for all/).innerText()).toContain("the one stored for this agent does");
     await effective().getByText(/given to no turn/).waitFor();
     await signIn().getByText("The token of all agents", { exact: true }).first().waitFor();
     await at.shootAll("secrets");
@@ -68,7 +68,7 @@ describe("secrets", () => {
     daemon.tabs.claude.defaultSet = false;
     daemon.tabs.env = { env: [{ name: "ANTHROPIC_API_KEY", source: "configuration", shielded: true }] };
     await at.enter("#/agent/eng/secrets");
-    expect(await effective().getByRole("row", { name: /^ANTHROPIC_API_KEY/ }).innerText()).toContain("Stays outside");
+    await expect.poll(() => effective().getByRole("row", { name: /^ANTHROPIC_API_KEY/ }).innerText()).toContain("Stays outside");
     await effective().getByText(/cannot take them along/).waitFor();
     await signIn().getByText("ANTHROPIC_API_KEY of the configuration").waitFor();
     await at.shootAll("secrets-shielded");
@@ -83,7 +83,7 @@ describe("secrets", () => {
     const name = form.getByLabel("Name");
     const value = form.getByLabel("Value");
     await hasFocus("Name");
-    expect(await value.evaluate((input: HTMLInputElement) => [input.type, input.autocomplete])).toEqual(["password", "off"]);
+    await expect.poll(() => value.evaluate((input: HTMLInputElement) => [input.type, input.autocomplete])).toEqual(["password", "off"]);
     await value.fill(SECRET);
     await name.fill("NODE_OPTIONS");
     await form.getByText(/change what a turn runs/).waitFor();
@@ -98,8 +98,8 @@ describe("secrets", () => {
     await form.getByText(/LOCKED_BY_DAEMON cannot be set here/).waitFor();
     await form.getByText("What you typed is still there.").waitFor();
     await hasFocus("Name");
-    expect(await name.getAttribute("aria-invalid")).toBe("true");
-    expect(await value.inputValue()).toBe(SECRET);
+    await expect.poll(() => name.getAttribute("aria-invalid")).toBe("true");
+    await expect.poll(() => value.inputValue()).toBe(SECRET);
     await at.shootAll("secrets-refused");
     await name.fill("NPM_TOKEN");
     await name.press("Enter");
@@ -117,7 +117,7 @@ describe("secrets", () => {
     const form = panel().getByRole("form", { name: "Replace SENTRY_DSN" });
     await hasFocus("New value");
     await form.getByText("This is stored already").waitFor();
-    expect(await form.getByLabel("all agents").isChecked()).toBe(true);
+    await expect.poll(() => form.getByLabel("all agents").isChecked()).toBe(true);
     const key = "-----BEGIN-----\nabc\n-----END-----\n";
     await form.getByLabel("New value").evaluate((input, text) => {
       const data = new DataTransfer();
@@ -170,7 +170,7 @@ describe("secrets", () => {
     const dialog = page.getByRole("dialog", { name: "Your PIN, please" });
     await dialog.getByRole("button", { name: "Cancel" }).click();
     await form.getByRole("alert").getByText("This needs the PIN.").waitFor();
-    expect(await form.getByLabel("Value").inputValue()).toBe(SECRET);
+    await expect.poll(() => form.getByLabel("Value").inputValue()).toBe(SECRET);
     await form.getByRole("button", { name: "Store it" }).click();
     await dialog.getByLabel("PIN").fill("1234");
     await page.keyboard.press("Enter");
@@ -190,11 +190,11 @@ describe("secrets", () => {
     await expect.poll(() => set.evaluate((button) => button === document.activeElement)).toBe(true);
     await set.click();
     // What was typed and left is gone.
-    expect(await form.getByLabel("Token").inputValue()).toBe("");
+    await expect.poll(() => form.getByLabel("Token").inputValue()).toBe("");
     await form.getByLabel("Token").fill("two words");
     await form.getByLabel("Token").press("Enter");
     await form.getByText("that is no credential of Claude Code").waitFor();
-    expect(await form.getByLabel("Token").inputValue()).toBe("two words");
+    await expect.poll(() => form.getByLabel("Token").inputValue()).toBe("two words");
     await at.shootAll("secrets-sign-in");
     await form.getByLabel("Token").fill(token);
     await form.getByLabel("Token").press("Enter");

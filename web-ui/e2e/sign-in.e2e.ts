@@ -40,7 +40,7 @@ describe("a token", () => {
     }
     daemon.emit("eng", message, [{ kind: "text", text: "Two." }], "t1");
     await page.getByRole("log").getByText("Two.").waitFor();
-    expect(await page.getByRole("log").getByText("One.").count()).toBe(1);
+    await expect.poll(() => page.getByRole("log").getByText("One.").count()).toBe(1);
     expect(daemon.usedTickets).toEqual(["ticket-1", "ticket-2", "ticket-3"]);
     expect(await kept()).not.toContain(TOKEN);
     await page.reload();
@@ -57,7 +57,7 @@ describe("a token", () => {
     const picture = page.getByRole("log").getByRole("img", { name: "shot.png" });
     await picture.waitFor();
     expect(await picture.evaluate((image: HTMLImageElement) => image.decode().then(() => image.naturalWidth))).toBe(10);
-    expect(await picture.getAttribute("src")).toMatch(/^blob:/);
+    await expect.poll(() => picture.getAttribute("src")).toMatch(/^blob:/);
     await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
     await page.getByRole("list", { name: "Files of this message" }).getByText("notes.txt").waitFor();
   });
@@ -86,9 +86,12 @@ describe("the hub", () => {
     await page.getByRole("button", { name: "Sign out…" }).click();
     await page.getByRole("button", { name: "Sign out here" }).click();
     await page.getByRole("heading", { name: "Sign in", exact: true }).waitFor();
+    const looked = page.waitForResponse("**/api/session");
     await page.evaluate(() => window.dispatchEvent(new Event("focus")));
-    await page.waitForTimeout(300);
-    expect(await page.locator(".shell").count()).toBe(0);
+    await (await looked).finished();
+    await at.settle();
+    await page.getByRole("heading", { name: "Sign in", exact: true }).waitFor();
+    await expect.poll(() => page.locator(".shell").count()).toBe(0);
     await page.getByRole("button", { name: "I am signed in there" }).click();
     await page.getByRole("navigation", { name: "Agents" }).waitFor();
   });
@@ -105,7 +108,7 @@ describe("the hub", () => {
     daemon.hub = { answer: [status, { error: "no", error_description: "no" }] };
     await at.page.goto(`${daemon.url}#/agent/eng`);
     await at.page.getByRole("alert").getByText(words).waitFor();
-    expect(await at.page.getByRole("link", { name: "Sign in at the hub" }).getAttribute("href")).toBe(`${daemon.url}admin`);
+    await expect.poll(() => at.page.getByRole("link", { name: "Sign in at the hub" }).getAttribute("href")).toBe(`${daemon.url}admin`);
     for (const colorScheme of ["dark", "light"] as const) {
       await at.page.emulateMedia({ colorScheme });
       expect(await serious(at.page)).toEqual([]);
@@ -142,10 +145,10 @@ describe("a session that ends", () => {
     daemon.signOutAll();
     const again = page.getByRole("dialog", { name: "Sign in again" });
     await again.getByText("What you were at is kept").waitFor();
-    expect(await role.isVisible()).toBe(false);
+    await role.waitFor({ state: "hidden" });
     for (let n = 0; n < 6; n++) {
       await page.keyboard.press("Tab");
-      expect(await page.evaluate(() => document.activeElement === document.body || document.activeElement?.closest("dialog") !== null)).toBe(true);
+      await expect.poll(() => page.evaluate(() => document.activeElement === document.body || document.activeElement?.closest("dialog") !== null)).toBe(true);
     }
     await page.keyboard.press("Escape");
     await again.waitFor();
@@ -155,7 +158,7 @@ describe("a session that ends", () => {
     await field().fill("second");
     await page.getByRole("button", { name: "Sign in" }).click();
     await again.waitFor({ state: "detached" });
-    expect(await role.inputValue()).toBe("Not saved yet");
+    await expect.poll(() => role.inputValue()).toBe("Not saved yet");
     expect(page.url()).toBe(`${daemon.url}#/new`);
     await expect.poll(() => daemon.open).toBe(1);
   });
@@ -170,7 +173,7 @@ describe("a session that ends", () => {
     daemon.codes.add("second");
     await page.goto(`${daemon.url}#sign-in=second`);
     await expect.poll(() => box().inputValue()).toBe("half a thought");
-    expect(page.url()).toBe(`${daemon.url}#/agent/eng`);
+    await expect.poll(() => page.url()).toBe(`${daemon.url}#/agent/eng`);
   });
 
   it("is seen by a tab that somebody comes back to after they signed in in another", async () => {
@@ -209,7 +212,7 @@ describe("signing out", () => {
     await dialog.getByRole("button", { name: label }).click();
     await page.getByRole("heading", { name: "Sign in", exact: true }).waitFor();
     expect(daemon.signOuts).toEqual([how]);
-    expect(await page.locator(".shell").count()).toBe(0);
-    expect(page.url()).toBe(daemon.url);
+    await page.locator(".shell").waitFor({ state: "detached" });
+    await expect.poll(() => page.url()).toBe(daemon.url);
   });
 });

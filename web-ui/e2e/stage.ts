@@ -9,8 +9,10 @@ export interface Stage {
   page: Page;
   /** Another window instead. */
   reopen(options: BrowserContextOptions): Promise<void>;
-  /** Signs in, and goes to a part of the page. */
+  /** Signs in, and goes to a part of the page, which hears of what happens from then on. */
   enter(hash: string): Promise<void>;
+  /** Lets the page take in and draw what has reached it. */
+  settle(): Promise<void>;
   /** The page as it is, in both colours and on a phone; nothing may stick out. */
   shootAll(name: string): Promise<void>;
 }
@@ -44,7 +46,12 @@ export function stage(): Stage {
     await page.goto(daemon.signInLink);
     await page.getByRole("navigation", { name: "Agents" }).waitFor();
     await page.goto(`${daemon.url}${hash}`);
+    await expect.poll(() => daemon.open).toBeGreaterThan(0);
   };
+  own.settle = () =>
+    own.page.evaluate(async () => {
+      for (let frame = 0; frame < 3; frame++) await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+    });
   own.shootAll = async (name) => {
     const { page } = own;
     const size = page.viewportSize();
@@ -52,11 +59,11 @@ export function stage(): Stage {
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: width === 390 ? 844 : 800 });
       await shoot(page, `${name}-${look}`);
-      const sticksOut = await page.evaluate(() => {
+      const sticksOut = () => page.evaluate(() => {
         const boxes = [document.documentElement, ...document.querySelectorAll(".panel, main")];
         return Math.max(...boxes.map((box) => box.scrollWidth - box.clientWidth));
       });
-      expect(sticksOut).toBe(0);
+      await expect.poll(sticksOut, { message: `${name}-${look}` }).toBe(0);
     }
     await page.emulateMedia({ colorScheme: "light" });
     if (size) await page.setViewportSize(size);

@@ -40,16 +40,16 @@ describe("an ended turn", () => {
     await at.enter("#/agent/eng");
     await row(3).locator(".tool").waitFor();
     expect(at.daemon.turns.asked).toEqual(["t3"]);
-    expect(await row(1).locator(".tool").count()).toBe(0);
+    await expect.poll(() => row(1).locator(".tool").count()).toBe(0);
     await row(1).getByText("9.0 s · $0.0873 · 26.3k tokens in (24.3k from cache), 1431 out").waitFor();
 
     await row(1).getByRole("button", { name: "What it did" }).click();
     await row(1).locator(".tool").waitFor();
-    expect(await row(1).locator(".bubble > *").evaluateAll((all) => all.map((element) => element.className))).toEqual(["md", "tool ok", "md"]);
+    await expect.poll(() => row(1).locator(".bubble > *").evaluateAll((all) => all.map((element) => element.className))).toEqual(["md", "tool ok", "md"]);
     await row(1).getByText("6.0 s · $0.0873").waitFor();
     await row(1).locator(".tool > summary").click();
     at.daemon.turns.details.set("b1", { id: "b1", name: "Bash", input: { command: "cat build.log" }, output: `${LONG}the last line`, input_cut: false, output_cut: true });
-    expect(await row(1).getByText("the last line").count()).toBe(0);
+    await expect.poll(() => row(1).getByText("the last line").count()).toBe(0);
     await row(1).getByRole("button", { name: "Show all of it" }).click();
     await row(1).getByText("the last line").waitFor();
     await row(1).getByText("Even this is not all").waitFor();
@@ -68,7 +68,7 @@ describe("an ended turn", () => {
     await row(2).getByText("It is green.").waitFor();
     await expect.poll(() => at.daemon.turns.asked).toEqual(["t2"]);
     // What nobody has asked for is no trouble.
-    expect(await row(2).getByText("not kept any more").count()).toBe(0);
+    await expect.poll(() => row(2).getByText("not kept any more").count()).toBe(0);
     await row(1).getByRole("button", { name: "What it did" }).click();
     await row(1).getByText("What happened in this turn is not kept any more.").waitFor();
     await at.page.context().setOffline(true);
@@ -88,7 +88,7 @@ describe("an ended turn", () => {
     await at.enter("#/agent/eng");
     const turn = log().locator(".turn");
     await turn.getByText("I look at the log.").waitFor();
-    expect(await turn.locator(".tool").getAttribute("class")).toBe("tool cut");
+    await expect.poll(() => turn.locator(".tool").getAttribute("class")).toBe("tool cut");
     await turn.getByText("Interrupted").waitFor();
     await turn.getByRole("button", { name: "Send again" }).waitFor();
     for (const colorScheme of ["light", "dark"] as const) {
@@ -115,10 +115,10 @@ describe("a turn that ends while the connection is away", () => {
     await at.daemon.restart();
     const turn = log().locator(".turn");
     await turn.locator(".tool").waitFor({ timeout: 20_000 });
-    expect(await turn.locator(".bubble > *").evaluateAll((all) => all.map((element) => element.className))).toEqual(["md", "tool ok", "md"]);
+    await expect.poll(() => turn.locator(".bubble > *").evaluateAll((all) => all.map((element) => element.className))).toEqual(["md", "tool ok", "md"]);
     await turn.getByText("26.3k tokens in").waitFor();
-    expect(await log().getByText("It is green.").count()).toBe(1);
-    expect(await at.page.getByRole("button", { name: "Hide what it did" }).count()).toBe(0);
+    await expect.poll(() => log().getByText("It is green.").count()).toBe(1);
+    await expect.poll(() => at.page.getByRole("button", { name: "Hide what it did" }).count()).toBe(0);
   });
 });
 
@@ -130,7 +130,7 @@ describe("a message", () => {
     const box = at.page.getByRole("textbox", { name: "Message to eng" });
     await box.fill("ä".repeat(21));
     await at.page.getByText("This message has 42 B; at most 40 B can be sent.").waitFor();
-    expect(await at.page.getByRole("button", { name: "Send", exact: true }).isDisabled()).toBe(true);
+    await expect.poll(() => at.page.getByRole("button", { name: "Send", exact: true }).isDisabled()).toBe(true);
     await box.press("Enter");
     await box.fill("ä".repeat(20));
     await at.page.getByText("Enter sends").waitFor();

@@ -45,11 +45,11 @@ describe("the dot at the System room", () => {
     await at.enter("");
     const { page, daemon } = at;
     await page.getByRole("heading", { name: "Agents" }).waitFor();
-    expect(await systemRoom().locator(".room-dot").count()).toBe(0);
+    await expect.poll(() => systemRoom().locator(".room-dot").count()).toBe(0);
     wrong();
     daemon.hint("health");
     await systemRoom().getByText("things are wrong").waitFor({ state: "attached" });
-    expect(await systemRoom().getAttribute("href")).toBe("#/system/vaults");
+    await expect.poll(() => systemRoom().getAttribute("href")).toBe("#/system/vaults");
     await at.shootAll("system-dot");
     await systemRoom().click();
     await part("Vaults").waitFor();
@@ -59,7 +59,7 @@ describe("the dot at the System room", () => {
     // Nobody tells this time: it is looked at now and then.
     await room().getByText("All is well · version 0.1.0").waitFor();
     await expect.poll(() => systemRoom().locator(".room-dot").count()).toBe(0);
-    expect(await systemRoom().getAttribute("href")).toBe("#/system");
+    await expect.poll(() => systemRoom().getAttribute("href")).toBe("#/system");
   });
 });
 
@@ -79,14 +79,14 @@ describe("health", () => {
     await card("Claude Code").getByText("It was not found, so no turn can run.").waitFor();
     await card("Deliveries").getByText("3 replies and notes are not in the vault yet.").waitFor();
     await card("Webhooks").getByText("2 deliveries of triggers given up.").waitFor();
-    const names = await room().locator(".entry h2").allTextContents();
-    expect(names.slice(0, 5)).toEqual(["Claude Code", "Vault team", "Deliveries", "Sign-in at Claude", "Webhooks"]);
+    const names = () => room().locator(".entry h2").allTextContents();
+    await expect.poll(async () => (await names()).slice(0, 5)).toEqual(["Claude Code", "Vault team", "Deliveries", "Sign-in at Claude", "Webhooks"]);
     await at.shootAll("system-health");
     expect(await seriousInBoth(page)).toEqual([]);
-    await card("Claude Code").getByRole("button", { name: "Copy npm install" }).click();
-    await card("Claude Code").getByRole("button", { name: "Copied" }).waitFor();
+    // It says so for two seconds only.
+    await Promise.all([card("Claude Code").getByRole("button", { name: "Copied" }).waitFor(), card("Claude Code").getByRole("button", { name: "Copy npm install" }).click()]);
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("npm install -g @anthropic-ai/claude-code");
-    expect(await tab("Undelivered").innerText()).toMatch(/Undelivered\s*3/);
+    await expect.poll(() => tab("Undelivered").innerText()).toMatch(/Undelivered\s*3/);
     await card("Deliveries").getByRole("link").click();
     await part("Undelivered").waitFor();
     await page.goto(`${daemon.url}#/system/nothing`);
@@ -124,14 +124,14 @@ describe("vaults", () => {
     await page.keyboard.type("backups");
     await page.keyboard.press("Enter");
     // The browser asks for a whole path.
-    expect(await vault.getByLabel("Directory").evaluate((input: HTMLInputElement) => input.validity.patternMismatch)).toBe(true);
+    await expect.poll(() => vault.getByLabel("Directory").evaluate((input: HTMLInputElement) => input.validity.patternMismatch)).toBe(true);
     await vault.getByLabel("Directory").fill("/srv/backups");
     daemon.system.refusal = [409, { error: "cannot_back_up", message: "/srv/backups is not writable.", next_step: "Choose another directory." }];
     await vault.getByRole("button", { name: "Back up now" }).click();
     await vault.getByText("/srv/backups is not writable.").waitFor();
     await page.reload();
     await vault.getByRole("button", { name: "Back up default…" }).click();
-    expect(await vault.getByLabel("Directory").inputValue()).toBe("/srv/backups");
+    await expect.poll(() => vault.getByLabel("Directory").inputValue()).toBe("/srv/backups");
     await vault.getByRole("button", { name: "Back up now" }).click();
     await vault.getByText("The copy is whole: 1234 notes, 7 files, 5.4 MB.").waitFor();
     await vault.getByText("/srv/backups/default-20270105.sqlite").waitFor();
@@ -154,7 +154,7 @@ describe("vaults", () => {
     await form.getByRole("button", { name: "Add it" }).click();
     await form.getByText('"Team Notes" will not do').waitFor();
     await form.getByText("The name and the address are kept. What is secret was not: enter it again.").waitFor();
-    expect(await form.getByLabel(/^Token/).inputValue()).toBe("");
+    await expect.poll(() => form.getByLabel(/^Token/).inputValue()).toBe("");
     await at.shootAll("system-add-vault");
     expect(await seriousInBoth(page)).toEqual([]);
     expect(await page.evaluate(() => JSON.stringify({ ...localStorage }))).not.toContain("pv_secret");
@@ -213,10 +213,10 @@ describe("what is undelivered", () => {
     daemon.system.page = 2;
     await at.enter("#/system/undelivered");
     await card("Reply of eng").waitFor();
-    expect(await card("Answer to another agent of ops").count()).toBe(0);
+    await expect.poll(() => card("Answer to another agent of ops").count()).toBe(0);
     await at.page.getByRole("button", { name: "Show more" }).click();
     await card("Answer to another agent of ops").waitFor();
-    expect(await at.page.getByRole("button", { name: "Show more" }).count()).toBe(0);
+    await at.page.getByRole("button", { name: "Show more" }).waitFor({ state: "detached" });
   });
 });
 
@@ -232,10 +232,10 @@ describe("tokens", () => {
     await page.getByRole("button", { name: "New token" }).click();
     const form = page.getByRole("form", { name: "New token" });
     await form.getByLabel("What it is for").fill("laptop");
-    expect(await form.getByRole("button", { name: "Make the token" }).isDisabled()).toBe(true);
+    await expect.poll(() => form.getByRole("button", { name: "Make the token" }).isDisabled()).toBe(true);
     await form.getByRole("checkbox", { name: /^Write/ }).check();
-    expect(await form.getByRole("checkbox", { name: /^Send/ }).isChecked()).toBe(true);
-    expect(await form.getByRole("checkbox", { name: /^Send/ }).isDisabled()).toBe(true);
+    await expect.poll(() => form.getByRole("checkbox", { name: /^Send/ }).isChecked()).toBe(true);
+    await expect.poll(() => form.getByRole("checkbox", { name: /^Send/ }).isDisabled()).toBe(true);
     await form.getByLabel("default").selectOption("read");
     await form.getByLabel("It works for").selectOption({ label: "A week" });
     await form.getByText("reveille:write vault:default:read").waitFor();
@@ -253,8 +253,7 @@ describe("tokens", () => {
     await page.getByRole("button", { name: "Go on" }).click();
     const once = page.getByRole("group", { name: "The token laptop" });
     await once.getByText(TOKEN_TEXT).waitFor();
-    await once.getByRole("button", { name: "Copy the token" }).click();
-    await once.getByRole("button", { name: "Copied" }).waitFor();
+    await Promise.all([once.getByRole("button", { name: "Copied" }).waitFor(), once.getByRole("button", { name: "Copy the token" }).click()]);
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(TOKEN_TEXT);
     await card("Token laptop").getByText("Reads, sends and changes").waitFor();
     await card("Token laptop").getByText(/^Never used · ends in 7 days/).waitFor();
@@ -266,7 +265,7 @@ describe("tokens", () => {
     expect(Math.round((Date.parse(sent.expires_at) - Date.now()) / HOUR)).toBe(7 * 24);
     await once.getByRole("button", { name: "I have it" }).click();
     await once.waitFor({ state: "detached" });
-    expect(await page.content()).not.toContain(TOKEN_TEXT);
+    await expect.poll(() => page.content()).not.toContain(TOKEN_TEXT);
   });
 
   it("are revoked after one more question; browsers sign in by a link and out everywhere; the PIN is told of", async () => {
@@ -321,12 +320,11 @@ describe("the doctor", () => {
     await at.enter("#/system/doctor");
     const { page } = at;
     await room().getByText(/^1 failed, 1 with a warning, 2 in order · /).waitFor();
-    expect(await room().locator(".checks h2").allInnerTexts()).toEqual(["Failed 1", "Warnings 1", "In order 2"]);
+    await expect.poll(() => room().locator(".checks h2").allInnerTexts()).toEqual(["Failed 1", "Warnings 1", "In order 2"]);
     await part("Failed").getByText("the server at http://127.0.0.1:1940 does not answer").waitFor();
     await at.shootAll("system-doctor");
     expect(await seriousInBoth(page)).toEqual([]);
-    await part("Failed").getByRole("button", { name: "Copy parachute start" }).click();
-    await part("Failed").getByRole("button", { name: "Copied" }).waitFor();
+    await Promise.all([part("Failed").getByRole("button", { name: "Copied" }).waitFor(), part("Failed").getByRole("button", { name: "Copy parachute start" }).click()]);
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("parachute start");
     const checks = daemon.system.report.checks.filter(({ level }) => level === "ok");
     daemon.system.report = { ran_at: new Date().toISOString(), checks };
@@ -384,13 +382,13 @@ describe("figures", () => {
     await room().getByRole("img", { name: /^Turns by outcome \d+ turns/ }).waitFor();
     await room().getByRole("figure", { name: "How long turns took" }).getByText(/: half up to /).waitFor();
     await room().getByRole("figure", { name: "By agent" }).getByText("eng cost the most: $18.20 of $21.43.").waitFor();
-    expect(await turns.locator("rect[class^=bar-]").count()).toBeGreaterThan(20);
+    await expect.poll(() => turns.locator("rect[class^=bar-]").count()).toBeGreaterThan(20);
     await at.shootAll("system-figures");
     expect(await seriousInBoth(page)).toEqual([]);
     await turns.getByRole("button", { name: "As a table of Turns by outcome" }).press("Enter");
     const table = turns.getByRole("table", { name: "Turns by outcome" });
-    expect(await table.getByRole("row").count()).toBe(15);
-    expect(await table.getByRole("columnheader").allTextContents()).toEqual(["Day", "Succeeded", "Failed", "Interrupted", "Stopped"]);
+    await expect.poll(() => table.getByRole("row").count()).toBe(15);
+    await expect.poll(() => table.getByRole("columnheader").allTextContents()).toEqual(["Day", "Succeeded", "Failed", "Interrupted", "Stopped"]);
     await at.shootAll("system-figures-table");
     expect(await seriousInBoth(page)).toEqual([]);
     await turns.getByRole("button", { name: "Hide the table" }).click();

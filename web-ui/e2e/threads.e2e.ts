@@ -32,9 +32,9 @@ describe("the list of conversations", () => {
     scene();
     await at.enter("#/threads");
     await expect.poll(names).toEqual(["Main conversation", "order 17", "Release notes for 1.4", "Newsletter of November"]);
-    expect(await row("Main").locator("td").allTextContents()).toEqual(["eng", "Working", expect.stringMatching(/^41/), "$3.10", expect.stringMatching(/\d/)]);
+    await expect.poll(() => row("Main").locator("td").allTextContents()).toEqual(["eng", "Working", expect.stringMatching(/^41/), "$3.10", expect.stringMatching(/\d/)]);
     await row("Main").getByText("The parser reads both forms now").waitFor();
-    expect(await row("Release").locator(".thread-words").textContent()).toBe("");
+    await expect.poll(() => row("Release").locator(".thread-words").textContent()).toBe("");
     await at.shootAll("threads");
   });
 
@@ -46,7 +46,7 @@ describe("the list of conversations", () => {
     await page.keyboard.press("/");
     await page.keyboard.type("parcel");
     await expect.poll(names).toEqual(["order 17"]);
-    expect(await row("order 17").locator("mark").textContent()).toBe("parcel");
+    await expect.poll(() => row("order 17").locator("mark").textContent()).toBe("parcel");
     await row("order 17").getByText("Where is the parcel of order 17?").waitFor();
     await at.shootAll("threads-search");
     // What the search left out is told.
@@ -85,7 +85,7 @@ describe("the list of conversations", () => {
     daemon.threads.refusal = [503, { error: "vault_unavailable", message: "The vault is away.", next_step: "Try again." }];
     await field.press("Enter");
     await page.getByRole("alert").getByText("The vault is away.").waitFor();
-    expect(await field.inputValue()).toBe("The parser");
+    await expect.poll(() => field.inputValue()).toBe("The parser");
     await field.press("Enter");
     await row("The parser").waitFor();
     expect(daemon.threads.changes).toEqual(['t-main {"title":"The parser"}']);
@@ -140,7 +140,7 @@ describe("the list of conversations", () => {
         return rows().count();
       })
       .toBe(94);
-    expect(await page.getByRole("button", { name: "More conversations" }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("button", { name: "More conversations" }).count()).toBe(0);
     expect(new Set(await names()).size).toBe(94);
     // One that works now is first, and nothing that was shown is lost.
     Object.assign(daemon.threads.list.find(({ thread }) => thread === "more-89") ?? {}, { state: "working", last_at: ago(0) });
@@ -148,7 +148,7 @@ describe("the list of conversations", () => {
     daemon.tell("eng");
     await expect.poll(async () => (await names())[0]).toBe("Conversation 89");
     await row("Conversation 89").getByText("Working").waitFor();
-    expect(await rows().count()).toBe(94);
+    await expect.poll(() => rows().count()).toBe(94);
   });
 
   it("says what is wrong when it cannot be read, keeps what it showed, and tries again", async () => {
@@ -159,7 +159,7 @@ describe("the list of conversations", () => {
     await page.getByRole("alert").getByText("The queue cannot be read.").waitFor();
     await page.getByRole("button", { name: "Try again" }).click();
     await row("Main").waitFor();
-    expect(await page.getByRole("alert").count()).toBe(0);
+    await expect.poll(() => page.getByRole("alert").count()).toBe(0);
   });
 
   it("tells who has none yet what to do", async () => {
@@ -185,8 +185,8 @@ describe("one conversation", () => {
     await page.getByRole("heading", { name: "order 17" }).waitFor();
     await log().getByText("Where is the parcel of order 17?").waitFor();
     await log().getByText("Shipped on Tuesday.").waitFor();
-    expect(await log().locator("article").count()).toBe(2);
-    expect(await page.getByRole("navigation", { name: "Parts of eng" }).getByRole("link", { name: "Threads" }).getAttribute("aria-current")).toBe("page");
+    await expect.poll(() => log().locator("article").count()).toBe(2);
+    await expect.poll(() => page.getByRole("navigation", { name: "Parts of eng" }).getByRole("link", { name: "Threads" }).getAttribute("aria-current")).toBe("page");
     await at.shootAll("thread");
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
@@ -202,7 +202,7 @@ describe("one conversation", () => {
     await box.fill("And the invoice?");
     await page.getByRole("link", { name: "Messages", exact: true }).click();
     await log().getByText("And the tests?").waitFor();
-    expect(await box.inputValue()).toBe("");
+    await expect.poll(() => box.inputValue()).toBe("");
     await page.goBack();
     await page.getByRole("heading", { name: "order 17" }).waitFor();
     await expect.poll(() => box.inputValue()).toBe("And the invoice?");
@@ -224,8 +224,8 @@ describe("one conversation", () => {
     await log().getByText("I look for it.").waitFor();
     await page.getByRole("button", { name: "Stop", exact: true }).waitFor({ state: "detached" });
     await page.getByText("A message sent now waits until the running turn ends.").waitFor();
-    expect(await log().getByText(/Something else|Elsewhere/).count()).toBe(0);
-    expect(await log().locator("article").allTextContents()).toHaveLength(4);
+    await expect.poll(() => log().getByText(/Something else|Elsewhere/).count()).toBe(0);
+    await expect.poll(() => log().locator("article").allTextContents()).toHaveLength(4);
   });
 
   it("that was a single message says that it takes no more", async () => {
@@ -233,7 +233,7 @@ describe("one conversation", () => {
     await at.enter("#/agent/writer/thread/t-notes");
     const { page } = at;
     await page.getByText("This conversation is one message and what came of it.").waitFor();
-    expect(await page.getByRole("textbox", { name: /Message to/ }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("textbox", { name: /Message to/ }).count()).toBe(0);
     await page.getByRole("link", { name: "Write to writer" }).click();
     await page.getByRole("textbox", { name: "Message to writer" }).waitFor();
     await page.goto(`${at.daemon.url}#/agent/writer/thread/nowhere`);
@@ -245,7 +245,7 @@ describe("one conversation", () => {
     await at.enter("#/agent/eng/threads");
     const { page, daemon } = at;
     await expect.poll(names).toEqual(["Main conversation", "order 17"]);
-    expect(await page.getByRole("main").getByLabel("Agent", { exact: true }).count()).toBe(0);
+    await expect.poll(() => page.getByRole("main").getByLabel("Agent", { exact: true }).count()).toBe(0);
     await at.shootAll("agent-threads");
     await page.getByRole("link", { name: "order 17" }).click();
     await page.getByRole("button", { name: "Rename", exact: true }).click();
@@ -270,7 +270,7 @@ describe("one conversation", () => {
     daemon.turns.page = 10;
     await at.enter("#/agent/eng/thread/t-deep");
     await log().getByText("The first of it").waitFor();
-    expect(await log().locator("article").count()).toBe(1);
+    await expect.poll(() => log().locator("article").count()).toBe(1);
   });
 });
 

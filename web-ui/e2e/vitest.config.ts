@@ -1,11 +1,17 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { patience } from "./slow.ts";
 
 export default defineConfig({
   test: {
     include: ["e2e/**/*.e2e.ts"],
     environment: "node",
-    fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Each has a browser of its own; more of them than processors only wait for each other.
+    maxWorkers: 2,
+    testTimeout: 60_000 * patience,
+    hookTimeout: 60_000 * patience,
+    // As long as everything else waits for the page.
+    expect: { poll: { timeout: 10_000 * patience } },
+    reporters: ["default", fileURLToPath(new URL("failures.ts", import.meta.url))],
   },
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { placeAfter } from "../app/components/queue/place";
+import { placeAfter } from "../app/place";
 import { type ChainNode, chainTotals, chainTree } from "../app/fold/chain";
 import type { TurnBrief } from "../app/turns";
 

@@ -83,7 +83,8 @@ describe("toHtml", () => {
     // Of this process alone: a machine that is busy with others makes it no slower.
     const before = process.cpuUsage();
     toHtml(piece.repeat(20_000 / piece.length));
-    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(5_000);
+    // Generous: what is not in time takes hours.
+    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(30_000);
   });
 
   it("shows text that is nested too deeply to parse as it is", () => {

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { isStopping, runningHere, runningTurn, stop, stopError } from "../conversation";
 import { changeDraft, draftOf } from "../drafts";
 import { bytes } from "../format";
@@ -28,7 +28,7 @@ export function Composer({ name, slot = name, subject }: ComposerProps) {
   const vault = selectedAgent.value?.vault;
   const long = tooLong(text);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     // On a touch screen this would open the keyboard over the conversation; a message that was asked for has the focus.
     if (matchMedia("(hover: hover)").matches && askedMessage() === undefined) area.current?.focus();
   }, []);

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 interface ConfirmProps {
   label: string;
@@ -16,7 +16,8 @@ export function Confirm({ label, question, yes, no = "Keep it", onYes }: Confirm
   const keep = useRef<HTMLButtonElement>(null);
   const asked = useRef(false);
 
-  useEffect(() => {
+  // Before anything is drawn: a key that is pressed at once goes where it is meant for.
+  useLayoutEffect(() => {
     if (asking.value) keep.current?.focus();
     else if (asked.current) opener.current?.focus();
     asked.current = asking.value;

@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ApiError, Problem } from "../api";
 import { ErrorNote } from "./ErrorNote";
 import { Sentence } from "./Text";
@@ -81,7 +81,7 @@ export function FormError({ error, rest }: { error: ApiError; rest: readonly Pro
 /** Puts the reader at the first field that was objected to, each time that the daemon answers. */
 export function useFirstInvalid(error: ApiError | undefined) {
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const first = error ? form.current?.querySelector<HTMLElement>("[aria-invalid=true]") : undefined;
     first?.closest("details")?.setAttribute("open", "");
     first?.focus();

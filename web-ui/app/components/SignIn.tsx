@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { atHub, hub } from "../hub";
 import { secretIn } from "../route";
 import { expired, signIn, signInByHub, signInByToken, signInError, unusedCode } from "../store";
@@ -10,7 +10,7 @@ import { Wordmark } from "./Wordmark";
 export function SignIn() {
   const place = hub.value;
   const title = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // Whoever wrote somewhere behind this is not to go on there unseen.
     if (expired.peek()) title.current?.focus();
   }, []);

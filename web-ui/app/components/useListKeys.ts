@@ -1,9 +1,9 @@
 import type { RefObject } from "preact";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 /** Arrows, `j` and `k` go from one entry of a list to the next; entries are what has `data-entry`. From the room's search, ↓ goes to the first. */
 export function useListKeys(box: RefObject<HTMLElement | null>): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
       const target = event.target instanceof HTMLElement ? event.target : undefined;
@@ -33,7 +33,7 @@ function stepOf(key: string, searching: boolean): number {
 
 /** Esc goes back, but from a field first out of the field. */
 export function useEscape(back: () => void): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent): void => {
       if (event.key !== "Escape" || event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
       // A question in its place answers to the key itself.

@@ -1,5 +1,4 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
 import { type Agent, api } from "../../api";
 import { useAction } from "../../resource";
 import { refreshAgents } from "../../store";
@@ -46,9 +45,7 @@ export function Pausing({ agent }: { agent: Agent }) {
 
 function Ask({ name, close }: { name: string; close: () => void }) {
   const reason = useSignal("");
-  const input = useRef<HTMLInputElement>(null);
   const action = useAction();
-  useEffect(() => input.current?.focus(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     await action.run(async () => {
@@ -63,7 +60,7 @@ function Ask({ name, close }: { name: string; close: () => void }) {
       <form onSubmit={submit}>
         <label for="pause-reason">Why it is paused (may be left out)</label>
         <input
-          ref={input} id="pause-reason" type="text" autocomplete="off" value={reason.value}
+          data-first id="pause-reason" type="text" autocomplete="off" value={reason.value}
           onInput={(event) => (reason.value = event.currentTarget.value)}
         />
         {action.error.value ? <ErrorNote error={action.error.value} /> : null}

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { draftOf, editOf, partOf, withPart } from "../../agent/draft";
 import { type Agent, api, ApiError } from "../../api";
 import { hasAccess, WANTABLE, type Wantable, wantOf, wantProblem } from "../../connections";
@@ -70,7 +70,7 @@ function Form({ agent, vault, note, close, done }: FormProps) {
   const wanted = (agent.connections ?? []).map(({ key }) => key);
   const problem = wantProblem(kind.value, target.value, access.value, wanted);
   const refused = error?.problems.filter(({ key }) => key === "wants").map(({ message }) => message) ?? [];
-  useEffect(() => box.current?.focus(), []);
+  useLayoutEffect(() => box.current?.focus(), []);
 
   /** Written on the note as it is now. */
   const add = async (want: string): Promise<void> => {

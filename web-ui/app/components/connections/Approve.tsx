@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { askedFor, connectionsApi, type Grant } from "../../connections";
 import { sortProblems } from "../../problems";
 import { useAction } from "../../resource";
@@ -17,7 +17,7 @@ export function Approve({ grant, changed, close }: { grant: Grant; changed: () =
   const { fields, rest } = sortProblems(error?.problems ?? [], (name) => (name === "token" || name === "url" ? name : undefined));
   const id = `grant-${holder}-${key}`.replace(/\s/g, "-");
 
-  useEffect(() => form.current?.querySelector("input")?.focus(), []);
+  useLayoutEffect(() => form.current?.querySelector("input")?.focus(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     const input = token.current;

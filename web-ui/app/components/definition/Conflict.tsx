@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Draft, type Part, partOf } from "../../agent/draft";
 import { partLabel } from "../../agent/fields";
 import { type Choice, undecided, type Unsaved } from "../../agent/unsaved";
@@ -17,7 +17,7 @@ export function Conflict({ unsaved, theirs, decide }: ConflictProps) {
   const box = useRef<HTMLDivElement>(null);
   const parts = undecided(unsaved, theirs);
   const any = parts.length > 0;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (any) box.current?.focus();
   }, [any]);
   if (!any) return null;

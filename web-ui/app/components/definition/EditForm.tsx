@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { draftOf, editOf, otherKeys, type Part, withPart } from "../../agent/draft";
 import { MODEL, partLabel, WANTS } from "../../agent/fields";
 import { decide, drop, keep, keyOf, lookAt, onTopOf, undecided, unsavedOf, unsavedParts } from "../../agent/unsaved";
@@ -94,7 +94,8 @@ function Loaded({ name, vault, note: id, read, problems: before, warnings, done 
     keep(key, { ...laid.unsaved, open: true });
     taken.value = laid.taken;
   };
-  useEffect(() => {
+  // Before anything is drawn: whoever leaves at once finds the form as they left it.
+  useLayoutEffect(() => {
     take(read);
     const asked = lookAt.peek();
     if (asked?.key === key) show(form.current, asked.part);

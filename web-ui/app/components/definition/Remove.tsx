@@ -1,5 +1,4 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
 import { drop, keyOf } from "../../agent/unsaved";
 import { type Agent, api } from "../../api";
 import { plural } from "../../format";
@@ -25,8 +24,6 @@ function Ask({ agent, close }: { agent: Agent; close: () => void }) {
   const { name, vault, note_id: note, waiting, running } = agent;
   const typed = useSignal("");
   const action = useAction();
-  const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.focus(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (typed.value !== name) return;
@@ -54,7 +51,7 @@ function Ask({ agent, close }: { agent: Agent; close: () => void }) {
           Type <bdi>{name}</bdi> to delete it
         </label>
         <input
-          ref={input} id="delete-name" type="text" autocomplete="off" autocapitalize="none" spellcheck={false} value={typed.value}
+          data-first id="delete-name" type="text" autocomplete="off" autocapitalize="none" spellcheck={false} value={typed.value}
           onInput={(event) => (typed.value = event.currentTarget.value)}
         />
         {action.error.value ? <ErrorNote error={action.error.value} /> : null}

@@ -14,7 +14,7 @@ export function Dialog({ title, onCancel, children }: DialogProps) {
   useLayoutEffect(() => {
     const before = document.activeElement;
     box.current?.showModal();
-    // Where something dangerous is asked, the answer that changes nothing comes first.
+    // What is to be filled in, or where something dangerous is asked, the answer that changes nothing.
     box.current?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => {
       box.current?.close();

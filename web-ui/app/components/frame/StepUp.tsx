@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { useAction } from "../../resource";
 import { asked, cancel, refusalText, show } from "../../step-up";
 import { Sentence } from "../Text";
@@ -16,7 +16,7 @@ function Prompt() {
   const input = useRef<HTMLInputElement>(null);
   const action = useAction();
   const error = action.error.value;
-  useEffect(() => input.current?.focus(), [error]);
+  useLayoutEffect(() => input.current?.focus(), [error]);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     const shown = pin.value;
@@ -29,7 +29,7 @@ function Prompt() {
       <form onSubmit={submit}>
         <label for="pin">PIN</label>
         <input
-          ref={input} id="pin" type="password" inputMode="numeric" autocomplete="off" maxLength={12} required value={pin.value}
+          ref={input} data-first id="pin" type="password" inputMode="numeric" autocomplete="off" maxLength={12} required value={pin.value}
           aria-invalid={error ? true : undefined} aria-describedby={error ? "pin-bad" : undefined}
           onInput={(event) => (pin.value = event.currentTarget.value = event.currentTarget.value.replace(/\D/g, ""))}
         />

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { type Job, jobsApi } from "../../jobs/api";
 import { draftOf, editOf, fieldOf, type JobDraft, newJob } from "../../jobs/form";
 import { dropForm, keepForm, keptForm } from "../../jobs/kept";
@@ -45,7 +45,7 @@ export function JobForm({ agent, likely = "", job, jobs = [], keep, saved, close
   const isTaken = !job && jobs.some(({ id, channel }) => channel === chosen.value && id === draft.value.id.trim());
   const { fields, rest } = objections(error?.problems ?? (job && !kept.value ? job.problems : undefined) ?? [], preview.problems, kind, draft.value, touched.value);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     // Not when it came back by itself: the reader may be elsewhere.
     if (!kept.value) form.current?.querySelector<HTMLElement>("select, input, textarea")?.focus();
   }, []);

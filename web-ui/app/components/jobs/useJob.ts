@@ -1,4 +1,5 @@
 import { type Signal, useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import { type Job, jobsApi, type Ran } from "../../jobs/api";
 import { keptForm } from "../../jobs/kept";
 import { type Action, useAction } from "../../resource";
@@ -19,9 +20,15 @@ export function useJob(job: Job, reload: () => Promise<void>): JobHand {
   const editing = useSignal(keptForm(job.noteId) !== undefined);
   const action = useAction();
   const ran = useSignal<Ran | undefined>(undefined);
+  const last = useRef<Promise<unknown>>(Promise.resolve());
+  // One after the other: what is done while something else is under way is not lost.
   const act = async (work: () => Promise<unknown>): Promise<boolean> => {
-    ran.value = undefined;
-    const done = await action.run(work);
+    const own = last.current.then(() => {
+      ran.value = undefined;
+      return action.run(work);
+    });
+    last.current = own;
+    const done = await own;
     await reload();
     return done;
   };

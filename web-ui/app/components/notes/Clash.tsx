@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { fullTime } from "../../format";
 import type { VaultNote } from "../../vault/api";
 import { baseOf, type Edit, editOf, properties } from "../../vault/edit";
@@ -19,7 +19,7 @@ interface ClashProps {
 /** Two have changed the same: theirs and yours side by side, and the choice. */
 export function Clash({ mine, theirs, fields, busy, over, drop, close }: ClashProps) {
   const box = useRef<HTMLElement>(null);
-  useEffect(() => box.current?.focus(), [theirs.updatedAt]);
+  useLayoutEffect(() => box.current?.focus(), [theirs.updatedAt]);
   const now = editOf(baseOf(theirs));
   const edits = [
     { name: "The text", before: now.content, after: mine.content },

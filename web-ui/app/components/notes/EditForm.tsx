@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useCallback, useEffect, useRef } from "preact/hooks";
+import { useCallback, useLayoutEffect, useRef } from "preact/hooks";
 import { ApiError } from "../../api";
 import { time } from "../../format";
 import { useAction } from "../../resource";
@@ -207,7 +207,7 @@ function useStored(vault: string, id: string, draft: () => { base: Base; edit: E
   const flush = (): void => {
     if (timer.current !== undefined) store();
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     addEventListener("pagehide", flush);
     document.addEventListener("visibilitychange", flush);
     return () => {
@@ -231,7 +231,7 @@ function useStored(vault: string, id: string, draft: () => { base: Base; edit: E
 
 /** Ctrl+S, or Cmd+S, wherever the focus is. */
 function useSaveKey(save: { current: () => void }): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent): void => {
       if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
       event.preventDefault();

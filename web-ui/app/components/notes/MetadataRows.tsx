@@ -1,4 +1,4 @@
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Kind, recast, type Row } from "../../vault/edit";
 
 const KINDS: readonly { kind: Kind; label: string }[] = [
@@ -20,11 +20,16 @@ interface MetadataRowsProps {
 /** The metadata of a note, a key in each row; a value stays what it is: a number a number, a list a list. */
 export function MetadataRows({ rows, wrong, canRemove, change }: MetadataRowsProps) {
   const box = useRef<HTMLFieldSetElement>(null);
+  const added = useRef(false);
   const put = (row: Row): void => change(rows.map((other) => (other.id === row.id ? row : other)));
   const add = (): void => {
     change([...rows, { id: Math.max(-1, ...rows.map(({ id }) => id)) + 1, key: "", kind: "text", text: "" }]);
-    requestAnimationFrame(() => [...(box.current?.querySelectorAll<HTMLElement>(".row-key") ?? [])].at(-1)?.focus());
+    added.current = true;
   };
+  useLayoutEffect(() => {
+    if (added.current) [...(box.current?.querySelectorAll<HTMLElement>(".row-key") ?? [])].at(-1)?.focus();
+    added.current = false;
+  }, [rows.length]);
   return (
     <fieldset class="metadata-rows" ref={box}>
       <legend>Metadata</legend>

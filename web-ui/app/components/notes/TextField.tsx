@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { NoteText } from "./NoteText";
 
 interface TextFieldProps {
@@ -15,7 +15,7 @@ export function TextField({ text, vault, id, wrong, change }: TextFieldProps) {
   const preview = useSignal(false);
   const area = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => fit(area.current), [text, preview.value]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (matchMedia("(hover: hover)").matches) area.current?.focus();
   }, []);
   return (

@@ -1,12 +1,12 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { cancel, cancelling, messages } from "../../conversation";
 import { plural, unturned } from "../../format";
 import { editWaiting, hold, line, lineBusy, lineError, loadLine, moveWaiting, release, waitingTurns } from "../../line";
 import { useAction } from "../../resource";
 import { type TurnBrief, turnsApi } from "../../turns";
 import { ErrorNote } from "../ErrorNote";
-import { placeAfter } from "./place";
+import { placeAfter } from "../../place";
 import { useDragging } from "./useDragging";
 
 /** The messages that wait, in their order, and what can be done about them. */
@@ -20,8 +20,8 @@ export function Tray({ name }: { name: string }) {
   const list = useRef<HTMLOListElement>(null);
 
   const move = async (turn: TurnBrief, by: number): Promise<void> => {
-    const to = placeAfter(waiting, turn, by);
-    if (!to || !(await moveWaiting(name, turn.turn, to))) return;
+    if (!placeAfter(waiting, turn, by) && !lineBusy.peek().includes(turn.turn)) return;
+    if (!(await moveWaiting(name, turn.turn, by))) return;
     const now = waitingTurns.peek();
     said.value = `Now number ${now.findIndex((other) => other.turn === turn.turn) + 1} of ${now.length}.`;
     list.current?.querySelector<HTMLElement>(`[data-turn="${CSS.escape(turn.turn)}"] .grip`)?.focus();
@@ -82,7 +82,7 @@ interface WaitingProps {
 
 function Waiting({ turn, agent, number, last, move, grab }: WaitingProps) {
   const writing = useSignal(false);
-  const busy = lineBusy.value === turn.turn || cancelling.value === turn.turn;
+  const busy = lineBusy.value.includes(turn.turn) || cancelling.value === turn.turn;
   const name = `Message ${number}`;
   const files = messages.value?.find((message) => message.id === turn.message)?.attachments?.length ?? 0;
   return (
@@ -149,7 +149,7 @@ function Edit({ turn, agent, done }: { turn: TurnBrief; agent: string; done: () 
       draft.value = known ?? (await turnsApi.turn(turn.turn)).text ?? "";
     });
   }, []);
-  useEffect(() => area.current?.focus(), [draft.value === undefined]);
+  useLayoutEffect(() => area.current?.focus(), [draft.value === undefined]);
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (draft.value?.trim() && (await editWaiting(agent, turn.turn, draft.value))) done();
@@ -170,7 +170,7 @@ function Edit({ turn, agent, done }: { turn: TurnBrief; agent: string; done: () 
         onInput={(event) => (draft.value = event.currentTarget.value)}
       />
       <span class="row-actions">
-        <button type="submit" class="primary small" disabled={lineBusy.value !== undefined || draft.value.trim() === ""}>
+        <button type="submit" class="primary small" disabled={lineBusy.value.includes(turn.turn) || draft.value.trim() === ""}>
           Save
         </button>
         <button type="button" class="small" onClick={done}>

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ApiError } from "../../api";
 import { plural } from "../../format";
 import { useAction } from "../../resource";
@@ -34,8 +34,8 @@ export function AddSecret({ agent, known, others, first, close, done }: AddSecre
   const refused = refusal(error, called);
   const there = (layer.value === "agent" ? known.channels[agent] : known.default)?.includes(called);
 
-  useEffect(() => (replaces ? value.current : nameBox.current)?.focus(), []);
-  useEffect(() => {
+  useLayoutEffect(() => (replaces ? value.current : nameBox.current)?.focus(), []);
+  useLayoutEffect(() => {
     if (error) (refused.name ? nameBox : value).current?.focus();
   }, [error]);
   const submit = async (event: Event): Promise<void> => {

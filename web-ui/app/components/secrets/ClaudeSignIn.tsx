@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Resource, useAction } from "../../resource";
 import { type ClaudeState, type EffectiveEnv, type Layer, secretsApi, signInOf } from "../../secrets";
 import { health } from "../../store";
@@ -116,7 +116,7 @@ function SetToken({ channel, whose, close, done }: { channel: string | undefined
   const input = useRef<HTMLInputElement | HTMLTextAreaElement>(null);
   const action = useAction();
   const error = action.error.value;
-  useEffect(() => input.current?.focus(), [error]);
+  useLayoutEffect(() => input.current?.focus(), [error]);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     const token = input.current?.value.trim() ?? "";

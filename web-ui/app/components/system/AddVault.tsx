@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { sortProblems } from "../../problems";
 import { useAction } from "../../resource";
 import { systemApi } from "../../system/api";
@@ -18,7 +18,7 @@ export function AddVault({ taken, added, close }: { taken: readonly string[]; ad
   const { fields, rest } = sortProblems(error?.problems ?? [], (key) => (["vault", "url", "token", "webhook_secret"].includes(key) ? key : undefined));
   const name = draft.value.name.trim();
   const isTaken = taken.includes(name);
-  useEffect(() => form.current?.querySelector("input")?.focus(), []);
+  useLayoutEffect(() => form.current?.querySelector("input")?.focus(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (isTaken) return;

@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { bytes, plural } from "../../format";
 import { useAction } from "../../resource";
 import { type Backup, systemApi } from "../../system/api";
@@ -16,7 +16,7 @@ export function BackUp({ vault }: { vault: string }) {
   const opener = useRef<HTMLButtonElement>(null);
   const form = useRef<HTMLFormElement>(null);
   const was = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (asking.value) form.current?.querySelector("input")?.focus();
     else if (was.current) opener.current?.focus();
     was.current = asking.value;

@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { sortProblems } from "../../problems";
 import { useAction } from "../../resource";
 import { health } from "../../store";
@@ -28,7 +28,7 @@ export function NewToken({ made, close }: { made: (token: TokenMade) => void; cl
   const set = (change: Partial<TokenDraft>): void => {
     draft.value = { ...draft.value, ...change };
   };
-  useEffect(() => form.current?.querySelector("input")?.focus(), []);
+  useLayoutEffect(() => form.current?.querySelector("input")?.focus(), []);
   const toggle = (verb: DaemonVerb, on: boolean): void => set({ daemon: on ? [...daemon, verb] : daemon.filter((one) => one !== verb) });
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();

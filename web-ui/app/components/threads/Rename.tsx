@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { useAction } from "../../resource";
 import { titleOf } from "../../threads";
 import type { Thread } from "../../threads-api";
@@ -11,7 +11,7 @@ export function Rename({ thread, done }: { thread: Thread; done: (now?: Thread) 
   const text = useSignal(thread.title ?? "");
   const action = useAction();
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.select(), []);
+  useLayoutEffect(() => field.current?.select(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     let now: Thread | undefined;

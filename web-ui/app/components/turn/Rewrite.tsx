@@ -1,5 +1,5 @@
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { resend, sendError, sending } from "../../sending";
 import { ErrorNote } from "../ErrorNote";
 
@@ -8,7 +8,7 @@ export function Rewrite({ agent, turn, text, done }: { agent: string; turn: stri
   const draft = useSignal(text);
   const area = useRef<HTMLTextAreaElement>(null);
   const tried = useSignal(false);
-  useEffect(() => area.current?.focus(), []);
+  useLayoutEffect(() => area.current?.focus(), []);
 
   const send = async (event: Event): Promise<void> => {
     event.preventDefault();

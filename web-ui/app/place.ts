@@ -1,4 +1,4 @@
-import type { Place, TurnBrief } from "../../turns";
+import type { Place, TurnBrief } from "./turns";
 
 /** Where a message goes that is moved by so many places. Others of its conversation count: the daemon moves within one. */
 export function placeAfter(waiting: readonly TurnBrief[], turn: TurnBrief, by: number): Place | undefined {
