@@ -39,10 +39,9 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 19] = [
+const OF_ADMINS: [&str; 18] = [
     "/.parachute/config",
     "/api/sign-in-links",
-    "/api/session",
     "/api/tokens",
     "/api/tokens/{id}",
     "/api/step-up",
@@ -105,6 +104,8 @@ impl Need {
                 "/mcp/{channel}" => Verb::Read,
                 // A ticket opens what is read.
                 "/api/ui/sse-ticket" => Verb::Read,
+                // The page asks who it is for, and a browser that may come in may go.
+                "/api/session" => Verb::Read,
                 _ if OF_ADMINS.contains(&route) => Verb::Admin,
                 _ if !reads && CHANGED_BY_ADMINS.contains(&route) => Verb::Admin,
                 _ => usual,
@@ -275,7 +276,7 @@ mod tests {
             ("PATCH", "/api/agent-defs/{*id}", "reveille:admin"),
             ("DELETE", "/api/agent-defs/{*id}", "reveille:admin"),
             ("POST", "/api/sign-in-links", "reveille:admin"),
-            ("GET", "/api/session", "reveille:admin"),
+            ("GET", "/api/session", "reveille:read"),
             ("GET", "/api/tokens", "reveille:admin"),
             ("POST", "/api/tokens", "reveille:admin"),
             ("DELETE", "/api/tokens/{id}", "reveille:admin"),

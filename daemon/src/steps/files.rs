@@ -1,6 +1,7 @@
 //! The files: `<thread>/<turn>.events`, compressed lines of JSON, and `<turn>.calls`, compressed texts with a line before each.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::collections::HashMap;
+use std::fs::{DirBuilder, DirEntry, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -109,8 +110,28 @@ pub(super) fn add_events(dir: &Path, place: Place, head: &[Bytes], tail: &[Bytes
     Ok(())
 }
 
-/// Adds a long input or answer. One that was not written to its end is passed over by readers.
-pub(super) fn add_call(dir: &Path, place: Place, call: &Call) -> io::Result<()> {
+/// How long the files of calls are that this process has written to: what it did not write may end in the middle.
+#[derive(Debug, Default)]
+pub(super) struct Written(HashMap<PathBuf, u64>);
+
+impl Written {
+    /// Files that are known at once; an unknown one is read through once more.
+    const MAX: usize = 256;
+
+    fn is(&self, path: &Path, length: u64) -> bool {
+        self.0.get(path) == Some(&length)
+    }
+
+    fn now(&mut self, path: PathBuf, length: u64) {
+        if self.0.len() >= Self::MAX {
+            self.0.clear();
+        }
+        self.0.insert(path, length);
+    }
+}
+
+/// Adds a long input or answer. One before it that was not written to its end goes: it would hide all that follow.
+pub(super) fn add_call(dir: &Path, place: Place, call: &Call, written: &mut Written) -> io::Result<()> {
     if call.id.len() > NAME_MAX || call.tool.as_ref().is_some_and(|tool| tool.len() > NAME_MAX) {
         return Ok(());
     }
@@ -127,11 +148,23 @@ pub(super) fn add_call(dir: &Path, place: Place, call: &Call) -> io::Result<()> 
     let mut record = serde_json::to_vec(&head)?;
     record.push(b'\n');
     record.extend(text);
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
-    if file.metadata()?.len() + record.len() as u64 > CALLS_MAX {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&path)?;
+    let mut length = file.metadata()?.len();
+    if length > 0 && !written.is(&path, length) {
+        length = super::read::whole_calls(&file)?;
+        file.set_len(length)?;
+    }
+    if length + record.len() as u64 > CALLS_MAX {
         return Ok(());
     }
-    file.write_all(&record)
+    file.write_all(&record)?;
+    written.now(path, length + record.len() as u64);
+    Ok(())
 }
 
 /// Removes what nobody has written to since `before`, and answers how many files that were.
@@ -155,12 +188,11 @@ pub(crate) fn sweep(dir: &Path, before: SystemTime) -> io::Result<u64> {
             continue;
         }
         for file in std::fs::read_dir(thread.path())? {
-            let file = file?;
-            let meta = file.metadata()?;
-            // Of whatever name: a write that was cut off leaves one of its own.
-            if meta.is_file() && meta.modified()? <= before {
-                std::fs::remove_file(file.path())?;
-                removed += 1;
+            // Of whatever name: a write that was cut off leaves one of its own. One under way has its name for a moment only.
+            match remove_old(&file?, before) {
+                Ok(gone) => removed += u64::from(gone),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         if let Err(error) = std::fs::remove_dir(thread.path())
@@ -170,4 +202,13 @@ pub(crate) fn sweep(dir: &Path, before: SystemTime) -> io::Result<u64> {
         }
     }
     Ok(removed)
+}
+
+fn remove_old(file: &DirEntry, before: SystemTime) -> io::Result<bool> {
+    let meta = file.metadata()?;
+    let is_old = meta.is_file() && meta.modified()? <= before;
+    if is_old {
+        std::fs::remove_file(file.path())?;
+    }
+    Ok(is_old)
 }

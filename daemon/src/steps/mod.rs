@@ -149,11 +149,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 }
 
 fn write(dir: &std::path::Path, waiting: &AtomicUsize, jobs: &Receiver<Job>) {
+    let mut written_calls = files::Written::default();
     while let Ok(job) = jobs.recv() {
         let bytes = job.bytes();
         let (turn, written) = match job {
             Job::Story(place, head, tail, cut) => (place.turn, files::add_events(dir, place, &head, &tail, cut)),
-            Job::Call(place, call) => (place.turn, files::add_call(dir, place, &call)),
+            Job::Call(place, call) => (place.turn, files::add_call(dir, place, &call, &mut written_calls)),
             Job::Settled(done) => {
                 // silent-ok: whoever asked waits no more.
                 let _ = done.send(());

@@ -108,6 +108,28 @@ pub(super) fn call(path: &Path, id: &str) -> io::Result<[Option<Found>; 2]> {
     }
 }
 
+/// How many bytes of a file of calls are whole records.
+pub(super) fn whole_calls(file: &File) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    let mut file = BufReader::new(file);
+    let mut whole = 0;
+    loop {
+        let mut line = Vec::new();
+        let head = (&mut file).take(HEAD_MAX).read_until(b'\n', &mut line)?;
+        let Ok(Head { bytes, .. }) = serde_json::from_slice(&line) else {
+            return Ok(whole);
+        };
+        let end = (head as u64)
+            .checked_add(bytes)
+            .and_then(|record| record.checked_add(whole));
+        let (Some(end), Ok(bytes)) = (end.filter(|end| *end <= length), i64::try_from(bytes)) else {
+            return Ok(whole);
+        };
+        whole = end;
+        file.seek_relative(bytes)?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
@@ -177,7 +199,7 @@ mod tests {
             call("b", Side::Output, "out of b"),
             call(&"x".repeat(1000), Side::Output, "nobody's"),
         ] {
-            files::add_call(dir.path(), PLACE, &one).unwrap();
+            files::add_call(dir.path(), PLACE, &one, &mut files::Written::default()).unwrap();
         }
         let found = |text: &str, cut| {
             Some(Found {
@@ -197,10 +219,39 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_was_not_written_to_its_end_hides_none_that_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = files::calls(dir.path(), PLACE);
+        let add = |one: &Call, written: &mut files::Written| files::add_call(dir.path(), PLACE, one, written).unwrap();
+        let mut written = files::Written::default();
+        add(&call("a", Side::Input, "in a"), &mut written);
+        let first = std::fs::metadata(&path).unwrap().len();
+        add(&call("b", Side::Input, "in b"), &mut written);
+        let whole = std::fs::read(&path).unwrap();
+        // Cut off within the text, within the line before it, and not at all.
+        for kept in [whole.len() - 3, usize::try_from(first).unwrap() + 5, whole.len()] {
+            std::fs::write(&path, &whole[..kept]).unwrap();
+            let mut next = files::Written::default();
+            add(&call("c", Side::Input, "in c"), &mut next);
+            add(&call("c", Side::Output, "out c"), &mut next);
+            let there = |id: &str| super::call(&path, id).unwrap().map(|found| found.map(|one| one.text));
+            assert_eq!(there("a"), [Some("in a".into()), None]);
+            assert_eq!(there("b")[0].is_some(), kept == whole.len());
+            assert_eq!(there("c"), [Some("in c".into()), Some("out c".into())]);
+        }
+    }
+
+    #[test]
     fn what_is_old_goes_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         files::add_events(dir.path(), PLACE, &lines(0..2), &[], false).unwrap();
-        files::add_call(dir.path(), PLACE, &call("a", Side::Input, "x")).unwrap();
+        files::add_call(
+            dir.path(),
+            PLACE,
+            &call("a", Side::Input, "x"),
+            &mut files::Written::default(),
+        )
+        .unwrap();
         let other = dir.path().join("notes");
         std::fs::create_dir(&other).unwrap();
         std::fs::write(other.join("a"), "a").unwrap();

@@ -36,7 +36,7 @@ use crate::model::{
 use crate::queue::{ControlError, LeaseError, Queue, QueueError};
 use fault::Fault;
 use file::connect;
-use writer::Writer;
+use writer::{Lasting, Writer};
 
 /// How to open a [`SqliteQueue`].
 #[derive(Clone)]
@@ -181,7 +181,9 @@ impl Queue for SqliteQueue {
         let until = self.lease_until(now);
         Ok(self
             .writer
-            .write(
+            // What was only claimed is claimed again.
+            .write_lasting(
+                Lasting::Written,
                 move |connection| writes::claim(connection, &lane, now, until),
                 |_| false,
             )
@@ -226,7 +228,8 @@ impl Queue for SqliteQueue {
         let until = self.lease_until(self.now());
         Ok(self
             .writer
-            .write(
+            .write_lasting(
+                Lasting::Written,
                 move |connection| writes::heartbeat(connection, lease, until),
                 |()| false,
             )
@@ -513,7 +516,9 @@ impl Queue for SqliteQueue {
 
     async fn delivered(&self, effects: Vec<u64>) -> Result<Vec<Uuid>, QueueError> {
         let write = move |connection: &Connection| outbox::delivered(connection, &effects);
-        let (_, turns) = self.writer.write(write, |(gone, _)| *gone > 0).await?;
+        // What was delivered may be delivered again.
+        let gone = |(gone, _): &(usize, Vec<Uuid>)| *gone > 0;
+        let (_, turns) = self.writer.write_lasting(Lasting::Written, write, gone).await?;
         Ok(turns)
     }
 

@@ -17,12 +17,25 @@ trait Job: Send {
     fn run(&mut self, connection: &Connection) -> Result<(), Fault>;
     /// Whether what it did makes work for somebody.
     fn wakes(&self) -> bool;
+    /// What its asker waits for.
+    fn lasting(&self) -> Lasting;
     /// Tells the asker, once the commit is known.
     fn answer(self: Box<Self>, outcome: Result<(), Fault>);
 }
 
+/// What a write outlives once it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasting {
+    /// A loss of power: it is synced.
+    Synced,
+    /// The end of the process, by whatever signal. A loss of power may undo it, with all that is not synced after it: for what
+    /// is found out or done again by the next start.
+    Written,
+}
+
 struct Task<T, W> {
     work: Option<W>,
+    lasting: Lasting,
     wakes: fn(&T) -> bool,
     result: Option<Result<T, Fault>>,
     asker: oneshot::Sender<Result<T, Fault>>,
@@ -43,6 +56,10 @@ where
 
     fn wakes(&self) -> bool {
         matches!(&self.result, Some(Ok(value)) if (self.wakes)(value))
+    }
+
+    fn lasting(&self) -> Lasting {
+        self.lasting
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), Fault>) {
@@ -75,11 +92,12 @@ impl Writer {
     ) -> Result<Self, Fault> {
         let (jobs, inbox) = mpsc::channel::<Box<dyn Job>>();
         let serve = move || {
+            let mut now = Lasting::Synced;
             while let Ok(first) = inbox.recv() {
                 let mut group: Vec<_> = std::iter::once(first)
                     .chain(inbox.try_iter().take(GROUP_MAX - 1))
                     .collect();
-                let outcome = commit(&connection, &mut group);
+                let outcome = commit(&connection, &mut group, &mut now);
                 if outcome.is_ok() && group.iter().any(|job| job.wakes()) {
                     wake();
                 }
@@ -101,6 +119,16 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         wakes: fn(&T) -> bool,
     ) -> Result<T, Fault> {
+        self.write_lasting(Lasting::Synced, work, wakes).await
+    }
+
+    /// The same, and says what the write outlives.
+    pub(super) async fn write_lasting<T: Send + 'static>(
+        &self,
+        lasting: Lasting,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        wakes: fn(&T) -> bool,
+    ) -> Result<T, Fault> {
         if self.refuse.as_ref().is_some_and(|refuse| refuse()) {
             return Err(Fault::Unavailable("the write was refused as a test had asked".into()));
         }
@@ -109,6 +137,7 @@ impl Writer {
         self.jobs
             .send(Box::new(Task {
                 work: Some(work),
+                lasting,
                 wakes,
                 result: None,
                 asker,
@@ -118,9 +147,20 @@ impl Writer {
     }
 }
 
-/// One transaction for the group. A job that fails is undone alone; a commit that fails undoes them all.
-fn commit(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+/// One transaction for the group. A job that fails is undone alone; a commit that fails undoes them all. `now` is how the
+/// connection syncs.
+fn commit(connection: &Connection, group: &mut [Box<dyn Job>], now: &mut Lasting) -> Result<(), Fault> {
     undo(connection)?;
+    let synced = group.iter().any(|job| job.lasting() == Lasting::Synced);
+    let needed = if synced { Lasting::Synced } else { Lasting::Written };
+    if *now != needed {
+        // A sync of the write-ahead log covers everything that was written to it before.
+        connection.execute_batch(match needed {
+            Lasting::Synced => "PRAGMA synchronous = FULL",
+            Lasting::Written => "PRAGMA synchronous = NORMAL",
+        })?;
+        *now = needed;
+    }
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let ran = group.iter_mut().try_for_each(|job| run(connection, job.as_mut()));
     let outcome = ran.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
@@ -152,4 +192,50 @@ fn undo(connection: &Connection) -> Result<(), Fault> {
         connection.execute_batch("ROLLBACK")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::connect;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_must_outlast_a_loss_of_power_is_synced_whatever_was_written_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = connect(&dir.path().join("queue.db"), false).unwrap();
+        let writer = Writer::spawn(connection, None, || {}).unwrap();
+        // 1: NORMAL, 2: FULL.
+        let level = |connection: &Connection| -> Result<i64, Fault> {
+            Ok(connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?)
+        };
+        for (lasting, expected) in [
+            (Lasting::Synced, 2),
+            (Lasting::Written, 1),
+            (Lasting::Written, 1),
+            (Lasting::Synced, 2),
+        ] {
+            let found = writer.write_lasting(lasting, level, |_| false).await.unwrap();
+            assert_eq!(found, expected, "{lasting:?}");
+        }
+        // In one commit with others.
+        let (hold, held) = mpsc::channel::<()>();
+        let wait = move |_: &Connection| Ok(held.recv().is_err());
+        let first = writer.write_lasting(Lasting::Written, wait, |_| false);
+        let mixed = async {
+            let both = async {
+                tokio::join!(
+                    writer.write_lasting(Lasting::Written, level, |_| false),
+                    writer.write_lasting(Lasting::Synced, level, |_| false),
+                )
+            };
+            let release = async {
+                tokio::task::yield_now().await;
+                drop(hold);
+            };
+            tokio::join!(both, release).0
+        };
+        let (first, (written, synced)) = tokio::join!(first, mixed);
+        assert!(first.unwrap());
+        assert_eq!((written.unwrap(), synced.unwrap()), (2, 2));
+    }
 }

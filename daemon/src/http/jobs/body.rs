@@ -51,26 +51,26 @@ fn sent<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Valu
 pub(in crate::http) struct Edit {
     /// What the agent is told.
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = String)]
+    #[schema(value_type = String, required = false)]
     message: Option<Value>,
     /// The conversation that its messages belong to; null takes it away.
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = false)]
     subject: Option<Value>,
     /// When it is due; what is left out is taken away.
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = super::view::Schedule)]
+    #[schema(value_type = super::view::Schedule, required = false)]
     schedule: Option<Value>,
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = bool)]
+    #[schema(value_type = bool, required = false)]
     enabled: Option<Value>,
     /// What is done about occurrences of a time when the daemon did not run; null: what is usual.
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = false)]
     catch_up: Option<Value>,
     /// What is done when the turn of the last one still runs; null: what is usual.
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = false)]
     overlap: Option<Value>,
 }
 
@@ -93,22 +93,22 @@ pub(in crate::http) struct Draft {
     message: Option<Value>,
     /// The conversation that its messages belong to; null takes it away.
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = false)]
     subject: Option<Value>,
     /// When it is due; what is left out is taken away.
     #[serde(deserialize_with = "sent")]
     #[schema(required, value_type = super::view::Schedule)]
     schedule: Option<Value>,
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = bool)]
+    #[schema(value_type = bool, required = false)]
     enabled: Option<Value>,
     /// What is done about occurrences of a time when the daemon did not run; null: what is usual.
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = false)]
     catch_up: Option<Value>,
     /// What is done when the turn of the last one still runs; null: what is usual.
     #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = false)]
     overlap: Option<Value>,
 }
 

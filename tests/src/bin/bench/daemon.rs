@@ -13,6 +13,9 @@ use tokio::time::Instant;
 use crate::PATIENCE;
 use crate::figure::ms;
 
+/// For [`start`].
+pub(crate) const NO_SETTINGS: &[(&str, &str)] = &[];
+
 /// A daemon that ends with this value.
 pub(crate) struct Daemon {
     child: Child,
@@ -37,7 +40,7 @@ fn free_address() -> Result<SocketAddr> {
 }
 
 /// Starts a daemon; answers it with the time from spawn to the first 200 of `/health`. `settings` are more variables.
-pub(crate) async fn start(state: &Path, settings: &[(&str, &str)]) -> Result<(Daemon, Duration)> {
+pub(crate) async fn start(state: &Path, settings: &[(&str, impl AsRef<str>)]) -> Result<(Daemon, Duration)> {
     let address = free_address()?;
     let begin = Instant::now();
     let child = Command::new(binary())
@@ -48,7 +51,7 @@ pub(crate) async fn start(state: &Path, settings: &[(&str, &str)]) -> Result<(Da
         .env("HOME", state)
         .env("REVEILLE_CLAUDE__PROGRAM", "stand-in")
         .env("REVEILLE_LOG__LEVEL", "error")
-        .envs(settings.iter().copied())
+        .envs(settings.iter().map(|(name, value)| (name, value.as_ref())))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -122,6 +125,41 @@ impl Daemon {
         let begin = Instant::now();
         let answer = self.get(http, path).await?;
         Ok((answer, ms(begin.elapsed())))
+    }
+
+    /// Waits until that many agents are there; answers when that was after the start of waiting, in milliseconds.
+    pub(crate) async fn live(&self, http: &reqwest::Client, agents: usize) -> Result<f64> {
+        let begin = Instant::now();
+        loop {
+            let listed = self.get(http, "/api/agents").await?;
+            if listed["agents"].as_array().is_some_and(|list| list.len() == agents) {
+                return Ok(ms(begin.elapsed()));
+            }
+            ensure!(begin.elapsed() < PATIENCE, "the definitions are not taken");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Waits until that many messages are in the line of an agent.
+    pub(crate) async fn waiting(&self, http: &reqwest::Client, agent: &str, count: usize) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let queue = self.get(http, &format!("/api/channels/{agent}/queue?limit=1")).await?;
+            if queue["waiting"].as_u64() == Some(count as u64) {
+                return Ok(());
+            }
+            ensure!(begin.elapsed() < PATIENCE, "{count} messages are not in line: {queue}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stops it as an operator does, and waits for its end.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        let pid = i32::try_from(self.child.id())?;
+        let pid = rustix::process::Pid::from_raw(pid).context("a process has a number")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        tokio::task::spawn_blocking(move || self.child.wait()).await??;
+        Ok(())
     }
 
     /// Processor time used so far, in milliseconds.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::PATIENCE;
-use crate::daemon::{Daemon, start};
+use crate::daemon::{Daemon, NO_SETTINGS, start};
 use crate::figure::{Figure, ms};
 
 /// Runs, each with a vault of its own.
@@ -43,7 +43,7 @@ pub(crate) async fn measure(count: usize) -> Result<Vec<Figure>> {
     let (mut edited, mut counts, mut unneeded) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let dir = tempfile::tempdir()?;
-        let (daemon, _) = start(dir.path(), &[]).await?;
+        let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
         let notes: Vec<Value> = (0..count)
             .map(|n| {
                 json!({"path": format!("Agents/a{n}"), "content": format!("You are agent {n}."), "tags": ["agent/definition"],
@@ -80,7 +80,7 @@ pub(crate) async fn measure(count: usize) -> Result<Vec<Figure>> {
         counts.push(ms(begin.elapsed()));
         // Nothing more is written, neither now nor by a start.
         drop(daemon);
-        let (daemon, _) = start(dir.path(), &[]).await?;
+        let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
         let now = daemon.get(&http, NOTES).await?;
         let as_edited = |note: &&Value| {
             notes
@@ -90,7 +90,7 @@ pub(crate) async fn measure(count: usize) -> Result<Vec<Figure>> {
         let same = now.as_array().into_iter().flatten().filter(as_edited).count();
         unneeded.push(f64::from(u32::try_from(count - same)?));
     }
-    let figure = |name, unit, values| Figure { name, unit, values };
+    let figure = |name: &'static str, unit, values| Figure::new(name, unit, values);
     Ok(vec![
         figure("written in requests of 500", "ms", written),
         figure("… until all are live", "ms", live),

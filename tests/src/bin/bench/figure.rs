@@ -1,17 +1,26 @@
 //! What is printed.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 /// One measured quantity.
 pub(crate) struct Figure {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) unit: &'static str,
     pub(crate) values: Vec<f64>,
 }
 
 impl Figure {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, unit: &'static str, values: Vec<f64>) -> Self {
+        Self {
+            name: name.into(),
+            unit,
+            values,
+        }
+    }
+
     pub(crate) fn at(&self, share: f64) -> f64 {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);

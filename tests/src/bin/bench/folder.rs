@@ -86,42 +86,42 @@ pub(crate) async fn measure(files: usize) -> Result<Vec<Figure>> {
     let idle = daemon.cpu()? - before;
     Ok(vec![
         Figure {
-            name: "first start: every file read",
+            name: "first start: every file read".into(),
             unit: "ms",
             values: vec![first],
         },
         Figure {
-            name: "first start to /health",
+            name: "first start to /health".into(),
             unit: "ms",
             values: vec![ms(healthy)],
         },
         Figure {
-            name: "first start: memory",
+            name: "first start: memory".into(),
             unit: "MiB",
             values: vec![first_memory],
         },
         Figure {
-            name: "start to /health",
+            name: "start to /health".into(),
             unit: "ms",
             values: health,
         },
         Figure {
-            name: "start until a file changed meanwhile is seen",
+            name: "start until a file changed meanwhile is seen".into(),
             unit: "ms",
             values: ready,
         },
         Figure {
-            name: "a changed file is seen after",
+            name: "a changed file is seen after".into(),
             unit: "ms",
             values: changed,
         },
         Figure {
-            name: "processor time in 10 s of waiting",
+            name: "processor time in 10 s of waiting".into(),
             unit: "ms",
             values: vec![idle],
         },
         Figure {
-            name: "memory",
+            name: "memory".into(),
             unit: "MiB",
             values: vec![daemon.rss()?],
         },

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p reveille-tests --bin bench -- start --agents 1000` needs `cargo build --release -p reveille` first;
 //! `bench vault --notes 100000`, `bench folder --files 10000`, `bench definitions --count 1000`, `bench sse --watchers 500` and
-//! `bench sandbox --turns 100` likewise.
+//! `bench sandbox --turns 100` likewise; `bench turns --turns 500` and
+//! `bench growth --turns 200` need `cargo build --release -p reveille-tests --bins` too.
 
 #![forbid(unsafe_code)]
 
@@ -10,9 +11,11 @@ mod daemon;
 mod definitions;
 mod figure;
 mod folder;
+mod growth;
 mod sandbox;
 mod sse;
 mod start;
+mod turns;
 mod vault;
 
 use std::io::Write as _;
@@ -49,12 +52,12 @@ fn floor() -> Result<Vec<Figure>> {
     }
     Ok(vec![
         Figure {
-            name: "floor: spawn and wait for /bin/true",
+            name: "floor: spawn and wait for /bin/true".into(),
             unit: "ms",
             values: spawn,
         },
         Figure {
-            name: "floor: 4 KiB write and fdatasync",
+            name: "floor: 4 KiB write and fdatasync".into(),
             unit: "ms",
             values: sync,
         },
@@ -68,6 +71,8 @@ enum Part {
     Definitions,
     Sse,
     Sandbox,
+    Turns,
+    Growth,
 }
 
 fn asked() -> Result<(Part, usize)> {
@@ -86,10 +91,14 @@ fn asked() -> Result<(Part, usize)> {
         ["sse", "--watchers", number] => (Part::Sse, number),
         ["sandbox"] => (Part::Sandbox, "100"),
         ["sandbox", "--turns", number] => (Part::Sandbox, number),
+        ["turns"] => (Part::Turns, "500"),
+        ["turns", "--turns", number] => (Part::Turns, number),
+        ["growth"] => (Part::Growth, "200"),
+        ["growth", "--turns", number] => (Part::Growth, number),
         _ => {
             bail!(
                 "usage: bench start [--agents N] | vault [--notes N] | folder [--files N] | definitions [--count N] | \
-                 sse [--watchers N] | sandbox [--turns N]"
+                 sse [--watchers N] | sandbox [--turns N] | turns [--turns N] | growth [--turns N]"
             )
         }
     };
@@ -123,6 +132,14 @@ async fn main() -> Result<()> {
         }
         Part::Sandbox => {
             figures.extend(sandbox::measure(count).await?);
+            "turns"
+        }
+        Part::Turns => {
+            figures.extend(turns::measure(count).await?);
+            "turns"
+        }
+        Part::Growth => {
+            figures.extend(growth::measure(count).await?);
             "turns"
         }
     };

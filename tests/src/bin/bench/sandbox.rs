@@ -80,11 +80,7 @@ pub(crate) async fn measure(turns: usize) -> Result<Vec<Figure>> {
         adds_open.push(one - none);
         adds_restricted.push(two - none);
     }
-    let figure = |name, values| Figure {
-        name,
-        unit: "ms",
-        values,
-    };
+    let figure = |name: &'static str, values| Figure::new(name, "ms", values);
     Ok(vec![
         figure("turn, not confined", without),
         figure("turn, confined, network open", open),

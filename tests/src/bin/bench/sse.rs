@@ -147,15 +147,11 @@ pub(crate) async fn measure(watchers: usize) -> Result<Vec<Figure>> {
     drop(deaf);
     drips.iter().for_each(tokio::task::JoinHandle::abort);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let one = |name, unit, value| Figure {
-        name,
-        unit,
-        values: vec![value],
-    };
+    let one = |name: &'static str, unit, value| Figure::new(name, unit, vec![value]);
     Ok(vec![
         one("watchers that got every piece in order", "", f64::from(complete)),
         Figure {
-            name: "a piece, from event to watcher",
+            name: "a piece, from event to watcher".into(),
             unit: "ms",
             values: late,
         },

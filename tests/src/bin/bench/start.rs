@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::daemon::{Daemon, start};
+use crate::daemon::{Daemon, NO_SETTINGS, start};
 use crate::figure::{Figure, ms};
 use crate::{PATIENCE, RUNS};
 
@@ -45,17 +45,17 @@ async fn define(daemon: &Daemon, http: &reqwest::Client, agents: usize) -> Resul
 pub(crate) async fn measure(agents: usize) -> Result<Vec<Figure>> {
     let dir = tempfile::tempdir()?;
     let http = reqwest::Client::builder().no_proxy().build()?;
-    let (daemon, _) = start(dir.path(), &[]).await?;
+    let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
     define(&daemon, &http, agents).await?;
     drop(daemon);
     let (mut health, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        let (daemon, took) = start(dir.path(), &[]).await?;
+        let (daemon, took) = start(dir.path(), NO_SETTINGS).await?;
         health.push(ms(took));
         tokio::time::sleep(Duration::from_secs(1)).await;
         memory.push(daemon.rss()?);
     }
-    let (daemon, _) = start(dir.path(), &[]).await?;
+    let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
     let (mut accept, mut turn) = (Vec::new(), Vec::new());
     for n in 0..RUNS * 4 {
         let begin = Instant::now();
@@ -81,22 +81,22 @@ pub(crate) async fn measure(agents: usize) -> Result<Vec<Figure>> {
     }
     Ok(vec![
         Figure {
-            name: "start to /health",
+            name: "start to /health".into(),
             unit: "ms",
             values: health,
         },
         Figure {
-            name: "memory, idle",
+            name: "memory, idle".into(),
             unit: "MiB",
             values: memory,
         },
         Figure {
-            name: "send: accepted durably",
+            name: "send: accepted durably".into(),
             unit: "ms",
             values: accept,
         },
         Figure {
-            name: "send to settled, stand-in child",
+            name: "send to settled, stand-in child".into(),
             unit: "ms",
             values: turn,
         },

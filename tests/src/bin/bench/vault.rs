@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::RUNS;
-use crate::daemon::{Daemon, start};
+use crate::daemon::{Daemon, NO_SETTINGS, start};
 use crate::figure::{Figure, ms};
 
 const NOTES: &str = "/vault/default/api/notes";
@@ -71,11 +71,7 @@ async fn reads(daemon: &Daemon, http: &reqwest::Client, notes: usize) -> Result<
             ensure!(count >= least, "{name}: {count} notes, expected {least}");
             values.push(took);
         }
-        figures.push(Figure {
-            name,
-            unit: "ms",
-            values,
-        });
+        figures.push(Figure::new(name, "ms", values));
     }
     Ok(figures)
 }
@@ -102,12 +98,12 @@ async fn accepts(daemon: &Daemon, http: &reqwest::Client) -> Result<Vec<Figure>>
     }
     Ok(vec![
         Figure {
-            name: "inbound note accepted (one synced commit)",
+            name: "inbound note accepted (one synced commit)".into(),
             unit: "ms",
             values: noted,
         },
         Figure {
-            name: "send: noted and in line (two synced commits)",
+            name: "send: noted and in line (two synced commits)".into(),
             unit: "ms",
             values: sent,
         },
@@ -118,30 +114,30 @@ async fn accepts(daemon: &Daemon, http: &reqwest::Client) -> Result<Vec<Figure>>
 pub(crate) async fn measure(notes: usize) -> Result<Vec<Figure>> {
     let dir = tempfile::tempdir()?;
     let http = reqwest::Client::builder().no_proxy().build()?;
-    let (daemon, _) = start(dir.path(), &[]).await?;
+    let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
     let filled = fill(&daemon, &http, notes).await?;
     drop(daemon);
     let (mut health, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        let (daemon, took) = start(dir.path(), &[]).await?;
+        let (daemon, took) = start(dir.path(), NO_SETTINGS).await?;
         health.push(ms(took));
         tokio::time::sleep(Duration::from_secs(1)).await;
         memory.push(daemon.rss()?);
     }
-    let (daemon, _) = start(dir.path(), &[]).await?;
+    let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
     let mut figures = vec![
         Figure {
-            name: "all notes written, in batches of 500",
+            name: "all notes written, in batches of 500".into(),
             unit: "ms",
             values: vec![filled],
         },
         Figure {
-            name: "start to /health",
+            name: "start to /health".into(),
             unit: "ms",
             values: health,
         },
         Figure {
-            name: "memory after the start",
+            name: "memory after the start".into(),
             unit: "MiB",
             values: memory,
         },
@@ -149,7 +145,7 @@ pub(crate) async fn measure(notes: usize) -> Result<Vec<Figure>> {
     figures.extend(accepts(&daemon, &http).await?);
     figures.extend(reads(&daemon, &http, notes).await?);
     figures.push(Figure {
-        name: "memory after all of this",
+        name: "memory after all of this".into(),
         unit: "MiB",
         values: vec![daemon.rss()?],
     });
