@@ -1,9 +1,11 @@
 //! `reveille vault backup` and `restore`: by the daemon while one runs, else here.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use reveille_vault::{Backup, EmbeddedVault, FolderVault, VaultError};
+use reveille_vault::agent::{Inbound, tag};
+use reveille_vault::{Backup, EmbeddedVault, FolderVault, Key, Patch, Precondition, Query, VaultError};
 use serde_json::{Value, json};
 
 use super::client::{Client, segment};
@@ -65,6 +67,14 @@ impl Copies {
         let done = self
             .here(global, move |vault, force| restore_here(vault, &path, &from, force))
             .await?;
+        // A queue that is there knows which messages have had their turn. A new one would have them all worked on again.
+        if !state.path().join("queue.db").exists() {
+            for vault in global.config()?.vaults.all() {
+                if done.copies.iter().any(|copy| copy["vault"] == vault.name) {
+                    calm(vault, state.path()).await?;
+                }
+            }
+        }
         drop(state);
         self.tell("restored", done)
     }
@@ -223,5 +233,62 @@ fn restore_here(vault: &Vault, state: &Path, from: &Path, force: bool) -> Result
             FolderVault::restore_files(name, &options, from, force).map(Some)
         }
         Place::Parachute(_) => Ok(None),
+    }
+}
+
+/// Marks the messages of a vault as an import does.
+async fn calm(vault: &Vault, state: &Path) -> Result<(), CliError> {
+    let name = &vault.name;
+    let failed = |error: VaultError| {
+        CliError::Failed(format!(
+            "{name} is restored, but its messages could not be marked, and would be worked on again: {error}"
+        ))
+    };
+    let opened: Arc<dyn reveille_vault::Vault> = match &vault.place {
+        Place::Embedded => EmbeddedVault::open(name, &vaults::embedded(state, name)).map_err(failed)?,
+        Place::Folder(folder) => {
+            FolderVault::open(name, vaults::folder_options(state, name, folder)).map_err(failed)?
+        }
+        Place::Parachute(_) => return Ok(()),
+    };
+    let marked = mark(&*opened).await;
+    opened.close().await;
+    match marked.map_err(failed)? {
+        0 => {}
+        count => note(&format!(
+            "{name}: {count} messages are marked with `{}`, and wake nobody: this state directory has no queue that knows which \
+             of them have had their turn. One that was still in line wakes its agent once that is blank",
+            Inbound::IMPORTED
+        )),
+    }
+    Ok(())
+}
+
+async fn mark(vault: &dyn reveille_vault::Vault) -> Result<u64, VaultError> {
+    let now = jiff::Timestamp::now().to_string();
+    let mut query = Query {
+        tags: vec![tag::INBOUND.into()],
+        exact_tags: true,
+        ..Query::default()
+    };
+    let mut count = 0;
+    loop {
+        let page = vault.query(&query).await?;
+        for note in page.notes.iter().filter(|note| Inbound::wakes(note)) {
+            let patch = Patch {
+                metadata: [(Inbound::IMPORTED.to_owned(), Value::String(now.clone()))]
+                    .into_iter()
+                    .collect(),
+                ..Patch::default()
+            };
+            vault
+                .patch(&Key::Id(note.id.clone()), patch, Precondition::Force)
+                .await?;
+            count += 1;
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(count),
+        }
     }
 }

@@ -37,10 +37,9 @@ UMask=0077
 LimitCORE=0
 
 # What cannot be, because turns are confined by bubblewrap, which makes namespaces of its own inside of this service:
-# - NoNewPrivileges, and with it everything that is a filter of system calls here (SystemCallFilter, SystemCallArchitectures,
-#   RestrictAddressFamilies, RestrictNamespaces, RestrictSUIDSGID, RestrictRealtime, LockPersonality, MemoryDenyWriteExecute,
-#   and for a user's service all of the next two): where bubblewrap is setuid, or has its right to make namespaces from
-#   AppArmor, it loses that. Each turn has no_new_privs and a filter of its own.
+# - NoNewPrivileges, and whatever is a filter of system calls, for in a service of a user that brings it along (SystemCallFilter,
+#   SystemCallArchitectures, RestrictAddressFamilies, RestrictSUIDSGID, RestrictRealtime, LockPersonality): where bubblewrap is
+#   setuid, or has its right to make namespaces from AppArmor, it loses that. Each turn has no_new_privs and a filter of its own.
 # - RestrictNamespaces, PrivateUsers: no namespace, no sandbox.
 # - ProtectKernelTunables, ProtectKernelLogs, ProtectProc, ProcSubset, ProtectSystem, ProtectHome, PrivateTmp, PrivateDevices,
 #   ReadOnlyPaths, InaccessiblePaths: they mount over parts of the file system, and the kernel then refuses a /proc of its own

@@ -9,7 +9,7 @@ use reveille_tests::daemon::{Builder, LIMIT, run};
 use serde_json::{Value, json};
 
 const TWO: &str =
-    "[[vault]]\nname = \"own\"\n[[vault]]\nname = \"files\"\nkind = \"folder\"\npath = \"SCRATCH/notes\"\n";
+    "[[vault]]\nname = \"own\"\n[[vault]]\nname = \"files\"\nkind = \"folder\"\npath = \"SCRATCH/shared\"\n";
 
 fn two() -> Builder {
     Daemon::builder().stand_in().config(TWO)
@@ -70,7 +70,7 @@ async fn filled() -> Result<Daemon> {
         )
         .await?;
     }
-    std::fs::write(daemon.scratch().join("notes/picture.png"), "no note")?;
+    std::fs::write(daemon.scratch().join("shared/picture.png"), "no note")?;
     Ok(daemon)
 }
 
@@ -122,14 +122,13 @@ async fn a_copy_put_into_a_new_state_directory_has_the_same_notes_whether_or_not
         let mut other = two().start().await?;
         other.stop().await?;
         std::fs::remove_dir_all(other.state_dir())?;
-        std::fs::remove_dir_all(other.scratch().join("notes")).or_else(|_| std::fs::create_dir_all(other.scratch()))?;
         let put_back = done(&other, &["vault", "restore", &to, "--json"]).await?;
         assert_eq!(put_back["restored"].as_array().map(Vec::len), Some(2), "{put_back}");
         other.start().await?;
         let after = [contents(&other, "own").await?, contents(&other, "files").await?];
         assert_eq!(after, before, "{running}");
         assert_eq!(
-            std::fs::read_to_string(other.scratch().join("notes/picture.png"))?,
+            std::fs::read_to_string(other.scratch().join("shared/picture.png"))?,
             "no note"
         );
     }
@@ -164,7 +163,7 @@ async fn nothing_is_overwritten_unless_that_is_said() -> Result<()> {
         "{back:?}"
     );
     assert!(back.stderr.contains("move it away first"), "{back:?}");
-    std::fs::rename(daemon.scratch().join("notes"), daemon.scratch().join("away"))?;
+    std::fs::rename(daemon.shared(), daemon.scratch().join("away"))?;
     done(&daemon, &["vault", "restore", &to, "--force", "--json"]).await?;
     daemon.start().await?;
     assert_eq!(contents(&daemon, "files").await?.1, "bytes of files");
@@ -257,5 +256,32 @@ async fn notes_on_another_server_are_told_and_one_that_fails_is_no_reason_to_lea
         (&told["backups"][0]["vault"], &told["failed"][0]["vault"]),
         (&json!("files"), &json!("own"))
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn messages_beside_a_new_queue_are_not_worked_on_again() -> Result<()> {
+    let mut daemon = Daemon::builder().stand_in().start().await?;
+    daemon.create_agent("eng", "You are an engineer.").await?;
+    let sent = daemon.send("eng", "[[reply once]]").await?;
+    daemon.wait_turn("eng", &sent).await?;
+    daemon.wait_quiet(LIMIT).await?;
+    let dir = daemon.scratch().join("backup");
+    let to = dir.to_str().context("a path")?.to_owned();
+    done(&daemon, &["vault", "backup", &to, "--json"]).await?;
+    daemon.stop().await?;
+    std::fs::remove_dir_all(daemon.state_dir())?;
+    let back = daemon.run(["vault", "restore", &to]).await?;
+    assert!(back.code == 0 && back.stderr.contains("wake nobody"), "{back:?}");
+    daemon.start().await?;
+    let next = daemon.send("eng", "[[reply next]]").await?;
+    assert_eq!(daemon.wait_turn("eng", &next).await?.reply.as_deref(), Some("next"));
+    daemon.wait_quiet(LIMIT).await?;
+    let said: Vec<String> = daemon.messages("eng").await?.into_iter().map(|one| one.text).collect();
+    assert_eq!(said, ["[[reply once]]", "once", "[[reply next]]", "next"]);
+    // With the queue that knows them nothing is changed.
+    daemon.stop().await?;
+    let back = daemon.run(["vault", "restore", &to, "--force"]).await?;
+    assert!(back.code == 0 && !back.stderr.contains("wake nobody"), "{back:?}");
     Ok(())
 }

@@ -47,6 +47,7 @@ async fn with_work() -> Result<Daemon> {
 async fn goes_on(daemon: &Daemon) -> Result<()> {
     let sent = daemon.send("eng", "[[reply after]]").await?;
     assert_eq!(daemon.wait_turn("eng", &sent).await?.reply.as_deref(), Some("after"));
+    daemon.wait_quiet(LIMIT).await?;
     assert_eq!(daemon.messages("eng").await?.len(), 4);
     Ok(())
 }
