@@ -19,9 +19,9 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-fn refused<T: std::fmt::Debug>(outcome: Result<T, VaultError>, part: &str) {
+fn refused<T: std::fmt::Debug>(outcome: &Result<T, VaultError>, part: &str) {
     assert!(
-        matches!(&outcome, Err(VaultError::Invalid(text)) if text.contains(part)),
+        matches!(outcome, Err(VaultError::Invalid(text)) if text.contains(part)),
         "{outcome:?}"
     );
 }
@@ -51,9 +51,9 @@ async fn a_copy_has_everything_of_the_folder_and_is_the_vault_again() {
         names(&target.join("test")),
         [".obsidian", "Inbox", "a.md", "deep", "link.md", "picture.png"]
     );
-    refused(vault.back_up(&target, false).await, "is there already");
+    refused(&vault.back_up(&target, false).await, "is there already");
     refused(
-        vault.back_up(&dir.folder.join("in/it"), false).await,
+        &vault.back_up(&dir.folder.join("in/it"), false).await,
         "is in the folder",
     );
 
