@@ -121,15 +121,29 @@ mod tests {
     use super::*;
     use crate::doctor::claude_of;
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_look_comes_to_its_end_when_who_asked_has_gone() {
+    #[test]
+    fn a_look_comes_to_its_end_when_who_asked_has_gone() {
+        // Both threads of files are busy until who asked has gone.
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.enable_all().worker_threads(2).max_blocking_threads(2).build();
+        runtime.unwrap().block_on(nobody_waits());
+    }
+
+    async fn nobody_waits() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.claude.program = "/nowhere/claude".into();
         config.sandbox.mode = crate::config::SandboxMode::None;
         let claude = Arc::new(claude_of(&config, dir.path()));
         let doctor = Doctor::new(config, dir.path().to_owned(), claude, "http://127.0.0.1:1".into());
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock().unwrap();
+        for _ in 0..2 {
+            let gate = Arc::clone(&gate);
+            tokio::task::spawn_blocking(move || drop(gate.lock().unwrap()));
+        }
         assert!(doctor.look(Health::NoDaemon).now_or_never().is_none());
+        drop(closed);
         let begun = Timestamp::now();
         let is_over = || {
             doctor
