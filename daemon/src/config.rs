@@ -8,6 +8,7 @@ mod front;
 mod hub;
 mod mcp;
 mod read;
+mod retention;
 mod sandbox;
 mod turn_limits;
 mod vault;
@@ -27,6 +28,7 @@ pub(crate) use self::front::{Mount, Proxies};
 pub(crate) use self::hub::Hub;
 pub(crate) use self::mcp::Mcp;
 use self::read::{expand, has_key, overlaid, parse, read_table};
+pub(crate) use self::retention::{Keep, Retention};
 pub(crate) use self::sandbox::{Ceiling, GitConfig, Limit, Said, Sandbox, SandboxMode};
 pub(crate) use self::turn_limits::TurnLimits;
 pub(crate) use self::vault::{
@@ -160,25 +162,6 @@ impl Default for Server {
             max_connections: 1024,
             write_timeout: Span(Duration::from_secs(30)),
             drain: None,
-        }
-    }
-}
-
-/// `[retention]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Retention {
-    /// How long the files that a turn was given stay with its conversation after the turn has ended.
-    pub(crate) attachments: Span,
-    /// How long what a turn did is kept after it has ended.
-    pub(crate) steps: Span,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            attachments: Span(Duration::from_secs(30 * 24 * 60 * 60)),
-            steps: Span(Duration::from_secs(30 * 24 * 60 * 60)),
         }
     }
 }

@@ -249,6 +249,10 @@ mod made {
             self.read("look", self.inner.look(note)).await
         }
 
+        async fn back_up(&self, dir: &std::path::Path, replace: bool) -> Result<reveille_vault::Backup, VaultError> {
+            self.read("back_up", self.inner.back_up(dir, replace)).await
+        }
+
         async fn close(&self) {
             self.inner.close().await;
         }

@@ -1,5 +1,5 @@
-//! What goes by itself when its time is over: the files that ended turns were given, what is kept of their steps, and uploads
-//! that no message took. Looks at the start and once a day; one directory after the other, beside everything else.
+//! What goes by itself when its time is over: the files that ended turns were given, what is kept of their steps, uploads that
+//! no message took, transcripts of sessions that are over, and, where the operator wants it, the scratch of conversations. Looks at the start and once a day; one directory after the other, beside everything else.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::attachments;
+use crate::config::Keep;
+use crate::homes::Homes;
 use crate::steps;
 use crate::vaults::ByName;
 
@@ -37,9 +39,19 @@ pub(crate) struct Retention {
     pub(crate) queue: Arc<dyn Queue>,
     /// Whose uploads may be forgotten.
     pub(crate) vaults: ByName,
+    /// The directories of conversations; how long transcripts of sessions that are over stay, and the scratch of those that
+    /// rest.
+    pub(crate) homes: (Homes, Duration, Keep),
 }
 
 impl Retention {
+    /// Finishes what was cut off. Before any turn begins.
+    pub(crate) async fn settle(&self) {
+        if let Err(error) = self.homes.0.settle().await {
+            tracing::warn!(%error, "directories of conversations that were on their way out stay until the next start");
+        }
+    }
+
     /// Keeps house until `drain`.
     pub(crate) async fn run(self, drain: CancellationToken) {
         let mut last: Option<Timestamp> = None;
@@ -69,6 +81,19 @@ impl Retention {
             Ok(0) => {}
             Ok(turns) => tracing::info!(turns, "files of ended turns were removed"),
             Err(error) => tracing::warn!(%error, "some files of ended turns stay until tomorrow"),
+        }
+        let (homes, transcripts, scratch) = &self.homes;
+        match homes.sweep_transcripts(*transcripts, now).await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::info!(sessions, "transcripts of sessions that are over were removed"),
+            Err(error) => tracing::warn!(%error, "transcripts of sessions that are over stay until tomorrow"),
+        }
+        if let Keep::For(age) = scratch {
+            match homes.sweep_scratch(*age, now).await {
+                Ok(0) => {}
+                Ok(conversations) => tracing::info!(conversations, "the scratch of resting conversations was removed"),
+                Err(error) => tracing::warn!(%error, "the scratch of resting conversations stays until tomorrow"),
+            }
         }
         let (dir, age) = &self.steps;
         let before = SystemTime::from(now) - *age;
@@ -214,16 +239,27 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::homes::Doors;
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn retention(dir: &Path) -> Retention {
+        let queue: Arc<dyn Queue> = Arc::new(Options::new(dir.join("queue.db")).open().unwrap());
         Retention {
             conversations: dir.join("conversations"),
             attachments: 30 * DAY,
             steps: (dir.join("steps"), 30 * DAY),
-            queue: Arc::new(Options::new(dir.join("queue.db")).open().unwrap()),
             vaults: ByName::default(),
+            homes: (
+                Homes {
+                    dir: dir.join("conversations"),
+                    queue: Arc::clone(&queue),
+                    doors: Doors::default(),
+                },
+                30 * DAY,
+                Keep::Forever,
+            ),
+            queue,
         }
     }
 

@@ -25,6 +25,7 @@ use crate::delegation::Passes;
 use crate::doctor::Doctor;
 use crate::faults;
 use crate::grants::{self, Grants};
+use crate::homes::{Doors, Homes};
 use crate::http::{self, Api, Auth, session::sign_in_url};
 use crate::inbox::{Inbox, Progress};
 use crate::kept::Kept;
@@ -44,6 +45,7 @@ use crate::state_dir::{DaemonFile, StateDir};
 use crate::step_up::StepUp;
 use crate::steps::Steps;
 use crate::stopping::{self, Budget};
+use crate::supervision::Notifier;
 use crate::tokens::Tokens;
 use crate::trust::{self, Trust};
 use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
@@ -72,9 +74,11 @@ pub(crate) struct Service {
     address: SocketAddr,
     config: Config,
     budget: Budget,
+    notifier: Notifier,
     queue: Arc<dyn Queue>,
     sudden: Sudden,
     residents: Residents,
+    doors: Doors,
     runner: schedule::Runner,
     outbox: Outbox,
     workers: Workers,
@@ -100,6 +104,7 @@ impl Options {
             environment,
         } = self;
         let budget = Budget::of(config.server.drain.map(|drain| drain.0), &environment);
+        let notifier = Notifier::of(&environment);
         let state = StateDir::take(&state_dir)?;
         let listener = TcpListener::bind(config.server.bind)
             .await
@@ -174,7 +179,9 @@ impl Options {
             local_url(address),
             std::env::current_exe().ok(), // silent-ok: then turns are not told where the program is
         );
+        let doors = Doors::default();
         let context = Context {
+            doors: doors.clone(),
             queue: Arc::clone(&queue),
             registry: registry.clone(),
             hub: hub.clone(),
@@ -307,9 +314,11 @@ impl Options {
             address,
             config,
             budget,
+            notifier,
             queue,
             sudden,
             residents,
+            doors,
             runner,
             outbox,
             workers,
@@ -412,12 +421,15 @@ impl Service {
     /// The storage failed before the work began, or a part of the daemon ended by itself.
     pub(crate) async fn run(self, stop: CancellationToken, hurry: CancellationToken) -> anyhow::Result<()> {
         let connections = TaskTracker::new();
+        let url = self.url();
         let router = http::router(self.api.clone());
         let bounds = http::Bounds {
             connections: self.config.server.max_connections,
             write_timeout: self.config.server.write_timeout.0,
         };
         connections.spawn(http::serve(self.listener, router, bounds, self.closing.clone()));
+        // Until the runtime ends.
+        tokio::spawn(self.notifier.run(url, self.budget.whole(), self.drain.clone()));
         if let Some(module) = self.module {
             connections.spawn_blocking(move || register(&module));
         }
@@ -447,6 +459,15 @@ impl Service {
             steps: (self.state.path().join("steps"), self.config.retention.steps.0),
             queue: Arc::clone(&self.queue),
             vaults: self.api.vaults.by_name().clone(),
+            homes: (
+                Homes {
+                    dir: self.state.path().join("conversations"),
+                    queue: Arc::clone(&self.queue),
+                    doors: self.doors,
+                },
+                self.config.retention.transcripts.0,
+                self.config.retention.scratch,
+            ),
         };
         let orphans = Orphans {
             queue: Arc::clone(&self.queue),
@@ -517,6 +538,7 @@ impl Work<'_> {
         let last = outbox.clone();
         let mut outbox = tokio::spawn(outbox.run(self.delivered.clone()));
         self.roster.open().await;
+        retention.settle().await;
         let retention = tokio::spawn(retention.run(self.drain.clone()));
         self.workers.open().await;
         self.workers.spawn(self.attached.clone().run(self.drain.clone()));

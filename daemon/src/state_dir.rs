@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::layout::{self, LayoutError};
+
 /// Why a state directory cannot be used, with the mend.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateDirError {
@@ -37,6 +39,9 @@ pub(crate) enum StateDirError {
         /// Its process, when known.
         holder: String,
     },
+    /// It is not as this version knows it.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
 }
 
 /// See [`StateDir::sandbox`].
@@ -124,7 +129,8 @@ pub(crate) struct StateDir {
 }
 
 impl StateDir {
-    /// Takes the directory: makes it, locks it, and makes the admin token and the instance's name when they are not there.
+    /// Takes the directory: makes it, locks it, brings it to the present layout, and makes the admin token and the instance's
+    /// name when they are not there.
     ///
     /// # Errors
     /// [`StateDirError`].
@@ -134,7 +140,6 @@ impl StateDir {
             move |source| StateDirError::Unusable { path: at, source }
         };
         private_dir(path).map_err(unusable(path))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable(path))?;
         let lock_path = path.join("lock");
         let lock = File::options()
             .create(true)
@@ -156,6 +161,9 @@ impl StateDir {
             }
             Err(errno) => return Err(unusable(&lock_path)(errno.into())),
         }
+        // Before anything in it is touched.
+        layout::bring_forward(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable(path))?;
         private_dir(&path.join("conversations")).map_err(unusable(path))?;
         private_dir(&path.join("vaults")).map_err(unusable(path))?;
         // What an earlier daemon has left there serves nobody any more.

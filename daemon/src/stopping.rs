@@ -56,6 +56,12 @@ impl Budget {
         }
     }
 
+    /// For everything.
+    #[must_use]
+    pub(crate) fn whole(self) -> Duration {
+        self.whole
+    }
+
     /// Waits until the time of a stop is over that began with `drain`; a moment before, `closing` tells the clients.
     pub(crate) async fn is_over(self, drain: CancellationToken, closing: CancellationToken) {
         drain.cancelled().await;

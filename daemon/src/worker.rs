@@ -20,6 +20,7 @@ use crate::credentials::Credentials;
 use crate::delegation::Passes;
 use crate::gate::Gate;
 use crate::grants::Grants;
+use crate::homes::Doors;
 use crate::limits::Reservations;
 use crate::live::Hub;
 use crate::metrics::Metrics;
@@ -57,6 +58,8 @@ pub(crate) struct Context {
     pub(crate) cli: Arc<crate::claude::Claude>,
     /// Where conversations have their directories.
     pub(crate) conversations: PathBuf,
+    /// Into those.
+    pub(crate) doors: Doors,
     /// Most bytes of a file that a message brings.
     pub(crate) file_limits: FileLimits,
     /// How long a claim holds.

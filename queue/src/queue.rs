@@ -253,6 +253,12 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn reset(&self, channel: &ChannelName, thread: Option<&ThreadKey>) -> Result<u64, QueueError>;
 
+    /// The next turn of a conversation begins a new session. `false`: something runs or waits there, and nothing was changed.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn forget_session(&self, conversation: Uuid) -> Result<bool, QueueError>;
+
     /// Writes down which note defines which channel; a note that had this channel before has none any more. Where a note
     /// had another channel before, that one's line, conversations, pause and ledger move to the new name, in the same
     /// transaction and all at once: notes that swap their names swap nothing else. A conversation that stood there under

@@ -198,6 +198,10 @@ const OTHER_POINTS: &[&str] = &[
     "feed.stamping",
     // In `attached`.
     "attached.reply",
+    // In `operation`.
+    "layout.taken",
+    "layout.written",
+    "scratch.aside",
     // In `triggers`.
     "job.created",
     "job.logged",

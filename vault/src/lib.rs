@@ -32,8 +32,8 @@ pub use profile::{Profile, Stats};
 pub use query::{FieldSpan, Filter, OrderBy, Span, Test};
 pub use scope::TagScope;
 pub use store::{
-    Capabilities, Change, ChangeKind, ContentChange, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query,
-    Vault, VaultError, VaultState,
+    Backup, Capabilities, Change, ChangeKind, ContentChange, Cursor, Key, Kind, NewNote, Page, Patch, Precondition,
+    Query, Vault, VaultError, VaultState,
 };
 pub use tags::{Tag, TagChange, Tags};
 pub use triggers::Triggers;

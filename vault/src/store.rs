@@ -1,5 +1,7 @@
 //! The contract that every kind of vault keeps.
 
+use std::path::{Path, PathBuf};
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -338,6 +340,22 @@ pub enum Kind {
     Folder,
 }
 
+/// A copy of a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// The copy of the database, or of the index of notes that are files (the folder itself while there is no index). The
+    /// copies of the files that belong to notes are beside it, in `<file>-files`.
+    pub file: PathBuf,
+    /// The copy of the folder, where notes are files.
+    pub folder: Option<PathBuf>,
+    /// Notes in it.
+    pub notes: u64,
+    /// Files of notes in it; of a folder, whatever else is there.
+    pub files: u64,
+    /// Size of all.
+    pub bytes: u64,
+}
+
 /// What a vault can do beyond what every kind can. What it cannot is refused with [`VaultError::Unsupported`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
@@ -514,6 +532,22 @@ pub trait Vault: Send + Sync + 'static {
     /// # Errors
     /// [`VaultError::Unavailable`]; the next scan finds it all the same.
     async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError>;
+
+    /// Copies the vault into a directory (0700, made when it is missing) while it is in use, looks whether the copy can be
+    /// read, and leaves nothing behind when it cannot be made. Everything is on the disk when this returns. Put back in its
+    /// place, the copy is the vault as it was at one moment; of notes that are files, each as it was at one moment.
+    ///
+    /// With `_replace`, an earlier copy there is replaced by this one once it is whole.
+    ///
+    /// # Errors
+    /// [`VaultError::Invalid`]: there is a copy already, or the directory cannot be written; [`VaultError::Unavailable`]: the
+    /// vault cannot be read; [`VaultError::Unsupported`]: its notes are on another machine.
+    async fn back_up(&self, _dir: &Path, _replace: bool) -> Result<Backup, VaultError> {
+        Err(VaultError::Unsupported {
+            vault: self.name().to_owned(),
+            what: "be backed up here: its notes are elsewhere".into(),
+        })
+    }
 
     /// Finishes what was accepted and ends what runs in the background. What is asked later answers
     /// [`VaultError::Unavailable`].

@@ -5,6 +5,8 @@
     reason = "all of this is test code, the helpers too"
 )]
 
+#[path = "folder/backup.rs"]
+mod backup;
 mod contract;
 #[path = "folder/crash.rs"]
 mod crash;

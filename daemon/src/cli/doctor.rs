@@ -51,7 +51,8 @@ impl Doctor {
 
     fn print(&self, checks: &[Check]) {
         if self.json {
-            output::json(&serde_json::json!({ "checks": checks }));
+            let ok = checks.iter().all(|check| check.level != Level::Error);
+            output::json(&serde_json::json!({ "ok": ok, "checks": checks }));
             return;
         }
         for check in checks {

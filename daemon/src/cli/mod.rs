@@ -1,5 +1,5 @@
-//! The command line. Every command but `serve`, `demo` and `doctor` is a client of the daemon's HTTP interface; `secret` also
-//! works without one.
+//! The command line. Every command but `serve`, `demo`, `doctor` and `service` is a client of the daemon's HTTP interface;
+//! `secret` and `vault backup` also work without one.
 
 mod agent;
 mod agent_control;
@@ -28,6 +28,7 @@ mod secret;
 mod secrets;
 mod send;
 mod serve;
+mod service;
 mod show;
 mod thread;
 mod token;
@@ -35,6 +36,7 @@ mod trigger;
 mod turn;
 mod undelivered;
 mod vault;
+mod vault_copies;
 mod watch;
 
 use std::path::PathBuf;
@@ -221,7 +223,7 @@ enum Command {
         after_help = "Example: reveille note put Agents/scribe --tag agent/definition --meta name=scribe 'You keep the minutes.'"
     )]
     Note(note::Note),
-    /// Vaults: list, back up
+    /// Vaults: list, add, back up, restore
     #[command(subcommand, after_help = "Example: reveille vault backup ~/backups/today")]
     Vault(vault::Vault),
     /// Tokens for the daemon or a vault: make, list, revoke
@@ -245,8 +247,13 @@ enum Command {
     #[command(subcommand, after_help = "Example: reveille sandbox probe")]
     Sandbox(sandbox::Sandbox),
     /// Check everything that the daemon needs, and say how to mend it
-    #[command(after_help = "Example: reveille doctor --json")]
+    #[command(
+        after_help = "Example: reveille doctor --json\nExit codes: 0 nothing is wrong (warnings may be told), 1 a check failed, 2 wrong usage. It needs no daemon; what only a running one knows is then left open."
+    )]
     Doctor(doctor::Doctor),
+    /// The daemon as a service of this machine (systemd, launchd): install, uninstall, status
+    #[command(subcommand, after_help = "Example: reveille service install")]
+    Service(service::Service),
     /// Print a link that signs a browser in, once
     #[command(after_help = "Example: xdg-open \"$(reveille open)\"")]
     Open,
@@ -298,13 +305,14 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Trigger(trigger) => trigger.run(&global.client()?).await,
         Command::Job(job) => job.run(&global.client()?).await,
         Command::Note(note) => note.run(&global.client()?).await,
-        Command::Vault(vault) => vault.run(&global.client()?).await,
+        Command::Vault(vault) => vault.run(&global).await,
         Command::Token(token) => token.run(&global.client()?).await,
         Command::Mcp(mcp) => mcp.run(&global).await,
         Command::Secret(secret) => secret.run(&global).await,
         Command::Pin(pin) => pin.run(&global.client()?).await,
         Command::Sandbox(sandbox) => sandbox.run(&global).await,
         Command::Doctor(doctor) => doctor.run(&global).await,
+        Command::Service(service) => service.run(&global).await,
         Command::Open => {
             let link = global
                 .client()?

@@ -9,6 +9,7 @@ use super::client::{Client, segment};
 use super::output::{self, note, out, safe, table};
 use super::{CliError, Global, secret};
 use crate::credentials::{Credentials, CredentialsError};
+use crate::layout;
 
 /// Secrets of turns, and what signs Claude Code in. They are read from the terminal or stdin, and never shown again.
 #[derive(Debug, Subcommand)]
@@ -58,7 +59,11 @@ impl Door {
         match global.client() {
             Ok(client) => Ok(Self::Daemon(client)),
             // No daemon runs here, and none elsewhere was asked for.
-            Err(CliError::Unreachable(_)) => Ok(Self::File(Credentials::in_dir(&global.state_dir()))),
+            Err(CliError::Unreachable(_)) => {
+                let dir = global.state_dir();
+                layout::look(&dir).map_err(|error| CliError::Failed(error.to_string()))?;
+                Ok(Self::File(Credentials::in_dir(&dir)))
+            }
             Err(error) => Err(error),
         }
     }

@@ -1,13 +1,12 @@
 //! `reveille vault …`
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::CliError;
 use super::client::{Client, segment};
 use super::output::{self, one_line, out, table};
+use super::vault_copies::Copies;
+use super::{CliError, Global};
 
 /// Vaults.
 #[derive(Debug, Subcommand)]
@@ -47,24 +46,20 @@ pub(super) enum Vault {
         #[arg(long)]
         json: bool,
     },
-    /// Copy vaults into a directory while they are in use
+    /// Copy vaults into a directory, whether or not the daemon runs
     #[command(
-        after_help = "Example: reveille vault backup ~/backups/today\nTo restore one, put NAME.db and NAME.db-files back into STATE/vaults, and remove NAME.db-wal and NAME.db-shm there."
+        after_help = "Example: reveille vault backup ~/backups/today\nNothing that is there is overwritten without --force. `reveille vault restore` puts them back."
     )]
-    Backup {
-        /// Where; it is made when it is missing
-        directory: PathBuf,
-        /// Only this one
-        #[arg(long)]
-        vault: Option<String>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Backup(Copies),
+    /// Put copies of vaults back while no daemon runs
+    #[command(
+        after_help = "Example: reveille vault restore ~/backups/today\nA vault that is there is given up only with --force; a folder with notes must be moved away first."
+    )]
+    Restore(Copies),
 }
 
 /// The vaults as the daemon tells of them.
-async fn all(client: &Client) -> Result<Vec<Value>, CliError> {
+pub(super) async fn all(client: &Client) -> Result<Vec<Value>, CliError> {
     let health = client.get("/health").await?;
     match &health["vaults"] {
         Value::Array(vaults) => Ok(vaults.clone()),
@@ -88,7 +83,12 @@ pub(super) async fn or_default(client: &Client, named: Option<String>) -> Result
 }
 
 impl Vault {
-    pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
+    pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        let client = &match self {
+            Self::Backup(copies) => return copies.back_up(global).await,
+            Self::Restore(copies) => return copies.restore(global).await,
+            _ => global.client()?,
+        };
         match self {
             Self::List { json } => list(client, json).await,
             Self::Add {
@@ -98,7 +98,7 @@ impl Vault {
                 json,
             } => add(client, name, server, token_file, json).await,
             Self::Remove { name, json } => remove(client, &name, json).await,
-            Self::Backup { directory, vault, json } => backup(client, directory, vault, json).await,
+            Self::Backup(_) | Self::Restore(_) => Ok(()),
         }
     }
 }
@@ -169,46 +169,6 @@ async fn remove(client: &Client, name: &str, json: bool) -> Result<(), CliError>
         }
         (Some(true), _) => out!("{name} is removed; its notes stay where they are"),
         _ => out!("there was no vault {name}"),
-    }
-    Ok(())
-}
-
-async fn backup(client: &Client, directory: PathBuf, vault: Option<String>, json: bool) -> Result<(), CliError> {
-    let directory = std::path::absolute(&directory)
-        .map_err(|error| CliError::Failed(format!("{} is no path: {error}", directory.display())))?;
-    let vaults = match vault {
-        Some(name) => vec![name],
-        None => {
-            let embedded = all(client)
-                .await?
-                .into_iter()
-                .filter(|vault| vault["kind"] == "embedded");
-            embedded
-                .filter_map(|vault| vault["name"].as_str().map(str::to_owned))
-                .collect()
-        }
-    };
-    if vaults.is_empty() {
-        return Err(CliError::Failed(
-            "there is no embedded vault; the notes of others are elsewhere".into(),
-        ));
-    }
-    let mut made = Vec::new();
-    for name in vaults {
-        let address = format!("/api/vaults/{}/backup", segment(&name));
-        let backup = client.post(&address, &json!({ "directory": directory })).await?;
-        if !json {
-            out!(
-                "{name}: {} notes and {} files in {}",
-                backup["notes"],
-                backup["files"],
-                output::safe(backup["file"].as_str().unwrap_or_default())
-            );
-        }
-        made.push(backup);
-    }
-    if json {
-        output::json(&json!({ "backups": made }));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Whether everything that the daemon needs is there: the checks of `reveille doctor`, which the daemon runs of itself too.
 
 mod credentials;
+mod disk;
 mod hub;
 mod loopback;
 mod run;
@@ -21,6 +22,7 @@ pub(crate) use self::run::{Doctor, Report};
 use crate::claude::{Claude, SignIn};
 use crate::config::{Config, SandboxMode};
 use crate::credentials::Credentials;
+use crate::layout;
 use crate::machine;
 use crate::sandboxing;
 use crate::state_dir::{private_dir, running_daemon};
@@ -102,6 +104,7 @@ impl Ground<'_> {
             Some(url) => check("address", Level::Ok, format!("{url} is served by this daemon"), None),
             None => address_check(config, state_dir).await,
         });
+        checks.push(disk::check_room(state_dir));
         checks.push(deliveries_check(health));
         checks.extend(vaults::checks(config, state_dir, health).await);
         checks.extend(hub::checks(config).await);
@@ -127,6 +130,10 @@ impl Ground<'_> {
 
 fn state_dir_check(path: &Path) -> Check {
     let name = "state directory";
+    if let Err(error) = layout::look(path) {
+        let mend = Some("use the version that wrote it, or choose another directory with --state-dir");
+        return check(name, Level::Error, error.to_string(), mend);
+    }
     let tried = private_dir(path).and_then(|()| tempfile::tempfile_in(path).map(drop));
     match tried {
         Ok(()) => check(name, Level::Ok, format!("{} is writable", path.display()), None),
@@ -224,14 +231,24 @@ async fn sandbox_check(mode: SandboxMode) -> Check {
     };
     let (summary, report) = match tried.await {
         Ok(tried) => tried,
-        Err(error) => return check(name, Level::Error, format!("{error:#}"), None),
+        Err(error) => {
+            let mend = Some("mend what it names, and ask again; `reveille sandbox probe` shows more");
+            return check(name, Level::Error, format!("{error:#}"), mend);
+        }
     };
     if !report.ok {
         let detail = format!("no turn can be run: {}", sandboxing::why(&report));
-        return check(name, Level::Error, detail, report.mend.as_deref());
+        let mend = report.mend.as_deref();
+        return check(
+            name,
+            Level::Error,
+            detail,
+            mend.or(Some("see `reveille sandbox probe`")),
+        );
     }
     if summary.mode != "bubblewrap" {
-        return check(name, Level::Warning, summary.detail, None);
+        let mend = Some("run it on Linux with bubblewrap, or give agents only what they may spoil");
+        return check(name, Level::Warning, summary.detail, mend);
     }
     let detail = format!(
         "agents are confined: bubblewrap {}, Landlock {}, a filter of system calls",
@@ -239,7 +256,7 @@ async fn sandbox_check(mode: SandboxMode) -> Check {
         report.landlock_abi
     );
     let mut but = report.warnings;
-    let mut mend = None;
+    let mut mend = Some("`reveille sandbox probe` shows more; agents are confined all the same");
     if rustix::process::geteuid().is_root() {
         but.push("the daemon would run as root".into());
         mend = Some("run it as a user of its own: a fault of the confinement gives agents what that user has");
@@ -263,7 +280,9 @@ fn limits_check(mode: SandboxMode, health: &Health) -> Option<Check> {
     let limits = &health["sandbox"]["limits"];
     match (limits["missing"].as_str(), limits["group"].as_str()) {
         (Some(missing), _) => {
-            let (detail, mend) = missing.split_once(". ").unwrap_or((missing, ""));
+            let (detail, mend) = missing
+                .split_once(". ")
+                .unwrap_or((missing, "see sandbox.md, \"Limits\""));
             Some(check(name, Level::Warning, detail, Some(mend)))
         }
         (None, Some(group)) => Some(check(
@@ -322,7 +341,7 @@ async fn claude_checks(claude: &Claude) -> Vec<Check> {
             error.to_string(),
             Some("run that program by hand, and reinstall it if it fails"),
         ),
-        None => check("claude", Level::Error, "it has just gone", None),
+        None => check("claude", Level::Error, "it has just gone", Some("ask again")),
     };
     if let Some(problem) = claude.login_problem() {
         let signed_in = check("sign-in", Level::Error, problem.message, Some(&problem.next_step));

@@ -93,7 +93,11 @@ impl Doctor {
             let checks = vec![check("checks", Level::Error, why, mend)];
             Arc::new(Report { checks, ran_at })
         };
-        report.boxed().shared()
+        let look = report.boxed().shared();
+        // A shared future stands still unless somebody waits for it, and a look that is over by now must not be what the next
+        // one gets who asks.
+        tokio::spawn(look.clone());
+        look
     }
 
     async fn checks(&self, health: Health) -> Vec<Check> {
@@ -107,5 +111,55 @@ impl Doctor {
         let mut checks = vec![configuration_check(None)];
         checks.extend(ground.checks().await);
         checks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::doctor::claude_of;
+
+    #[test]
+    fn a_look_comes_to_its_end_when_who_asked_has_gone() {
+        // Both threads of files are busy until who asked has gone.
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.enable_all().worker_threads(2).max_blocking_threads(2).build();
+        runtime.unwrap().block_on(nobody_waits());
+    }
+
+    async fn nobody_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.claude.program = "/nowhere/claude".into();
+        config.sandbox.mode = crate::config::SandboxMode::None;
+        let claude = Arc::new(claude_of(&config, dir.path()));
+        let doctor = Doctor::new(config, dir.path().to_owned(), claude, "http://127.0.0.1:1".into());
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock().unwrap();
+        for _ in 0..2 {
+            let gate = Arc::clone(&gate);
+            tokio::task::spawn_blocking(move || drop(gate.lock().unwrap()));
+        }
+        assert!(doctor.look(Health::NoDaemon).now_or_never().is_none());
+        drop(closed);
+        let begun = Timestamp::now();
+        let is_over = || {
+            doctor
+                .0
+                .look
+                .lock()
+                .unwrap()
+                .as_ref()
+                .is_some_and(|look| look.peek().is_some())
+        };
+        let limit = Instant::now() + PATIENCE;
+        while !is_over() {
+            assert!(Instant::now() < limit, "nobody drives it");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let next = doctor.look(Health::NoDaemon).await;
+        assert!(next.ran_at > begun, "{} is not after {begun}", next.ran_at);
     }
 }

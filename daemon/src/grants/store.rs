@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::layout;
+
 /// How long a write waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -99,14 +101,6 @@ fn open(file: &Path) -> anyhow::Result<Connection> {
     db.pragma_update(None, "synchronous", "FULL")?;
     // A token that was taken away is not in the file any more.
     db.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
-    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let there = usize::try_from(version)?;
-    anyhow::ensure!(there <= MIGRATIONS.len(), "a newer version of this program wrote it");
-    for (next, sql) in (version + 1..).zip(&MIGRATIONS[there..]) {
-        let transaction = db.transaction()?;
-        transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "user_version", next)?;
-        transaction.commit()?;
-    }
+    layout::bring_database_forward(&mut db, &MIGRATIONS)?;
     Ok(db)
 }

@@ -20,6 +20,9 @@ pub(super) struct Target {
     /// A directory on the machine of the daemon; absolute.
     #[schema(value_type = String)]
     directory: PathBuf,
+    /// A copy that is there already is replaced once this one is whole. Unless said, it is in the way.
+    #[serde(default)]
+    replace: bool,
 }
 
 /// A copy of a vault.
@@ -27,9 +30,13 @@ pub(super) struct Target {
 #[schema(as = Backup)]
 pub(super) struct Copy {
     vault: String,
-    /// The copy of the database; the files are beside it, in `<file>-files`.
+    /// The copy of the database, or of the index of a folder; the files of notes are beside it, in `<file>-files`.
     #[schema(value_type = String)]
     file: PathBuf,
+    /// The copy of the folder, of a vault in one.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<PathBuf>,
     /// Notes in it.
     notes: u64,
     /// Files in it.
@@ -59,15 +66,11 @@ pub(super) async fn make(
         let message = "The directory of a backup must be an absolute path on the machine of the daemon";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_directory", message).then("Nothing was copied."));
     }
-    let Some(vault) = api.vaults.embedded(&name) else {
-        let Some(other) = api.vaults.get(&name) else {
-            return Err(ApiError::unknown_vault(&name, &api.vaults));
-        };
-        let what = "be backed up here: its notes are elsewhere".into();
-        let vault = other.name().to_owned();
-        return Err(VaultError::Unsupported { vault, what }.into());
+    let Some(vault) = api.vaults.get(&name) else {
+        return Err(ApiError::unknown_vault(&name, &api.vaults));
     };
-    let backup = vault.back_up(&target.directory).await.map_err(|error| match error {
+    let backup = vault.back_up(&target.directory, target.replace).await;
+    let backup = backup.map_err(|error| match error {
         VaultError::Invalid(message) => ApiError::new(StatusCode::CONFLICT, "cannot_back_up", message)
             .then("Mend what it names, or choose another directory."),
         error => error.into(),
@@ -76,6 +79,7 @@ pub(super) async fn make(
     let copy = Copy {
         vault: name,
         file: backup.file,
+        folder: backup.folder,
         notes: backup.notes,
         files: backup.files,
         bytes: backup.bytes,

@@ -20,7 +20,7 @@ pub(crate) const NAME: &str = "reveille";
 const MOUNT: &str = "/reveille";
 
 /// The manifest as it comes with the sources: for the usual mount, and started from the path of programs.
-const MANIFEST: &str = include_str!("../../../module.json");
+const MANIFEST: &str = include_str!("../../module.json");
 
 /// The manifest that comes with the sources.
 pub(crate) fn manifest() -> Value {

@@ -15,6 +15,7 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
 use super::model::{Code, Horizon, JobKey, Run, RunKind, RunState, Standing, Written};
+use crate::layout;
 
 /// Entries of the history that each job keeps.
 pub(crate) const KEPT: u32 = 50;
@@ -372,15 +373,7 @@ fn open(file: &Path) -> anyhow::Result<Connection> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let there = usize::try_from(version)?;
-    anyhow::ensure!(there <= MIGRATIONS.len(), "a newer version of this program wrote it");
-    for (next, sql) in (version + 1..).zip(&MIGRATIONS[there..]) {
-        let transaction = db.transaction()?;
-        transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "user_version", next)?;
-        transaction.commit()?;
-    }
+    layout::bring_database_forward(&mut db, &MIGRATIONS)?;
     Ok(db)
 }
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::loan::Loans;
 use super::{Grant, NewGrant, PREFIX, Scope};
+use crate::layout;
 use crate::state_dir::secret;
 
 /// How often it is written down when tokens were used.
@@ -419,15 +420,7 @@ fn open(file: &Path) -> anyhow::Result<Connection> {
     let mut db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let there = usize::try_from(version)?;
-    anyhow::ensure!(there <= MIGRATIONS.len(), "a newer version of this program wrote it");
-    for (next, sql) in (version + 1..).zip(&MIGRATIONS[there..]) {
-        let transaction = db.transaction()?;
-        transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "user_version", next)?;
-        transaction.commit()?;
-    }
+    layout::bring_database_forward(&mut db, &MIGRATIONS)?;
     db.execute(FORGET, [long_over().as_millisecond()])?;
     Ok(db)
 }

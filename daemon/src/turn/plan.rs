@@ -91,8 +91,10 @@ impl Run<'_> {
             home: base.join("home"),
             tmp: base.join("tmp"),
         };
-        self.make_dirs()
-            .map_err(|error| storage_failure("the conversation's directory could not be made", &error))?;
+        let entered = self.context.doors.enter().await;
+        let made = self.make_dirs();
+        drop(entered);
+        made.map_err(|error| storage_failure("the conversation's directory could not be made", &error))?;
         if !dirs.cwd.is_dir() {
             let message = "The agent's workspace directory does not exist.".to_owned();
             let next_step =

@@ -14,11 +14,12 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use reveille_vault::{EmbeddedVault, Kind, Vault, VaultState};
+use reveille_vault::{Kind, Vault, VaultState};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::by_name::ByName;
 pub(crate) use self::file::AddedFile;
+pub(crate) use self::open::{embedded, folder_options};
 pub(crate) use self::residents::{Residents, Sudden};
 pub(crate) use self::roster::{ChangeError, NewVault, Parts as RosterParts, Roster, Seen};
 pub(crate) use self::upsert::upsert_in_steps;
@@ -35,8 +36,6 @@ pub(crate) struct Vaults {
     here: ByName,
     /// Those and the ones that are leaving: their last turns still end.
     reachable: ByName,
-    /// Those in files of the daemon, as they are.
-    embedded: Arc<BTreeMap<String, Arc<EmbeddedVault>>>,
     /// In the order of the configuration; behind them, those that were added.
     order: Arc<RwLock<Vec<String>>>,
     default: Arc<dyn Vault>,
@@ -48,24 +47,19 @@ impl Vaults {
     /// # Errors
     /// One cannot be opened.
     pub(crate) async fn open(config: &config::Vaults, state: &Path) -> anyhow::Result<Self> {
-        let mut embedded = BTreeMap::new();
-        let default = faults::vault(open::configured(&config.default, state, &mut embedded).await?)?;
+        let default = faults::vault(open::configured(&config.default, state).await?)?;
         let vaults = Self {
             here: ByName::default(),
             reachable: ByName::default(),
-            embedded: Arc::default(),
             order: Arc::default(),
             default: Arc::clone(&default),
         };
         vaults.add(default);
         for other in &config.others {
-            let vault = open::configured(other, state, &mut embedded).await?;
+            let vault = open::configured(other, state).await?;
             vaults.add(faults::vault(vault)?);
         }
-        Ok(Self {
-            embedded: Arc::new(embedded),
-            ..vaults
-        })
+        Ok(vaults)
     }
 
     /// The one that counts where none is named: the first of the configuration.
@@ -78,12 +72,6 @@ impl Vaults {
     #[must_use]
     pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Vault>> {
         self.here.get(name)
-    }
-
-    /// The vault of that name, if it is in a file of the daemon.
-    #[must_use]
-    pub(crate) fn embedded(&self, name: &str) -> Option<&Arc<EmbeddedVault>> {
-        self.embedded.get(name)
     }
 
     /// Their names, the default one first.

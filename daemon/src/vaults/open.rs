@@ -1,7 +1,6 @@
 //! Opens vaults by kind.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reveille_vault::{EmbeddedVault, FolderVault, ParachuteVault, Vault, VaultError, folder, parachute};
@@ -13,22 +12,13 @@ use crate::registry::Discovery;
 
 /// Opens one vault of the configuration. It need not be usable: a kind that reaches elsewhere answers before it has been
 /// there, and says in its state how it stands. `state` is the state directory; what a kind keeps for itself is in
-/// `<state>/vaults`, in files that begin with the vault's name. One in a file of the daemon is also put into `embedded`.
+/// `<state>/vaults`, in files that begin with the vault's name.
 ///
 /// # Errors
 /// [`VaultError::Unavailable`]: it cannot be opened now.
-pub(super) async fn configured(
-    config: &config::Vault,
-    state: &Path,
-    embedded: &mut BTreeMap<String, Arc<EmbeddedVault>>,
-) -> Result<Arc<dyn Vault>, VaultError> {
-    let own = state.join("vaults").join(format!("{}.db", config.name));
+pub(super) async fn configured(config: &config::Vault, state: &Path) -> Result<Arc<dyn Vault>, VaultError> {
     match &config.place {
-        Place::Embedded => {
-            let vault = EmbeddedVault::open_late(&config.name, &own);
-            embedded.insert(config.name.clone(), Arc::clone(&vault));
-            Ok(vault)
-        }
+        Place::Embedded => Ok(EmbeddedVault::open_late(&config.name, &embedded(state, &config.name))),
         Place::Parachute(peer) => {
             let token = peer.token.clone();
             let token = parachute::Token::read_by(move || token.as_ref().map(Secret::reveal).transpose());
@@ -40,10 +30,10 @@ pub(super) async fn configured(
             };
             Ok(ParachuteVault::open(&config.name, options)?)
         }
-        Place::Folder(folder) => {
-            let index = state.join("vaults").join(format!("{}.folder.db", config.name));
-            Ok(FolderVault::open(&config.name, folder::Options::new(folder, index))?)
-        }
+        Place::Folder(folder) => Ok(FolderVault::open(
+            &config.name,
+            folder_options(state, &config.name, folder),
+        )?),
     }
 }
 
@@ -65,6 +55,16 @@ pub(super) fn added(
     Ok(ParachuteVault::open(&added.vault, options)?)
 }
 
-fn index(state: &Path, name: &str) -> std::path::PathBuf {
+/// The file of an embedded vault.
+pub(crate) fn embedded(state: &Path, name: &str) -> PathBuf {
+    state.join("vaults").join(format!("{name}.db"))
+}
+
+/// Where a vault in a folder is, and its index.
+pub(crate) fn folder_options(state: &Path, name: &str, folder: &Path) -> folder::Options {
+    folder::Options::new(folder, state.join("vaults").join(format!("{name}.folder.db")))
+}
+
+fn index(state: &Path, name: &str) -> PathBuf {
     state.join("vaults").join(format!("{name}.parachute.db"))
 }

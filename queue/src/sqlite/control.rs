@@ -168,3 +168,13 @@ pub(super) fn reset(connection: &Connection, channel: &ChannelName, thread: Opti
         .execute(rusqlite::params_from_iter(&parameters))?;
     Ok(reset as u64)
 }
+/// Forgets the session of a conversation in which nothing is to be done.
+pub(super) fn forget_session(connection: &Connection, conversation: Uuid) -> Result<bool, Fault> {
+    let forgotten = connection
+        .prepare_cached(
+            "UPDATE conversations SET session = NULL, session_cwd = NULL WHERE id = ?1 \
+             AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = ?1 AND settled_at IS NULL)",
+        )?
+        .execute([conversation])?;
+    Ok(forgotten > 0)
+}

@@ -322,6 +322,11 @@ impl Queue for SqliteQueue {
         Ok(self.writer.write(write, |reset| *reset > 0).await?)
     }
 
+    async fn forget_session(&self, conversation: Uuid) -> Result<bool, QueueError> {
+        let write = move |connection: &Connection| control::forget_session(connection, conversation);
+        Ok(self.writer.write(write, |_| false).await?)
+    }
+
     async fn bind(&self, bindings: Vec<Binding>) -> Result<Vec<Renamed>, QueueError> {
         let ids = Arc::clone(&self.options.ids);
         let write = move |connection: &Connection| names::bind(connection, &bindings, &*ids);

@@ -135,7 +135,8 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), Fault> {
     let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > MIGRATIONS.len() {
         return Err(Fault::Unavailable(format!(
-            "queue.db was written by a newer Reveille (layout {version}, this one knows up to {}); start that version again",
+            "a newer version of Reveille wrote queue.db (layout {version}, this one knows up to {}), and it was left as it is: start \
+             that version again",
             MIGRATIONS.len()
         )));
     }

@@ -146,6 +146,7 @@ async fn tc_pf_4_doctor_checks_everything() -> Result<()> {
         ("configuration", "ok"),
         ("state directory", "ok"),
         ("address", "ok"),
+        ("disk", "ok"),
         ("deliveries", "ok"),
         ("vault", "ok"),
         ("claude", "ok"),

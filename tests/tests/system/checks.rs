@@ -38,6 +38,16 @@ async fn the_daemon_finds_what_doctor_finds() -> Result<()> {
     let address = &inside["checks"][2];
     let detail = address["detail"].as_str().context("a detail")?;
     assert!(detail.contains(&daemon.authority()?), "{address}");
+    for check in inside["checks"].as_array().into_iter().flatten() {
+        let told = check["level"] == "ok" || check["mend"].as_str().is_some_and(|mend| !mend.is_empty());
+        assert!(told, "no mend: {check}");
+    }
+    let wrong = levels(&outside).iter().any(|(_, level)| level == "error");
+    assert_eq!(
+        (ran.code, &outside["ok"]),
+        (i32::from(wrong), &Value::Bool(!wrong)),
+        "{outside}"
+    );
     let shown = inside.to_string();
     assert!(!shown.contains(daemon.token()), "{shown}");
     Ok(())

@@ -1,5 +1,6 @@
-//! A copy of the vault while it is in use: one state of its notes, and the files that belong to them.
+//! A copy of the vault while it is in use: one state of its notes, and the files that belong to them. And the way back.
 
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -7,25 +8,12 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::EmbeddedVault;
-use super::fault::Fault;
+use super::fault::{Fault, Place};
 use super::files::FileDir;
-use crate::store::VaultError;
+use super::{EmbeddedVault, schema};
+use crate::store::{Backup, VaultError};
 
-/// What was copied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backup {
-    /// The copy of the database. The copies of the files are beside it, in `<file>-files`.
-    pub file: PathBuf,
-    /// Notes in it.
-    pub notes: u64,
-    /// Files of notes in it.
-    pub files: u64,
-    /// Size of all.
-    pub bytes: u64,
-}
-
-/// A copy that is not whole yet. Dropped before [`Unfinished::finish`]: nothing of it is kept.
+/// What is not whole yet. Dropped before [`Unfinished::finish`]: nothing of it is kept.
 struct Unfinished {
     paths: Vec<PathBuf>,
 }
@@ -53,70 +41,171 @@ impl Drop for Unfinished {
 }
 
 impl EmbeddedVault {
-    /// Copies the vault into a directory (0700, made when it is missing) while it is in use, looks whether the copy can be
-    /// read, and leaves nothing behind when it cannot be made. Put back in the place of the vault's file and of its directory
-    /// of files, the copy is the vault as it was at one moment.
-    ///
-    /// # Errors
-    /// [`VaultError::Invalid`]: there is a copy already, or the directory cannot be written; [`VaultError::Unavailable`]: the
-    /// vault cannot be read.
-    pub async fn back_up(&self, dir: &Path) -> Result<Backup, VaultError> {
-        let name = self.place.file.file_name().unwrap_or_default();
-        let target = dir.join(name);
+    /// Copies the vault into a directory while it is in use: see [`crate::Vault::back_up`].
+    pub(crate) async fn copy_into(&self, dir: &Path, replace: bool) -> Result<Backup, VaultError> {
         let from = self.dir.clone();
+        let own = self.place.file.clone();
+        let dir = dir.to_owned();
         self.readers
             .run(move |conn| {
                 let _hold = from.hold();
-                copy(conn, &from, &target)
+                copy(conn, &from, &own, &dir, replace)
             })
             .await
     }
+
+    /// Copies the vault in `file` into a directory without opening it as a vault; no daemon needs to run. Otherwise as
+    /// [`crate::Vault::back_up`]. Blocks until it is done.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn back_up_file(name: &str, file: &Path, dir: &Path, replace: bool) -> Result<Backup, VaultError> {
+        let copied = opened(file).and_then(|conn| copy(&conn, &FileDir::beside(file), file, dir, replace));
+        copied.map_err(|fault| Place::new(name, file).error(fault))
+    }
+
+    /// Puts a copy, the file of a [`Backup`], into the directory of a vault that nobody has open. With `replace` what is there
+    /// under that name is given up. A kill in the middle leaves the one or the other, whole. Blocks until it is done.
+    ///
+    /// # Errors
+    /// As [`EmbeddedVault::back_up_file`].
+    pub fn restore_file(name: &str, copied: &Path, dir: &Path, replace: bool) -> Result<Backup, VaultError> {
+        let there = dir.join(copied.file_name().unwrap_or_default());
+        let put = || {
+            let conn = opened(copied)?;
+            verify(copied)?;
+            if replace && there.exists() {
+                end_log_of(&there).map_err(|error| refused(&there, error))?;
+            }
+            copy(&conn, &FileDir::beside(copied), copied, dir, replace)
+        };
+        put().map_err(|fault| Place::new(name, copied).error(fault))
+    }
 }
 
-fn refused(what: &Path, error: impl std::fmt::Display) -> Fault {
+fn opened(file: &Path) -> Result<Connection, Fault> {
+    if !file.is_file() {
+        return Err(Fault::Unusable(format!(
+            "{} is not there; nothing was copied",
+            file.display()
+        )));
+    }
+    schema::open_reader(file)
+}
+
+/// What the log beside a vault holds is in the vault, and the log is gone: it must not be taken for that of another file. Of a
+/// vault that cannot be read it goes all the same.
+fn end_log_of(file: &Path) -> io::Result<()> {
+    let ended = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|conn| conn.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(())));
+    if let Err(error) = ended {
+        tracing::debug!(%error, "the vault that is replaced cannot be read");
+    }
+    for suffix in ["-wal", "-shm"] {
+        match std::fs::remove_file(beside(file, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+pub(crate) fn refused(what: &Path, error: impl std::fmt::Display) -> Fault {
     let message = format!("{} cannot be written ({error}); nothing was copied", what.display());
     VaultError::Invalid(message).into()
 }
 
-fn copy(conn: &Connection, from: &FileDir, target: &Path) -> Result<Backup, Fault> {
-    let dir = target.parent().unwrap_or(target);
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(dir).map_err(|error| refused(dir, error))?;
-    let files = FileDir::beside(target);
-    for there in [target, &files.place_of("")] {
-        if there.exists() {
-            let message = format!("{} is there already; choose another directory", there.display());
-            return Err(VaultError::Invalid(message).into());
-        }
-    }
+fn copy(conn: &Connection, from: &FileDir, own: &Path, dir: &Path, replace: bool) -> Result<Backup, Fault> {
+    let target = dir.join(own.file_name().unwrap_or_default());
+    private_dir(dir)?;
+    let files = FileDir::beside(&target);
+    let files_dir = files.place_of("");
+    check_place(own, &target, &files_dir, replace)?;
     let part = dir.join(format!(".{}.part", uuid::Uuid::now_v7()));
-    let unfinished = Unfinished {
-        paths: vec![part.clone(), files.place_of("")],
+    let mut unfinished = Unfinished {
+        paths: vec![part.clone()],
     };
     copy_notes(conn, &part)?;
     let (notes, ids) = verify(&part)?;
-    builder
-        .create(files.place_of(""))
-        .map_err(|error| refused(dir, error))?;
+    if !files_dir.exists() {
+        unfinished.paths.push(files_dir.clone());
+        private_dir(&files_dir)?;
+    }
     let mut bytes = std::fs::metadata(&part).map_err(|error| refused(&part, error))?.len();
     for id in &ids {
-        let to = files.place_of(id);
-        bytes += copy_file(&from.place_of(id), &to).map_err(|error| refused(&to, error))?;
+        let (to, new) = (files.place_of(id), files.place_of(&format!(".{id}.part")));
+        unfinished.paths.push(new.clone());
+        if !to.exists() {
+            unfinished.paths.push(to.clone());
+        }
+        // A file never changes. One of an earlier copy may be damaged.
+        bytes += copy_file(&from.place_of(id), &new)?;
+        std::fs::rename(&new, &to).map_err(|error| refused(&to, error))?;
     }
-    // The database comes last: where it is, everything is.
-    std::fs::rename(&part, target).map_err(|error| refused(target, error))?;
-    for path in [target, &files.place_of(""), dir] {
-        let synced = File::open(path).and_then(|file| file.sync_all());
-        synced.map_err(|error| refused(path, error))?;
+    for path in [&part, &files_dir] {
+        sync(path)?;
     }
+    // The database comes last, in one step: where it is, everything is.
+    std::fs::rename(&part, &target).map_err(|error| refused(&target, error))?;
     unfinished.finish();
+    sync(dir)?;
+    remove_others(&files_dir, &ids);
     Ok(Backup {
-        file: target.to_owned(),
+        file: target,
+        folder: None,
         notes,
         files: u64::try_from(ids.len()).unwrap_or(u64::MAX),
         bytes,
     })
+}
+
+/// Makes a directory (0700) when it is not there.
+pub(crate) fn private_dir(dir: &Path) -> Result<(), Fault> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(dir).map_err(|error| refused(dir, error))
+}
+
+pub(crate) fn sync(path: &Path) -> Result<(), Fault> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| refused(path, error))
+}
+
+/// Nothing is in the way, or it may be replaced; and it is not the vault itself.
+fn check_place(own: &Path, target: &Path, files_dir: &Path, replace: bool) -> Result<(), Fault> {
+    let invalid = |message: String| Err(VaultError::Invalid(message).into());
+    let same = |left: &Path, right: &Path| match (left.canonicalize(), right.canonicalize()) {
+        (Ok(left), Ok(right)) => left == right,
+        _ => false,
+    };
+    if same(own, target) {
+        return invalid(format!(
+            "{} is the vault itself; choose another directory",
+            target.display()
+        ));
+    }
+    for there in [target, files_dir] {
+        if there.exists() && !replace {
+            let there = there.display();
+            return invalid(format!(
+                "{there} is there already; choose another directory, or say that it is to be replaced"
+            ));
+        }
+    }
+    let log = beside(target, "-wal");
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        let log = log.display();
+        return invalid(format!(
+            "{log} is there: a program has that vault open, or left it so; choose another directory"
+        ));
+    }
+    Ok(())
 }
 
 fn copy_notes(conn: &Connection, part: &Path) -> Result<(), Fault> {
@@ -158,11 +247,42 @@ fn verify(part: &Path) -> Result<(u64, Vec<String>), Fault> {
     Ok((notes, ids.map_err(wrong)?))
 }
 
-fn copy_file(from: &Path, to: &Path) -> io::Result<u64> {
-    let mut from = File::open(from)?;
+fn copy_file(from: &Path, to: &Path) -> Result<u64, Fault> {
+    let unreadable = |error: io::Error| {
+        let from = from.display();
+        Fault::Unusable(format!(
+            "the bytes of a file, {from}, cannot be read ({error}); nothing was copied"
+        ))
+    };
+    let mut source = File::open(from).map_err(unreadable)?;
     let mut options = OpenOptions::new();
-    let mut to = options.write(true).create_new(true).mode(0o600).open(to)?;
-    let bytes = io::copy(&mut from, &mut to)?;
-    to.sync_all()?;
-    Ok(bytes)
+    let copied = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(to)
+        .and_then(|mut to| {
+            let bytes = io::copy(&mut source, &mut to)?;
+            to.sync_all()?;
+            Ok(bytes)
+        });
+    copied.map_err(|error| refused(to, error))
+}
+
+/// Removes what an earlier copy has left that this one does not have.
+fn remove_others(files_dir: &Path, ids: &[String]) {
+    let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    let removed = std::fs::read_dir(files_dir).and_then(|entries| {
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_name().to_str().is_none_or(|name| !ids.contains(name)) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = removed {
+        tracing::warn!(%error, dir = %files_dir.display(), "files of an earlier copy are still there");
+    }
 }

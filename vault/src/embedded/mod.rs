@@ -4,7 +4,7 @@
 //! are given in the order of commits, because only one thread gives them.
 
 pub(crate) mod anew;
-mod backup;
+pub(crate) mod backup;
 mod damage;
 pub(crate) mod elsewhere;
 mod fault;
@@ -39,7 +39,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use self::backup::Backup;
 use self::elsewhere::Elsewhere;
 pub(crate) use self::fault::Fault;
 use self::fault::Place;
@@ -53,7 +52,8 @@ use crate::links::Links;
 use crate::note::{Note, NoteId};
 use crate::profile::Profile;
 use crate::store::{
-    Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError, VaultState,
+    Backup, Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError,
+    VaultState,
 };
 use crate::tags::Tags;
 use crate::triggers::Triggers;
@@ -221,6 +221,10 @@ impl Vault for EmbeddedVault {
         self.readers
             .run(move |conn| Ok(read::find(conn, &key)?.map(|stored| stored.note)))
             .await
+    }
+
+    async fn back_up(&self, dir: &Path, replace: bool) -> Result<Backup, VaultError> {
+        self.copy_into(dir, replace).await
     }
 
     async fn query(&self, query: &Query) -> Result<Page, VaultError> {

@@ -19,6 +19,7 @@
 //! Attachments are in the file store of the index, not in the folder.
 
 mod also;
+mod backup;
 mod carry;
 mod disk;
 mod document;
@@ -56,7 +57,8 @@ use crate::links::Links;
 use crate::note::{Note, NoteId};
 use crate::profile::Profile;
 use crate::store::{
-    Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError, VaultState,
+    Backup, Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError,
+    VaultState,
 };
 use crate::tags::Tags;
 use crate::triggers::Triggers;
@@ -393,6 +395,10 @@ impl Vault for FolderVault {
             }
             Some(id) => self.folder.look_at_note(id).await,
         }
+    }
+
+    async fn back_up(&self, dir: &Path, replace: bool) -> Result<Backup, VaultError> {
+        self.copy_into(dir, replace).await
     }
 
     async fn close(&self) {

@@ -1,7 +1,7 @@
 //! Copies of a vault that is in use.
 
 use pretty_assertions::assert_eq;
-use reveille_vault::{Key, NewAttachment, NewFile, NewNote, Query, Vault, VaultError};
+use reveille_vault::{EmbeddedVault, Key, NewAttachment, NewFile, NewNote, Query, Vault, VaultError};
 use tokio::io::AsyncReadExt as _;
 
 use super::contract::{ids, note};
@@ -38,7 +38,7 @@ async fn a_copy_is_one_state_of_the_vault_with_its_files() {
         }
     });
     let target = dir.path().join("backups/today");
-    let backup = vault.back_up(&target).await.unwrap();
+    let backup = vault.back_up(&target, false).await.unwrap();
     writer.await.unwrap();
     vault.delete(&Key::IdOrPath("kept".into())).await.unwrap();
     assert_eq!(backup.file, target.join("vault.db"));
@@ -59,11 +59,23 @@ async fn a_copy_is_one_state_of_the_vault_with_its_files() {
     assert_eq!(ids(&found)[1..], expected);
     copy.create(note("new")).await.unwrap();
 
-    let again = vault.back_up(&target).await.unwrap_err();
-    assert!(
-        matches!(&again, VaultError::Invalid(text) if text.contains("is there already")),
-        "{again}"
-    );
+    let invalid = |refused: Result<_, VaultError>, part: &str| {
+        assert!(
+            matches!(&refused, Err(VaultError::Invalid(text)) if text.contains(part)),
+            "{refused:?}"
+        );
+    };
+    invalid(vault.back_up(&target, false).await, "is there already");
+    // Somebody works in it: its log is not that of another file.
+    invalid(vault.back_up(&target, true).await, "has that vault open");
+    copy.close().await;
+    drop(copy);
+    let newer = vault.back_up(&target, true).await.unwrap();
+    assert_eq!((newer.notes, newer.files), (200, 0));
+    assert_eq!(names(&target), ["vault.db", "vault.db-files"]);
+    assert_eq!(names(&target.join("vault.db-files")), [""; 0]);
+    invalid(vault.back_up(dir.path(), true).await, "is the vault itself");
+    assert_eq!(vault.query(&Query::default()).await.unwrap().notes.len(), 200);
 }
 
 #[tokio::test]
@@ -73,7 +85,7 @@ async fn a_copy_that_cannot_be_made_leaves_nothing() {
     vault.create(note("a")).await.unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "mine").unwrap();
-    let refused = vault.back_up(&file).await.unwrap_err();
+    let refused = vault.back_up(&file, false).await.unwrap_err();
     assert!(
         matches!(&refused, VaultError::Invalid(text) if text.contains("cannot be written")),
         "{refused}"
@@ -88,6 +100,49 @@ async fn a_copy_that_cannot_be_made_leaves_nothing() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
     let target = dir.path().join("backup");
-    vault.back_up(&target).await.unwrap_err();
+    vault.back_up(&target, false).await.unwrap_err();
     assert_eq!(names(&target), [""; 0]);
+}
+
+#[tokio::test]
+async fn one_that_nobody_has_open_is_copied_with_what_its_log_holds_and_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("vault.db");
+    let vault = open(&file);
+    vault.create(note("a")).await.unwrap();
+    // As a kill leaves it: what was written last is in the log alone.
+    let left = dir.path().join("left");
+    std::fs::create_dir(&left).unwrap();
+    for name in ["vault.db", "vault.db-wal"] {
+        std::fs::copy(dir.path().join(name), left.join(name)).unwrap();
+    }
+    vault.create(note("b")).await.unwrap();
+    let target = dir.path().join("backup");
+    let backup = EmbeddedVault::back_up_file("v", &left.join("vault.db"), &target, false).unwrap();
+    assert_eq!(
+        (backup.notes, names(&target)),
+        (1, vec!["vault.db".to_owned(), "vault.db-files".to_owned()])
+    );
+
+    let refused = EmbeddedVault::restore_file("v", &backup.file, &left, false).unwrap_err();
+    assert!(refused.to_string().contains("is there already"), "{refused}");
+    for damage in [false, true] {
+        if damage {
+            std::fs::write(left.join("vault.db"), "no vault").unwrap();
+            std::fs::write(left.join("vault.db-wal"), "nor a log").unwrap();
+        } else {
+            let there = open(&left.join("vault.db"));
+            there.create(note("late")).await.unwrap();
+            there.close().await;
+        }
+        let put = EmbeddedVault::restore_file("v", &backup.file, &left, true).unwrap();
+        assert_eq!(put.notes, 1);
+        let restored = open(&left.join("vault.db"));
+        let found = restored.query(&Query::default()).await.unwrap().notes;
+        assert_eq!(ids(&found), ["a"]);
+        restored.close().await;
+    }
+    let missing = EmbeddedVault::back_up_file("v", &dir.path().join("none.db"), &target, false).unwrap_err();
+    assert!(missing.to_string().contains("is not there"), "{missing}");
+    assert!(!dir.path().join("none.db").exists());
 }

@@ -2110,13 +2110,15 @@ export interface components {
              * @description Size of all.
              */
             bytes: number;
-            /** @description The copy of the database; the files are beside it, in `<file>-files`. */
+            /** @description The copy of the database, or of the index of a folder; the files of notes are beside it, in `<file>-files`. */
             file: string;
             /**
              * Format: int64
              * @description Files in it.
              */
             files: number;
+            /** @description The copy of the folder, of a vault in one. */
+            folder?: string | null;
             /**
              * Format: int64
              * @description Notes in it.
@@ -2128,6 +2130,8 @@ export interface components {
         BackupRequest: {
             /** @description A directory on the machine of the daemon; absolute. */
             directory: string;
+            /** @description A copy that is there already is replaced once this one is whole. Unless said, it is in the way. */
+            replace?: boolean;
         };
         /** @description Who cancels a message. */
         CancelRequest: {
