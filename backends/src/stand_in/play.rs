@@ -88,6 +88,10 @@ impl<'a> Play<'a> {
             self.transcript.remove();
         }
         self.output.state("idle");
+        self.inbox.then = directives.iter().find_map(|directive| match directive {
+            Directive::Then(then) => Some(*then),
+            _ => None,
+        });
         Ok(failed)
     }
 
@@ -190,7 +194,7 @@ impl<'a> Play<'a> {
                 return Err(Stop::Crash);
             }
             // These have their effect at the end of the turn.
-            Directive::TwoResults | Directive::LostSession | Directive::Unsaved => {}
+            Directive::TwoResults | Directive::LostSession | Directive::Unsaved | Directive::Then(_) => {}
             Directive::Unknown(text) => {
                 self.say(
                     &words(&format!("The stand-in does not know the directive “{text}”.")),
