@@ -79,7 +79,7 @@ pub struct Timeouts {
 /// One turn. Shown without what is told to the model and without what is given to the child.
 #[derive(Clone)]
 pub struct TurnRequest {
-    /// Identity of the turn; children carry it as `REVEILLE_TURN`.
+    /// Identity of the turn; children carry it as `REVEILLE_TURN`, those of a process that stays that of its first turn.
     pub turn: Uuid,
     /// The text for the model. Sent literally: a leading `/` never becomes a slash command.
     pub prompt: String,

@@ -235,6 +235,12 @@ pub(crate) struct Claude {
     /// Pauses before the second, third, … attempt at a turn that a passing failure of the API has ended; their number is the
     /// number of further attempts.
     pub(crate) retry_pauses: Vec<Span>,
+    /// Most processes that wait for the next message of their conversation.
+    pub(crate) warm_processes: usize,
+    /// How long one waits.
+    pub(crate) warm_ttl: Span,
+    /// Most bytes of memory that those which wait may have together.
+    pub(crate) warm_memory: u64,
     /// Extra variables for the child; `${NAME}` takes the daemon's.
     pub(crate) env: BTreeMap<String, String>,
 }
@@ -248,6 +254,9 @@ impl Default for Claude {
             timeout_wall: Span(Duration::from_secs(60 * 60)),
             timeout_start: Span(Duration::from_secs(30)),
             retry_pauses: vec![Span(Duration::from_secs(2)), Span(Duration::from_secs(5))],
+            warm_processes: 2,
+            warm_ttl: Span(Duration::from_secs(2 * 60)),
+            warm_memory: 1 << 30,
             env: BTreeMap::new(),
         }
     }

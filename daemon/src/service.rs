@@ -47,6 +47,7 @@ use crate::stopping::{self, Budget};
 use crate::tokens::Tokens;
 use crate::trust::{self, Trust};
 use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
+use crate::warm::Warm;
 use crate::worker::{Context, Workers};
 
 /// How long a stop waits for the last replies to be delivered.
@@ -195,6 +196,7 @@ impl Options {
             trust,
             metrics: metrics.clone(),
             steps: steps.clone(),
+            warm: Warm::new(&config.claude),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -529,7 +531,10 @@ impl Work<'_> {
         };
         tracing::info!(patience = ?self.patience, "stopping: no new turns; running ones may end");
         self.drain.cancel();
-        self.workers.finish(self.patience, hurry).await;
+        let warm = &self.workers.context().warm;
+        tokio::join!(self.workers.finish(self.patience, hurry), warm.close());
+        // Those of the last turns.
+        warm.close().await;
         if let Some((part, ended)) = failed {
             ended.with_context(|| format!("the {part} failed"))?;
             anyhow::bail!("the {part} ended by itself; start the daemon again, nothing is lost");

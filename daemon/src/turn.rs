@@ -5,6 +5,7 @@ mod confine;
 mod connections;
 mod plan;
 mod steps;
+mod warm;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,6 +39,7 @@ use crate::stamp;
 use crate::steps::Steps;
 use crate::strays;
 use crate::trust::Guard;
+use crate::warm::Seat;
 use crate::worker::{Context, LiveTurn};
 
 use self::clock::Clock;
@@ -340,9 +342,26 @@ impl Run<'_> {
         // Void as soon as this attempt is over or shall end.
         let pass = self.context.passes.issue(Origin::of(self));
         request.env.extend(pass.env());
-        let (watched, door) = match self.confine(&mut request) {
-            Ok(confined) => confined,
-            Err(failure) => return Some(Ending::without_child(failure)),
+        let standing = self.standing(&request, &pass, &loans).await;
+        let compose = |attempt: &TurnRequest, cut_off: CutOff| {
+            words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
+        };
+        let again =
+            |attempt: &TurnRequest, cut_off: bool| compose(attempt, if cut_off { CutOff::Api } else { words.cut_off });
+        let (confine, cut_off) = (
+            |request: &mut TurnRequest| self.confine(request),
+            |request: &TurnRequest| compose(request, CutOff::Process),
+        );
+        let backend = &*self.context.backend;
+        let seat = match standing.parked {
+            Some(parked) => {
+                let watched = self.watch_again(&parked);
+                Seat::warm(backend, parked, watched, (&confine, &cut_off))
+            }
+            None => match self.confine(&mut request) {
+                Ok(cold) => Seat::cold(backend, cold, standing.fingerprint, (&confine, &cut_off)),
+                Err(failure) => return Some(Ending::without_child(failure)),
+            },
         };
         let thread_note = self.show_working();
         for text in notices.clone() {
@@ -363,13 +382,8 @@ impl Run<'_> {
         };
         let halt = CancellationToken::new();
         let pauses: Vec<Duration> = self.context.claude.retry_pauses.iter().map(|span| span.0).collect();
-        let again = |attempt: &TurnRequest, cut_off: bool| {
-            let cut_off = if cut_off { CutOff::Api } else { words.cut_off };
-            words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
-        };
         let living = self.context.metrics.child();
-        let child = attempts::run(&*self.context.backend, request, again, &pauses, &observer, &halt);
-        tokio::pin!(child);
+        let mut child = Box::pin(attempts::run(&seat, request, again, &pauses, &observer, &halt));
         let mut beat = tokio::time::interval((self.context.lease / 3).max(Duration::from_millis(10)));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         beat.tick().await;
@@ -388,12 +402,20 @@ impl Run<'_> {
             if halt.is_cancelled() {
                 pass.revoke();
                 loans.clear();
+                seat.revoke();
             }
         };
-        drop((pass, loans, door, living));
+        drop((child, living));
         observer.clock.ended();
+        let (watched, parked) = seat.leave(pass, loans);
         crash::point("turn.ran");
         thread_note.end().await;
+        match parked {
+            // What it was given has been taken away, for good.
+            Some(parked) if halt.is_cancelled() => parked.end().await,
+            Some(parked) => self.park(standing.wait, parked),
+            None => {}
+        }
         if lost {
             tracing::error!("the claim was lost; the result of this attempt is dropped");
             self.context.hub.forget(&self.subject.channel, self.subject.turn);
@@ -410,6 +432,7 @@ impl Run<'_> {
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         );
+        let watched = self.context.sandboxing.watch().end(&self.definition().name, &watched);
         let egress = self.tell_connections(&watched, &mut notices);
         self.context.metrics.reached(&egress);
         let mut ending = Ending::of(outcome, &plan.cwd(), notices);

@@ -31,6 +31,7 @@ use crate::sandboxing::Sandboxing;
 use crate::steps::Steps;
 use crate::trust::Trust;
 use crate::turn;
+use crate::warm::Warm;
 use crate::withdraw::{Desk, Withdrawal};
 
 /// Pause after the queue could not be asked, and the longest one when it goes on like that.
@@ -80,6 +81,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     /// What turns did.
     pub(crate) steps: Steps,
+    /// Processes that wait for the next message of their conversation.
+    pub(crate) warm: Warm,
 }
 
 /// A turn that runs now.
@@ -222,9 +225,11 @@ impl Workers {
         let workers = self.clone();
         let channels: HashSet<String> = channels.iter().cloned().collect();
         self.shared.tasks.spawn(async move {
-            workers
-                .wake_lanes(|lane| channels.contains(lane.channel.as_str()))
-                .await;
+            let context = &workers.shared.context;
+            tokio::join!(
+                workers.wake_lanes(|lane| channels.contains(lane.channel.as_str())),
+                context.warm.review(&context.registry),
+            );
         });
     }
 

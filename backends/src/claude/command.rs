@@ -16,7 +16,7 @@ mod cases;
 
 /// Marks every process of one daemon.
 pub(super) const INSTANCE_MARKER: &str = "REVEILLE_INSTANCE";
-/// Marks every process of one turn.
+/// Marks every process of one turn, and of those after it that the same process runs.
 pub(super) const TURN_MARKER: &str = "REVEILLE_TURN";
 const BASH_LIMIT: &str = "BASH_MAX_TIMEOUT_MS";
 /// The CLI's own limit for a Bash call that asks for none.

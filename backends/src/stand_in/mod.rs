@@ -105,7 +105,7 @@ fn run(settings: &Settings) -> Result<u8, String> {
         match inbox.then {
             Some(Then::Die) => return Ok(code),
             Some(Then::Speak) => {
-                std::thread::sleep(BEFORE_SPEAKING);
+                inbox.wait(Some(BEFORE_SPEAKING));
                 output.state("running");
                 output.init();
                 inbox.then = None;
