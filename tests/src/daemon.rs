@@ -567,7 +567,8 @@ impl Daemon {
             // A test waits for the end of its daemon.
             command.env("REVEILLE_SERVER__DRAIN", "10s");
         }
-        if !self.settings.warm {
+        // For a person who wants to see all tests with it.
+        if !self.settings.warm && std::env::var_os("REVEILLE_TEST_WARM").is_none() {
             command.env("REVEILLE_CLAUDE__WARM_PROCESSES", "0");
         }
         command

@@ -36,9 +36,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 const EXIT: Duration = Duration::from_secs(6);
 /// From `interrupt`, SIGINT, or a closed stdin that is to end the turn, to its effect (measured: 2 to 164 ms).
 pub(super) const RUNG: Duration = Duration::from_secs(2);
-/// How often a process is looked at for what its tools have left, and the pause between.
-const LOOKS: usize = 4;
-const LOOK: Duration = Duration::from_millis(10);
+/// Pauses between looks at a process for what its tools have left: what is just ending gets a moment.
+const LOOKS: [u64; 7] = [5, 10, 20, 40, 80, 160, 0];
 /// From SIGKILL to the exit.
 pub(super) const DEATH: Duration = Duration::from_secs(5);
 /// For lines that are still in the pipe when the process has ended, should a descendant hold it open.
@@ -418,21 +417,23 @@ impl<'a> Drive<'a> {
         match self.process.pending().await {
             None => self.stays = Some(bytes),
             more => {
+                tracing::debug!("the process goes on by itself after the turn; it ends with it");
                 self.pending = more;
                 self.close(EXIT);
             }
         }
     }
 
-    /// Its bytes of memory when its tools have left nothing that runs. What is just ending gets a moment.
+    /// Its bytes of memory when its tools have left nothing that runs.
     async fn alone(&self) -> Option<u64> {
-        for _ in 0..LOOKS {
+        for pause in LOOKS {
             let census = self.process.census().await?;
             if census.strangers == 0 {
                 return Some(census.bytes);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
+        tracing::debug!("a tool has left something that runs; the process ends with the turn");
         None
     }
 

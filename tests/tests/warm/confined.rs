@@ -18,7 +18,12 @@ async fn since(daemon: &Daemon, agent: &str) -> Result<String> {
 }
 
 fn tried(turn: &Turn) -> Vec<&str> {
-    let all = turn.more["egress"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = turn
+        .more
+        .get("egress")
+        .and_then(serde_json::Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     all.iter().filter_map(|one| one["host"].as_str()).collect()
 }
 

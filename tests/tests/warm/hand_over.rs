@@ -45,12 +45,13 @@ async fn a_prompt_that_got_as_far_as_the_session_is_given_again_with_a_word() ->
     let next = turn(
         &daemon,
         "eng",
-        "after that [[exec grep -c 'was cut off' \"$CLAUDE_CONFIG_DIR\"/projects/*/*.jsonl]]",
+        "after that [[exec grep -c 'end of its proces[s]' \"$CLAUDE_CONFIG_DIR\"/projects/*/*.jsonl]]",
     )
     .await?;
     assert_eq!(next.state, State::Ok, "{next:?}");
     // The new process was told, and the message is in the session twice: the dead one had stored it.
-    assert!(next.reply.unwrap_or_default().contains('1'), "{:?}", next.more);
+    let reply = next.reply.unwrap_or_default();
+    assert!(reply.contains("said: 1"), "{reply}");
     let journal = daemon.wait_quiet(LIMIT).await?;
     assert_eq!(journal.violations(), Vec::<String>::new());
     Ok(())

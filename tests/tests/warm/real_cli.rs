@@ -11,7 +11,7 @@ use crate::{define, left, turn, well};
 /// Its processes now, those that keep it in included.
 fn now(daemon: &Daemon) -> Result<Vec<u32>> {
     let now = daemon.children()?;
-    anyhow::ensure!(!now.is_empty(), "no process waits");
+    anyhow::ensure!(!now.is_empty(), "no process waits: {}", daemon.log()?);
     Ok(now)
 }
 

@@ -58,7 +58,7 @@ async fn its_token_is_that_of_the_turn_which_runs_and_of_none_between() -> Resul
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     let body = json!({"text": "to ops"}).to_string();
-    let target = "/api/channels/ops/messages";
+    let target = "/api/channels/ops/send";
     let answer = daemon.ask("POST", target, &headers, body.as_bytes()).await?;
     assert!((200..300).contains(&answer.status), "{}", answer.json()?);
     let id = answer.json()?["id"].as_str().context("an id")?.to_owned();
