@@ -46,7 +46,7 @@ impl fmt::Debug for Resident {
 #[derive(Debug)]
 pub enum Again {
     /// It ran. The process may wait once more.
-    Ran(TurnOutcome, Option<Resident>),
+    Ran(Box<(TurnOutcome, Option<Resident>)>),
     /// The process was gone, or did not listen. Nothing of it is alive, and nothing of the turn has happened.
     Unfit {
         /// The prompt was written to it, and may be in the session.
@@ -158,9 +158,9 @@ impl Resident {
             // Its session is no longer the one that it has in mind, or was not saved.
             Some(resident) if outcome.session != Some(session) => {
                 resident.end().await;
-                Again::Ran(outcome, None)
+                Again::Ran(Box::new((outcome, None)))
             }
-            resident => Again::Ran(outcome, resident),
+            resident => Again::Ran(Box::new((outcome, resident))),
         }
     }
 }

@@ -32,7 +32,7 @@ async fn next(bench: &Bench, resident: Resident, prompt: &str) -> (Again, Watche
 
 fn ran(again: Again) -> (TurnOutcome, Option<Resident>) {
     match again {
-        Again::Ran(outcome, resident) => (outcome, resident),
+        Again::Ran(ran) => *ran,
         Again::Unfit { given } => panic!("it was not fit: given {given}"),
     }
 }

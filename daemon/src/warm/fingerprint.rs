@@ -211,12 +211,12 @@ mod tests {
         ("budget", |it, _| it.budget_usd = Some(0.5)),
         ("variable", |it, _| drop(it.env.insert("KEY".into(), "b".into()))),
         ("another variable", |it, _| {
-            drop(it.env.insert("KEX".into(), String::new()))
+            drop(it.env.insert("KEX".into(), String::new()));
         }),
         ("network", |it, _| it.policy.network = Network::Restricted),
         ("filesystem", |it, _| it.policy.filesystem = Filesystem::Full),
         ("egress", |it, _| {
-            it.policy.egress = reveille_sandbox::egress::Rule::base()
+            it.policy.egress = reveille_sandbox::egress::Rule::base();
         }),
         ("mount", |it, dir| it.policy.writable.push(dir.join("mount"))),
         ("loopback", |it, _| {
@@ -226,7 +226,7 @@ mod tests {
             });
         }),
         ("servers", |it, _| {
-            std::fs::write(it.dirs.ctl.join("mcp.json"), "{}").unwrap()
+            std::fs::write(it.dirs.ctl.join("mcp.json"), "{}").unwrap();
         }),
         ("another directory in its place", |it, dir| {
             std::fs::rename(dir.join("mount"), dir.join("old")).unwrap();

@@ -150,7 +150,8 @@ impl<'a> Seat<'a> {
         let (began, session) = (Instant::now(), resident.session());
         let before = self.backend.session_size(&turn.dirs, session);
         let given = match resident.run(turn, observer, stop).await {
-            Again::Ran(outcome, resident) => {
+            Again::Ran(ran) => {
+                let (outcome, resident) = *ran;
                 let mut state = self.state();
                 if resident.is_none() {
                     state.held = None;
