@@ -215,6 +215,7 @@ impl ClaudeBackend {
     ) -> (TurnOutcome, Option<Resident>) {
         let mut outcome = nothing_yet();
         let redactor = self.redactor(&turn);
+        let before = transcript::size(&turn.dirs, turn.session.id());
         let driven = match self.run_healed(&turn, (observer, &stop, stay), &mut outcome).await {
             Ok(Some(driven)) => driven,
             Ok(None) => return (outcome, None),
@@ -224,26 +225,25 @@ impl ClaudeBackend {
                 return (outcome, None);
             }
         };
-        conclude(&mut outcome, &turn.dirs, &driven.end, observer, &redactor);
+        let session = driven.end.stream.session.unwrap_or_default();
         let Some((process, bytes)) = driven.process else {
+            conclude(&mut outcome, &turn.dirs, &driven.end, observer, &redactor);
             return (outcome, None);
         };
         let resident = Resident {
             process,
             bytes,
-            session: outcome.session.unwrap_or_default(),
+            session,
             counted: driven.end.stream.counted().clone(),
             tool_limit: command::tool_limit(&self.options, &turn),
             hidden: self.hidden(&turn),
-            redactor,
+            redactor: redactor.clone(),
             kept: Vec::new(),
         };
-        // Nothing would know what it has in mind.
-        if outcome.session.is_none() {
-            resident.end().await;
-            return (outcome, None);
-        }
-        (outcome, Some(resident))
+        let before = if session == turn.session.id() { before } else { 0 };
+        let resident = resident.stored(&turn.dirs, before).await;
+        conclude(&mut outcome, &turn.dirs, &driven.end, observer, &redactor);
+        (outcome, resident)
     }
 }
 

@@ -14,11 +14,14 @@ use super::drive::{DEATH, Driven, Journey, RUNG, drive_again};
 use super::redact::Redactor;
 use super::stream::Counted;
 use super::verdict::Ending;
-use super::{account, conclude, nothing_yet};
-use crate::turn::{FailureCode, Observer, TurnOutcome, TurnRequest};
+use super::{account, conclude, nothing_yet, transcript};
+use crate::turn::{Dirs, FailureCode, Observer, TurnOutcome, TurnRequest};
 
 /// From a closed stdin to the exit of a process that does nothing (measured: 60 ms).
 const EXIT: Duration = Duration::from_secs(2);
+
+/// Pauses between looks at the transcript.
+const STORED: [u64; 10] = [1, 2, 5, 10, 20, 40, 80, 160, 320, 640];
 
 /// A process between two turns. Dropped, it is killed with all that it has started.
 pub struct Resident {
@@ -115,6 +118,20 @@ impl Resident {
         tokio::time::timeout(limit, gone).await.is_ok()
     }
 
+    /// Waits until what was said is stored: the CLI does that a moment after the turn, or when it ends. One that does not is
+    /// ended, and then it is known whether it could.
+    pub(super) async fn stored(self, dirs: &Dirs, before: u64) -> Option<Self> {
+        for pause in STORED {
+            if transcript::size(dirs, self.session) > before {
+                return Some(self);
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        tracing::debug!("what was said is not stored; the process ends with the turn");
+        self.end().await;
+        None
+    }
+
     /// Runs the next turn of the session. What the turn asks for besides its prompt and its clocks must be as it was when the
     /// process was started.
     pub async fn run(self, turn: &TurnRequest, observer: &dyn Observer, stop: &CancellationToken) -> Again {
@@ -137,31 +154,35 @@ impl Resident {
             hidden: hidden.clone(),
             stay: true,
         };
+        let before = transcript::size(&turn.dirs, session);
         let driven = drive_again(process, counted, journey).await;
         if is_unfit(&driven) {
             return Again::Unfit { given: driven.given };
         }
         let mut outcome = nothing_yet();
         account(&mut outcome, &driven.end);
-        conclude(&mut outcome, &turn.dirs, &driven.end, observer, &redactor);
+        let same = driven.end.stream.session == Some(session);
         let resident = driven.process.map(|(process, bytes)| Self {
             process,
             bytes,
             session,
             counted: driven.end.stream.counted().clone(),
             tool_limit,
-            redactor,
+            redactor: redactor.clone(),
             hidden,
             kept,
         });
-        match resident {
-            // Its session is no longer the one that it has in mind, or was not saved.
-            Some(resident) if outcome.session != Some(session) => {
+        let resident = match resident {
+            Some(resident) if same => resident.stored(&turn.dirs, before).await,
+            // Its session is no longer the one that it has in mind.
+            Some(resident) => {
                 resident.end().await;
-                Again::Ran(Box::new((outcome, None)))
+                None
             }
-            resident => Again::Ran(Box::new((outcome, resident))),
-        }
+            None => None,
+        };
+        conclude(&mut outcome, &turn.dirs, &driven.end, observer, &redactor);
+        Again::Ran(Box::new((outcome, resident)))
     }
 }
 
