@@ -127,6 +127,8 @@ fn environment(options: &ClaudeOptions, turn: &TurnRequest, root: bool) -> Vec<(
         // A task that outlives its turn would start turns that nobody asked for.
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
         "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS",
+        // What was said is stored when the turn is over, not up to a tenth of a second later (seen with 2.1.197).
+        "CLAUDE_CODE_EAGER_FLUSH",
     ] {
         set(name, "1".into());
     }

@@ -241,7 +241,9 @@ impl ClaudeBackend {
             kept: Vec::new(),
         };
         let before = if session == turn.session.id() { before } else { 0 };
-        let resident = resident.stored(&turn.dirs, before).await;
+        let resident = resident
+            .stored(&turn.dirs, before, driven.end.stream.said.as_deref())
+            .await;
         conclude(&mut outcome, &turn.dirs, &driven.end, observer, &redactor);
         (outcome, resident)
     }

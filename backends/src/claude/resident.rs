@@ -118,11 +118,16 @@ impl Resident {
         tokio::time::timeout(limit, gone).await.is_ok()
     }
 
-    /// Waits until what was said is stored: the CLI does that a moment after the turn, or when it ends. One that does not is
-    /// ended, and then it is known whether it could.
-    pub(super) async fn stored(self, dirs: &Dirs, before: u64) -> Option<Self> {
+    /// Waits until what was `said` last is stored after the bytes that were `before`: a process that is killed while it waits
+    /// takes nothing with it then. The CLI is asked to store it with the turn, and does it otherwise a moment later, or when it
+    /// ends. One that does not is ended, and then it is known whether it could.
+    pub(super) async fn stored(self, dirs: &Dirs, before: u64, said: Option<&str>) -> Option<Self> {
         for pause in STORED {
-            if transcript::size(dirs, self.session) > before {
+            let stored = match said {
+                Some(entry) => transcript::holds(dirs, self.session, before, entry),
+                None => transcript::size(dirs, self.session) > before,
+            };
+            if stored {
                 return Some(self);
             }
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -173,7 +178,10 @@ impl Resident {
             kept,
         });
         let resident = match resident {
-            Some(resident) if same => resident.stored(&turn.dirs, before).await,
+            Some(resident) if same => {
+                let said = driven.end.stream.said.as_deref();
+                resident.stored(&turn.dirs, before, said).await
+            }
             // Its session is no longer the one that it has in mind.
             Some(resident) => {
                 resident.end().await;

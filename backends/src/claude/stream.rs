@@ -71,6 +71,8 @@ pub(super) struct Stream {
     before: Counted,
     /// What it has counted by now.
     counted: Counted,
+    /// The identity of the last text of the main conversation, under which the CLI stores it.
+    pub(super) said: Option<String>,
     /// The session of the newest `init`.
     pub(super) session: Option<Uuid>,
     /// The model of the newest `init`.
@@ -273,6 +275,7 @@ impl Stream {
                         continue;
                     };
                     if parent.is_none() {
+                        self.said = text_at(line, "uuid").map(str::to_owned);
                         self.open.clear();
                         self.blocks.push(Block {
                             message: id.to_owned(),

@@ -50,6 +50,7 @@ pub(super) enum Directive {
 pub(super) enum Then {
     Die,
     Speak,
+    Store,
     Deaf,
     Mute,
     DieAsked,
@@ -140,6 +141,7 @@ fn then(rest: &str) -> Option<Then> {
     Some(match rest {
         "die" => Then::Die,
         "speak" => Then::Speak,
+        "store" => Then::Store,
         "deaf" => Then::Deaf,
         "mute" => Then::Mute,
         "die-asked" => Then::DieAsked,

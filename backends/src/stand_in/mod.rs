@@ -29,6 +29,7 @@
 //! | `[[unsaved]]` | removes the transcript after the turn, as when the disk is full |
 //! | `[[then die]]` | when it waits for another turn: exits |
 //! | `[[then speak]]` | when it waits for another turn: begins one by itself |
+//! | `[[then store]]` | what was said is stored a moment after the end of the turn |
 //! | `[[then deaf]]` | when it waits for another turn: does nothing any more; only SIGKILL ends it |
 //! | `[[then mute]]` | when it gets another prompt: says nothing; an interrupt ends it |
 //! | `[[then die-asked]]`, `[[then die-taken]]` | when it gets another prompt: exits before it has stored it, or after that |
@@ -60,6 +61,8 @@ use output::Output;
 use play::{Play, Stop};
 use transcript::Transcript;
 
+/// As long as the CLI takes that is not asked to store things at once, and longer than any machine takes to look.
+const BEFORE_STORING: Duration = Duration::from_millis(300);
 /// So that whoever reads the end of the turn is done with that.
 const BEFORE_SPEAKING: Duration = Duration::from_millis(100);
 
@@ -108,6 +111,11 @@ fn run(settings: &Settings) -> Result<u8, String> {
                 inbox.wait(Some(BEFORE_SPEAKING));
                 output.state("running");
                 output.init();
+                inbox.then = None;
+            }
+            Some(Then::Store) => {
+                inbox.wait(Some(BEFORE_STORING));
+                transcript.release();
                 inbox.then = None;
             }
             Some(Then::Deaf) => {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::api_errors::api_error;
 use super::args::Settings;
-use super::directive::{Directive, parse};
+use super::directive::{Directive, Then, parse};
 use super::exec::Running;
 use super::inbox::{Inbox, Wake};
 use super::output::Output;
@@ -70,6 +70,9 @@ impl<'a> Play<'a> {
         self.output.init();
         self.transcript.user(prompt);
         let directives = parse(prompt);
+        if directives.contains(&Directive::Then(Then::Store)) {
+            self.transcript.hold();
+        }
         let failed = match self.follow(&directives) {
             Err(Stop::Crash) => return Err(Stop::Crash),
             Err(stop) => {
@@ -177,8 +180,9 @@ impl<'a> Play<'a> {
             }
             Directive::BigLine(bytes) => {
                 let id = self.output.message_start(&self.prompt);
-                self.output
-                    .block(&id, &json!({"type": "text", "text": "x".repeat(*bytes)}), "");
+                let block = json!({"type": "text", "text": "x".repeat(*bytes)});
+                self.transcript.assistant(self.output.next_id(), &block);
+                self.output.block(&id, &block, "");
                 self.output.message_end("end_turn");
                 // Once is enough: the result does not repeat it.
                 self.said = Some(String::new());
@@ -244,7 +248,7 @@ impl<'a> Play<'a> {
             text.push_str(piece);
         }
         let block = json!({"type": "text", "text": text.trim_end()});
-        self.transcript.assistant(&block);
+        self.transcript.assistant(self.output.next_id(), &block);
         self.output.block(&id, &block, &text);
         self.output.message_end("end_turn");
         self.said = Some(text.trim_end().to_owned());

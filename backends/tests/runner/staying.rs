@@ -133,6 +133,27 @@ async fn a_stop_ends_a_turn_of_a_process_that_has_waited() {
 }
 
 #[tokio::test]
+async fn it_stays_once_what_was_said_is_stored() {
+    let bench = Bench::new();
+    let resident = stayed(&bench, "[[then store]] [[reply the first]]").await;
+    let path = bench.transcript(resident.session());
+    let stored = |text: &str| {
+        let transcript = std::fs::read_to_string(&path).unwrap();
+        let said = transcript.lines().filter(|line| line.contains(r#""assistant""#));
+        said.filter(|line| line.contains(text)).count()
+    };
+    assert_eq!(stored("the first"), 1);
+    let (again, _) = next(&bench, resident, "[[then store]] [[reply the second]]").await;
+    let (_, resident) = ran(again);
+    let resident = resident.expect("it stays");
+    assert_eq!(stored("the second"), 1);
+    let (again, _) = next(&bench, resident, "[[unsaved]] [[reply the third]]").await;
+    let (outcome, resident) = ran(again);
+    assert!(resident.is_none() && outcome.session.is_none(), "{outcome:?}");
+    assert_eq!(processes(&bench), [0; 0]);
+}
+
+#[tokio::test]
 async fn one_that_does_not_take_its_prompt_is_unfit_and_gone() {
     let bench = Bench::new();
     for (then, expected) in [

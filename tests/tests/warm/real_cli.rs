@@ -50,6 +50,42 @@ async fn turns_are_one_process_with_an_account_for_each() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_it_said_outlives_it_however_it_ends() -> Result<()> {
+    let api = MessagesApi::start().await?;
+    let mut daemon = Daemon::builder().real_claude(&api).warm().start().await?;
+    define(&daemon, "eng", json!({})).await?;
+    for (count, text) in ["one", "two"].into_iter().enumerate() {
+        well(&daemon, "eng", text).await?;
+        now(&daemon)?;
+        daemon.kill9().await?;
+        left(&daemon, 0).await?;
+        let said = format!("context: {} user messages. You said:", count + 1);
+        let files = daemon.files_with(&said)?;
+        assert!(files.iter().any(|file| file.ends_with(".jsonl")), "{said}: {files:?}");
+        daemon.start().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_budget_is_of_each_turn_and_its_process_ends_with_it() -> Result<()> {
+    let api = MessagesApi::start().await?;
+    let daemon = Daemon::builder().real_claude(&api).warm().start().await?;
+    define(&daemon, "eng", json!({})).await?;
+    let usual = well(&daemon, "eng", "hi").await?.cost_usd;
+    // Enough for each of three, and for no two together: the CLI itself counts it over the life of its process.
+    let budget = format!("{:.4}", usual * 1.6);
+    define(&daemon, "ops", json!({ "budget_turn_usd": budget, "keep_warm": "10m" })).await?;
+    let waiting = now(&daemon)?;
+    for text in ["one", "two", "three"] {
+        let turn = well(&daemon, "ops", text).await?;
+        assert!(turn.cost_usd > usual * 0.8, "{usual} {turn:?}");
+        assert_eq!(left(&daemon, waiting.len()).await?, waiting);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stop_a_background_command_and_the_end_of_the_daemon_leave_nothing() -> Result<()> {
     let api = MessagesApi::start().await?;
     let mut daemon = Daemon::builder().real_claude(&api).warm().start().await?;
