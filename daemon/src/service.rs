@@ -47,7 +47,6 @@ use crate::stopping::{self, Budget};
 use crate::tokens::Tokens;
 use crate::trust::{self, Trust};
 use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
-use crate::warm::Warm;
 use crate::worker::{Context, Workers};
 
 /// How long a stop waits for the last replies to be delivered.
@@ -196,7 +195,7 @@ impl Options {
             trust,
             metrics: metrics.clone(),
             steps: steps.clone(),
-            warm: Warm::new(&config.claude),
+            warm: crate::warm::Warm::new(&config.claude, &metrics),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
@@ -531,10 +530,7 @@ impl Work<'_> {
         };
         tracing::info!(patience = ?self.patience, "stopping: no new turns; running ones may end");
         self.drain.cancel();
-        let warm = &self.workers.context().warm;
-        tokio::join!(self.workers.finish(self.patience, hurry), warm.close());
-        // Those of the last turns.
-        warm.close().await;
+        self.workers.finish(self.patience, hurry).await;
         if let Some((part, ended)) = failed {
             ended.with_context(|| format!("the {part} failed"))?;
             anyhow::bail!("the {part} ended by itself; start the daemon again, nothing is lost");

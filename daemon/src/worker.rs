@@ -294,6 +294,13 @@ impl Workers {
     /// Waits for the running turns, but only for `patience`; then ends them and puts them back in line. `hurry` cuts the
     /// patience short. To be called after `drain` was cancelled.
     pub(crate) async fn finish(&self, patience: Duration, hurry: CancellationToken) {
+        let warm = &self.shared.context.warm;
+        tokio::join!(self.finish_turns(patience, hurry), warm.close());
+        // Those of the last turns.
+        warm.close().await;
+    }
+
+    async fn finish_turns(&self, patience: Duration, hurry: CancellationToken) {
         self.shared.tasks.close();
         tokio::select! {
             () = self.shared.tasks.wait() => return,

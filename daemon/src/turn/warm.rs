@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use reveille_backends::{Session, TurnRequest};
+use reveille_backends::{Failure, Session, TurnRequest};
 use reveille_queue::ThreadKey;
 use reveille_vault::agent::KeepWarm;
+use tokio_util::sync::CancellationToken;
 
 use super::Run;
 use crate::delegation::{Origin, Pass};
-use crate::sandboxing::WatchedTurn;
+use crate::metrics::Miss;
 use crate::tokens::Loan;
-use crate::warm::{Fingerprint, Launch, Owner, Parked};
+use crate::warm::{Confine, CutOff, Fingerprint, Launch, Owner, Parked, Seat};
 
 /// What a turn knows of processes that stay.
 #[derive(Default)]
@@ -47,7 +48,11 @@ impl Run<'_> {
             fingerprint: wait.map(|_| self.fingerprint(request, pass, loans)),
             wait: wait.unwrap_or_default(),
         };
-        let Some(parked) = self.context.warm.take(self.claim.conversation.id).await else {
+        let warm = &self.context.warm;
+        let Some(parked) = warm.take(self.claim.conversation.id).await else {
+            if wait.is_some() {
+                warm.figures().missed(Miss::None);
+            }
             return standing;
         };
         let same = standing.fingerprint == Some(parked.fingerprint)
@@ -55,6 +60,7 @@ impl Run<'_> {
             && self.context.cli.login_problem().is_none();
         if !same {
             tracing::debug!("the process that has waited is not as it would be started now");
+            warm.figures().missed(Miss::Changed);
             parked.end().await;
             return standing;
         }
@@ -80,21 +86,47 @@ impl Run<'_> {
         })
     }
 
-    /// The turn goes on in a process that has stayed.
-    pub(super) fn watch_again(&self, parked: &Parked) -> WatchedTurn {
-        let watch = self.context.sandboxing.watch();
-        let log = parked.held.log.clone();
-        watch.begin(&self.definition().name, self.claim.lease.turn, self.started_at, log)
+    /// The place of the turn: the process that has stayed for it, or one that is started as `request` says then.
+    ///
+    /// # Errors
+    /// As [`Run::confine`].
+    pub(super) fn seat<'a>(
+        &'a self,
+        standing: Standing,
+        request: &mut TurnRequest,
+        makers: (Confine<'a>, CutOff<'a>),
+    ) -> Result<Seat<'a>, Failure> {
+        let (backend, warm) = (&*self.context.backend, &self.context.warm);
+        match standing.parked {
+            Some(parked) => {
+                let (watch, log) = (self.context.sandboxing.watch(), parked.held.log.clone());
+                let watched = watch.begin(&self.definition().name, self.claim.lease.turn, self.started_at, log);
+                Ok(Seat::warm((backend, warm), parked, watched, makers))
+            }
+            None => Ok(Seat::cold(
+                (backend, warm),
+                self.confine(request)?,
+                standing.fingerprint,
+                makers,
+            )),
+        }
     }
 
-    /// The turn is over, and its process waits for the next one.
-    pub(super) fn park(&self, wait: Duration, parked: Parked) {
-        let owner = Owner {
-            conversation: self.claim.conversation.id,
-            definition: self.agent.definition.clone(),
-            vault: self.agent.vault.name().to_owned(),
-            wait,
-        };
-        self.context.warm.park(owner, parked);
+    /// The turn is over, and its process waits for the next one. One whose turn was halted ends: what it was given has been
+    /// taken away, for good.
+    pub(super) async fn leave(&self, parked: Option<Parked>, wait: Duration, halt: &CancellationToken) {
+        match parked {
+            Some(parked) if halt.is_cancelled() => parked.end().await,
+            Some(parked) => {
+                let owner = Owner {
+                    conversation: self.claim.conversation.id,
+                    definition: self.agent.definition.clone(),
+                    vault: self.agent.vault.name().to_owned(),
+                    wait,
+                };
+                self.context.warm.park(owner, parked);
+            }
+            None => {}
+        }
     }
 }

@@ -25,11 +25,12 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::delegation::Pass;
+use crate::metrics::{Metrics, WarmFigures};
 use crate::registry::Registry;
 use crate::tokens::Loan;
 
 pub(crate) use self::fingerprint::{Fingerprint, Launch};
-pub(crate) use self::seat::{Cold, Seat};
+pub(crate) use self::seat::{Cold, Confine, CutOff, Seat};
 
 /// How often the memory of those that wait is looked at.
 const LOOK: Duration = Duration::from_secs(20);
@@ -119,6 +120,7 @@ struct Inner {
     serial: AtomicU64,
     closed: AtomicBool,
     tasks: TaskTracker,
+    figures: WarmFigures,
 }
 
 /// Handle. Cheap to clone.
@@ -128,7 +130,7 @@ pub(crate) struct Warm(Arc<Inner>);
 impl Warm {
     /// Nobody waits yet.
     #[must_use]
-    pub(crate) fn new(config: &config::Claude) -> Self {
+    pub(crate) fn new(config: &config::Claude, metrics: &Metrics) -> Self {
         Self(Arc::new(Inner {
             most: config.warm_processes,
             ttl: config.warm_ttl.0,
@@ -137,7 +139,13 @@ impl Warm {
             serial: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             tasks: TaskTracker::new(),
+            figures: metrics.warm().clone(),
         }))
+    }
+
+    /// What is counted.
+    pub(crate) fn figures(&self) -> &WarmFigures {
+        &self.0.figures
     }
 
     /// How long a process waits when nobody says otherwise. `None`: not at all.
@@ -182,7 +190,7 @@ impl Warm {
             end: place.end.clone(),
             give,
         };
-        let gone = place.gone.clone().drop_guard();
+        let gone = (place.gone.clone().drop_guard(), self.figures().waits());
         let before = self.places().insert(owner.conversation, place);
         if let Some(before) = before {
             // A conversation has one turn at a time, and that has taken it.

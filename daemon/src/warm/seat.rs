@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Fingerprint, Held, Parked};
+use super::{Fingerprint, Held, Parked, Warm};
 use crate::delegation::Pass;
+use crate::metrics::Miss;
 use crate::sandboxing::WatchedTurn;
 use crate::tokens::Loan;
 
@@ -30,6 +31,7 @@ pub(crate) struct Cold {
 /// Runs the attempts of one turn.
 pub(crate) struct Seat<'a> {
     pub(crate) backend: &'a dyn Backend,
+    warm: &'a Warm,
     pub(crate) confine: Confine<'a>,
     pub(crate) cut_off: CutOff<'a>,
     /// What a process is started with that may stay; `None`: none may.
@@ -55,7 +57,7 @@ struct State {
 impl<'a> Seat<'a> {
     /// With a request that is confined already.
     pub(crate) fn cold(
-        backend: &'a dyn Backend,
+        (backend, warm): (&'a dyn Backend, &'a Warm),
         cold: Cold,
         fingerprint: Option<Fingerprint>,
         (confine, cut_off): (Confine<'a>, CutOff<'a>),
@@ -70,6 +72,7 @@ impl<'a> Seat<'a> {
         };
         Self {
             backend,
+            warm,
             confine,
             cut_off,
             fingerprint,
@@ -79,7 +82,7 @@ impl<'a> Seat<'a> {
 
     /// With a process that has waited. What it was given holds for this turn already.
     pub(crate) fn warm(
-        backend: &'a dyn Backend,
+        (backend, warm): (&'a dyn Backend, &'a Warm),
         parked: Parked,
         watched: WatchedTurn,
         (confine, cut_off): (Confine<'a>, CutOff<'a>),
@@ -94,6 +97,7 @@ impl<'a> Seat<'a> {
         };
         Self {
             backend,
+            warm,
             confine,
             cut_off,
             fingerprint: Some(parked.fingerprint),
@@ -157,6 +161,7 @@ impl<'a> Seat<'a> {
                     state.held = None;
                 }
                 state.stayed = resident;
+                self.warm.figures().hit();
                 return Some(outcome);
             }
             Again::Unfit { given } => given,
@@ -165,6 +170,7 @@ impl<'a> Seat<'a> {
             given,
             "the process that has waited is not fit for the turn; another one is started"
         );
+        self.warm.figures().missed(Miss::Unfit);
         self.state().held = None;
         turn.timeouts.wall = turn.timeouts.wall.saturating_sub(began.elapsed());
         if given && self.backend.took_prompt(&turn.dirs, session, before) {

@@ -7,6 +7,7 @@
 mod changes;
 mod confined;
 mod ends;
+mod figures;
 mod hand_over;
 mod places;
 mod real_cli;
