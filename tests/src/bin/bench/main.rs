@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p reveille-tests --bin bench -- start --agents 1000` needs `cargo build --release -p reveille` first;
 //! `bench vault --notes 100000`, `bench folder --files 10000`, `bench definitions --count 1000`, `bench sse --watchers 500` and
-//! `bench sandbox --turns 100` likewise.
+//! `bench sandbox --turns 100` likewise, and `bench warm --turns 20` with the real CLI, which `tests/run` installs.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ mod sandbox;
 mod sse;
 mod start;
 mod vault;
+mod warm;
 
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
@@ -68,6 +69,7 @@ enum Part {
     Definitions,
     Sse,
     Sandbox,
+    Warm,
 }
 
 fn asked() -> Result<(Part, usize)> {
@@ -86,10 +88,12 @@ fn asked() -> Result<(Part, usize)> {
         ["sse", "--watchers", number] => (Part::Sse, number),
         ["sandbox"] => (Part::Sandbox, "100"),
         ["sandbox", "--turns", number] => (Part::Sandbox, number),
+        ["warm"] => (Part::Warm, "20"),
+        ["warm", "--turns", number] => (Part::Warm, number),
         _ => {
             bail!(
                 "usage: bench start [--agents N] | vault [--notes N] | folder [--files N] | definitions [--count N] | \
-                 sse [--watchers N] | sandbox [--turns N]"
+                 sse [--watchers N] | sandbox [--turns N] | warm [--turns N]"
             )
         }
     };
@@ -123,6 +127,10 @@ async fn main() -> Result<()> {
         }
         Part::Sandbox => {
             figures.extend(sandbox::measure(count).await?);
+            "turns"
+        }
+        Part::Warm => {
+            figures.extend(warm::measure(count).await?);
             "turns"
         }
     };
