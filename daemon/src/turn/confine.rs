@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use reveille_backends::{Event, Failure, TurnRequest};
-use reveille_sandbox::{Guard, Policy};
+use reveille_sandbox::Policy;
 
 use super::Run;
 use crate::grants::Given;
 use crate::live::Happening;
+use crate::sandboxing::shield::Door;
 use crate::sandboxing::{Effective, Lowered, Reach, Refused, WatchedTurn};
 use crate::warm::Cold;
 
@@ -49,7 +50,7 @@ impl Run<'_> {
     /// The credential is to stay outside, and cannot.
     pub(super) fn confine(&self, request: &mut TurnRequest) -> Result<Cold, Failure> {
         let (agent, sandboxing) = (&self.definition().name, &self.context.sandboxing);
-        let mut door = Guard::default();
+        let mut door = Door::default();
         if sandboxing.shields(agent, self.is_trusted()) {
             let keys = self.context.cli.keys(&request.env)?;
             door = sandboxing.raise_shield(request, &keys)?;

@@ -15,9 +15,10 @@ use crate::crash;
 use crate::live::{Happening, Hub, Subject};
 use crate::steps::Steps;
 
+/// Tells the queue, the live events and the record of it.
 pub(super) struct TurnObserver {
     queue: Arc<dyn Queue>,
-    pub(super) hub: Hub,
+    hub: Hub,
     pub(super) subject: Subject,
     lease: Lease,
     marker: Marker,

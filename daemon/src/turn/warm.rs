@@ -60,13 +60,13 @@ impl Run<'_> {
             && self.context.cli.login_problem().is_none();
         if !same {
             tracing::debug!("the process that has waited is not as it would be started now");
-            warm.figures().missed(Miss::Changed);
+            if wait.is_some() {
+                warm.figures().missed(Miss::Changed);
+            }
             parked.end().await;
             return standing;
         }
-        parked.held.pass.rebind(Origin::of(self));
-        let pairs = parked.held.loans.iter().zip(loans);
-        pairs.for_each(|(old, fresh)| old.renew(fresh));
+        parked.held.resume(Origin::of(self), loans);
         standing.parked = Some(parked);
         standing
     }

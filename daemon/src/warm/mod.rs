@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reveille_backends::Resident;
-use reveille_sandbox::Guard;
 use reveille_sandbox::egress::Log;
 use reveille_vault::agent::Definition;
 use tokio::sync::oneshot;
@@ -24,9 +23,10 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::config;
-use crate::delegation::Pass;
+use crate::delegation::{Origin, Pass};
 use crate::metrics::{Metrics, WarmFigures};
 use crate::registry::Registry;
+use crate::sandboxing::shield::Door;
 use crate::tokens::Loan;
 
 pub(crate) use self::fingerprint::{Fingerprint, Launch};
@@ -42,16 +42,25 @@ pub(crate) struct Held {
     /// Its tokens of vaults.
     pub(crate) loans: Vec<Loan>,
     /// What keeps its credential out.
-    pub(crate) _door: Guard,
+    pub(crate) door: Door,
     /// What it tries to reach.
     pub(crate) log: Log,
 }
 
 impl Held {
-    /// No token of it works until it is given to another turn.
+    /// Nothing of it works until it is given to another turn.
     fn suspend(&self) {
         self.pass.revoke();
         self.loans.iter().for_each(Loan::suspend);
+        self.door.latch.shut();
+    }
+
+    /// It is that turn's, which was given these for the like of its tokens.
+    pub(crate) fn resume(&self, origin: Origin, loans: &[Loan]) {
+        self.pass.rebind(origin);
+        let pairs = self.loans.iter().zip(loans);
+        pairs.for_each(|(old, fresh)| old.renew(fresh));
+        self.door.latch.open();
     }
 }
 

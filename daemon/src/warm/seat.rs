@@ -4,7 +4,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use reveille_backends::{Again, Backend, Dirs, Failure, Observer, Resident, TurnOutcome, TurnRequest, Usage, Verdict};
-use reveille_sandbox::Guard;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use super::{Fingerprint, Held, Parked, Warm};
 use crate::delegation::Pass;
 use crate::metrics::Miss;
 use crate::sandboxing::WatchedTurn;
+use crate::sandboxing::shield::Door;
 use crate::tokens::Loan;
 
 /// The last touch before a process is started. The answer lives as long as it.
@@ -25,7 +25,7 @@ pub(crate) struct Cold {
     /// What it tries to reach.
     pub(crate) watched: WatchedTurn,
     /// What keeps its credential out.
-    pub(crate) door: Guard,
+    pub(crate) door: Door,
 }
 
 /// Runs the attempts of one turn.
@@ -47,7 +47,7 @@ struct State {
     /// Of the process that runs or ran last.
     watched: WatchedTurn,
     /// What was made for one that was started here.
-    door: Option<Guard>,
+    door: Option<Door>,
     /// Requests are still to be confined, each time.
     is_open: bool,
     /// Waits for the turn after this one.
@@ -125,7 +125,7 @@ impl<'a> Seat<'a> {
             (None, door) => Some(Held {
                 pass,
                 loans,
-                _door: door.unwrap_or_default(),
+                door: door.unwrap_or_default(),
                 log: state.watched.log(),
             }),
         };
