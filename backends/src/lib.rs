@@ -1,5 +1,5 @@
-//! How one turn is run. Owns the child process of a turn from spawn to the death of its last descendant, and the reading
-//! of what it says. Must never know of notes, queues or HTTP.
+//! How one turn is run. Owns the child process of a turn from spawn to the death of its last descendant, also while it waits
+//! for the next turn of its session, and the reading of what it says. Must never know of notes, queues or HTTP.
 #![forbid(unsafe_code)]
 
 mod agent_dir;
@@ -13,8 +13,8 @@ pub use agent_dir::AgentDir;
 #[doc(hidden)]
 pub use claude::fuzzing;
 pub use claude::{
-    ClaudeBackend, ClaudeOptions, Probe, ProbeError, authorities, base_env, config_dir_in, find_program,
-    make_config_dir, probe,
+    Again, ClaudeBackend, ClaudeOptions, Probe, ProbeError, Resident, authorities, base_env, config_dir_in,
+    find_program, make_config_dir, probe,
 };
 pub use confined::{run_attached, run_captured};
 pub use process::{SweepReport, sweep};

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::claude::Resident;
+
 /// Which session a turn belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Session {
@@ -77,7 +79,7 @@ pub struct Timeouts {
 /// One turn. Shown without what is told to the model and without what is given to the child.
 #[derive(Clone)]
 pub struct TurnRequest {
-    /// Identity of the turn; children carry it as `REVEILLE_TURN`.
+    /// Identity of the turn; children carry it as `REVEILLE_TURN`, those of a process that stays that of its first turn.
     pub turn: Uuid,
     /// The text for the model. Sent literally: a leading `/` never becomes a slash command.
     pub prompt: String,
@@ -334,7 +336,7 @@ pub enum Verdict {
     Stopped,
 }
 
-/// All that is known when a turn has ended. No process of the turn is alive any more.
+/// All that is known when a turn has ended. No process of the turn is alive any more, unless it waits for the next one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnOutcome {
     /// How it ended.
@@ -377,10 +379,21 @@ pub trait Observer: Send + Sync {
 
 /// A way to run turns.
 #[async_trait]
-pub trait Backend: Send + Sync + 'static {
+pub trait Backend: Send + Sync {
     /// Runs one turn to its end. Cancelling `stop` ends it by the stop ladder; the outcome says so. Dropping the future
     /// must not leave a process behind for longer than the next start of the daemon.
     async fn run(&self, turn: TurnRequest, observer: &dyn Observer, stop: CancellationToken) -> TurnOutcome;
+
+    /// The same, but the process may stay for another turn of the session when this one ended well. Then it is alive, and what
+    /// the turn was given is still its own.
+    async fn run_and_stay(
+        &self,
+        turn: TurnRequest,
+        observer: &dyn Observer,
+        stop: CancellationToken,
+    ) -> (TurnOutcome, Option<Resident>) {
+        (self.run(turn, observer, stop).await, None)
+    }
 
     /// Bytes that the CLI's own storage holds of the session.
     fn session_size(&self, dirs: &Dirs, session: Uuid) -> u64;

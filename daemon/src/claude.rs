@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use reveille_backends::{
-    Backend, ClaudeBackend, ClaudeOptions, Dirs, Failure, FailureCode, Observer, Probe, ProbeError, Remedy,
+    Backend, ClaudeBackend, ClaudeOptions, Dirs, Failure, FailureCode, Observer, Probe, ProbeError, Remedy, Resident,
     TurnOutcome, TurnRequest, Usage, Verdict, base_env, find_program, make_config_dir,
 };
 use reveille_sandbox::Sandbox;
@@ -389,6 +389,27 @@ impl Backend for Claude {
             Err(failure) => return failed(failure),
         };
         backend.run(turn, observer, stop).await
+    }
+
+    async fn run_and_stay(
+        &self,
+        mut turn: TurnRequest,
+        observer: &dyn Observer,
+        stop: CancellationToken,
+    ) -> (TurnOutcome, Option<Resident>) {
+        let Some(backend) = self.backend() else {
+            return (self.run(turn, observer, stop).await, None);
+        };
+        let lent = match self.lend_credential(&mut turn) {
+            Ok(lent) => lent,
+            Err(failure) => return (failed(failure), None),
+        };
+        let (outcome, mut resident) = backend.run_and_stay(turn, observer, stop).await;
+        if let (Some(resident), Some(lent)) = (&mut resident, lent) {
+            // It may be asked for it again.
+            resident.keep(lent);
+        }
+        (outcome, resident)
     }
 
     fn session_size(&self, dirs: &Dirs, session: Uuid) -> u64 {

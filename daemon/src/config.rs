@@ -4,6 +4,7 @@
 //! `REVEILLE_CLAUDE__ENV__ANTHROPIC_BASE_URL`. The environment wins over the file. It knows the table `[vault]`; several
 //! vaults, `[[vault]]`, are for the file alone.
 
+mod claude;
 mod front;
 mod hub;
 mod mcp;
@@ -14,7 +15,6 @@ mod turn_limits;
 mod vault;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use toml::Table;
 
+pub(crate) use self::claude::Claude;
 pub(crate) use self::front::{Mount, Proxies};
 pub(crate) use self::hub::Hub;
 pub(crate) use self::mcp::Mcp;
@@ -198,51 +199,6 @@ impl Default for Attached {
         Self {
             claim_ttl: Span(Duration::from_secs(15 * 60)),
         }
-    }
-}
-
-/// `[claude]`
-#[derive(Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Claude {
-    /// Name or path of the CLI, or `stand-in` for the built-in double.
-    pub(crate) program: String,
-    /// Model for agents that set none; the CLI's own default when absent.
-    pub(crate) model: Option<String>,
-    /// Longest silence of a turn.
-    pub(crate) timeout_idle: Span,
-    /// Longest turn.
-    pub(crate) timeout_wall: Span,
-    /// Longest start of the CLI.
-    pub(crate) timeout_start: Span,
-    /// Pauses before the second, third, … attempt at a turn that a passing failure of the API has ended; their number is the
-    /// number of further attempts.
-    pub(crate) retry_pauses: Vec<Span>,
-    /// Extra variables for the child; `${NAME}` takes the daemon's.
-    pub(crate) env: BTreeMap<String, String>,
-}
-
-impl Default for Claude {
-    fn default() -> Self {
-        Self {
-            program: "claude".into(),
-            model: None,
-            timeout_idle: Span(Duration::from_secs(5 * 60)),
-            timeout_wall: Span(Duration::from_secs(60 * 60)),
-            timeout_start: Span(Duration::from_secs(30)),
-            retry_pauses: vec![Span(Duration::from_secs(2)), Span(Duration::from_secs(5))],
-            env: BTreeMap::new(),
-        }
-    }
-}
-
-impl fmt::Debug for Claude {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The values of `env` may be credentials.
-        f.debug_struct("Claude")
-            .field("program", &self.program)
-            .field("env", &self.env.keys())
-            .finish_non_exhaustive()
     }
 }
 

@@ -288,6 +288,10 @@ impl Feed {
 
     /// Tells the queue which note defines which agent now.
     async fn settle_names(&mut self) -> Result<(), QueueError> {
+        if !self.gone.is_empty() {
+            let warm = &self.inbox.workers.context().warm;
+            warm.review_strictly(&self.inbox.registry).await;
+        }
         while let Some(note) = self.gone.last() {
             self.inbox.queue.unbind(self.vault.name(), note.as_str()).await?;
             self.gone.pop();

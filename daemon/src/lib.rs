@@ -70,6 +70,7 @@ mod trust;
 mod turn;
 mod vault_tools;
 mod vaults;
+mod warm;
 mod withdraw;
 mod worker;
 

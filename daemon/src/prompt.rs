@@ -17,6 +17,8 @@ pub(crate) enum CutOff {
     Restart,
     /// A failure of the API.
     Api,
+    /// Its process ended after it had got the message, and before it said anything.
+    Process,
 }
 
 /// The circumstances of a turn.
@@ -95,6 +97,7 @@ pub(crate) fn compose(message: &Inbound, context: &Context<'_>) -> String {
         CutOff::No => None,
         CutOff::Restart => Some("a restart of the daemon"),
         CutOff::Api => Some("a failure of the API"),
+        CutOff::Process => Some("the end of its process"),
     };
     if let Some(cause) = cause {
         line.push_str(&format!(

@@ -202,6 +202,7 @@ impl Options {
             trust,
             metrics: metrics.clone(),
             steps: steps.clone(),
+            warm: crate::warm::Warm::new(&config.claude, &metrics),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {

@@ -3,17 +3,17 @@
 mod clock;
 mod confine;
 mod connections;
+mod observer;
 mod plan;
 mod steps;
+mod warm;
+mod work;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
-use reveille_backends::{Event, Observer, Session, TurnRequest, Verdict};
-use reveille_queue::{ChannelName, Claim, Lease, LeaseError, NewEffect, Pause, Queue, Settlement, Spend, State};
+use reveille_queue::{ChannelName, Claim, LeaseError, NewEffect, Pause, Settlement, Spend, State};
 use reveille_vault::agent::{Definition, Inbound};
 use reveille_vault::{Key, NoteId};
 use serde_json::json;
@@ -21,28 +21,22 @@ use tokio::sync::oneshot::Receiver;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::attempts;
-use crate::begun::Marker;
 use crate::crash;
-use crate::delegation::Origin;
-use crate::ending::{Ending, spend_of};
+use crate::ending::Ending;
 use crate::inbox::WAITING;
 use crate::limits::{self, Allowance, Check, DAY_BUDGET, Reserved};
-use crate::live::{Happening, Hub, Milestone, Subject};
+use crate::live::{Happening, Milestone, Subject};
 use crate::metrics::Stage;
 use crate::outbox::Shown;
-use crate::prompt::CutOff;
 use crate::record::FailureRecord;
 use crate::registry::Agent;
 use crate::stamp;
-use crate::steps::Steps;
 use crate::strays;
 use crate::trust::Guard;
 use crate::worker::{Context, LiveTurn};
 
-use self::clock::Clock;
-use self::plan::Plan;
 pub(crate) use self::plan::storage_failure;
+use self::work::Ends;
 
 /// How long the end of a turn waits for the vault before it is told as undelivered.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(2);
@@ -220,7 +214,8 @@ impl Run<'_> {
                     Ok(plan) => plan,
                     Err(ending) => return self.settle(ending, abandon).await,
                 };
-                match self.work(plan, allowance, &live.stop, abandon).await {
+                let stop = &live.stop;
+                match self.work(plan, allowance, Ends { stop, abandon }).await {
                     Some(ending) => ending,
                     None => return,
                 }
@@ -315,106 +310,6 @@ impl Run<'_> {
                 false
             }
         }
-    }
-
-    /// Runs the child. `None`: the turn is no longer ours to settle, or went back in line.
-    async fn work(
-        &self,
-        plan: Plan,
-        allowance: Option<Allowance>,
-        stop: &CancellationToken,
-        abandon: &CancellationToken,
-    ) -> Option<Ending> {
-        let staged = self.stage(stop, abandon).await;
-        let (mut request, mut notices, words) = self.request(&plan, staged).await;
-        let connected = tokio::select! {
-            connected = self.connect(&mut request, &mut notices, &words.roles) => connected,
-            () = stop.cancelled() => Ok(Vec::new()),
-            () = abandon.cancelled() => Ok(Vec::new()),
-        };
-        let mut loans = match connected {
-            Ok(loans) => loans,
-            Err(failure) => return Some(Ending::without_child(failure)),
-        };
-        request.budget_usd = allowance.map(Allowance::usd);
-        // Void as soon as this attempt is over or shall end.
-        let pass = self.context.passes.issue(Origin::of(self));
-        request.env.extend(pass.env());
-        let (watched, door) = match self.confine(&mut request) {
-            Ok(confined) => confined,
-            Err(failure) => return Some(Ending::without_child(failure)),
-        };
-        let thread_note = self.show_working();
-        for text in notices.clone() {
-            self.context
-                .hub
-                .tell(&self.subject, &Happening::Turn(Event::Notice { text }));
-        }
-        let observer = TurnObserver {
-            queue: Arc::clone(&self.context.queue),
-            hub: self.context.hub.clone(),
-            subject: self.subject.clone(),
-            lease: self.claim.lease,
-            marker: self.marker(&plan),
-            interruptions: plan.interruptions,
-            clock: Clock::new(self.context.metrics.clone(), self.started_at),
-            notices: std::sync::Mutex::new(notices),
-            steps: self.context.steps.clone(),
-        };
-        let halt = CancellationToken::new();
-        let pauses: Vec<Duration> = self.context.claude.retry_pauses.iter().map(|span| span.0).collect();
-        let again = |attempt: &TurnRequest, cut_off: bool| {
-            let cut_off = if cut_off { CutOff::Api } else { words.cut_off };
-            words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
-        };
-        let living = self.context.metrics.child();
-        let child = attempts::run(&*self.context.backend, request, again, &pauses, &observer, &halt);
-        tokio::pin!(child);
-        let mut beat = tokio::time::interval((self.context.lease / 3).max(Duration::from_millis(10)));
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        beat.tick().await;
-        let mut lost = false;
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut child => break outcome,
-                () = stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
-                () = abandon.cancelled(), if !halt.is_cancelled() => halt.cancel(),
-                _ = beat.tick() => match self.context.queue.heartbeat(self.claim.lease).await {
-                    Err(LeaseError::Stale { .. }) => { lost = true; halt.cancel(); }
-                    Err(error) => tracing::warn!(%error, "no heartbeat"),
-                    Ok(()) => {}
-                },
-            }
-            if halt.is_cancelled() {
-                pass.revoke();
-                loans.clear();
-            }
-        };
-        drop((pass, loans, door, living));
-        observer.clock.ended();
-        crash::point("turn.ran");
-        thread_note.end().await;
-        if lost {
-            tracing::error!("the claim was lost; the result of this attempt is dropped");
-            self.context.hub.forget(&self.subject.channel, self.subject.turn);
-            return None;
-        }
-        let by_person = stop.is_cancelled();
-        if outcome.verdict == Verdict::Stopped && !by_person {
-            self.give_back(spend_of(&outcome)).await;
-            return None;
-        }
-        let mut notices = std::mem::take(
-            &mut *observer
-                .notices
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
-        let egress = self.tell_connections(&watched, &mut notices);
-        self.context.metrics.reached(&egress);
-        let mut ending = Ending::of(outcome, &plan.cwd(), notices);
-        ending.record.egress = egress;
-        Some(ending)
     }
 
     async fn give_back(&self, spend: Spend) {
@@ -527,48 +422,5 @@ impl Run<'_> {
             self.context.metrics.took_since(Stage::Deliver, ending.at());
         }
         is_delivered
-    }
-}
-
-struct TurnObserver {
-    queue: Arc<dyn Queue>,
-    hub: Hub,
-    subject: Subject,
-    lease: Lease,
-    marker: Marker,
-    interruptions: u32,
-    clock: Clock,
-    notices: std::sync::Mutex<Vec<String>>,
-    steps: Steps,
-}
-
-#[async_trait]
-impl Observer for TurnObserver {
-    async fn before_prompt(&self, session: Uuid) -> Result<(), String> {
-        crash::point("turn.spawned");
-        self.clock.prompted();
-        self.marker.mark(session, self.interruptions)?;
-        self.queue
-            .begin(self.lease, session)
-            .await
-            .map_err(|error| error.to_string())?;
-        crash::point("turn.begun");
-        Ok(())
-    }
-
-    fn event(&self, mut event: Event) {
-        self.keep_whole(&mut event);
-        match &event {
-            Event::Notice { text } => {
-                self.notices
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .push(text.clone());
-            }
-            Event::Init { .. } => crash::point("turn.init"),
-            Event::Text { .. } => crash::point("turn.text"),
-            _ => {}
-        }
-        self.hub.tell(&self.subject, &Happening::Turn(event));
     }
 }

@@ -13,7 +13,7 @@ use crate::delegation::{HOW_TO_DEFINE, HOW_TO_SCHEDULE};
 const SERVER: &str = "reveille";
 
 /// Where the CLI looks for its servers.
-const FILE: &str = "mcp.json";
+pub(crate) const FILE: &str = "mcp.json";
 
 /// For the system prompt.
 const WORDS: &str = "# Reveille\n\n\

@@ -32,6 +32,7 @@ use crate::sandboxing::Sandboxing;
 use crate::steps::Steps;
 use crate::trust::Trust;
 use crate::turn;
+use crate::warm::Warm;
 use crate::withdraw::{Desk, Withdrawal};
 
 /// Pause after the queue could not be asked, and the longest one when it goes on like that.
@@ -83,6 +84,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     /// What turns did.
     pub(crate) steps: Steps,
+    /// Processes that wait for the next message of their conversation.
+    pub(crate) warm: Warm,
 }
 
 /// A turn that runs now.
@@ -225,9 +228,11 @@ impl Workers {
         let workers = self.clone();
         let channels: HashSet<String> = channels.iter().cloned().collect();
         self.shared.tasks.spawn(async move {
-            workers
-                .wake_lanes(|lane| channels.contains(lane.channel.as_str()))
-                .await;
+            let context = &workers.shared.context;
+            tokio::join!(
+                workers.wake_lanes(|lane| channels.contains(lane.channel.as_str())),
+                context.warm.review(&context.registry),
+            );
         });
     }
 
@@ -292,6 +297,13 @@ impl Workers {
     /// Waits for the running turns, but only for `patience`; then ends them and puts them back in line. `hurry` cuts the
     /// patience short. To be called after `drain` was cancelled.
     pub(crate) async fn finish(&self, patience: Duration, hurry: CancellationToken) {
+        let warm = &self.shared.context.warm;
+        tokio::join!(self.finish_turns(patience, hurry), warm.close());
+        // Those of the last turns.
+        warm.close().await;
+    }
+
+    async fn finish_turns(&self, patience: Duration, hurry: CancellationToken) {
         self.shared.tasks.close();
         tokio::select! {
             () = self.shared.tasks.wait() => return,

@@ -154,7 +154,7 @@ impl Group {
         self.set("cgroup.procs", pid.into())
     }
 
-    fn exceeded(&self) -> Exceeded {
+    pub(crate) fn exceeded(&self) -> Exceeded {
         let count = |file: &str, name: &str| {
             // silent-ok: what cannot be counted is not told.
             let text = fs::read_to_string(self.path.as_ref()?.join(file)).ok()?;

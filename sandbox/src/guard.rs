@@ -53,6 +53,12 @@ impl Guard {
         group.take_in(pid).map_err(told)
     }
 
+    /// What the child was kept from by its limits until now.
+    #[must_use]
+    pub fn exceeded(&self) -> Exceeded {
+        self.group.as_ref().map(Group::exceeded).unwrap_or_default()
+    }
+
     /// Once the child has ended: ends what is left under its limits, and tells what it was kept from by them.
     pub async fn end(&mut self) -> Exceeded {
         match self.group.take() {

@@ -68,6 +68,7 @@ pub struct Builder {
     fail_point: Option<String>,
     shipped_drain: bool,
     confined: bool,
+    warm: bool,
     person: Person,
 }
 
@@ -106,6 +107,14 @@ impl Builder {
     #[must_use]
     pub fn confined(mut self) -> Self {
         self.confined = true;
+        self
+    }
+
+    /// Processes of conversations wait for the next message, as on the machine of a user. Without it each ends with its turn: most
+    /// tests look at what a turn has left.
+    #[must_use]
+    pub fn warm(mut self) -> Self {
+        self.warm = true;
         self
     }
 
@@ -557,6 +566,10 @@ impl Daemon {
         if !self.settings.shipped_drain {
             // A test waits for the end of its daemon.
             command.env("REVEILLE_SERVER__DRAIN", "10s");
+        }
+        // For a person who wants to see all tests with it.
+        if !self.settings.warm && std::env::var_os("REVEILLE_TEST_WARM").is_none() {
+            command.env("REVEILLE_CLAUDE__WARM_PROCESSES", "0");
         }
         command
             .env(

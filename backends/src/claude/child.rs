@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::lines::{LINE_LIMIT, Line, Lines};
-use crate::process::{Hunt, SweepReport};
+use crate::process::{Census, Hunt, SweepReport};
 
 /// The most that an unprivileged process may ask for (`/proc/sys/fs/pipe-max-size`): output that waits here cannot be lost
 /// when the CLI exits.
@@ -138,6 +138,35 @@ impl Process {
             line = self.stdout.next(), if reading => Happening::Line(line),
             exit = self.child.wait(), if waiting => Happening::Exit(exit),
             else => std::future::pending().await,
+        }
+    }
+
+    /// The next thing that it has done already, without waiting for one.
+    pub(super) async fn pending(&mut self) -> Option<Happening> {
+        tokio::select! {
+            biased;
+            happening = self.next(true, true) => Some(happening),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    /// What it was kept from by its limits until now.
+    pub(super) fn exceeded(&self) -> Exceeded {
+        self.services.exceeded()
+    }
+
+    /// Counts its processes. `None`: that cannot be done.
+    pub(super) async fn census(&self) -> Option<Census> {
+        let root = self.guard.pid?;
+        let hunt = self.guard.hunt.as_ref()?.again();
+        let program = self.program.as_ref().map_or(root, Program::pid);
+        let census = tokio::task::spawn_blocking(move || hunt.census(root, program)).await;
+        match census.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok(census) => Some(census),
+            Err(error) => {
+                tracing::debug!(%error, "the processes of a turn cannot be counted");
+                None
+            }
         }
     }
 

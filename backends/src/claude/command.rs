@@ -16,7 +16,7 @@ mod cases;
 
 /// Marks every process of one daemon.
 pub(super) const INSTANCE_MARKER: &str = "REVEILLE_INSTANCE";
-/// Marks every process of one turn.
+/// Marks every process of one turn, and of those after it that the same process runs.
 pub(super) const TURN_MARKER: &str = "REVEILLE_TURN";
 const BASH_LIMIT: &str = "BASH_MAX_TIMEOUT_MS";
 /// The CLI's own limit for a Bash call that asks for none.
@@ -127,6 +127,8 @@ fn environment(options: &ClaudeOptions, turn: &TurnRequest, root: bool) -> Vec<(
         // A task that outlives its turn would start turns that nobody asked for.
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
         "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS",
+        // What was said is stored when the turn is over, not up to a tenth of a second later (seen with 2.1.197).
+        "CLAUDE_CODE_EAGER_FLUSH",
     ] {
         set(name, "1".into());
     }

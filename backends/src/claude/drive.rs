@@ -1,4 +1,5 @@
-//! One process from spawn to death: when to speak, when to close, and the stop ladder.
+//! One turn of a process: when to speak, when to close, and the stop ladder. A turn begins with the process or with one that
+//! has answered before, and ends with its death or, when all went well, with one that waits for the next.
 //!
 //! The ladder: control request `interrupt`, then a closed stdin with SIGINT, then SIGKILL for the group and every descendant.
 //! Never SIGTERM: it ends the CLI without a result and leaves its tools running.
@@ -15,21 +16,30 @@ use uuid::Uuid;
 use super::child::{Happening, Process};
 use super::lines::{LINE_LIMIT, Line};
 use super::redact::Redactor;
-use super::stream::{Signal, Stream};
+use super::resident::{failed_servers, is_answer};
+use super::stream::{Counted, ResultLine, Signal, Stream};
 use super::verdict::{Ending, Finished};
 use crate::turn::{Event, FailureCode, Observer, TurnRequest};
 
 const INITIALIZE: &str = "reveille-initialize";
 const INTERRUPT: &str = "reveille-interrupt";
+/// Asked of a process that has waited. What its tool servers are doing is worth knowing, but above all it answers.
+const WAKE: &str = "reveille-wake";
+
+/// For the answer to that (measured: a millisecond), and for the first line after the prompt (measured: 10 ms).
+const AWAKE: Duration = Duration::from_secs(2);
+const TAKEN: Duration = Duration::from_secs(10);
 
 /// From a result to the line that says that nothing more comes (measured: a millisecond).
 const SETTLE: Duration = Duration::from_secs(1);
 /// From a closed stdin to the exit (measured: 60 ms, and up to 5 s when it waits for a background shell).
 const EXIT: Duration = Duration::from_secs(6);
 /// From `interrupt`, SIGINT, or a closed stdin that is to end the turn, to its effect (measured: 2 to 164 ms).
-const RUNG: Duration = Duration::from_secs(2);
+pub(super) const RUNG: Duration = Duration::from_secs(2);
+/// Pauses between looks at a process for what its tools have left: what is just ending gets a moment.
+const LOOKS: [u64; 7] = [5, 10, 20, 40, 80, 160, 0];
 /// From SIGKILL to the exit.
-const DEATH: Duration = Duration::from_secs(5);
+pub(super) const DEATH: Duration = Duration::from_secs(5);
 /// For lines that are still in the pipe when the process has ended, should a descendant hold it open.
 const DRAIN: Duration = Duration::from_secs(1);
 /// Added to the limit of a tool, for the CLI's own way of ending it.
@@ -39,6 +49,8 @@ const TOOL_GRACE: Duration = Duration::from_secs(30);
 enum Phase {
     /// Waiting for the answer to `initialize`.
     Starting,
+    /// Waiting for a sign of life of a process that has answered before.
+    Waking,
     /// The prompt was given.
     Running,
     /// A result was read.
@@ -62,6 +74,19 @@ pub(super) struct Journey<'a> {
     pub(super) stop: &'a CancellationToken,
     /// What nobody may read of what tools are given and answer.
     pub(super) hidden: Redactor,
+    /// Whether the process may wait for another turn.
+    pub(super) stay: bool,
+}
+
+/// How a turn of a process ended.
+pub(super) struct Driven {
+    pub(super) end: Finished,
+    /// It waits for the next turn, and has so many bytes of memory. `None`: nothing of it is alive.
+    pub(super) process: Option<(Process, u64)>,
+    /// The prompt was given.
+    pub(super) given: bool,
+    /// A line came after that.
+    pub(super) heard: bool,
 }
 
 struct Drive<'a> {
@@ -74,6 +99,14 @@ struct Drive<'a> {
     spawned: Instant,
     heard: Instant,
     ending: Option<Ending>,
+    /// It had answered before this turn.
+    resident: bool,
+    given: bool,
+    answered: bool,
+    /// The turn is over, and the process lives on with so many bytes of memory.
+    stays: Option<u64>,
+    /// Seen, and not dealt with.
+    pending: Option<Happening>,
     /// Whether more lines can come.
     reading: bool,
     /// Whether the exit was not collected yet.
@@ -81,40 +114,20 @@ struct Drive<'a> {
     exit: Option<ExitStatus>,
 }
 
-/// Runs a process to its end. When this returns, nothing of it is alive.
-pub(super) async fn drive(process: Process, mut journey: Journey<'_>) -> Finished {
-    let now = Instant::now();
-    let hidden = std::mem::take(&mut journey.hidden);
-    let mut drive = Drive {
-        journey,
-        process,
-        stream: Stream::without(hidden),
-        phase: Phase::Starting,
-        until: now,
-        spawned: now,
-        heard: now,
-        ending: None,
-        reading: true,
-        waiting: true,
-        exit: None,
-    };
+/// Runs the first turn of a process.
+pub(super) async fn drive(process: Process, journey: Journey<'_>) -> Driven {
+    let drive = Drive::new(process, Counted::default(), journey);
     drive.control(INITIALIZE, "initialize");
-    drive.follow().await;
-    let (stderr, report, exceeded) = drive.process.finish().await;
-    if let Some(text) = notice(exceeded) {
-        drive.journey.observer.event(Event::Notice { text });
-    }
-    if !report.left.is_empty() || report.problem.is_some() {
-        tracing::warn!(turn = %drive.journey.turn.turn, ?report, "processes of a turn may be left");
-    } else if !report.killed.is_empty() {
-        tracing::info!(turn = %drive.journey.turn.turn, killed = ?report.killed, "ended processes that a turn left behind");
-    }
-    Finished {
-        stream: drive.stream,
-        exit: drive.exit,
-        ending: drive.ending,
-        stderr,
-    }
+    drive.through().await
+}
+
+/// Runs another turn of one that waits.
+pub(super) async fn drive_again(process: Process, before: Counted, journey: Journey<'_>) -> Driven {
+    let mut drive = Drive::new(process, before, journey);
+    drive.resident = true;
+    drive.control(WAKE, "mcp_status");
+    drive.enter(Phase::Waking, AWAKE);
+    drive.through().await
 }
 
 /// What people should know of the limits that the turn has met.
@@ -139,23 +152,85 @@ fn notice(exceeded: Exceeded) -> Option<String> {
     })
 }
 
-impl Drive<'_> {
+impl<'a> Drive<'a> {
+    fn new(process: Process, before: Counted, mut journey: Journey<'a>) -> Self {
+        let now = Instant::now();
+        let hidden = std::mem::take(&mut journey.hidden);
+        Self {
+            journey,
+            process,
+            stream: Stream::after(before, hidden),
+            phase: Phase::Starting,
+            until: now,
+            spawned: now,
+            heard: now,
+            ending: None,
+            resident: false,
+            given: false,
+            answered: false,
+            stays: None,
+            pending: None,
+            reading: true,
+            waiting: true,
+            exit: None,
+        }
+    }
+
+    async fn through(mut self) -> Driven {
+        self.follow().await;
+        let (given, heard) = (self.given, self.answered);
+        if let Some(bytes) = self.stays {
+            return Driven {
+                end: Finished {
+                    stream: self.stream,
+                    exit: None,
+                    ending: None,
+                    stderr: String::new(),
+                },
+                process: Some((self.process, bytes)),
+                given,
+                heard,
+            };
+        }
+        let (stderr, report, exceeded) = self.process.finish().await;
+        if let Some(text) = notice(exceeded) {
+            self.journey.observer.event(Event::Notice { text });
+        }
+        if !report.left.is_empty() || report.problem.is_some() {
+            tracing::warn!(turn = %self.journey.turn.turn, ?report, "processes of a turn may be left");
+        } else if !report.killed.is_empty() {
+            tracing::info!(turn = %self.journey.turn.turn, killed = ?report.killed, "ended processes that a turn left behind");
+        }
+        Driven {
+            end: Finished {
+                stream: self.stream,
+                exit: self.exit,
+                ending: self.ending,
+                stderr,
+            },
+            process: None,
+            given,
+            heard,
+        }
+    }
+
     async fn follow(&mut self) {
         let stop = self.journey.stop.clone();
-        while self.reading || self.waiting {
+        while self.stays.is_none() && (self.reading || self.waiting) {
+            if let Some(happening) = self.pending.take() {
+                self.take(happening).await;
+                continue;
+            }
             // Lines go before clocks below, which a flood of them must not hold up for ever.
             if Instant::now() >= self.hard_limit() && self.too_late() {
                 return;
             }
-            let stoppable = matches!(self.phase, Phase::Starting | Phase::Running);
+            let stoppable = matches!(self.phase, Phase::Starting | Phase::Waking | Phase::Running);
             let deadline = self.deadline();
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if stoppable => self.end(Ending::Stop),
-                happening = self.process.next(self.reading, self.waiting) => match happening {
-                    Happening::Line(line) => self.hear(line).await,
-                    Happening::Exit(exit) => self.exited(exit),
-                },
+                happening = self.process.next(self.reading, self.waiting) => self.take(happening).await,
                 () = tokio::time::sleep_until(deadline) => {
                     if self.too_late() {
                         return;
@@ -165,17 +240,30 @@ impl Drive<'_> {
         }
     }
 
+    async fn take(&mut self, happening: Happening) {
+        match happening {
+            Happening::Line(line) => self.hear(line).await,
+            Happening::Exit(exit) => self.exited(exit),
+        }
+    }
+
     /// The clock that no output can put off.
     fn hard_limit(&self) -> Instant {
         match self.phase {
-            Phase::Starting | Phase::Running => self.spawned + self.journey.turn.timeouts.wall,
+            Phase::Starting | Phase::Waking | Phase::Running => self.spawned + self.journey.turn.timeouts.wall,
             _ => self.until,
         }
+    }
+
+    /// A process that has waited and does not take its prompt.
+    fn is_mute(&self) -> bool {
+        self.resident && !self.answered
     }
 
     fn deadline(&self) -> Instant {
         let soft = match self.phase {
             Phase::Starting => self.spawned + self.journey.turn.timeouts.start,
+            Phase::Running if self.is_mute() => self.heard + self.patience().min(TAKEN),
             Phase::Running => self.heard + self.patience(),
             _ => self.until,
         };
@@ -199,8 +287,13 @@ impl Drive<'_> {
         }
         let wall = self.spawned.elapsed() >= self.journey.turn.timeouts.wall;
         match self.phase {
-            Phase::Starting | Phase::Running if wall => self.end(Ending::Clock(FailureCode::WallTimeout)),
+            Phase::Starting | Phase::Waking | Phase::Running if wall => {
+                self.end(Ending::Clock(FailureCode::WallTimeout));
+            }
             Phase::Starting => self.end(Ending::Clock(FailureCode::StartTimeout)),
+            // Whoever does not listen would not read that its stdin is closed either.
+            Phase::Waking => self.give_up(),
+            Phase::Running if self.is_mute() => self.give_up(),
             Phase::Running => self.end(Ending::Clock(FailureCode::IdleTimeout)),
             Phase::Settling => self.close(EXIT),
             Phase::Interrupting | Phase::Closing => {
@@ -222,6 +315,13 @@ impl Drive<'_> {
         self.until = Instant::now() + limit;
     }
 
+    /// A process that has waited is not fit for another turn.
+    fn give_up(&mut self) {
+        self.ending = Some(Ending::Clock(FailureCode::StartTimeout));
+        self.process.kill();
+        self.enter(Phase::Killed, DEATH);
+    }
+
     /// Steps on the ladder.
     fn end(&mut self, ending: Ending) {
         self.ending = Some(ending);
@@ -241,6 +341,10 @@ impl Drive<'_> {
 
     async fn hear(&mut self, line: std::io::Result<Option<Line>>) {
         self.heard = Instant::now();
+        if self.resident && !self.given {
+            return self.wake(line).await;
+        }
+        self.answered |= self.given && matches!(line, Ok(Some(_)));
         match line {
             Ok(Some(Line::Whole(line))) => {
                 let observer = self.journey.observer;
@@ -261,10 +365,30 @@ impl Drive<'_> {
         }
     }
 
+    /// The answer is all that may come: other lines are of something that nobody has asked for.
+    async fn wake(&mut self, line: std::io::Result<Option<Line>>) {
+        match line {
+            Ok(Some(_)) if self.phase != Phase::Waking => {}
+            Ok(Some(Line::Whole(line))) if is_answer(&line, WAKE) => {
+                if failed_servers(&line) {
+                    tracing::info!("a tool server of a process that has waited is gone; another process is started");
+                    self.give_up();
+                } else {
+                    self.give_prompt().await;
+                }
+            }
+            Ok(Some(_)) => self.give_up(),
+            Ok(None) | Err(_) => self.silent(),
+        }
+    }
+
     /// Its output has ended, so it should end too.
     fn silent(&mut self) {
         self.reading = false;
-        if matches!(self.phase, Phase::Starting | Phase::Running | Phase::Settling) {
+        if matches!(
+            self.phase,
+            Phase::Starting | Phase::Waking | Phase::Running | Phase::Settling
+        ) {
             self.close(RUNG);
         }
     }
@@ -274,9 +398,43 @@ impl Drive<'_> {
             (Signal::Answer(id), Phase::Starting) if id == INITIALIZE => self.give_prompt().await,
             (Signal::Result, Phase::Starting | Phase::Running) => self.enter(Phase::Settling, SETTLE),
             (Signal::Result, Phase::Interrupting) => self.close(RUNG),
-            (Signal::Idle, Phase::Settling) => self.close(EXIT),
+            (Signal::Idle, Phase::Settling) => self.rest().await,
             _ => {}
         }
+    }
+
+    /// The turn is over. A process that has left nothing open may wait for the next one.
+    async fn rest(&mut self) {
+        let well = self.journey.stay && self.ending.is_none() && self.reading && self.waiting;
+        let well = well && self.stream.result.as_ref().is_some_and(ResultLine::is_success);
+        let alone = match well && self.process.exceeded() == Exceeded::default() {
+            true => self.alone().await,
+            false => None,
+        };
+        let Some(bytes) = alone else {
+            return self.close(EXIT);
+        };
+        match self.process.pending().await {
+            None => self.stays = Some(bytes),
+            more => {
+                tracing::debug!("the process goes on by itself after the turn; it ends with it");
+                self.pending = more;
+                self.close(EXIT);
+            }
+        }
+    }
+
+    /// Its bytes of memory when its tools have left nothing that runs.
+    async fn alone(&self) -> Option<u64> {
+        for pause in LOOKS {
+            let census = self.process.census().await?;
+            if census.strangers == 0 {
+                return Some(census.bytes);
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        tracing::debug!("a tool has left something that runs; the process ends with the turn");
+        None
     }
 
     async fn give_prompt(&mut self) {
@@ -294,6 +452,7 @@ impl Drive<'_> {
         let line = json!({"type": "user", "message": {"role": "user", "content": content}, "uuid": Uuid::new_v4()});
         self.process.send(line.to_string());
         self.phase = Phase::Running;
+        self.given = true;
         self.heard = Instant::now();
     }
 

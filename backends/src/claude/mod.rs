@@ -1,4 +1,4 @@
-//! Turns by Claude Code: one `claude -p` process each.
+//! Turns by Claude Code: a `claude -p` process each, which may stay for the next turn of its session.
 
 #[cfg(test)]
 mod captures;
@@ -15,6 +15,7 @@ mod options;
 #[cfg(test)]
 mod reading;
 mod redact;
+mod resident;
 mod stream;
 mod transcript;
 mod verdict;
@@ -28,10 +29,11 @@ use uuid::Uuid;
 pub use files::{config_dir_in, make_config_dir};
 pub use locate::{Probe, ProbeError, find_program, probe};
 pub use options::{ClaudeOptions, authorities, base_env};
+pub use resident::{Again, Resident};
 
 use crate::turn::{Backend, Dirs, Event, Failure, FailureCode, Observer, Session, TurnOutcome, TurnRequest, Verdict};
 use child::Process;
-use drive::{Journey, drive};
+use drive::{Driven, Journey, drive};
 use locate::ProbeCache;
 use redact::Redactor;
 use verdict::{Finished, not_started, says_session_is_taken, says_session_is_unknown, verdict};
@@ -85,9 +87,8 @@ impl ClaudeBackend {
         turn: &TurnRequest,
         session: Session,
         probe: &Probe,
-        observer: &dyn Observer,
-        stop: &CancellationToken,
-    ) -> Result<Finished, Failure> {
+        (observer, stop, stay): (&dyn Observer, &CancellationToken, bool),
+    ) -> Result<Driven, Failure> {
         let (dirs, prompt) = (turn.dirs.clone(), turn.system_prompt.clone());
         tokio::task::spawn_blocking(move || files::write_files(&dirs, prompt.as_ref()))
             .await
@@ -104,7 +105,12 @@ impl ClaudeBackend {
             let (stderr, ..) = process.finish().await;
             return match problem {
                 Some(error) => Err(not_started(FailureCode::Sandbox, &error.to_string())),
-                None => Ok(Finished::stopped_early(stderr)),
+                None => Ok(Driven {
+                    end: Finished::stopped_early(stderr),
+                    process: None,
+                    given: false,
+                    heard: false,
+                }),
             };
         }
         let tool_limit = command::tool_limit(&self.options, turn);
@@ -117,6 +123,7 @@ impl ClaudeBackend {
                 observer,
                 stop,
                 hidden: self.hidden(turn),
+                stay,
             },
         )
         .await)
@@ -145,10 +152,9 @@ impl ClaudeBackend {
     async fn run_healed(
         &self,
         turn: &TurnRequest,
-        observer: &dyn Observer,
-        stop: &CancellationToken,
+        (observer, stop, stay): (&dyn Observer, &CancellationToken, bool),
         outcome: &mut TurnOutcome,
-    ) -> Result<Option<Finished>, Failure> {
+    ) -> Result<Option<Driven>, Failure> {
         if turn.prompt.trim().is_empty() {
             return Err(not_started(FailureCode::BlankMessage, "the prompt is blank"));
         }
@@ -160,11 +166,11 @@ impl ClaudeBackend {
         let mut session = turn.session;
         let mut replaced = false;
         while !stop.is_cancelled() {
-            let end = self.attempt(turn, session, &probe, observer, stop).await?;
-            account(outcome, &end);
+            let driven = self.attempt(turn, session, &probe, (observer, stop, stay)).await?;
+            account(outcome, &driven.end);
             let stored = transcript::size(&turn.dirs, session.id()) > 0;
-            match heal(session, &end, stored).filter(|_| !replaced) {
-                None => return Ok(Some(end)),
+            match heal(session, &driven.end, stored).filter(|_| !replaced) {
+                None => return Ok(Some(driven)),
                 Some(next) => session = next,
             }
             if matches!(session, Session::New(_)) {
@@ -199,20 +205,63 @@ impl ClaudeBackend {
     }
 }
 
-#[async_trait]
-impl Backend for ClaudeBackend {
-    async fn run(&self, turn: TurnRequest, observer: &dyn Observer, stop: CancellationToken) -> TurnOutcome {
+impl ClaudeBackend {
+    async fn run_one(
+        &self,
+        turn: TurnRequest,
+        observer: &dyn Observer,
+        stop: CancellationToken,
+        stay: bool,
+    ) -> (TurnOutcome, Option<Resident>) {
         let mut outcome = nothing_yet();
         let redactor = self.redactor(&turn);
-        match self.run_healed(&turn, observer, &stop, &mut outcome).await {
-            Ok(Some(end)) => conclude(&mut outcome, &turn.dirs, &end, observer, &redactor),
-            Ok(None) => outcome.verdict = Verdict::Stopped,
+        let before = transcript::size(&turn.dirs, turn.session.id());
+        let driven = match self.run_healed(&turn, (observer, &stop, stay), &mut outcome).await {
+            Ok(Some(driven)) => driven,
+            Ok(None) => return (outcome, None),
             Err(failure) => {
                 let detail = redactor.clean(&failure.detail);
                 outcome.verdict = Verdict::Failed(Failure { detail, ..failure });
+                return (outcome, None);
             }
-        }
-        outcome
+        };
+        let session = driven.end.stream.session.unwrap_or_default();
+        let Some((process, bytes)) = driven.process else {
+            conclude(&mut outcome, &turn.dirs, &driven.end, observer, &redactor);
+            return (outcome, None);
+        };
+        let resident = Resident {
+            process,
+            bytes,
+            session,
+            counted: driven.end.stream.counted().clone(),
+            tool_limit: command::tool_limit(&self.options, &turn),
+            hidden: self.hidden(&turn),
+            redactor: redactor.clone(),
+            kept: Vec::new(),
+        };
+        let before = if session == turn.session.id() { before } else { 0 };
+        let resident = resident
+            .stored(&turn.dirs, before, driven.end.stream.said.as_deref())
+            .await;
+        conclude(&mut outcome, &turn.dirs, &driven.end, observer, &redactor);
+        (outcome, resident)
+    }
+}
+
+#[async_trait]
+impl Backend for ClaudeBackend {
+    async fn run(&self, turn: TurnRequest, observer: &dyn Observer, stop: CancellationToken) -> TurnOutcome {
+        self.run_one(turn, observer, stop, false).await.0
+    }
+
+    async fn run_and_stay(
+        &self,
+        turn: TurnRequest,
+        observer: &dyn Observer,
+        stop: CancellationToken,
+    ) -> (TurnOutcome, Option<Resident>) {
+        self.run_one(turn, observer, stop, true).await
     }
 
     fn session_size(&self, dirs: &Dirs, session: Uuid) -> u64 {

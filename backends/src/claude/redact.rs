@@ -5,7 +5,7 @@ use std::fmt;
 /// Shorter values are no secrets, and replacing them would spoil the text.
 const SHORTEST: usize = 8;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Redactor {
     secrets: Vec<String>,
 }

@@ -55,9 +55,24 @@ struct Block {
     text: String,
 }
 
-/// All that was learned from the lines of one process.
+/// What a process has counted until its last result: it counts over its life.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Counted {
+    /// Tokens and US dollars by model.
+    models: BTreeMap<String, (Usage, f64)>,
+    /// US dollars, by its own sum.
+    usd: f64,
+}
+
+/// All that was learned from the lines of one turn.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
+    /// What the process had counted before.
+    before: Counted,
+    /// What it has counted by now.
+    counted: Counted,
+    /// The identity of the last text of the main conversation, under which the CLI stores it.
+    pub(super) said: Option<String>,
     /// The session of the newest `init`.
     pub(super) session: Option<Uuid>,
     /// The model of the newest `init`.
@@ -88,12 +103,19 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Takes secrets out of what goes into tools and comes out of them.
-    pub(super) fn without(redactor: Redactor) -> Self {
+    /// Of a process that has counted that in earlier turns. Secrets are taken out of what goes into tools and comes out of them.
+    pub(super) fn after(before: Counted, redactor: Redactor) -> Self {
         Self {
+            counted: before.clone(),
+            before,
             redactor,
             ..Self::default()
         }
+    }
+
+    /// What the process has counted by now.
+    pub(super) fn counted(&self) -> &Counted {
+        &self.counted
     }
 
     /// Whether a tool call waits for its answer.
@@ -253,6 +275,7 @@ impl Stream {
                         continue;
                     };
                     if parent.is_none() {
+                        self.said = text_at(line, "uuid").map(str::to_owned);
                         self.open.clear();
                         self.blocks.push(Block {
                             message: id.to_owned(),
@@ -389,7 +412,7 @@ impl Stream {
         self.account(line);
     }
 
-    /// `modelUsage` counts the whole process, `usage` only one result, and not always that.
+    /// `modelUsage` and `total_cost_usd` count the whole process, `usage` only one result, and not always that.
     fn account(&mut self, line: &Value) {
         let models: BTreeMap<&String, &Value> = line
             .get("modelUsage")
@@ -397,6 +420,7 @@ impl Stream {
             .into_iter()
             .flatten()
             .collect();
+        self.counted.usd = dollars(line, "total_cost_usd").unwrap_or(self.counted.usd);
         if models.is_empty() {
             let usage = line.get("usage").unwrap_or(&Value::Null);
             if self.models.is_empty() {
@@ -405,23 +429,38 @@ impl Stream {
                 add(&mut self.usage.output_tokens, "output_tokens");
                 add(&mut self.usage.cache_read_tokens, "cache_read_input_tokens");
                 add(&mut self.usage.cache_write_tokens, "cache_creation_input_tokens");
-                self.cost_usd = dollars(line, "total_cost_usd").unwrap_or(self.cost_usd);
+                self.cost_usd = more(self.counted.usd, self.before.usd);
             }
             return;
         }
-        let sum = |name| {
-            let counts = models.values().map(|model| number(model, name));
-            counts.fold(0, u64::saturating_add)
-        };
-        self.usage = Usage {
-            input_tokens: sum("inputTokens"),
-            output_tokens: sum("outputTokens"),
-            cache_read_tokens: sum("cacheReadInputTokens"),
-            cache_write_tokens: sum("cacheCreationInputTokens"),
-        };
-        let cost: f64 = models.values().filter_map(|model| dollars(model, "costUSD")).sum();
+        for (name, model) in models {
+            let usage = Usage {
+                input_tokens: number(model, "inputTokens"),
+                output_tokens: number(model, "outputTokens"),
+                cache_read_tokens: number(model, "cacheReadInputTokens"),
+                cache_write_tokens: number(model, "cacheCreationInputTokens"),
+            };
+            let cost = dollars(model, "costUSD").unwrap_or_default();
+            self.counted.models.insert(name.clone(), (usage, cost));
+        }
+        self.usage = Usage::default();
+        self.models.clear();
+        let mut cost = 0.0;
+        for (name, (usage, usd)) in &self.counted.models {
+            let Some((before, usd_before)) = self.before.models.get(name) else {
+                self.usage = self.usage.plus(*usage);
+                cost += usd;
+                self.models.push(name.clone());
+                continue;
+            };
+            let (usage, usd) = (since(*usage, *before), more(*usd, *usd_before));
+            self.usage = self.usage.plus(usage);
+            cost += usd;
+            if usage != Usage::default() || usd > 0.0 {
+                self.models.push(name.clone());
+            }
+        }
         self.cost_usd = cost.min(f64::MAX);
-        self.models = models.into_keys().cloned().collect();
         let main = self
             .answered_by
             .as_deref()
@@ -432,6 +471,22 @@ impl Stream {
         if let Some(at) = self.models.iter().position(is_main) {
             self.models[..=at].rotate_right(1);
         }
+    }
+}
+
+/// What came on top. An account that is smaller than before was begun anew.
+fn more(now: f64, before: f64) -> f64 {
+    if now < before { now } else { now - before }
+}
+
+/// The same of tokens.
+fn since(now: Usage, before: Usage) -> Usage {
+    let more = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+    Usage {
+        input_tokens: more(now.input_tokens, before.input_tokens),
+        output_tokens: more(now.output_tokens, before.output_tokens),
+        cache_read_tokens: more(now.cache_read_tokens, before.cache_read_tokens),
+        cache_write_tokens: more(now.cache_write_tokens, before.cache_write_tokens),
     }
 }
 

@@ -16,6 +16,8 @@ const PROJECTS_MAX: usize = 10_000;
 /// end, and counts as a part of the conversation.
 const LINE_MAX: u64 = 64 << 20;
 const PART_MAX: u64 = 512 << 20;
+/// How far from its end the last thing is that was said. What the CLI notes after it is short.
+const END_MAX: u64 = 4 << 20;
 
 /// The directory with the session's file, and the file's bytes. The CLI names the directory after the working directory, by
 /// rules of its own, so all are looked through.
@@ -58,6 +60,28 @@ fn found(dirs: &Dirs, session: Uuid) -> Option<(AgentDir, u64)> {
 /// Bytes that are stored of the session; 0 when nothing is.
 pub(super) fn size(dirs: &Dirs, session: Uuid) -> u64 {
     found(dirs, session).map_or(0, |(_, size)| size)
+}
+
+/// Whether an entry of that identity was stored after `since` bytes. It is looked for at the end.
+pub(super) fn holds(dirs: &Dirs, session: Uuid, since: u64, entry: &str) -> bool {
+    let Some((project, size)) = found(dirs, session) else {
+        return false;
+    };
+    let part = || -> io::Result<Vec<u8>> {
+        let mut part = Vec::new();
+        if let Some(mut file) = project.file(file_name(session))? {
+            file.seek(SeekFrom::Start(since.max(size.saturating_sub(END_MAX))))?;
+            file.take(END_MAX).read_to_end(&mut part)?;
+        }
+        Ok(part)
+    };
+    match part() {
+        Ok(part) => !entry.is_empty() && part.windows(entry.len()).any(|window| window == entry.as_bytes()),
+        Err(error) => {
+            tracing::warn!(%error, "the transcript cannot be read; what was said does not count as stored");
+            false
+        }
+    }
 }
 
 /// Whether a prompt was taken after `since` bytes were stored. In doubt it was.
@@ -169,6 +193,31 @@ mod tests {
         fs::remove_dir(&file).unwrap();
         fs::write(&file, &line).unwrap();
         assert_eq!(told(), (line.len() as u64, true));
+    }
+
+    #[test]
+    fn an_entry_is_looked_for_at_the_end_and_not_in_what_was_there_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = dirs(dir.path());
+        let (session, entry) = (Uuid::from_u128(1), Uuid::from_u128(2).to_string());
+        let project = dirs.home.join(".claude/projects/mine");
+        assert!(!holds(&dirs, session, 0, &entry));
+        fs::create_dir_all(&project).unwrap();
+        let path = project.join(file_name(session));
+        let user = "{\"type\":\"user\",\"uuid\":\"00000000-0000-0000-0000-000000000009\"}\n";
+        let said = format!("{{\"type\":\"assistant\",\"uuid\":\"{entry}\"}}\n");
+        fs::write(&path, user).unwrap();
+        assert!(!holds(&dirs, session, 0, &entry) && !holds(&dirs, session, 0, ""));
+        fs::write(&path, format!("{user}{said}")).unwrap();
+        assert!(holds(&dirs, session, 0, &entry) && holds(&dirs, session, user.len() as u64, &entry));
+        // That was of an earlier turn.
+        let before = (user.len() + said.len()) as u64;
+        fs::write(&path, format!("{user}{said}{user}")).unwrap();
+        assert!(!holds(&dirs, session, before, &entry));
+        // However long the turn was before it.
+        let long = "x".repeat(usize::try_from(END_MAX).unwrap() + 1);
+        fs::write(&path, format!("{user}{long}\n{said}{user}")).unwrap();
+        assert!(holds(&dirs, session, user.len() as u64, &entry));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{fs, io};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::SweepReport;
+use super::{Census, SweepReport};
 
 /// Searches before giving up; with [`ROUND`] they make five seconds.
 const ROUNDS: usize = 50;
@@ -36,6 +36,8 @@ const PF_KTHREAD: u64 = 0x0020_0000;
 struct Entry {
     pid: i32,
     parent: i32,
+    /// The session of processes (`setsid`) that it is in.
+    session: i32,
     started: u64,
     dead: bool,
     /// Whether it runs a program, or is about to.
@@ -83,6 +85,45 @@ impl Hunt {
                 .map(|entry| (entry.pid, entry.started)),
         );
         Ok(())
+    }
+
+    /// Another search for the same.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            marker: self.marker.clone(),
+            known: self.known.clone(),
+        }
+    }
+
+    /// Counts without killing. `root` is the process that was started, `program` the one that does the work, itself or below it.
+    /// What the program's tools start is in sessions of its own.
+    pub(crate) fn census(&self, root: i32, program: i32) -> io::Result<Census> {
+        let table = scan()?;
+        let spared = self_and_ancestors(&table);
+        let ours = |entry: &&Entry| entry.pid == root || mark(**entry, &self.marker) == Mark::Ours;
+        let living = |entry: &&Entry| !entry.dead && !spared.contains(&entry.pid);
+        let roots = table
+            .iter()
+            .filter(living)
+            .filter(ours)
+            .map(|entry| entry.pid)
+            .collect();
+        let members = with_descendants(&table, roots);
+        let parents: HashMap<i32, (i32, i32)> = table.iter().map(|it| (it.pid, (it.parent, it.session))).collect();
+        let session = parents.get(&program).map(|(_, session)| *session);
+        // Between the two there are those that keep the program in.
+        let mut keepers = HashSet::new();
+        let mut next = Some(program);
+        while let Some(pid) = next.filter(|pid| keepers.insert(*pid) && *pid != root) {
+            next = parents.get(&pid).map(|(parent, _)| *parent);
+        }
+        let mut census = Census::default();
+        for entry in members.iter().filter(living) {
+            census.bytes += resident_bytes(entry.pid);
+            let at_home = keepers.contains(&entry.pid) || Some(entry.session) == session;
+            census.strangers += usize::from(!at_home);
+        }
+        Ok(census)
     }
 
     /// Kills what one search finds, without waiting for the deaths.
@@ -215,17 +256,28 @@ fn stat(pid: i32) -> Option<Entry> {
     // silent-ok: the kernel writes these fields in ASCII.
     let mut fields = std::str::from_utf8(tail).ok()?.split_ascii_whitespace();
     let dead = matches!(fields.next()?, "Z" | "X" | "x");
-    // silent-ok: the kernel writes these fields as numbers (proc_pid_stat(5): ppid is field 4, flags 9, starttime 22).
+    // silent-ok: the kernel writes these fields as numbers (proc_pid_stat(5): ppid is field 4, session 6, flags 9, starttime 22).
     let parent = fields.next()?.parse().ok()?;
-    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    let flags: u64 = fields.nth(2)?.parse().ok()?;
     let started = fields.nth(12)?.parse().ok()?;
     Some(Entry {
         pid,
         parent,
+        session,
         started,
         dead,
         program: flags & (PF_EXITING | PF_KTHREAD) == 0,
     })
+}
+
+/// Memory that a process has; none when it is gone.
+fn resident_bytes(pid: i32) -> u64 {
+    // silent-ok: as above.
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()); // silent-ok: as above
+    kib.unwrap_or(0) * 1024
 }
 
 /// The environment of a process; empty while it starts another program.

@@ -23,6 +23,15 @@ pub struct SweepReport {
     pub problem: Option<String>,
 }
 
+/// The processes of one program.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Those in other sessions than its own: what a tool has left.
+    pub(crate) strangers: usize,
+    /// Bytes of memory of all of them; what several share counts for each.
+    pub(crate) bytes: u64,
+}
+
 /// Kills every process that has `marker_key=value` in its environment, and returns when none is left or after about five
 /// seconds. This process and its ancestors are spared.
 ///

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::SweepReport;
+use super::{Census, SweepReport};
 
 /// A search for the processes of one turn.
 pub(crate) struct Hunt {
@@ -14,6 +14,19 @@ pub(crate) struct Hunt {
 impl Hunt {
     pub(crate) fn new(_key: &str, _value: &str) -> Self {
         Self { group: None }
+    }
+
+    /// Another search for the same.
+    pub(crate) fn again(&self) -> Self {
+        Self { group: self.group }
+    }
+
+    /// They cannot be told apart here.
+    ///
+    /// # Errors
+    /// Always.
+    pub(crate) fn census(&self, _root: i32, _program: i32) -> io::Result<Census> {
+        Err(io::Error::other("processes cannot be counted on this system"))
     }
 
     /// Remembers the group that `root` leads.

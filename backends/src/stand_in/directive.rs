@@ -40,8 +40,21 @@ pub(super) enum Directive {
     Crash,
     LostSession,
     Unsaved,
+    Then(Then),
     /// Written wrongly; the answer says so.
     Unknown(String),
+}
+
+/// What a process does that waits for another turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Die,
+    Speak,
+    Store,
+    Deaf,
+    Mute,
+    DieAsked,
+    DieTaken,
 }
 
 /// All directives of a text, in order.
@@ -83,6 +96,7 @@ fn one(text: &str) -> Directive {
         "crash" => Some(Directive::Crash),
         "lost-session" => Some(Directive::LostSession),
         "unsaved" => Some(Directive::Unsaved),
+        "then" => then(rest).map(Directive::Then),
         _ => None,
     };
     known.unwrap_or_else(|| Directive::Unknown(text.to_owned()))
@@ -123,6 +137,19 @@ fn fail(rest: &str) -> Option<Directive> {
     })
 }
 
+fn then(rest: &str) -> Option<Then> {
+    Some(match rest {
+        "die" => Then::Die,
+        "speak" => Then::Speak,
+        "store" => Then::Store,
+        "deaf" => Then::Deaf,
+        "mute" => Then::Mute,
+        "die-asked" => Then::DieAsked,
+        "die-taken" => Then::DieTaken,
+        _ => return None,
+    })
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text);
     let number = number.parse().ok()?;
@@ -160,7 +187,7 @@ mod tests {
     fn every_form() {
         let text = r#"Hi [[reply one two]] and [[slow 20x50ms]][[tool Bash {"command":"ls"}]] [[sleep 2s]] [[sleep 1m]]
             [[retry 529 x2]] [[bigline 2mb]] [[error too-long]] [[exec echo "a b" | cat]] [[tool Read]] [[fail 529 x2]]
-            [[cost 0.5]] [[hang]] [[reply"#;
+            [[cost 0.5]] [[hang]] [[then die-asked]] [[reply"#;
         assert_eq!(
             parse(text),
             [
@@ -189,6 +216,7 @@ mod tests {
                 },
                 Directive::Cost(0.5),
                 Directive::Hang,
+                Directive::Then(Then::DieAsked),
             ]
         );
     }
@@ -203,6 +231,7 @@ mod tests {
             "[[retry 529 2]]",
             "[[bigline 2]]",
             "[[x]]",
+            "[[then dance]]",
         ];
         for text in wrong {
             assert!(matches!(parse(text).as_slice(), [Directive::Unknown(_)]), "{text}");

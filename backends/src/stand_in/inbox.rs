@@ -11,6 +11,8 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use super::directive::Then;
+
 /// Exit code of the CLI after SIGTERM.
 const TERMINATED: i32 = 143;
 
@@ -37,6 +39,8 @@ pub(super) struct Inbox {
     waiting: VecDeque<Input>,
     deaf: Arc<AtomicBool>,
     ended: bool,
+    /// What the last prompt asked of the time after it.
+    pub(super) then: Option<Then>,
 }
 
 impl Inbox {
@@ -50,6 +54,7 @@ impl Inbox {
             waiting: VecDeque::new(),
             deaf,
             ended: false,
+            then: None,
         })
     }
 

@@ -27,6 +27,12 @@
 //! | `[[crash]]` | exits in the middle, without a result |
 //! | `[[lost-session]]` | spoils the transcript after the turn, so that the next resume does not find it |
 //! | `[[unsaved]]` | removes the transcript after the turn, as when the disk is full |
+//! | `[[then die]]` | when it waits for another turn: exits |
+//! | `[[then speak]]` | when it waits for another turn: begins one by itself |
+//! | `[[then store]]` | what was said is stored a moment after the end of the turn |
+//! | `[[then deaf]]` | when it waits for another turn: does nothing any more; only SIGKILL ends it |
+//! | `[[then mute]]` | when it gets another prompt: says nothing; an interrupt ends it |
+//! | `[[then die-asked]]`, `[[then die-taken]]` | when it gets another prompt: exits before it has stored it, or after that |
 //!
 //! `REVEILLE_TEST_LEDGER` names a file to which it adds a line of JSON for each result that it has reported: turn, process,
 //! tokens and cost of the process until then.
@@ -44,14 +50,21 @@ mod transcript;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 
 use args::{Action, Settings};
+use directive::Then;
 use inbox::{Inbox, Input};
 use output::Output;
 use play::{Play, Stop};
 use transcript::Transcript;
+
+/// As long as the CLI takes that is not asked to store things at once, and longer than any machine takes to look.
+const BEFORE_STORING: Duration = Duration::from_millis(300);
+/// So that whoever reads the end of the turn is done with that.
+const BEFORE_SPEAKING: Duration = Duration::from_millis(100);
 
 /// Runs the stand-in. `args` are the arguments after the program's (or the subcommand's) name. The exit code is the CLI's: 0,
 /// 1 for errors, 143 after SIGTERM.
@@ -92,7 +105,34 @@ fn run(settings: &Settings) -> Result<u8, String> {
     let mut inbox = Inbox::open().map_err(|error| format!("Error: {error}"))?;
     let mut code = 0;
     loop {
+        match inbox.then {
+            Some(Then::Die) => return Ok(code),
+            Some(Then::Speak) => {
+                inbox.wait(Some(BEFORE_SPEAKING));
+                output.state("running");
+                output.init();
+                inbox.then = None;
+            }
+            Some(Then::Store) => {
+                inbox.wait(Some(BEFORE_STORING));
+                transcript.release();
+                inbox.then = None;
+            }
+            Some(Then::Deaf) => {
+                inbox.go_deaf();
+                inbox.wait(None);
+            }
+            Some(Then::Mute | Then::DieAsked | Then::DieTaken) | None => {}
+        }
         match inbox.next() {
+            Input::User(_) if inbox.then == Some(Then::DieAsked) => return Ok(code),
+            Input::User(prompt) if inbox.then == Some(Then::DieTaken) => {
+                transcript.user(&prompt);
+                return Ok(code);
+            }
+            Input::User(_) if inbox.then == Some(Then::Mute) => {
+                inbox.wait(None);
+            }
             Input::User(prompt) => {
                 let mut play = Play::new(settings, &mut output, &mut inbox, &mut transcript);
                 match play.turn(&prompt) {
@@ -109,6 +149,7 @@ fn run(settings: &Settings) -> Result<u8, String> {
                     Ok(json!({"commands": [], "models": [], "output_style": "default"})),
                 ),
                 "interrupt" => output.answer(&id, Ok(json!(null))),
+                "mcp_status" => output.answer(&id, Ok(json!({"mcpServers": []}))),
                 other => output.answer(&id, Err(format!("Unsupported control request subtype: {other}"))),
             },
             Input::Bad(line) => return Err(format!("Error parsing streaming input line: {line}")),

@@ -60,11 +60,16 @@ impl Output {
         written.is_ok()
     }
 
+    /// The identity of the next line of the session.
+    pub(super) fn next_id(&self) -> Uuid {
+        Uuid::new_v5(&self.session, &self.lines.to_be_bytes())
+    }
+
     /// Writes a line of a session; false when nobody reads any more.
     pub(super) fn line(&mut self, mut line: Value) -> bool {
-        self.lines += 1;
         line["session_id"] = json!(self.session);
-        line["uuid"] = json!(Uuid::new_v5(&self.session, &self.lines.to_be_bytes()));
+        line["uuid"] = json!(self.next_id());
+        self.lines += 1;
         self.raw(line.to_string().as_bytes())
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::api_errors::api_error;
 use super::args::Settings;
-use super::directive::{Directive, parse};
+use super::directive::{Directive, Then, parse};
 use super::exec::Running;
 use super::inbox::{Inbox, Wake};
 use super::output::Output;
@@ -70,6 +70,9 @@ impl<'a> Play<'a> {
         self.output.init();
         self.transcript.user(prompt);
         let directives = parse(prompt);
+        if directives.contains(&Directive::Then(Then::Store)) {
+            self.transcript.hold();
+        }
         let failed = match self.follow(&directives) {
             Err(Stop::Crash) => return Err(Stop::Crash),
             Err(stop) => {
@@ -88,6 +91,10 @@ impl<'a> Play<'a> {
             self.transcript.remove();
         }
         self.output.state("idle");
+        self.inbox.then = directives.iter().find_map(|directive| match directive {
+            Directive::Then(then) => Some(*then),
+            _ => None,
+        });
         Ok(failed)
     }
 
@@ -173,8 +180,9 @@ impl<'a> Play<'a> {
             }
             Directive::BigLine(bytes) => {
                 let id = self.output.message_start(&self.prompt);
-                self.output
-                    .block(&id, &json!({"type": "text", "text": "x".repeat(*bytes)}), "");
+                let block = json!({"type": "text", "text": "x".repeat(*bytes)});
+                self.transcript.assistant(self.output.next_id(), &block);
+                self.output.block(&id, &block, "");
                 self.output.message_end("end_turn");
                 // Once is enough: the result does not repeat it.
                 self.said = Some(String::new());
@@ -190,7 +198,7 @@ impl<'a> Play<'a> {
                 return Err(Stop::Crash);
             }
             // These have their effect at the end of the turn.
-            Directive::TwoResults | Directive::LostSession | Directive::Unsaved => {}
+            Directive::TwoResults | Directive::LostSession | Directive::Unsaved | Directive::Then(_) => {}
             Directive::Unknown(text) => {
                 self.say(
                     &words(&format!("The stand-in does not know the directive “{text}”.")),
@@ -240,7 +248,7 @@ impl<'a> Play<'a> {
             text.push_str(piece);
         }
         let block = json!({"type": "text", "text": text.trim_end()});
-        self.transcript.assistant(&block);
+        self.transcript.assistant(self.output.next_id(), &block);
         self.output.block(&id, &block, &text);
         self.output.message_end("end_turn");
         self.said = Some(text.trim_end().to_owned());

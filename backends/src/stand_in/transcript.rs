@@ -21,6 +21,8 @@ pub(super) struct Transcript {
     session: Uuid,
     /// Messages of the user so far.
     pub(super) messages: usize,
+    /// To be stored later.
+    held: Option<Vec<Value>>,
 }
 
 impl Transcript {
@@ -36,11 +38,13 @@ impl Transcript {
                 path,
                 session,
                 messages: 0,
+                held: None,
             }),
             (Start::Resume(_), Ok(messages)) if messages > 0 => Ok(Self {
                 path,
                 session,
                 messages,
+                held: None,
             }),
             (Start::Resume(_), _) => Err(Refusal::Unknown(format!(
                 "No conversation found with session ID: {session}"
@@ -69,8 +73,25 @@ impl Transcript {
         self.append(&json!({"type": "user", "message": {"role": "user", "content": text}}));
     }
 
-    pub(super) fn assistant(&self, content: &Value) {
-        self.append(&json!({"type": "assistant", "message": {"role": "assistant", "content": [content]}}));
+    /// Something that was said, under the identity that it was told with.
+    pub(super) fn assistant(&mut self, id: Uuid, content: &Value) {
+        let line = json!({"type": "assistant", "uuid": id, "message": {"role": "assistant", "content": [content]}});
+        match &mut self.held {
+            Some(held) => held.push(line),
+            None => self.append(&line),
+        }
+    }
+
+    /// What is said from now on is stored later.
+    pub(super) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Stores what was held.
+    pub(super) fn release(&mut self) {
+        for line in self.held.take().unwrap_or_default() {
+            self.append(&line);
+        }
     }
 
     /// Leaves a file in which nothing can be read.
@@ -95,7 +116,9 @@ impl Transcript {
         }
         let mut line = line.clone();
         line["sessionId"] = json!(self.session);
-        line["uuid"] = json!(Uuid::new_v4());
+        if line["uuid"].is_null() {
+            line["uuid"] = json!(Uuid::new_v4());
+        }
         let mut file = OpenOptions::new()
             .create(true)
             .append(true)

@@ -101,6 +101,7 @@ async fn tc_exec_7_the_environment_is_made_from_nothing() {
         ("BASH_MAX_TIMEOUT_MS", "600000"),
         ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
         ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("CLAUDE_CODE_EAGER_FLUSH", "1"),
         ("CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS", "1"),
         ("CLAUDE_CODE_MAX_RETRIES", "4"),
         ("CLAUDE_CODE_TMPDIR", &tmp),

@@ -17,6 +17,9 @@ mod output;
 #[cfg(test)]
 mod real_cli;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod staying;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod sweeping;

@@ -21,7 +21,7 @@ use crate::turn::Run;
 
 pub(crate) use definitions::HOW_TO as HOW_TO_DEFINE;
 pub(crate) use jobs::HOW_TO as HOW_TO_SCHEDULE;
-pub(crate) use pass::Passes;
+pub(crate) use pass::{Pass, Passes};
 pub(crate) use vault::MarkingVault;
 
 /// Metadata that only the daemon writes on a message of a turn.

@@ -113,6 +113,17 @@ impl Pass {
         env
     }
 
+    /// Makes it the token of another turn, in a process that has got it in an earlier one.
+    pub(crate) fn rebind(&self, origin: Origin) {
+        let mut valid = self.passes.inner.valid.lock().unwrap_or_else(PoisonError::into_inner);
+        valid.insert(self.turn, (self.digest, Arc::new(origin)));
+    }
+
+    /// The token.
+    pub(crate) fn text(&self) -> &str {
+        &self.token
+    }
+
     /// Makes it void now.
     pub(crate) fn revoke(&self) {
         self.passes.revoke(self.turn, &self.digest);
@@ -169,6 +180,23 @@ mod tests {
         // The end of the first attempt is none of the second.
         drop(first);
         assert!(passes.check(&second.token).is_some());
+    }
+
+    #[test]
+    fn a_token_goes_on_as_that_of_another_turn_and_is_void_between() {
+        let passes = passes();
+        let pass = passes.issue(origin(1));
+        pass.revoke();
+        assert_eq!(passes.check(pass.text()), None);
+        pass.rebind(origin(2));
+        let own = passes.issue(origin(2));
+        let turn = |token: &str| passes.check(token).map(|origin| origin.turn.as_u128());
+        assert_eq!((turn(pass.text()), turn(own.text())), (Some(2), Some(2)));
+        drop(own);
+        let token = pass.text().to_owned();
+        assert_eq!(turn(&token), Some(2));
+        drop(pass);
+        assert_eq!(turn(&token), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) const VARIABLES: [&str; 5] = [
 ];
 
 /// Name of the script.
-const FILE: &str = "git-askpass.sh";
+pub(crate) const FILE: &str = "git-askpass.sh";
 
 /// Writes the script of a turn below `ctl`, and answers the variables that make Git use it. Without a repository there is no
 /// script, and one of an earlier turn is removed.

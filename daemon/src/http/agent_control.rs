@@ -140,6 +140,8 @@ pub(super) async fn reset(
         Thread::Subject(subject) => ThreadKey::Subject(subject.trim().to_owned()),
     });
     let conversations = api.queue.reset(&channel, thread.as_ref()).await?;
+    // They have in mind what is forgotten.
+    api.workers.context().warm.end_agent(&name).await;
     let mut answer = AgentReset {
         reset: true,
         conversations,

@@ -6,6 +6,7 @@
 mod labels;
 mod process;
 mod sample;
+mod warm;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -29,6 +30,7 @@ use crate::sandboxing::Refused;
 
 pub(crate) use self::labels::Stage;
 pub(crate) use self::sample::{Sample, VaultSample};
+pub(crate) use self::warm::{Miss, WarmFigures};
 
 /// Agents that have rows of their own.
 const AGENTS_MAX: usize = 200;
@@ -54,6 +56,7 @@ struct Inner {
     stages: Stages,
     children: Gauge,
     retries: Counter,
+    warm: WarmFigures,
     egress: Family<Decision, Counter>,
     requests: Family<Request, Counter>,
     dropped: Counter,
@@ -70,7 +73,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// A child that lives. Dropping it says that it does no longer.
+/// A child that runs a turn. Dropping it says that it does no longer.
 pub(crate) struct Child(Gauge);
 
 impl Drop for Child {
@@ -112,6 +115,7 @@ impl Metrics {
             stages: Family::new_with_constructor(stages),
             children: Gauge::default(),
             retries: Counter::default(),
+            warm: WarmFigures::default(),
             egress: Family::default(),
             requests: Family::default(),
             dropped: Counter::default(),
@@ -184,7 +188,7 @@ impl Metrics {
         self.took(stage, time.unwrap_or_default()); // silent-ok: see above
     }
 
-    /// A child begins.
+    /// A child begins a turn. One that waits for the next is not counted here but in [`Metrics::warm`].
     pub(crate) fn child(&self) -> Child {
         self.0.children.inc();
         Child(self.0.children.clone())
@@ -193,6 +197,11 @@ impl Metrics {
     /// A turn begins another attempt after a failure of the API.
     pub(crate) fn retried(&self) {
         self.0.retries.inc();
+    }
+
+    /// Of processes that wait for the next message.
+    pub(crate) fn warm(&self) -> &WarmFigures {
+        &self.0.warm
     }
 
     /// What a turn has tried to reach.
@@ -273,6 +282,7 @@ impl Inner {
             "Further attempts after a passing failure of the API",
             self.retries.clone(),
         );
+        self.warm.register(registry);
         registry.register(
             "egress_connections",
             "Connections that confined turns asked for, by what became of them",

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use http::{HeaderName, HeaderValue};
 use reveille_backends::{Failure, FailureCode, Remedy, TurnRequest};
-use reveille_sandbox::egress::{Bounds, Shield, ShieldError, Swap, shield};
+use reveille_sandbox::egress::{Bounds, Latch, Shield, ShieldError, Swap, shield};
 use reveille_sandbox::{Guard, Handler, Loopback, Network, Target};
 use tokio::net::TcpListener;
 use url::Url;
@@ -26,6 +26,14 @@ const LONG: usize = 8;
 const PORTS_FROM: u16 = 3129;
 /// After a failed `accept`, most often because the daemon has too many files open.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// What keeps the credential of a process out, as long as it lives.
+#[derive(Default)]
+pub(crate) struct Door {
+    _guard: Guard,
+    /// Shut while no turn runs.
+    pub(crate) latch: Latch,
+}
 
 /// What stands between a turn and the API.
 pub(crate) struct Plan {
@@ -134,18 +142,19 @@ impl Sandboxing {
         &self,
         request: &mut TurnRequest,
         keys: &[(&'static str, String)],
-    ) -> Result<Guard, Failure> {
+    ) -> Result<Door, Failure> {
         if !self.is_confined() {
             let next = "Set `[sandbox] mode = \"auto\"` in the configuration, or turn the shield off.";
             return Err(refusal("agents are not confined here", next));
         }
         // The stand-in asks nobody, so it may have none.
         if keys.is_empty() {
-            return Ok(Guard::default());
+            return Ok(Door::default());
         }
         request.secrets.extend(keys.iter().map(|(_, secret)| secret.clone()));
         request.secrets.extend(request.env.get(HEADERS).cloned());
         let plan = Plan::of(&mut request.env, keys)?;
+        let latch = Latch::default();
         let handler = shield(Shield {
             upstream: plan.upstream,
             paths: &PATHS,
@@ -154,6 +163,7 @@ impl Sandboxing {
             parent: self.0.parent.clone(),
             log: request.policy.log.clone(),
             bounds: Bounds::default(),
+            latch: latch.clone(),
         });
         let (port, guard) = handler
             .map_err(|error: ShieldError| error.to_string())
@@ -165,7 +175,7 @@ impl Sandboxing {
                 )
             })?;
         request.env.insert(API.to_owned(), format!("http://127.0.0.1:{port}"));
-        Ok(guard)
+        Ok(Door { _guard: guard, latch })
     }
 }
 

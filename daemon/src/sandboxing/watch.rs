@@ -61,6 +61,12 @@ pub(crate) struct WatchedTurn {
 }
 
 impl WatchedTurn {
+    /// Where it is written down.
+    #[must_use]
+    pub(crate) fn log(&self) -> Log {
+        self.log.clone()
+    }
+
     /// What it has tried until now.
     #[must_use]
     pub(crate) fn counts(&self) -> Vec<Refused> {
@@ -95,6 +101,20 @@ impl Watch {
         turns.insert(0, watched.clone());
         turns.truncate(TURNS_MAX);
         watched
+    }
+
+    /// A turn is over: what it has tried stays as it is, whatever its process does in the next one.
+    pub(crate) fn end(&self, agent: &str, running: &WatchedTurn) -> WatchedTurn {
+        let ended = WatchedTurn {
+            log: running.log.split_off(),
+            ..running.clone()
+        };
+        let mut all = self.lock();
+        let turns = all.get_mut(agent).map(Vec::as_mut_slice).unwrap_or_default();
+        if let Some(known) = turns.iter_mut().find(|known| known.turn == running.turn) {
+            *known = ended.clone();
+        }
+        ended
     }
 
     /// The last turns of an agent, the latest first.
@@ -170,6 +190,21 @@ mod tests {
         assert!(turn.notice("eng").unwrap().contains(" and 13 more. To"));
         assert_eq!(watch.of("eng")[0].counts()[2].count, 2);
         assert!(watch.of("ops").is_empty());
+    }
+
+    #[test]
+    fn turns_of_one_process_have_each_their_own() {
+        let (watch, log) = (Watch::default(), Log::default());
+        let begin = |turn| watch.begin("eng", Uuid::from_u128(turn), Timestamp::UNIX_EPOCH, log.clone());
+        let first = begin(1);
+        log.record("first", 443, Decision::Refused);
+        let ended = watch.end("eng", &first);
+        begin(2);
+        log.record("second", 443, Decision::Refused);
+        let hosts = |turn: &WatchedTurn| turn.counts().into_iter().map(|one| one.host).collect::<Vec<_>>();
+        let told: Vec<_> = watch.of("eng").iter().map(hosts).collect();
+        assert_eq!(told, [["second"], ["first"]]);
+        assert_eq!(hosts(&ended), ["first"]);
     }
 
     #[test]

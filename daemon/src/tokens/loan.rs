@@ -48,7 +48,7 @@ impl Loans {
     }
 }
 
-/// A token in the hands of a turn. It is void once this is dropped.
+/// A token in the hands of a turn, or of several of one process. It is void once this is dropped.
 pub(crate) struct Loan {
     tokens: Tokens,
     digest: Digest,
@@ -62,11 +62,27 @@ impl Loan {
     }
 }
 
-impl Drop for Loan {
-    fn drop(&mut self) {
+impl Loan {
+    /// It holds no longer, until it is renewed.
+    pub(crate) fn suspend(&self) {
         if let Some(grant) = self.tokens.loans().with(|loans| loans.remove(&self.digest)) {
             grant.over.cancel();
         }
+    }
+
+    /// It is good for what `fresh` is good for, and as long: the same thing, lent to another turn of the same process.
+    pub(crate) fn renew(&self, fresh: &Self) {
+        self.tokens.loans().with(|loans| {
+            if let Some(grant) = loans.get(&fresh.digest).cloned() {
+                loans.insert(self.digest, grant);
+            }
+        });
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.suspend();
     }
 }
 
@@ -137,5 +153,31 @@ mod tests {
         drop(two);
         assert!(matches!(tokens.check(&text), Checked::Unknown));
         assert!(tokens.loans().with(|loans| loans.len()) == 1);
+    }
+
+    #[tokio::test]
+    async fn a_loan_is_suspended_between_turns_and_renewed_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(&dir.path().join("tokens.db")).unwrap();
+        let (first, second) = (CancellationToken::new(), CancellationToken::new());
+        let loan = lent(&tokens, &first);
+        let holds = |text: &str| matches!(tokens.check(text), Checked::Valid(_));
+        loan.suspend();
+        assert!(!holds(loan.text()));
+        let fresh = lent(&tokens, &second);
+        loan.renew(&fresh);
+        first.cancel();
+        assert!(holds(loan.text()) && holds(fresh.text()));
+        // What the second turn was lent it for ends.
+        second.cancel();
+        assert!(!holds(loan.text()));
+        // The end of a turn ends both.
+        let third = CancellationToken::new();
+        let fresh = lent(&tokens, &third);
+        loan.renew(&fresh);
+        assert!(holds(loan.text()));
+        loan.suspend();
+        drop(fresh);
+        assert!(!holds(loan.text()) && tokens.loans().with(|loans| loans.is_empty()));
     }
 }

@@ -25,11 +25,10 @@ impl Clock {
         }
     }
 
-    /// A child has started and is about to be given the prompt. Each after the first is another attempt.
+    /// A child has started and is about to be given the prompt. Only the first one counts.
     pub(super) fn prompted(&self) {
-        match self.prompted.set(Instant::now()) {
-            Ok(()) => self.metrics.took_since(Stage::Start, self.claimed_at),
-            Err(_) => self.metrics.retried(),
+        if self.prompted.set(Instant::now()).is_ok() {
+            self.metrics.took_since(Stage::Start, self.claimed_at);
         }
     }
 

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use reveille_backends::{Event, Failure, TurnRequest};
-use reveille_sandbox::{Guard, Policy};
+use reveille_sandbox::Policy;
 
 use super::Run;
 use crate::grants::Given;
 use crate::live::Happening;
+use crate::sandboxing::shield::Door;
 use crate::sandboxing::{Effective, Lowered, Reach, Refused, WatchedTurn};
+use crate::warm::Cold;
 
 impl Run<'_> {
     /// What counts now, and where the turn works when that is not its own directory.
@@ -42,13 +44,13 @@ impl Run<'_> {
         reach.open(policy);
     }
 
-    /// The last touch before the turn begins. The second part of the answer is to live as long as the turn.
+    /// The last touch before a process begins.
     ///
     /// # Errors
     /// The credential is to stay outside, and cannot.
-    pub(super) fn confine(&self, request: &mut TurnRequest) -> Result<(WatchedTurn, Guard), Failure> {
+    pub(super) fn confine(&self, request: &mut TurnRequest) -> Result<Cold, Failure> {
         let (agent, sandboxing) = (&self.definition().name, &self.context.sandboxing);
-        let mut door = Guard::default();
+        let mut door = Door::default();
         if sandboxing.shields(agent, self.is_trusted()) {
             let keys = self.context.cli.keys(&request.env)?;
             door = sandboxing.raise_shield(request, &keys)?;
@@ -58,7 +60,7 @@ impl Run<'_> {
         let log = request.policy.log.clone();
         let watch = sandboxing.watch();
         let watched = watch.begin(agent, self.claim.lease.turn, self.started_at, log);
-        Ok((watched, door))
+        Ok(Cold { watched, door })
     }
 
     /// Tells people what was refused, and answers what was tried.

@@ -2,7 +2,8 @@
 
 use reveille_backends::Event;
 
-use super::{Run, TurnObserver};
+use super::Run;
+use super::observer::TurnObserver;
 use crate::ending::Ending;
 use crate::live::{Story, Subject};
 use crate::steps::{Call, Place, Side};

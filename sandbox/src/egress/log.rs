@@ -63,6 +63,13 @@ impl Log {
         true
     }
 
+    /// Takes what it holds into a log of its own, and goes on empty: one child may serve several turns.
+    #[must_use]
+    pub fn split_off(&self) -> Self {
+        let held = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        Self(Arc::new(Mutex::new(held)))
+    }
+
     /// All destinations until now, in the order of their first connection.
     #[must_use]
     pub fn connections(&self) -> Vec<Connection> {
@@ -75,6 +82,20 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::*;
+
+    #[test]
+    fn what_is_split_off_is_no_longer_there_and_does_not_grow() {
+        let log = Log::default();
+        let held_by_the_proxy = log.clone();
+        held_by_the_proxy.record("first", 443, Decision::Allowed);
+        let first = log.split_off();
+        assert!(held_by_the_proxy.record("second", 443, Decision::Refused));
+        let hosts = |log: &Log| -> Vec<String> { log.connections().into_iter().map(|one| one.host).collect() };
+        assert_eq!(
+            (hosts(&first), hosts(&log)),
+            (vec!["first".to_owned()], vec!["second".to_owned()])
+        );
+    }
 
     #[test]
     fn a_full_log_goes_on_counting() {

@@ -30,5 +30,5 @@ pub use parent::{ParentError, ParentProxy};
 pub use pass::Pass;
 pub use rule::{Rule, RuleError, Standing};
 pub use serve::{forward, serve};
-pub use shield::{Shield, ShieldError, shield};
+pub use shield::{Latch, Shield, ShieldError, shield};
 pub use swap::Swap;

@@ -36,6 +36,27 @@ const TAKEN_OUT: [HeaderName; 3] = [PROXY_AUTHORIZATION, COOKIE, HOST];
 /// What may be done. Others, such as `TRACE`, make services tell what they were told.
 const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 
+/// Whether a shield gives its secret away: while it is shut, what the child was given in its place is worth nothing. Cheap to
+/// clone.
+#[derive(Debug, Clone, Default)]
+pub struct Latch(Arc<AtomicBool>);
+
+impl Latch {
+    /// No request gets the secret any more.
+    pub fn shut(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Requests get it again.
+    pub fn open(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    fn is_shut(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Where requests go, and what is put into them.
 #[derive(Clone)]
 pub struct Shield {
@@ -54,6 +75,8 @@ pub struct Shield {
     pub log: Log,
     /// Limits.
     pub bounds: Bounds,
+    /// Open as long as the child may ask.
+    pub latch: Latch,
 }
 
 impl fmt::Debug for Shield {
@@ -129,6 +152,7 @@ struct Passing {
     headers: Vec<(HeaderName, HeaderValue)>,
     log: Log,
     bounds: Bounds,
+    latch: Latch,
 }
 
 impl Passing {
@@ -145,6 +169,7 @@ impl Passing {
             parent,
             log,
             bounds,
+            latch,
         } = shield;
         let scheme = match url.scheme() {
             "http" => Scheme::HTTP,
@@ -190,6 +215,7 @@ impl Passing {
             headers: headers.collect(),
             log,
             bounds,
+            latch,
         })
     }
 
@@ -238,7 +264,8 @@ impl Passing {
             Err(Refusal::new(status, kind, text))
         };
         // Before anything else: where others reach the port they learn nothing.
-        let Some(secrets) = swapped(&self.swaps, request.headers_mut()) else {
+        let shown = swapped(&self.swaps, request.headers_mut());
+        let Some(secrets) = shown.filter(|_| !self.latch.is_shut()) else {
             let text = "requests here show what the agent was given in the place of its credential";
             return refuse(StatusCode::UNAUTHORIZED, "authentication", text);
         };

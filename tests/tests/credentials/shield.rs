@@ -210,6 +210,47 @@ async fn in_an_open_network_the_port_serves_nobody_else_and_ends_with_the_turn()
 }
 
 #[tokio::test]
+async fn between_the_turns_of_a_process_its_placeholder_is_worth_nothing() -> Result<()> {
+    let api = MessagesApi::start().await?;
+    let daemon = shielded()
+        .stand_in()
+        .warm()
+        .env("REVEILLE_CLAUDE__ENV__ANTHROPIC_BASE_URL", api.url())
+        .env("REVEILLE_CLAUDE__ENV__ANTHROPIC_API_KEY", KEY)
+        .start()
+        .await?;
+    daemon.create_agent_with_shared("eng", "You do.").await?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let mut before = None;
+    for _ in 0..2 {
+        let (env, gate) = held(&daemon, "eng").await?;
+        let url = format!("{}/v1/messages", env["ANTHROPIC_BASE_URL"]);
+        let ask = async || -> Result<u16> {
+            let asked = client.post(&url).header("x-api-key", &env["ANTHROPIC_API_KEY"]);
+            let asked = asked.header("anthropic-version", "2023-06-01").body(
+                json!({ "model": "m", "max_tokens": 10, "messages": [{ "role": "user", "content": "hi" }] })
+                    .to_string(),
+            );
+            Ok(asked.send().await?.status().as_u16())
+        };
+        assert_eq!(ask().await?, 200);
+        // The same process, by the same connection.
+        let told = (url.clone(), env["ANTHROPIC_API_KEY"].clone());
+        assert_eq!(*before.get_or_insert(told.clone()), told);
+        std::fs::write(&gate, "")?;
+        eventually("the turn is over", LIMIT, async || {
+            Ok((ask().await? == 401).then_some(()))
+        })
+        .await?;
+        assert!(!daemon.children()?.is_empty());
+        for file in [gate, daemon.shared().join("told")] {
+            std::fs::remove_file(file)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_a_turn_has_is_told_with_its_sources() -> Result<()> {
     let daemon = shielded()
         .stand_in()

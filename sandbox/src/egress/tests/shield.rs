@@ -12,7 +12,7 @@ use url::Url;
 use super::*;
 use crate::Handler;
 use crate::egress::shield::stand as stand_with;
-use crate::egress::{Bounds, ParentProxy, Shield, Swap, shield};
+use crate::egress::{Bounds, Latch, ParentProxy, Shield, Swap, shield};
 
 const SECRET: &str = "Bearer sk-real-secret";
 /// A request that shows what the child has.
@@ -34,6 +34,7 @@ fn shield_for(upstream: &str) -> Shield {
         parent: None,
         log: Log::default(),
         bounds: Bounds::default(),
+        latch: Latch::default(),
     }
 }
 
@@ -91,6 +92,23 @@ async fn the_secret_is_put_in_and_nothing_else_goes_along() {
         ]
     );
     assert_eq!(counted(&log), [format!("127.0.0.1:{} Allowed 1", server.port())]);
+}
+
+#[tokio::test]
+async fn while_it_is_shut_nobody_gets_anything() {
+    let mut tasks = Tasks::default();
+    let server = tasks.mirror().await;
+    let of = shield_for(&format!("http://{server}"));
+    let (log, latch) = (of.log.clone(), of.latch.clone());
+    let at = stand(&mut tasks, of).await;
+    let request = format!("GET /v1 {SHOWN}");
+    let ask = async || status_of(&exchange(at, request.as_bytes()).await);
+    assert_eq!(ask().await, 200);
+    latch.shut();
+    assert_eq!(ask().await, 401);
+    latch.open();
+    assert_eq!(ask().await, 200);
+    assert_eq!(counted(&log), [format!("127.0.0.1:{} Allowed 2", server.port())]);
 }
 
 #[tokio::test]

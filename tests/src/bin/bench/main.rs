@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p reveille-tests --bin bench -- start --agents 1000` needs `cargo build --release -p reveille` first;
 //! `bench vault --notes 100000`, `bench folder --files 10000`, `bench definitions --count 1000`, `bench sse --watchers 500` and
-//! `bench sandbox --turns 100` likewise; `bench turns --turns 500` and
-//! `bench growth --turns 200` need `cargo build --release -p reveille-tests --bins` too.
+//! `bench sandbox --turns 100` likewise, and `bench warm --turns 20` with the real CLI, which `tests/run` installs; `bench turns
+//! --turns 500` and `bench growth --turns 200` need `cargo build --release -p reveille-tests --bins` too.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod sse;
 mod start;
 mod turns;
 mod vault;
+mod warm;
 
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
@@ -73,6 +74,7 @@ enum Part {
     Sandbox,
     Turns,
     Growth,
+    Warm,
 }
 
 fn asked() -> Result<(Part, usize)> {
@@ -95,10 +97,12 @@ fn asked() -> Result<(Part, usize)> {
         ["turns", "--turns", number] => (Part::Turns, number),
         ["growth"] => (Part::Growth, "200"),
         ["growth", "--turns", number] => (Part::Growth, number),
+        ["warm"] => (Part::Warm, "20"),
+        ["warm", "--turns", number] => (Part::Warm, number),
         _ => {
             bail!(
                 "usage: bench start [--agents N] | vault [--notes N] | folder [--files N] | definitions [--count N] | \
-                 sse [--watchers N] | sandbox [--turns N] | turns [--turns N] | growth [--turns N]"
+                 sse [--watchers N] | sandbox [--turns N] | warm [--turns N] | turns [--turns N] | growth [--turns N]"
             )
         }
     };
@@ -140,6 +144,10 @@ async fn main() -> Result<()> {
         }
         Part::Growth => {
             figures.extend(growth::measure(count).await?);
+            "turns"
+        }
+        Part::Warm => {
+            figures.extend(warm::measure(count).await?);
             "turns"
         }
     };

@@ -1,0 +1,135 @@
+//! The program of a turn, from what it is given to what it leaves.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use reveille_backends::{Event, Session, TurnOutcome, TurnRequest, Verdict};
+use reveille_queue::LeaseError;
+use tokio_util::sync::CancellationToken;
+
+use super::Run;
+use super::plan::Plan;
+use crate::attempts;
+use crate::crash;
+use crate::delegation::Origin;
+use crate::ending::{Ending, spend_of};
+use crate::limits::Allowance;
+use crate::live::Happening;
+use crate::prompt::CutOff;
+
+/// Who may end a turn.
+pub(super) struct Ends<'a> {
+    /// A person.
+    pub(super) stop: &'a CancellationToken,
+    /// The daemon, which goes.
+    pub(super) abandon: &'a CancellationToken,
+}
+
+impl Run<'_> {
+    /// Runs the child. `None`: the turn is no longer ours to settle, or went back in line.
+    pub(super) async fn work(&self, plan: Plan, allowance: Option<Allowance>, ends: Ends<'_>) -> Option<Ending> {
+        let staged = self.stage(ends.stop, ends.abandon).await;
+        let (mut request, mut notices, words) = self.request(&plan, staged).await;
+        let connected = tokio::select! {
+            connected = self.connect(&mut request, &mut notices, &words.roles) => connected,
+            () = ends.stop.cancelled() => Ok(Vec::new()),
+            () = ends.abandon.cancelled() => Ok(Vec::new()),
+        };
+        let mut loans = match connected {
+            Ok(loans) => loans,
+            Err(failure) => return Some(Ending::without_child(failure)),
+        };
+        request.budget_usd = allowance.map(Allowance::usd);
+        // Void as soon as this attempt is over or shall end.
+        let pass = self.context.passes.issue(Origin::of(self));
+        request.env.extend(pass.env());
+        let standing = self.standing(&request, &pass, &loans).await;
+        let wait = standing.wait;
+        let compose = |attempt: &TurnRequest, cut_off: CutOff| {
+            words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
+        };
+        let again = |attempt: &TurnRequest, cut_off: bool| {
+            self.context.metrics.retried();
+            compose(attempt, if cut_off { CutOff::Api } else { words.cut_off })
+        };
+        let confine = |request: &mut TurnRequest| self.confine(request);
+        let cut_off = |request: &TurnRequest| compose(request, CutOff::Process);
+        let seat = match self.seat(standing, &mut request, (&confine, &cut_off)) {
+            Ok(seat) => seat,
+            Err(failure) => return Some(Ending::without_child(failure)),
+        };
+        let thread_note = self.show_working();
+        self.tell_notices(&notices);
+        let observer = self.observer(&plan, notices);
+        let halt = CancellationToken::new();
+        let pauses: Vec<Duration> = self.context.claude.retry_pauses.iter().map(|span| span.0).collect();
+        let child = attempts::run(&seat, request, again, &pauses, &observer, &halt);
+        let (outcome, lost) = self
+            .attend(child, &ends, &halt, || {
+                pass.revoke();
+                loans.clear();
+                seat.revoke();
+            })
+            .await;
+        observer.clock.ended();
+        let (watched, parked) = seat.leave(pass, loans);
+        let watched = self.context.sandboxing.watch().end(&self.definition().name, &watched);
+        crash::point("turn.ran");
+        thread_note.end().await;
+        self.leave(parked, wait, &halt).await;
+        if lost {
+            tracing::error!("the claim was lost; the result of this attempt is dropped");
+            self.context.hub.forget(&self.subject.channel, self.subject.turn);
+            return None;
+        }
+        if outcome.verdict == Verdict::Stopped && !ends.stop.is_cancelled() {
+            self.give_back(spend_of(&outcome)).await;
+            return None;
+        }
+        let mut notices = observer.into_notices();
+        let egress = self.tell_connections(&watched, &mut notices);
+        self.context.metrics.reached(&egress);
+        let mut ending = Ending::of(outcome, &plan.cwd(), notices);
+        ending.record.egress = egress;
+        Some(ending)
+    }
+
+    fn tell_notices(&self, notices: &[String]) {
+        for text in notices.iter().cloned() {
+            let happening = Happening::Turn(Event::Notice { text });
+            self.context.hub.tell(&self.subject, &happening);
+        }
+    }
+
+    /// Stays with the program until it has ended, keeps the claim meanwhile, and halts it when it is to end: then what it was
+    /// given is taken back. The second part of the answer: the claim is no longer ours.
+    async fn attend(
+        &self,
+        child: impl Future<Output = TurnOutcome>,
+        ends: &Ends<'_>,
+        halt: &CancellationToken,
+        mut take_back: impl FnMut(),
+    ) -> (TurnOutcome, bool) {
+        let _living = self.context.metrics.child();
+        let mut child = pin!(child);
+        let mut beat = tokio::time::interval((self.context.lease / 3).max(Duration::from_millis(10)));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        beat.tick().await;
+        let mut lost = false;
+        loop {
+            tokio::select! {
+                outcome = &mut child => return (outcome, lost),
+                () = ends.stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
+                () = ends.abandon.cancelled(), if !halt.is_cancelled() => halt.cancel(),
+                _ = beat.tick() => match self.context.queue.heartbeat(self.claim.lease).await {
+                    Err(LeaseError::Stale { .. }) => { lost = true; halt.cancel(); }
+                    Err(error) => tracing::warn!(%error, "no heartbeat"),
+                    Ok(()) => {}
+                },
+            }
+            if halt.is_cancelled() {
+                take_back();
+            }
+        }
+    }
+}
