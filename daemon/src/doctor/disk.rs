@@ -26,9 +26,11 @@ pub(super) fn check_room(state_dir: &Path) -> Check {
         }
     };
     let detail = format!("{} MiB are free below {}", room >> 20, there.display());
-    match room {
-        ..NOTHING => check(name, Level::Error, detail, Some(mend)),
-        ..LITTLE => check(name, Level::Warning, detail, Some(mend)),
-        _ => check(name, Level::Ok, detail, None),
+    if room < NOTHING {
+        check(name, Level::Error, detail, Some(mend))
+    } else if room < LITTLE {
+        check(name, Level::Warning, detail, Some(mend))
+    } else {
+        check(name, Level::Ok, detail, None)
     }
 }

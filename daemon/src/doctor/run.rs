@@ -116,7 +116,7 @@ impl Doctor {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::doctor::claude_of;

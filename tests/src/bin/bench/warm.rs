@@ -183,11 +183,7 @@ pub(crate) async fn measure(turns: usize) -> Result<Vec<Figure>> {
             }
         }
     }
-    let figure = |name, values| Figure {
-        name,
-        unit: "ms",
-        values,
-    };
+    let figure = |name: &'static str, values| Figure::new(name, "ms", values);
     let mut figures = vec![figure("floor: first text, the CLI alone, resident", floor)];
     for ((_, warm, first, whole), (house, firsts, wholes)) in KINDS.into_iter().zip(houses) {
         let expected = if warm == "0" { 0 } else { turns + WARM_UP - 1 };
