@@ -77,10 +77,12 @@ impl Process {
             services.take_in(pid)?;
         }
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
-        let guard = Guard {
-            pid,
-            hunt: Some(Hunt::new(marker.0, marker.1)),
+        let hunt = Hunt::new(marker.0, marker.1);
+        let hunt = match pid {
+            Some(pid) => hunt.since(pid),
+            None => hunt,
         };
+        let guard = Guard { pid, hunt: Some(hunt) };
         let missing = || io::Error::other("a pipe of the child is missing");
         let (stdin, inside): (Box<dyn AsyncWrite + Send + Unpin>, _) = match pipe {
             Some((inside, ours)) => (Box::new(sender(ours.into())?), Some(OwnedFd::from(inside))),

@@ -55,7 +55,7 @@ pub fn config_dir_in(home: &Path) -> io::Result<Option<AgentDir>> {
 pub(super) fn write_files(dirs: &Dirs, prompt: Option<&SystemPrompt>) -> io::Result<()> {
     let ctl = AgentDir::open(&dirs.ctl)?;
     match prompt {
-        Some(prompt) => ctl.write(PROMPT, prompt.text.as_bytes())?,
+        Some(prompt) => write_unless_same(&ctl, PROMPT, prompt.text.as_bytes())?,
         None => ctl.remove(PROMPT)?,
     }
     write_unless_whole(&ctl, SERVERS, br#"{"mcpServers":{}}"#)?;
@@ -65,6 +65,19 @@ pub(super) fn write_files(dirs: &Dirs, prompt: Option<&SystemPrompt>) -> io::Res
         "settings.json",
         br#"{"cleanupPeriodDays":36500}"#,
     )
+}
+
+/// Most prompts are those of the turn before, and putting a file on disk takes longer than reading it.
+fn write_unless_same(dir: &AgentDir, name: &str, bytes: &[u8]) -> io::Result<()> {
+    // silent-ok: what cannot be read is replaced, or that fails.
+    let there = dir
+        .read(name, bytes.len().try_into().unwrap_or(u64::MAX))
+        .ok()
+        .flatten();
+    if there.is_some_and(|there| there == bytes) {
+        return Ok(());
+    }
+    dir.write(name, bytes)
 }
 
 /// Replaces what is no readable file: a full disk or a power cut may have left an empty one, with which every later turn

@@ -23,6 +23,8 @@ const SOON: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 2_000_000,
 };
+/// More bytes than `stat` of a process has: 50 numbers of 20 digits at most, and a name of 64.
+const STAT: usize = 2048;
 /// Bytes of an environment that are read at once.
 const ENVIRON: usize = 64 * 1024;
 /// How often an environment must be found empty beside arguments that are not, before it counts as empty.
@@ -63,6 +65,8 @@ struct Found {
 /// A search for the processes of one marker.
 pub(crate) struct Hunt {
     marker: Vec<u8>,
+    /// Whoever has started before cannot have the marker, and is not asked.
+    since: u64,
     /// Found before; may have lost the marker (`env -i`) or the parent since.
     known: HashSet<(i32, u64)>,
 }
@@ -71,8 +75,15 @@ impl Hunt {
     pub(crate) fn new(key: &str, value: &str) -> Self {
         Self {
             marker: format!("{key}={value}").into_bytes(),
+            since: 0,
             known: HashSet::new(),
         }
+    }
+
+    /// The first process with the marker, which is still to be waited for: all others have started after it.
+    pub(crate) fn since(mut self, root: i32) -> Self {
+        self.since = stat(root).map_or(0, |entry| entry.started);
+        self
     }
 
     /// Remembers `root` and all its descendants, so that those without the marker are found later too. Call it while `root`
@@ -91,6 +102,7 @@ impl Hunt {
     pub(crate) fn again(&self) -> Self {
         Self {
             marker: self.marker.clone(),
+            since: self.since,
             known: self.known.clone(),
         }
     }
@@ -100,7 +112,7 @@ impl Hunt {
     pub(crate) fn census(&self, root: i32, program: i32) -> io::Result<Census> {
         let table = scan()?;
         let spared = self_and_ancestors(&table);
-        let ours = |entry: &&Entry| entry.pid == root || mark(**entry, &self.marker) == Mark::Ours;
+        let ours = |entry: &&Entry| entry.pid == root || self.mark(**entry) == Mark::Ours;
         let living = |entry: &&Entry| !entry.dead && !spared.contains(&entry.pid);
         let roots = table
             .iter()
@@ -126,6 +138,13 @@ impl Hunt {
         Ok(census)
     }
 
+    fn mark(&self, entry: Entry) -> Mark {
+        if entry.started < self.since {
+            return Mark::NotOurs;
+        }
+        mark(entry, &self.marker)
+    }
+
     /// Kills what one search finds, without waiting for the deaths.
     pub(crate) fn strike(&mut self) -> io::Result<Vec<(i32, OwnedFd)>> {
         Ok(self.search()?.struck)
@@ -141,7 +160,7 @@ impl Hunt {
             }
             let mark = match self.known.contains(&(entry.pid, entry.started)) {
                 true => Mark::Ours,
-                false => mark(*entry, &self.marker),
+                false => self.mark(*entry),
             };
             match mark {
                 Mark::Ours => roots.push(entry.pid),
@@ -246,8 +265,12 @@ fn scan() -> io::Result<Vec<Entry>> {
 
 /// `None` when the process is gone.
 fn stat(pid: i32) -> Option<Entry> {
+    // One read: there are many of them.
+    let mut bytes = [0; STAT];
     // silent-ok: a process may end at any moment.
-    let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let mut file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    let length = file.read(&mut bytes).ok()?; // silent-ok: likewise
+    let bytes = bytes.get(..length)?;
     // The second field is the name in parentheses, which may itself hold blanks and parentheses.
     let tail = bytes
         .iter()
@@ -371,5 +394,37 @@ mod tests {
         let parent = i32::try_from(std::os::unix::process::parent_id()).unwrap();
         assert_eq!((own.parent, own.dead), (parent, false));
         assert!(own.started > 0);
+    }
+
+    /// A program that waits for its stdin to close.
+    fn waiting(marker: &str) -> std::process::Child {
+        let mut command = std::process::Command::new("cat");
+        let command = command
+            .env("REVEILLE_HUNTED", marker)
+            .stdin(std::process::Stdio::piped());
+        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    }
+
+    #[test]
+    fn who_has_started_before_the_first_one_is_left_alone() {
+        let marker = format!("{}", std::process::id());
+        let start_of = |child: &std::process::Child| stat(i32::try_from(child.id()).unwrap()).unwrap().started;
+        let mut old = waiting(&marker);
+        // Starts are counted in hundredths of a second.
+        let mut new = loop {
+            let mut new = waiting("another");
+            if start_of(&new) > start_of(&old) {
+                break new;
+            }
+            new.kill().and_then(|()| new.wait()).unwrap();
+        };
+        let hunt = || Hunt::new("REVEILLE_HUNTED", &marker);
+        let later = hunt().since(i32::try_from(new.id()).unwrap()).run();
+        assert_eq!((later.killed, later.problem), (vec![], None));
+        assert!(old.try_wait().unwrap().is_none());
+        let all = hunt().since(i32::try_from(old.id()).unwrap()).run();
+        assert_eq!(all.killed, [i32::try_from(old.id()).unwrap()]);
+        old.wait().unwrap();
+        new.kill().and_then(|()| new.wait()).unwrap();
     }
 }

@@ -16,6 +16,11 @@ impl Hunt {
         Self { group: None }
     }
 
+    /// Nobody is asked here.
+    pub(crate) fn since(self, _root: i32) -> Self {
+        self
+    }
+
     /// Another search for the same.
     pub(crate) fn again(&self) -> Self {
         Self { group: self.group }

@@ -104,8 +104,9 @@ impl Need {
                 "/mcp/{channel}" => Verb::Read,
                 // A ticket opens what is read.
                 "/api/ui/sse-ticket" => Verb::Read,
-                // The page asks who it is for, and a browser that may come in may go.
-                "/api/session" => Verb::Read,
+                // The page asks who it is for. Signing out goes for every browser.
+                "/api/session" if reads => Verb::Read,
+                "/api/session" => Verb::Admin,
                 _ if OF_ADMINS.contains(&route) => Verb::Admin,
                 _ if !reads && CHANGED_BY_ADMINS.contains(&route) => Verb::Admin,
                 _ => usual,
@@ -277,6 +278,7 @@ mod tests {
             ("DELETE", "/api/agent-defs/{*id}", "reveille:admin"),
             ("POST", "/api/sign-in-links", "reveille:admin"),
             ("GET", "/api/session", "reveille:read"),
+            ("DELETE", "/api/session", "reveille:admin"),
             ("GET", "/api/tokens", "reveille:admin"),
             ("POST", "/api/tokens", "reveille:admin"),
             ("DELETE", "/api/tokens/{id}", "reveille:admin"),

@@ -171,6 +171,7 @@ mod tests {
         // What the second turn was lent it for ends.
         second.cancel();
         assert!(!holds(loan.text()));
+        drop(fresh);
         // The end of a turn ends both.
         let third = CancellationToken::new();
         let fresh = lent(&tokens, &third);

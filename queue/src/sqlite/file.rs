@@ -18,7 +18,8 @@ pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, Fault>
     };
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    connection.set_prepared_statement_cache_capacity(48);
+    // More than there are statements, so that none is made anew each time.
+    connection.set_prepared_statement_cache_capacity(128);
     if !read_only {
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
     }

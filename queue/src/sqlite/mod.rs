@@ -73,6 +73,10 @@ impl Options {
     pub fn open(self) -> Result<SqliteQueue, QueueError> {
         let connection = connect(&self.path, false)?;
         schema::migrate(&connection)?;
+        // What a write may have to take back is a few pages, and a file for it costs more than it. Migrations are larger.
+        connection
+            .pragma_update(None, "temp_store", "MEMORY")
+            .map_err(Fault::from)?;
         let reader = connect(&self.path, true)?;
         Ok(self.over(connection, reader)?)
     }

@@ -33,8 +33,11 @@ const WRITER_CACHE_KIB: i32 = 512;
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i32 = 256;
 
-/// Prepared statements that each connection keeps.
-const STATEMENTS: usize = 32;
+/// Prepared statements that the writer keeps: more than all that one note takes, of which none shall be made anew each time.
+const WRITER_STATEMENTS: usize = 128;
+
+/// Prepared statements that each reader keeps.
+const READER_STATEMENTS: usize = 32;
 
 /// The log file is cut back to this many bytes after a checkpoint, so that one large batch does not keep the space.
 const WAL_LIMIT_BYTES: i32 = 8 * 1024 * 1024;
@@ -51,20 +54,22 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, Fault> {
         file,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    configure(&conn, WRITER_CACHE_KIB)?;
+    configure(&conn, WRITER_CACHE_KIB, WRITER_STATEMENTS)?;
     check_version(&conn, file)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "journal_size_limit", WAL_LIMIT_BYTES)?;
     migrate(&mut conn)?;
+    // What a write may have to take back is a few pages, and a file for it costs more than it. Migrations are larger.
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(conn)
 }
 
 /// Opens the file for reading. The writer has made it.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, Fault> {
     let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    configure(&conn, READER_CACHE_KIB)?;
+    configure(&conn, READER_CACHE_KIB, READER_STATEMENTS)?;
     Ok(conn)
 }
 
@@ -76,9 +81,9 @@ pub(super) fn limit_pages(conn: &Connection, pages: u32) -> Result<(), Fault> {
     Ok(())
 }
 
-fn configure(conn: &Connection, cache_kib: i32) -> Result<(), Fault> {
+fn configure(conn: &Connection, cache_kib: i32, statements: usize) -> Result<(), Fault> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.set_prepared_statement_cache_capacity(statements);
     // A negative size is in KiB.
     conn.pragma_update(None, "cache_size", -cache_kib)?;
     Ok(())

@@ -129,12 +129,14 @@ impl Events {
 }
 
 /// Of a daemon whose turns are run by the smallest child, and do not wait for each other.
-pub(crate) fn settings() -> Result<[(&'static str, String); 3]> {
+pub(crate) fn settings() -> Result<[(&'static str, String); 4]> {
     let program = child()?.into_os_string().into_string();
     let program = program.map_err(|path| anyhow!("{} is no text", path.display()))?;
     Ok([
         ("REVEILLE_CLAUDE__PROGRAM", program),
         ("REVEILLE_SANDBOX__MODE", "none".into()),
+        // The child keeps no session that a next turn could go on with; `bench warm` measures those that do.
+        ("REVEILLE_CLAUDE__WARM_PROCESSES", "0".into()),
         ("REVEILLE_QUEUE__MAX_WAITING", "100000".into()),
     ])
 }
