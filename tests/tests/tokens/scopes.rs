@@ -168,7 +168,8 @@ async fn the_daemon_itself_is_closed_to_tokens_of_a_vault() -> Result<()> {
         ("GET", "/api/channels/eng/turn-events", "reveille:read"),
         ("GET", "/api/undelivered", "reveille:read"),
         ("POST", "/api/sign-in-links", "reveille:admin"),
-        ("GET", "/api/session", "reveille:admin"),
+        ("GET", "/api/session", "reveille:read"),
+        ("DELETE", "/api/session", "reveille:admin"),
     ] {
         let answer = admin.ask(&daemon, method, target, &send).await?;
         let told = insufficient("insufficient_scope", needed, &["vault:default:admin"]);
