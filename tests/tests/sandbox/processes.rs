@@ -15,9 +15,9 @@ for line in open('/proc/self/status'):
     if line.split(':')[0] in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs', 'Seccomp'):
         print(*line.split())
 print(os.getuid(), os.geteuid(), os.getgid(), os.getegid())
-for name, action in dict(same=lambda: os.setuid(os.getuid()), nice=lambda: os.nice(5) and None).items():
+for name, action in dict(same=lambda: os.setuid(os.getuid()), nice=lambda: [os.nice(5)] and None).items():
     attempt(name, action)
-for name, action in dict(priority=lambda: os.nice(-5) or None, owner=lambda: os.chown('OWN', 1, 1),
+for name, action in dict(priority=lambda: [os.nice(-5)] and None, owner=lambda: os.chown('OWN', 1, 1),
                          groups=lambda: os.setgroups([]), gid=lambda: os.setgid(1), uid=lambda: os.setuid(1)).items():
     attempt(name, action)
 "
