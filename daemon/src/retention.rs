@@ -1,5 +1,6 @@
 //! What goes by itself when its time is over: the files that ended turns were given, what is kept of their steps, uploads that
-//! no message took, transcripts of sessions that are over, and, where the operator wants it, the scratch of conversations. Looks at the start and once a day; one directory after the other, beside everything else.
+//! no message took, transcripts of sessions that are over, and, where the operator wants it, the scratch of conversations. Looks
+//! at the start and once a day; one directory after the other, beside everything else.
 
 use std::io;
 use std::path::{Path, PathBuf};

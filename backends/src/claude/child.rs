@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reveille_sandbox::{Confined, Control, Exceeded, Guard as Services, Program, SandboxError};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdout};
@@ -77,11 +77,8 @@ impl Process {
             services.take_in(pid)?;
         }
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
-        let hunt = Hunt::new(marker.0, marker.1);
-        let hunt = match pid {
-            Some(pid) => hunt.since(pid),
-            None => hunt,
-        };
+        // Since this daemon has started, not this process: an earlier attempt of the turn may have left something with the marker.
+        let hunt = Hunt::new(marker.0, marker.1).since(getpid().as_raw_nonzero().get());
         let guard = Guard { pid, hunt: Some(hunt) };
         let missing = || io::Error::other("a pipe of the child is missing");
         let (stdin, inside): (Box<dyn AsyncWrite + Send + Unpin>, _) = match pipe {

@@ -80,7 +80,7 @@ impl Hunt {
         }
     }
 
-    /// The first process with the marker, which is still to be waited for: all others have started after it.
+    /// Nobody who has started before that process can have the marker.
     pub(crate) fn since(mut self, root: i32) -> Self {
         self.since = stat(root).map_or(0, |entry| entry.started);
         self

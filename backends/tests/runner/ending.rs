@@ -230,6 +230,34 @@ async fn what_a_good_turn_leaves_behind_is_ended_too() {
     }
 }
 
+/// When a process was started, in the kernel's hundredths of a second (proc_pid_stat(5), field 22).
+fn started(process: &std::process::Child) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    after_name.split_whitespace().nth(19).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_an_earlier_attempt_has_left_is_ended_as_well() {
+    let bench = Bench::new();
+    let turn = first(&bench, "[[reply done]]");
+    let mut command = std::process::Command::new("cat");
+    let command = command.env("REVEILLE_TURN", turn.turn.to_string());
+    let mut left = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    // The attempt that follows begins later by any clock.
+    loop {
+        let mut probe = std::process::Command::new("true").spawn().unwrap();
+        let is_later = started(&probe) > started(&left);
+        probe.wait().unwrap();
+        if is_later {
+            break;
+        }
+    }
+    let (outcome, _) = bench.run(turn).await;
+    assert_eq!(reply(&outcome), "done");
+    assert!(!left.wait().unwrap().success(), "it was killed");
+}
+
 #[tokio::test]
 async fn a_dropped_turn_leaves_no_process() {
     let (detached, cleared) = (unique_seconds(), unique_seconds());

@@ -81,17 +81,19 @@ async fn three_turns_are_one_process_with_an_account_for_each() {
 #[tokio::test]
 async fn a_turn_that_did_not_end_well_leaves_no_process() {
     let bench = Bench::new();
-    for prompt in [
-        "[[error 400]]",
-        "[[max-turns]]",
-        "[[crash]]",
-        "[[unsaved]]",
-        "[[two-results]]",
-    ] {
+    for prompt in ["[[error 400]]", "[[max-turns]]", "[[crash]]", "[[unsaved]]"] {
         let (outcome, resident) = first(&bench, prompt).await;
         assert!(resident.is_none(), "{prompt}: {outcome:?}");
         assert_eq!(processes(&bench), [0; 0], "{prompt}");
     }
+    // One that goes on by itself is seen to do so at once, or as soon as it speaks.
+    let (outcome, resident) = first(&bench, "[[two-results]]").await;
+    assert!(matches!(outcome.verdict, Verdict::Ok { .. }), "{outcome:?}");
+    if let Some(mut resident) = resident {
+        assert_eq!(resident.stirs().await, "it spoke unasked");
+        resident.end().await;
+    }
+    assert_eq!(processes(&bench), [0; 0]);
     // The same of one that has waited.
     let resident = stayed(&bench, "hi").await;
     let (outcome, resident) = ran(next(&bench, resident, "[[crash]]").await.0);
