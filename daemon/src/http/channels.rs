@@ -1,6 +1,6 @@
 //! Channels: sending to an agent, and its conversations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -215,6 +215,7 @@ pub(super) async fn deliver(
         attachments: send.attachments.unwrap_or_default(),
         idempotency_key: key.map(str::to_owned),
         link,
+        origin: BTreeMap::new(),
     };
     let name = incoming.agent.clone();
     let taken = api.inbox.take(incoming).await;
