@@ -7,6 +7,7 @@
 
 mod host;
 mod incoming;
+pub mod outbox;
 mod supervise;
 mod transport;
 
