@@ -9,6 +9,7 @@ mod host;
 mod incoming;
 pub mod outbox;
 mod supervise;
+pub mod telegram;
 mod transport;
 
 pub use host::{Attachment, Behaviour, Host, Standing, Stopped, Verdict};
