@@ -5,10 +5,23 @@
 
 mod access;
 mod api;
+mod bridge;
 mod chunk;
+mod files;
+mod inbound;
+mod lanes;
+mod options;
+mod outbound;
 mod permission;
+mod poll;
+mod position;
+mod presence;
+mod shared;
+mod take;
 mod token;
 
 pub use access::{Access, AccessFile, Closed};
-pub use chunk::{MAX, shorten, split};
+pub use bridge::Telegram;
+pub use lanes::{Lanes, Next, Part};
+pub use options::{ConfigError, Options, Pace};
 pub use token::{InvalidToken, Token};

@@ -71,14 +71,7 @@ impl Api {
         limit: u32,
         wait: Duration,
     ) -> Result<Vec<Update>, ApiError> {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("timeout", &wait.as_secs().to_string());
-        query.append_pair("limit", &limit.to_string());
-        query.append_pair("allowed_updates", ALLOWED);
-        if let Some(offset) = offset {
-            query.append_pair("offset", &offset.to_string());
-        }
-        let path = format!("getUpdates?{}", query.finish());
+        let path = updates_path(offset, limit, wait);
         let request = self.request(Method::GET, &path);
         let request = request.body(Full::default());
         let patience = wait + PATIENCE;
@@ -254,4 +247,15 @@ impl Api {
             text: self.token.redact(text),
         }
     }
+}
+
+fn updates_path(offset: Option<i64>, limit: u32, wait: Duration) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("timeout", &wait.as_secs().to_string());
+    query.append_pair("limit", &limit.to_string());
+    query.append_pair("allowed_updates", ALLOWED);
+    if let Some(offset) = offset {
+        query.append_pair("offset", &offset.to_string());
+    }
+    format!("getUpdates?{}", query.finish())
 }
