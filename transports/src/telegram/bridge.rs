@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::api::Api;
 use super::chunk;
 use super::files;
-use super::lanes::Lanes;
 use super::options::Options;
 use super::outbound::{self, deliver};
 use super::permission::{self, Asked};
@@ -19,6 +18,7 @@ use super::position::Position;
 use super::presence;
 use super::shared::{Shared, Target};
 use super::take::{Undone, download};
+use crate::outbox::Outbox;
 use crate::supervise::Report;
 use crate::{Bridge, Edit, Failure, Host, OperationError, Outgoing, PermissionRequest, Reaction, Reply, Transport};
 
@@ -36,9 +36,9 @@ impl Telegram {
     ///
     /// # Errors
     /// The state directory cannot be written, or no connections can be made from here.
-    pub fn new(options: Options, lanes: Arc<dyn Lanes>) -> io::Result<Self> {
+    pub fn new(options: Options, outbox: Outbox) -> io::Result<Self> {
         let api = Api::new(&options.api_base, options.token.clone())?;
-        let shared = Shared::new(options, api, lanes);
+        let shared = Shared::new(options, api, outbox);
         let inbox = shared.inbox();
         files::make_inbox(&inbox).map_err(|error| {
             let text = format!("the inbox {} cannot be made: {error}", inbox.display());
@@ -71,7 +71,7 @@ impl Bridge for Telegram {
         if parts.is_empty() {
             return Ok(());
         }
-        self.0.lanes.put(&self.0.lane_name, parts).await
+        self.0.lanes.put(parts).await
     }
 
     async fn reply(&self, reply: Reply) -> Result<Vec<String>, OperationError> {
@@ -202,7 +202,6 @@ fn number(name: &str, text: &str) -> Result<i64, OperationError> {
         .map_err(|_| OperationError::Config(format!("`{name}` must be the number of a message")))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn failed(error: super::api::ApiError) -> OperationError {
     OperationError::Failed(error.text)
 }

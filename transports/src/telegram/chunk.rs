@@ -1,7 +1,7 @@
 //! Long texts in pieces that Telegram takes.
 
 /// The most that one message of Telegram holds, in UTF-16 units (Bot API, `sendMessage`).
-pub const MAX: usize = 4096;
+pub(super) const MAX: usize = 4096;
 
 /// Below this a piece has no room for closing and opening a fence, so none is looked for.
 const ROOM_FOR_FENCES: usize = 128;
@@ -15,7 +15,7 @@ const LONGEST_OPENING: usize = 40;
 /// inside a character; the line break at a cut is left out. A fenced block that a cut goes through is closed at the end of the
 /// piece and opened again in the next one.
 #[must_use]
-pub fn split(text: &str, max: usize) -> Vec<String> {
+pub(super) fn split(text: &str, max: usize) -> Vec<String> {
     let max = max.max(2);
     let mut pieces = Vec::new();
     let mut rest = text.to_owned();
@@ -49,7 +49,7 @@ pub fn split(text: &str, max: usize) -> Vec<String> {
 
 /// As much of the beginning of `text` as fits into `max` UTF-16 units, with an ellipsis if that is not all.
 #[must_use]
-pub fn shorten(text: &str, max: usize) -> String {
+pub(super) fn shorten(text: &str, max: usize) -> String {
     if units(text) <= max {
         return text.to_owned();
     }

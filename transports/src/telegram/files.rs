@@ -96,7 +96,7 @@ pub(super) fn allowed(path: &Path, roots: &[PathBuf], most: u64) -> Result<Vec<u
             .map(|inner| (root.clone(), inner.to_owned()))
     });
     let (root, inner) = within
-        .last()
+        .reduce(|_, last| last)
         .ok_or_else(|| no("it is outside the directories from which files may be sent"))?;
     let file = open_below(&root, &inner).map_err(|error| no(&error.to_string()))?;
     let about = file.metadata().map_err(|error| no(&error.to_string()))?;

@@ -1,49 +1,74 @@
-use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-/// What the bridge has to send, kept until Telegram has it: one lane for each chat, of which the oldest part is out at a time.
-/// Errors are sentences for the operator; then nothing was changed.
-#[async_trait]
-pub trait Lanes: Send + Sync + 'static {
-    /// Stores parts durably, all or none. Those whose id is known are left as they are.
-    async fn put(&self, bridge: &str, parts: Vec<Part>) -> Result<(), String>;
+use crate::outbox::{Due, Entry, Item, Outbox};
 
-    /// The part that is due for the longest time, or else when the next one is.
-    async fn next(&self, bridge: &str) -> Result<Next, String>;
-
-    /// Told when there may be something new to send.
-    fn changes(&self) -> watch::Receiver<u64>;
-
-    /// Telegram has it.
-    async fn delivered(&self, bridge: &str, id: &str) -> Result<(), String>;
-
-    /// A try failed. Without `retry_at` it is given up: *undelivered*, and the lane goes on.
-    async fn failed(&self, bridge: &str, id: &str, error: &str, retry_at: Option<Timestamp>) -> Result<(), String>;
-
-    /// It waits until `at`; that counts as no try.
-    async fn postpone(&self, bridge: &str, id: &str, error: &str, at: Timestamp) -> Result<(), String>;
-
-    /// Puts another payload in its place.
-    async fn amend(&self, bridge: &str, id: &str, payload: String) -> Result<(), String>;
+/// What the bridge has to send: one lane of the outbox for each chat. Errors are sentences for the operator.
+pub(super) struct Lanes {
+    outbox: Outbox,
+    bridge: String,
 }
 
-/// Something to send.
+/// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub(super) struct Part {
     /// Unique in the bridge.
-    pub id: String,
+    pub(super) id: String,
     /// The chat.
-    pub lane: String,
+    pub(super) lane: String,
     /// JSON.
-    pub payload: String,
+    pub(super) payload: String,
 }
 
-/// What comes next.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Next {
-    /// The part that is due, how often it was tried in vain, and since when it waits.
-    pub part: Option<(Part, u32, Timestamp)>,
-    /// When another look is worth it, if nothing is due.
-    pub at: Option<Timestamp>,
+impl Lanes {
+    pub(super) fn new(outbox: Outbox, name: &str) -> Self {
+        Self {
+            outbox,
+            bridge: format!("telegram/{name}"),
+        }
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.outbox.changes()
+    }
+
+    pub(super) async fn put(&self, parts: Vec<Part>) -> Result<(), String> {
+        let entry = |part: Part| Entry {
+            bridge: self.bridge.clone(),
+            id: part.id,
+            lane: part.lane,
+            payload: part.payload,
+            fleeting: false,
+        };
+        let entries = parts.into_iter().map(entry).collect();
+        let put = self.outbox.put(entries, Vec::new()).await;
+        put.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// What is due for the longest time, or when the next one is.
+    pub(super) async fn next(&self) -> Result<(Option<Item>, Option<Timestamp>), String> {
+        let due = self.outbox.next(&self.bridge, &[], 1).await;
+        let Due { ready, next_at } = due.map_err(|error| error.to_string())?;
+        Ok((ready.into_iter().next(), next_at))
+    }
+
+    pub(super) async fn delivered(&self, id: &str) -> Result<(), String> {
+        let done = self.outbox.delivered(&self.bridge, id).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn failed(&self, id: &str, error: &str, retry_at: Option<Timestamp>) -> Result<(), String> {
+        let done = self.outbox.failed(&self.bridge, id, error, retry_at).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn postpone(&self, id: &str, error: &str, at: Timestamp) -> Result<(), String> {
+        let done = self.outbox.postpone(&self.bridge, id, error, at).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn amend(&self, id: &str, payload: String) -> Result<(), String> {
+        let done = self.outbox.amend(&self.bridge, id, payload, false).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
 }

@@ -22,6 +22,5 @@ mod token;
 
 pub use access::{Access, AccessFile, Closed};
 pub use bridge::Telegram;
-pub use lanes::{Lanes, Next, Part};
 pub use options::{ConfigError, Options, Pace};
 pub use token::{InvalidToken, Token};

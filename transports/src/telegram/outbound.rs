@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::api::{ApiError, Fault};
 use super::chunk;
 use super::files;
-use super::lanes::{Next, Part};
+use super::lanes::Part;
 use super::shared::{Shared, Target};
+use crate::outbox::Item;
 use crate::{Failure, Host, Outgoing};
 
 /// What waits because Telegram asks for it is given up after so long.
@@ -105,22 +106,19 @@ pub(super) async fn deliver(shared: &Shared, host: &Arc<dyn Host>, drain: &Cance
     let mut changes = shared.lanes.changes();
     while !drain.is_cancelled() {
         changes.mark_unchanged();
-        match shared.lanes.next(&shared.lane_name).await {
-            Ok(Next {
-                part: Some((part, attempts, since)),
-                ..
-            }) => {
+        match shared.lanes.next().await {
+            Ok((Some(item), _)) => {
                 let late = async {
                     drain.cancelled().await;
                     tokio::time::sleep(GRACE).await;
                 };
                 tokio::select! {
                     biased;
-                    done = one(shared, &**host, &part, (attempts, since), drain) => done?,
+                    done = one(shared, &**host, &item, drain) => done?,
                     () = late => return Ok(()),
                 }
             }
-            Ok(Next { at, .. }) => {
+            Ok((None, at)) => {
                 let wait = at.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
                 tokio::select! {
                     () = drain.cancelled() => {}
@@ -145,29 +143,20 @@ pub(super) async fn deliver(shared: &Shared, host: &Arc<dyn Host>, drain: &Cance
     Ok(())
 }
 
-async fn one(
-    shared: &Shared,
-    host: &dyn Host,
-    part: &Part,
-    (attempts, since): (u32, Timestamp),
-    drain: &CancellationToken,
-) -> Result<(), Failure> {
-    let (lanes, name, id) = (&shared.lanes, shared.lane_name.as_str(), part.id.as_str());
-    let load: Result<Load, _> = serde_json::from_str(&part.payload);
+async fn one(shared: &Shared, host: &dyn Host, item: &Item, drain: &CancellationToken) -> Result<(), Failure> {
+    let (lanes, id, attempts) = (&shared.lanes, item.id.as_str(), item.attempts);
+    let load: Result<Load, _> = serde_json::from_str(&item.payload);
     let load = match load {
         Ok(load) => load,
         Err(error) => {
             let error = format!("it was not written by this version: {error}");
-            record(shared, drain, || lanes.failed(name, id, &error, None)).await;
+            record(shared, drain, || lanes.failed(id, &error, None)).await;
             return Ok(());
         }
     };
-    let trouble = match send(shared, host, &load).await {
-        Ok(_) => {
-            record(shared, drain, || lanes.delivered(name, id)).await;
-            return Ok(());
-        }
-        Err(trouble) => trouble,
+    let Err(trouble) = send(shared, host, &load).await else {
+        record(shared, drain, || lanes.delivered(id)).await;
+        return Ok(());
     };
     let (text, passes) = match trouble {
         Trouble::Api(error) => match error.fault {
@@ -178,14 +167,14 @@ async fn one(
                     ..load
                 };
                 match serde_json::to_string(&load) {
-                    Ok(payload) => record(shared, drain, || lanes.amend(name, id, payload.clone())).await,
+                    Ok(payload) => record(shared, drain, || lanes.amend(id, payload.clone())).await,
                     Err(error) => tracing::error!(%error, "the new id of a group cannot be written"),
                 }
                 return Ok(());
             }
-            Fault::Flood(pause) if Timestamp::now().duration_since(since) < PATIENCE => {
+            Fault::Flood(pause) if Timestamp::now().duration_since(item.since) < PATIENCE => {
                 let at = after(pause);
-                record(shared, drain, || lanes.postpone(name, id, &error.text, at)).await;
+                record(shared, drain, || lanes.postpone(id, &error.text, at)).await;
                 return Ok(());
             }
             _ => (error.text.clone(), error.passes()),
@@ -203,7 +192,7 @@ async fn one(
             "a part of an answer was not delivered and is kept"
         );
     }
-    record(shared, drain, || lanes.failed(name, id, &text, at)).await;
+    record(shared, drain, || lanes.failed(id, &text, at)).await;
     Ok(())
 }
 

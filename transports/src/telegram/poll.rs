@@ -67,7 +67,7 @@ impl<'a> Poll<'a> {
                     Ok(me) => taker.me = me.username,
                     Err(error) if error.fault == Fault::Token => return Err(refused(&error)),
                     Err(error) => {
-                        tracing::warn!(bridge = self.shared.options.name, %error, "the bot does not know its name yet")
+                        tracing::warn!(bridge = self.shared.options.name, %error, "the bot does not know its name yet");
                     }
                 }
             }

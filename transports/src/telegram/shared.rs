@@ -1,8 +1,10 @@
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use crate::outbox::Outbox;
 
 use crate::telegram::access::AccessFile;
 use crate::telegram::api::{Api, ApiError, Sent, Upload};
@@ -18,9 +20,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) access: AccessFile,
     pub(super) api: Api,
-    pub(super) lanes: Arc<dyn Lanes>,
-    /// Its name among those who share the lanes.
-    pub(super) lane_name: String,
+    pub(super) lanes: Lanes,
     pending: Mutex<Pending>,
 }
 
@@ -33,14 +33,13 @@ pub(super) struct Target {
 }
 
 impl Shared {
-    pub(super) fn new(options: Options, api: Api, lanes: Arc<dyn Lanes>) -> Self {
+    pub(super) fn new(options: Options, api: Api, outbox: Outbox) -> Self {
         Self {
             access: AccessFile::in_dir(&options.state_dir, options.require_access_file),
-            lane_name: format!("telegram/{}", options.name),
+            lanes: Lanes::new(outbox, &options.name),
             pending: Mutex::default(),
             options,
             api,
-            lanes,
         }
     }
 

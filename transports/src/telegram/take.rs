@@ -279,7 +279,7 @@ impl<'a> Taker<'a> {
             }
         };
         let mut failures = 0;
-        while let Err(error) = self.shared.lanes.put(&self.shared.lane_name, vec![part.clone()]).await {
+        while let Err(error) = self.shared.lanes.put(vec![part.clone()]).await {
             let pause = self.shared.pause(failures, self.shared.options.pace.longest_pause);
             self.report.retrying(error, pause);
             sleep(pause, self.drain).await;
