@@ -30,6 +30,9 @@ pub(super) struct Poll<'a> {
     failures: u32,
     limit: u32,
     gaps: u32,
+    /// While the place is not known: how often it was looked for the first update, and the lowest number that was seen.
+    looks: u32,
+    first: Option<i64>,
     /// Whom the access file let in when it was looked at last, for the log.
     told: Option<String>,
 }
@@ -49,6 +52,8 @@ impl<'a> Poll<'a> {
             failures: 0,
             limit: MOST,
             gaps: 0,
+            looks: 0,
+            first: None,
             told: None,
         }
     }
@@ -101,8 +106,16 @@ impl<'a> Poll<'a> {
     /// Takes what comes in order. `true` if a number is missing that may come yet.
     async fn batch(&mut self, mut updates: Vec<Update>, taker: &mut Taker<'_>) -> bool {
         updates.sort_by_key(|update| update.id);
+        if let (None, Some(update)) = (self.position.next(), updates.first()) {
+            // Nothing says which one is the first, so it is looked whether an earlier one comes yet.
+            self.first = Some(self.first.map_or(update.id, |first| first.min(update.id)));
+            if self.looks < GAP_LOOKS {
+                self.looks += 1;
+                return true;
+            }
+        }
         for update in updates {
-            match self.position.next() {
+            match self.position.next().or(self.first) {
                 Some(next) if update.id < next => continue,
                 Some(next) if update.id > next && self.gaps < GAP_LOOKS => {
                     self.gaps += 1;
@@ -110,7 +123,7 @@ impl<'a> Poll<'a> {
                 }
                 _ => {}
             }
-            self.gaps = 0;
+            (self.gaps, self.looks, self.first) = (0, 0, None);
             let id = update.id;
             if !taker.update(update, &mut self.position).await {
                 // The bridge stops: it comes again.
