@@ -5,7 +5,9 @@
 //! The HTTP route `send` and the command line enter here too; bridges to other systems implement [`Bridge`].
 #![forbid(unsafe_code)]
 
+pub mod fanout;
 mod host;
+pub mod http_ui;
 mod incoming;
 pub mod outbox;
 mod supervise;

@@ -62,6 +62,12 @@ pub(super) struct Breaker {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct BridgeState {
+    pub(super) bridge: String,
+    pub(super) state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Stream {
     pub(super) stream: &'static str,
 }

@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::labels::{Breaker, Build, OfAgent, OfVault, Stream};
+use super::labels::{Breaker, BridgeState, Build, OfAgent, OfVault, Stream};
 
 /// The states of a breaker.
 const BREAKER_STATES: [&str; 3] = ["closed", "open", "probing"];
@@ -21,6 +21,9 @@ pub(crate) struct VaultSample {
     /// The state of its breaker.
     pub(crate) breaker: &'static str,
 }
+
+/// The states of a bridge.
+const BRIDGE_STATES: [&str; 5] = ["starting", "up", "retrying", "stopped", "refused"];
 
 /// What was looked up.
 #[derive(Default)]
@@ -45,6 +48,8 @@ pub(crate) struct Sample {
     pub(crate) overdue: u64,
     /// The vaults.
     pub(crate) vaults: Vec<VaultSample>,
+    /// The bridges, with their states.
+    pub(crate) bridges: Vec<(String, &'static str)>,
     /// Who watches everything or several agents.
     pub(crate) watchers_of_all: u64,
     /// Who watches one agent.
@@ -100,6 +105,7 @@ impl Sample {
             count(self.overdue),
         );
         self.vaults(&mut all);
+        self.bridges(&mut all);
         self.watchers(&mut all);
         all
     }
@@ -124,6 +130,24 @@ impl Sample {
             "vault_breaker",
             "1 for the state of the breaker before the vault, 0 for the others",
             breakers,
+        );
+    }
+
+    fn bridges(&self, all: &mut Registry) {
+        let states = Family::<BridgeState, Gauge>::default();
+        for (bridge, now) in &self.bridges {
+            for state in BRIDGE_STATES {
+                let of = BridgeState {
+                    bridge: bridge.clone(),
+                    state,
+                };
+                states.get_or_create(&of).set((*now == state).into());
+            }
+        }
+        all.register(
+            "bridge_state",
+            "1 for the state of the bridge, 0 for the others",
+            states,
         );
     }
 

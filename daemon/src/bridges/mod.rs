@@ -1,0 +1,178 @@
+//! Bridges: what is configured, how each does, and the hand-over of what goes out. A bridge that fails stops no agent: what it
+//! brings are notes like all others, and what it gets is an effect of a turn, which is kept until the bridge has it.
+
+mod host;
+mod seal;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reveille_transports::fanout::Fanout;
+use reveille_transports::http_ui::HttpUi;
+use reveille_transports::{Bridge, Outgoing, Report, State, supervise};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::host::Desk;
+pub(crate) use self::host::{Parts, pushed};
+pub(crate) use self::seal::Seals;
+pub(crate) use self::settings::{Settings, Table, resolve};
+use crate::config::ConfigError;
+use crate::worker::Workers;
+
+/// In the origin of a message: the bridge that brought it.
+pub(crate) const BRIDGE: &str = "bridge";
+
+/// Why a bridge has not got what is for it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandOver {
+    /// There is none of that name.
+    #[error(
+        "no bridge {bridge:?} is configured; configure it again and retry, or leave it: the note itself is in the vault"
+    )]
+    Unknown {
+        /// The name.
+        bridge: String,
+    },
+    /// Later again.
+    #[error("the bridge {bridge:?} did not take it: {reason}")]
+    Later {
+        /// The name.
+        bridge: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl HandOver {
+    /// It did not answer in time.
+    pub(crate) fn late(bridge: &str, patience: Duration) -> Self {
+        Self::Later {
+            bridge: bridge.to_owned(),
+            reason: format!("it did not answer within {patience:?}"),
+        }
+    }
+}
+
+struct Entry {
+    bridge: Arc<dyn Bridge>,
+    /// Where pages listen, for the kind that has them.
+    ui: Option<HttpUi>,
+    report: Report,
+    state: watch::Receiver<State>,
+}
+
+/// How a bridge does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct View {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it bridges to.
+    pub(crate) kind: &'static str,
+    /// The agent that its messages are for.
+    pub(crate) agent: String,
+    /// How it does.
+    pub(crate) state: State,
+}
+
+impl View {
+    /// Whether nobody has to look: it works, or is about to.
+    pub(crate) fn is_well(&self) -> bool {
+        matches!(self.state, State::Up | State::Starting | State::Stopped)
+    }
+}
+
+/// All bridges. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Bridges {
+    entries: Arc<BTreeMap<String, Entry>>,
+    /// Sessions that listen to channels, for what no agent takes.
+    sessions: Fanout,
+}
+
+impl Bridges {
+    /// Of the configuration, and of `channels.json` in the state directory. Nothing is started.
+    ///
+    /// # Errors
+    /// The first entry that cannot be used, with the mend.
+    pub(crate) fn build(configured: &[Settings], state: &Path) -> Result<Self, ConfigError> {
+        let mut entries = BTreeMap::new();
+        for settings in settings::all(configured, state)? {
+            let (bridge, ui) = settings.build(state)?;
+            let (report, state) = Report::new();
+            let entry = Entry {
+                bridge,
+                ui,
+                report,
+                state,
+            };
+            entries.insert(settings.name, entry);
+        }
+        Ok(Self {
+            entries: Arc::new(entries),
+            sessions: Fanout::default(),
+        })
+    }
+
+    /// Starts them all. They end with `drain`.
+    pub(crate) fn start(&self, parts: &Parts, workers: &Workers, drain: &CancellationToken) {
+        for entry in self.entries.values() {
+            let host = Desk::new(&*entry.bridge, parts.clone(), self.sessions.clone());
+            workers.spawn(supervise(
+                Arc::clone(&entry.bridge),
+                Arc::new(host),
+                entry.report.clone(),
+                drain.clone(),
+            ));
+        }
+    }
+
+    /// The bridge of that name.
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Bridge>> {
+        self.entries.get(name).map(|entry| Arc::clone(&entry.bridge))
+    }
+
+    /// The channel of that name, if it is one for pages.
+    pub(crate) fn ui(&self, name: &str) -> Option<&HttpUi> {
+        self.entries.get(name)?.ui.as_ref()
+    }
+
+    /// Their names, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// How they do, in the order of their names.
+    pub(crate) fn views(&self) -> Vec<View> {
+        let views = self.entries.values().map(|entry| View {
+            name: entry.bridge.name().to_owned(),
+            kind: entry.bridge.kind(),
+            agent: entry.bridge.agent().to_owned(),
+            state: entry.state.borrow().clone(),
+        });
+        views.collect()
+    }
+
+    /// Sessions that listen to channels.
+    pub(crate) fn sessions(&self) -> &Fanout {
+        &self.sessions
+    }
+
+    /// Gives a note to the bridge that its turn came by. To be repeated until it succeeds: a bridge knows a note that it has.
+    ///
+    /// # Errors
+    /// [`HandOver`]
+    pub(crate) async fn hand_over(&self, bridge: &str, note: &Outgoing) -> Result<(), HandOver> {
+        let unknown = || HandOver::Unknown {
+            bridge: bridge.to_owned(),
+        };
+        let entry = self.entries.get(bridge).ok_or_else(unknown)?;
+        entry.bridge.hand_over(note).await.map_err(|reason| HandOver::Later {
+            bridge: bridge.to_owned(),
+            reason,
+        })
+    }
+}
