@@ -291,7 +291,6 @@ impl Options {
             outbox: outbox.clone(),
             hub,
             bridges,
-            state_dir: state.path().into(),
             steps,
             attached,
             mcp: http::mcp::Sessions::new(&config.mcp, closing.clone()),

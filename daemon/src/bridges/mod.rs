@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use reveille_transports::fanout::Fanout;
 use reveille_transports::http_ui::HttpUi;
+use reveille_transports::outbox::{self, Count, Outbox, Retention};
 use reveille_transports::{Bridge, Outgoing, Report, State, supervise};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,45 @@ use crate::worker::Workers;
 
 /// In the origin of a message: the bridge that brought it.
 pub(crate) const BRIDGE: &str = "bridge";
+
+/// What bridges have to send, in the state directory.
+const OUTBOX: &str = "bridges.sqlite";
+/// How often what is old there is removed.
+const TIDY: Duration = Duration::from_secs(60 * 60);
+/// How long it remembers what it has delivered, what it gave up, and the numbers of conversations.
+const KEPT: [SignedDuration; 3] = [
+    SignedDuration::from_hours(7 * 24),
+    SignedDuration::from_hours(30 * 24),
+    SignedDuration::from_hours(365 * 24),
+];
+
+fn open(file: &Path) -> Result<Outbox, ConfigError> {
+    outbox::Options::new(file).open().map_err(|error| ConfigError::Wrong {
+        origin: file.display().to_string(),
+        message: format!("what bridges have to send cannot be read: {error}"),
+    })
+}
+
+/// Forgets what is old, until `drain`.
+async fn tidy(outbox: Outbox, drain: CancellationToken) {
+    let mut ticks = tokio::time::interval(TIDY);
+    loop {
+        tokio::select! {
+            () = drain.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let [delivered_before, undelivered_before, lanes_before] =
+            KEPT.map(|kept| Timestamp::now().saturating_sub(kept).unwrap_or(Timestamp::MIN));
+        let until = Retention {
+            delivered_before,
+            undelivered_before,
+            lanes_before,
+        };
+        if let Err(error) = outbox.sweep(until).await {
+            tracing::warn!(%error, "what bridges have sent long ago is not forgotten yet");
+        }
+    }
+}
 
 /// Why a bridge has not got what is for it.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +117,8 @@ pub(crate) struct View {
     pub(crate) agent: String,
     /// How it does.
     pub(crate) state: State,
+    /// Whether it has an outbox.
+    pub(crate) keeps: bool,
 }
 
 impl View {
@@ -91,6 +134,8 @@ pub(crate) struct Bridges {
     entries: Arc<BTreeMap<String, Entry>>,
     /// Sessions that listen to channels, for what no agent takes.
     sessions: Fanout,
+    /// What is to be sent, where a bridge needs one.
+    outbox: Option<Outbox>,
 }
 
 impl Bridges {
@@ -99,9 +144,14 @@ impl Bridges {
     /// # Errors
     /// The first entry that cannot be used, with the mend.
     pub(crate) fn build(configured: &[Settings], state: &Path) -> Result<Self, ConfigError> {
+        let all = settings::all(configured, state)?;
+        let outbox = match all.iter().any(Settings::keeps) {
+            true => Some(open(&state.join(OUTBOX))?),
+            false => None,
+        };
         let mut entries = BTreeMap::new();
-        for settings in settings::all(configured, state)? {
-            let (bridge, ui) = settings.build(state)?;
+        for settings in all {
+            let (bridge, ui) = settings.build(state, outbox.as_ref())?;
             let (report, state) = Report::new();
             let entry = Entry {
                 bridge,
@@ -114,6 +164,7 @@ impl Bridges {
         Ok(Self {
             entries: Arc::new(entries),
             sessions: Fanout::default(),
+            outbox,
         })
     }
 
@@ -127,6 +178,25 @@ impl Bridges {
                 entry.report.clone(),
                 drain.clone(),
             ));
+        }
+        if let Some(outbox) = self.outbox.clone() {
+            workers.spawn(tidy(outbox, drain.clone()));
+        }
+    }
+
+    /// What bridges have to send; `None`: none of them keeps anything.
+    pub(crate) fn outbox(&self) -> Option<&Outbox> {
+        self.outbox.as_ref()
+    }
+
+    /// How much that is; `None` when it cannot be counted.
+    pub(crate) async fn counts(&self) -> Option<Vec<Count>> {
+        match self.outbox.as_ref()?.counts().await {
+            Ok(counts) => Some(counts),
+            Err(error) => {
+                tracing::warn!(%error, "what bridges have to send cannot be counted");
+                None
+            }
         }
     }
 
@@ -152,6 +222,7 @@ impl Bridges {
             kind: entry.bridge.kind(),
             agent: entry.bridge.agent().to_owned(),
             state: entry.state.borrow().clone(),
+            keeps: entry.ui.is_none(),
         });
         views.collect()
     }

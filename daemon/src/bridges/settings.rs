@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use reveille_transports::Bridge;
 use reveille_transports::http_ui::HttpUi;
+use reveille_transports::outbox::Outbox;
+use reveille_transports::{Bridge, telegram};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::config::{ConfigError, Secret, private_secret, secret};
 
@@ -33,6 +34,12 @@ pub(crate) struct Table {
     state_dir: Option<PathBuf>,
     #[serde(default)]
     api_base: Option<String>,
+    #[serde(default)]
+    require_access_file: Option<bool>,
+    #[serde(default)]
+    subject_per_chat: Option<bool>,
+    #[serde(default)]
+    roots: Vec<PathBuf>,
 }
 
 /// One bridge.
@@ -57,10 +64,10 @@ enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Telegram {
     token: Secret,
-    /// Its files; the state directory of the daemon, when absent.
-    state_dir: Option<PathBuf>,
-    /// Where the Bot API is; that of Telegram, when absent.
-    api_base: Option<String>,
+    /// The rest, as the `config` of a channel has it.
+    config: Map<String, Value>,
+    /// Directories, besides its inbox and those of conversations, from which files may be sent.
+    roots: Vec<PathBuf>,
 }
 
 impl Table {
@@ -112,6 +119,9 @@ pub(crate) fn resolve(
                     ("token", token.is_some()),
                     ("state_dir", table.state_dir.is_some()),
                     ("api_base", table.api_base.is_some()),
+                    ("require_access_file", table.require_access_file.is_some()),
+                    ("subject_per_chat", table.subject_per_chat.is_some()),
+                    ("roots", !table.roots.is_empty()),
                 ];
                 if let Some((key, _)) = more.into_iter().find(|(_, is_set)| *is_set) {
                     return Err(refused(format!(
@@ -121,14 +131,19 @@ pub(crate) fn resolve(
                 Kind::HttpUi
             }
             "telegram" => {
-                if let Some(base) = &table.api_base {
-                    check_base(base).map_err(refused)?;
-                }
                 let missing = "the kind telegram needs `token` or `token_file`: that of your bot, from @BotFather";
                 Kind::Telegram(Telegram {
                     token: token.ok_or_else(|| refused(missing.into()))?,
-                    state_dir: table.state_dir,
-                    api_base: table.api_base,
+                    config: [
+                        ("stateDir", table.state_dir.map(|dir| json!(dir))),
+                        ("apiBase", table.api_base.map(Value::from)),
+                        ("requireAccessFile", table.require_access_file.map(Value::from)),
+                        ("subjectPerChat", table.subject_per_chat.map(Value::from)),
+                    ]
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+                    .collect(),
+                    roots: table.roots,
                 })
             }
             other => {
@@ -147,16 +162,6 @@ pub(crate) fn resolve(
         all.push(settings);
     }
     Ok(all)
-}
-
-fn check_base(base: &str) -> Result<(), String> {
-    let url = url::Url::parse(base).ok(); // silent-ok: told below
-    match url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-        true => Ok(()),
-        false => Err(format!(
-            "`api_base` {base:?} is no address; write it like https://api.telegram.org"
-        )),
-    }
 }
 
 fn once(all: &[Settings], new: &Settings) -> Result<(), ConfigError> {
@@ -241,14 +246,11 @@ fn of_file(file: &Path) -> Result<Vec<Settings>, ConfigError> {
         let kind = match kind {
             "http-ui" => Kind::HttpUi,
             "telegram" => {
-                if let Some(base) = word("apiBase") {
-                    check_base(base).map_err(refused)?;
-                }
                 let token = word("token").ok_or_else(|| refused("the kind telegram needs `config.token`".into()))?;
                 Kind::Telegram(Telegram {
                     token: Secret::Text(token.trim().to_owned()),
-                    state_dir: word("stateDir").map(PathBuf::from),
-                    api_base: word("apiBase").map(str::to_owned),
+                    config: config.clone().into_iter().filter(|(key, _)| key != "token").collect(),
+                    roots: Vec::new(),
                 })
             }
             "vault" => {
@@ -303,18 +305,45 @@ fn warn_open(file: &Path) {
 }
 
 impl Settings {
+    /// Whether it needs an outbox.
+    pub(super) fn keeps(&self) -> bool {
+        matches!(self.kind, Kind::Telegram(_))
+    }
+
     /// The bridge, and where pages listen to it.
     ///
     /// # Errors
     /// It cannot be made so.
-    pub(super) fn build(&self, _state: &Path) -> Result<(Arc<dyn Bridge>, Option<HttpUi>), ConfigError> {
-        match &self.kind {
-            Kind::HttpUi => {
+    pub(super) fn build(
+        &self,
+        state: &Path,
+        outbox: Option<&Outbox>,
+    ) -> Result<(Arc<dyn Bridge>, Option<HttpUi>), ConfigError> {
+        match (&self.kind, outbox) {
+            (Kind::Telegram(telegram), Some(outbox)) => Ok((self.telegram(telegram, state, outbox)?, None)),
+            (Kind::Telegram(_), None) => Err(wrong(&self.place, "there is nowhere to keep what it has to send")),
+            (Kind::HttpUi, _) => {
                 let ui = HttpUi::new(&*self.name, &*self.agent);
                 Ok((Arc::new(ui.clone()), Some(ui)))
             }
-            Kind::Telegram(_) => Err(wrong(&self.place, "this build has no bridge of the kind telegram")),
         }
+    }
+
+    fn telegram(&self, telegram: &Telegram, state: &Path, outbox: &Outbox) -> Result<Arc<dyn Bridge>, ConfigError> {
+        let token = telegram
+            .token
+            .reveal()
+            .map_err(|reason| wrong(&self.place, format!("`token`: {reason}")))?;
+        let mut config = telegram.config.clone();
+        config.insert("token".into(), Value::String(token));
+        let options = telegram::Options::from_channel(Some(&self.name), &self.agent, &Value::Object(config), state);
+        let mut options = options.map_err(|error| wrong(&self.place, error.to_string()))?;
+        options.roots = std::iter::once(state.join("conversations"))
+            .chain(telegram.roots.iter().cloned())
+            .collect();
+        let bridge = telegram::Telegram::new(options, outbox.clone());
+        let bridge = bridge.map_err(|error| wrong(&self.place, error.to_string()))?;
+        Ok(Arc::new(bridge))
     }
 }
 
@@ -352,8 +381,8 @@ mod tests {
         assert_eq!(read[0].kind, Kind::HttpUi);
         let telegram = Telegram {
             token: Secret::Text("1:secret".into()),
-            state_dir: Some("/srv/tg".into()),
-            api_base: None,
+            config: [("stateDir".to_owned(), json!("/srv/tg"))].into_iter().collect(),
+            roots: Vec::new(),
         };
         assert_eq!(read[1].kind, Kind::Telegram(telegram));
     }
@@ -420,7 +449,7 @@ mod tests {
             (format!("{ui}token = 'x'\n"), "`token` means nothing"),
             (good.replace("token = '${BOT}'\n", ""), "needs `token`"),
             (good.replace("${BOT}", "${NONE}"), "NONE that it takes is not set"),
-            (format!("{good}api_base = 'ftp://x'\n"), "is no address"),
+            (format!("{ui}roots = ['/srv']\n"), "`roots` means nothing"),
             (ui.replace("http-ui", "fax"), "use telegram or http-ui"),
             (ui.replace("'ui'", "'a/b'"), "must have 1 to 64"),
             (format!("{ui}colour = 'red'\n"), "unknown field"),

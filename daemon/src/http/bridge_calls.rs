@@ -1,7 +1,6 @@
 //! What a session behind a bridge does on its channel: reply, react, edit, ask for permission, download.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -16,9 +15,6 @@ use utoipa::ToSchema;
 use super::error::{ApiError, Body};
 use super::mcp::say;
 use super::{Api, Caller};
-
-/// Largest file that goes with a reply, in bytes: what the Bot API of Telegram takes.
-const FILE_BYTES: u64 = 50 << 20;
 
 /// Clients send numbers too, as ids.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -121,7 +117,7 @@ pub(super) struct Reply {
     channel: Option<String>,
     /// What it says.
     text: Option<String>,
-    /// Files on this machine that go with it, absolute.
+    /// Files on this machine that go with it, absolute. The bridge says which it takes.
     #[serde(default)]
     files: Option<Vec<String>>,
     /// The message that it answers.
@@ -140,7 +136,7 @@ pub(super) struct Reply {
     post, path = "/api/reply", operation_id = "replyOnChannel", tag = "bridges", request_body = Reply,
     responses(
         (status = 200, description = "It is sent.", body = Sent),
-        (status = 400, description = "The channel is missing, unknown, has no replies, or lacks something: `no_channel`, `unknown_channel`, `unsupported`, `bridge_config`, `invalid_file`."),
+        (status = 400, description = "The channel is missing, unknown, has no replies, or lacks something: `no_channel`, `unknown_channel`, `unsupported`, `bridge_config`."),
         (status = 500, description = "The other side failed: `bridge_failed`."),
     ),
 )]
@@ -164,11 +160,6 @@ pub(super) async fn reply(
             return Ok(Json(Sent { sent: vec![id] }));
         }
     };
-    // Pages get the names alone.
-    let files = match api.bridges.ui(bridge.name()) {
-        Some(_) => files,
-        None => allowed(&api, files).await?,
-    };
     let reply = transports::Reply {
         text: call.text,
         files,
@@ -177,44 +168,6 @@ pub(super) async fn reply(
     };
     let sent = bridge.reply(reply).await.map_err(refused)?;
     Ok(Json(Sent { sent }))
-}
-
-/// The files by their real paths. Who may reply may not thereby read this machine: they must be where bridges and turns work.
-pub(super) async fn allowed(api: &Api, files: Vec<String>) -> Result<Vec<String>, ApiError> {
-    let roots = [
-        api.state_dir.join("bridges"),
-        api.state_dir.join("inbox"),
-        api.state_dir.join("conversations"),
-    ];
-    let looked = tokio::task::spawn_blocking(move || files.iter().map(|file| look(file, &roots)).collect()).await;
-    let all: Result<Vec<String>, String> = looked.unwrap_or_else(|error| Err(error.to_string()));
-    all.map_err(|message| {
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_file", message)
-            .then("Nothing was sent. Put the file where the turn works, and name it by its whole path.")
-    })
-}
-
-fn look(file: &str, roots: &[PathBuf]) -> Result<String, String> {
-    let refused = |why: &str| Err(format!("the file {file:?} {why}"));
-    if !Path::new(file).is_absolute() {
-        return refused("is not named by its whole path");
-    }
-    let Ok(real) = std::fs::canonicalize(file) else {
-        return refused("is not there, or is not where files for replies may be");
-    };
-    let inside = roots
-        .iter()
-        .filter_map(|root| root.canonicalize().ok()) // silent-ok: nothing is in it
-        .any(|root| real.starts_with(root));
-    if !inside {
-        return refused("is not there, or is not where files for replies may be");
-    }
-    match std::fs::metadata(&real) {
-        Ok(meta) if !meta.is_file() => refused("is no regular file"),
-        Ok(meta) if meta.len() > FILE_BYTES => refused(&format!("is larger than {} MiB", FILE_BYTES >> 20)),
-        Ok(_) => Ok(real.to_string_lossy().into_owned()),
-        Err(error) => refused(&format!("cannot be read: {error}")),
-    }
 }
 
 /// A reaction.
@@ -387,11 +340,18 @@ pub(super) struct View {
     next_try_at: Option<jiff::Timestamp>,
     /// Sessions that listen to its channel.
     sessions: usize,
+    /// What waits in its outbox; null when it keeps none, or it cannot be counted.
+    #[schema(required)]
+    pub(super) waiting: Option<u64>,
+    /// What was given up.
+    #[schema(required)]
+    pub(super) undelivered: Option<u64>,
 }
 
 impl View {
     /// All of them, in the order of their names.
-    pub(super) fn all(api: &Api) -> Vec<Self> {
+    pub(super) async fn all(api: &Api) -> Vec<Self> {
+        let counts = api.bridges.counts().await;
         let views = api.bridges.views().into_iter();
         let views = views.map(|one| {
             let (state, error, next_try_at) = match one.state {
@@ -401,7 +361,11 @@ impl View {
                 transports::State::Stopped => ("stopped", None, None),
                 transports::State::Refused { error } => ("refused", Some(error), None),
             };
+            let count = counts.as_ref().filter(|_| one.keeps);
+            let count = count.map(|all| all.iter().find(|count| count.bridge == one.name));
             Self {
+                waiting: count.map(|count| count.map_or(0, |count| count.waiting)),
+                undelivered: count.map(|count| count.map_or(0, |count| count.undelivered)),
                 sessions: api.bridges.sessions().count(&one.name),
                 name: one.name,
                 kind: one.kind,
@@ -429,7 +393,7 @@ pub(super) struct Listing {
 )]
 pub(super) async fn list(State(api): State<Api>) -> Json<Listing> {
     Json(Listing {
-        bridges: View::all(&api),
+        bridges: View::all(&api).await,
     })
 }
 
@@ -457,36 +421,6 @@ mod tests {
             (json!({}), None, json!({})),
         ] {
             assert_eq!(json!(meta_of(meta(given), chat.map(str::to_owned))), expected);
-        }
-    }
-
-    #[test]
-    fn only_regular_files_inside_of_the_roots_go_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
-        std::fs::create_dir_all(root.join("sub")).unwrap();
-        std::fs::write(&outside, "secret").unwrap();
-        std::fs::write(root.join("a.txt"), "a").unwrap();
-        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
-        let big = std::fs::File::create(root.join("big")).unwrap();
-        big.set_len(FILE_BYTES + 1).unwrap();
-        let roots = [root.clone(), dir.path().join("none")];
-        let look = |path: PathBuf| look(&path.to_string_lossy(), &roots);
-        let real = root.canonicalize().unwrap();
-        assert_eq!(
-            look(root.join("sub/../a.txt")),
-            Ok(real.join("a.txt").to_string_lossy().into_owned())
-        );
-        for (path, expected) in [
-            (outside.clone(), "not where files"),
-            (root.join("link"), "not where files"),
-            (root.join("gone"), "not there"),
-            (root.join("sub"), "no regular file"),
-            (root.join("big"), "larger than 50 MiB"),
-            (PathBuf::from("a.txt"), "whole path"),
-        ] {
-            let error = look(path).unwrap_err();
-            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -70,7 +70,7 @@ pub(super) async fn lines(api: &Api) -> Lines {
     let sessions = api.mcp.counts().await;
     let mut lines = Lines {
         channels: Vec::new(),
-        bridges: View::all(api),
+        bridges: View::all(api).await,
         total_clients: api.hub.watchers_of_all(),
         mcp_sessions: sessions.get(WHOLE).copied().unwrap_or_default(),
         programmatic_agents: Vec::new(),

@@ -9,7 +9,7 @@ use super::Api;
 use super::bridge_calls::View;
 use super::error::ApiError;
 use super::health::look;
-use crate::metrics::{Format, Sample, VaultSample};
+use crate::metrics::{BridgeSample, Format, Sample, VaultSample};
 
 /// Seconds that have passed since a time; none without one.
 fn age(since: Option<Timestamp>) -> f64 {
@@ -31,7 +31,7 @@ async fn sample(api: &Api) -> Result<Sample, ApiError> {
             .find(|one| one.vault == *name)
             .map_or("closed", |one| one.state),
     });
-    let bridges = View::all(api);
+    let bridges = View::all(api).await;
     Ok(Sample {
         is_well: look.status.is_ok(),
         agents: api.registry.count() as u64,
@@ -46,7 +46,15 @@ async fn sample(api: &Api) -> Result<Sample, ApiError> {
         oldest_effect: age(load.oldest_effect),
         overdue: api.outbox.count_overdue().await?,
         vaults: vaults.collect(),
-        bridges: bridges.into_iter().map(|one| (one.name, one.state)).collect(),
+        bridges: bridges
+            .into_iter()
+            .map(|one| BridgeSample {
+                name: one.name,
+                state: one.state,
+                waiting: one.waiting,
+                undelivered: one.undelivered,
+            })
+            .collect(),
         watchers_of_all: api.hub.watchers_of_all() as u64,
         watchers_of_one: api.hub.watchers_of_one() as u64,
     })

@@ -17,6 +17,7 @@ mod auth;
 mod backups;
 mod base;
 mod bridge_calls;
+mod bridge_outbox;
 mod bridge_streams;
 mod caller;
 mod channel_list;
@@ -78,7 +79,6 @@ mod vaults;
 mod wire;
 mod wrong;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,7 +140,6 @@ pub(crate) struct Api {
     pub(crate) outbox: Outbox,
     pub(crate) hub: Hub,
     pub(crate) bridges: Bridges,
-    pub(crate) state_dir: Arc<Path>,
     pub(crate) steps: Steps,
     pub(crate) attached: Desk,
     pub(crate) mcp: mcp::Sessions,
@@ -194,6 +193,8 @@ fn bridge_routes() -> Router<Api> {
         .route("/api/permission", post(bridge_calls::permission))
         .route("/api/download", post(bridge_calls::download))
         .route("/api/bridges", get(bridge_calls::list))
+        .route("/api/bridges/{bridge}/undelivered", get(bridge_outbox::list))
+        .route("/api/bridges/{bridge}/redrive", post(bridge_outbox::redrive))
         .route("/events", get(bridge_streams::events))
         .route("/ui/events", get(bridge_streams::page))
 }

@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::labels::{Breaker, BridgeState, Build, OfAgent, OfVault, Stream};
+use super::labels::{Breaker, BridgeState, Build, OfAgent, OfBridge, OfVault, Stream};
 
 /// The states of a breaker.
 const BREAKER_STATES: [&str; 3] = ["closed", "open", "probing"];
@@ -24,6 +24,18 @@ pub(crate) struct VaultSample {
 
 /// The states of a bridge.
 const BRIDGE_STATES: [&str; 5] = ["starting", "up", "retrying", "stopped", "refused"];
+
+/// How the bridge of that name does.
+pub(crate) struct BridgeSample {
+    /// Its name.
+    pub(crate) name: String,
+    /// How it does, in one word.
+    pub(crate) state: &'static str,
+    /// What waits in its outbox, if it has one.
+    pub(crate) waiting: Option<u64>,
+    /// What was given up.
+    pub(crate) undelivered: Option<u64>,
+}
 
 /// What was looked up.
 #[derive(Default)]
@@ -48,8 +60,8 @@ pub(crate) struct Sample {
     pub(crate) overdue: u64,
     /// The vaults.
     pub(crate) vaults: Vec<VaultSample>,
-    /// The bridges, with their states.
-    pub(crate) bridges: Vec<(String, &'static str)>,
+    /// The bridges.
+    pub(crate) bridges: Vec<BridgeSample>,
     /// Who watches everything or several agents.
     pub(crate) watchers_of_all: u64,
     /// Who watches one agent.
@@ -135,15 +147,29 @@ impl Sample {
 
     fn bridges(&self, all: &mut Registry) {
         let states = Family::<BridgeState, Gauge>::default();
-        for (bridge, now) in &self.bridges {
+        let (waiting, given_up) = (
+            Family::<OfBridge, Gauge>::default(),
+            Family::<OfBridge, Gauge>::default(),
+        );
+        for one in &self.bridges {
             for state in BRIDGE_STATES {
                 let of = BridgeState {
-                    bridge: bridge.clone(),
+                    bridge: one.name.clone(),
                     state,
                 };
-                states.get_or_create(&of).set((*now == state).into());
+                states.get_or_create(&of).set((one.state == state).into());
+            }
+            for (family, count) in [(&waiting, one.waiting), (&given_up, one.undelivered)] {
+                if let Some(count) = count {
+                    let of = OfBridge {
+                        bridge: one.name.clone(),
+                    };
+                    family.get_or_create(&of).set(i64::try_from(count).unwrap_or(i64::MAX));
+                }
             }
         }
+        all.register("bridge_waiting", "Messages in the outbox of the bridge", waiting);
+        all.register("bridge_undelivered", "Messages that the bridge has given up", given_up);
         all.register(
             "bridge_state",
             "1 for the state of the bridge, 0 for the others",

@@ -1,11 +1,16 @@
 //! Bridges through the compiled daemon: pages, sessions of Claude Code behind the stdio bridge, and what is configured wrongly.
 //! Names follow the requirements R-UI and R-BR.
 
+// The Bot API that the bridge's own tests have.
+#[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../../../transports/tests/telegram/api.rs"]
+mod api;
 mod configured;
 mod map;
 mod pages;
 mod sessions;
 mod stdio;
+mod telegram;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::StreamExt as _;

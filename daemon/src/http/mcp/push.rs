@@ -10,7 +10,7 @@ use reveille_vault::note::millis;
 use reveille_vault::{Metadata, NewNote, NoteId};
 use serde_json::{Value, json};
 
-use crate::http::bridge_calls::{allowed, refused};
+use crate::http::bridge_calls::refused;
 use crate::http::error::ApiError;
 use crate::http::vault_api::mcp::arguments::Arguments;
 use crate::http::vault_api::mcp::server::{Refusal, Told};
@@ -24,7 +24,7 @@ pub(super) async fn reply(
     mut arguments: Arguments,
 ) -> Result<Told, Refusal> {
     if let Some(bridge) = api.bridges.get(channel) {
-        return through(api, &*bridge, arguments).await;
+        return through(&*bridge, arguments).await;
     }
     if arguments.take("files").is_some_and(|files| files != json!([])) {
         let message = "This channel takes no files here. Upload them to the vault, and name them in the text.";
@@ -92,17 +92,13 @@ fn optional(arguments: &mut Arguments, name: &str) -> Option<String> {
 }
 
 /// `reply` by a bridge.
-async fn through(api: &Api, bridge: &dyn Bridge, mut arguments: Arguments) -> Result<Told, Refusal> {
+async fn through(bridge: &dyn Bridge, mut arguments: Arguments) -> Result<Told, Refusal> {
     let files = match arguments.take("files") {
         Some(Value::Array(files)) => files
             .iter()
             .filter_map(|file| file.as_str().map(str::to_owned))
             .collect(),
         _ => Vec::new(),
-    };
-    let files = match api.bridges.ui(bridge.name()) {
-        Some(_) => files,
-        None => allowed(api, files).await?,
     };
     let reply = transports::Reply {
         text: optional(&mut arguments, "text"),
