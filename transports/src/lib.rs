@@ -5,11 +5,15 @@
 //! The HTTP route `send` and the command line enter here too; bridges to other systems implement [`Bridge`].
 #![forbid(unsafe_code)]
 
+pub mod hooks;
 mod host;
 mod incoming;
+pub mod net_guard;
 pub mod outbox;
+pub mod sign;
 mod supervise;
 mod transport;
+pub mod webhooks;
 
 pub use host::{Attachment, Behaviour, Host, Standing, Stopped, Verdict};
 pub use incoming::{Incoming, Intake, Link, Refusal, Taken};
