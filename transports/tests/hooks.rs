@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use reveille_transports::Incoming;
 use reveille_transports::hooks::{Condition, HookRefusal, Identity, Missing, Options, Received, Scheme};
-use reveille_transports::sign::{self, Secret};
+use reveille_transports::sign::Secret;
 
 const NOW: i64 = 1_700_000_000;
 const BODY: &[u8] = br#"{"type":"run","id":"r-7","action":"completed","run":{"name":"CI","conclusion":"failure"}}"#;
@@ -15,9 +15,11 @@ fn secret(byte: u8) -> Secret {
     Secret::fresh([byte; 32])
 }
 
+/// Signed by the reference implementation.
 fn standard(secret: &Secret, id: &str, at: i64, body: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let signature = sign::standard(&secret.standard_key().unwrap(), id, at, body);
+    let signer = standardwebhooks::Webhook::new(secret.expose()).unwrap();
+    let signature = signer.sign(id, at, body).unwrap();
     headers.insert("webhook-id", id.parse().unwrap());
     headers.insert("webhook-timestamp", at.into());
     headers.insert("webhook-signature", signature.parse().unwrap());

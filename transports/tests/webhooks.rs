@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
-use receiver::{Call, Receiver, Reply, judge, until};
+use receiver::{Call, Receiver, Reply, is_standard, judge, until};
 use reveille_transports::net_guard::{Allow, Resolve};
 use reveille_transports::outbox::{self, Outbox, State, Which};
 use reveille_transports::sign::Secret;
@@ -281,7 +281,12 @@ async fn both_profiles_are_signed_as_another_implementation_has_it_and_everythin
     assert_eq!(judge("standard", key.expose(), now() + 400, &told[..1]), ["stale"]);
     let mut forged = told[0].clone();
     forged.body = bytes::Bytes::from_static(b"{}");
-    assert_eq!(judge("standard", key.expose(), now(), &[forged]), ["forged"]);
+    assert_eq!(
+        judge("standard", key.expose(), now(), std::slice::from_ref(&forged)),
+        ["forged"]
+    );
+    assert!(all_standard.iter().all(|call| is_standard(key.expose(), call)));
+    assert!(!is_standard(key.expose(), &forged));
     world.stop().await;
 }
 
@@ -390,6 +395,24 @@ async fn a_receiver_that_refuses_is_left_alone_until_it_is_resumed_or_changed() 
         until("with another secret", || receiver.fine().len() == fine + 3).await;
         world.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_set_right_once() {
+    let receiver = Receiver::start().await;
+    let world = World::new(vec![subscription("x", &receiver.url(), Profile::Supervisor)], |_| {});
+    let theirs = Timestamp::now().as_second() + 3600;
+    let date = jiff::fmt::rfc2822::DateTimePrinter::new();
+    let date = date.timestamp_to_rfc9110_string(&Timestamp::from_second(theirs).unwrap()).unwrap();
+    receiver.next([Reply::With(401, "date", date)]);
+    world.settled("a").await;
+    until("success by their clock", || receiver.fine().len() == 1).await;
+    world.settled("b").await;
+    until("and from then on", || receiver.fine().len() == 2).await;
+    assert_eq!(receiver.calls().len(), 3);
+    assert_eq!(judge("supervisor", "töken", theirs, &receiver.calls()), ["stale", "fine", "fine"]);
+    assert_eq!(world.status("x").refused, None);
+    world.stop().await;
 }
 
 #[tokio::test]
@@ -583,6 +606,98 @@ async fn names_are_judged_each_time_by_the_addresses_that_they_have_then() {
     assert_eq!(receiver.calls().len(), 1);
     let told = world.status("local").error.unwrap();
     assert!(told.contains("this machine"), "{told}");
+    world.stop().await;
+}
+
+/// A process that ends in the middle of a turn and begins again: the snapshot and the numbers go on.
+#[tokio::test]
+async fn a_turn_goes_on_after_a_restart_where_it_was() {
+    let receiver = Receiver::start().await;
+    let there = subscription("x", &receiver.url(), Profile::Standard);
+    let world = World::new(vec![there.clone()], |_| {});
+    world.started("a").await;
+    world.live("a", &json!({"kind": "text_delta", "text": "one "}));
+    until("the batch, whose window ended", || receiver.fine().len() == 2).await;
+    receiver.always(Some(Reply::Status(500)));
+    world.live("a", &json!({"kind": "text_delta", "text": "two "}));
+    until("a failure", || world.status("x").failures > 0).await;
+    let dir = world.stop().await;
+    receiver.always(None);
+    let world = World::again(dir, vec![there], |_| {});
+    world.publish("started2", "a", Body::Started { attempt: 2 }).await;
+    world.live("a", &json!({"kind": "text_delta", "text": "three"}));
+    world.settled("a").await;
+    // The same end once more, as after a crash before it was noted: it is told once.
+    world.settled("a").await;
+    until("the end", || {
+        receiver.fine().iter().any(|call| call.json()["type"] == "turn.settled")
+    })
+    .await;
+    let told = receiver.fine();
+    assert_eq!(sequences(&told), [1, 2, 3, 4, 5, 6]);
+    let said: Vec<_> = told
+        .iter()
+        .filter_map(|call| call.json()["data"]["snapshot"]["text"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(said, ["one ", "one two ", "one two three", "one two three"]);
+    world.stop().await;
+}
+
+/// Other programs tell us apart by what they are told of.
+#[tokio::test]
+async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() {
+    let (agents, quiet) = (Receiver::start().await, Receiver::start().await);
+    let mut first = subscription("agents", &agents.url(), Profile::Standard);
+    first.events = vec![Kind::AgentChanged];
+    let mut second = subscription("quiet", &quiet.url(), Profile::Standard);
+    second.agents = vec!["other".into()];
+    let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("other.sqlite");
+    let world = World::new(vec![first, second], |options| {
+        let mut outbox = outbox::Options::new(&path);
+        let refuse = Arc::clone(&full);
+        outbox.refuse = Some(Arc::new(move || refuse.load(Ordering::SeqCst)));
+        options.outbox = outbox.open().unwrap();
+    });
+    let changed = |id: &str| Event {
+        id: id.into(),
+        at: Timestamp::now(),
+        agent: Some("scribe".into()),
+        turn: None,
+        body: Body::Agent {
+            change: "changed".into(),
+        },
+    };
+    full.store(true, Ordering::SeqCst);
+    assert!(
+        world
+            .webhooks
+            .publish(changed("one"))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("full")
+    );
+    full.store(false, Ordering::SeqCst);
+    world.webhooks.publish(changed("one")).await.unwrap();
+    world.webhooks.publish(changed("one")).await.unwrap();
+    world.settled("t").await;
+    let id = world.webhooks.test("quiet").await.unwrap();
+    assert!(world.webhooks.test("none").await.is_err());
+    assert!(
+        world
+            .webhooks
+            .publish(changed("a.b"))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no id")
+    );
+    until("both", || agents.fine().len() == 1 && quiet.fine().len() == 1).await;
+    assert_eq!(quiet.fine()[0].header("webhook-id"), id);
+    let told = agents.fine()[0].json();
+    assert_eq!(told["data"], json!({"agent": "scribe", "body": {"change": "changed"}}));
     world.stop().await;
 }
 

@@ -227,3 +227,13 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// Whether the reference implementation of Standard Webhooks takes the call now.
+pub(crate) fn is_standard(secret: &str, call: &Call) -> bool {
+    let mut headers = http::HeaderMap::new();
+    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+        headers.insert(name, call.header(name).parse().unwrap());
+    }
+    let judge = standardwebhooks::Webhook::new(secret).unwrap();
+    judge.verify(&call.body, &headers).is_ok()
+}
