@@ -403,14 +403,19 @@ async fn a_clock_that_is_wrong_is_set_right_once() {
     let world = World::new(vec![subscription("x", &receiver.url(), Profile::Supervisor)], |_| {});
     let theirs = Timestamp::now().as_second() + 3600;
     let date = jiff::fmt::rfc2822::DateTimePrinter::new();
-    let date = date.timestamp_to_rfc9110_string(&Timestamp::from_second(theirs).unwrap()).unwrap();
+    let date = date
+        .timestamp_to_rfc9110_string(&Timestamp::from_second(theirs).unwrap())
+        .unwrap();
     receiver.next([Reply::With(401, "date", date)]);
     world.settled("a").await;
     until("success by their clock", || receiver.fine().len() == 1).await;
     world.settled("b").await;
     until("and from then on", || receiver.fine().len() == 2).await;
     assert_eq!(receiver.calls().len(), 3);
-    assert_eq!(judge("supervisor", "töken", theirs, &receiver.calls()), ["stale", "fine", "fine"]);
+    assert_eq!(
+        judge("supervisor", "töken", theirs, &receiver.calls()),
+        ["stale", "fine", "fine"]
+    );
     assert_eq!(world.status("x").refused, None);
     world.stop().await;
 }
