@@ -557,6 +557,46 @@ async fn heartbeats_tell_of_running_turns_outside_the_sequence() {
     world.stop().await;
 }
 
+/// Who changes one subscription holds no other up, and a pause lets wait.
+#[tokio::test]
+async fn a_subscription_is_made_paused_and_removed_while_others_run() {
+    let (stuck, receiver) = (Receiver::start().await, Receiver::start().await);
+    stuck.always(Some(Reply::Hang));
+    let world = World::new(vec![subscription("stuck", &stuck.url(), Profile::Standard)], |_| {});
+    world.settled("a").await;
+    until("a call that hangs", || stuck.calls().len() == 1).await;
+    let all = world.webhooks.subscriptions();
+    all.create(subscription("made", &receiver.url(), Profile::Standard))
+        .unwrap();
+    world.settled("b").await;
+    until("the new one", || receiver.fine().len() == 1).await;
+    assert_eq!(receiver.fine()[0].header("webhook-id"), "settled_b");
+    all.change("made", |each| each.paused = true).unwrap();
+    world.settled("c").await;
+    assert_eq!(
+        world
+            .outbox
+            .list(&bridge("made"), State::Waiting, 0, 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    all.change("made", |each| each.paused = false).unwrap();
+    until("what waited", || receiver.fine().len() == 2).await;
+    let calls = stuck.calls();
+    let first = calls.iter().filter(|call| call.header("webhook-id") == "settled_a");
+    assert_eq!(first.count(), 1, "its call was not begun again");
+    all.remove("made").unwrap();
+    world.webhooks.forget("made").await.unwrap();
+    world.settled("d").await;
+    assert_eq!(
+        world.outbox.list(&bridge("made"), State::Waiting, 0, 10).await.unwrap(),
+        []
+    );
+    world.stop().await;
+}
+
 /// First a public address, then one of this machine.
 struct Rebinding(AtomicUsize);
 
@@ -704,65 +744,4 @@ async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() 
     let told = agents.fine()[0].json();
     assert_eq!(told["data"], json!({"agent": "scribe", "body": {"change": "changed"}}));
     world.stop().await;
-}
-
-#[tokio::test]
-async fn subscriptions_are_made_changed_and_kept() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("webhooks.json");
-    let there = subscription("fixed", "https://example.com/", Profile::Standard);
-    let all = Subscriptions::open(&path, vec![there.clone()]).unwrap();
-    let new = subscription("made", "https://example.com/x", Profile::Supervisor);
-    all.create(new.clone()).unwrap();
-    let error =
-        |outcome: Result<(), reveille_transports::webhooks::SubscriptionError>| outcome.unwrap_err().to_string();
-    assert!(error(all.create(new.clone())).contains("already"));
-    assert!(error(all.remove("fixed")).contains("configuration"));
-    assert!(error(all.remove("other")).contains("no webhook"));
-    all.rotate("made", Secret::new("second")).unwrap();
-    all.change("made", |each| each.agents = vec!["scribe".into()]).unwrap();
-    for (change, says) in [
-        (
-            Box::new(|each: &mut Subscription| each.url = "http://127.0.0.1/".into()) as Box<dyn Fn(&mut Subscription)>,
-            "",
-        ),
-        (
-            Box::new(|each| each.url = "https://169.254.169.254/".into()),
-            "link-local",
-        ),
-        (Box::new(|each| each.secrets.clear()), "secrets"),
-        (Box::new(|each| each.secrets = vec![Secret::new("a\nb")]), "header"),
-        (
-            Box::new(|each| each.events = vec![Kind::AgentChanged]),
-            "supervisor profile",
-        ),
-        (Box::new(|each| each.heartbeat = Some(301)), "300"),
-    ] {
-        match says {
-            "" => all.change("made", change).unwrap(),
-            says => assert!(error(all.change("made", change)).contains(says)),
-        }
-    }
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600);
-    let again = Subscriptions::open(&path, vec![there]).unwrap();
-    let made = again.list()[1].clone();
-    assert_eq!(
-        (made.secrets.len(), made.secrets[0].expose(), made.url.as_str()),
-        (2, "second", "http://127.0.0.1/")
-    );
-    assert!(!format!("{made:?}").contains("second"));
-    assert!(made.wants(Kind::TurnEvent, Some("scribe")) && !made.wants(Kind::TurnEvent, Some("other")));
-    assert!(!made.wants(Kind::AgentChanged, Some("scribe")));
-    again.remove("made").unwrap();
-
-    for (text, says) in [
-        ("{\"version\": 1, \"webhooks\": [{\"secrets\": [\"hunter2\"", "damaged"),
-        ("{\"version\": 2}", "newer"),
-    ] {
-        std::fs::write(&path, text).unwrap();
-        let told = Subscriptions::open(&path, vec![]).err().unwrap().to_string();
-        assert!(told.contains(says) && !told.contains("hunter2"), "{told}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-    }
 }

@@ -9,6 +9,7 @@ mod client;
 mod event;
 mod fold;
 mod request;
+mod service;
 mod subscription;
 mod worker;
 
@@ -19,8 +20,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::batch::{Batches, Ends, Sealed};
@@ -33,6 +32,7 @@ pub use self::batch::{BYTES, EVENTS, WINDOW};
 pub use self::client::Tls;
 pub use self::event::{Body, Event, Kind, Outcome, Turn};
 pub use self::fold::{Call, Snapshot};
+pub use self::service::Service;
 pub use self::subscription::{Profile, Subscription, SubscriptionError, Subscriptions, bridge};
 
 /// Whose values in the outbox the folds of running turns are.
@@ -136,7 +136,7 @@ impl Options {
             batches: Batches::default(),
             writing: tokio::sync::Mutex::new(()),
             status: Mutex::default(),
-            again: tokio::sync::watch::channel(0).0,
+            again: tokio::sync::watch::channel(HashMap::new()).0,
         });
         (
             Webhooks {
@@ -187,8 +187,8 @@ pub(crate) struct Shared {
     /// Whoever writes batches holds it, so that they come into the outbox in order.
     writing: tokio::sync::Mutex<()>,
     status: Mutex<HashMap<String, Status>>,
-    /// Grows when a subscription is resumed.
-    again: tokio::sync::watch::Sender<u64>,
+    /// How often each subscription was resumed.
+    again: tokio::sync::watch::Sender<HashMap<String, u64>>,
 }
 
 /// Why something is not told.
@@ -322,7 +322,9 @@ impl Webhooks {
             .keep(&bridge(name), worker::REFUSED, None)
             .await?;
         self.shared.set(name, |status| status.refused = None);
-        self.shared.again.send_modify(|count| *count += 1);
+        self.shared
+            .again
+            .send_modify(|counts| *counts.entry(name.to_owned()).or_default() += 1);
         Ok(())
     }
 
@@ -470,77 +472,5 @@ fn entry(subscription: &Subscription, id: String, report: &Report, fleeting: boo
         lane,
         payload,
         fleeting,
-    }
-}
-
-/// Sends until it is drained.
-pub struct Service {
-    shared: Arc<Shared>,
-}
-
-impl Service {
-    /// Writes batches, and runs a worker for each subscription.
-    pub async fn run(self, drain: CancellationToken) {
-        let shared = self.shared;
-        let batches = tokio::spawn(write_batches(Arc::clone(&shared), drain.clone()));
-        let mut changed = shared.options.subscriptions.watch();
-        let mut again = shared.again.subscribe();
-        while !drain.is_cancelled() {
-            let all = Arc::clone(&changed.borrow_and_update());
-            again.borrow_and_update();
-            let stop = drain.child_token();
-            let mut workers = JoinSet::new();
-            for subscription in all.iter().filter(|each| !each.paused) {
-                let worker = worker::Worker::new(Arc::clone(&shared), subscription.clone());
-                workers.spawn(worker.run(stop.clone()));
-            }
-            tokio::select! {
-                () = drain.cancelled() => {}
-                _ = changed.changed() => {}
-                _ = again.changed() => {}
-            }
-            // Each ends with its calls; what they came to is written.
-            stop.cancel();
-            while let Some(ended) = workers.join_next().await {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a worker of a webhook failed");
-                }
-            }
-        }
-        if let Err(error) = batches.await {
-            tracing::error!(%error, "the batches of webhooks failed");
-        }
-    }
-}
-
-async fn write_batches(shared: Arc<Shared>, drain: CancellationToken) {
-    let mut writable = true;
-    loop {
-        let next = shared.batches.next();
-        let due = async {
-            match next {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = drain.cancelled() => break,
-            () = shared.batches.wake.notified() => {}
-            () = due => {}
-        }
-        let flushed = shared.flush(&Ends::Due).await;
-        if let Err(error) = &flushed {
-            if writable {
-                tracing::warn!(%error, "events of turns cannot be kept for webhooks; it is tried again");
-            }
-            tokio::select! {
-                () = drain.cancelled() => break,
-                () = tokio::time::sleep(OUTBOX_PAUSE) => shared.batches.wake.notify_one(),
-            }
-        }
-        writable = flushed.is_ok();
-    }
-    if let Err(error) = shared.flush(&Ends::All).await {
-        tracing::warn!(%error, "the last events of turns are not kept for webhooks");
     }
 }

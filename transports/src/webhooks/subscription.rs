@@ -360,3 +360,91 @@ fn save(path: &Path, file: &File) -> std::io::Result<()> {
     new.persist(path).map_err(|error| error.error)?;
     std::fs::File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    fn subscription(name: &str, url: &str, profile: Profile) -> Subscription {
+        Subscription {
+            name: name.into(),
+            url: url.into(),
+            secrets: vec![match profile {
+                Profile::Standard => Secret::fresh([5; 32]),
+                Profile::Supervisor => Secret::new("token"),
+            }],
+            events: vec![],
+            agents: vec![],
+            profile,
+            allow: Allow {
+                private: true,
+                ..Allow::default()
+            },
+            heartbeat: None,
+            paused: false,
+        }
+    }
+
+    #[test]
+    fn subscriptions_are_made_changed_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("webhooks.json");
+        let there = subscription("fixed", "https://example.com/", Profile::Standard);
+        let all = Subscriptions::open(&path, vec![there.clone()]).unwrap();
+        let new = subscription("made", "https://example.com/x", Profile::Supervisor);
+        all.create(new.clone()).unwrap();
+        let error = |outcome: Result<(), SubscriptionError>| outcome.unwrap_err().to_string();
+        assert!(error(all.create(new.clone())).contains("already"));
+        assert!(error(all.remove("fixed")).contains("configuration"));
+        assert!(error(all.remove("other")).contains("no webhook"));
+        all.rotate("made", Secret::new("second")).unwrap();
+        all.change("made", |each| each.agents = vec!["scribe".into()]).unwrap();
+        for (change, says) in [
+            (
+                Box::new(|each: &mut Subscription| each.url = "http://127.0.0.1/".into())
+                    as Box<dyn Fn(&mut Subscription)>,
+                "",
+            ),
+            (
+                Box::new(|each| each.url = "https://169.254.169.254/".into()),
+                "link-local",
+            ),
+            (Box::new(|each| each.secrets.clear()), "secrets"),
+            (Box::new(|each| each.secrets = vec![Secret::new("a\nb")]), "header"),
+            (
+                Box::new(|each| each.events = vec![Kind::AgentChanged]),
+                "supervisor profile",
+            ),
+            (Box::new(|each| each.heartbeat = Some(301)), "300"),
+        ] {
+            match says {
+                "" => all.change("made", change).unwrap(),
+                says => assert!(error(all.change("made", change)).contains(says)),
+            }
+        }
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        let again = Subscriptions::open(&path, vec![there]).unwrap();
+        let made = again.list()[1].clone();
+        assert_eq!(
+            (made.secrets.len(), made.secrets[0].expose(), made.url.as_str()),
+            (2, "second", "http://127.0.0.1/")
+        );
+        assert!(!format!("{made:?}").contains("second"));
+        assert!(made.wants(Kind::TurnEvent, Some("scribe")) && !made.wants(Kind::TurnEvent, Some("other")));
+        assert!(!made.wants(Kind::AgentChanged, Some("scribe")));
+        again.remove("made").unwrap();
+
+        for (text, says) in [
+            ("{\"version\": 1, \"webhooks\": [{\"secrets\": [\"hunter2\"", "damaged"),
+            ("{\"version\": 2}", "newer"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let told = Subscriptions::open(&path, vec![]).err().unwrap().to_string();
+            assert!(told.contains(says) && !told.contains("hunter2"), "{told}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}

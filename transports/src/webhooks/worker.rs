@@ -405,8 +405,6 @@ impl Worker {
             fingerprint: self.fingerprint(),
             why: why.clone(),
         };
-        self.shared
-            .set(&self.subscription.name, |status| status.refused = Some(why));
         let text = serde_json::to_string(&refused).ok(); // silent-ok: our own types are always JSON
         while let Err(error) = self
             .shared
@@ -421,6 +419,9 @@ impl Worker {
             }
             pause(OUTBOX_PAUSE, stop).await;
         }
+        // Told once it is kept: who resumes it takes that away again.
+        self.shared
+            .set(&self.subscription.name, |status| status.refused = Some(why));
     }
 }
 
