@@ -409,6 +409,12 @@ pub(crate) struct Config {
     /// Bridges.
     #[serde(skip)]
     pub(crate) transports: Vec<bridges::Settings>,
+    /// Hooks, as they are written.
+    #[serde(rename = "hook")]
+    hook_tables: Vec<bridges::hooks::Table>,
+    /// Hooks.
+    #[serde(skip)]
+    pub(crate) hooks: Vec<bridges::hooks::Settings>,
     /// Logging.
     pub(crate) log: Log,
 }
@@ -437,6 +443,10 @@ impl Config {
                 .transport_tables
                 .iter()
                 .try_for_each(|table| table.check_private(path))?;
+            alone
+                .hook_tables
+                .iter()
+                .try_for_each(|table| table.check_private(path))?;
         }
         for (name, value) in &environment {
             let Some(rest) = name.strip_prefix("REVEILLE_") else {
@@ -455,6 +465,7 @@ impl Config {
         let mut config = parse(&table, &origin)?;
         config.vaults = std::mem::take(&mut config.vault_tables).resolve(&environment)?;
         config.hub = std::mem::take(&mut config.hub_table).resolve(&environment)?;
+        config.hooks = bridges::hooks::resolve(std::mem::take(&mut config.hook_tables), &environment)?;
         config.transports = bridges::resolve(std::mem::take(&mut config.transport_tables), &environment)?;
         if config.definitions.discovery != Discovery::Definitions {
             config.vaults.follow_threads();

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::attached::Desk;
+use crate::bridges::hooks::Hooks;
 use crate::bridges::{self, Bridges, Seals};
 use crate::claude::Claude;
 use crate::config::{Config, Mount, Proxies};
@@ -173,6 +174,7 @@ impl Options {
             progress.stands(&vault, "it has not been read yet");
             registry.reserve(&vault, &bindings);
         }
+        let hooks = Hooks::build(&config.hooks)?;
         let bridges = Bridges::build(&config.transports, state.path())?;
         let outbox =
             Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone()).with_bridges(bridges.clone());
@@ -291,6 +293,7 @@ impl Options {
             outbox: outbox.clone(),
             hub,
             bridges,
+            hooks,
             steps,
             attached,
             mcp: http::mcp::Sessions::new(&config.mcp, closing.clone()),

@@ -1,6 +1,7 @@
 //! Bridges: what is configured, how each does, and the hand-over of what goes out. A bridge that fails stops no agent: what it
 //! brings are notes like all others, and what it gets is an effect of a turn, which is kept until the bridge has it.
 
+pub(crate) mod hooks;
 mod host;
 mod seal;
 mod settings;

@@ -41,6 +41,7 @@ mod health;
 mod health_credential;
 mod health_lines;
 mod health_watch;
+mod hooks;
 mod jobs;
 mod line;
 pub(crate) mod mcp;
@@ -102,6 +103,7 @@ pub(crate) use vault_hints::Webhooks;
 
 use crate::attached::Desk;
 use crate::bridges::Bridges;
+use crate::bridges::hooks::Hooks;
 use crate::claude::Claude;
 use crate::config::FileLimits;
 use crate::credentials::Credentials;
@@ -140,6 +142,7 @@ pub(crate) struct Api {
     pub(crate) outbox: Outbox,
     pub(crate) hub: Hub,
     pub(crate) bridges: Bridges,
+    pub(crate) hooks: Hooks,
     pub(crate) steps: Steps,
     pub(crate) attached: Desk,
     pub(crate) mcp: mcp::Sessions,
@@ -346,6 +349,7 @@ fn open_routes() -> Router<Api> {
         .route("/api/session", post(session::sign_in))
         .route("/auth/status", get(vaults::status))
         // They have secrets of their own.
+        .route("/hooks/{name}", post(hooks::receive))
         .route("/api/vault/inbound", post(vault_hints::take))
         .route("/api/vault/agent-def", post(definition_hints::definition))
         .route("/api/vault/agent-thread", post(definition_hints::thread))

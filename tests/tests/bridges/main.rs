@@ -6,6 +6,7 @@
 #[path = "../../../transports/tests/telegram/api.rs"]
 mod api;
 mod configured;
+mod hooks;
 mod map;
 mod pages;
 mod sessions;

@@ -94,6 +94,7 @@ use super::{
         events::all,
         events::turn_events,
         health::health,
+        hooks::receive,
         jobs::check::validate,
         jobs::edit,
         jobs::list,
