@@ -9,7 +9,7 @@ use reveille_transports::http_ui::HttpUi;
 use reveille_transports::outbox::Outbox;
 use reveille_transports::{Bridge, telegram};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::config::{ConfigError, Secret, private_secret, secret};
 
@@ -135,7 +135,10 @@ pub(crate) fn resolve(
                 Kind::Telegram(Telegram {
                     token: token.ok_or_else(|| refused(missing.into()))?,
                     config: [
-                        ("stateDir", table.state_dir.map(|dir| json!(dir))),
+                        (
+                            "stateDir",
+                            table.state_dir.map(|dir| Value::from(dir.to_string_lossy())),
+                        ),
                         ("apiBase", table.api_base.map(Value::from)),
                         ("requireAccessFile", table.require_access_file.map(Value::from)),
                         ("subjectPerChat", table.subject_per_chat.map(Value::from)),
@@ -350,6 +353,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use pretty_assertions::assert_eq;
+    use serde_json::json;
 
     use super::*;
 

@@ -68,7 +68,7 @@ async fn r_ui_1_who_may_send_and_what_is_refused() -> Result<()> {
     let path = ["api", "channels", "ui1", "send"];
     let blank = post(&daemon, &path, &json!({ "text": " " })).await?;
     assert_eq!(refused(&blank), (400, "blank_text"));
-    for (scopes, expected) in [(&["reveille:send"][..], 200), (&["reveille:read"], 403)] {
+    for (scopes, expected) in [(&["reveille:send"][..], 200), (&["reveille:read"][..], 403)] {
         let token = token(&daemon, scopes).await?;
         let headers = [
             ("authorization", format!("Bearer {token}")),

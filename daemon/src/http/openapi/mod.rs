@@ -21,9 +21,9 @@ use utoipa::OpenApi;
 use super::{
     Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_validate, agent_vaults,
     agents, attached, backups, bridge_calls, bridge_outbox, bridge_streams, channel_list, channels, connections,
-    credentials, definition_hints, doctor, events, health, jobs, line, metrics, module, own_tokens, ready, resend,
-    session, statistics, step_up, steps, threads, tickets, transcript, turns, undelivered, vault_api, vault_hints,
-    vaults,
+    credentials, definition_hints, doctor, events, health, hooks, jobs, line, metrics, module, own_tokens, ready,
+    resend, session, statistics, step_up, steps, threads, tickets, transcript, turns, undelivered, vault_api,
+    vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
