@@ -346,6 +346,8 @@ pub(super) struct View {
     /// What was given up.
     #[schema(required)]
     pub(super) undelivered: Option<u64>,
+    #[serde(skip)]
+    pub(super) keeps: bool,
 }
 
 impl View {
@@ -366,6 +368,7 @@ impl View {
             Self {
                 waiting: count.map(|count| count.map_or(0, |count| count.waiting)),
                 undelivered: count.map(|count| count.map_or(0, |count| count.undelivered)),
+                keeps: one.keeps,
                 sessions: api.bridges.sessions().count(&one.name),
                 name: one.name,
                 kind: one.kind,

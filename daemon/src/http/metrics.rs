@@ -51,8 +51,9 @@ async fn sample(api: &Api) -> Result<Sample, ApiError> {
             .map(|one| BridgeSample {
                 name: one.name,
                 state: one.state,
-                waiting: one.waiting,
-                undelivered: one.undelivered,
+                // Without an outbox nothing can wait.
+                waiting: one.waiting.or((!one.keeps).then_some(0)),
+                undelivered: one.undelivered.or((!one.keeps).then_some(0)),
             })
             .collect(),
         watchers_of_all: api.hub.watchers_of_all() as u64,
