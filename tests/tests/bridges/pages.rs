@@ -16,6 +16,8 @@ async fn r_ui_1_what_a_page_sends_wakes_its_agent_and_the_answer_comes_to_the_pa
     let turn = daemon.wait_turn("eng", &sent).await?;
     let (event, data) = page.next().await?;
     assert_eq!((event.as_str(), data["files"].clone()), ("reply", json!([])));
+    // The answer may be on the page before its note is written.
+    daemon.wait_quiet(LIMIT).await?;
     let messages = daemon.messages("eng").await?;
     let reply = messages.iter().find(|message| json!(message.id) == data["id"]);
     assert!(
@@ -40,6 +42,7 @@ async fn r_ui_1_what_a_page_sends_wakes_its_agent_and_the_answer_comes_to_the_pa
     let sent = daemon.send("eng", "the next").await?;
     daemon.wait_turn("eng", &sent).await?;
     let (_, data) = page.next().await?;
+    daemon.wait_quiet(LIMIT).await?;
     let note = daemon
         .note(data["id"].as_str().expect("an id"))
         .await?

@@ -193,6 +193,7 @@ impl Visit {
         // Only now: who may not read was turned away before.
         if let Door::Channel(channel) = &self.door
             && self.api.registry.get(channel).is_none()
+            && self.api.bridges.get(channel).is_none()
         {
             return self.api.no_agent(channel).into_response();
         }
