@@ -20,7 +20,7 @@ use crate::{Failure, Host, Outgoing};
 /// What waits because Telegram asks for it is given up after so long.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// How long a message that is being sent may take to end when the bridge stops.
+/// How long what is under way may take to end when the bridge stops.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// The pause after the lanes could not be asked.
@@ -108,14 +108,10 @@ pub(super) async fn deliver(shared: &Shared, host: &Arc<dyn Host>, drain: &Cance
         changes.mark_unchanged();
         match shared.lanes.next().await {
             Ok((Some(item), _)) => {
-                let late = async {
-                    drain.cancelled().await;
-                    tokio::time::sleep(GRACE).await;
-                };
                 tokio::select! {
                     biased;
                     done = one(shared, &**host, &item, drain) => done?,
-                    () = late => return Ok(()),
+                    () = late(drain) => return Ok(()),
                 }
             }
             Ok((None, at)) => {
@@ -261,6 +257,12 @@ async fn record<F: Future<Output = Result<(), String>>>(
         }
         sleep(PAUSE, drain).await;
     }
+}
+
+/// Done when what is under way has had time enough to end, after the bridge was asked to stop.
+pub(super) async fn late(drain: &CancellationToken) {
+    drain.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 pub(super) async fn sleep(pause: Duration, drain: &CancellationToken) {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{ApiError, Fault, Update};
-use super::outbound::{refused, sleep};
+use super::outbound::{late, refused, sleep};
 use super::position::Position;
 use super::presence::Watched;
 use super::shared::Shared;
@@ -68,7 +68,11 @@ impl<'a> Poll<'a> {
         let mut wait = Duration::ZERO;
         while !self.drain.is_cancelled() {
             if taker.me.is_none() {
-                match self.shared.api.get_me().await {
+                let asked = tokio::select! {
+                    () = self.drain.cancelled() => break,
+                    asked = self.shared.api.get_me() => asked,
+                };
+                match asked {
                     Ok(me) => taker.me = me.username,
                     Err(error) if error.fault == Fault::Token => return Err(refused(&error)),
                     Err(error) => {
@@ -125,7 +129,12 @@ impl<'a> Poll<'a> {
             }
             (self.gaps, self.looks, self.first) = (0, 0, None);
             let id = update.id;
-            if !taker.update(update, &mut self.position).await {
+            let done = tokio::select! {
+                biased;
+                done = taker.update(update, &mut self.position) => done,
+                () = late(self.drain) => false,
+            };
+            if !done {
                 // The bridge stops: it comes again.
                 return false;
             }
