@@ -33,8 +33,10 @@ pub(crate) use self::retention::{Keep, Retention};
 pub(crate) use self::sandbox::{Ceiling, GitConfig, Limit, Said, Sandbox, SandboxMode};
 pub(crate) use self::turn_limits::TurnLimits;
 pub(crate) use self::vault::{
-    FileLimits, POLL, Parachute, Place, Secret, Vault, Vaults, address, check_name as vault_name,
+    FileLimits, POLL, Parachute, Place, Secret, Vault, Vaults, address, check_name as vault_name, private_secret,
+    secret,
 };
+use crate::bridges;
 use crate::registry::Discovery;
 
 /// Variables with our prefix that are no configuration keys.
@@ -401,6 +403,18 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     /// Sessions of MCP clients.
     pub(crate) mcp: Mcp,
+    /// Bridges, as they are written.
+    #[serde(rename = "transport")]
+    transport_tables: Vec<bridges::Table>,
+    /// Bridges.
+    #[serde(skip)]
+    pub(crate) transports: Vec<bridges::Settings>,
+    /// Hooks, as they are written.
+    #[serde(rename = "hook")]
+    hook_tables: Vec<bridges::hooks::Table>,
+    /// Hooks.
+    #[serde(skip)]
+    pub(crate) hooks: Vec<bridges::hooks::Settings>,
     /// Logging.
     pub(crate) log: Log,
 }
@@ -425,6 +439,14 @@ impl Config {
         if let Some(path) = path {
             alone.vault_tables.check_private(path)?;
             alone.hub_table.check_private(path)?;
+            alone
+                .transport_tables
+                .iter()
+                .try_for_each(|table| table.check_private(path))?;
+            alone
+                .hook_tables
+                .iter()
+                .try_for_each(|table| table.check_private(path))?;
         }
         for (name, value) in &environment {
             let Some(rest) = name.strip_prefix("REVEILLE_") else {
@@ -443,6 +465,8 @@ impl Config {
         let mut config = parse(&table, &origin)?;
         config.vaults = std::mem::take(&mut config.vault_tables).resolve(&environment)?;
         config.hub = std::mem::take(&mut config.hub_table).resolve(&environment)?;
+        config.hooks = bridges::hooks::resolve(std::mem::take(&mut config.hook_tables), &environment)?;
+        config.transports = bridges::resolve(std::mem::take(&mut config.transport_tables), &environment)?;
         if config.definitions.discovery != Discovery::Definitions {
             config.vaults.follow_threads();
         }

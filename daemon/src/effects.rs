@@ -3,11 +3,14 @@
 
 use jiff::Timestamp;
 use reveille_queue::NewEffect;
+use reveille_transports::{Kind, Outgoing};
 use reveille_vault::agent::{Inbound, Outbound, OutboundKind, ThreadRecord};
 use reveille_vault::{Key, NewNote, NoteId, Precondition, Vault, VaultError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
+
+use crate::bridges::BRIDGE;
 
 /// Namespace of the notes that derive from a turn.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7f0d_6b0c_5d7e_4b0a_9e0a_52e1_5c1e_0a11);
@@ -55,14 +58,61 @@ pub(crate) enum Effect {
         #[serde(default)]
         thread_path: Option<String>,
     },
+    /// What a bridge gets to send: the reply or failure note of a message that it brought.
+    Bridge {
+        /// The bridge.
+        bridge: String,
+        /// The note.
+        note: Outgoing,
+    },
+}
+
+/// What the bridges get of a note that answers these messages: each of their conversations once, as the answer to its first
+/// message among them.
+pub(crate) fn to_bridges<'a>(messages: impl IntoIterator<Item = &'a Inbound>, note: &Outbound) -> Vec<Effect> {
+    let mut effects: Vec<Effect> = Vec::new();
+    for message in messages {
+        let Some(bridge) = message.origin.get(BRIDGE) else {
+            continue;
+        };
+        let chat = message.origin.get("chat_id");
+        let is_told = |effect: &Effect| matches!(effect, Effect::Bridge { bridge: other, note } if other == bridge && note.origin.get("chat_id") == chat);
+        if effects.iter().any(is_told) {
+            continue;
+        }
+        let id = match effects.len() {
+            0 => note.id.to_string(),
+            others => format!("{}-{others}", note.id),
+        };
+        let outgoing = Outgoing {
+            id,
+            agent: note.agent.clone(),
+            turn: Some(note.turn.clone()),
+            text: note.text.clone(),
+            files: Vec::new(),
+            origin: message.origin.clone(),
+            kind: match (note.kind, &message.callback) {
+                (OutboundKind::Failure, _) => Kind::Failure,
+                (OutboundKind::Reply, Some(_)) => Kind::Callback,
+                (OutboundKind::Reply, None) => Kind::Reply,
+            },
+            created_at: note.at,
+        };
+        effects.push(Effect::Bridge {
+            bridge: bridge.clone(),
+            note: outgoing,
+        });
+    }
+    effects
 }
 
 impl Effect {
-    /// The vault that it goes to.
+    /// The vault that it goes to; `None`: a bridge.
     #[must_use]
-    pub(crate) fn vault(&self) -> &str {
+    pub(crate) fn vault(&self) -> Option<&str> {
         match self {
-            Self::Thread { vault, .. } | Self::Outbound { vault, .. } | Self::Callback { vault, .. } => vault,
+            Self::Thread { vault, .. } | Self::Outbound { vault, .. } | Self::Callback { vault, .. } => Some(vault),
+            Self::Bridge { .. } => None,
         }
     }
 
@@ -74,23 +124,32 @@ impl Effect {
             Self::Outbound { note, .. } if note.kind == OutboundKind::Failure => "failure",
             Self::Outbound { .. } => "reply",
             Self::Callback { .. } => "callback",
+            Self::Bridge { .. } => "bridge",
         }
     }
 
-    /// As a row of the outbox. Effects of one conversation stay in order; those of one vault can be held back together.
+    /// As a row of the outbox. Effects of one conversation stay in order; those of one vault can be held back together, and
+    /// what goes to a bridge waits for no vault.
     #[must_use]
     pub(crate) fn row(&self, conversation: Uuid) -> NewEffect {
+        let target = match self {
+            Self::Thread { vault, .. } | Self::Outbound { vault, .. } | Self::Callback { vault, .. } => {
+                format!("{vault}/{conversation}")
+            }
+            // No vault is called so.
+            Self::Bridge { bridge, .. } => format!("@{bridge}/{conversation}"),
+        };
         NewEffect {
-            target: format!("{}/{conversation}", self.vault()),
+            target,
             body: json!(self),
         }
     }
 
-    /// Does it. `late`: a newer one of its conversation may have gone before it.
+    /// Writes it to its vault. `late`: a newer one of its conversation may have gone before it.
     ///
     /// # Errors
     /// [`VaultError::Unavailable`]: later again. Most others will not get better by themselves.
-    pub(crate) async fn deliver(&self, vault: &dyn Vault, late: bool) -> Result<(), VaultError> {
+    pub(crate) async fn write(&self, vault: &dyn Vault, late: bool) -> Result<(), VaultError> {
         match self {
             Self::Thread { record, .. } => {
                 if late && is_outdated(vault, record).await? {
@@ -126,6 +185,7 @@ impl Effect {
                 }
                 create_once(vault, message.render(id.clone(), *at)).await
             }
+            Self::Bridge { bridge, .. } => Err(VaultError::Invalid(format!("this is for the bridge {bridge:?}"))),
         }
     }
 }

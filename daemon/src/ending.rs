@@ -8,7 +8,7 @@ use reveille_vault::agent::{Inbound, Outbound, OutboundKind, ThreadRecord, Threa
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::effects::Effect;
+use crate::effects::{Effect, to_bridges};
 use crate::inbox::shown;
 use crate::live::Milestone;
 use crate::record::{FailureRecord, TurnRecord};
@@ -381,12 +381,16 @@ impl Run<'_> {
             vault: vault.clone(),
             record,
         }];
+        let bridged = outbound
+            .as_ref()
+            .map(|note| to_bridges(self.messages().map(|(_, message)| message), note));
         effects.extend(outbound.map(|note| Effect::Outbound {
             vault,
             note,
             thread_path,
         }));
         effects.extend(callbacks);
+        effects.extend(bridged.into_iter().flatten());
         effects
     }
 }

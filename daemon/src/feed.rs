@@ -238,7 +238,7 @@ impl Feed {
                 continue;
             };
             match Inbound::parse(note) {
-                Ok(message) => {
+                Ok(mut message) => {
                     let stray = strays::word(&self.inbox.registry, self.vault.name(), &message.agent);
                     if let Some(word) = stray.filter(|_| message.callback.is_none())
                         && self.turn_of(note).await?.is_none()
@@ -257,6 +257,10 @@ impl Feed {
                     } {
                         self.words.tell(&*self.vault, note, ("", "")).await?;
                     }
+                    message.origin = self
+                        .inbox
+                        .origin_of(self.vault.name(), note.id.as_str(), &mut message)
+                        .await?;
                     arrivals.push(Arrival {
                         vault: self.vault.name().to_owned(),
                         note: note.id.to_string(),

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::bridges::Seals;
 use crate::grants::Grants;
 use crate::kept::Kept;
 use crate::live::{Happening, Hub, Milestone, Subject};
@@ -52,6 +53,8 @@ pub(crate) struct Inbox {
     pub(crate) max_waiting: u32,
     /// What the clock sends.
     pub(crate) jobs: schedule::Handle,
+    /// Tells the origins of messages that are genuine.
+    pub(crate) seals: Seals,
 }
 
 /// How far the feed of each vault is: everything up to the cursor is accepted. Cheap to clone.
@@ -186,6 +189,27 @@ impl Inbox {
     pub(crate) async fn caught_up(&self, vault: &dyn Vault) -> bool {
         let newest = *vault.watch().borrow();
         self.progress.wait(vault.name(), newest, FEED_PATIENCE).await
+    }
+
+    /// Where a message came from, if a bridge brought it; or where the one came from that began its chain, if it reports the
+    /// outcome of what the same agent had handed on: the answer then goes where the first one went.
+    ///
+    /// # Errors
+    /// The queue cannot be read.
+    pub(crate) async fn origin_of(
+        &self,
+        vault: &str,
+        note: &str,
+        message: &mut Inbound,
+    ) -> Result<BTreeMap<String, String>, QueueError> {
+        let origin = self.seals.genuine(note, std::mem::take(&mut message.origin));
+        let (Some(chain), true, true) = (&message.chain, message.callback.is_some(), origin.is_empty()) else {
+            return Ok(origin);
+        };
+        let first = self.queue.turn_of(vault, chain).await?;
+        let first = first.and_then(|turn| serde_json::from_value::<Inbound>(turn.message.body).ok()); // silent-ok: no origin then
+        let own = first.filter(|first| first.agent == message.agent);
+        Ok(own.map(|first| first.origin).unwrap_or_default())
     }
 
     fn mode(&self, message: &Inbound) -> MessageMode {

@@ -29,6 +29,7 @@ impl Intake for Inbox {
             delegation_depth: link.as_ref().map_or(0, |link| link.depth),
             chain: link.as_ref().map(|link| link.chain.clone()),
             delegated_by: link.and_then(|link| link.turn),
+            origin: message.origin,
             ..Inbound::blank(message.agent)
         };
         let files = message.attachments.into_iter().map(NewAttachment::of).collect();
@@ -64,9 +65,11 @@ impl Inbox {
         self.make_room(&*agent.vault, &message.agent, key.map(|_| &id)).await?;
         let vault = agent.vault.name().to_owned();
         // One write: the message is never there without its files.
+        let mut sealed = message.clone();
+        self.seals.seal(id.as_str(), &mut sealed.origin);
         let mut note = NewNote {
             attachments,
-            ..message.render(id.clone(), Timestamp::now())
+            ..sealed.render(id.clone(), Timestamp::now())
         };
         if let Some(original) = resend_of {
             note.metadata.insert("resend_of".into(), original.into());
@@ -90,7 +93,11 @@ impl Inbox {
         })
     }
 
-    fn agent(&self, name: &str) -> Result<Agent, Refusal> {
+    /// The agent of that name, if it can be woken.
+    ///
+    /// # Errors
+    /// [`Refusal`]
+    pub(crate) fn agent(&self, name: &str) -> Result<Agent, Refusal> {
         if let Some(agent) = self.registry.get(name) {
             return Ok(agent);
         }

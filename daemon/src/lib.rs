@@ -10,6 +10,7 @@ mod attachments;
 mod attempts;
 mod begun;
 mod breaker;
+mod bridges;
 mod claude;
 mod cli;
 mod config;

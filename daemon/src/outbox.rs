@@ -1,7 +1,8 @@
 //! The outbox: delivers what settled turns have left to do, in order for each conversation, until the vault takes it.
 //!
 //! A delivery is tried three times. When the vault has not answered by then, its breaker opens: everything for it waits, and
-//! one delivery now and then shows whether it is back. What a vault refuses for good is parked for a person, alone.
+//! one delivery now and then shows whether it is back. What a vault refuses for good is parked for a person, alone. What a
+//! bridge gets is handed over to it in the same way; the bridge itself sees to it from then on.
 
 mod told;
 mod working;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::breaker::{Breakers, Pace, View, wall};
+use crate::bridges::{Bridges, HandOver};
 use crate::crash;
 use crate::effects::Effect;
 use crate::live::{Happening, Hub, Milestone, Subject};
@@ -52,8 +54,20 @@ pub(crate) struct Outbox {
     vaults: ByName,
     hub: Hub,
     breakers: Breakers,
+    bridges: Bridges,
     ends: Ends,
     working: Working,
+}
+
+/// Why an effect is not delivered.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    /// Its vault says so.
+    #[error("{0}")]
+    Vault(#[from] VaultError),
+    /// The bridge that gets it says so.
+    #[error("{0}")]
+    Bridge(HandOver),
 }
 
 /// The pause after so many failed tries, when the vault is not left alone.
@@ -69,15 +83,18 @@ fn pause(tries: u32) -> SignedDuration {
 }
 
 /// Whether trying again can help.
-fn passes(error: &VaultError) -> bool {
-    matches!(
-        error,
-        VaultError::Unavailable { .. } | VaultError::Conflict { .. } | VaultError::Damaged { .. }
-    )
+fn passes(error: &Trouble) -> bool {
+    match error {
+        Trouble::Vault(error) => matches!(
+            error,
+            VaultError::Unavailable { .. } | VaultError::Conflict { .. } | VaultError::Damaged { .. }
+        ),
+        Trouble::Bridge(error) => matches!(error, HandOver::Later { .. }),
+    }
 }
 
-fn is_silent(error: &VaultError) -> bool {
-    matches!(error, VaultError::Unavailable { .. })
+fn is_silent(error: &Trouble) -> bool {
+    matches!(error, Trouble::Vault(VaultError::Unavailable { .. }))
 }
 
 impl Outbox {
@@ -89,9 +106,16 @@ impl Outbox {
             queue,
             vaults,
             hub,
+            bridges: Bridges::default(),
             ends: Ends::default(),
             working: Working::default(),
         }
+    }
+
+    /// With these bridges.
+    #[must_use]
+    pub(crate) fn with_bridges(self, bridges: Bridges) -> Self {
+        Self { bridges, ..self }
     }
 
     /// Resolves to true when all effects of the turn are delivered, to false when that will take longer. To be asked for
@@ -118,10 +142,8 @@ impl Outbox {
 
     /// Marks a thread as working for as long as the answer lives.
     pub(crate) fn show_working(&self, conversation: Uuid, effect: Effect) -> Shown {
-        let vault = match self.breakers.pace(effect.vault()) {
-            Pace::Free => self.vaults.get(effect.vault()),
-            Pace::Probe | Pace::Never(_) => None,
-        };
+        let free = effect.vault().filter(|vault| self.breakers.pace(vault) == Pace::Free);
+        let vault = free.and_then(|vault| self.vaults.get(vault));
         self.working.show(conversation.to_string(), effect, vault)
     }
 
@@ -292,26 +314,36 @@ impl Outbox {
         end
     }
 
-    async fn deliver_one(&self, delivery: &Delivery) -> Result<(), VaultError> {
+    async fn deliver_one(&self, delivery: &Delivery) -> Result<(), Trouble> {
         let effect = match &delivery.effect {
             Ok(effect) => effect,
             Err(error) => {
                 let message = format!("this version of the daemon does not know this kind of effect: {error}");
-                return Err(VaultError::Invalid(message));
+                return Err(VaultError::Invalid(message).into());
+            }
+        };
+        let name = match effect {
+            Effect::Thread { vault, .. } | Effect::Outbound { vault, .. } | Effect::Callback { vault, .. } => vault,
+            Effect::Bridge { bridge, note } => {
+                return tokio::time::timeout(PATIENCE, self.bridges.hand_over(bridge, note))
+                    .await
+                    .unwrap_or_else(|_| Err(HandOver::late(bridge, PATIENCE)))
+                    .map_err(Trouble::Bridge);
             }
         };
         let silent = |reason: String| VaultError::Unavailable {
-            vault: effect.vault().to_owned(),
+            vault: name.clone(),
             reason,
         };
         let vault = self
             .vaults
-            .get(effect.vault())
+            .get(name)
             .ok_or_else(|| silent("no vault of that name is configured".into()))?;
         let late = delivery.row.attempts > 0;
-        tokio::time::timeout(PATIENCE, effect.deliver(&*vault, late))
+        let written = tokio::time::timeout(PATIENCE, effect.write(&*vault, late))
             .await
-            .unwrap_or_else(|_| Err(silent(format!("it did not answer within {PATIENCE:?}"))))
+            .unwrap_or_else(|_| Err(silent(format!("it did not answer within {PATIENCE:?}"))));
+        Ok(written?)
     }
 
     /// Writes down how the lines ended, and tells it.
@@ -324,7 +356,7 @@ impl Outbox {
                 self.postpone(&delivery, &error).await?;
             }
             for (Delivery { row, .. }, error) in end.parked {
-                tracing::error!(turn = %row.turn, %error, "refused by the vault; the effect is kept for a person");
+                tracing::error!(turn = %row.turn, %error, "refused for good; the effect is kept for a person");
                 self.queue.undelivered(row.id, &error.to_string(), None).await?;
                 self.ends.missing(row.turn);
             }
@@ -356,7 +388,7 @@ impl Outbox {
             }
         }
         // By vault, the one with the most tries.
-        let mut silent: BTreeMap<&str, (u32, &VaultError)> = BTreeMap::new();
+        let mut silent: BTreeMap<&str, (u32, &Trouble)> = BTreeMap::new();
         for (delivery, error) in ends.iter().filter_map(|end| end.failed.as_ref()) {
             if let Some(vault) = delivery
                 .vault()
@@ -378,7 +410,7 @@ impl Outbox {
         back
     }
 
-    async fn postpone(&self, delivery: &Delivery, error: &VaultError) -> Result<(), QueueError> {
+    async fn postpone(&self, delivery: &Delivery, error: &Trouble) -> Result<(), QueueError> {
         let row = &delivery.row;
         let tries = row.attempts + 1;
         let pace = delivery.vault().map(|vault| self.breakers.pace(vault));
@@ -432,7 +464,7 @@ impl Delivery {
     }
 
     fn vault(&self) -> Option<&str> {
-        self.effect.as_ref().ok().map(Effect::vault) // silent-ok: told when it is tried
+        self.effect.as_ref().ok().and_then(Effect::vault) // silent-ok: told when it is tried
     }
 }
 
@@ -440,9 +472,9 @@ impl Delivery {
 struct LineEnd {
     delivered: Vec<Delivery>,
     /// Refused for good.
-    parked: Vec<(Delivery, VaultError)>,
+    parked: Vec<(Delivery, Trouble)>,
     /// To be tried again; what was behind it was not tried.
-    failed: Option<(Delivery, VaultError)>,
+    failed: Option<(Delivery, Trouble)>,
 }
 
 impl LineEnd {

@@ -17,6 +17,8 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::attached::Desk;
+use crate::bridges::hooks::Hooks;
+use crate::bridges::{self, Bridges, Seals};
 use crate::claude::Claude;
 use crate::config::{Config, Mount, Proxies};
 use crate::crash;
@@ -172,7 +174,10 @@ impl Options {
             progress.stands(&vault, "it has not been read yet");
             registry.reserve(&vault, &bindings);
         }
-        let outbox = Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone());
+        let hooks = Hooks::build(&config.hooks)?;
+        let bridges = Bridges::build(&config.transports, state.path())?;
+        let outbox =
+            Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone()).with_bridges(bridges.clone());
         let backend: Arc<dyn Backend> = claude.clone();
         let steps = Steps::open(state.path().join("steps")).context("no thread for the steps of turns")?;
         let passes = Passes::new(
@@ -225,6 +230,7 @@ impl Options {
             grants: grants.clone(),
             max_waiting: config.queue.max_waiting,
             jobs,
+            seals: Seals::new(state.token()),
         };
         let attached = Desk::new(inbox.clone(), config.attached.claim_ttl.0);
         let webhooks = http::Webhooks::of(&config.vaults);
@@ -286,6 +292,8 @@ impl Options {
             workers: workers.clone(),
             outbox: outbox.clone(),
             hub,
+            bridges,
+            hooks,
             steps,
             attached,
             mcp: http::mcp::Sessions::new(&config.mcp, closing.clone()),
@@ -483,6 +491,11 @@ impl Service {
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
         self.workers.spawn(self.api.mcp.clone().run(work.drain.clone()));
         self.workers.spawn(self.runner.run());
+        let desk = bridges::Parts {
+            inbox: self.api.inbox.clone(),
+            limits: self.config.vaults.file_limits(),
+        };
+        self.api.bridges.start(&desk, &self.workers, &work.drain);
         self.workers.spawn(self.api.hub.clone().beat(work.drain.clone()));
         self.workers
             .spawn(http::watch_health(self.api.clone(), work.drain.clone()));

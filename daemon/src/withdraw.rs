@@ -6,7 +6,7 @@ use reveille_vault::agent::{Inbound, ThreadStatus};
 use reveille_vault::{Key, Note, NoteId, Vault, VaultError};
 use serde_json::json;
 
-use crate::effects::Effect;
+use crate::effects::{Effect, to_bridges};
 use crate::ending::thread_path;
 use crate::inbox::WAITING;
 use crate::live::{Happening, Hub, Milestone, Subject};
@@ -88,6 +88,7 @@ impl Desk<'_> {
             None
         });
         let vault = turn.message.vault.clone();
+        let bridged = note.as_ref().map(|note| to_bridges([&message], note));
         let effects: Vec<_> = note
             .map(|note| Effect::Outbound {
                 vault,
@@ -96,6 +97,7 @@ impl Desk<'_> {
             })
             .into_iter()
             .chain(callback)
+            .chain(bridged.into_iter().flatten())
             .map(|effect| effect.row(turn.conversation))
             .collect();
         let settlement = Settlement {

@@ -5,12 +5,18 @@
 //! The HTTP route `send` and the command line enter here too; bridges to other systems implement [`Bridge`].
 #![forbid(unsafe_code)]
 
+pub mod fanout;
+pub mod hooks;
 mod host;
+pub mod http_ui;
 mod incoming;
+pub mod net_guard;
 pub mod outbox;
+pub mod sign;
 mod supervise;
 pub mod telegram;
 mod transport;
+pub mod webhooks;
 
 pub use host::{Attachment, Behaviour, Host, Standing, Stopped, Verdict};
 pub use incoming::{Incoming, Intake, Link, Refusal, Taken};

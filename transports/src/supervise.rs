@@ -162,4 +162,4 @@ fn words(error: tokio::task::JoinError) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

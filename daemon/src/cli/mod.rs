@@ -8,6 +8,7 @@ mod agent_sandbox;
 mod agent_show;
 mod attach;
 mod attached;
+mod bridge;
 mod client;
 mod connections;
 mod demo;
@@ -237,6 +238,11 @@ enum Command {
         after_help = "Example: claude mcp add reveille -- reveille mcp\nExample: claude mcp add scribe -- reveille mcp --channel scribe\nClients that speak HTTP need no command: the daemon serves MCP at /mcp and /mcp/AGENT."
     )]
     Mcp(mcp::Mcp),
+    /// Connect a session of Claude Code with a channel: MCP over stdin and stdout
+    #[command(
+        after_help = "Example: claude mcp add channel -- reveille bridge --channel telegram\nPARACHUTE_AGENT_URL, PARACHUTE_AGENT_TOKEN and PARACHUTE_CHANNEL_NAME are read too."
+    )]
+    Bridge(bridge::Bridge),
     /// Secrets of turns and the credential of Claude Code: set, list, remove
     #[command(subcommand, after_help = "Example: reveille secret set GH_TOKEN")]
     Secret(secrets::Secret),
@@ -308,6 +314,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Vault(vault) => vault.run(&global).await,
         Command::Token(token) => token.run(&global.client()?).await,
         Command::Mcp(mcp) => mcp.run(&global).await,
+        Command::Bridge(bridge) => bridge.run(&global).await,
         Command::Secret(secret) => secret.run(&global).await,
         Command::Pin(pin) => pin.run(&global.client()?).await,
         Command::Sandbox(sandbox) => sandbox.run(&global).await,

@@ -107,6 +107,11 @@ fn overlay(table: &mut Table, variable: &str, rest: &str, value: Value) -> Resul
                 "the file has several vaults ([[vault]]), and no variable can tell which of them it means; set it in the file",
             ));
         }
+        if section == "transport" || section == "hook" {
+            return Err(wrong(
+                "bridges ([[transport]]) and hooks ([[hook]]) are for the file alone; set it there",
+            ));
+        }
         at = next
             .as_table_mut()
             .ok_or_else(|| wrong("it names a key below one that has a value"))?;

@@ -409,6 +409,14 @@ pub(super) fn check_private<const N: usize>(
     })
 }
 
+/// The same for one secret of another module's table.
+///
+/// # Errors
+/// As [`check_private`].
+pub(crate) fn private_secret(table: &str, key: &str, text: &Option<String>, file: &Path) -> Result<(), ConfigError> {
+    check_private(table, [(key, text)], file)
+}
+
 /// Whether a vault may have that name.
 ///
 /// # Errors
@@ -458,7 +466,7 @@ fn first_connect(word: Option<&str>) -> Result<FirstConnect, String> {
 ///
 /// # Errors
 /// What is wrong with it; holds no secret.
-pub(super) fn secret(
+pub(crate) fn secret(
     key: &str,
     text: Option<String>,
     file: Option<PathBuf>,

@@ -18,7 +18,7 @@ use super::error::{ApiError, Body, Segment};
 use super::pauses;
 use super::threads::{Conversation, views};
 use super::turns::invalid_cursor;
-use super::{Api, Caller};
+use super::{Api, Caller, ui_send};
 use crate::delegation::Origin;
 use crate::limits::{DEPTH_MAX, TOO_DEEP};
 
@@ -111,6 +111,9 @@ pub(super) struct Sent {
     /// The turn that answers it; null when the queue has not got it yet, which it will.
     #[schema(required)]
     turn: Option<String>,
+    /// How many sessions got it, on an http-ui channel without an agent: then it is kept nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<usize>,
     /// Why the agent's messages wait, in a line; null when they do not.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<Option<String>>,
@@ -124,6 +127,19 @@ impl Sent {
             id: taken.note.to_string(),
             vault: taken.vault.clone(),
             turn: taken.turn.clone(),
+            told: None,
+            paused: None,
+        }
+    }
+
+    /// Of a message that was pushed to so many sessions.
+    pub(super) fn pushed(told: usize) -> Self {
+        Self {
+            ok: true,
+            id: Uuid::new_v4().to_string(),
+            vault: String::new(),
+            turn: None,
+            told: Some(told),
             paused: None,
         }
     }
@@ -150,14 +166,18 @@ pub(super) async fn send(
     Body(send): Body<Send>,
 ) -> Result<Json<Sent>, ApiError> {
     let key = idempotency_key(&headers)?;
-    Ok(Json(deliver(&api, &caller, channel, send, key).await?))
+    if api.bridges.ui(&channel).is_some() {
+        return ui_send::send(&api, &caller, channel, send, key).await;
+    }
+    let sent = deliver(&api, &caller, (channel, BTreeMap::new()), send, key).await?;
+    Ok(Json(sent))
 }
 
-/// Stores a message of a caller for an agent; what the caller is told. The one road for all doors.
+/// Stores a message of a caller for an agent, with where it came from; what the caller is told. The one road for all doors.
 pub(super) async fn deliver(
     api: &Api,
     caller: &Caller,
-    channel: String,
+    (channel, origin): (String, BTreeMap<String, String>),
     send: Send,
     key: Option<&str>,
 ) -> Result<Sent, ApiError> {
@@ -215,7 +235,7 @@ pub(super) async fn deliver(
         attachments: send.attachments.unwrap_or_default(),
         idempotency_key: key.map(str::to_owned),
         link,
-        origin: BTreeMap::new(),
+        origin,
     };
     let name = incoming.agent.clone();
     let taken = api.inbox.take(incoming).await;

@@ -192,6 +192,8 @@ pub(super) struct Look {
     tried: Option<Tried>,
     credential: CredentialHealth,
     pub(super) vaults: Vec<(String, VaultWord)>,
+    /// Bridges that do not work.
+    broken: Vec<String>,
 }
 
 /// As much of it as makes a difference to somebody who watches.
@@ -203,6 +205,7 @@ pub(super) struct Mark {
     keeps: bool,
     credential: bool,
     vaults: Vec<(String, VaultWord)>,
+    broken: Vec<String>,
 }
 
 impl Look {
@@ -215,6 +218,7 @@ impl Look {
             keeps: self.keeps,
             credential: self.credential.is_well(),
             vaults: self.vaults.clone(),
+            broken: self.broken.clone(),
         }
     }
 }
@@ -238,10 +242,13 @@ pub(super) async fn look(api: &Api) -> Look {
     let vaults = api.vaults.all();
     let word = |vault: &dyn Vault| (vault.name().to_owned(), Standing::of(api, vault).word());
     let vaults: Vec<_> = vaults.iter().map(|vault| word(&**vault)).collect();
+    let broken = api.bridges.views().into_iter().filter(|one| !one.is_well());
+    let broken: Vec<String> = broken.map(|one| one.name).collect();
     let well = missing.is_empty()
         && keeps
         && credential.is_well()
         && undelivered == Some(0)
+        && broken.is_empty()
         && vaults.iter().all(|(_, word)| *word == VaultWord::Ready);
     Look {
         status: if well { Status::Ok } else { Status::Degraded },
@@ -251,6 +258,7 @@ pub(super) async fn look(api: &Api) -> Look {
         tried,
         credential,
         vaults,
+        broken,
     }
 }
 

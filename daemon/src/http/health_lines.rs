@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
+use super::bridge_calls::View;
 use super::mcp::WHOLE;
 
 /// Agents, their channels, and who watches.
@@ -14,6 +15,8 @@ use super::mcp::WHOLE;
 #[schema(as = HealthLines)]
 pub(super) struct Lines {
     channels: Vec<Channel>,
+    /// Bridges to other systems, and how they do.
+    bridges: Vec<View>,
     /// Open streams of live events.
     total_clients: usize,
     /// Sessions of MCP at the door of the whole daemon.
@@ -29,7 +32,7 @@ pub(super) struct Lines {
 #[schema(as = HealthChannel)]
 struct Channel {
     name: String,
-    /// How messages get there: as notes.
+    /// How messages get there: `vault` as notes, else the kind of the bridge of this name.
     kind: &'static str,
     /// Open streams of its turns alone.
     clients: usize,
@@ -67,13 +70,21 @@ pub(super) async fn lines(api: &Api) -> Lines {
     let sessions = api.mcp.counts().await;
     let mut lines = Lines {
         channels: Vec::new(),
+        bridges: View::all(api).await,
         total_clients: api.hub.watchers_of_all(),
         mcp_sessions: sessions.get(WHOLE).copied().unwrap_or_default(),
         programmatic_agents: Vec::new(),
         attached_agents: Vec::new(),
     };
+    let bridges: HashMap<String, &str> = api
+        .bridges
+        .views()
+        .into_iter()
+        .map(|one| (one.name, one.kind))
+        .collect();
     for listed in api.registry.list().into_iter().filter(|listed| listed.live) {
         let name = listed.name;
+        let kind = bridges.get(&name).copied().unwrap_or("vault");
         let clients = api.hub.watchers(&name);
         lines.total_clients += clients;
         let status = match waiting.get(&name) {
@@ -95,7 +106,7 @@ pub(super) async fn lines(api: &Api) -> Lines {
         lines.channels.push(Channel {
             mcp_sessions: sessions.get(&name).copied().unwrap_or_default(),
             name,
-            kind: "vault",
+            kind,
             clients,
         });
     }

@@ -6,9 +6,10 @@ use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 
 use super::Api;
+use super::bridge_calls::View;
 use super::error::ApiError;
 use super::health::look;
-use crate::metrics::{Format, Sample, VaultSample};
+use crate::metrics::{BridgeSample, Format, Sample, VaultSample};
 
 /// Seconds that have passed since a time; none without one.
 fn age(since: Option<Timestamp>) -> f64 {
@@ -30,6 +31,7 @@ async fn sample(api: &Api) -> Result<Sample, ApiError> {
             .find(|one| one.vault == *name)
             .map_or("closed", |one| one.state),
     });
+    let bridges = View::all(api).await;
     Ok(Sample {
         is_well: look.status.is_ok(),
         agents: api.registry.count() as u64,
@@ -44,6 +46,16 @@ async fn sample(api: &Api) -> Result<Sample, ApiError> {
         oldest_effect: age(load.oldest_effect),
         overdue: api.outbox.count_overdue().await?,
         vaults: vaults.collect(),
+        bridges: bridges
+            .into_iter()
+            .map(|one| BridgeSample {
+                name: one.name,
+                state: one.state,
+                // Without an outbox nothing can wait.
+                waiting: one.waiting.or((!one.keeps).then_some(0)),
+                undelivered: one.undelivered.or((!one.keeps).then_some(0)),
+            })
+            .collect(),
         watchers_of_all: api.hub.watchers_of_all() as u64,
         watchers_of_one: api.hub.watchers_of_one() as u64,
     })

@@ -16,6 +16,9 @@ mod audit;
 mod auth;
 mod backups;
 mod base;
+mod bridge_calls;
+mod bridge_outbox;
+mod bridge_streams;
 mod caller;
 mod channel_list;
 mod channels;
@@ -38,6 +41,7 @@ mod health;
 mod health_credential;
 mod health_lines;
 mod health_watch;
+mod hooks;
 mod jobs;
 mod line;
 pub(crate) mod mcp;
@@ -68,6 +72,7 @@ mod tickets;
 mod transcript;
 mod turn_links;
 mod turns;
+mod ui_send;
 mod undelivered;
 mod vault_api;
 mod vault_hints;
@@ -97,6 +102,8 @@ pub(crate) use serve::{Bounds, serve};
 pub(crate) use vault_hints::Webhooks;
 
 use crate::attached::Desk;
+use crate::bridges::Bridges;
+use crate::bridges::hooks::Hooks;
 use crate::claude::Claude;
 use crate::config::FileLimits;
 use crate::credentials::Credentials;
@@ -134,6 +141,8 @@ pub(crate) struct Api {
     pub(crate) workers: Workers,
     pub(crate) outbox: Outbox,
     pub(crate) hub: Hub,
+    pub(crate) bridges: Bridges,
+    pub(crate) hooks: Hooks,
     pub(crate) steps: Steps,
     pub(crate) attached: Desk,
     pub(crate) mcp: mcp::Sessions,
@@ -176,6 +185,21 @@ fn attached_routes() -> Router<Api> {
         .route("/api/channels/{channel}/reply", post(attached::reply))
         .route("/api/channels/{channel}/release", post(attached::release))
         .route("/api/channels/{channel}/renew", post(attached::renew))
+}
+
+/// What sessions of Claude Code and pages use that stand behind a bridge.
+fn bridge_routes() -> Router<Api> {
+    Router::new()
+        .route("/api/reply", post(bridge_calls::reply))
+        .route("/api/react", post(bridge_calls::react))
+        .route("/api/edit", post(bridge_calls::edit))
+        .route("/api/permission", post(bridge_calls::permission))
+        .route("/api/download", post(bridge_calls::download))
+        .route("/api/bridges", get(bridge_calls::list))
+        .route("/api/bridges/{bridge}/undelivered", get(bridge_outbox::list))
+        .route("/api/bridges/{bridge}/redrive", post(bridge_outbox::redrive))
+        .route("/events", get(bridge_streams::events))
+        .route("/ui/events", get(bridge_streams::page))
 }
 
 fn turn_routes() -> Router<Api> {
@@ -284,6 +308,7 @@ fn guarded_routes() -> Router<Api> {
         )
         .merge(turn_routes())
         .merge(attached_routes())
+        .merge(bridge_routes())
         .merge(job_routes())
         .merge(key_routes())
         .merge(credential_routes())
@@ -324,6 +349,7 @@ fn open_routes() -> Router<Api> {
         .route("/api/session", post(session::sign_in))
         .route("/auth/status", get(vaults::status))
         // They have secrets of their own.
+        .route("/hooks/{name}", post(hooks::receive))
         .route("/api/vault/inbound", post(vault_hints::take))
         .route("/api/vault/agent-def", post(definition_hints::definition))
         .route("/api/vault/agent-thread", post(definition_hints::thread))

@@ -37,9 +37,12 @@ pub(super) struct View {
     channel: String,
     /// What is to be written, such as `outbound`; `unknown` when this version does not know it.
     kind: &'static str,
-    /// Where.
+    /// Where; null where it goes to a bridge.
     #[schema(required)]
     vault: Option<String>,
+    /// The bridge that it goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bridge: Option<String>,
     state: Wait,
     /// Tries so far.
     attempts: u32,
@@ -78,12 +81,17 @@ pub(super) struct Listing {
 fn view(api: &Api, overdue: &Overdue) -> View {
     let row = &overdue.effect;
     let effect: Option<Effect> = serde_json::from_value(row.body.clone()).ok(); // silent-ok: shown as unknown
-    let vault = effect.as_ref().map(Effect::vault);
+    let vault = effect.as_ref().and_then(Effect::vault);
+    let bridge = match &effect {
+        Some(Effect::Bridge { bridge, .. }) => Some(bridge.clone()),
+        _ => None,
+    };
     View {
         turn: row.turn,
         channel: overdue.channel.to_string(),
         kind: effect.as_ref().map_or("unknown", Effect::kind),
         vault: vault.map(str::to_owned),
+        bridge,
         state: match row.state {
             EffectState::Pending => Wait::Waiting,
             EffectState::Parked => Wait::Parked,

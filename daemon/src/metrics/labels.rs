@@ -62,6 +62,17 @@ pub(super) struct Breaker {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfBridge {
+    pub(super) bridge: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct BridgeState {
+    pub(super) bridge: String,
+    pub(super) state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Stream {
     pub(super) stream: &'static str,
 }

@@ -29,7 +29,7 @@ use crate::ending::Ending;
 use crate::sandboxing::Refused;
 
 pub(crate) use self::labels::Stage;
-pub(crate) use self::sample::{Sample, VaultSample};
+pub(crate) use self::sample::{BridgeSample, Sample, VaultSample};
 pub(crate) use self::warm::{Miss, WarmFigures};
 
 /// Agents that have rows of their own.

@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::labels::{Breaker, Build, OfAgent, OfVault, Stream};
+use super::labels::{Breaker, BridgeState, Build, OfAgent, OfBridge, OfVault, Stream};
 
 /// The states of a breaker.
 const BREAKER_STATES: [&str; 3] = ["closed", "open", "probing"];
@@ -20,6 +20,21 @@ pub(crate) struct VaultSample {
     pub(crate) is_ready: bool,
     /// The state of its breaker.
     pub(crate) breaker: &'static str,
+}
+
+/// The states of a bridge.
+const BRIDGE_STATES: [&str; 5] = ["starting", "up", "retrying", "stopped", "refused"];
+
+/// How the bridge of that name does.
+pub(crate) struct BridgeSample {
+    /// Its name.
+    pub(crate) name: String,
+    /// How it does, in one word.
+    pub(crate) state: &'static str,
+    /// What waits in its outbox, if it has one.
+    pub(crate) waiting: Option<u64>,
+    /// What was given up.
+    pub(crate) undelivered: Option<u64>,
 }
 
 /// What was looked up.
@@ -45,6 +60,8 @@ pub(crate) struct Sample {
     pub(crate) overdue: u64,
     /// The vaults.
     pub(crate) vaults: Vec<VaultSample>,
+    /// The bridges.
+    pub(crate) bridges: Vec<BridgeSample>,
     /// Who watches everything or several agents.
     pub(crate) watchers_of_all: u64,
     /// Who watches one agent.
@@ -100,6 +117,7 @@ impl Sample {
             count(self.overdue),
         );
         self.vaults(&mut all);
+        self.bridges(&mut all);
         self.watchers(&mut all);
         all
     }
@@ -124,6 +142,38 @@ impl Sample {
             "vault_breaker",
             "1 for the state of the breaker before the vault, 0 for the others",
             breakers,
+        );
+    }
+
+    fn bridges(&self, all: &mut Registry) {
+        let states = Family::<BridgeState, Gauge>::default();
+        let (waiting, given_up) = (
+            Family::<OfBridge, Gauge>::default(),
+            Family::<OfBridge, Gauge>::default(),
+        );
+        for one in &self.bridges {
+            for state in BRIDGE_STATES {
+                let of = BridgeState {
+                    bridge: one.name.clone(),
+                    state,
+                };
+                states.get_or_create(&of).set((one.state == state).into());
+            }
+            for (family, count) in [(&waiting, one.waiting), (&given_up, one.undelivered)] {
+                if let Some(count) = count {
+                    let of = OfBridge {
+                        bridge: one.name.clone(),
+                    };
+                    family.get_or_create(&of).set(i64::try_from(count).unwrap_or(i64::MAX));
+                }
+            }
+        }
+        all.register("bridge_waiting", "Messages in the outbox of the bridge", waiting);
+        all.register("bridge_undelivered", "Messages that the bridge has given up", given_up);
+        all.register(
+            "bridge_state",
+            "1 for the state of the bridge, 0 for the others",
+            states,
         );
     }
 

@@ -42,7 +42,7 @@ impl Working {
         self.lock().insert(conversation.clone(), (number, effect.clone()));
         let task = vault.map(|vault| {
             tokio::spawn(async move {
-                if let Err(error) = effect.deliver(&*vault, false).await {
+                if let Err(error) = effect.write(&*vault, false).await {
                     tracing::warn!(%error, "the thread could not be marked as working");
                 }
             })
@@ -59,7 +59,7 @@ impl Working {
     /// written.
     pub(super) async fn show_again(&self, vaults: &ByName, back: &BTreeSet<String>, written: &BTreeSet<String>) {
         let asked = |(conversation, (_, effect)): &(&String, &(u64, Effect))| {
-            back.contains(effect.vault()) || written.contains(conversation.as_str())
+            effect.vault().is_some_and(|vault| back.contains(vault)) || written.contains(conversation.as_str())
         };
         let effects: Vec<Effect> = self
             .lock()
@@ -68,10 +68,10 @@ impl Working {
             .map(|(_, (_, effect))| effect.clone())
             .collect();
         for effect in effects {
-            let Some(vault) = vaults.get(effect.vault()) else {
+            let Some(vault) = effect.vault().and_then(|name| vaults.get(name)) else {
                 continue;
             };
-            if let Err(error) = effect.deliver(&*vault, false).await {
+            if let Err(error) = effect.write(&*vault, false).await {
                 tracing::warn!(%error, "a thread could not be marked as working again");
             }
         }

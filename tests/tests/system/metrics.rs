@@ -94,6 +94,7 @@ async fn every_figure_is_there_and_counts() -> Result<()> {
     let daemon = Daemon::builder()
         .stand_in()
         .env("REVEILLE_CLAUDE__RETRY_PAUSES", "1ms,1ms")
+        .config("[[transport]]\nname = \"ui\"\nkind = \"http-ui\"\n")
         .start()
         .await?;
     daemon.create_agent("eng", "You are an engineer.").await?;

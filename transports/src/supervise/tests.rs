@@ -7,7 +7,7 @@ use super::*;
 use crate::{Attachment, Incoming, Intake, Outgoing, Refusal, Standing, Stopped, Taken, Transport, Verdict};
 
 /// A daemon that is never asked.
-struct Nobody;
+pub(crate) struct Nobody;
 
 #[async_trait]
 impl Intake for Nobody {

@@ -1,5 +1,7 @@
 //! `agent/message/*` notes: what goes to an agent and what comes back.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -95,6 +97,10 @@ pub struct Inbound {
     /// What a callback reports; absent on ordinary messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
+    /// Where it came from, in the words of the bridge that brought it. In metadata each name has [`Inbound::ORIGIN`] before
+    /// it. Anybody who can write a note can write that: who answers to it looks first whether it is genuine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub origin: BTreeMap<String, String>,
 }
 
 /// The part of a callback note that the woken agent must see.
@@ -128,8 +134,12 @@ impl Inbound {
             chain: None,
             delegated_by: None,
             callback: None,
+            origin: BTreeMap::new(),
         }
     }
+
+    /// Begins the names of metadata that say where a message came from.
+    pub const ORIGIN: &str = "origin_";
 
     /// The chain of hand-overs that the message in this note belongs to. The first one names the chain.
     #[must_use]
@@ -192,6 +202,7 @@ impl Inbound {
             chain: text_of("chain_id"),
             delegated_by: text_of("delegated_by"),
             callback,
+            origin: origin(&note.metadata),
         })
     }
 
@@ -225,6 +236,9 @@ impl Inbound {
             put("source_thread", callback.source_thread.clone());
             put("source_message", callback.source_message.clone());
         }
+        for (name, value) in &self.origin {
+            put(&format!("{}{name}", Self::ORIGIN), Some(value.clone()));
+        }
         NewNote {
             path: Some(format!("channel/{}/{id}", slug(&self.agent))),
             id: Some(id),
@@ -236,6 +250,17 @@ impl Inbound {
             links: Vec::new(),
         }
     }
+}
+
+/// Where a message came from, as its metadata says it.
+fn origin(metadata: &Metadata) -> BTreeMap<String, String> {
+    let named = metadata.iter().filter_map(|(name, value)| {
+        Some((
+            name.strip_prefix(Inbound::ORIGIN)?.to_owned(),
+            value.as_str()?.to_owned(),
+        ))
+    });
+    named.filter(|(name, _)| !name.is_empty()).collect()
 }
 
 /// A depth as notes have it: a number above zero, cut to a whole one. Anything else counts as none.
@@ -468,8 +493,10 @@ mod tests {
             chain: Some("n0".into()),
             delegated_by: Some("t0".into()),
             callback: Some(callback()),
+            origin: [("chat_id".to_owned(), " 7 ".to_owned())].into(),
         };
         let new = rendered(&message);
+        assert_eq!(new.metadata["origin_chat_id"], json!(" 7 "));
         let tags: Vec<&str> = new.tags.iter().map(String::as_str).collect();
         let read = note(&tags, Value::Object(new.metadata.clone()));
         assert_eq!(Inbound::parse(&read), Ok(message));

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use self::hearer::Hearer;
 use self::message::{Kind, Message, Messages, TRANSPORT, failed, in_our_shape};
+pub(super) use self::push::say;
 use self::server::{Server, VERSIONS};
 pub(crate) use self::sessions::{Door, Sessions, WHOLE};
 use self::sessions::{Open, Session};

@@ -127,7 +127,9 @@ impl Server {
             Name::Release => pull::release(api, channel, caller, arguments).await,
             Name::Renew => pull::renew(api, channel, caller, arguments).await,
             Name::PushReply => push::reply(api, channel, caller, arguments).await,
-            Name::React | Name::EditMessage | Name::DownloadAttachment => Err(push::has_not(entry.name)),
+            Name::React | Name::EditMessage | Name::DownloadAttachment => {
+                push::operate(api, channel, entry.name, arguments).await
+            }
         }
     }
 

@@ -20,9 +20,10 @@ use utoipa::OpenApi;
 
 use super::{
     Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_validate, agent_vaults,
-    agents, attached, backups, channel_list, channels, connections, credentials, definition_hints, doctor, events,
-    health, jobs, line, metrics, module, own_tokens, ready, resend, session, statistics, step_up, steps, threads,
-    tickets, transcript, turns, undelivered, vault_api, vault_hints, vaults,
+    agents, attached, backups, bridge_calls, bridge_outbox, bridge_streams, channel_list, channels, connections,
+    credentials, definition_hints, doctor, events, health, hooks, jobs, line, metrics, module, own_tokens, ready,
+    resend, session, statistics, step_up, steps, threads, tickets, transcript, turns, undelivered, vault_api,
+    vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -61,6 +62,16 @@ use super::{
         attached::renew,
         attached::reply,
         backups::make,
+        bridge_calls::download,
+        bridge_calls::edit,
+        bridge_calls::list,
+        bridge_calls::permission,
+        bridge_calls::react,
+        bridge_calls::reply,
+        bridge_outbox::list,
+        bridge_outbox::redrive,
+        bridge_streams::events,
+        bridge_streams::page,
         channel_list::list,
         channels::send,
         channels::threads,
@@ -83,6 +94,7 @@ use super::{
         events::all,
         events::turn_events,
         health::health,
+        hooks::receive,
         jobs::check::validate,
         jobs::edit,
         jobs::list,

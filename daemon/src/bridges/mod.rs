@@ -1,0 +1,250 @@
+//! Bridges: what is configured, how each does, and the hand-over of what goes out. A bridge that fails stops no agent: what it
+//! brings are notes like all others, and what it gets is an effect of a turn, which is kept until the bridge has it.
+
+pub(crate) mod hooks;
+mod host;
+mod seal;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reveille_transports::fanout::Fanout;
+use reveille_transports::http_ui::HttpUi;
+use reveille_transports::outbox::{self, Count, Outbox, Retention};
+use reveille_transports::{Bridge, Outgoing, Report, State, supervise};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::host::Desk;
+pub(crate) use self::host::{Parts, pushed};
+pub(crate) use self::seal::Seals;
+pub(crate) use self::settings::{Settings, Table, resolve};
+use crate::config::ConfigError;
+use crate::worker::Workers;
+
+/// In the origin of a message: the bridge that brought it.
+pub(crate) const BRIDGE: &str = "bridge";
+
+/// What bridges have to send, in the state directory.
+const OUTBOX: &str = "bridges.sqlite";
+/// How often what is old there is removed.
+const TIDY: Duration = Duration::from_secs(60 * 60);
+/// How long it remembers what it has delivered, what it gave up, and the numbers of conversations.
+const KEPT: [SignedDuration; 3] = [
+    SignedDuration::from_hours(7 * 24),
+    SignedDuration::from_hours(30 * 24),
+    SignedDuration::from_hours(365 * 24),
+];
+
+fn open(file: &Path) -> Result<Outbox, ConfigError> {
+    outbox::Options::new(file).open().map_err(|error| ConfigError::Wrong {
+        origin: file.display().to_string(),
+        message: format!("what bridges have to send cannot be read: {error}"),
+    })
+}
+
+/// Forgets what is old, until `drain`.
+async fn tidy(outbox: Outbox, drain: CancellationToken) {
+    let mut ticks = tokio::time::interval(TIDY);
+    loop {
+        tokio::select! {
+            () = drain.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let [delivered_before, undelivered_before, lanes_before] =
+            KEPT.map(|kept| Timestamp::now().saturating_sub(kept).unwrap_or(Timestamp::MIN));
+        let until = Retention {
+            delivered_before,
+            undelivered_before,
+            lanes_before,
+        };
+        if let Err(error) = outbox.sweep(until).await {
+            tracing::warn!(%error, "what bridges have sent long ago is not forgotten yet");
+        }
+    }
+}
+
+/// Why a bridge has not got what is for it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandOver {
+    /// There is none of that name.
+    #[error(
+        "no bridge {bridge:?} is configured; configure it again and retry, or leave it: the note itself is in the vault"
+    )]
+    Unknown {
+        /// The name.
+        bridge: String,
+    },
+    /// Later again.
+    #[error("the bridge {bridge:?} did not take it: {reason}")]
+    Later {
+        /// The name.
+        bridge: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl HandOver {
+    /// It did not answer in time.
+    pub(crate) fn late(bridge: &str, patience: Duration) -> Self {
+        Self::Later {
+            bridge: bridge.to_owned(),
+            reason: format!("it did not answer within {patience:?}"),
+        }
+    }
+}
+
+struct Entry {
+    bridge: Arc<dyn Bridge>,
+    /// Where pages listen, for the kind that has them.
+    ui: Option<HttpUi>,
+    report: Report,
+    state: watch::Receiver<State>,
+}
+
+/// How a bridge does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct View {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it bridges to.
+    pub(crate) kind: &'static str,
+    /// The agent that its messages are for.
+    pub(crate) agent: String,
+    /// How it does.
+    pub(crate) state: State,
+    /// Whether it has an outbox.
+    pub(crate) keeps: bool,
+}
+
+impl View {
+    /// Whether nobody has to look: it works, or is about to.
+    pub(crate) fn is_well(&self) -> bool {
+        matches!(self.state, State::Up | State::Starting | State::Stopped)
+    }
+}
+
+/// All bridges. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Bridges {
+    entries: Arc<BTreeMap<String, Entry>>,
+    /// Sessions that listen to channels, for what no agent takes.
+    sessions: Fanout,
+    /// What is to be sent, where a bridge needs one.
+    outbox: Option<Outbox>,
+}
+
+impl Bridges {
+    /// Of the configuration, and of `channels.json` in the state directory. Nothing is started.
+    ///
+    /// # Errors
+    /// The first entry that cannot be used, with the mend.
+    pub(crate) fn build(configured: &[Settings], state: &Path) -> Result<Self, ConfigError> {
+        let all = settings::all(configured, state)?;
+        let outbox = match all.iter().any(Settings::keeps) {
+            true => Some(open(&state.join(OUTBOX))?),
+            false => None,
+        };
+        let mut entries = BTreeMap::new();
+        for settings in all {
+            let (bridge, ui) = settings.build(state, outbox.as_ref())?;
+            let (report, state) = Report::new();
+            let entry = Entry {
+                bridge,
+                ui,
+                report,
+                state,
+            };
+            entries.insert(settings.name, entry);
+        }
+        Ok(Self {
+            entries: Arc::new(entries),
+            sessions: Fanout::default(),
+            outbox,
+        })
+    }
+
+    /// Starts them all. They end with `drain`.
+    pub(crate) fn start(&self, parts: &Parts, workers: &Workers, drain: &CancellationToken) {
+        for entry in self.entries.values() {
+            let host = Desk::new(&*entry.bridge, parts.clone(), self.sessions.clone());
+            workers.spawn(supervise(
+                Arc::clone(&entry.bridge),
+                Arc::new(host),
+                entry.report.clone(),
+                drain.clone(),
+            ));
+        }
+        if let Some(outbox) = self.outbox.clone() {
+            workers.spawn(tidy(outbox, drain.clone()));
+        }
+    }
+
+    /// What bridges have to send; `None`: none of them keeps anything.
+    pub(crate) fn outbox(&self) -> Option<&Outbox> {
+        self.outbox.as_ref()
+    }
+
+    /// How much that is; `None` when it cannot be counted.
+    pub(crate) async fn counts(&self) -> Option<Vec<Count>> {
+        match self.outbox.as_ref()?.counts().await {
+            Ok(counts) => Some(counts),
+            Err(error) => {
+                tracing::warn!(%error, "what bridges have to send cannot be counted");
+                None
+            }
+        }
+    }
+
+    /// The bridge of that name.
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Bridge>> {
+        self.entries.get(name).map(|entry| Arc::clone(&entry.bridge))
+    }
+
+    /// The channel of that name, if it is one for pages.
+    pub(crate) fn ui(&self, name: &str) -> Option<&HttpUi> {
+        self.entries.get(name)?.ui.as_ref()
+    }
+
+    /// Their names, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// How they do, in the order of their names.
+    pub(crate) fn views(&self) -> Vec<View> {
+        let views = self.entries.values().map(|entry| View {
+            name: entry.bridge.name().to_owned(),
+            kind: entry.bridge.kind(),
+            agent: entry.bridge.agent().to_owned(),
+            state: entry.state.borrow().clone(),
+            keeps: entry.ui.is_none(),
+        });
+        views.collect()
+    }
+
+    /// Sessions that listen to channels.
+    pub(crate) fn sessions(&self) -> &Fanout {
+        &self.sessions
+    }
+
+    /// Gives a note to the bridge that its turn came by. To be repeated until it succeeds: a bridge knows a note that it has.
+    ///
+    /// # Errors
+    /// [`HandOver`]
+    pub(crate) async fn hand_over(&self, bridge: &str, note: &Outgoing) -> Result<(), HandOver> {
+        let unknown = || HandOver::Unknown {
+            bridge: bridge.to_owned(),
+        };
+        let entry = self.entries.get(bridge).ok_or_else(unknown)?;
+        entry.bridge.hand_over(note).await.map_err(|reason| HandOver::Later {
+            bridge: bridge.to_owned(),
+            reason,
+        })
+    }
+}

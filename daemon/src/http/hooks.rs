@@ -1,0 +1,99 @@
+//! `POST /hooks/{name}`: a signed call from outside wakes an agent. The signature is all that it has to show.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use reveille_transports::hooks::{HookRefusal, Received};
+use reveille_transports::{Intake as _, Refusal};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::error::{ApiError, Segment};
+
+/// What came of a call.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HookTaken)]
+pub(super) struct Taken {
+    ok: bool,
+    /// The message that it became; absent when the call is not for the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignored: Option<String>,
+}
+
+fn refused(refusal: &HookRefusal) -> ApiError {
+    let code = match refusal {
+        HookRefusal::TooLong { .. } => "too_large",
+        HookRefusal::Header(_) => "invalid_header",
+        HookRefusal::Signature => "wrong_signature",
+        HookRefusal::Stale { .. } => "stale_signature",
+        HookRefusal::Json(_) => "invalid_body",
+        HookRefusal::Lacks(_) => "incomplete_body",
+    };
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    ApiError::new(status, code, refusal.to_string()).then("Nothing was stored.")
+}
+
+/// Wakes the agent of a hook. The same call again is the same message.
+#[utoipa::path(
+    post, path = "/hooks/{name}", operation_id = "callHook", tag = "bridges", security(()),
+    params(("name" = String, Path, description = "The hook.")),
+    request_body(content = serde_json::Value, description = "JSON, signed as the hook says: Standard Webhooks, or X-Hub-Signature-256."),
+    responses(
+        (status = 200, description = "The message is stored, or the call is not for the agent.", body = Taken),
+        (status = 400, description = "A header is missing, or the body is not JSON: `invalid_header`, `invalid_body`."),
+        (status = 401, description = "The signature or its time does not fit: `wrong_signature`, `stale_signature`."),
+        (status = 404, description = "There is no such hook: `unknown_hook`."),
+        (status = 413, description = "The body is too long: `too_large`."),
+        (status = 422, description = "The body lacks something: `incomplete_body`."),
+        (status = 503, description = "The message cannot be stored now: `hook_unavailable`."),
+    ),
+)]
+pub(super) async fn receive(
+    State(api): State<Api>,
+    Segment(name): Segment,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Taken>, ApiError> {
+    let Some(hook) = api.hooks.get(&name) else {
+        let message = "There is no hook of this name.";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "unknown_hook", message)
+            .then("Nothing was stored. Correct the address, or add `[[hook]]` to the configuration."));
+    };
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),
+        status => ApiError::new(status, "invalid_body", error.body_text()),
+    })?;
+    let received = hook.receive(&headers, &body, Timestamp::now());
+    let message = match received.map_err(|refusal| refused(&refusal))? {
+        Received::Ignored { why } => {
+            return Ok(Json(Taken {
+                ok: true,
+                id: None,
+                ignored: Some(why),
+            }));
+        }
+        Received::Message(message) => *message,
+    };
+    let taken = api.inbox.take(message).await.map_err(|refusal| match refusal {
+        // The sender is no friend of the house: it is not told which agents there are, and shall try again.
+        Refusal::UnknownAgent { .. } | Refusal::BrokenAgent { .. } => {
+            tracing::warn!(hook = name, %refusal, "a hook was called and its agent cannot take the message");
+            let message = "The agent of this hook cannot take a message now.";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "hook_unavailable", message)
+                .then("Nothing was stored. Send it again later.")
+        }
+        refusal => refusal.into(),
+    })?;
+    Ok(Json(Taken {
+        ok: true,
+        id: Some(taken.note),
+        ignored: None,
+    }))
+}

@@ -1,0 +1,240 @@
+//! R-UI: channels of the kind http-ui.
+
+use anyhow::Result;
+use http::Method;
+use pretty_assertions::assert_eq;
+use serde_json::json;
+
+use super::*;
+
+#[tokio::test]
+async fn r_ui_1_what_a_page_sends_wakes_its_agent_and_the_answer_comes_to_the_page() -> Result<()> {
+    let daemon = stand_in().start().await?;
+    daemon.create_agent("eng", "You build.").await?;
+    let (mut page, mut other) = (page(&daemon, "eng").await?, page(&daemon, "ui1").await?);
+    let sent = daemon.send("eng", "hello").await?;
+    let turn = daemon.wait_turn("eng", &sent).await?;
+    let (event, data) = page.next().await?;
+    assert_eq!((event.as_str(), data["files"].clone()), ("reply", json!([])));
+    let messages = daemon.messages("eng").await?;
+    let reply = messages.iter().find(|message| json!(message.id) == data["id"]);
+    assert!(
+        reply.is_some_and(|reply| json!(reply.text) == data["text"]),
+        "{data}; {turn:?}"
+    );
+
+    // Where it came from stands on its note, sealed, and what others write there does not count.
+    let note = daemon.note(&sent.id).await?.expect("the note");
+    assert_eq!(note["metadata"]["origin_bridge"], "eng");
+    let seal = note["metadata"]["origin_seal"].as_str().expect("a seal").to_owned();
+    let forged = json!({ "agent": "eng", "origin_bridge": "eng", "origin_source": "http-ui", "origin_seal": seal });
+    daemon
+        .note_put(
+            "letters/forged",
+            "forged",
+            &["agent/message", "agent/message/inbound"],
+            &forged,
+        )
+        .await?;
+    daemon.wait_quiet(LIMIT).await?;
+    let sent = daemon.send("eng", "the next").await?;
+    daemon.wait_turn("eng", &sent).await?;
+    let (_, data) = page.next().await?;
+    let note = daemon
+        .note(data["id"].as_str().expect("an id"))
+        .await?
+        .expect("the note");
+    assert_eq!(
+        note["metadata"]["in_reply_to"],
+        json!(sent.id),
+        "the forged one came to the page"
+    );
+
+    // Nothing of it is heard on the other channel.
+    post(
+        &daemon,
+        &["api", "reply"],
+        &json!({ "channel": "ui1", "text": "for ui1" }),
+    )
+    .await?
+    .ok::<Value>()?;
+    assert_eq!(other.next().await?.1["text"], "for ui1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn r_ui_1_who_may_send_and_what_is_refused() -> Result<()> {
+    let daemon = stand_in().start().await?;
+    let path = ["api", "channels", "ui1", "send"];
+    let blank = post(&daemon, &path, &json!({ "text": " " })).await?;
+    assert_eq!(refused(&blank), (400, "blank_text"));
+    for (scopes, expected) in [(&["reveille:send"][..], 200), (&["reveille:read"][..], 403)] {
+        let token = token(&daemon, scopes).await?;
+        let headers = [
+            ("authorization", format!("Bearer {token}")),
+            ("content-type", "application/json".into()),
+        ];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let answer = daemon
+            .ask("POST", "/api/channels/ui1/send", &headers, br#"{"text": "hello"}"#)
+            .await?;
+        assert_eq!(answer.status, expected, "{scopes:?}");
+    }
+    let stranger = daemon
+        .ask(
+            "POST",
+            "/api/channels/ui1/send",
+            &[("content-type", "application/json")],
+            br#"{"text": "x"}"#,
+        )
+        .await?;
+    assert_eq!(stranger.status, 401);
+    let other = post(&daemon, &["api", "channels", "ui2", "send"], &json!({ "text": "x" })).await?;
+    assert_eq!(refused(&other), (404, "unknown_agent"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn r_ui_2_a_page_listens_by_a_ticket_that_works_once() -> Result<()> {
+    let daemon = stand_in().start().await?;
+    let status = async |target: String| -> Result<u16> {
+        Ok(match open(&daemon, &target, None).await? {
+            Ok(_) => 200,
+            Err(status) => status,
+        })
+    };
+    let stream = "/ui/events?channel=ui1";
+    assert_eq!(status(stream.to_owned()).await?, 401);
+    assert_eq!(status(format!("{stream}&token={}", daemon.token())).await?, 401);
+    assert_eq!(status(format!("{stream}&ticket=none")).await?, 401);
+    let once = ticket(&daemon, stream).await?;
+    assert_eq!(status(format!("{stream}&ticket={once}")).await?, 200);
+    assert_eq!(status(format!("{stream}&ticket={once}")).await?, 401);
+    let unknown = ticket(&daemon, "/ui/events?channel=none").await?;
+    assert_eq!(status(format!("/ui/events?channel=none&ticket={unknown}")).await?, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn r_ui_3_4_replies_edits_and_questions_are_frames_and_the_end_is_told() -> Result<()> {
+    let mut daemon = stand_in().start().await?;
+    let reply = json!({ "channel": "ui1", "text": "hello" });
+    let nobody = post(&daemon, &["api", "reply"], &reply).await?;
+    assert_eq!((nobody.status, nobody.body), (200, json!({ "sent": [] })));
+    let mut page = page(&daemon, "ui1").await?;
+    let sent = post(&daemon, &["api", "reply"], &reply).await?.body;
+    let id = sent["sent"][0].clone();
+    assert_eq!(
+        page.next().await?,
+        ("reply".into(), json!({ "id": id, "text": "hello", "files": [] }))
+    );
+    let edit = json!({ "channel": "ui1", "message_id": id, "text": "hello again" });
+    assert_eq!(
+        post(&daemon, &["api", "edit"], &edit).await?.body,
+        json!({ "ok": true })
+    );
+    assert_eq!(
+        page.next().await?,
+        ("edit".into(), json!({ "id": id, "text": "hello again" }))
+    );
+    let request = json!({ "request_id": "abcde", "tool_name": "Bash", "description": "d", "input_preview": "ls" });
+    let mut asked = request.clone();
+    asked["channel"] = json!("ui1");
+    assert_eq!(
+        post(&daemon, &["api", "permission"], &asked).await?.body,
+        json!({ "sent": ["abcde"] })
+    );
+    assert_eq!(page.next().await?, ("permission".into(), request));
+
+    daemon.stop().await?;
+    assert_eq!(page.next().await?, ("close".into(), json!({})));
+    assert_eq!(page.next_or_end().await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn r_br_6_calls_are_refused_with_what_is_wrong() -> Result<()> {
+    let daemon = stand_in().start().await?;
+    daemon.create_agent("notes", "You keep notes.").await?;
+    for call in ["reply", "react", "edit", "permission", "download"] {
+        let missing = post(&daemon, &["api", call], &json!({ "text": "x" })).await?;
+        assert_eq!(refused(&missing), (400, "no_channel"), "{call}");
+        let unknown = post(&daemon, &["api", call], &json!({ "channel": "none", "text": "x" })).await?;
+        assert_eq!(refused(&unknown), (400, "unknown_channel"), "{call}");
+        let listed = unknown.body["message"].as_str().unwrap_or_default();
+        assert!(listed.contains("eng, notes, ui1"), "{listed}");
+        let path = format!("/api/{call}");
+        let json = ("content-type", "application/json");
+        let bearer = token(&daemon, &["reveille:read"]).await?;
+        let bearer = format!("Bearer {bearer}");
+        for (headers, expected) in [
+            (vec![json], 401),
+            (vec![json, ("authorization", "Bearer garbage")], 401),
+            (vec![json, ("authorization", bearer.as_str())], 403),
+        ] {
+            let answer = daemon.ask("POST", &path, &headers, br#"{"channel": "ui1"}"#).await?;
+            assert_eq!(answer.status, expected, "{call} {headers:?}");
+        }
+    }
+    for (call, channel, kind) in [
+        ("react", "ui1", "http-ui"),
+        ("download", "ui1", "http-ui"),
+        ("react", "notes", "vault"),
+        ("edit", "notes", "vault"),
+        ("permission", "notes", "vault"),
+        ("download", "notes", "vault"),
+    ] {
+        let reply = post(&daemon, &["api", call], &json!({ "channel": channel })).await?;
+        assert_eq!(refused(&reply), (400, "unsupported"), "{call} {channel}");
+        let message = reply.body["message"].as_str().unwrap_or_default();
+        assert!(message.contains(kind) && message.contains(call), "{message}");
+    }
+    let said = post(
+        &daemon,
+        &["api", "reply"],
+        &json!({ "channel": "notes", "text": "By the way." }),
+    )
+    .await?;
+    let note = daemon
+        .note(said.body["sent"][0].as_str().expect("an id"))
+        .await?
+        .expect("the note");
+    assert_eq!(
+        (note["content"].clone(), note["metadata"]["direction"].clone()),
+        (json!("By the way."), json!("outbound"))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_channel_is_listed_with_its_kind_and_its_state_is_in_the_health() -> Result<()> {
+    let daemon = stand_in().start().await?;
+    daemon.create_agent("notes", "You keep notes.").await?;
+    let listed: Value = daemon.request(Method::GET, &["api", "channels"], None).await?.ok()?;
+    let kinds: Vec<(&str, &str)> = listed["channels"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|one| {
+            (
+                one["name"].as_str().unwrap_or_default(),
+                one["transport"].as_str().unwrap_or_default(),
+            )
+        })
+        .collect();
+    assert_eq!(kinds, [("notes", "vault"), ("eng", "http-ui"), ("ui1", "http-ui")]);
+    let up = |name: &str| json!({ "name": name, "kind": "http-ui", "agent": name, "state": "up", "sessions": 0, "waiting": null, "undelivered": null });
+    let health: Value = reveille_tests::eventually("the bridges are up", LIMIT, async || {
+        let health: Value = daemon.request(Method::GET, &["health"], None).await?.ok()?;
+        Ok((health["bridges"][1]["state"] == "up" && health["bridges"][0]["state"] == "up").then_some(health))
+    })
+    .await?;
+    assert_eq!(health["bridges"], json!([up("eng"), up("ui1")]));
+    let figures = daemon.ask_in("GET", "/metrics", b"").await?;
+    let text = String::from_utf8(figures.body)?;
+    assert!(
+        text.contains("reveille_bridge_state{bridge=\"ui1\",state=\"up\"} 1"),
+        "{text}"
+    );
+    Ok(())
+}
