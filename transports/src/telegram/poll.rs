@@ -32,6 +32,8 @@ pub(super) struct Poll<'a> {
     gaps: u32,
     /// While the place is not known: how often it was looked for the first update, and the lowest number that was seen.
     looks: u32,
+    /// The server could not be reached.
+    away: bool,
     first: Option<i64>,
     /// Whom the access file let in when it was looked at last, for the log.
     told: Option<String>,
@@ -53,6 +55,7 @@ impl<'a> Poll<'a> {
             limit: MOST,
             gaps: 0,
             looks: 0,
+            away: false,
             first: None,
             told: None,
         }
@@ -88,6 +91,12 @@ impl<'a> Poll<'a> {
             };
             match asked {
                 Ok(updates) => {
+                    if std::mem::take(&mut self.away)
+                        && let Err(error) = self.shared.lanes.hasten().await
+                    {
+                        // It is sent later then.
+                        tracing::warn!(bridge = self.shared.options.name, error, "what waits is not hastened");
+                    }
                     self.failures = 0;
                     self.limit = (self.limit * 2).min(MOST);
                     self.show();
@@ -179,6 +188,7 @@ impl<'a> Poll<'a> {
             }
             _ => (error.text.clone(), usual),
         };
+        self.away |= error.fault == Fault::Unreachable;
         self.failures = self.failures.saturating_add(1);
         if self.failures == 1 || self.failures.is_multiple_of(20) {
             tracing::warn!(

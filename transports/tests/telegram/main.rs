@@ -350,9 +350,21 @@ async fn files_go_both_ways() {
         "{document}"
     );
     assert!(
-        ground.api.texts()[1].contains("big.txt was not sent"),
+        ground.api.texts()[1].contains("big.txt could not be sent: it has 1001 bytes"),
         "{:?}",
         ground.api.texts()
+    );
+    // One that is not in the vault holds the chat up for some tries only.
+    ground
+        .bridge
+        .hand_over(&answer("gone", "", &["out/gone.txt"]))
+        .await
+        .unwrap();
+    ground.bridge.hand_over(&answer("after", "goes on", &[])).await.unwrap();
+    eventually("told and gone on", || ground.api.texts().len() == 4).await;
+    assert_eq!(
+        ground.api.texts()[2..],
+        ["The file gone.txt could not be sent: there is no such file", "goes on"]
     );
     // By hand: only from under the roots.
     let path = ground.bridge.download("large").await.unwrap();
