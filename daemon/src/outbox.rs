@@ -24,6 +24,7 @@ use crate::crash;
 use crate::effects::Effect;
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::record::TurnRecord;
+use crate::traces::{Traces, Try};
 use crate::vaults::ByName;
 use told::Ends;
 pub(crate) use working::Shown;
@@ -54,6 +55,7 @@ pub(crate) struct Outbox {
     breakers: Breakers,
     ends: Ends,
     working: Working,
+    traces: Traces,
 }
 
 /// The pause after so many failed tries, when the vault is not left alone.
@@ -76,6 +78,18 @@ fn passes(error: &VaultError) -> bool {
     )
 }
 
+/// What stands in the way, without what the vault says.
+fn word(error: &VaultError) -> &'static str {
+    match error {
+        VaultError::Unavailable { .. } => "unavailable",
+        VaultError::Conflict { .. } => "conflict",
+        VaultError::Damaged { .. } => "damaged",
+        VaultError::Forbidden(_) | VaultError::OutsideScope { .. } => "forbidden",
+        VaultError::Unsupported { .. } => "unsupported",
+        _ => "invalid",
+    }
+}
+
 fn is_silent(error: &VaultError) -> bool {
     matches!(error, VaultError::Unavailable { .. })
 }
@@ -91,7 +105,14 @@ impl Outbox {
             hub,
             ends: Ends::default(),
             working: Working::default(),
+            traces: Traces::default(),
         }
+    }
+
+    /// The same, and each try is told.
+    #[must_use]
+    pub(crate) fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Resolves to true when all effects of the turn are delivered, to false when that will take longer. To be asked for
@@ -276,7 +297,9 @@ impl Outbox {
     async fn deliver(&self, line: Vec<Delivery>) -> LineEnd {
         let mut end = LineEnd::default();
         for delivery in line {
+            let start = Timestamp::now();
             let outcome = self.deliver_one(&delivery).await;
+            self.traces.tried(|| delivery.tried(start, outcome.as_ref().err()));
             match outcome {
                 Ok(()) => {
                     crash::point("outbox.written");
@@ -323,8 +346,9 @@ impl Outbox {
             if let Some((delivery, error)) = end.failed {
                 self.postpone(&delivery, &error).await?;
             }
-            for (Delivery { row, .. }, error) in end.parked {
-                tracing::error!(turn = %row.turn, %error, "refused by the vault; the effect is kept for a person");
+            for (delivery, error) in end.parked {
+                let (row, channel) = (&delivery.row, delivery.channel());
+                tracing::error!(turn = %row.turn, channel, %error, "refused by the vault; the effect is kept for a person");
                 self.queue.undelivered(row.id, &error.to_string(), None).await?;
                 self.ends.missing(row.turn);
             }
@@ -337,6 +361,7 @@ impl Outbox {
         }
         crash::point("outbox.delivered");
         for turn in self.queue.delivered(delivered).await? {
+            self.traces.finished(turn);
             if self.ends.delivered(turn) {
                 self.tell_late(turn).await;
             }
@@ -386,7 +411,7 @@ impl Outbox {
             Some(Pace::Never(until)) => wall(until, Instant::now()),
             _ => Timestamp::now().saturating_add(pause(tries)).unwrap_or(Timestamp::MAX),
         };
-        tracing::warn!(turn = %row.turn, tries, %error, %due_at, "not delivered; the effect is kept");
+        tracing::warn!(turn = %row.turn, channel = delivery.channel(), tries, %error, %due_at, "not delivered; the effect is kept");
         self.queue.undelivered(row.id, &error.to_string(), Some(due_at)).await?;
         if tries >= TRIES || pace.is_some_and(|pace| pace != Pace::Free) {
             self.ends.missing(row.turn);
@@ -403,7 +428,8 @@ impl Outbox {
         let record = company.first().and_then(|first| first.record.clone());
         let record: Option<TurnRecord> = record.and_then(|record| serde_json::from_value(record).ok()); // silent-ok: without a note then
         let note = record.and_then(|record| record.note);
-        tracing::info!(%turn, "delivered late");
+        let channel = company.first().map(|first| first.message.lane.channel.as_str());
+        tracing::info!(%turn, channel, "delivered late");
         for turn in company {
             let subject = Subject {
                 channel: turn.message.lane.channel.to_string(),
@@ -429,6 +455,24 @@ impl Delivery {
             effect: serde_json::from_value(row.body.clone()),
             row,
         }
+    }
+
+    fn tried(&self, start: Timestamp, error: Option<&VaultError>) -> Try {
+        let effect = self.effect.as_ref().ok(); // silent-ok: then it was refused, and that is told
+        Try {
+            turn: self.row.turn,
+            effect: (self.row.id, self.row.attempts),
+            kind: effect.map_or("callback", Effect::kind),
+            vault: self.vault().unwrap_or_default().to_owned(),
+            callback: effect.and_then(Effect::callback_note),
+            start,
+            error: error.map(word),
+        }
+    }
+
+    /// Whose turn it is of; `None`: not known to this version.
+    fn channel(&self) -> Option<&str> {
+        self.effect.as_ref().ok().map(Effect::channel) // silent-ok: told when it is tried
     }
 
     fn vault(&self) -> Option<&str> {
