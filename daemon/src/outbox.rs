@@ -297,9 +297,7 @@ impl Outbox {
     async fn deliver(&self, line: Vec<Delivery>) -> LineEnd {
         let mut end = LineEnd::default();
         for delivery in line {
-            let start = Timestamp::now();
-            let outcome = self.deliver_one(&delivery).await;
-            self.traces.tried(|| delivery.tried(start, outcome.as_ref().err()));
+            let outcome = self.deliver_traced(&delivery).await;
             match outcome {
                 Ok(()) => {
                     crash::point("outbox.written");
@@ -313,6 +311,13 @@ impl Outbox {
             }
         }
         end
+    }
+
+    async fn deliver_traced(&self, delivery: &Delivery) -> Result<(), VaultError> {
+        let start = Timestamp::now();
+        let outcome = self.deliver_one(delivery).await;
+        self.traces.tried(|| delivery.tried(start, outcome.as_ref().err()));
+        outcome
     }
 
     async fn deliver_one(&self, delivery: &Delivery) -> Result<(), VaultError> {

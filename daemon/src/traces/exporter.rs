@@ -235,13 +235,10 @@ impl Exporter {
                 headers.insert(name, value.clone());
             }
         }
-        let request = match request.body(Full::new(bytes)) {
-            Ok(request) => request,
-            Err(_) => {
-                return Sent::Refused {
-                    why: "its address fits no request".into(),
-                };
-            }
+        let Ok(request) = request.body(Full::new(bytes)) else {
+            return Sent::Refused {
+                why: "its address fits no request".into(),
+            };
         };
         let response = match self.http.send(request).await {
             Ok(response) => response,

@@ -58,7 +58,7 @@ impl Attributes {
         // 64 bits are texts in JSON.
         self.0.push((
             key,
-            json!({ "intValue": number.into().min(i64::MAX as u64).to_string() }),
+            json!({ "intValue": number.into().min(i64::MAX.unsigned_abs()).to_string() }),
         ));
         self
     }
