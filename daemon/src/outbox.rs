@@ -26,6 +26,7 @@ use crate::crash;
 use crate::effects::Effect;
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::record::TurnRecord;
+use crate::traces::{Traces, Try};
 use crate::vaults::ByName;
 use told::Ends;
 pub(crate) use working::Shown;
@@ -57,6 +58,7 @@ pub(crate) struct Outbox {
     bridges: Bridges,
     ends: Ends,
     working: Working,
+    traces: Traces,
 }
 
 /// Why an effect is not delivered.
@@ -93,6 +95,18 @@ fn passes(error: &Trouble) -> bool {
     }
 }
 
+/// What stands in the way, without what the other side says.
+fn word(error: &Trouble) -> &'static str {
+    match error {
+        Trouble::Vault(VaultError::Unavailable { .. }) | Trouble::Bridge(HandOver::Later { .. }) => "unavailable",
+        Trouble::Vault(VaultError::Conflict { .. }) => "conflict",
+        Trouble::Vault(VaultError::Damaged { .. }) => "damaged",
+        Trouble::Vault(VaultError::Forbidden(_) | VaultError::OutsideScope { .. }) => "forbidden",
+        Trouble::Vault(VaultError::Unsupported { .. }) => "unsupported",
+        Trouble::Vault(_) | Trouble::Bridge(_) => "invalid",
+    }
+}
+
 fn is_silent(error: &Trouble) -> bool {
     matches!(error, Trouble::Vault(VaultError::Unavailable { .. }))
 }
@@ -109,6 +123,7 @@ impl Outbox {
             bridges: Bridges::default(),
             ends: Ends::default(),
             working: Working::default(),
+            traces: Traces::default(),
         }
     }
 
@@ -116,6 +131,12 @@ impl Outbox {
     #[must_use]
     pub(crate) fn with_bridges(self, bridges: Bridges) -> Self {
         Self { bridges, ..self }
+    }
+
+    /// The same, and each try is told.
+    #[must_use]
+    pub(crate) fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Resolves to true when all effects of the turn are delivered, to false when that will take longer. To be asked for
@@ -298,7 +319,7 @@ impl Outbox {
     async fn deliver(&self, line: Vec<Delivery>) -> LineEnd {
         let mut end = LineEnd::default();
         for delivery in line {
-            let outcome = self.deliver_one(&delivery).await;
+            let outcome = self.deliver_traced(&delivery).await;
             match outcome {
                 Ok(()) => {
                     crash::point("outbox.written");
@@ -312,6 +333,13 @@ impl Outbox {
             }
         }
         end
+    }
+
+    async fn deliver_traced(&self, delivery: &Delivery) -> Result<(), Trouble> {
+        let start = Timestamp::now();
+        let outcome = self.deliver_one(delivery).await;
+        self.traces.tried(|| delivery.tried(start, outcome.as_ref().err()));
+        outcome
     }
 
     async fn deliver_one(&self, delivery: &Delivery) -> Result<(), Trouble> {
@@ -355,8 +383,9 @@ impl Outbox {
             if let Some((delivery, error)) = end.failed {
                 self.postpone(&delivery, &error).await?;
             }
-            for (Delivery { row, .. }, error) in end.parked {
-                tracing::error!(turn = %row.turn, %error, "refused for good; the effect is kept for a person");
+            for (delivery, error) in end.parked {
+                let (row, channel) = (&delivery.row, delivery.channel());
+                tracing::error!(turn = %row.turn, channel, %error, "refused for good; the effect is kept for a person");
                 self.queue.undelivered(row.id, &error.to_string(), None).await?;
                 self.ends.missing(row.turn);
             }
@@ -369,6 +398,7 @@ impl Outbox {
         }
         crash::point("outbox.delivered");
         for turn in self.queue.delivered(delivered).await? {
+            self.traces.finished(turn);
             if self.ends.delivered(turn) {
                 self.tell_late(turn).await;
             }
@@ -418,7 +448,7 @@ impl Outbox {
             Some(Pace::Never(until)) => wall(until, Instant::now()),
             _ => Timestamp::now().saturating_add(pause(tries)).unwrap_or(Timestamp::MAX),
         };
-        tracing::warn!(turn = %row.turn, tries, %error, %due_at, "not delivered; the effect is kept");
+        tracing::warn!(turn = %row.turn, channel = delivery.channel(), tries, %error, %due_at, "not delivered; the effect is kept");
         self.queue.undelivered(row.id, &error.to_string(), Some(due_at)).await?;
         if tries >= TRIES || pace.is_some_and(|pace| pace != Pace::Free) {
             self.ends.missing(row.turn);
@@ -435,7 +465,8 @@ impl Outbox {
         let record = company.first().and_then(|first| first.record.clone());
         let record: Option<TurnRecord> = record.and_then(|record| serde_json::from_value(record).ok()); // silent-ok: without a note then
         let note = record.and_then(|record| record.note);
-        tracing::info!(%turn, "delivered late");
+        let channel = company.first().map(|first| first.message.lane.channel.as_str());
+        tracing::info!(%turn, channel, "delivered late");
         for turn in company {
             let subject = Subject {
                 channel: turn.message.lane.channel.to_string(),
@@ -461,6 +492,24 @@ impl Delivery {
             effect: serde_json::from_value(row.body.clone()),
             row,
         }
+    }
+
+    fn tried(&self, start: Timestamp, error: Option<&Trouble>) -> Try {
+        let effect = self.effect.as_ref().ok(); // silent-ok: then it was refused, and that is told
+        Try {
+            turn: self.row.turn,
+            effect: (self.row.id, self.row.attempts),
+            kind: effect.map_or("callback", Effect::kind),
+            vault: self.vault().unwrap_or_default().to_owned(),
+            callback: effect.and_then(Effect::callback_note),
+            start,
+            error: error.map(word),
+        }
+    }
+
+    /// Whose turn it is of; `None`: not known to this version.
+    fn channel(&self) -> Option<&str> {
+        self.effect.as_ref().ok().map(Effect::channel) // silent-ok: told when it is tried
     }
 
     fn vault(&self) -> Option<&str> {

@@ -30,6 +30,7 @@ use crate::record::FailureRecord;
 use crate::registry::{Agent, Registry};
 use crate::sandboxing::Sandboxing;
 use crate::steps::Steps;
+use crate::traces::Traces;
 use crate::trust::Trust;
 use crate::turn;
 use crate::warm::Warm;
@@ -82,6 +83,8 @@ pub(crate) struct Context {
     pub(crate) trust: Trust,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// Who is told of each message and its stages.
+    pub(crate) traces: Traces,
     /// What turns did.
     pub(crate) steps: Steps,
     /// Processes that wait for the next message of their conversation.
@@ -339,7 +342,7 @@ impl Workers {
                 Ok(Some(claim)) if self.is_paused(&lane) => {
                     // It was paused between the two looks, and that was answered.
                     if let Err(error) = self.shared.context.queue.release(claim.lease, Spend::default()).await {
-                        tracing::error!(%error, turn = %claim.lease.turn, "a turn of a paused agent stays claimed until the next start");
+                        tracing::error!(%error, turn = %claim.lease.turn, channel = %lane.channel, "a turn of a paused agent stays claimed until the next start");
                     }
                 }
                 Ok(Some(claim)) => {
@@ -406,11 +409,11 @@ impl Workers {
             *times += 1;
             *times
         };
-        tracing::error!(turn = %lease.turn, times, "a turn failed inside the daemon; it goes back in line");
+        tracing::error!(turn = %lease.turn, channel = agent.definition.name, times, "a turn failed inside the daemon; it goes back in line");
         let mut pause = PAUSE;
         // Left claimed it would block its lane.
         while let Err(LeaseError::Queue(error)) = context.queue.release(lease, Spend::default()).await {
-            tracing::error!(%error, ?pause, "it is not back in line yet; trying again");
+            tracing::error!(%error, turn = %lease.turn, channel = agent.definition.name, ?pause, "it is not back in line yet; trying again");
             tokio::select! {
                 () = self.shared.drain.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -437,6 +440,7 @@ impl Workers {
             hub: &context.hub,
             vault: &*agent.vault,
             across_vaults: context.limits.across_vaults,
+            traces: &context.traces,
         };
         let failure = FailureRecord {
             code: "internal".into(),
@@ -458,7 +462,7 @@ impl Workers {
         };
         match ended {
             Ok(()) => drop(self.panics().remove(&turn)),
-            Err(error) => tracing::error!(error, %turn, "it is not given up yet"),
+            Err(error) => tracing::error!(error, %turn, channel = agent.definition.name, "it is not given up yet"),
         }
     }
 

@@ -90,7 +90,8 @@ impl ClaudeBackend {
         (observer, stop, stay): (&dyn Observer, &CancellationToken, bool),
     ) -> Result<Driven, Failure> {
         let (dirs, prompt) = (turn.dirs.clone(), turn.system_prompt.clone());
-        tokio::task::spawn_blocking(move || files::write_files(&dirs, prompt.as_ref()))
+        let span = tracing::Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| files::write_files(&dirs, prompt.as_ref())))
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)))
             .map_err(|error| not_started(FailureCode::Storage, &format!("a file for the CLI: {error}")))?;

@@ -10,7 +10,7 @@ use crate::grants::Given;
 use crate::live::Happening;
 use crate::sandboxing::shield::Door;
 use crate::sandboxing::{Effective, Lowered, Reach, Refused, WatchedTurn};
-use crate::warm::Cold;
+use crate::warm::{self, Cold};
 
 impl Run<'_> {
     /// What counts now, and where the turn works when that is not its own directory.
@@ -49,6 +49,12 @@ impl Run<'_> {
     /// # Errors
     /// The credential is to stay outside, and cannot.
     pub(super) fn confine(&self, request: &mut TurnRequest) -> Result<Cold, Failure> {
+        let process = warm::process_span(self.claim);
+        let (watched, door) = process.in_scope(|| self.shut_in(request))?;
+        Ok(Cold { watched, door, process })
+    }
+
+    fn shut_in(&self, request: &mut TurnRequest) -> Result<(WatchedTurn, Door), Failure> {
         let (agent, sandboxing) = (&self.definition().name, &self.context.sandboxing);
         let mut door = Door::default();
         if sandboxing.shields(agent, self.is_trusted()) {
@@ -60,7 +66,7 @@ impl Run<'_> {
         let log = request.policy.log.clone();
         let watch = sandboxing.watch();
         let watched = watch.begin(agent, self.claim.lease.turn, self.started_at, log);
-        Ok(Cold { watched, door })
+        Ok((watched, door))
     }
 
     /// Tells people what was refused, and answers what was tried.

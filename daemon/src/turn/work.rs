@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use reveille_backends::{Event, Session, TurnOutcome, TurnRequest, Verdict};
+use reveille_backends::{Event, FailureCode, Session, TurnOutcome, TurnRequest, Verdict};
 use reveille_queue::LeaseError;
 use tokio_util::sync::CancellationToken;
 
@@ -48,8 +48,9 @@ impl Run<'_> {
         let compose = |attempt: &TurnRequest, cut_off: CutOff| {
             words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
         };
-        let again = |attempt: &TurnRequest, cut_off: bool| {
+        let again = |attempt: &TurnRequest, cut_off: bool, code: FailureCode| {
             self.context.metrics.retried();
+            self.attempt.retried(code);
             compose(attempt, if cut_off { CutOff::Api } else { words.cut_off })
         };
         let confine = |request: &mut TurnRequest| self.confine(request);
@@ -79,6 +80,7 @@ impl Run<'_> {
         self.leave(parked, wait, &halt).await;
         if lost {
             tracing::error!("the claim was lost; the result of this attempt is dropped");
+            self.attempt.ended(Some("claim_lost"));
             self.context.hub.forget(&self.subject.channel, self.subject.turn);
             return None;
         }

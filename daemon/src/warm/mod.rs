@@ -14,12 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reveille_backends::Resident;
+use reveille_queue::Claim;
 use reveille_sandbox::egress::Log;
 use reveille_vault::agent::Definition;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
+use tracing::field::display;
 use uuid::Uuid;
 
 use crate::config;
@@ -45,6 +48,15 @@ pub(crate) struct Held {
     pub(crate) door: Door,
     /// What it tries to reach.
     pub(crate) log: Log,
+    /// Whom it works for, in the lines of the log.
+    pub(crate) process: Span,
+}
+
+/// What lines of the log say that are about a process, also those of tasks that live as long as it: the turn that it works for
+/// now.
+pub(crate) fn process_span(claim: &Claim) -> Span {
+    let (turn, channel) = (claim.lease.turn, &claim.message.lane.channel);
+    tracing::error_span!(parent: None, "process", %turn, %channel)
 }
 
 impl Held {
@@ -57,6 +69,7 @@ impl Held {
 
     /// It is that turn's, which was given these for the like of its tokens.
     pub(crate) fn resume(&self, origin: Origin, loans: &[Loan]) {
+        self.process.record("turn", display(origin.turn));
         self.pass.rebind(origin);
         let pairs = self.loans.iter().zip(loans);
         pairs.for_each(|(old, fresh)| old.renew(fresh));
@@ -178,6 +191,7 @@ impl Warm {
     /// Lets a process wait, if there is room for it or for others less. From now on it is taken or waited for.
     pub(crate) fn park(&self, owner: Owner, parked: Parked) {
         parked.held.suspend();
+        parked.held.process.record("turn", "");
         let serial = self.0.serial.fetch_add(1, Ordering::Relaxed);
         let (give, given) = oneshot::channel();
         let place = Place {

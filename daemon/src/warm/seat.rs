@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use reveille_backends::{Again, Backend, Dirs, Failure, Observer, Resident, TurnOutcome, TurnRequest, Usage, Verdict};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::{Fingerprint, Held, Parked, Warm};
@@ -26,6 +27,8 @@ pub(crate) struct Cold {
     pub(crate) watched: WatchedTurn,
     /// What keeps its credential out.
     pub(crate) door: Door,
+    /// Whom it works for, in the lines of the log.
+    pub(crate) process: Span,
 }
 
 /// Runs the attempts of one turn.
@@ -48,6 +51,8 @@ struct State {
     watched: WatchedTurn,
     /// What was made for one that was started here.
     door: Option<Door>,
+    /// Whom that works for, in the lines of the log.
+    process: Span,
     /// Requests are still to be confined, each time.
     is_open: bool,
     /// Waits for the turn after this one.
@@ -67,6 +72,7 @@ impl<'a> Seat<'a> {
             held: None,
             watched: cold.watched,
             door: Some(cold.door),
+            process: cold.process,
             is_open: false,
             stayed: None,
         };
@@ -92,6 +98,7 @@ impl<'a> Seat<'a> {
             held: Some(parked.held),
             watched,
             door: None,
+            process: Span::none(),
             is_open: true,
             stayed: None,
         };
@@ -127,6 +134,7 @@ impl<'a> Seat<'a> {
                 loans,
                 door: door.unwrap_or_default(),
                 log: state.watched.log(),
+                process: state.process,
             }),
         };
         let parked = match (state.stayed, held, self.fingerprint) {
@@ -204,14 +212,17 @@ impl Backend for Seat<'_> {
                     let mut state = self.state();
                     state.watched = cold.watched;
                     state.door = Some(cold.door);
+                    state.process = cold.process;
                 }
                 Err(failure) => return failed(failure),
             }
         }
+        let process = self.state().process.clone();
         if self.fingerprint.is_none() {
-            return self.backend.run(turn, observer, stop).await;
+            return self.backend.run(turn, observer, stop).instrument(process).await;
         }
-        let (outcome, resident) = self.backend.run_and_stay(turn, observer, stop).await;
+        let run = self.backend.run_and_stay(turn, observer, stop);
+        let (outcome, resident) = run.instrument(process).await;
         self.state().stayed = resident;
         outcome
     }
