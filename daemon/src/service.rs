@@ -139,7 +139,7 @@ impl Options {
         let conversations = real(&state.path().join("conversations"));
         crate::lent::take_back(&conversations);
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
+        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]).paced();
         let metrics = Metrics::new();
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)
             .confined_by(sandboxing.clone())
