@@ -119,6 +119,12 @@ impl Options {
             .map_err(|error| cannot_bind(config.server.bind, &error))?;
         let address = listener.local_addr().context("the bound address is unknown")?;
 
+        // All zones of the system are looked at for that.
+        let zone = tokio::task::spawn_blocking({
+            let jobs = config.jobs.clone();
+            move || jobs.zone()
+        });
+
         let vaults = Vaults::open(&config.vaults, state.path()).await?;
         let added = AddedFile::in_dir(state.path());
         let book = vaults.open_added(&added, state.path(), config.definitions.discovery)?;
@@ -147,7 +153,7 @@ impl Options {
         let conversations = real(&state.path().join("conversations"));
         crate::lent::take_back(&conversations);
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
+        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]).paced();
         let metrics = Metrics::new();
         let (traces, exporter) = traces::open(&config.traces, &queue, &metrics, state.instance());
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)
@@ -221,7 +227,7 @@ impl Options {
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
             file: state.path().join("schedule.db"),
-            zone: config.jobs.zone(),
+            zone: zone.await.context("the time zone of this machine was not found out")?,
             queue: Arc::clone(&queue),
             registry: registry.clone(),
             max_waiting: config.queue.max_waiting,
@@ -284,7 +290,7 @@ impl Options {
         );
         let pin_required = config.auth.pin == crate::config::Pin::Required;
         let step_up = StepUp::open(state.path().join("step-up.json"), pin_required);
-        let api = Api {
+        let api = Api::from(http::Parts {
             auth,
             front,
             place: config.hub.place.clone(),
@@ -317,7 +323,7 @@ impl Options {
             arrival: config.server.arrival.0,
             file_limits: config.vaults.file_limits(),
             drain: closing.clone(),
-        };
+        });
         let delivered = CancellationToken::new();
         // Requests that come now wait in the backlog until `run`.
         state.announce(&DaemonFile {
