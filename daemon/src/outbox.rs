@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use reveille_queue::{Effect as Row, EffectState, Overdue, Queue, QueueError};
-use reveille_vault::VaultError;
+use reveille_vault::{Key, Kind, VaultError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -318,16 +318,26 @@ impl Outbox {
     /// Delivers the rows of one conversation in order, up to the first that has to wait.
     async fn deliver(&self, line: Vec<Delivery>) -> LineEnd {
         let mut end = LineEnd::default();
+        let mut told = match self.go_together(&line).await {
+            true => join_all(line.iter().map(|delivery| self.deliver_traced(delivery))).await,
+            false => Vec::new(),
+        }
+        .into_iter();
         for delivery in line {
-            let outcome = self.deliver_traced(&delivery).await;
+            let outcome = match told.next() {
+                Some(outcome) => outcome,
+                None => self.deliver_traced(&delivery).await,
+            };
             match outcome {
                 Ok(()) => {
                     crash::point("outbox.written");
                     end.delivered.push(delivery);
                 }
                 Err(error) if passes(&error) => {
-                    end.failed = Some((delivery, error));
-                    break;
+                    end.failed.get_or_insert((delivery, error));
+                    if told.len() == 0 {
+                        break;
+                    }
                 }
                 Err(error) => end.parked.push((delivery, error)),
             }
@@ -340,6 +350,27 @@ impl Outbox {
         let outcome = self.deliver_one(delivery).await;
         self.traces.tried(|| delivery.tried(start, outcome.as_ref().err()));
         outcome
+    }
+
+    /// Whether what a turn leaves is asked for at once: a vault in a file of ours does what it is asked in that order, and in one
+    /// commit. Where something was tried before, or the thread has no note of its own that the others could name, each waits
+    /// for the one before it.
+    async fn go_together(&self, line: &[Delivery]) -> bool {
+        let [first, rest @ ..] = line else { return false };
+        let Ok(Effect::Thread { vault, record }) = &first.effect else {
+            return false;
+        };
+        let same_turn = |one: &Delivery| one.row.turn == first.row.turn && one.vault() == Some(vault);
+        if rest.is_empty() || line.iter().any(|one| one.row.attempts > 0) || !rest.iter().all(same_turn) {
+            return false;
+        }
+        match self.vaults.get(vault) {
+            Some(vault) if vault.kind() == Kind::Embedded => {
+                let found = vault.get(&Key::Id(record.id.clone())).await;
+                found.is_ok_and(|note| note.is_some())
+            }
+            _ => false,
+        }
     }
 
     async fn deliver_one(&self, delivery: &Delivery) -> Result<(), Trouble> {
