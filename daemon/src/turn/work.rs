@@ -43,7 +43,8 @@ impl Run<'_> {
         // Void as soon as this attempt is over or shall end.
         let pass = self.context.passes.issue(Origin::of(self));
         request.env.extend(pass.env());
-        let standing = self.standing(&request, &pass, &loans).await;
+        let _here = self.context.warm.enter(self.claim.conversation.id);
+        let standing = self.standing(&mut request, &pass, &loans).await;
         let wait = standing.wait;
         let compose = |attempt: &TurnRequest, cut_off: CutOff| {
             words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
