@@ -102,6 +102,7 @@ impl Run<'_> {
         }
         let mut request = self.ask(&plan, String::new(), standing.model, standing.prompt);
         let mut notices = Vec::new();
+        let writing = self.context.warm.writes_ahead(self.claim.conversation.id).await?;
         // silent-ok: as above.
         let loans = self.connect(&mut request, &mut notices, &standing.roles).await.ok()?;
         // It is no turn's yet, so it has the name of none.
@@ -109,6 +110,7 @@ impl Run<'_> {
         let pass = self.context.passes.asleep(request.turn, &self.claim.message.vault);
         request.env.extend(pass.env());
         let fingerprint = self.fingerprint(&request, &pass, &loans);
+        drop(writing);
         // silent-ok: as above.
         let door = self.enclose(&mut request).ok()?;
         let log = request.policy.log.clone();

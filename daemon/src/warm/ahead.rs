@@ -2,7 +2,7 @@
 //! conversation never has two; it is told nothing, and what it was given works only once a turn has taken it. Nothing depends on
 //! the turn to come: where it does not, the process has been started in vain, and that is all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,8 +66,7 @@ pub(crate) struct Here {
 
 impl Drop for Here {
     fn drop(&mut self) {
-        let mut running = self.warm.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.remove(&self.conversation);
+        self.warm.running().remove(&self.conversation);
     }
 }
 
@@ -87,14 +86,28 @@ impl Warm {
         }
     }
 
-    /// From now on a turn of the conversation may have a process, and none is started ahead.
-    pub(crate) fn enter(&self, conversation: Uuid) -> Here {
-        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.insert(conversation);
-        Here {
+    fn running(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on a turn of the conversation writes files for a process and may have one; nothing is done ahead for it. One that
+    /// was started before has its seat.
+    pub(crate) async fn enter(&self, conversation: Uuid) -> Here {
+        self.running().insert(conversation);
+        let here = Here {
             warm: self.clone(),
             conversation,
-        }
+        };
+        drop(self.0.writing.lock().await);
+        here
+    }
+
+    /// Files may be written for a process that is started ahead, until the answer is dropped. `None`: a turn of the conversation
+    /// writes them.
+    pub(crate) async fn writes_ahead(&self, conversation: Uuid) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let writing = self.0.writing.lock().await;
+        let free = !self.running().contains(&conversation);
+        free.then_some(writing)
     }
 
     fn vain(&self) -> MutexGuard<'_, HashMap<Uuid, Vain>> {
@@ -128,7 +141,7 @@ impl Warm {
             .get(&conversation)
             .is_some_and(|one| one.until > Instant::now());
         let places = self.places();
-        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running();
         let gate = self.0.gate.get();
         let kept = places
             .values()
@@ -160,8 +173,7 @@ impl Warm {
         {
             let mut places = self.places();
             // A turn that has begun since then goes before, and so does what it has left.
-            let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-            if running.contains(&conversation) || places.contains_key(&conversation) {
+            if self.running().contains(&conversation) || places.contains_key(&conversation) {
                 return;
             }
             places.insert(conversation, place);

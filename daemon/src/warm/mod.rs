@@ -156,6 +156,8 @@ struct Inner {
     places: Mutex<HashMap<Uuid, Place>>,
     /// Conversations of which a turn may have a process.
     running: Mutex<HashSet<Uuid>>,
+    /// Held while files are written for a process that is started ahead.
+    writing: tokio::sync::Mutex<()>,
     /// Conversations for which starting ahead was in vain.
     vain: Mutex<HashMap<Uuid, ahead::Vain>>,
     serial: AtomicU64,
@@ -180,6 +182,7 @@ impl Warm {
             gate: OnceLock::new(),
             places: Mutex::default(),
             running: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
             vain: Mutex::default(),
             serial: AtomicU64::new(0),
             closed: AtomicBool::new(false),
