@@ -13,6 +13,8 @@ use crate::turn;
 
 /// Who has waited that long may wait longer. Starting a program takes as long.
 const LINGER: Duration = Duration::from_millis(250);
+/// Conversations that are looked at besides: a place may be waited for where nothing is left to do.
+const STRAYS: usize = 8;
 /// Shortest pause between looks, and the longest while somebody waits or a process does.
 const PACE: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_secs(1);
@@ -44,11 +46,13 @@ impl Workers {
                         context.warm.end_guess(&lane).await;
                     }
                 }
-                let next = gate.next(context.warm.guesses_max());
+                let most = context.warm.guesses_max();
+                let next = gate.next(most + STRAYS);
                 let now = Instant::now();
+                let mut seen = 0;
                 for (lane, since) in &next {
-                    if now.duration_since(*since) >= LINGER {
-                        self.start_ahead(lane).await;
+                    if seen < most && now.duration_since(*since) >= LINGER {
+                        seen += usize::from(self.start_ahead(lane).await);
                     }
                 }
                 let fresh = next.iter().any(|(_, since)| now.duration_since(*since) < LINGER);
@@ -100,20 +104,22 @@ impl Workers {
             || !self.shared.gate.waits(lane)
     }
 
-    async fn start_ahead(&self, lane: &Lane) {
+    /// Says whether a turn is to come there.
+    async fn start_ahead(&self, lane: &Lane) -> bool {
         let context = &self.shared.context;
         let Some((agent, claim)) = self.foresee(lane).await else {
-            return;
+            return false;
         };
         if !context.warm.has_room_ahead(claim.conversation.id) {
-            return;
+            return true;
         }
         let Some(owner) = turn::ahead::owner(context, &agent, &claim) else {
-            return;
+            return true;
         };
         let workers = self.clone();
         context.warm.start_ahead(owner, move |halt| async move {
             turn::ahead::start(&workers.shared.context, &agent, &claim, halt).await
         });
+        true
     }
 }

@@ -25,10 +25,11 @@ async fn ahead(daemon: &Daemon) -> Result<[u64; 4]> {
 }
 
 async fn counted(daemon: &Daemon, expected: [u64; 4]) -> Result<()> {
-    let counts = eventually(&format!("counts {expected:?}"), LIMIT, async || {
+    let what = format!("counts {expected:?}");
+    let counted = eventually(&what, LIMIT, async || {
         Ok((ahead(daemon).await? == expected).then_some(()))
-    });
-    let counted = counts.await;
+    })
+    .await;
     counted.with_context(|| format!("{:?}", daemon.log()))
 }
 
@@ -192,32 +193,30 @@ async fn one_that_is_gone_or_does_not_listen_costs_no_message() -> Result<()> {
     Ok(())
 }
 
+/// By which the next start would find it, should it not end by itself.
+fn instance(pid: u32) -> Result<String> {
+    let environ = std::fs::read(format!("/proc/{pid}/environ"))?;
+    let mut pairs = environ.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let found = pairs.find(|pair| pair.starts_with("REVEILLE_INSTANCE="));
+    Ok(found.context("it has the mark of its daemon")?.into_owned())
+}
+
 #[tokio::test]
 async fn the_end_of_the_daemon_is_its_end() -> Result<()> {
-    for deaf in [false, true] {
-        let mut house = House::of(builder(), &["eng"]).await?;
-        house.daemon.send("eng", WHO).await?;
-        let started = house.started(&[]).await?;
-        counted(&house.daemon, [1, 0, 0, 0]).await?;
-        if deaf {
-            // It does not end by itself, so the next start ends it.
-            signal(started, Signal::STOP)?;
-            house.daemon.kill9().await?;
-            assert!(house.daemon.children()?.contains(&started));
-            house.daemon.start().await?;
-        } else {
-            house.daemon.kill9().await?;
-        }
-        eventually("it is gone", LIMIT, async || {
-            Ok((!house.daemon.children()?.contains(&started)).then_some(()))
-        })
-        .await?;
-        if !deaf {
-            house.daemon.start().await?;
-        }
-        assert!(house.daemon.stop().await?.success());
-        assert_eq!(house.daemon.children()?, Vec::<u32>::new());
-    }
+    let mut house = House::of(builder(), &["eng"]).await?;
+    house.daemon.send("eng", WHO).await?;
+    let started = house.started(&[]).await?;
+    counted(&house.daemon, [1, 0, 0, 0]).await?;
+    let runs = house.runs.first().context("a process")?;
+    assert_eq!(instance(started)?, instance(*runs)?);
+    house.daemon.kill9().await?;
+    eventually("it is gone", LIMIT, async || {
+        Ok((!house.daemon.children()?.contains(&started)).then_some(()))
+    })
+    .await?;
+    house.daemon.start().await?;
+    assert!(house.daemon.stop().await?.success());
+    assert_eq!(house.daemon.children()?, Vec::<u32>::new());
     Ok(())
 }
 
