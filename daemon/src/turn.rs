@@ -1,5 +1,6 @@
 //! One turn, from its claim to the delivery of what it left to do.
 
+pub(crate) mod ahead;
 mod clock;
 mod confine;
 mod connections;

@@ -1,5 +1,7 @@
 //! The workers: one task per conversation that has something to do, none for the others.
 
+mod ahead;
+
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -146,9 +148,11 @@ impl Workers {
     /// Nothing is claimed before [`Workers::open`]. `drain` stops new claims.
     #[must_use]
     pub(crate) fn new(context: Context, live_turns: usize, drain: CancellationToken) -> Self {
+        let gate = Gate::new(live_turns);
+        context.warm.watch(&gate);
         let shared = Shared {
             context,
-            gate: Gate::new(live_turns),
+            gate,
             lanes: Mutex::default(),
             live: Mutex::default(),
             interrupts: Mutex::default(),
@@ -252,6 +256,7 @@ impl Workers {
         self.shared
             .tasks
             .spawn(pauses.run(self.clone(), self.shared.drain.clone()));
+        self.shared.tasks.spawn(self.clone().look_ahead());
         self.wake_lanes(|_| true).await;
     }
 
@@ -324,15 +329,12 @@ impl Workers {
                 // A place may be there as well; a stop goes first.
                 biased;
                 () = self.shared.drain.cancelled() => break,
-                permit = self.shared.gate.enter(lane.channel.as_str()) => permit,
+                permit = self.shared.gate.enter(&lane) => permit,
             };
             // Looked up for every turn: an edited definition counts from the next turn on.
             let agent = self.shared.context.registry.get(lane.channel.as_str());
             // Until the queue knows whose the name is, its conversations may be another one's.
-            let ready = |agent: &Agent| {
-                agent.is_served() && !agent.definition.paused && self.shared.context.trust.is_settled(agent)
-            };
-            let Some(agent) = agent.filter(ready) else {
+            let Some(agent) = agent.filter(|agent| self.is_ready(agent)) else {
                 if self.is_last(&lane) {
                     return;
                 }
@@ -375,6 +377,10 @@ impl Workers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&lane);
+    }
+
+    fn is_ready(&self, agent: &Agent) -> bool {
+        agent.is_served() && !agent.definition.paused && self.shared.context.trust.is_settled(agent)
     }
 
     fn is_paused(&self, lane: &Lane) -> bool {

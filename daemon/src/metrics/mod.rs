@@ -30,7 +30,7 @@ use crate::sandboxing::Refused;
 
 pub(crate) use self::labels::{Stage, TraceOutcome};
 pub(crate) use self::sample::{BridgeSample, Sample, VaultSample};
-pub(crate) use self::warm::{Miss, WarmFigures};
+pub(crate) use self::warm::{Ahead, Miss, WarmFigures};
 
 /// Agents that have rows of their own.
 const AGENTS_MAX: usize = 200;

@@ -50,11 +50,18 @@ impl Run<'_> {
     /// The credential is to stay outside, and cannot.
     pub(super) fn confine(&self, request: &mut TurnRequest) -> Result<Cold, Failure> {
         let process = warm::process_span(self.claim);
-        let (watched, door) = process.in_scope(|| self.shut_in(request))?;
+        let door = process.in_scope(|| self.enclose(request))?;
+        let (agent, log) = (&self.definition().name, request.policy.log.clone());
+        let watch = self.context.sandboxing.watch();
+        let watched = watch.begin(agent, self.claim.lease.turn, self.started_at, log);
         Ok(Cold { watched, door, process })
     }
 
-    fn shut_in(&self, request: &mut TurnRequest) -> Result<(WatchedTurn, Door), Failure> {
+    /// The same, where nobody watches yet.
+    ///
+    /// # Errors
+    /// As [`Run::confine`].
+    pub(super) fn enclose(&self, request: &mut TurnRequest) -> Result<Door, Failure> {
         let (agent, sandboxing) = (&self.definition().name, &self.context.sandboxing);
         let mut door = Door::default();
         if sandboxing.shields(agent, self.is_trusted()) {
@@ -63,10 +70,7 @@ impl Run<'_> {
         }
         let variables = request.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         sandboxing.follow_variables(&mut request.policy, variables);
-        let log = request.policy.log.clone();
-        let watch = sandboxing.watch();
-        let watched = watch.begin(agent, self.claim.lease.turn, self.started_at, log);
-        Ok((watched, door))
+        Ok(door)
     }
 
     /// Tells people what was refused, and answers what was tried.

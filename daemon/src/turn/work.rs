@@ -30,6 +30,7 @@ impl Run<'_> {
     pub(super) async fn work(&self, plan: Plan, allowance: Option<Allowance>, ends: Ends<'_>) -> Option<Ending> {
         let staged = self.stage(ends.stop, ends.abandon).await;
         let (mut request, mut notices, words) = self.request(&plan, staged).await;
+        let _here = self.context.warm.enter(self.claim.conversation.id).await;
         let connected = tokio::select! {
             connected = self.connect(&mut request, &mut notices, &words.roles) => connected,
             () = ends.stop.cancelled() => Ok(Vec::new()),
@@ -43,7 +44,7 @@ impl Run<'_> {
         // Void as soon as this attempt is over or shall end.
         let pass = self.context.passes.issue(Origin::of(self));
         request.env.extend(pass.env());
-        let standing = self.standing(&request, &pass, &loans).await;
+        let standing = self.standing(&mut request, &pass, &loans).await;
         let wait = standing.wait;
         let compose = |attempt: &TurnRequest, cut_off: CutOff| {
             words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)

@@ -3,13 +3,15 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use reveille_backends::{Again, Backend, Dirs, Failure, Observer, Resident, TurnOutcome, TurnRequest, Usage, Verdict};
+use reveille_backends::{
+    Again, Backend, Dirs, Failure, Observer, Resident, Session, TurnOutcome, TurnRequest, Usage, Verdict,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::{Fingerprint, Held, Parked, Warm};
+use super::{Fingerprint, Guess, Held, Parked, Warm};
 use crate::delegation::Pass;
 use crate::metrics::Miss;
 use crate::sandboxing::WatchedTurn;
@@ -45,6 +47,8 @@ pub(crate) struct Seat<'a> {
 struct State {
     /// Has waited for this turn.
     waiting: Option<Resident>,
+    /// It was started for this turn.
+    guess: Option<Guess>,
     /// What was made for that.
     held: Option<Held>,
     /// Of the process that runs or ran last.
@@ -69,6 +73,7 @@ impl<'a> Seat<'a> {
     ) -> Self {
         let state = State {
             waiting: None,
+            guess: None,
             held: None,
             watched: cold.watched,
             door: Some(cold.door),
@@ -95,6 +100,7 @@ impl<'a> Seat<'a> {
     ) -> Self {
         let state = State {
             waiting: Some(parked.resident),
+            guess: parked.guess,
             held: Some(parked.held),
             watched,
             door: None,
@@ -144,6 +150,7 @@ impl<'a> Seat<'a> {
                     resident,
                     held,
                     fingerprint,
+                    guess: None,
                 })
             }
             _ => None,
@@ -160,6 +167,7 @@ impl<'a> Seat<'a> {
     ) -> Option<TurnOutcome> {
         let resident = self.state().waiting.take()?;
         let (began, session) = (Instant::now(), resident.session());
+        let guess = self.state().guess.take();
         let before = self.backend.session_size(&turn.dirs, session);
         let given = match resident.run(turn, observer, stop).await {
             Again::Ran(ran) => {
@@ -169,6 +177,9 @@ impl<'a> Seat<'a> {
                     state.held = None;
                 }
                 state.stayed = resident;
+                if let Some(guess) = guess {
+                    guess.used();
+                }
                 self.warm.figures().hit();
                 return Some(outcome);
             }
@@ -181,7 +192,14 @@ impl<'a> Seat<'a> {
         self.warm.figures().missed(Miss::Unfit);
         self.state().held = None;
         turn.timeouts.wall = turn.timeouts.wall.saturating_sub(began.elapsed());
-        if given && self.backend.took_prompt(&turn.dirs, session, before) {
+        let taken = given && self.backend.took_prompt(&turn.dirs, session, before);
+        turn.session = match turn.session {
+            Session::New(_) if taken => Session::Resume(session),
+            // An id is used once.
+            Session::New(_) => Session::New(Uuid::new_v4()),
+            resume @ Session::Resume(_) => resume,
+        };
+        if taken {
             turn.prompt = (self.cut_off)(turn);
         }
         None

@@ -210,6 +210,11 @@ impl Queue for SqliteQueue {
             .await?)
     }
 
+    async fn peek(&self, lane: &Lane) -> Result<Option<Claim>, QueueError> {
+        let (lane, now) = (lane.clone(), self.now());
+        self.read(move |connection| writes::peek(connection, &lane, now)).await
+    }
+
     async fn take(&self, channel: &ChannelName, owner: &str, ttl: Duration) -> Result<Option<Held>, QueueError> {
         let (channel, owner, now) = (channel.clone(), owner.to_owned(), self.now());
         let until = later(now, ttl);
