@@ -79,7 +79,8 @@ pub struct Timeouts {
 /// One turn. Shown without what is told to the model and without what is given to the child.
 #[derive(Clone)]
 pub struct TurnRequest {
-    /// Identity of the turn; children carry it as `REVEILLE_TURN`, those of a process that stays that of its first turn.
+    /// Identity of the turn; children carry it as `REVEILLE_TURN`, those of a process that stays that of its first turn, and those
+    /// of one that was started ahead a name that is no turn's.
     pub turn: Uuid,
     /// The text for the model. Sent literally: a leading `/` never becomes a slash command.
     pub prompt: String,
@@ -393,6 +394,22 @@ pub trait Backend: Send + Sync {
         stop: CancellationToken,
     ) -> (TurnOutcome, Option<Resident>) {
         (self.run(turn, observer, stop).await, None)
+    }
+
+    /// Starts a process for a turn that may come, and tells it nothing. The prompt counts for nothing. Cancelling `stop` ends it;
+    /// after an error nothing of it is alive.
+    ///
+    /// # Errors
+    /// It did not come up, or did something unasked.
+    async fn start_ahead(&self, turn: TurnRequest, stop: CancellationToken) -> Result<Resident, Failure> {
+        drop((turn, stop));
+        Err(Failure {
+            code: FailureCode::SpawnFailed,
+            message: "Processes cannot be started ahead here.".into(),
+            next_step: "Nothing is to be done.".into(),
+            remedy: Remedy::Permanent,
+            detail: String::new(),
+        })
     }
 
     /// Bytes that the CLI's own storage holds of the session.

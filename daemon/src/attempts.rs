@@ -58,11 +58,11 @@ pub(crate) fn chance() -> f64 {
 }
 
 /// Runs a turn, again after each of `pauses` while it fails in a passing way. An established session is resumed; `prompts`
-/// makes the text of an attempt, told whether one was cut off before.
+/// makes the text of an attempt, told whether one was cut off before, and how the last one failed.
 pub(crate) async fn run(
     backend: &dyn Backend,
     mut request: TurnRequest,
-    prompt: impl Fn(&TurnRequest, bool) -> String,
+    prompt: impl Fn(&TurnRequest, bool, FailureCode) -> String,
     pauses: &[Duration],
     observer: &dyn Observer,
     halt: &CancellationToken,
@@ -76,13 +76,13 @@ pub(crate) async fn run(
     loop {
         let asked = request.session;
         let outcome = backend.run(request.clone(), observer, halt.clone()).await;
-        let next =
-            failure(&outcome).and_then(|failure| Some((failure.message.clone(), next_session(asked, &outcome)?)));
+        let next = failure(&outcome)
+            .and_then(|failure| Some((failure.message.clone(), failure.code, next_session(asked, &outcome)?)));
         let outcome = add(outcome, before.take());
         request.timeouts.wall = wall.saturating_sub(began.elapsed());
         request.budget_usd = budget.map(|budget| budget - outcome.cost_usd);
         let spent = request.timeouts.wall < TIME_MIN || request.budget_usd.is_some_and(|usd| usd < USD_MIN);
-        let (Some((why, session)), false, Some(pause)) = (next, spent || halt.is_cancelled(), left.next()) else {
+        let (Some((why, code, session)), false, Some(pause)) = (next, spent || halt.is_cancelled(), left.next()) else {
             return outcome;
         };
         let pause = pause.mul_f64(1.0 + JITTER * chance());
@@ -102,7 +102,7 @@ pub(crate) async fn run(
             () = tokio::time::sleep(pause) => {}
         }
         request.session = session;
-        request.prompt = prompt(&request, matches!(session, Session::Resume(_)));
+        request.prompt = prompt(&request, matches!(session, Session::Resume(_)), code);
         before = Some(outcome);
     }
 }

@@ -277,6 +277,18 @@ impl Claude {
         })
     }
 
+    fn missing(&self) -> Failure {
+        Failure {
+            code: FailureCode::ProgramMissing,
+            message: format!("The program {:?} is not installed on this machine.", self.config.program),
+            next_step: "Install Claude Code (npm install -g @anthropic-ai/claude-code) or set `[claude] program`, then send the \
+                        message again; no restart is needed."
+                .into(),
+            remedy: Remedy::Operator,
+            detail: "not found in PATH".into(),
+        }
+    }
+
     /// Gives the child its credential, unless its variables hold one already, stored or configured: a variable, or the user's
     /// login without the means to renew it, which is taken back when the answer is dropped. A login that was lent before does
     /// not stay when something else is used.
@@ -374,15 +386,7 @@ fn failed(failure: Failure) -> TurnOutcome {
 impl Backend for Claude {
     async fn run(&self, mut turn: TurnRequest, observer: &dyn Observer, stop: CancellationToken) -> TurnOutcome {
         let Some(backend) = self.backend() else {
-            return failed(Failure {
-                code: FailureCode::ProgramMissing,
-                message: format!("The program {:?} is not installed on this machine.", self.config.program),
-                next_step: "Install Claude Code (npm install -g @anthropic-ai/claude-code) or set `[claude] program`, then send the \
-                            message again; no restart is needed."
-                    .into(),
-                remedy: Remedy::Operator,
-                detail: "not found in PATH".into(),
-            });
+            return failed(self.missing());
         };
         let _lent = match self.lend_credential(&mut turn) {
             Ok(lent) => lent,
@@ -410,6 +414,16 @@ impl Backend for Claude {
             resident.keep(lent);
         }
         (outcome, resident)
+    }
+
+    async fn start_ahead(&self, mut turn: TurnRequest, stop: CancellationToken) -> Result<Resident, Failure> {
+        let backend = self.backend().ok_or_else(|| self.missing())?;
+        let lent = self.lend_credential(&mut turn)?;
+        let mut resident = backend.start_ahead(turn, stop).await?;
+        if let Some(lent) = lent {
+            resident.keep(lent);
+        }
+        Ok(resident)
     }
 
     fn session_size(&self, dirs: &Dirs, session: Uuid) -> u64 {

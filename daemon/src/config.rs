@@ -11,6 +11,7 @@ mod mcp;
 mod read;
 mod retention;
 mod sandbox;
+mod traces;
 mod turn_limits;
 mod vault;
 
@@ -31,6 +32,7 @@ pub(crate) use self::mcp::Mcp;
 use self::read::{expand, has_key, overlaid, parse, read_table};
 pub(crate) use self::retention::{Keep, Retention};
 pub(crate) use self::sandbox::{Ceiling, GitConfig, Limit, Said, Sandbox, SandboxMode};
+pub(crate) use self::traces::{Exporter, Sampler, Traces};
 pub(crate) use self::turn_limits::TurnLimits;
 pub(crate) use self::vault::{
     FileLimits, POLL, Parachute, Place, Secret, Vault, Vaults, address, check_name as vault_name, private_secret,
@@ -316,6 +318,8 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
     /// Filter in the syntax of `RUST_LOG`, such as `info` or `reveille=debug`.
     pub(crate) level: String,
+    /// Most lines of one place in the code within ten seconds; 0: all of them.
+    pub(crate) burst: u64,
 }
 
 impl Default for Log {
@@ -323,6 +327,7 @@ impl Default for Log {
         Self {
             format: LogFormat::Auto,
             level: "info".into(),
+            burst: 100,
         }
     }
 }
@@ -417,6 +422,12 @@ pub(crate) struct Config {
     pub(crate) hooks: Vec<bridges::hooks::Settings>,
     /// Logging.
     pub(crate) log: Log,
+    /// Traces, as it is written.
+    #[serde(rename = "traces")]
+    traces_table: traces::Written,
+    /// Where traces go.
+    #[serde(skip)]
+    pub(crate) traces: Traces,
 }
 
 impl Config {
@@ -467,6 +478,11 @@ impl Config {
         config.hub = std::mem::take(&mut config.hub_table).resolve(&environment)?;
         config.hooks = bridges::hooks::resolve(std::mem::take(&mut config.hook_tables), &environment)?;
         config.transports = bridges::resolve(std::mem::take(&mut config.transport_tables), &environment)?;
+        let traces = config.traces_table.resolve(&environment);
+        config.traces = traces.map_err(|message| ConfigError::Wrong {
+            origin: "[traces]".into(),
+            message,
+        })?;
         if config.definitions.discovery != Discovery::Definitions {
             config.vaults.follow_threads();
         }

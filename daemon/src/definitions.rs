@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures_util::{StreamExt as _, stream};
+use reveille_vault::agent::tag;
 use reveille_vault::{Key, Note, NoteId, Query, Vault, VaultError};
+use serde_json::Value;
 
 use crate::inbox::Inbox;
+use crate::registry::STAMPED;
 
 /// Notes that are asked for one by one at once.
 const AT_ONCE: usize = 8;
@@ -47,15 +50,17 @@ pub(crate) async fn read(vault: &Arc<dyn Vault>, inbox: &Inbox) -> anyhow::Resul
     }
     let mut keep = BTreeMap::new();
     for note in &notes {
-        if let Some(before) = earlier
+        let before = earlier
             .get(&note.id)
-            .filter(|_| !registry.knows(vault.name(), &note.id))
-        {
+            .filter(|_| !registry.knows(vault.name(), &note.id));
+        // The usual case, and reading each of them twice would take half of the start.
+        let same = before.is_some_and(|before| says_the_same(before, note));
+        if let Some(before) = before.filter(|_| !same) {
             registry.apply(vault, &note.id, Some(before));
         }
         inbox.grants.foresee(vault.name(), note);
         let effect = registry.apply(vault, &note.id, Some(note));
-        if effect.keep {
+        if effect.keep && !same {
             keep.insert(note.id.clone(), Some(note.clone()));
         }
     }
@@ -65,6 +70,17 @@ pub(crate) async fn read(vault: &Arc<dyn Vault>, inbox: &Inbox) -> anyhow::Resul
         }
     }
     Ok(keep)
+}
+
+/// Whether two states of a definition differ in nothing but what the daemon writes on it.
+fn says_the_same(one: &Note, other: &Note) -> bool {
+    fn own(note: &Note) -> impl Iterator<Item = (&String, &Value)> {
+        note.metadata.iter().filter(|(key, _)| !STAMPED.contains(&key.as_str()))
+    }
+    one.has_tag(tag::DEFINITION)
+        && one.created_at == other.created_at
+        && (&one.path, &one.content, &one.tags) == (&other.path, &other.content, &other.tags)
+        && own(one).eq(own(other))
 }
 
 /// The definitions when they last held together. Without them everything else goes on.
@@ -106,4 +122,46 @@ async fn look_after(vault: &dyn Vault, missing: &BTreeSet<NoteId>) -> anyhow::Re
         }
     }
     Ok((found, damaged))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    fn note(metadata: Value, second: i64) -> Note {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        Note {
+            id: NoteId::new("one").unwrap(),
+            path: Some("Agents/one".into()),
+            content: "You work.".into(),
+            tags: vec![tag::DEFINITION.into()],
+            metadata: serde_json::from_value(metadata).unwrap(),
+            created_at: at(7),
+            updated_at: at(second),
+        }
+    }
+
+    #[test]
+    fn what_the_daemon_writes_on_a_definition_makes_it_no_other_one() {
+        let before = note(json!({"name": "a", "model": "opus"}), 7);
+        let stamped = json!({"name": "a", "model": "opus", "status": "enabled", "status_detail": "", "pending": ""});
+        assert!(says_the_same(&before, &note(stamped.clone(), 8)));
+        let mut text = note(stamped.clone(), 8);
+        text.content.push('!');
+        let mut thread = note(stamped, 8);
+        thread.tags = vec![tag::THREAD.into()];
+        for other in [
+            note(json!({"name": "a", "model": "haiku", "status": "enabled"}), 8),
+            note(json!({"name": "a"}), 8),
+            text,
+            thread.clone(),
+        ] {
+            assert!(!says_the_same(&before, &other), "{other:?}");
+        }
+        // What stands on threads is somebody else's word.
+        assert!(!says_the_same(&thread, &thread));
+    }
 }

@@ -116,6 +116,29 @@ impl Effect {
         }
     }
 
+    /// The channel of the turn that it follows from.
+    #[must_use]
+    pub(crate) fn channel(&self) -> &str {
+        match self {
+            Self::Thread { record, .. } => &record.agent,
+            Self::Outbound { note, .. } => &note.agent,
+            Self::Callback { message, .. } => {
+                let callback = message.callback.as_ref();
+                callback.map_or(&message.sender, |callback| &callback.source_channel)
+            }
+            Self::Bridge { note, .. } => &note.agent,
+        }
+    }
+
+    /// The note by which the agent that asked is woken.
+    #[must_use]
+    pub(crate) fn callback_note(&self) -> Option<String> {
+        match self {
+            Self::Callback { id, .. } => Some(id.to_string()),
+            Self::Thread { .. } | Self::Outbound { .. } | Self::Bridge { .. } => None,
+        }
+    }
+
     /// What it is, in one word.
     #[must_use]
     pub(crate) fn kind(&self) -> &'static str {

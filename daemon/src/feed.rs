@@ -7,6 +7,7 @@ use std::time::Duration;
 use reveille_queue::{Binding, FeedCursor, Queue, QueueError, State, Turn};
 use reveille_vault::agent::{Inbound, tag};
 use reveille_vault::{Change, Cursor, Key, Note, NoteId, Query, Vault, VaultError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::crash;
@@ -167,7 +168,12 @@ impl Feed {
         let mut pause = Duration::ZERO;
         loop {
             wake.borrow_and_update();
-            match self.follow().await {
+            let followed = match self.follow().await {
+                // Nothing has been told that was not read: the next look would find nothing.
+                Ok(Progress::More) if self.has_all(&wake) => Ok(Progress::Done),
+                followed => followed,
+            };
+            match followed {
                 Ok(Progress::OtherLog) => return End::OtherLog,
                 Ok(Progress::Done) => {
                     pause = Duration::ZERO;
@@ -203,6 +209,11 @@ impl Feed {
             }
         }
         End::Drained
+    }
+
+    /// Whether the newest change that was told of is read, and no other was told of since.
+    fn has_all(&self, wake: &watch::Receiver<Cursor>) -> bool {
+        self.at == *wake.borrow() && !wake.has_changed().unwrap_or(true)
     }
 
     async fn follow(&mut self) -> Result<Progress, Trouble> {

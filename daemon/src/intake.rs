@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::crash;
 use crate::inbox::Inbox;
 use crate::registry::Agent;
+use crate::traces::TraceParent;
 
 /// Namespace of notes that are named by their sender's idempotency key.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2b1f_9a64_7c3d_4e55_8d0e_6f20_9b7c_4d02);
@@ -18,6 +19,13 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x2b1f_9a64_7c3d_4e55_8d0e_6f20_9b7c_4d0
 #[async_trait]
 impl Intake for Inbox {
     async fn take(&self, message: Incoming) -> Result<Taken, Refusal> {
+        self.take_traced(message, None).await
+    }
+}
+
+impl Inbox {
+    /// [`Intake::take`] of a message that is to be a part of its sender's trace.
+    pub(crate) async fn take_traced(&self, message: Incoming, parent: Option<TraceParent>) -> Result<Taken, Refusal> {
         let link = message.link;
         let inbound = Inbound {
             text: message.text,
@@ -30,15 +38,14 @@ impl Intake for Inbox {
             chain: link.as_ref().map(|link| link.chain.clone()),
             delegated_by: link.and_then(|link| link.turn),
             origin: message.origin,
+            traceparent: parent.map(|parent| parent.to_string()),
             ..Inbound::blank(message.agent)
         };
         let files = message.attachments.into_iter().map(NewAttachment::of).collect();
         self.put(&inbound, files, message.idempotency_key.as_deref(), None)
             .await
     }
-}
 
-impl Inbox {
     /// Stores a message durably as an inbound note with these files. `resend_of` is the note that it repeats.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::inbox::Progress;
 use crate::live::Hub;
 use crate::record::FailureRecord;
 use crate::registry::Registry;
+use crate::traces::Traces;
 use crate::vaults::ByName;
 use crate::withdraw::{Desk, Withdrawal};
 
@@ -35,6 +36,8 @@ pub(crate) struct Orphans {
     pub(crate) wait: Duration,
     /// Turns may wake agents of other vaults.
     pub(crate) across_vaults: bool,
+    /// Who is told of messages that have ended.
+    pub(crate) traces: Traces,
 }
 
 impl Orphans {
@@ -96,6 +99,7 @@ impl Orphans {
                 hub: &self.hub,
                 vault: &*vault,
                 across_vaults: self.across_vaults,
+                traces: &self.traces,
             };
             let failure = FailureRecord {
                 code: NO_AGENT.into(),

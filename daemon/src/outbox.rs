@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use reveille_queue::{Effect as Row, EffectState, Overdue, Queue, QueueError};
-use reveille_vault::VaultError;
+use reveille_vault::{Key, Kind, VaultError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::crash;
 use crate::effects::Effect;
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::record::TurnRecord;
+use crate::traces::{Traces, Try};
 use crate::vaults::ByName;
 use told::Ends;
 pub(crate) use working::Shown;
@@ -57,6 +58,7 @@ pub(crate) struct Outbox {
     bridges: Bridges,
     ends: Ends,
     working: Working,
+    traces: Traces,
 }
 
 /// Why an effect is not delivered.
@@ -93,6 +95,18 @@ fn passes(error: &Trouble) -> bool {
     }
 }
 
+/// What stands in the way, without what the other side says.
+fn word(error: &Trouble) -> &'static str {
+    match error {
+        Trouble::Vault(VaultError::Unavailable { .. }) | Trouble::Bridge(HandOver::Later { .. }) => "unavailable",
+        Trouble::Vault(VaultError::Conflict { .. }) => "conflict",
+        Trouble::Vault(VaultError::Damaged { .. }) => "damaged",
+        Trouble::Vault(VaultError::Forbidden(_) | VaultError::OutsideScope { .. }) => "forbidden",
+        Trouble::Vault(VaultError::Unsupported { .. }) => "unsupported",
+        Trouble::Vault(_) | Trouble::Bridge(_) => "invalid",
+    }
+}
+
 fn is_silent(error: &Trouble) -> bool {
     matches!(error, Trouble::Vault(VaultError::Unavailable { .. }))
 }
@@ -109,6 +123,7 @@ impl Outbox {
             bridges: Bridges::default(),
             ends: Ends::default(),
             working: Working::default(),
+            traces: Traces::default(),
         }
     }
 
@@ -116,6 +131,12 @@ impl Outbox {
     #[must_use]
     pub(crate) fn with_bridges(self, bridges: Bridges) -> Self {
         Self { bridges, ..self }
+    }
+
+    /// The same, and each try is told.
+    #[must_use]
+    pub(crate) fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Resolves to true when all effects of the turn are delivered, to false when that will take longer. To be asked for
@@ -297,21 +318,59 @@ impl Outbox {
     /// Delivers the rows of one conversation in order, up to the first that has to wait.
     async fn deliver(&self, line: Vec<Delivery>) -> LineEnd {
         let mut end = LineEnd::default();
+        let mut told = match self.go_together(&line).await {
+            true => join_all(line.iter().map(|delivery| self.deliver_traced(delivery))).await,
+            false => Vec::new(),
+        }
+        .into_iter();
         for delivery in line {
-            let outcome = self.deliver_one(&delivery).await;
+            let outcome = match told.next() {
+                Some(outcome) => outcome,
+                None => self.deliver_traced(&delivery).await,
+            };
             match outcome {
                 Ok(()) => {
                     crash::point("outbox.written");
                     end.delivered.push(delivery);
                 }
                 Err(error) if passes(&error) => {
-                    end.failed = Some((delivery, error));
-                    break;
+                    end.failed.get_or_insert((delivery, error));
+                    if told.len() == 0 {
+                        break;
+                    }
                 }
                 Err(error) => end.parked.push((delivery, error)),
             }
         }
         end
+    }
+
+    async fn deliver_traced(&self, delivery: &Delivery) -> Result<(), Trouble> {
+        let start = Timestamp::now();
+        let outcome = self.deliver_one(delivery).await;
+        self.traces.tried(|| delivery.tried(start, outcome.as_ref().err()));
+        outcome
+    }
+
+    /// Whether what a turn leaves is asked for at once: a vault in a file of ours does what it is asked in that order, and in one
+    /// commit. Where something was tried before, or the thread has no note of its own that the others could name, each waits
+    /// for the one before it.
+    async fn go_together(&self, line: &[Delivery]) -> bool {
+        let [first, rest @ ..] = line else { return false };
+        let Ok(Effect::Thread { vault, record }) = &first.effect else {
+            return false;
+        };
+        let same_turn = |one: &Delivery| one.row.turn == first.row.turn && one.vault() == Some(vault);
+        if rest.is_empty() || line.iter().any(|one| one.row.attempts > 0) || !rest.iter().all(same_turn) {
+            return false;
+        }
+        match self.vaults.get(vault) {
+            Some(vault) if vault.kind() == Kind::Embedded => {
+                let found = vault.get(&Key::Id(record.id.clone())).await;
+                found.is_ok_and(|note| note.is_some())
+            }
+            _ => false,
+        }
     }
 
     async fn deliver_one(&self, delivery: &Delivery) -> Result<(), Trouble> {
@@ -355,8 +414,9 @@ impl Outbox {
             if let Some((delivery, error)) = end.failed {
                 self.postpone(&delivery, &error).await?;
             }
-            for (Delivery { row, .. }, error) in end.parked {
-                tracing::error!(turn = %row.turn, %error, "refused for good; the effect is kept for a person");
+            for (delivery, error) in end.parked {
+                let (row, channel) = (&delivery.row, delivery.channel());
+                tracing::error!(turn = %row.turn, channel, %error, "refused for good; the effect is kept for a person");
                 self.queue.undelivered(row.id, &error.to_string(), None).await?;
                 self.ends.missing(row.turn);
             }
@@ -369,6 +429,7 @@ impl Outbox {
         }
         crash::point("outbox.delivered");
         for turn in self.queue.delivered(delivered).await? {
+            self.traces.finished(turn);
             if self.ends.delivered(turn) {
                 self.tell_late(turn).await;
             }
@@ -418,7 +479,7 @@ impl Outbox {
             Some(Pace::Never(until)) => wall(until, Instant::now()),
             _ => Timestamp::now().saturating_add(pause(tries)).unwrap_or(Timestamp::MAX),
         };
-        tracing::warn!(turn = %row.turn, tries, %error, %due_at, "not delivered; the effect is kept");
+        tracing::warn!(turn = %row.turn, channel = delivery.channel(), tries, %error, %due_at, "not delivered; the effect is kept");
         self.queue.undelivered(row.id, &error.to_string(), Some(due_at)).await?;
         if tries >= TRIES || pace.is_some_and(|pace| pace != Pace::Free) {
             self.ends.missing(row.turn);
@@ -435,7 +496,8 @@ impl Outbox {
         let record = company.first().and_then(|first| first.record.clone());
         let record: Option<TurnRecord> = record.and_then(|record| serde_json::from_value(record).ok()); // silent-ok: without a note then
         let note = record.and_then(|record| record.note);
-        tracing::info!(%turn, "delivered late");
+        let channel = company.first().map(|first| first.message.lane.channel.as_str());
+        tracing::info!(%turn, channel, "delivered late");
         for turn in company {
             let subject = Subject {
                 channel: turn.message.lane.channel.to_string(),
@@ -461,6 +523,24 @@ impl Delivery {
             effect: serde_json::from_value(row.body.clone()),
             row,
         }
+    }
+
+    fn tried(&self, start: Timestamp, error: Option<&Trouble>) -> Try {
+        let effect = self.effect.as_ref().ok(); // silent-ok: then it was refused, and that is told
+        Try {
+            turn: self.row.turn,
+            effect: (self.row.id, self.row.attempts),
+            kind: effect.map_or("callback", Effect::kind),
+            vault: self.vault().unwrap_or_default().to_owned(),
+            callback: effect.and_then(Effect::callback_note),
+            start,
+            error: error.map(word),
+        }
+    }
+
+    /// Whose turn it is of; `None`: not known to this version.
+    fn channel(&self) -> Option<&str> {
+        self.effect.as_ref().ok().map(Effect::channel) // silent-ok: told when it is tried
     }
 
     fn vault(&self) -> Option<&str> {

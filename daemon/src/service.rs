@@ -49,12 +49,16 @@ use crate::steps::Steps;
 use crate::stopping::{self, Budget};
 use crate::supervision::Notifier;
 use crate::tokens::Tokens;
+use crate::traces;
 use crate::trust::{self, Trust};
 use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
 use crate::worker::{Context, Workers};
 
 /// How long a stop waits for the last replies to be delivered.
 const OUTBOX_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a stop waits for the last spans to be sent.
+const TRACES_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Shortest and longest pause between tries to read the queue at the start.
 const RECOVERY_PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -85,6 +89,8 @@ pub(crate) struct Service {
     outbox: Outbox,
     workers: Workers,
     api: Api,
+    /// Brings traces to a collector.
+    exporter: Option<traces::Exporter>,
     module: Option<Module>,
     /// Ends the HTTP side; later than the work.
     closing: CancellationToken,
@@ -112,6 +118,12 @@ impl Options {
             .await
             .map_err(|error| cannot_bind(config.server.bind, &error))?;
         let address = listener.local_addr().context("the bound address is unknown")?;
+
+        // All zones of the system are looked at for that.
+        let zone = tokio::task::spawn_blocking({
+            let jobs = config.jobs.clone();
+            move || jobs.zone()
+        });
 
         let vaults = Vaults::open(&config.vaults, state.path()).await?;
         let added = AddedFile::in_dir(state.path());
@@ -141,8 +153,9 @@ impl Options {
         let conversations = real(&state.path().join("conversations"));
         crate::lent::take_back(&conversations);
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]);
+        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]).paced();
         let metrics = Metrics::new();
+        let (traces, exporter) = traces::open(&config.traces, &queue, &metrics, state.instance());
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)
             .confined_by(sandboxing.clone())
             .telling(hub.clone());
@@ -176,8 +189,9 @@ impl Options {
         }
         let hooks = Hooks::build(&config.hooks)?;
         let bridges = Bridges::build(&config.transports, state.path())?;
-        let outbox =
-            Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone()).with_bridges(bridges.clone());
+        let outbox = Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone())
+            .with_bridges(bridges.clone())
+            .traced(traces.clone());
         let backend: Arc<dyn Backend> = claude.clone();
         let steps = Steps::open(state.path().join("steps")).context("no thread for the steps of turns")?;
         let passes = Passes::new(
@@ -206,13 +220,14 @@ impl Options {
             sandboxing: sandboxing.clone(),
             trust,
             metrics: metrics.clone(),
+            traces,
             steps: steps.clone(),
             warm: crate::warm::Warm::new(&config.claude, &metrics),
         };
         let workers = Workers::new(context, config.limits.live_turns, drain.clone());
         let schedule = schedule::Options {
             file: state.path().join("schedule.db"),
-            zone: config.jobs.zone(),
+            zone: zone.await.context("the time zone of this machine was not found out")?,
             queue: Arc::clone(&queue),
             registry: registry.clone(),
             max_waiting: config.queue.max_waiting,
@@ -275,7 +290,7 @@ impl Options {
         );
         let pin_required = config.auth.pin == crate::config::Pin::Required;
         let step_up = StepUp::open(state.path().join("step-up.json"), pin_required);
-        let api = Api {
+        let api = Api::from(http::Parts {
             auth,
             front,
             place: config.hub.place.clone(),
@@ -308,7 +323,7 @@ impl Options {
             arrival: config.server.arrival.0,
             file_limits: config.vaults.file_limits(),
             drain: closing.clone(),
-        };
+        });
         let delivered = CancellationToken::new();
         // Requests that come now wait in the backlog until `run`.
         state.announce(&DaemonFile {
@@ -332,6 +347,7 @@ impl Options {
             outbox,
             workers,
             api,
+            exporter,
             module,
             closing,
             drain,
@@ -439,6 +455,9 @@ impl Service {
         connections.spawn(http::serve(self.listener, router, bounds, self.closing.clone()));
         // Until the runtime ends.
         tokio::spawn(self.notifier.run(url, self.budget.whole(), self.drain.clone()));
+        if let Some(exporter) = self.exporter {
+            tokio::spawn(exporter.run());
+        }
         if let Some(module) = self.module {
             connections.spawn_blocking(move || register(&module));
         }
@@ -486,6 +505,7 @@ impl Service {
             progress: self.api.inbox.progress.clone(),
             wait: self.config.limits.agent_wait.0,
             across_vaults: self.config.limits.across_vaults,
+            traces: self.workers.context().traces.clone(),
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));
@@ -577,6 +597,7 @@ impl Work<'_> {
         self.residents.finish().await;
         sudden.panic().context("the feed failed")?;
         outbox.await.context("the outbox failed")?;
+        self.workers.context().traces.close(TRACES_PATIENCE).await;
         retention.await.context("the housekeeping failed")
     }
 

@@ -1,5 +1,6 @@
 //! One turn, from its claim to the delivery of what it left to do.
 
+pub(crate) mod ahead;
 mod clock;
 mod confine;
 mod connections;
@@ -19,6 +20,7 @@ use reveille_vault::{Key, NoteId};
 use serde_json::json;
 use tokio::sync::oneshot::Receiver;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::crash;
@@ -32,6 +34,7 @@ use crate::record::FailureRecord;
 use crate::registry::Agent;
 use crate::stamp;
 use crate::strays;
+use crate::traces::Attempt;
 use crate::trust::Guard;
 use crate::worker::{Context, LiveTurn};
 
@@ -55,6 +58,8 @@ pub(crate) struct Run<'a> {
     /// Messages that share the turn.
     joined: Vec<Companion>,
     started_at: Timestamp,
+    /// What is told of it to who follows traces.
+    attempt: Attempt,
 }
 
 /// A message that shares the turn of another one.
@@ -109,10 +114,14 @@ impl Run<'_> {
 
 /// Runs a claimed turn to its end.
 pub(crate) async fn run(context: &Context, agent: &Agent, claim: Claim, live: &LiveTurn, abandon: &CancellationToken) {
-    let turn = claim.lease.turn;
-    let span = tracing::info_span!("turn", %turn, channel = %claim.message.lane.channel);
-    let run = Run::new(context, agent, &claim);
-    tracing::Instrument::instrument(run.to_its_end(live, abandon), span).await;
+    let span = span(&claim);
+    let run = span.in_scope(|| Run::new(context, agent, &claim));
+    run.to_its_end(live, abandon).instrument(span).await;
+}
+
+/// What lines of the log say that belong to a turn. There whatever the log is filtered for.
+pub(crate) fn span(claim: &Claim) -> Span {
+    tracing::error_span!("turn", turn = %claim.lease.turn, channel = %claim.message.lane.channel)
 }
 
 /// Whether a claimed turn may begin.
@@ -150,6 +159,7 @@ impl<'a> Run<'a> {
             }),
         });
         let joined = joined.collect();
+        let started_at = Timestamp::now();
         Self {
             context,
             agent,
@@ -158,7 +168,8 @@ impl<'a> Run<'a> {
             unreadable,
             subject,
             joined,
-            started_at: Timestamp::now(),
+            started_at,
+            attempt: context.traces.attempt(claim, started_at),
         }
     }
 }
@@ -313,6 +324,7 @@ impl Run<'_> {
     }
 
     async fn give_back(&self, spend: Spend) {
+        self.attempt.ended(Some("released"));
         self.context.metrics.spent(self.channel().as_str(), spend);
         match self.context.queue.release(self.claim.lease, spend).await {
             Ok(()) => tracing::info!("the turn went back in line; it goes on at the next start"),
@@ -369,6 +381,13 @@ impl Run<'_> {
         self.keep_steps(&mut ending);
         let rows = self.rows(&mut ending);
         let delivery = self.context.outbox.expect(turn, &self.claim.message.vault);
+        let failed = ending
+            .record
+            .failure
+            .as_ref()
+            .filter(|_| ending.state != State::Cancelled);
+        self.attempt.ended(failed.map(|failure| failure.code.as_str()));
+        let (began, mut tries) = (Timestamp::now(), 0);
         let mut pause = Duration::from_millis(100);
         loop {
             match self.write_end(&ending, rows.clone()).await {
@@ -380,6 +399,7 @@ impl Run<'_> {
                 }
                 Err(error) => {
                     tracing::error!(%error, ?pause, "the turn's end is not on disk yet; trying again");
+                    tries += 1;
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = abandon.cancelled() => {
@@ -391,6 +411,7 @@ impl Run<'_> {
                 }
             }
         }
+        self.attempt.recorded(began, tries);
         self.after_end(&ending, delivery).await;
     }
 

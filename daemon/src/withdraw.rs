@@ -14,6 +14,7 @@ use crate::record::{FailureRecord, TurnRecord};
 use crate::registry::Registry;
 use crate::report::{Outcome, Report};
 use crate::stamp;
+use crate::traces::Traces;
 
 /// How it ends.
 pub(crate) struct Withdrawal<'a> {
@@ -41,6 +42,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) vault: &'a dyn Vault,
     /// Turns may wake agents of other vaults.
     pub(crate) across_vaults: bool,
+    /// Who is told of messages that have ended.
+    pub(crate) traces: &'a Traces,
 }
 
 impl Desk<'_> {
@@ -83,7 +86,7 @@ impl Desk<'_> {
         };
         let callback = report.callback(&outcome, |name| self.registry.home(name), self.across_vaults);
         let callback = callback.unwrap_or_else(|notice| {
-            tracing::warn!(notice);
+            tracing::warn!(turn = %turn.id, channel, notice);
             record.notices.push(notice);
             None
         });
@@ -106,11 +109,15 @@ impl Desk<'_> {
             session: SessionUpdate::Keep,
             spend: Spend::default(),
         };
+        let is_all = effects.is_empty();
         self.queue.cancel(turn.id, settlement, effects).await?;
+        if is_all {
+            self.traces.finished(turn.id);
+        }
         tracing::info!(turn = %turn.id, channel, state = how.state.as_str(), reason = how.reason, "a message is withdrawn");
         self.tell(turn, record.failure);
         if let Err(error) = self.mark(turn, &thread_path, how.state, how.reason).await {
-            tracing::warn!(%error, turn = %turn.id, "a note may still say that the message waits or is worked on");
+            tracing::warn!(%error, turn = %turn.id, channel, "a note may still say that the message waits or is worked on");
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The workers: one task per conversation that has something to do, none for the others.
 
+mod ahead;
+
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -30,6 +32,7 @@ use crate::record::FailureRecord;
 use crate::registry::{Agent, Registry};
 use crate::sandboxing::Sandboxing;
 use crate::steps::Steps;
+use crate::traces::Traces;
 use crate::trust::Trust;
 use crate::turn;
 use crate::warm::Warm;
@@ -82,6 +85,8 @@ pub(crate) struct Context {
     pub(crate) trust: Trust,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// Who is told of each message and its stages.
+    pub(crate) traces: Traces,
     /// What turns did.
     pub(crate) steps: Steps,
     /// Processes that wait for the next message of their conversation.
@@ -143,9 +148,11 @@ impl Workers {
     /// Nothing is claimed before [`Workers::open`]. `drain` stops new claims.
     #[must_use]
     pub(crate) fn new(context: Context, live_turns: usize, drain: CancellationToken) -> Self {
+        let gate = Gate::new(live_turns);
+        context.warm.watch(&gate);
         let shared = Shared {
             context,
-            gate: Gate::new(live_turns),
+            gate,
             lanes: Mutex::default(),
             live: Mutex::default(),
             interrupts: Mutex::default(),
@@ -249,6 +256,7 @@ impl Workers {
         self.shared
             .tasks
             .spawn(pauses.run(self.clone(), self.shared.drain.clone()));
+        self.shared.tasks.spawn(self.clone().look_ahead());
         self.wake_lanes(|_| true).await;
     }
 
@@ -321,15 +329,12 @@ impl Workers {
                 // A place may be there as well; a stop goes first.
                 biased;
                 () = self.shared.drain.cancelled() => break,
-                permit = self.shared.gate.enter(lane.channel.as_str()) => permit,
+                permit = self.shared.gate.enter(&lane) => permit,
             };
             // Looked up for every turn: an edited definition counts from the next turn on.
             let agent = self.shared.context.registry.get(lane.channel.as_str());
             // Until the queue knows whose the name is, its conversations may be another one's.
-            let ready = |agent: &Agent| {
-                agent.is_served() && !agent.definition.paused && self.shared.context.trust.is_settled(agent)
-            };
-            let Some(agent) = agent.filter(ready) else {
+            let Some(agent) = agent.filter(|agent| self.is_ready(agent)) else {
                 if self.is_last(&lane) {
                     return;
                 }
@@ -339,7 +344,7 @@ impl Workers {
                 Ok(Some(claim)) if self.is_paused(&lane) => {
                     // It was paused between the two looks, and that was answered.
                     if let Err(error) = self.shared.context.queue.release(claim.lease, Spend::default()).await {
-                        tracing::error!(%error, turn = %claim.lease.turn, "a turn of a paused agent stays claimed until the next start");
+                        tracing::error!(%error, turn = %claim.lease.turn, channel = %lane.channel, "a turn of a paused agent stays claimed until the next start");
                     }
                 }
                 Ok(Some(claim)) => {
@@ -374,6 +379,10 @@ impl Workers {
             .remove(&lane);
     }
 
+    fn is_ready(&self, agent: &Agent) -> bool {
+        agent.is_served() && !agent.definition.paused && self.shared.context.trust.is_settled(agent)
+    }
+
     fn is_paused(&self, lane: &Lane) -> bool {
         let agent = self.shared.context.registry.get(lane.channel.as_str());
         // Without an agent its vault may be gone, and nobody would wait for the turn.
@@ -406,11 +415,11 @@ impl Workers {
             *times += 1;
             *times
         };
-        tracing::error!(turn = %lease.turn, times, "a turn failed inside the daemon; it goes back in line");
+        tracing::error!(turn = %lease.turn, channel = agent.definition.name, times, "a turn failed inside the daemon; it goes back in line");
         let mut pause = PAUSE;
         // Left claimed it would block its lane.
         while let Err(LeaseError::Queue(error)) = context.queue.release(lease, Spend::default()).await {
-            tracing::error!(%error, ?pause, "it is not back in line yet; trying again");
+            tracing::error!(%error, turn = %lease.turn, channel = agent.definition.name, ?pause, "it is not back in line yet; trying again");
             tokio::select! {
                 () = self.shared.drain.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -437,6 +446,7 @@ impl Workers {
             hub: &context.hub,
             vault: &*agent.vault,
             across_vaults: context.limits.across_vaults,
+            traces: &context.traces,
         };
         let failure = FailureRecord {
             code: "internal".into(),
@@ -458,7 +468,7 @@ impl Workers {
         };
         match ended {
             Ok(()) => drop(self.panics().remove(&turn)),
-            Err(error) => tracing::error!(error, %turn, "it is not given up yet"),
+            Err(error) => tracing::error!(error, %turn, channel = agent.definition.name, "it is not given up yet"),
         }
     }
 

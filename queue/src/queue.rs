@@ -111,6 +111,13 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn claim(&self, lane: &Lane) -> Result<Option<Claim>, QueueError>;
 
+    /// What [`Queue::claim`] would give now, without taking it: nothing is written. Its lease is nobody's, and no write under
+    /// it is taken. Those that would join are not in it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn peek(&self, lane: &Lane) -> Result<Option<Claim>, QueueError>;
+
     /// Takes the first waiting turn of a channel that is not held back, for somebody outside, unless the channel is paused.
     /// Lanes do not count here, save that one in which a worker of ours runs is passed over: a lane may have several turns
     /// that were taken so. Collecting turns take along what [`Queue::claim`] says. The claim ends at its time, unless it is

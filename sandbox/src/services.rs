@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tracing::Instrument as _;
 
 use crate::egress::{self, Gate};
 use crate::{Guard, Handler, Loopback, Network, Policy, SandboxError, Target};
@@ -34,10 +35,11 @@ impl fmt::Debug for Service {
 impl Service {
     /// Serves a listener until the guard goes.
     pub(crate) fn serve(self, listener: TcpListener, guard: &mut Guard) {
+        // What they tell is told of whoever the child works for.
         guard.keep(match self {
-            Self::Proxy(gate) => tokio::spawn(egress::serve(listener, gate)),
-            Self::Address(address) => tokio::spawn(egress::forward(listener, address)),
-            Self::Handler(handler) => tokio::spawn(hand_over(listener, handler)),
+            Self::Proxy(gate) => tokio::spawn(egress::serve(listener, gate).in_current_span()),
+            Self::Address(address) => tokio::spawn(egress::forward(listener, address).in_current_span()),
+            Self::Handler(handler) => tokio::spawn(hand_over(listener, handler).in_current_span()),
         });
     }
 }

@@ -32,7 +32,8 @@ async fn open(daemon: &Daemon, buffer: Option<u32>) -> Result<TcpStream> {
 /// What one watcher saw of a turn.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
-    pieces: usize,
+    /// The pieces of the text that are whole words of it, in their order.
+    words: usize,
     in_order: bool,
     ended: bool,
 }
@@ -50,14 +51,25 @@ async fn read(stream: TcpStream) -> Result<Seen> {
         let count = stream.read_until(b'\n', &mut line).await?;
         ensure!(count > 0, "the stream ended after {seen:?}");
         // Of a long line the beginning is enough.
-        let line = String::from_utf8_lossy(&line[..count.min(1024)]);
+        let line = String::from_utf8_lossy(&line[..count.min(64 << 10)]);
         ensure!(!line.starts_with("event: resync"), "told to reload after {seen:?}");
         if let Some(id) = line.strip_prefix("id: ") {
             let number: u64 = id.trim().rsplit('-').next().context("a number")?.parse()?;
             seen.in_order &= number > last;
             last = number;
         } else if line.starts_with("data: ") {
-            seen.pieces += usize::from(line.contains("\"kind\":\"text_delta\""));
+            // Words that follow each other closely come as one piece.
+            if line.contains("\"kind\":\"text_delta\"") {
+                let words = line.split("\"text\":\"").nth(1).and_then(|rest| rest.split('"').next());
+                for word in words
+                    .context("a text")?
+                    .split_whitespace()
+                    .filter(|word| word.starts_with("word"))
+                {
+                    seen.words += 1;
+                    seen.in_order &= word == format!("word{}", seen.words);
+                }
+            }
             seen.ended = line.contains("\"kind\":\"done\"");
         }
     }
@@ -99,7 +111,7 @@ async fn fast_watchers_get_everything_and_slow_ones_are_cut_off() -> Result<()> 
             .await
             .context("a watcher hangs")???;
         let expected = Seen {
-            pieces: CHUNKS,
+            words: CHUNKS,
             in_order: true,
             ended: true,
         };

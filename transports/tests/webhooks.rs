@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod receiver;
+mod world;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,145 +14,11 @@ use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use receiver::{Call, Receiver, Reply, is_standard, judge, until};
 use reveille_transports::net_guard::{Allow, Resolve};
-use reveille_transports::outbox::{self, Outbox, State, Which};
+use reveille_transports::outbox::{self, State, Which};
 use reveille_transports::sign::Secret;
-use reveille_transports::webhooks::{
-    Body, Event, Kind, Options, Outcome, Profile, Subscription, Subscriptions, Turn, Webhooks, bridge,
-};
+use reveille_transports::webhooks::{Body, Event, Kind, Profile, Subscription, bridge};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-
-struct World {
-    dir: tempfile::TempDir,
-    outbox: Outbox,
-    webhooks: Webhooks,
-    drain: CancellationToken,
-    service: tokio::task::JoinHandle<()>,
-}
-
-fn options(outbox: &Outbox, subscriptions: &Subscriptions) -> Options {
-    let tls: reveille_transports::webhooks::Tls = Arc::new(|| Err("no TLS in this test".into()));
-    let mut options = Options::new(outbox.clone(), subscriptions.clone(), "daemon-1", tls);
-    options.times.first_pause = Duration::from_millis(10);
-    options.times.longest_pause = Duration::from_millis(50);
-    options.times.drain = Duration::from_millis(200);
-    options
-}
-
-impl World {
-    fn new(subscriptions: Vec<Subscription>, change: impl FnOnce(&mut Options)) -> Self {
-        Self::again(tempfile::tempdir().unwrap(), subscriptions, change)
-    }
-
-    fn again(dir: tempfile::TempDir, subscriptions: Vec<Subscription>, change: impl FnOnce(&mut Options)) -> Self {
-        let outbox = outbox::Options::new(dir.path().join("bridges.sqlite")).open().unwrap();
-        let subscriptions = Subscriptions::open(&dir.path().join("webhooks.json"), subscriptions).unwrap();
-        let mut options = options(&outbox, &subscriptions);
-        change(&mut options);
-        let (webhooks, service) = options.build();
-        let drain = CancellationToken::new();
-        let service = tokio::spawn(service.run(drain.clone()));
-        Self {
-            dir,
-            outbox,
-            webhooks,
-            drain,
-            service,
-        }
-    }
-
-    async fn stop(self) -> tempfile::TempDir {
-        self.drain.cancel();
-        self.service.await.unwrap();
-        self.dir
-    }
-
-    fn status(&self, name: &str) -> reveille_transports::webhooks::Status {
-        self.webhooks
-            .figures()
-            .subscriptions
-            .get(name)
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    async fn started(&self, turn: &str) {
-        self.publish("started", turn, Body::Started { attempt: 1 }).await;
-    }
-
-    async fn settled(&self, turn: &str) {
-        let (reply, usage) = (Some("done".into()), Some(json!({"input_tokens": 1})));
-        let (error, code, stop_reason, cost_usd) = (None, None, None, None);
-        let outcome = Outcome::Done;
-        self.publish(
-            "settled",
-            turn,
-            Body::Settled {
-                outcome,
-                reply,
-                error,
-                code,
-                stop_reason,
-                usage,
-                cost_usd,
-            },
-        )
-        .await;
-    }
-
-    async fn publish(&self, what: &str, turn_id: &str, body: Body) {
-        let id = format!("{what}_{turn_id}");
-        let event = Event {
-            id,
-            at: Timestamp::now(),
-            agent: Some("scribe".into()),
-            turn: Some(turn(turn_id)),
-            body,
-        };
-        self.webhooks.publish(event).await.unwrap();
-    }
-
-    fn live(&self, turn_id: &str, event: &Value) {
-        self.webhooks.live(
-            "scribe",
-            &turn(turn_id),
-            serde_json::value::to_raw_value(event).unwrap(),
-        );
-    }
-}
-
-fn turn(turn: &str) -> Turn {
-    Turn {
-        turn: turn.into(),
-        thread: "thread".into(),
-        message: format!("note-of-{turn}"),
-    }
-}
-
-fn secret() -> Secret {
-    Secret::fresh([5; 32])
-}
-
-fn subscription(name: &str, url: &str, profile: Profile) -> Subscription {
-    Subscription {
-        name: name.into(),
-        url: url.into(),
-        secrets: vec![if profile == Profile::Standard {
-            secret()
-        } else {
-            Secret::new("töken")
-        }],
-        events: vec![],
-        agents: vec![],
-        profile,
-        allow: Allow {
-            private: true,
-            ..Allow::default()
-        },
-        heartbeat: Some(0),
-        paused: false,
-    }
-}
+use world::{World, secret, subscription};
 
 fn sequences(calls: &[Call]) -> Vec<u64> {
     calls

@@ -14,6 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdout};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument as _, Span};
 
 use super::lines::{LINE_LIMIT, Line, Lines};
 use crate::process::{Census, Hunt, SweepReport};
@@ -94,7 +95,7 @@ impl Process {
         Ok(Self {
             guard,
             stdin: Some(sender),
-            _writer: AbortOnDropHandle::new(tokio::spawn(write_lines(stdin, receiver))),
+            _writer: AbortOnDropHandle::new(tokio::spawn(write_lines(stdin, receiver).in_current_span())),
             stdout: Lines::new(stdout, LINE_LIMIT),
             stderr: child.stderr.take().map(Stderr::read),
             child,
@@ -237,7 +238,8 @@ impl Drop for Guard {
         let Some(hunt) = self.hunt.take() else { return };
         // Whoever was just being born is found by a second search, which must not hold up the runtime.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn_blocking(move || hunt.run_unseen());
+            let span = Span::current();
+            runtime.spawn_blocking(move || span.in_scope(|| hunt.run_unseen()));
         }
     }
 }
@@ -267,7 +269,7 @@ impl Stderr {
     fn read(mut stderr: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let kept = Arc::new(Mutex::new(VecDeque::new()));
         let sink = Arc::clone(&kept);
-        let reader = tokio::spawn(async move {
+        let read = async move {
             let mut chunk = [0; 8192];
             loop {
                 match stderr.read(&mut chunk).await {
@@ -281,10 +283,10 @@ impl Stderr {
                     Err(error) => return tracing::debug!(%error, "stderr of the CLI cannot be read"),
                 }
             }
-        });
+        };
         Self {
             kept,
-            reader: AbortOnDropHandle::new(reader),
+            reader: AbortOnDropHandle::new(tokio::spawn(read.in_current_span())),
         }
     }
 

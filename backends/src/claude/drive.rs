@@ -16,16 +16,22 @@ use uuid::Uuid;
 use super::child::{Happening, Process};
 use super::lines::{LINE_LIMIT, Line};
 use super::redact::Redactor;
-use super::resident::{failed_servers, is_answer};
+use super::resident::{answers, failed_servers, is_answer};
 use super::stream::{Counted, ResultLine, Signal, Stream};
 use super::verdict::{Ending, Finished};
 use crate::turn::{Event, FailureCode, Observer, TurnRequest};
 
-const INITIALIZE: &str = "reveille-initialize";
+pub(super) const INITIALIZE: &str = "reveille-initialize";
 const INTERRUPT: &str = "reveille-interrupt";
 /// Asked of a process that has waited. What its tool servers are doing is worth knowing, but above all it answers.
 const WAKE: &str = "reveille-wake";
 
+/// Begins the ids of requests to reach a tool server again. One of a process that was told nothing has nobody let in: what opens
+/// the door works from the turn on.
+const RECONNECT: &str = "reveille-reconnect";
+
+/// For the answers to those (measured: 30 ms each).
+const RECONNECTED: Duration = Duration::from_secs(5);
 /// For the answer to that (measured: a millisecond), and for the first line after the prompt (measured: 10 ms).
 const AWAKE: Duration = Duration::from_secs(2);
 const TAKEN: Duration = Duration::from_secs(10);
@@ -101,6 +107,10 @@ struct Drive<'a> {
     ending: Option<Ending>,
     /// It had answered before this turn.
     resident: bool,
+    /// It was told nothing, so that its tool servers may not have let it in.
+    untold: bool,
+    /// Answers to come of tool servers.
+    reconnecting: usize,
     given: bool,
     answered: bool,
     /// The turn is over, and the process lives on with so many bytes of memory.
@@ -121,13 +131,36 @@ pub(super) async fn drive(process: Process, journey: Journey<'_>) -> Driven {
     drive.through().await
 }
 
-/// Runs another turn of one that waits.
-pub(super) async fn drive_again(process: Process, before: Counted, journey: Journey<'_>) -> Driven {
+/// Runs another turn of one that waits, or the first of one that was told nothing.
+pub(super) async fn drive_again(process: Process, (before, untold): (Counted, bool), journey: Journey<'_>) -> Driven {
     let mut drive = Drive::new(process, before, journey);
-    drive.resident = true;
+    (drive.resident, drive.untold) = (true, untold);
     drive.control(WAKE, "mcp_status");
     drive.enter(Phase::Waking, AWAKE);
     drive.through().await
+}
+
+fn control(process: &Process, id: &str, subtype: &str) {
+    let line = json!({"type": "control_request", "request_id": id, "request": {"subtype": subtype}});
+    process.send(line.to_string());
+}
+
+/// Asks a process to say when it is up.
+pub(super) fn initialize(process: &Process) {
+    control(process, INITIALIZE, "initialize");
+}
+
+/// The bytes of memory of a process beside which nothing else runs, such as what its tools have left.
+pub(super) async fn alone(process: &Process) -> Option<u64> {
+    for pause in LOOKS {
+        let census = process.census().await?;
+        if census.strangers == 0 {
+            return Some(census.bytes);
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    tracing::debug!("something runs beside a process that could wait; it ends");
+    None
 }
 
 /// What people should know of the limits that the turn has met.
@@ -166,6 +199,8 @@ impl<'a> Drive<'a> {
             heard: now,
             ending: None,
             resident: false,
+            untold: false,
+            reconnecting: 0,
             given: false,
             answered: false,
             stays: None,
@@ -370,16 +405,39 @@ impl<'a> Drive<'a> {
         match line {
             Ok(Some(_)) if self.phase != Phase::Waking => {}
             Ok(Some(Line::Whole(line))) if is_answer(&line, WAKE) => {
-                if failed_servers(&line) {
+                let failed = failed_servers(&line);
+                if !failed.is_empty() && std::mem::take(&mut self.untold) {
+                    self.reconnect(&failed);
+                } else if !failed.is_empty() {
                     tracing::info!("a tool server of a process that has waited is gone; another process is started");
                     self.give_up();
                 } else {
                     self.give_prompt().await;
                 }
             }
+            Ok(Some(Line::Whole(line))) if self.reconnecting > 0 && answers(&line, RECONNECT) => {
+                self.reconnecting -= 1;
+                if self.reconnecting > 0 {
+                    return;
+                }
+                self.control(WAKE, "mcp_status");
+                self.enter(Phase::Waking, AWAKE);
+            }
             Ok(Some(_)) => self.give_up(),
             Ok(None) | Err(_) => self.silent(),
         }
+    }
+
+    /// Lets it try again to reach its tool servers, one after the other.
+    fn reconnect(&mut self, servers: &[String]) {
+        self.reconnecting = servers.len();
+        for (at, server) in servers.iter().enumerate() {
+            let request = json!({"subtype": "mcp_reconnect", "serverName": server});
+            let id = format!("{RECONNECT}-{}", servers.len() - at);
+            let line = json!({"type": "control_request", "request_id": id, "request": request});
+            self.process.send(line.to_string());
+        }
+        self.enter(Phase::Waking, RECONNECTED);
     }
 
     /// Its output has ended, so it should end too.
@@ -408,7 +466,7 @@ impl<'a> Drive<'a> {
         let well = self.journey.stay && self.ending.is_none() && self.reading && self.waiting;
         let well = well && self.stream.result.as_ref().is_some_and(ResultLine::is_success);
         let alone = match well && self.process.exceeded() == Exceeded::default() {
-            true => self.alone().await,
+            true => alone(&self.process).await,
             false => None,
         };
         let Some(bytes) = alone else {
@@ -422,19 +480,6 @@ impl<'a> Drive<'a> {
                 self.close(EXIT);
             }
         }
-    }
-
-    /// Its bytes of memory when its tools have left nothing that runs.
-    async fn alone(&self) -> Option<u64> {
-        for pause in LOOKS {
-            let census = self.process.census().await?;
-            if census.strangers == 0 {
-                return Some(census.bytes);
-            }
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-        }
-        tracing::debug!("a tool has left something that runs; the process ends with the turn");
-        None
     }
 
     async fn give_prompt(&mut self) {
@@ -457,8 +502,7 @@ impl<'a> Drive<'a> {
     }
 
     fn control(&self, id: &str, subtype: &str) {
-        let line = json!({"type": "control_request", "request_id": id, "request": {"subtype": subtype}});
-        self.process.send(line.to_string());
+        control(&self.process, id, subtype);
     }
 
     fn exited(&mut self, exit: std::io::Result<ExitStatus>) {

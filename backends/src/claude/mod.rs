@@ -36,6 +36,7 @@ use child::Process;
 use drive::{Driven, Journey, drive};
 use locate::ProbeCache;
 use redact::Redactor;
+use stream::Counted;
 use verdict::{Finished, not_started, says_session_is_taken, says_session_is_unknown, verdict};
 
 /// Runs turns with the Claude Code CLI.
@@ -81,16 +82,17 @@ impl ClaudeBackend {
         }
     }
 
-    /// One process. An error says why there was none.
-    async fn attempt(
+    /// Starts a program. The inner error: it was stopped before it ran, and has written that to stderr.
+    async fn launch(
         &self,
         turn: &TurnRequest,
         session: Session,
         probe: &Probe,
-        (observer, stop, stay): (&dyn Observer, &CancellationToken, bool),
-    ) -> Result<Driven, Failure> {
+        stop: &CancellationToken,
+    ) -> Result<Result<Process, String>, Failure> {
         let (dirs, prompt) = (turn.dirs.clone(), turn.system_prompt.clone());
-        tokio::task::spawn_blocking(move || files::write_files(&dirs, prompt.as_ref()))
+        let span = tracing::Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| files::write_files(&dirs, prompt.as_ref())))
             .await
             .unwrap_or_else(|panic| Err(io::Error::other(panic)))
             .map_err(|error| not_started(FailureCode::Storage, &format!("a file for the CLI: {error}")))?;
@@ -105,14 +107,31 @@ impl ClaudeBackend {
             let (stderr, ..) = process.finish().await;
             return match problem {
                 Some(error) => Err(not_started(FailureCode::Sandbox, &error.to_string())),
-                None => Ok(Driven {
+                None => Ok(Err(stderr)),
+            };
+        }
+        Ok(Ok(process))
+    }
+
+    /// One process. An error says why there was none.
+    async fn attempt(
+        &self,
+        turn: &TurnRequest,
+        session: Session,
+        probe: &Probe,
+        (observer, stop, stay): (&dyn Observer, &CancellationToken, bool),
+    ) -> Result<Driven, Failure> {
+        let process = match self.launch(turn, session, probe, stop).await? {
+            Ok(process) => process,
+            Err(stderr) => {
+                return Ok(Driven {
                     end: Finished::stopped_early(stderr),
                     process: None,
                     given: false,
                     heard: false,
-                }),
-            };
-        }
+                });
+            }
+        };
         let tool_limit = command::tool_limit(&self.options, turn);
         Ok(drive(
             process,
@@ -232,6 +251,7 @@ impl ClaudeBackend {
         };
         let resident = Resident {
             process,
+            untold: None,
             bytes,
             session,
             counted: driven.end.stream.counted().clone(),
@@ -249,6 +269,43 @@ impl ClaudeBackend {
     }
 }
 
+impl ClaudeBackend {
+    async fn ahead(&self, turn: &TurnRequest, stop: &CancellationToken) -> Result<Resident, Failure> {
+        let not_up = |why: &str| not_started(FailureCode::SpawnFailed, why);
+        let stopped = "it is not wanted any more";
+        let probe = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Err(not_up(stopped)),
+            probe = self.probe_for_turn() => probe?,
+        };
+        let launched = self.launch(turn, turn.session, &probe, stop).await?;
+        let mut resident = Resident {
+            process: launched.map_err(|_| not_up(stopped))?,
+            untold: Some(turn.session),
+            bytes: 0,
+            session: turn.session.id(),
+            counted: Counted::default(),
+            tool_limit: command::tool_limit(&self.options, turn),
+            hidden: self.hidden(turn),
+            redactor: self.redactor(turn),
+            kept: Vec::new(),
+        };
+        let up = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(stopped),
+            up = resident.comes_up() => up,
+            () = tokio::time::sleep(turn.timeouts.start) => Err("it takes too long"),
+        };
+        match up {
+            Ok(()) => Ok(resident),
+            Err(why) => {
+                let stderr = resident.kill().await;
+                Err(not_up(&format!("{why}; {stderr}")))
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Backend for ClaudeBackend {
     async fn run(&self, turn: TurnRequest, observer: &dyn Observer, stop: CancellationToken) -> TurnOutcome {
@@ -262,6 +319,13 @@ impl Backend for ClaudeBackend {
         stop: CancellationToken,
     ) -> (TurnOutcome, Option<Resident>) {
         self.run_one(turn, observer, stop, true).await
+    }
+
+    async fn start_ahead(&self, turn: TurnRequest, stop: CancellationToken) -> Result<Resident, Failure> {
+        self.ahead(&turn, &stop).await.map_err(|failure| Failure {
+            detail: self.redactor(&turn).clean(&failure.detail),
+            ..failure
+        })
     }
 
     fn session_size(&self, dirs: &Dirs, session: Uuid) -> u64 {

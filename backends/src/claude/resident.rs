@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::child::{Happening, Process};
-use super::drive::{DEATH, Driven, Journey, RUNG, drive_again};
+use super::drive::{DEATH, Driven, Journey, RUNG, alone, drive_again, initialize};
+use super::lines::Line;
 use super::redact::Redactor;
 use super::stream::Counted;
 use super::verdict::Ending;
 use super::{account, conclude, nothing_yet, transcript};
-use crate::turn::{Dirs, FailureCode, Observer, TurnOutcome, TurnRequest};
+use crate::turn::{Dirs, FailureCode, Observer, Session, TurnOutcome, TurnRequest};
 
 /// From a closed stdin to the exit of a process that does nothing (measured: 60 ms).
 const EXIT: Duration = Duration::from_secs(2);
@@ -26,6 +27,8 @@ const STORED: [u64; 10] = [1, 2, 5, 10, 20, 40, 80, 160, 320, 640];
 /// A process between two turns. Dropped, it is killed with all that it has started.
 pub struct Resident {
     pub(super) process: Process,
+    /// The session as it was started with, while it was told nothing.
+    pub(super) untold: Option<Session>,
     /// Memory at the end of its last turn.
     pub(super) bytes: u64,
     pub(super) session: Uuid,
@@ -62,6 +65,41 @@ impl Resident {
     #[must_use]
     pub fn session(&self) -> Uuid {
         self.session
+    }
+
+    /// The session as the turn must ask for it that it runs next. Of one that was told nothing it may be a new one.
+    #[must_use]
+    pub fn next_session(&self) -> Session {
+        self.untold.unwrap_or(Session::Resume(self.session))
+    }
+
+    /// Waits until it can be told something. Until then it may say nothing but that, and start nothing that stays.
+    pub(super) async fn comes_up(&mut self) -> Result<(), &'static str> {
+        initialize(&self.process);
+        loop {
+            match self.process.next(true, true).await {
+                Happening::Line(Ok(Some(Line::Whole(line)))) => match told_early(&line) {
+                    Early::Up => break,
+                    Early::Note => {}
+                    Early::Work => return Err("it spoke unasked"),
+                },
+                Happening::Line(Ok(Some(Line::TooLong))) => return Err("it spoke unasked"),
+                Happening::Line(_) | Happening::Exit(_) => return Err("it has ended by itself"),
+            }
+        }
+        self.bytes = alone(&self.process).await.ok_or("something else runs beside it")?;
+        Ok(())
+    }
+
+    /// Kills it, and returns what it wrote to stderr when nothing of it is alive.
+    pub(super) async fn kill(mut self) -> String {
+        self.process.kill();
+        self.is_gone_within(DEATH).await;
+        let (stderr, report, _) = self.process.finish().await;
+        if !report.left.is_empty() || report.problem.is_some() {
+            tracing::warn!(?report, "processes of a conversation may be left");
+        }
+        stderr
     }
 
     /// Keeps something as long as the process.
@@ -142,6 +180,7 @@ impl Resident {
     pub async fn run(self, turn: &TurnRequest, observer: &dyn Observer, stop: &CancellationToken) -> Again {
         let Self {
             process,
+            untold,
             session,
             counted,
             tool_limit,
@@ -160,7 +199,7 @@ impl Resident {
             stay: true,
         };
         let before = transcript::size(&turn.dirs, session);
-        let driven = drive_again(process, counted, journey).await;
+        let driven = drive_again(process, (counted, untold.is_some()), journey).await;
         if is_unfit(&driven) {
             return Again::Unfit { given: driven.given };
         }
@@ -169,6 +208,7 @@ impl Resident {
         let same = driven.end.stream.session == Some(session);
         let resident = driven.process.map(|(process, bytes)| Self {
             process,
+            untold: None,
             bytes,
             session,
             counted: driven.end.stream.counted().clone(),
@@ -210,12 +250,48 @@ pub(super) fn is_answer(line: &[u8], id: &str) -> bool {
         .is_ok_and(|line| line["type"] == "control_response" && line["response"]["request_id"] == id)
 }
 
-/// Whether the answer to `mcp_status` tells of a tool server that is gone. A new process would try to reach it again.
-pub(super) fn failed_servers(line: &[u8]) -> bool {
+/// Whether a line answers a control request whose id begins so.
+pub(super) fn answers(line: &[u8], id: &str) -> bool {
+    // silent-ok: what is no JSON answers nothing.
+    let line: Value = serde_json::from_slice(line).unwrap_or_default();
+    let asked = line["response"]["request_id"].as_str();
+    line["type"] == "control_response" && asked.is_some_and(|asked| asked.starts_with(id))
+}
+
+/// What a line means of a process that was told nothing.
+enum Early {
+    /// It can be told something.
+    Up,
+    /// A word about itself.
+    Note,
+    /// It works on something.
+    Work,
+}
+
+fn told_early(line: &[u8]) -> Early {
+    // silent-ok: what is no JSON is none of the words about itself.
+    let read = serde_json::from_slice::<Value>(line).unwrap_or_default();
+    if is_answer(line, super::drive::INITIALIZE) && read["response"]["subtype"] != "error" {
+        Early::Up
+    } else if read["type"] == "system" && read["subtype"] != "init" {
+        Early::Note
+    } else {
+        Early::Work
+    }
+}
+
+/// The tool servers that are gone, by the answer to `mcp_status`. A new process would try to reach them again.
+pub(super) fn failed_servers(line: &[u8]) -> Vec<String> {
     // silent-ok: without an answer nothing is known of them, as in any other turn.
     let line: Value = serde_json::from_slice(line).unwrap_or_default();
     let servers = line["response"]["response"]["mcpServers"].as_array();
-    servers.is_some_and(|all| all.iter().any(|server| server["status"] == "failed"))
+    let failed = servers
+        .into_iter()
+        .flatten()
+        .filter(|server| server["status"] == "failed");
+    failed
+        .filter_map(|server| server["name"].as_str().map(str::to_owned))
+        .collect()
 }
 
 #[cfg(test)]
@@ -226,7 +302,7 @@ mod tests {
     fn an_answer_is_known_by_its_request_and_tells_of_servers_that_are_gone() {
         let captured = r#"{"type":"control_response","response":{"subtype":"success","request_id":"a","response":{"mcpServers":[]}}}"#;
         assert!(is_answer(captured.as_bytes(), "a") && !is_answer(captured.as_bytes(), "b"));
-        assert!(!failed_servers(captured.as_bytes()));
+        assert!(failed_servers(captured.as_bytes()).is_empty());
         for (status, gone) in [
             ("connected", false),
             ("pending", false),
@@ -236,14 +312,15 @@ mod tests {
             let one =
                 format!(r#""mcpServers":[{{"name":"x","status":"connected"}},{{"name":"y","status":"{status}"}}]"#);
             let line = captured.replace(r#""mcpServers":[]"#, &one);
-            assert_eq!(failed_servers(line.as_bytes()), gone, "{status}");
+            let expected: &[&str] = if gone { &["y"] } else { &[] };
+            assert_eq!(failed_servers(line.as_bytes()), expected, "{status}");
         }
         let refused =
             r#"{"type":"control_response","response":{"subtype":"error","request_id":"a","error":"Unsupported"}}"#;
-        assert!(is_answer(refused.as_bytes(), "a") && !failed_servers(refused.as_bytes()));
+        assert!(is_answer(refused.as_bytes(), "a") && failed_servers(refused.as_bytes()).is_empty());
         for line in ["", "no json", "{}", r#"{"type":"system","subtype":"init"}"#] {
             assert!(
-                !is_answer(line.as_bytes(), "a") && !failed_servers(line.as_bytes()),
+                !is_answer(line.as_bytes(), "a") && failed_servers(line.as_bytes()).is_empty(),
                 "{line}"
             );
         }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -151,10 +153,10 @@ impl Hunt {
     }
 
     fn search(&mut self) -> io::Result<Found> {
-        let table = scan()?;
+        let table = scan_shared()?;
         let spared = self_and_ancestors(&table);
         let (mut roots, mut unknown) = (Vec::new(), 0);
-        for entry in &table {
+        for entry in &*table {
             if entry.dead || spared.contains(&entry.pid) {
                 continue;
             }
@@ -249,6 +251,27 @@ fn await_deaths(struck: &[(i32, OwnedFd)]) {
 fn pause() {
     // silent-ok: as above.
     let _ = poll(&mut [], Some(&SOON));
+}
+
+/// The last look at all processes. Whoever asks while one is on its way shares the next one: turns end together, and there may
+/// be many processes.
+static LAST: Mutex<Option<(u64, Arc<[Entry]>)>> = Mutex::new(None);
+/// Looks that have begun.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+
+/// All processes, looked at after this was asked.
+fn scan_shared() -> io::Result<Arc<[Entry]>> {
+    let asked = BEGUN.load(Ordering::SeqCst);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((number, table)) = &*last
+        && *number > asked
+    {
+        return Ok(Arc::clone(table));
+    }
+    let number = BEGUN.fetch_add(1, Ordering::SeqCst) + 1;
+    let table: Arc<[Entry]> = scan()?.into();
+    *last = Some((number, Arc::clone(&table)));
+    Ok(table)
 }
 
 fn scan() -> io::Result<Vec<Entry>> {

@@ -44,7 +44,8 @@ pub async fn sweep(marker_key: &str, value: &str) -> SweepReport {
 impl Hunt {
     /// Kills all that can be found, again and again, until a search finds nothing.
     pub(crate) async fn finish(self) -> SweepReport {
-        match tokio::task::spawn_blocking(move || self.run()).await {
+        let span = tracing::Span::current();
+        match tokio::task::spawn_blocking(move || span.in_scope(|| self.run())).await {
             Ok(report) => report,
             Err(error) => SweepReport {
                 problem: Some(format!("the search was cut off: {error}")),

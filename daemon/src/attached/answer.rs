@@ -5,6 +5,7 @@ use reveille_queue::{ChannelName, Held, LeaseError, State, Turn};
 use reveille_vault::agent::{Outbound, OutboundKind};
 use reveille_vault::{NewNote, NoteId};
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use super::{Desk, Replied, refusal};
 use crate::crash;
@@ -12,7 +13,7 @@ use crate::ending::Ending;
 use crate::http::{ApiError, Caller};
 use crate::record::TurnRecord;
 use crate::registry::Agent;
-use crate::turn::Run;
+use crate::turn::{self, Run};
 
 /// An answer on its way.
 struct Answer {
@@ -110,10 +111,11 @@ impl Desk {
     /// Ends a turn that somebody has taken; says whether the vault has what follows from it.
     pub(super) async fn end(&self, agent: &Agent, held: &Held, ending: &mut Ending) -> Result<bool, LeaseError> {
         let run = Run::new(self.context(), agent, &held.claim);
-        let (turn, conversation) = (held.claim.lease.turn, held.claim.conversation.id);
-        self.inner.marks.take_off(turn).await;
-        let ended = run.end(ending).await;
-        if ended.is_err() && matches!(self.queue().held(turn).await, Ok(Some(_))) {
+        let (id, conversation) = (held.claim.lease.turn, held.claim.conversation.id);
+        self.inner.marks.take_off(id).await;
+        let span = turn::span(&held.claim);
+        let ended = run.end(ending).instrument(span).await;
+        if ended.is_err() && matches!(self.queue().held(id).await, Ok(Some(_))) {
             self.inner.marks.show(self.context(), &run);
         } else {
             self.inner.marks.show_others(self.context(), conversation);

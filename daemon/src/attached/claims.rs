@@ -128,7 +128,7 @@ impl Desk {
                 Err(LeaseError::Stale { .. }) => return Err(refusal::claim_over()),
                 Err(LeaseError::Queue(error)) => return Err(error.into()),
             }
-            tracing::info!(turn = %turn.id, by = owner, "a message was given back");
+            tracing::info!(turn = %turn.id, channel = %name, by = owner, "a message was given back");
             let words = format!("Given back by {owner}; it waits again.");
             desk.is_back(turn.id, "released", &words).await;
             Ok(Released {
@@ -161,7 +161,7 @@ impl Desk {
         let place = match self.queue().place(turn).await {
             Ok(place) => place,
             Err(error) => {
-                tracing::warn!(%error, %turn, "the place in line is unknown");
+                tracing::warn!(%error, %turn, channel = %now.message.lane.channel, "the place in line is unknown");
                 None
             }
         };

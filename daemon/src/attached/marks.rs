@@ -92,7 +92,7 @@ impl Marks {
             return false;
         };
         if let Err(error) = waits(&*agent.vault, turn, words).await {
-            tracing::warn!(%error, turn = %turn.id, "the thread may still say that the message is worked on");
+            tracing::warn!(%error, turn = %turn.id, channel = %turn.message.lane.channel, "the thread may still say that the message is worked on");
         }
         true
     }

@@ -368,7 +368,7 @@ impl Desk {
             // It has ended otherwise.
             Err(LeaseError::Stale { .. }) => self.inner.inbox.workers.wake(lane),
             Err(LeaseError::Queue(error)) => {
-                tracing::error!(%error, %turn, "a message goes back in line when its claim ends");
+                tracing::error!(%error, %turn, channel = %lane.channel, "a message goes back in line when its claim ends");
             }
         }
     }

@@ -77,7 +77,7 @@ impl Desk {
             }
             Ok(_) => true,
             Err(error) => {
-                tracing::warn!(%error, turn = %turn.id, "the thread may still say that the message is worked on");
+                tracing::warn!(%error, turn = %turn.id, channel = %turn.message.lane.channel, "the thread may still say that the message is worked on");
                 false
             }
         }

@@ -43,7 +43,7 @@ impl Demo {
         config.vaults = Vaults::default();
         config.log.format = LogFormat::Text;
         config.log.level = "error".into();
-        serve::start_log(&config.log)?;
+        let _log = serve::start_log(&config.log)?;
         choose_program(&mut config);
         choose_walls(&mut config);
         let scratch = tempfile::Builder::new()

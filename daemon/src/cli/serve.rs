@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use super::output::{note, out};
 use super::{CliError, Global};
-use crate::config::{Log, LogFormat};
+use crate::config::Log;
+use crate::logging::{self, LogError, Logging};
 use crate::service::Options;
 
 /// Run the daemon.
@@ -27,7 +27,7 @@ impl Serve {
         if let Some(bind) = self.bind {
             config.server.bind = bind;
         }
-        start_log(&config.log)?;
+        let _log = start_log(&config.log)?;
         let options = Options {
             state_dir: global.state_dir(),
             config,
@@ -64,26 +64,10 @@ pub(super) fn on_signals() -> Result<(CancellationToken, CancellationToken), Cli
     Ok(tokens)
 }
 
-/// Structured logs on stderr.
-pub(super) fn start_log(log: &Log) -> Result<(), CliError> {
-    // That library tells of every request, at the level of our own news. A filter of the operator's for it goes before.
-    // Who was let in and what was changed is always told, unless the operator says something else of it.
-    let filter = EnvFilter::try_new(format!("rmcp=error,audit=info,{}", log.level))
-        .map_err(|error| CliError::Usage(format!("[log] level {:?} is no filter: {error}; try info", log.level)))?;
-    let terminal = std::io::stderr().is_terminal();
-    let json = match log.format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Json => true,
-        LogFormat::Text => false,
-    };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal);
-    let started = if json {
-        builder.json().flatten_event(true).try_init()
-    } else {
-        builder.compact().try_init()
-    };
-    started.map_err(|error| CliError::Failed(format!("no log: {error}")))
+/// The log, for as long as the answer lives.
+pub(super) fn start_log(log: &Log) -> Result<Logging, CliError> {
+    logging::start(log).map_err(|error| match error {
+        LogError::Filter { .. } => CliError::Usage(error.to_string()),
+        LogError::Taken(_) => CliError::Failed(error.to_string()),
+    })
 }

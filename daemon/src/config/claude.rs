@@ -31,6 +31,8 @@ pub(crate) struct Claude {
     pub(crate) warm_ttl: Span,
     /// Most bytes of memory that those which wait may have together.
     pub(crate) warm_memory: u64,
+    /// Whether the process of the next conversation in line is started while it waits for its place.
+    pub(crate) prewarm: bool,
     /// Extra variables for the child; `${NAME}` takes the daemon's.
     pub(crate) env: BTreeMap<String, String>,
 }
@@ -47,6 +49,7 @@ impl Default for Claude {
             warm_processes: 2,
             warm_ttl: Span(Duration::from_secs(2 * 60)),
             warm_memory: 1 << 30,
+            prewarm: true,
             env: BTreeMap::new(),
         }
     }

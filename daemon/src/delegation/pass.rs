@@ -65,6 +65,19 @@ impl Passes {
         }
     }
 
+    /// A fresh token that is no turn's yet: it opens nothing before [`Pass::rebind`]. `name` is in its text.
+    #[must_use]
+    pub(crate) fn asleep(&self, name: Uuid, vault: &str) -> Pass {
+        let token = format!("{PREFIX}{name}.{}", secret());
+        Pass {
+            passes: self.clone(),
+            turn: name,
+            vault: vault.to_owned(),
+            digest: digest(&token),
+            token,
+        }
+    }
+
     /// Whether a token claims to be a turn's.
     #[must_use]
     pub(crate) fn is_one(token: &str) -> bool {
@@ -197,6 +210,22 @@ mod tests {
         assert_eq!(turn(&token), Some(2));
         drop(pass);
         assert_eq!(turn(&token), None);
+    }
+
+    #[test]
+    fn a_token_that_was_made_ahead_opens_nothing_before_a_turn_takes_it() {
+        let passes = passes();
+        let pass = passes.asleep(Uuid::from_u128(9), "default");
+        assert_eq!(passes.check(pass.text()), None);
+        assert_eq!(pass.env()["REVEILLE_TOKEN"], pass.text());
+        // That turn has one of its own too.
+        let own = passes.issue(origin(1));
+        pass.rebind(origin(1));
+        let turn = |token: &str| passes.check(token).map(|origin| origin.turn.as_u128());
+        assert_eq!((turn(pass.text()), turn(own.text())), (Some(1), Some(1)));
+        let token = pass.text().to_owned();
+        drop(pass);
+        assert_eq!((turn(&token), turn(own.text())), (None, Some(1)));
     }
 
     #[test]

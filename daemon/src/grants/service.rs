@@ -277,7 +277,10 @@ impl Grants {
                 let backend = Arc::clone(&self.inner.options.backend);
                 jobs.spawn(ask(backend, job));
             }
-            let due = self.state().next_due().filter(|_| jobs.len() < AT_ONCE);
+            let due = match jobs.len() < AT_ONCE {
+                true => self.state().next_due(),
+                false => None,
+            };
             let wake = async {
                 match [due, again].into_iter().flatten().min() {
                     Some(at) => tokio::time::sleep_until(at).await,

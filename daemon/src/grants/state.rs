@@ -1,6 +1,7 @@
 //! What the service knows: which notes want something for whom, and how far it is with each holder. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
 use reveille_vault::agent::Want;
@@ -69,6 +70,8 @@ struct Holder {
 pub(super) struct State {
     pub(super) sources: BTreeMap<Place, Source>,
     holders: BTreeMap<String, Holder>,
+    /// The holder that was begun last.
+    begun: String,
     /// Roles that are to be read again.
     pub(super) unread: BTreeSet<Place>,
     /// Vaults whose roles are to be listed.
@@ -102,15 +105,15 @@ impl Holder {
         if self.busy {
             return None;
         }
-        let wants = self.wants.clone()?;
+        let wants = self.wants.as_ref()?;
         let is_due = self.due.is_some_and(|due| due <= now);
-        let told = self.told.as_ref() == Some(&wants);
+        let told = self.told.as_ref() == Some(wants);
         // After a failure it is not asked again before its time.
         let wait = self.due.is_some_and(|due| due > now) && !self.pause.is_zero();
         (is_due || (!told && !wait)).then(|| Job {
             holder: holder.to_owned(),
             only_look: told,
-            wants,
+            wants: wants.clone(),
         })
     }
 }
@@ -200,8 +203,24 @@ impl State {
 
     /// Holders to be asked for now, at most `most` of them; they are busy until [`State::finish`].
     pub(super) fn begin(&mut self, now: Instant, most: usize) -> Vec<Job> {
-        let jobs = self.holders.iter().filter_map(|(name, holder)| holder.job(name, now));
-        let jobs: Vec<Job> = jobs.take(most).collect();
+        if most == 0 {
+            return Vec::new();
+        }
+        // From where it stopped last, around: of thousands that are asked for at a start, those behind are not looked at each
+        // time.
+        let last = self.begun.as_str();
+        let behind = (Bound::Excluded(last), Bound::Unbounded);
+        let before = (Bound::Unbounded, Bound::Included(last));
+        let all = self
+            .holders
+            .range::<str, _>(behind)
+            .chain(self.holders.range::<str, _>(before));
+        let jobs = all.filter_map(|(name, holder)| holder.job(name, now));
+        let mut jobs: Vec<Job> = jobs.take(most).collect();
+        if let Some(last) = jobs.last() {
+            self.begun.clone_from(&last.holder);
+        }
+        jobs.sort_by(|one, other| one.holder.cmp(&other.holder));
         for job in &jobs {
             if let Some(holder) = self.holders.get_mut(&job.holder) {
                 holder.busy = true;

@@ -8,7 +8,7 @@ use axum::extract::{Query as Parameters, State};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use reveille_queue::{ChannelName, QueueError};
-use reveille_transports::{Incoming, Intake as _, Link, Refusal, Taken};
+use reveille_transports::{Incoming, Link, Refusal, Taken};
 use reveille_vault::agent::MessageMode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -21,6 +21,7 @@ use super::turns::invalid_cursor;
 use super::{Api, Caller, ui_send};
 use crate::delegation::Origin;
 use crate::limits::{DEPTH_MAX, TOO_DEEP};
+use crate::traces::TraceParent;
 
 /// Conversations of a page at most.
 const THREADS_MAX: u32 = 1000;
@@ -166,20 +167,25 @@ pub(super) async fn send(
     Body(send): Body<Send>,
 ) -> Result<Json<Sent>, ApiError> {
     let key = idempotency_key(&headers)?;
+    // silent-ok: what cannot be read counts for nothing, as its recommendation wants it
+    let parent = headers
+        .get("traceparent")
+        .and_then(|value| TraceParent::parse(value.to_str().ok()?));
     if api.bridges.ui(&channel).is_some() {
-        return ui_send::send(&api, &caller, channel, send, key).await;
+        return ui_send::send(&api, &caller, channel, send, (key, parent)).await;
     }
-    let sent = deliver(&api, &caller, (channel, BTreeMap::new()), send, key).await?;
+    let sent = deliver(&api, &caller, (channel, BTreeMap::new()), send, (key, parent)).await?;
     Ok(Json(sent))
 }
 
-/// Stores a message of a caller for an agent, with where it came from; what the caller is told. The one road for all doors.
+/// Stores a message of a caller for an agent, with where it came from; what the caller is told. The one road for all doors. With
+/// the sender's own identity of the message, and the trace that it is to be a part of.
 pub(super) async fn deliver(
     api: &Api,
     caller: &Caller,
     (channel, origin): (String, BTreeMap<String, String>),
     send: Send,
-    key: Option<&str>,
+    (key, parent): (Option<&str>, Option<TraceParent>),
 ) -> Result<Sent, ApiError> {
     let some = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let reply_to = some(send.reply_to);
@@ -238,7 +244,7 @@ pub(super) async fn deliver(
         origin,
     };
     let name = incoming.agent.clone();
-    let taken = api.inbox.take(incoming).await;
+    let taken = api.inbox.take_traced(incoming, parent).await;
     let mut sent = Sent::of(&taken.map_err(|refusal| told(refusal, caller))?);
     // Stored it is either way; the sender should not wonder why nothing happens.
     match pause_of(api, &name).await {

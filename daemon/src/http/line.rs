@@ -174,6 +174,7 @@ pub(super) async fn cancel(
         hub: &api.hub,
         vault: &*vault_of(&api, &found)?,
         across_vaults: api.workers.context().limits.across_vaults,
+        traces: &api.workers.context().traces,
     };
     let how = Withdrawal {
         state: TurnState::Cancelled,

@@ -80,6 +80,7 @@ mod vaults;
 mod wire;
 mod wrong;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,9 +123,8 @@ use crate::tokens::Tokens;
 use crate::vaults::{Roster, Vaults};
 use crate::worker::Workers;
 
-/// What the handlers need. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Api {
+/// What the handlers need.
+pub(crate) struct Parts {
     pub(crate) auth: Auth,
     pub(crate) front: Front,
     pub(crate) place: Place,
@@ -157,6 +157,24 @@ pub(crate) struct Api {
     pub(crate) arrival: Duration,
     pub(crate) file_limits: FileLimits,
     pub(crate) drain: CancellationToken,
+}
+
+/// The same, shared: every route keeps one, and every request takes one. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Parts>);
+
+impl From<Parts> for Api {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl Api {

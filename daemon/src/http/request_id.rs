@@ -24,7 +24,8 @@ pub(super) async fn name(State(metrics): State<Metrics>, request: Request, next:
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route = route.as_str());
+    let span =
+        tracing::error_span!("request", request = id.to_str().unwrap_or_default(), %method, route = route.as_str());
     async {
         let begun = Instant::now();
         let mut response = next.run(request).await;

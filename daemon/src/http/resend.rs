@@ -61,6 +61,7 @@ pub(super) async fn resend(
     })?;
     // A person wants it anew: it begins a chain of its own.
     (message.chain, message.delegated_by, message.delegation_depth) = (None, None, 0);
+    message.traceparent = None;
     // The agent may have been renamed since.
     message.agent = found.message.lane.channel.to_string();
     if let Some(text) = resend.text {

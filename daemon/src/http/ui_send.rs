@@ -10,6 +10,7 @@ use super::channels::{Send, Sent, deliver};
 use super::error::ApiError;
 use super::{Api, Caller};
 use crate::bridges::{BRIDGE, pushed};
+use crate::traces::TraceParent;
 
 /// What its messages say of where they came from.
 const SOURCE: &str = "http-ui";
@@ -20,7 +21,7 @@ pub(super) async fn send(
     caller: &Caller,
     channel: String,
     send: Send,
-    key: Option<&str>,
+    (key, parent): (Option<&str>, Option<TraceParent>),
 ) -> Result<Json<Sent>, ApiError> {
     let agent = match api.bridges.ui(&channel) {
         Some(ui) => ui.agent().to_owned(),
@@ -46,5 +47,5 @@ pub(super) async fn send(
     }
     // The same time again would be another message under the same key.
     origin.insert(BRIDGE.to_owned(), channel);
-    Ok(Json(deliver(api, caller, (agent, origin), send, key).await?))
+    Ok(Json(deliver(api, caller, (agent, origin), send, (key, parent)).await?))
 }

@@ -4,11 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use reveille_backends::Event;
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::line::{About, Line, Run};
+use super::pace::{self, Held};
 use super::pulse::Pulse;
 use super::story::{Piece, Story};
 use super::watch::{Scope, Watch};
@@ -41,10 +45,12 @@ pub(crate) struct Hub {
     news: Arc<watch::Sender<u64>>,
     /// What is told once for many changes.
     pulse: Arc<Pulse>,
+    /// Pieces of a text are told together.
+    paced: bool,
 }
 
 impl Hub {
-    /// `boot` names this run of the daemon: numbers of an earlier one mean nothing.
+    /// `boot` names this run of the daemon: numbers of an earlier one mean nothing. Every event is told by itself.
     #[must_use]
     pub(crate) fn new(boot: &str) -> Self {
         Self {
@@ -52,7 +58,14 @@ impl Hub {
             line: Arc::new(Mutex::new(Line::new())),
             news: Arc::new(watch::Sender::new(0)),
             pulse: Arc::default(),
+            paced: false,
         }
+    }
+
+    /// The same, but pieces of a text that follow each other closely are told as one.
+    #[must_use]
+    pub(crate) fn paced(self) -> Self {
+        Self { paced: true, ..self }
     }
 
     pub(super) fn line(&self) -> MutexGuard<'_, Line> {
@@ -65,6 +78,51 @@ impl Hub {
 
     /// Tells it to all watchers of the channel.
     pub(crate) fn tell(&self, subject: &Subject, happening: &Happening) {
+        let mut line = self.line();
+        if let (true, Happening::Turn(Event::TextDelta { text })) = (self.paced, happening) {
+            match line.pace.piece(subject, text, Instant::now()) {
+                pace::Piece::Now => {}
+                pace::Piece::Later => return,
+                pace::Piece::At(at) => return self.ask_at(at, line),
+            }
+        }
+        let held = match happening {
+            Happening::Turn(Event::TextDelta { .. }) => line.pace.take(subject.turn),
+            // Told beside the run, perhaps long after it.
+            _ if happening.is_aside() => None,
+            _ => line.pace.end(subject.turn),
+        };
+        if let Some(held) = held {
+            self.tell_held(&mut line, held);
+        }
+        self.tell_in(&mut line, subject, Timestamp::now(), happening);
+    }
+
+    /// Tells what is held when it is due, and goes on as long as there is more.
+    fn ask_at(&self, at: Instant, mut line: MutexGuard<'_, Line>) {
+        // Without a clock nothing is held.
+        let Ok(runtime) = Handle::try_current() else {
+            return self.tell_due(&mut line);
+        };
+        let hub = self.clone();
+        runtime.spawn(async move {
+            tokio::time::sleep_until(at).await;
+            hub.tell_due(&mut hub.line());
+        });
+    }
+
+    fn tell_due(&self, line: &mut Line) {
+        for held in line.pace.due(Instant::now()) {
+            self.tell_held(line, held);
+        }
+    }
+
+    fn tell_held(&self, line: &mut Line, held: Held) {
+        let Held { subject, text, since } = held;
+        self.tell_in(line, &subject, since, &Happening::Turn(Event::TextDelta { text }));
+    }
+
+    fn tell_in(&self, line: &mut Line, subject: &Subject, at: Timestamp, happening: &Happening) {
         let run = match () {
             () if happening.ends_turn() => Run::End,
             () if happening.is_aside() => Run::Aside,
@@ -72,11 +130,11 @@ impl Hub {
             () => Run::Part,
         };
         let about = About::Turn(subject.turn);
-        self.push(&subject.channel, about, &happening.piece(), run, "turn", |seq| {
+        self.push_in(line, &subject.channel, about, &happening.piece(), run, "turn", |seq| {
             TurnBody {
                 seq,
                 subject,
-                at: Timestamp::now(),
+                at,
                 happening,
             }
         });
@@ -120,7 +178,20 @@ impl Hub {
         event: &str,
         body: impl FnOnce(u64) -> B,
     ) {
-        let mut line = self.line();
+        self.push_in(&mut self.line(), channel, about, piece, run, event, body);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as many as make an event")]
+    fn push_in<B: Serialize>(
+        &self,
+        line: &mut Line,
+        channel: &str,
+        about: About,
+        piece: &Piece<'_>,
+        run: Run,
+        event: &str,
+        body: impl FnOnce(u64) -> B,
+    ) {
         let seq = line.newest + 1;
         let text = match serde_json::to_string(&body(seq)) {
             Ok(text) => text,
@@ -138,7 +209,9 @@ impl Hub {
 
     /// Forgets what a turn told that is put back in line: it will start again.
     pub(crate) fn forget(&self, channel: &str, turn: Uuid) {
-        if let Some(channel) = self.line().channels.get_mut(channel) {
+        let mut line = self.line();
+        drop(line.pace.end(turn));
+        if let Some(channel) = line.channels.get_mut(channel) {
             channel.running.remove(&turn);
         }
     }

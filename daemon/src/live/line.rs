@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::pace::Pace;
 use super::story::{Piece, Story};
 
 /// Events that are kept for watchers that come back or are behind, of all channels together.
@@ -125,6 +126,8 @@ pub(super) struct Line {
     /// The highest number that fell out.
     pub(super) lost: u64,
     pub(super) channels: BTreeMap<String, Channel>,
+    /// What comes before the line.
+    pub(super) pace: Pace,
 }
 
 impl Line {
@@ -135,6 +138,7 @@ impl Line {
             newest: 0,
             lost: 0,
             channels: BTreeMap::new(),
+            pace: Pace::default(),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod hub;
 mod line;
+mod pace;
 mod pulse;
 mod story;
 #[cfg(test)]

@@ -310,3 +310,42 @@ fn a_waiting_watcher_is_woken() {
         assert!(watch.next().now_or_never().is_none());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn pieces_of_a_text_are_told_together_and_nothing_is_told_before_them() {
+    let hub = Hub::new("b").paced();
+    let mut watch = hub.watch("eng", None);
+    let texts = |watch: &mut Watch| -> Vec<String> {
+        let (seen, _) = drain(watch);
+        let data = seen.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(|data| {
+            let data: serde_json::Value = serde_json::from_str(data).unwrap();
+            format!("{} {} {}", data["seq"], data["kind"], data["text"])
+        })
+        .collect()
+    };
+    for piece in ["a", "b", "c"] {
+        hub.tell(&subject(1), &delta(piece));
+    }
+    assert_eq!(texts(&mut watch), [r#"1 "text_delta" "a""#]);
+    let begun = tokio::time::Instant::now();
+    let Step::Events(bytes) = watch.next().await else {
+        panic!("an event");
+    };
+    assert!(std::str::from_utf8(&bytes).unwrap().contains(r#""text":"bc""#));
+    assert_eq!(begun.elapsed(), super::pace::FRAME);
+    hub.tell(&subject(1), &delta("d"));
+    hub.tell(&of("ops", 2), &delta("x"));
+    assert_eq!(texts(&mut watch), [""; 0]);
+    // A running turn has told what it has told; the rest comes with what follows.
+    assert_eq!(seqs(&mut hub.watch("eng", None)), [1, 2]);
+    hub.tell(&subject(1), &text("abcd"));
+    assert_eq!(texts(&mut watch), [r#"4 "text_delta" "d""#, r#"5 "text" "abcd""#]);
+    // The next text of the turn begins at once, and what nobody needs any more is not told.
+    hub.tell(&subject(1), &delta("e"));
+    hub.tell(&subject(1), &delta("f"));
+    hub.forget("eng", Uuid::from_u128(1));
+    tokio::time::sleep(10 * super::pace::FRAME).await;
+    assert_eq!(texts(&mut watch), [r#"6 "text_delta" "e""#]);
+    assert_eq!(seqs(&mut hub.watch_all(only(&["ops"]), None)), [3]);
+}

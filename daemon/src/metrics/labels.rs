@@ -78,8 +78,39 @@ pub(super) struct Stream {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Trace {
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Build {
     pub(super) version: &'static str,
+}
+
+/// What becomes of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TraceOutcome {
+    /// The collector has it.
+    Exported,
+    /// The collector does not want it.
+    Rejected,
+    /// It did not get to the collector.
+    Failed,
+    /// It was left out: there was no room, or what it is made from could not be read.
+    Dropped,
+}
+
+impl TraceOutcome {
+    pub(super) const ALL: [Self; 4] = [Self::Exported, Self::Rejected, Self::Failed, Self::Dropped];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 /// A stage of a turn.

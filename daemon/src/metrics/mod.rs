@@ -28,9 +28,9 @@ use self::labels::{Agents, Code, Decision, OfAgent, Request, Tokens, Turn, metho
 use crate::ending::Ending;
 use crate::sandboxing::Refused;
 
-pub(crate) use self::labels::Stage;
+pub(crate) use self::labels::{Stage, TraceOutcome};
 pub(crate) use self::sample::{BridgeSample, Sample, VaultSample};
-pub(crate) use self::warm::{Miss, WarmFigures};
+pub(crate) use self::warm::{Ahead, Miss, WarmFigures};
 
 /// Agents that have rows of their own.
 const AGENTS_MAX: usize = 200;
@@ -59,6 +59,7 @@ struct Inner {
     warm: WarmFigures,
     egress: Family<Decision, Counter>,
     requests: Family<Request, Counter>,
+    traces: Family<labels::Trace, Counter>,
     dropped: Counter,
     started_at: Timestamp,
 }
@@ -118,6 +119,7 @@ impl Metrics {
             warm: WarmFigures::default(),
             egress: Family::default(),
             requests: Family::default(),
+            traces: Family::default(),
             dropped: Counter::default(),
             started_at: Timestamp::now(),
         };
@@ -128,6 +130,9 @@ impl Metrics {
         for decision in ["allowed", "refused", "refused_address", "failed"] {
             let decision = decision.to_owned();
             drop(inner.egress.get_or_create(&Decision { decision }));
+        }
+        for outcome in TraceOutcome::ALL.map(TraceOutcome::as_str) {
+            drop(inner.traces.get_or_create(&labels::Trace { outcome }));
         }
         inner.register();
         Self(Arc::new(inner))
@@ -222,6 +227,12 @@ impl Metrics {
         self.0.requests.get_or_create(&request).inc();
     }
 
+    /// That became of so many spans.
+    pub(crate) fn traced(&self, outcome: TraceOutcome, spans: u64) {
+        let outcome = outcome.as_str();
+        self.0.traces.get_or_create(&labels::Trace { outcome }).inc_by(spans);
+    }
+
     /// Somebody who watched has fallen too far behind.
     pub(crate) fn dropped(&self) {
         self.0.dropped.inc();
@@ -297,6 +308,11 @@ impl Inner {
             "watchers_dropped",
             "Watchers of live events that fell too far behind",
             self.dropped.clone(),
+        );
+        registry.register(
+            "trace_spans",
+            "Spans of traces, by what became of them",
+            self.traces.clone(),
         );
     }
 }

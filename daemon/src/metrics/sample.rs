@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
@@ -115,6 +116,11 @@ impl Sample {
             "outbox_overdue",
             "Those of them that should have been written by now",
             count(self.overdue),
+        );
+        all.register(
+            "log_lines_left_out",
+            "Lines of the log that were left out because their place had said enough",
+            ConstCounter::new(crate::logging::left_out()),
         );
         self.vaults(&mut all);
         self.bridges(&mut all);

@@ -17,6 +17,38 @@ pub(crate) enum Miss {
     Unfit,
 }
 
+/// What becomes of a process that is started for a turn that may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ahead {
+    /// It came up and waits.
+    Started,
+    /// It did not come up.
+    Failed,
+    /// The turn came and ran in it.
+    Used,
+    /// It ended without a turn.
+    Wasted,
+}
+
+impl Ahead {
+    const ALL: [Self; 4] = [Self::Started, Self::Failed, Self::Used, Self::Wasted];
+
+    fn outcome(self) -> Outcome {
+        let outcome = match self {
+            Self::Started => "started",
+            Self::Failed => "failed",
+            Self::Used => "used",
+            Self::Wasted => "wasted",
+        };
+        Outcome { outcome }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
@@ -28,6 +60,7 @@ pub(crate) struct WarmFigures {
     hits: Counter,
     misses: Family<Reason, Counter>,
     processes: Gauge,
+    ahead: Family<Outcome, Counter>,
 }
 
 /// A process that waits. Dropping it says that it does no longer.
@@ -57,6 +90,14 @@ impl WarmFigures {
         for miss in Miss::ALL {
             drop(self.misses.get_or_create(&miss.reason()));
         }
+        for ahead in Ahead::ALL {
+            drop(self.ahead.get_or_create(&ahead.outcome()));
+        }
+        registry.register(
+            "prewarmed_processes",
+            "Processes that were started for a turn before it had its place, by what became of them",
+            self.ahead.clone(),
+        );
         registry.register(
             "warm_hits",
             "Turns that ran in a process which had waited for them",
@@ -82,6 +123,11 @@ impl WarmFigures {
     /// A turn that could have did not.
     pub(crate) fn missed(&self, why: Miss) {
         self.misses.get_or_create(&why.reason()).inc();
+    }
+
+    /// A process was started for a turn that may come.
+    pub(crate) fn ahead(&self, what: Ahead) {
+        self.ahead.get_or_create(&what.outcome()).inc();
     }
 
     /// A process begins to wait.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reveille_vault::Vault;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::effects::Effect;
 use crate::vaults::ByName;
@@ -41,11 +42,12 @@ impl Working {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         self.lock().insert(conversation.clone(), (number, effect.clone()));
         let task = vault.map(|vault| {
-            tokio::spawn(async move {
+            let mark = async move {
                 if let Err(error) = effect.write(&*vault, false).await {
                     tracing::warn!(%error, "the thread could not be marked as working");
                 }
-            })
+            };
+            tokio::spawn(mark.in_current_span())
         });
         Shown {
             working: self.clone(),

@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 pub(crate) use self::connection::Connection;
 use self::less::without_what_was_taken;
 use self::stamp::Said;
-pub(crate) use self::stamp::Stamp;
+pub(crate) use self::stamp::{KEYS as STAMPED, Stamp};
 use crate::live::Hub;
 use crate::sandboxing::{self, Lowered, Sandboxing};
 

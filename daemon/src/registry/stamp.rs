@@ -9,6 +9,9 @@ use super::{Connection, Inner, Known, NoteKey};
 use crate::sandboxing::Lowered;
 use crate::trust;
 
+/// What the daemon writes on a definition.
+pub(crate) const KEYS: [&str; 3] = ["status", "status_detail", "pending"];
+
 /// What the daemon made of a definition, to be shown on the note and in lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {

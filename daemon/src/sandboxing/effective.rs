@@ -150,9 +150,9 @@ pub(crate) fn network_word(network: Network) -> &'static str {
 }
 
 /// Gathers what is taken away.
-struct Judge<'a> {
+struct Judge<'a, 'disk> {
     definition: &'a Definition,
-    disk: &'a Disk<'a>,
+    disk: &'a Disk<'disk>,
     git_config: &'a Limit<GitConfig>,
     lowered: Vec<Lowered>,
 }
@@ -191,7 +191,7 @@ pub(crate) fn effective(definition: &Definition, ceiling: &Ceiling, disk: &Disk<
     }
 }
 
-impl Judge<'_> {
+impl Judge<'_, '_> {
     fn given(&self, key: &str) -> bool {
         self.definition.given.contains(&key)
     }

@@ -17,6 +17,7 @@ pub(crate) mod shield;
 mod unconfined;
 mod watch;
 
+use std::cell::LazyCell;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -202,11 +203,14 @@ impl Sandboxing {
     #[must_use]
     pub(crate) fn effective_of(&self, definition: &Definition, trusted: bool) -> Effective {
         let ceiling = self.ceiling(&definition.name, trusted);
-        let masked = masks::real(&self.0.masked);
+        let (masked, sources) = (
+            LazyCell::new(|| masks::real(&self.0.masked)),
+            LazyCell::new(|| self.0.programs.sources()),
+        );
         let disk = Disk {
             follow: &follow,
-            masked: &masked,
-            sources: &self.0.programs.sources(),
+            masked: &|| &masked,
+            sources: &|| &sources,
         };
         effective::effective(definition, &ceiling, &disk)
     }

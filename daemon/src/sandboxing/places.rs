@@ -9,10 +9,11 @@ use super::programs::Source;
 pub(crate) struct Disk<'a> {
     /// Follows all links of a path that is there: see [`std::fs::canonicalize`].
     pub(crate) follow: &'a dyn Fn(&Path) -> io::Result<PathBuf>,
-    /// What agents never see, with all links followed.
-    pub(crate) masked: &'a [PathBuf],
+    /// What agents never see, with all links followed. Asked for only where a definition names directories, as is the next one:
+    /// the disk is looked at for that.
+    pub(crate) masked: &'a dyn Fn() -> &'a [PathBuf],
     /// From where the daemon starts programs.
-    pub(crate) sources: &'a [Source],
+    pub(crate) sources: &'a dyn Fn() -> &'a [Source],
 }
 
 impl Disk<'_> {
@@ -51,7 +52,7 @@ impl Disk<'_> {
 
     /// Why a directory cannot be given to an agent; `None`: it can. It is to have all links followed.
     pub(crate) fn why_masked(&self, real: &Path) -> Option<String> {
-        let masked = self.masked.iter().find_map(|masked| {
+        let masked = (self.masked)().iter().find_map(|masked| {
             let what = match (real.starts_with(masked), masked.starts_with(real)) {
                 (true, true) => "it is",
                 (true, false) => "it lies in",
@@ -75,7 +76,7 @@ impl Disk<'_> {
         if real.metadata().is_ok_and(|meta| !meta.is_dir()) {
             return Some("it is no directory, and only directories can be written; name the one that it is in".into());
         }
-        self.sources.iter().find_map(|source| {
+        (self.sources)().iter().find_map(|source| {
             let Source { dir, deep, what } = source;
             let how = match (dir.starts_with(real), real.starts_with(dir)) {
                 (true, true) => "it is",
@@ -110,8 +111,8 @@ mod tests {
         std::fs::write(base.join("file"), "").unwrap();
         let disk = Disk {
             follow: &|path| path.canonicalize(),
-            masked: &[],
-            sources: &[],
+            masked: &|| &[],
+            sources: &|| &[],
         };
         let real = |path: &str| disk.real(&base.join(path));
         assert_eq!(real("link/b"), Ok(base.join("a/b")));
@@ -131,8 +132,8 @@ mod tests {
         let masked = [PathBuf::from("/home/me/state")];
         let disk = Disk {
             follow: &|path| Ok(path.to_owned()),
-            masked: &masked,
-            sources: &[],
+            masked: &|| &masked,
+            sources: &|| &[],
         };
         let why = |path: &str| disk.why_masked(Path::new(path));
         for (path, word) in [
@@ -158,8 +159,8 @@ mod tests {
         let sources = [source("/home/me/.local/bin", true), source("/srv/reveille", false)];
         let disk = Disk {
             follow: &|path| Ok(path.to_owned()),
-            masked: &[],
-            sources: &sources,
+            masked: &|| &[],
+            sources: &|| &sources,
         };
         let why = |path: &str| disk.why_not_writable(Path::new(path));
         for (path, word) in [

@@ -66,8 +66,8 @@ impl Programs {
         }
         let disk = Disk {
             follow: &follow,
-            masked: &[],
-            sources: &[],
+            masked: &|| &[],
+            sources: &|| &[],
         };
         for entry in std::env::split_paths(&self.path).filter(|entry| entry.is_absolute()) {
             all.extend(of(&entry, OsStr::new(""), IN_PATH));

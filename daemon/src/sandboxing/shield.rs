@@ -9,6 +9,7 @@ use reveille_backends::{Failure, FailureCode, Remedy, TurnRequest};
 use reveille_sandbox::egress::{Bounds, Latch, Shield, ShieldError, Swap, shield};
 use reveille_sandbox::{Guard, Handler, Loopback, Network, Target};
 use tokio::net::TcpListener;
+use tracing::Instrument as _;
 use url::Url;
 use uuid::Uuid;
 
@@ -195,7 +196,7 @@ fn open(request: &mut TurnRequest, handler: Handler) -> std::io::Result<(u16, Gu
     listener.set_nonblocking(true)?;
     let address: SocketAddr = listener.local_addr()?;
     let listener = TcpListener::from_std(listener)?;
-    guard.keep(tokio::spawn(async move {
+    let take = async move {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => handler(stream),
@@ -205,7 +206,8 @@ fn open(request: &mut TurnRequest, handler: Handler) -> std::io::Result<(u16, Gu
                 }
             }
         }
-    }));
+    };
+    guard.keep(tokio::spawn(take.in_current_span()));
     policy.loopback.retain(|known| known.port != address.port());
     policy.loopback.push(Loopback {
         port: address.port(),

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reveille_backends::Whole;
 use tokio::sync::oneshot;
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::live::Story;
@@ -72,7 +73,8 @@ impl Job {
 #[derive(Clone)]
 pub(crate) struct Steps {
     dir: Arc<PathBuf>,
-    jobs: Sender<Job>,
+    /// Each with what lines of the log say of its turn.
+    jobs: Sender<(Span, Job)>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -111,7 +113,7 @@ impl Steps {
         if self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes > WAITING_MAX {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             tracing::warn!(turn = %place.turn, "some steps of a turn are not kept: the disk does not keep up");
-        } else if self.jobs.send(job).is_err() {
+        } else if self.jobs.send((Span::current(), job)).is_err() {
             tracing::warn!(turn = %place.turn, "the steps of turns are not kept any more; the next start mends that");
         }
     }
@@ -119,7 +121,9 @@ impl Steps {
     /// Waits until everything that was to be kept until now is on its way no more, but not forever.
     pub(crate) async fn settled(&self) {
         let (done, is_done) = oneshot::channel();
-        if self.jobs.send(Job::Settled(done)).is_ok() && tokio::time::timeout(PATIENCE, is_done).await.is_err() {
+        if self.jobs.send((Span::none(), Job::Settled(done))).is_ok()
+            && tokio::time::timeout(PATIENCE, is_done).await.is_err()
+        {
             tracing::warn!("steps of turns are on their way to the disk for a long time");
         }
     }
@@ -148,9 +152,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     joined.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn write(dir: &std::path::Path, waiting: &AtomicUsize, jobs: &Receiver<Job>) {
+fn write(dir: &std::path::Path, waiting: &AtomicUsize, jobs: &Receiver<(Span, Job)>) {
     let mut written_calls = files::Written::default();
-    while let Ok(job) = jobs.recv() {
+    while let Ok((span, job)) = jobs.recv() {
+        let _of = span.enter();
         let bytes = job.bytes();
         let (turn, written) = match job {
             Job::Story(place, head, tail, cut) => (place.turn, files::add_events(dir, place, &head, &tail, cut)),

@@ -192,7 +192,7 @@ fn attachment(item: &Value) -> Option<NewAttachment> {
 }
 
 /// Seconds or a date, as HTTP has it.
-fn pause(text: &str, now: Timestamp) -> Option<SignedDuration> {
+pub(crate) fn pause(text: &str, now: Timestamp) -> Option<SignedDuration> {
     let text = text.trim();
     // Below, silent-ok: what cannot be read asks for nothing.
     if let Ok(seconds) = text.parse::<u32>() {

@@ -10,7 +10,7 @@ use crate::grants::Given;
 use crate::live::Happening;
 use crate::sandboxing::shield::Door;
 use crate::sandboxing::{Effective, Lowered, Reach, Refused, WatchedTurn};
-use crate::warm::Cold;
+use crate::warm::{self, Cold};
 
 impl Run<'_> {
     /// What counts now, and where the turn works when that is not its own directory.
@@ -49,6 +49,19 @@ impl Run<'_> {
     /// # Errors
     /// The credential is to stay outside, and cannot.
     pub(super) fn confine(&self, request: &mut TurnRequest) -> Result<Cold, Failure> {
+        let process = warm::process_span(self.claim);
+        let door = process.in_scope(|| self.enclose(request))?;
+        let (agent, log) = (&self.definition().name, request.policy.log.clone());
+        let watch = self.context.sandboxing.watch();
+        let watched = watch.begin(agent, self.claim.lease.turn, self.started_at, log);
+        Ok(Cold { watched, door, process })
+    }
+
+    /// The same, where nobody watches yet.
+    ///
+    /// # Errors
+    /// As [`Run::confine`].
+    pub(super) fn enclose(&self, request: &mut TurnRequest) -> Result<Door, Failure> {
         let (agent, sandboxing) = (&self.definition().name, &self.context.sandboxing);
         let mut door = Door::default();
         if sandboxing.shields(agent, self.is_trusted()) {
@@ -57,10 +70,7 @@ impl Run<'_> {
         }
         let variables = request.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         sandboxing.follow_variables(&mut request.policy, variables);
-        let log = request.policy.log.clone();
-        let watch = sandboxing.watch();
-        let watched = watch.begin(agent, self.claim.lease.turn, self.started_at, log);
-        Ok(Cold { watched, door })
+        Ok(door)
     }
 
     /// Tells people what was refused, and answers what was tried.

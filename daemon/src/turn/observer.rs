@@ -38,7 +38,7 @@ impl Run<'_> {
             lease: self.claim.lease,
             marker: self.marker(plan),
             interruptions: plan.interruptions,
-            clock: Clock::new(self.context.metrics.clone(), self.started_at),
+            clock: Clock::new(self.context.metrics.clone(), self.started_at, self.attempt.clone()),
             notices: Mutex::new(notices),
             steps: self.context.steps.clone(),
         }
@@ -76,7 +76,10 @@ impl Observer for TurnObserver {
                     .push(text.clone());
             }
             Event::Init { .. } => crash::point("turn.init"),
-            Event::Text { .. } => crash::point("turn.text"),
+            Event::Text { .. } => {
+                crash::point("turn.text");
+                self.clock.spoke();
+            }
             _ => {}
         }
         self.hub.tell(&self.subject, &Happening::Turn(event));

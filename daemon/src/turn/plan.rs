@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use reveille_backends::{AgentDir, Dirs, Failure, FailureCode, Remedy, Session, Timeouts, TurnRequest};
+use reveille_backends::{AgentDir, Dirs, Failure, FailureCode, Remedy, Session, SystemPrompt, Timeouts, TurnRequest};
 use reveille_vault::agent::{Inbound, OnInterrupt};
 use reveille_vault::{Key, Note, NoteId};
 use tokio_util::sync::CancellationToken;
@@ -215,9 +215,7 @@ impl Run<'_> {
 
     /// What the backend is asked for, and what a person should know about it. Connections are still to come.
     pub(super) async fn request(&self, plan: &Plan, staged: Staged) -> (TurnRequest, Vec<String>, Words) {
-        let definition = self.definition();
-        let claude = &self.context.claude;
-        let standing = system_prompt::gather(&*self.agent.vault, definition, &self.thread()).await;
+        let standing = system_prompt::gather(&*self.agent.vault, self.definition(), &self.thread()).await;
         let words = Words {
             reply: self.callback_reply().await,
             also: self.companions().await,
@@ -226,19 +224,35 @@ impl Run<'_> {
             roles: standing.roles,
         };
         let resumed = matches!(plan.session, Session::Resume(_));
-        let request = TurnRequest {
+        let prompt = words.compose(self, resumed, plan.cut_off);
+        let request = self.ask(plan, prompt, standing.model, standing.prompt);
+        let notices = plan.notice.iter().cloned().chain(self.lowered(&plan.effective));
+        let notices = notices.chain(standing.notices);
+        let notices = notices.chain(staged.notices).collect();
+        (request, notices, words)
+    }
+
+    /// What the backend is asked for, with what the model is told.
+    pub(super) fn ask(
+        &self,
+        plan: &Plan,
+        prompt: String,
+        model: Option<String>,
+        system_prompt: Option<SystemPrompt>,
+    ) -> TurnRequest {
+        let (definition, claude) = (self.definition(), &self.context.claude);
+        TurnRequest {
             turn: self.claim.lease.turn,
-            prompt: words.compose(self, resumed, plan.cut_off),
+            prompt,
             session: plan.session,
             dirs: plan.dirs.clone(),
             policy: self.context.sandboxing.policy(&plan.effective, &self.base()),
             // Never left to the CLI: a resumed session would take the transcript's model, with a smaller window.
-            model: standing
-                .model
+            model: model
                 .or_else(|| definition.model.clone())
                 .or_else(|| claude.model.clone())
                 .or_else(|| Some("default".into())),
-            system_prompt: standing.prompt,
+            system_prompt,
             max_turns: definition.max_turns,
             budget_usd: None,
             timeouts: Timeouts {
@@ -248,11 +262,7 @@ impl Run<'_> {
             },
             env: claude.env.clone(),
             secrets: Vec::new(),
-        };
-        let notices = plan.notice.iter().cloned().chain(self.lowered(&plan.effective));
-        let notices = notices.chain(standing.notices);
-        let notices = notices.chain(staged.notices).collect();
-        (request, notices, words)
+        }
     }
 
     /// The messages that joined, without those that were deleted while they waited.

@@ -26,11 +26,11 @@ pub(super) struct Standing {
 
 impl Run<'_> {
     /// How long the turn's process may wait for the next one; `None`: not at all.
-    fn may_wait(&self, request: &TurnRequest) -> Option<Duration> {
+    pub(super) fn may_wait(&self, budget_usd: Option<f64>) -> Option<Duration> {
         let usual = self.context.warm.ttl()?;
         // A conversation of one message has no next one. The CLI counts money over the life of its process: a limit that is of
         // a turn can only be given to a process that is.
-        if matches!(self.claim.message.lane.thread, ThreadKey::Single(_)) || request.budget_usd.is_some() {
+        if matches!(self.claim.message.lane.thread, ThreadKey::Single(_)) || budget_usd.is_some() {
             return None;
         }
         match self.definition().keep_warm {
@@ -41,8 +41,8 @@ impl Run<'_> {
     }
 
     /// Looks for a process that has stayed. One that would not be started like this now is ended first.
-    pub(super) async fn standing(&self, request: &TurnRequest, pass: &Pass, loans: &[Loan]) -> Standing {
-        let wait = self.may_wait(request);
+    pub(super) async fn standing(&self, request: &mut TurnRequest, pass: &Pass, loans: &[Loan]) -> Standing {
+        let wait = self.may_wait(request.budget_usd);
         let mut standing = Standing {
             parked: None,
             fingerprint: wait.map(|_| self.fingerprint(request, pass, loans)),
@@ -55,23 +55,32 @@ impl Run<'_> {
             }
             return standing;
         };
-        let same = standing.fingerprint == Some(parked.fingerprint)
-            && request.session == Session::Resume(parked.resident.session())
-            && self.context.cli.login_problem().is_none();
+        let session = parked.resident.next_session();
+        let goes_on = match (request.session, session) {
+            // That of a process which was told nothing is as new as any.
+            (Session::New(_), Session::New(_)) => true,
+            (asked, had) => asked == had,
+        };
+        let same =
+            goes_on && standing.fingerprint == Some(parked.fingerprint) && self.context.cli.login_problem().is_none();
         if !same {
             tracing::debug!("the process that has waited is not as it would be started now");
             if wait.is_some() {
                 warm.figures().missed(Miss::Changed);
             }
+            if parked.guess.is_some() {
+                warm.was_vain(self.claim.conversation.id);
+            }
             parked.end().await;
             return standing;
         }
+        request.session = session;
         parked.held.resume(Origin::of(self), loans);
         standing.parked = Some(parked);
         standing
     }
 
-    fn fingerprint(&self, request: &TurnRequest, pass: &Pass, loans: &[Loan]) -> Fingerprint {
+    pub(super) fn fingerprint(&self, request: &TurnRequest, pass: &Pass, loans: &[Loan]) -> Fingerprint {
         let (cli, agent) = (&self.context.cli, self.definition().name.as_str());
         let minted: Vec<&str> = std::iter::once(pass.text())
             .chain(loans.iter().map(Loan::text))
@@ -99,6 +108,7 @@ impl Run<'_> {
         let (backend, warm) = (&*self.context.backend, &self.context.warm);
         match standing.parked {
             Some(parked) => {
+                self.attempt.is_warm();
                 let (watch, log) = (self.context.sandboxing.watch(), parked.held.log.clone());
                 let watched = watch.begin(&self.definition().name, self.claim.lease.turn, self.started_at, log);
                 Ok(Seat::warm((backend, warm), parked, watched, makers))
@@ -120,6 +130,7 @@ impl Run<'_> {
             Some(parked) => {
                 let owner = Owner {
                     conversation: self.claim.conversation.id,
+                    lane: self.claim.message.lane.clone(),
                     definition: self.agent.definition.clone(),
                     vault: self.agent.vault.name().to_owned(),
                     wait,

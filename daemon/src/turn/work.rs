@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use reveille_backends::{Event, Session, TurnOutcome, TurnRequest, Verdict};
+use reveille_backends::{Event, FailureCode, Session, TurnOutcome, TurnRequest, Verdict};
 use reveille_queue::LeaseError;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,7 @@ impl Run<'_> {
     pub(super) async fn work(&self, plan: Plan, allowance: Option<Allowance>, ends: Ends<'_>) -> Option<Ending> {
         let staged = self.stage(ends.stop, ends.abandon).await;
         let (mut request, mut notices, words) = self.request(&plan, staged).await;
+        let _here = self.context.warm.enter(self.claim.conversation.id).await;
         let connected = tokio::select! {
             connected = self.connect(&mut request, &mut notices, &words.roles) => connected,
             () = ends.stop.cancelled() => Ok(Vec::new()),
@@ -43,13 +44,14 @@ impl Run<'_> {
         // Void as soon as this attempt is over or shall end.
         let pass = self.context.passes.issue(Origin::of(self));
         request.env.extend(pass.env());
-        let standing = self.standing(&request, &pass, &loans).await;
+        let standing = self.standing(&mut request, &pass, &loans).await;
         let wait = standing.wait;
         let compose = |attempt: &TurnRequest, cut_off: CutOff| {
             words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
         };
-        let again = |attempt: &TurnRequest, cut_off: bool| {
+        let again = |attempt: &TurnRequest, cut_off: bool, code: FailureCode| {
             self.context.metrics.retried();
+            self.attempt.retried(code);
             compose(attempt, if cut_off { CutOff::Api } else { words.cut_off })
         };
         let confine = |request: &mut TurnRequest| self.confine(request);
@@ -79,6 +81,7 @@ impl Run<'_> {
         self.leave(parked, wait, &halt).await;
         if lost {
             tracing::error!("the claim was lost; the result of this attempt is dropped");
+            self.attempt.ended(Some("claim_lost"));
             self.context.hub.forget(&self.subject.channel, self.subject.turn);
             return None;
         }

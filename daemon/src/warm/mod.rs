@@ -5,30 +5,36 @@
 //! start it, and ended otherwise. It is also ended when its time is over, when others need its place, when it does something
 //! unasked, and when its agent or the daemon goes.
 
+mod ahead;
 mod fingerprint;
 mod seat;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reveille_backends::Resident;
+use reveille_queue::{Claim, Lane};
 use reveille_sandbox::egress::Log;
 use reveille_vault::agent::Definition;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
+use tracing::field::display;
 use uuid::Uuid;
 
 use crate::config;
 use crate::delegation::{Origin, Pass};
+use crate::gate::Gate;
 use crate::metrics::{Metrics, WarmFigures};
 use crate::registry::Registry;
 use crate::sandboxing::shield::Door;
 use crate::tokens::Loan;
 
+pub(crate) use self::ahead::Guess;
 pub(crate) use self::fingerprint::{Fingerprint, Launch};
 pub(crate) use self::seat::{Cold, Confine, CutOff, Seat};
 
@@ -45,11 +51,20 @@ pub(crate) struct Held {
     pub(crate) door: Door,
     /// What it tries to reach.
     pub(crate) log: Log,
+    /// Whom it works for, in the lines of the log.
+    pub(crate) process: Span,
+}
+
+/// What lines of the log say that are about a process, also those of tasks that live as long as it: the turn that it works for
+/// now.
+pub(crate) fn process_span(claim: &Claim) -> Span {
+    let (turn, channel) = (claim.lease.turn, &claim.message.lane.channel);
+    tracing::error_span!(parent: None, "process", %turn, %channel)
 }
 
 impl Held {
     /// Nothing of it works until it is given to another turn.
-    fn suspend(&self) {
+    pub(crate) fn suspend(&self) {
         self.pass.revoke();
         self.loans.iter().for_each(Loan::suspend);
         self.door.latch.shut();
@@ -57,6 +72,7 @@ impl Held {
 
     /// It is that turn's, which was given these for the like of its tokens.
     pub(crate) fn resume(&self, origin: Origin, loans: &[Loan]) {
+        self.process.record("turn", display(origin.turn));
         self.pass.rebind(origin);
         let pairs = self.loans.iter().zip(loans);
         pairs.for_each(|(old, fresh)| old.renew(fresh));
@@ -72,6 +88,8 @@ pub(crate) struct Parked {
     pub(crate) held: Held,
     /// What it was started with.
     pub(crate) fingerprint: Fingerprint,
+    /// It was started for a turn that has not run yet.
+    pub(crate) guess: Option<Guess>,
 }
 
 impl Parked {
@@ -88,6 +106,8 @@ impl Parked {
 pub(crate) struct Owner {
     /// The conversation.
     pub(crate) conversation: Uuid,
+    /// Where its messages wait.
+    pub(crate) lane: Lane,
     /// The agent as it was.
     pub(crate) definition: Arc<Definition>,
     /// Its vault.
@@ -100,6 +120,11 @@ pub(crate) struct Owner {
 struct Place {
     /// Which of those that have waited for this conversation.
     serial: u64,
+    lane: Lane,
+    /// It was started for a turn that may come.
+    guess: bool,
+    /// It is not up yet.
+    starting: bool,
     agent: String,
     vault: String,
     definition: Arc<Definition>,
@@ -115,6 +140,17 @@ struct Place {
 }
 
 impl Place {
+    /// Which goes first where there are too many; what it is and how long it has been there.
+    fn value(&self, gate: Option<&Gate>) -> (u8, u64) {
+        let wanted = gate.is_some_and(|gate| gate.waits(&self.lane));
+        match (wanted, self.guess) {
+            (false, _) => (0, self.serial),
+            // The one whose turn is farthest.
+            (true, true) => (1, u64::MAX - self.serial),
+            (true, false) => (2, self.serial),
+        }
+    }
+
     fn is_as_it_was(&self, registry: &Registry, same: impl Fn(&Arc<Definition>) -> bool) -> bool {
         let agent = registry.get(&self.agent);
         agent.is_some_and(|agent| agent.is_served() && agent.vault.name() == self.vault && same(&agent.definition))
@@ -125,7 +161,17 @@ struct Inner {
     most: usize,
     ttl: Duration,
     memory: u64,
+    /// Whether processes are started ahead.
+    prewarm: bool,
+    /// Who waits for a place among the turns.
+    gate: OnceLock<Gate>,
     places: Mutex<HashMap<Uuid, Place>>,
+    /// Conversations of which a turn may have a process.
+    running: Mutex<HashSet<Uuid>>,
+    /// Held while files are written for a process that is started ahead.
+    writing: tokio::sync::Mutex<()>,
+    /// Conversations for which starting ahead was in vain.
+    vain: Mutex<HashMap<Uuid, ahead::Vain>>,
     serial: AtomicU64,
     closed: AtomicBool,
     tasks: TaskTracker,
@@ -144,7 +190,12 @@ impl Warm {
             most: config.warm_processes,
             ttl: config.warm_ttl.0,
             memory: config.warm_memory,
+            prewarm: config.prewarm,
+            gate: OnceLock::new(),
             places: Mutex::default(),
+            running: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            vain: Mutex::default(),
             serial: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             tasks: TaskTracker::new(),
@@ -178,14 +229,41 @@ impl Warm {
     /// Lets a process wait, if there is room for it or for others less. From now on it is taken or waited for.
     pub(crate) fn park(&self, owner: Owner, parked: Parked) {
         parked.held.suspend();
+        parked.held.process.record("turn", "");
+        let conversation = owner.conversation;
+        let (mut place, sitter) = self.seat(owner);
+        place.bytes = parked.resident.bytes();
+        let gone = (place.gone.clone().drop_guard(), self.figures().waits());
+        let before = self.places().insert(conversation, place);
+        if let Some(before) = before {
+            // A conversation has one turn at a time, and that has taken it.
+            tracing::error!(%conversation, "two processes waited for one conversation");
+            before.end.cancel();
+        }
+        if self.0.closed.load(Ordering::Acquire) {
+            sitter.end.cancel();
+        }
+        drop(self.make_room());
+        let warm = self.clone();
+        self.0.tasks.spawn(async move {
+            warm.sit(sitter, parked).await;
+            drop(gone);
+        });
+    }
+
+    /// A place for one, and what its task has to know.
+    fn seat(&self, owner: Owner) -> (Place, Sitter) {
         let serial = self.0.serial.fetch_add(1, Ordering::Relaxed);
         let (give, given) = oneshot::channel();
         let place = Place {
             serial,
+            lane: owner.lane,
+            guess: false,
+            starting: false,
             agent: owner.definition.name.clone(),
             vault: owner.vault,
             definition: owner.definition,
-            bytes: parked.resident.bytes(),
+            bytes: 0,
             take: CancellationToken::new(),
             end: CancellationToken::new(),
             gone: CancellationToken::new(),
@@ -194,40 +272,40 @@ impl Warm {
         let sitter = Sitter {
             conversation: owner.conversation,
             serial,
-            until: Instant::now() + owner.wait,
+            wait: owner.wait,
             take: place.take.clone(),
             end: place.end.clone(),
             give,
         };
-        let gone = (place.gone.clone().drop_guard(), self.figures().waits());
-        let before = self.places().insert(owner.conversation, place);
-        if let Some(before) = before {
-            // A conversation has one turn at a time, and that has taken it.
-            tracing::error!(conversation = %owner.conversation, "two processes waited for one conversation");
-            before.end.cancel();
-        }
-        if self.0.closed.load(Ordering::Acquire) {
-            sitter.end.cancel();
-        }
-        self.make_room();
-        let warm = self.clone();
-        self.0.tasks.spawn(async move {
-            warm.sit(sitter, parked).await;
-            drop(gone);
-        });
+        (place, sitter)
     }
 
-    /// Ends those that have waited longest while there are too many, or they need too much together.
-    fn make_room(&self) {
+    /// Ends some while there are too many, or they need too much together: first of those for whose conversation nothing waits the
+    /// ones that have waited longest, then those that were started ahead, then the others. What is ended is answered by its end.
+    fn make_room(&self) -> Vec<CancellationToken> {
         let places = self.places();
-        let mut waiting: Vec<&Place> = places.values().filter(|place| !place.end.is_cancelled()).collect();
-        waiting.sort_by_key(|place| place.serial);
-        let (large, mut waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|place| place.bytes > self.0.memory);
-        large.iter().for_each(|place| place.end.cancel());
-        let sum = |waiting: &[&Place]| waiting.iter().map(|place| place.bytes).fold(0, u64::saturating_add);
+        let gate = self.0.gate.get();
+        let mut waiting: Vec<_> = places.iter().filter(|(_, place)| !place.end.is_cancelled()).collect();
+        waiting.sort_by_cached_key(|(_, place)| place.value(gate));
+        let mut gone = Vec::new();
+        let (large, mut waiting): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(_, place)| place.bytes > self.0.memory);
+        let mut end = |(conversation, place): (&Uuid, &Place)| {
+            if place.guess {
+                self.was_vain(*conversation);
+            }
+            place.end.cancel();
+            gone.push(place.gone.clone());
+        };
+        large.into_iter().for_each(&mut end);
+        let sum = |waiting: &[(&Uuid, &Place)]| {
+            let bytes = waiting.iter().map(|(_, place)| place.bytes);
+            bytes.fold(0, u64::saturating_add)
+        };
         while waiting.len() > self.0.most || sum(&waiting) > self.0.memory {
-            waiting.remove(0).end.cancel();
+            end(waiting.remove(0));
         }
+        gone
     }
 
     /// Stays with a process until it is taken or has ended.
@@ -235,11 +313,12 @@ impl Warm {
         let Sitter {
             conversation,
             serial,
-            until,
+            wait,
             take,
             end,
             give,
         } = sitter;
+        let until = Instant::now() + wait;
         let why = loop {
             tokio::select! {
                 biased;
@@ -263,19 +342,25 @@ impl Warm {
                 {
                     place.bytes = bytes;
                 }
-                self.make_room();
+                drop(self.make_room());
             }
         };
         tracing::debug!(%conversation, why, "a process that waits is ended");
+        if parked.guess.is_some() && !end.is_cancelled() {
+            self.was_vain(conversation);
+        }
         end.cancel();
         parked.end().await;
+        self.forget(conversation, serial);
+        // Whoever waits for it now learns that there is none.
+        drop(give);
+    }
+
+    fn forget(&self, conversation: Uuid, serial: u64) {
         let mut places = self.places();
         if places.get(&conversation).is_some_and(|place| place.serial == serial) {
             places.remove(&conversation);
         }
-        drop(places);
-        // Whoever waits for it now learns that there is none.
-        drop(give);
     }
 
     /// Ends those that are meant, and returns when they are gone.
@@ -324,7 +409,7 @@ impl Warm {
 struct Sitter {
     conversation: Uuid,
     serial: u64,
-    until: Instant,
+    wait: Duration,
     take: CancellationToken,
     end: CancellationToken,
     give: oneshot::Sender<Parked>,

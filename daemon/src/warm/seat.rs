@@ -3,12 +3,15 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use reveille_backends::{Again, Backend, Dirs, Failure, Observer, Resident, TurnOutcome, TurnRequest, Usage, Verdict};
+use reveille_backends::{
+    Again, Backend, Dirs, Failure, Observer, Resident, Session, TurnOutcome, TurnRequest, Usage, Verdict,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::{Fingerprint, Held, Parked, Warm};
+use super::{Fingerprint, Guess, Held, Parked, Warm};
 use crate::delegation::Pass;
 use crate::metrics::Miss;
 use crate::sandboxing::WatchedTurn;
@@ -26,6 +29,8 @@ pub(crate) struct Cold {
     pub(crate) watched: WatchedTurn,
     /// What keeps its credential out.
     pub(crate) door: Door,
+    /// Whom it works for, in the lines of the log.
+    pub(crate) process: Span,
 }
 
 /// Runs the attempts of one turn.
@@ -42,12 +47,16 @@ pub(crate) struct Seat<'a> {
 struct State {
     /// Has waited for this turn.
     waiting: Option<Resident>,
+    /// It was started for this turn.
+    guess: Option<Guess>,
     /// What was made for that.
     held: Option<Held>,
     /// Of the process that runs or ran last.
     watched: WatchedTurn,
     /// What was made for one that was started here.
     door: Option<Door>,
+    /// Whom that works for, in the lines of the log.
+    process: Span,
     /// Requests are still to be confined, each time.
     is_open: bool,
     /// Waits for the turn after this one.
@@ -64,9 +73,11 @@ impl<'a> Seat<'a> {
     ) -> Self {
         let state = State {
             waiting: None,
+            guess: None,
             held: None,
             watched: cold.watched,
             door: Some(cold.door),
+            process: cold.process,
             is_open: false,
             stayed: None,
         };
@@ -89,9 +100,11 @@ impl<'a> Seat<'a> {
     ) -> Self {
         let state = State {
             waiting: Some(parked.resident),
+            guess: parked.guess,
             held: Some(parked.held),
             watched,
             door: None,
+            process: Span::none(),
             is_open: true,
             stayed: None,
         };
@@ -127,6 +140,7 @@ impl<'a> Seat<'a> {
                 loans,
                 door: door.unwrap_or_default(),
                 log: state.watched.log(),
+                process: state.process,
             }),
         };
         let parked = match (state.stayed, held, self.fingerprint) {
@@ -136,6 +150,7 @@ impl<'a> Seat<'a> {
                     resident,
                     held,
                     fingerprint,
+                    guess: None,
                 })
             }
             _ => None,
@@ -152,6 +167,7 @@ impl<'a> Seat<'a> {
     ) -> Option<TurnOutcome> {
         let resident = self.state().waiting.take()?;
         let (began, session) = (Instant::now(), resident.session());
+        let guess = self.state().guess.take();
         let before = self.backend.session_size(&turn.dirs, session);
         let given = match resident.run(turn, observer, stop).await {
             Again::Ran(ran) => {
@@ -161,6 +177,9 @@ impl<'a> Seat<'a> {
                     state.held = None;
                 }
                 state.stayed = resident;
+                if let Some(guess) = guess {
+                    guess.used();
+                }
                 self.warm.figures().hit();
                 return Some(outcome);
             }
@@ -173,7 +192,14 @@ impl<'a> Seat<'a> {
         self.warm.figures().missed(Miss::Unfit);
         self.state().held = None;
         turn.timeouts.wall = turn.timeouts.wall.saturating_sub(began.elapsed());
-        if given && self.backend.took_prompt(&turn.dirs, session, before) {
+        let taken = given && self.backend.took_prompt(&turn.dirs, session, before);
+        turn.session = match turn.session {
+            Session::New(_) if taken => Session::Resume(session),
+            // An id is used once.
+            Session::New(_) => Session::New(Uuid::new_v4()),
+            resume @ Session::Resume(_) => resume,
+        };
+        if taken {
             turn.prompt = (self.cut_off)(turn);
         }
         None
@@ -204,14 +230,17 @@ impl Backend for Seat<'_> {
                     let mut state = self.state();
                     state.watched = cold.watched;
                     state.door = Some(cold.door);
+                    state.process = cold.process;
                 }
                 Err(failure) => return failed(failure),
             }
         }
+        let process = self.state().process.clone();
         if self.fingerprint.is_none() {
-            return self.backend.run(turn, observer, stop).await;
+            return self.backend.run(turn, observer, stop).instrument(process).await;
         }
-        let (outcome, resident) = self.backend.run_and_stay(turn, observer, stop).await;
+        let run = self.backend.run_and_stay(turn, observer, stop);
+        let (outcome, resident) = run.instrument(process).await;
         self.state().stayed = resident;
         outcome
     }

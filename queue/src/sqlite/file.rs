@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Fault;
@@ -20,6 +21,8 @@ pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, Fault>
     connection.busy_timeout(Duration::from_secs(5))?;
     // More than there are statements, so that none is made anew each time.
     connection.set_prepared_statement_cache_capacity(128);
+    // A statement with a parameter that its plan could depend on, such as a limit, would be prepared anew for each use.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if !read_only {
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
     }
@@ -46,4 +49,27 @@ fn private_file(path: &Path) -> std::io::Result<()> {
         .append(true)
         .open(path)
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_its_limit_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = connect(&dir.path().join("queue.db"), false).unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+            .unwrap();
+        let mut anew = Vec::new();
+        for limit in 0..3 {
+            let mut statement = connection.prepare_cached("SELECT a FROM t ORDER BY a LIMIT ?").unwrap();
+            assert!(!statement.exists([limit]).unwrap());
+            anew.push(statement.get_status(StatementStatus::RePrepare));
+        }
+        assert_eq!(anew, [0, 0, 0]);
+    }
 }

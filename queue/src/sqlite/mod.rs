@@ -129,6 +129,18 @@ impl SqliteQueue {
         Ok(joined.map_err(|error| Fault::Unavailable(format!("a read of the queue did not end: {error}")))??)
     }
 
+    /// A read of a few rows by an index. It is done where it is asked for, which costs less than to have it done elsewhere; only
+    /// behind a longer one it waits like any other.
+    async fn glance<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        if let Ok(reader) = self.reader.try_lock() {
+            return Ok(work(&reader)?);
+        }
+        self.read(work).await
+    }
+
     fn now(&self) -> Timestamp {
         (self.options.clock)()
     }
@@ -143,14 +155,18 @@ impl SqliteQueue {
         rest: &'static str,
         parameters: Vec<rusqlite::types::Value>,
     ) -> Result<Vec<Turn>, QueueError> {
-        self.read(move |connection| {
-            let sql = format!(
-                "SELECT {} FROM turns t JOIN conversations c ON c.id = t.conversation {rest}",
-                rows::TURN
-            );
-            rows::collect(connection, &sql, rusqlite::params_from_iter(parameters), rows::turn)
-        })
-        .await
+        self.read(move |connection| rows::turns(connection, rest, parameters))
+            .await
+    }
+
+    /// The only one.
+    async fn one_turn(
+        &self,
+        rest: &'static str,
+        parameters: Vec<rusqlite::types::Value>,
+    ) -> Result<Option<Turn>, QueueError> {
+        let found = self.glance(move |connection| rows::turns(connection, rest, parameters));
+        Ok(found.await?.into_iter().next())
     }
 }
 
@@ -165,7 +181,7 @@ impl Queue for SqliteQueue {
 
     async fn cursor(&self, feed: &str) -> Result<u64, QueueError> {
         let feed = feed.to_owned();
-        self.read(move |connection| {
+        self.glance(move |connection| {
             let mut statement = connection.prepare_cached("SELECT at FROM cursors WHERE feed = ?")?;
             Ok(statement.query_row([feed], |row| row.get(0)).optional()?.unwrap_or(0))
         })
@@ -194,6 +210,11 @@ impl Queue for SqliteQueue {
             .await?)
     }
 
+    async fn peek(&self, lane: &Lane) -> Result<Option<Claim>, QueueError> {
+        let (lane, now) = (lane.clone(), self.now());
+        self.read(move |connection| writes::peek(connection, &lane, now)).await
+    }
+
     async fn take(&self, channel: &ChannelName, owner: &str, ttl: Duration) -> Result<Option<Held>, QueueError> {
         let (channel, owner, now) = (channel.clone(), owner.to_owned(), self.now());
         let until = later(now, ttl);
@@ -210,7 +231,7 @@ impl Queue for SqliteQueue {
 
     async fn held(&self, turn: Uuid) -> Result<Option<Held>, QueueError> {
         let now = self.now();
-        self.read(move |connection| taken::held(connection, turn, now)).await
+        self.glance(move |connection| taken::held(connection, turn, now)).await
     }
 
     async fn taken(&self) -> Result<Vec<Turn>, QueueError> {
@@ -343,7 +364,7 @@ impl Queue for SqliteQueue {
 
     async fn holder(&self, channel: &ChannelName) -> Result<Option<Binding>, QueueError> {
         let channel = channel.clone();
-        self.read(move |connection| names::holder(connection, &channel)).await
+        self.glance(move |connection| names::holder(connection, &channel)).await
     }
 
     async fn unbind(&self, vault: &str, note: &str) -> Result<(), QueueError> {
@@ -373,7 +394,7 @@ impl Queue for SqliteQueue {
 
     async fn waiting(&self, channel: &ChannelName, most: u32) -> Result<u64, QueueError> {
         let channel = channel.clone();
-        self.read(move |connection| {
+        self.glance(move |connection| {
             let sql = "SELECT count(*) FROM (SELECT 1 FROM turns WHERE channel = ? AND state = 'waiting' LIMIT ?)";
             let parameters = rusqlite::params![channel.as_str(), most];
             Ok(connection
@@ -403,7 +424,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn place(&self, turn: Uuid) -> Result<Option<Place>, QueueError> {
-        self.read(move |connection| rows::place(connection, turn)).await
+        self.glance(move |connection| rows::place(connection, turn)).await
     }
 
     async fn overview(&self) -> Result<Vec<Overview>, QueueError> {
@@ -411,11 +432,8 @@ impl Queue for SqliteQueue {
     }
 
     async fn turn(&self, id: Uuid) -> Result<Option<Turn>, QueueError> {
-        Ok(self
-            .turns("WHERE t.id = ?", vec![id.as_bytes().to_vec().into()])
-            .await?
-            .into_iter()
-            .next())
+        self.one_turn("WHERE t.id = ?", vec![id.as_bytes().to_vec().into()])
+            .await
     }
 
     async fn company(&self, id: Uuid) -> Result<Vec<Turn>, QueueError> {
@@ -426,11 +444,7 @@ impl Queue for SqliteQueue {
 
     async fn turn_of(&self, vault: &str, note: &str) -> Result<Option<Turn>, QueueError> {
         let parameters = vec![vault.to_owned().into(), note.to_owned().into()];
-        Ok(self
-            .turns("WHERE t.vault = ? AND t.note = ?", parameters)
-            .await?
-            .into_iter()
-            .next())
+        self.one_turn("WHERE t.vault = ? AND t.note = ?", parameters).await
     }
 
     async fn turns_called(&self, part: &str, most: u32) -> Result<Vec<Uuid>, QueueError> {
@@ -514,13 +528,13 @@ impl Queue for SqliteQueue {
 
     async fn due(&self, now: Timestamp, limit: u32, held: &[String]) -> Result<Vec<Effect>, QueueError> {
         let held = outbox::list(held);
-        self.read(move |connection| outbox::due(connection, now, limit, &held))
+        self.glance(move |connection| outbox::due(connection, now, limit, &held))
             .await
     }
 
     async fn next_due(&self, held: &[String]) -> Result<Option<Timestamp>, QueueError> {
         let held = outbox::list(held);
-        self.read(move |connection| outbox::next_due(connection, &held)).await
+        self.glance(move |connection| outbox::next_due(connection, &held)).await
     }
 
     async fn delivered(&self, effects: Vec<u64>) -> Result<Vec<Uuid>, QueueError> {
@@ -545,7 +559,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn left(&self, turn: Uuid) -> Result<u64, QueueError> {
-        self.read(move |connection| outbox::left(connection, turn)).await
+        self.glance(move |connection| outbox::left(connection, turn)).await
     }
 
     async fn overdue(&self, held: &[String], after: u64, limit: u32) -> Result<Vec<Overdue>, QueueError> {

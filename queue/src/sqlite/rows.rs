@@ -1,7 +1,8 @@
 //! Between rows and the words of the queue.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::Deserialize as _;
 use serde_json::Value;
 use uuid::Uuid;
@@ -223,6 +224,12 @@ pub(super) fn collect<T>(
         found.push(read(row)?);
     }
     Ok(found)
+}
+
+/// Turns with their conversation, picked by a condition on `t`.
+pub(super) fn turns(connection: &Connection, rest: &str, parameters: Vec<SqlValue>) -> Result<Vec<Turn>, Fault> {
+    let sql = format!("SELECT {TURN} FROM turns t JOIN conversations c ON c.id = t.conversation {rest}");
+    collect(connection, &sql, params_from_iter(parameters), turn)
 }
 
 /// Where an open turn stands in line. Bounded: a long line is not counted to its end.

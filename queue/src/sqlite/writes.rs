@@ -122,12 +122,8 @@ pub(super) fn rewind(connection: &Connection, feed: &str) -> Result<(), Fault> {
 pub(super) const HEAD: &str = "SELECT id FROM turns WHERE channel = ? AND conversation = ? AND state = 'waiting' AND held = 0 \
      ORDER BY rank LIMIT 1";
 
-pub(super) fn claim(
-    connection: &Connection,
-    lane: &Lane,
-    now: Timestamp,
-    lease_until: Timestamp,
-) -> Result<Option<Claim>, Fault> {
+/// The turn of a lane that a worker may claim now, with its conversation.
+fn next(connection: &Connection, lane: &Lane, now: Timestamp) -> Result<Option<(Uuid, Conversation)>, Fault> {
     let sql = format!(
         "SELECT {} FROM conversations WHERE channel = ? AND thread = ?",
         rows::CONVERSATION
@@ -138,7 +134,7 @@ pub(super) fn claim(
         params![lane.channel.as_str(), lane.thread.encode()],
         rows::conversation,
     )?;
-    let Some(mut conversation) = found.into_iter().next() else {
+    let Some(conversation) = found.into_iter().next() else {
         return Ok(None);
     };
     let line = params![lane.channel.as_str(), conversation.id];
@@ -152,11 +148,29 @@ pub(super) fn claim(
     let Some(turn) = head.filter(|_| !busy) else {
         return Ok(None);
     };
-    if control::is_paused(connection, &lane.channel, now)? {
+    let paused = control::is_paused(connection, &lane.channel, now)?;
+    Ok((!paused).then_some((turn, conversation)))
+}
+
+pub(super) fn claim(
+    connection: &Connection,
+    lane: &Lane,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<Option<Claim>, Fault> {
+    let Some((turn, mut conversation)) = next(connection, lane, now)? else {
         return Ok(None);
-    }
+    };
     let claim = give(connection, turn, None, &mut conversation, (now, lease_until))?;
     Ok(Some(claim))
+}
+
+/// What [`claim`] would give. The epoch is the one before that claim.
+pub(super) fn peek(connection: &Connection, lane: &Lane, now: Timestamp) -> Result<Option<Claim>, Fault> {
+    let Some((turn, conversation)) = next(connection, lane, now)? else {
+        return Ok(None);
+    };
+    claimed(connection, turn, conversation, now).map(Some)
 }
 
 /// Makes a waiting turn one that is worked on; `owner`: by somebody outside.

@@ -138,6 +138,7 @@ macro_rules! contract {
                     joined_turns_are_listed_with_theirs
                 }
                 pauses {
+                    a_peek_sees_what_a_claim_would_give_and_takes_nothing
                     a_paused_channel_gives_nothing
                     a_pause_leaves_the_running_turn_alone
                     a_pause_ends_at_its_time

@@ -47,6 +47,40 @@ pub(crate) async fn a_paused_channel_gives_nothing<F: Factory>(storage: &F) {
     assert_eq!(drain(&queue, &aside).await, ["n2"]);
 }
 
+pub(crate) async fn a_peek_sees_what_a_claim_would_give_and_takes_nothing<F: Factory>(storage: &F) {
+    let queue = storage.open();
+    let echo = lane("echo");
+    assert_eq!(queue.peek(&echo).await.unwrap(), None);
+    let turns = accept(&queue, &echo, &["n1", "n2"]).await;
+    let seen = queue.peek(&echo).await.unwrap().unwrap();
+    assert_eq!(queue.peek(&echo).await.unwrap().as_ref(), Some(&seen));
+    // It is nobody's claim.
+    let refused = queue.settle(seen.lease, done(), Vec::new()).await;
+    assert!(
+        matches!(refused, Err(reveille_queue::LeaseError::Stale { .. })),
+        "{refused:?}"
+    );
+    let given = claim(&queue, &echo).await;
+    assert_eq!(
+        (&seen.message, seen.conversation.id),
+        (&given.message, given.conversation.id)
+    );
+    assert_eq!(
+        (seen.lease.turn, seen.lease.epoch + 1),
+        (given.lease.turn, given.lease.epoch)
+    );
+    // Nothing while a turn of the conversation runs, is held, or its channel waits.
+    assert_eq!(queue.peek(&echo).await.unwrap(), None);
+    queue.settle(given.lease, done(), Vec::new()).await.unwrap();
+    queue.hold(turns[1], true).await.unwrap();
+    assert_eq!(queue.peek(&echo).await.unwrap(), None);
+    queue.hold(turns[1], false).await.unwrap();
+    assert!(queue.peek(&echo).await.unwrap().is_some());
+    let stop = pause("person", storage.clock().now(), None);
+    queue.pause(&echo.channel, stop).await.unwrap();
+    assert_eq!(queue.peek(&echo).await.unwrap(), None);
+}
+
 pub(crate) async fn a_pause_leaves_the_running_turn_alone<F: Factory>(storage: &F) {
     let queue = storage.open();
     let echo = lane("echo");

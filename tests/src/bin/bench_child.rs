@@ -1,5 +1,6 @@
 //! The smallest program that passes for Claude Code: it answers at once and starts fast, so that what a turn costs is the
-//! daemon's doing. Its reply tells when it began and when it answered, in nanoseconds of the machine's clock.
+//! daemon's doing. Its reply tells when it began and when it answered, in nanoseconds of the machine's clock. A message `burst:N`
+//! gets N words before that, as pieces of a text.
 
 #![forbid(unsafe_code)]
 
@@ -39,6 +40,16 @@ fn main() -> std::io::Result<()> {
             let response = format!(r#"{{"subtype":"success","request_id":"{id}","response":{{}}}}"#);
             writeln!(out, r#"{{"type":"control_response","response":{response}}}"#)?;
         } else {
+            let burst = line.split_once("burst:").map(|(_, rest)| rest);
+            let words = burst.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()); // silent-ok: no burst
+            let words: Vec<String> = (1..=words.unwrap_or(0_u32))
+                .map(|n| {
+                    let delta = format!(r#"{{"type":"text_delta","text":"word{n} "}}"#);
+                    format!(
+                        r#"{{"type":"stream_event","event":{{"type":"content_block_delta","index":0,"delta":{delta}}},"session_id":"{session}","parent_tool_use_id":null}}"#
+                    )
+                })
+                .collect();
             let reply = format!("{begun} {}", now());
             let usage = r#""usage":{"input_tokens":1,"output_tokens":1}"#;
             let message = format!(
@@ -46,16 +57,17 @@ fn main() -> std::io::Result<()> {
             );
             let of = format!(r#""session_id":"{session}""#);
             // One write, as a pipe takes it.
-            let lines = [
-                format!(
-                    r#"{{"type":"system","subtype":"init","cwd":"/","tools":[],"mcp_servers":[],"model":"none",{of}}}"#
-                ),
+            let init = [format!(
+                r#"{{"type":"system","subtype":"init","cwd":"/","tools":[],"mcp_servers":[],"model":"none",{of}}}"#
+            )];
+            let end = [
                 format!(r#"{{"type":"assistant","message":{message},"parent_tool_use_id":null,{of}}}"#),
                 format!(
                     r#"{{"type":"result","subtype":"success","is_error":false,"num_turns":1,"result":"{reply}","total_cost_usd":0.0001,{usage},"modelUsage":{{}},{of}}}"#
                 ),
                 format!(r#"{{"type":"system","subtype":"session_state_changed","state":"idle",{of}}}"#),
             ];
+            let lines: Vec<String> = init.into_iter().chain(words).chain(end).collect();
             out.write_all((lines.join("\n") + "\n").as_bytes())?;
         }
         out.flush()?;

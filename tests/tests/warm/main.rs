@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
 
+mod ahead;
 mod changes;
 mod confined;
 mod ends;

@@ -67,6 +67,12 @@ impl Lanes {
         done.map(|_| ()).map_err(|error| error.to_string())
     }
 
+    /// What waits for a later try is due now.
+    pub(super) async fn hasten(&self) -> Result<(), String> {
+        let done = self.outbox.hasten(&self.bridge).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
     pub(super) async fn amend(&self, id: &str, payload: String) -> Result<(), String> {
         let done = self.outbox.amend(&self.bridge, id, payload, false).await;
         done.map(|_| ()).map_err(|error| error.to_string())

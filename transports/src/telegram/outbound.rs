@@ -20,8 +20,11 @@ use crate::{Failure, Host, Outgoing};
 /// What waits because Telegram asks for it is given up after so long.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// How long a message that is being sent may take to end when the bridge stops.
+/// How long what is under way may take to end when the bridge stops.
 const GRACE: Duration = Duration::from_secs(4);
+
+/// So often a file is looked for in the vault; the rest of the chat waits for it.
+const READS: u32 = 8;
 
 /// The pause after the lanes could not be asked.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -92,6 +95,16 @@ pub(super) fn notice(id: String, agent: &str, to: &Target, text: &str) -> Result
     })
 }
 
+impl Load {
+    fn target(&self) -> Target {
+        Target {
+            chat: self.chat.clone(),
+            thread: self.thread,
+            reply_to: self.reply_to,
+        }
+    }
+}
+
 /// Why a part was not sent.
 enum Trouble {
     Api(ApiError),
@@ -108,14 +121,10 @@ pub(super) async fn deliver(shared: &Shared, host: &Arc<dyn Host>, drain: &Cance
         changes.mark_unchanged();
         match shared.lanes.next().await {
             Ok((Some(item), _)) => {
-                let late = async {
-                    drain.cancelled().await;
-                    tokio::time::sleep(GRACE).await;
-                };
                 tokio::select! {
                     biased;
                     done = one(shared, &**host, &item, drain) => done?,
-                    () = late => return Ok(()),
+                    () = late(drain) => return Ok(()),
                 }
             }
             Ok((None, at)) => {
@@ -158,7 +167,7 @@ async fn one(shared: &Shared, host: &dyn Host, item: &Item, drain: &Cancellation
         record(shared, drain, || lanes.delivered(id)).await;
         return Ok(());
     };
-    let (text, passes) = match trouble {
+    let (text, most) = match trouble {
         Trouble::Api(error) => match error.fault {
             Fault::Token => return Err(refused(&error)),
             Fault::Moved(chat) if load.chat != chat.to_string() => {
@@ -177,14 +186,21 @@ async fn one(shared: &Shared, host: &dyn Host, item: &Item, drain: &Cancellation
                 record(shared, drain, || lanes.postpone(id, &error.text, at)).await;
                 return Ok(());
             }
-            _ => (error.text.clone(), error.passes()),
+            _ if error.passes() => (error.text.clone(), shared.options.pace.attempts),
+            _ => (error.text.clone(), 0),
         },
-        Trouble::Lasting(text) => (text, false),
-        Trouble::Passing(text) => (text, true),
+        Trouble::Lasting(text) => (text, 0),
+        Trouble::Passing(text) => (text, shared.options.pace.attempts.min(READS)),
     };
-    let again = passes && attempts + 1 < shared.options.pace.attempts;
+    let again = attempts + 1 < most;
     let at = again.then(|| after(shared.pause(attempts, shared.options.pace.longest_delivery_pause)));
     if at.is_none() {
+        if let Body::File(path) = &load.body {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            shared
+                .tell(&load.target(), &format!("The file {name} could not be sent: {text}"))
+                .await;
+        }
         tracing::error!(
             bridge = shared.options.name,
             id,
@@ -202,11 +218,7 @@ async fn send(shared: &Shared, host: &dyn Host, load: &Load) -> Result<i64, Trou
             "it has no chat_id, so it is not known for which chat it is".into(),
         ));
     }
-    let to = Target {
-        chat: load.chat.clone(),
-        thread: load.thread,
-        reply_to: load.reply_to,
-    };
+    let to = load.target();
     let path = match &load.body {
         Body::Text(text) => return shared.send_text(&to, text).await.map_err(Trouble::Api),
         Body::File(path) => path,
@@ -220,11 +232,8 @@ async fn send(shared: &Shared, host: &dyn Host, load: &Load) -> Result<i64, Trou
     let most = shared.options.max_file_out;
     if content.len() as u64 > most {
         let bytes = content.len();
-        let text = format!("The file {name} was not sent: it has {bytes} bytes, and at most {most} can be sent here.");
-        // Told once: the part is given up in any case.
-        shared.tell(&to, &text).await;
         return Err(Trouble::Lasting(format!(
-            "{path} has {bytes} bytes; at most {most} are sent"
+            "it has {bytes} bytes, and at most {most} can be sent"
         )));
     }
     shared.send_file(&to, &name, &content).await.map_err(Trouble::Api)
@@ -261,6 +270,12 @@ async fn record<F: Future<Output = Result<(), String>>>(
         }
         sleep(PAUSE, drain).await;
     }
+}
+
+/// Done when what is under way has had time enough to end, after the bridge was asked to stop.
+pub(super) async fn late(drain: &CancellationToken) {
+    drain.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 pub(super) async fn sleep(pause: Duration, drain: &CancellationToken) {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{ApiError, Fault, Update};
-use super::outbound::{refused, sleep};
+use super::outbound::{late, refused, sleep};
 use super::position::Position;
 use super::presence::Watched;
 use super::shared::Shared;
@@ -32,6 +32,8 @@ pub(super) struct Poll<'a> {
     gaps: u32,
     /// While the place is not known: how often it was looked for the first update, and the lowest number that was seen.
     looks: u32,
+    /// The server could not be reached.
+    away: bool,
     first: Option<i64>,
     /// Whom the access file let in when it was looked at last, for the log.
     told: Option<String>,
@@ -53,6 +55,7 @@ impl<'a> Poll<'a> {
             limit: MOST,
             gaps: 0,
             looks: 0,
+            away: false,
             first: None,
             told: None,
         }
@@ -68,7 +71,11 @@ impl<'a> Poll<'a> {
         let mut wait = Duration::ZERO;
         while !self.drain.is_cancelled() {
             if taker.me.is_none() {
-                match self.shared.api.get_me().await {
+                let asked = tokio::select! {
+                    () = self.drain.cancelled() => break,
+                    asked = self.shared.api.get_me() => asked,
+                };
+                match asked {
                     Ok(me) => taker.me = me.username,
                     Err(error) if error.fault == Fault::Token => return Err(refused(&error)),
                     Err(error) => {
@@ -84,6 +91,12 @@ impl<'a> Poll<'a> {
             };
             match asked {
                 Ok(updates) => {
+                    if std::mem::take(&mut self.away)
+                        && let Err(error) = self.shared.lanes.hasten().await
+                    {
+                        // It is sent later then.
+                        tracing::warn!(bridge = self.shared.options.name, error, "what waits is not hastened");
+                    }
                     self.failures = 0;
                     self.limit = (self.limit * 2).min(MOST);
                     self.show();
@@ -125,7 +138,12 @@ impl<'a> Poll<'a> {
             }
             (self.gaps, self.looks, self.first) = (0, 0, None);
             let id = update.id;
-            if !taker.update(update, &mut self.position).await {
+            let done = tokio::select! {
+                biased;
+                done = taker.update(update, &mut self.position) => done,
+                () = late(self.drain) => false,
+            };
+            if !done {
                 // The bridge stops: it comes again.
                 return false;
             }
@@ -170,6 +188,7 @@ impl<'a> Poll<'a> {
             }
             _ => (error.text.clone(), usual),
         };
+        self.away |= error.fault == Fault::Unreachable;
         self.failures = self.failures.saturating_add(1);
         if self.failures == 1 || self.failures.is_multiple_of(20) {
             tracing::warn!(

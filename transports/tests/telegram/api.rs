@@ -25,6 +25,10 @@ pub(crate) enum Fault {
     Huge(usize),
     /// The connection breaks before any answer; the call is not done.
     Cut,
+    /// Never; the call is not done.
+    Hold,
+    /// As it should be.
+    Fine,
 }
 
 #[derive(Default)]
@@ -210,7 +214,8 @@ async fn serve(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Resp
             let broken: Result<Bytes, std::io::Error> = Err(std::io::Error::other("cut"));
             return answer(200, Body::from_stream(Once(Some(broken))));
         }
-        None => {}
+        Some(Fault::Hold) => std::future::pending().await,
+        Some(Fault::Fine) | None => {}
     }
     let result = match method.as_str() {
         "getUpdates" => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -99,6 +99,35 @@ impl Host for Daemon {
     }
 }
 
+/// Everything that is logged by this process, at every level.
+pub(crate) fn log() -> &'static Arc<Mutex<Vec<u8>>> {
+    static LOG: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let log: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let to = Arc::clone(&log);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || Line(Arc::clone(&to)))
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        log
+    })
+}
+
+struct Line(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A bridge, its daemon and its Telegram.
 pub(crate) struct Ground {
     pub(crate) api: Api,
@@ -137,6 +166,7 @@ impl Drop for Running {
 impl Ground {
     /// A bridge that lets this file decide, and that does not run yet.
     pub(crate) async fn new(access: Option<&str>) -> Self {
+        log();
         let dir = tempfile::tempdir().unwrap();
         if let Some(access) = access {
             std::fs::write(dir.path().join("access.json"), access).unwrap();

@@ -94,6 +94,10 @@ pub struct Inbound {
     /// The turn that wrote it; absent when a person or a program did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegated_by: Option<String>,
+    /// The trace of its sender that it is a part of, as W3C Trace Context writes it. What is written there otherwise counts for
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// What a callback reports; absent on ordinary messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<Callback>,
@@ -133,6 +137,7 @@ impl Inbound {
             delegation_depth: 0,
             chain: None,
             delegated_by: None,
+            traceparent: None,
             callback: None,
             origin: BTreeMap::new(),
         }
@@ -201,6 +206,7 @@ impl Inbound {
             delegation_depth: note.text("delegation_depth").map_or(0, |text| depth(&text)),
             chain: text_of("chain_id"),
             delegated_by: text_of("delegated_by"),
+            traceparent: text_of("traceparent"),
             callback,
             origin: origin(&note.metadata),
         })
@@ -229,6 +235,7 @@ impl Inbound {
         );
         put("chain_id", self.chain.clone());
         put("delegated_by", self.delegated_by.clone());
+        put("traceparent", self.traceparent.clone());
         if let Some(callback) = &self.callback {
             put("callback", Some("true".into()));
             put("status", Some(callback.status.clone()));

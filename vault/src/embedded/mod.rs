@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tokio::sync::watch;
 
 use self::elsewhere::Elsewhere;
@@ -57,6 +58,9 @@ use crate::store::{
 };
 use crate::tags::Tags;
 use crate::triggers::Triggers;
+
+/// Changes that are read where they are asked for.
+const FEW: Cursor = 16;
 
 /// Tells the time. Tests give one that stands still.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -219,7 +223,7 @@ impl Vault for EmbeddedVault {
     async fn get(&self, key: &Key) -> Result<Option<Note>, VaultError> {
         let key = key.clone();
         self.readers
-            .run(move |conn| Ok(read::find(conn, &key)?.map(|stored| stored.note)))
+            .glance(move |conn| Ok(read::find(conn, &key)?.map(|stored| stored.note)))
             .await
     }
 
@@ -256,7 +260,12 @@ impl Vault for EmbeddedVault {
     }
 
     async fn changes(&self, since: Cursor, limit: u32) -> Result<Vec<Change>, VaultError> {
-        self.readers.run(move |conn| read::changes(conn, since, limit)).await
+        let few = self.newest.borrow().saturating_sub(since) <= FEW;
+        let work = move |conn: &Connection| read::changes(conn, since, limit);
+        if few {
+            return self.readers.glance(work).await;
+        }
+        self.readers.run(work).await
     }
 
     async fn log(&self) -> Result<String, VaultError> {

@@ -40,31 +40,36 @@ impl Readers {
             .map_err(|_closed| self.place.closed())?;
         let (place, idle) = (Arc::clone(&self.place), Arc::clone(&self.idle));
         let task = tokio::task::spawn_blocking(move || {
-            if place.health.why_shut().is_some() {
-                return Err(place.closed());
-            }
             let pooled = lock(&idle).pop();
-            let outcome = match pooled.map_or_else(|| schema::open_reader(&place.file), Ok) {
-                Ok(conn) => {
-                    let (outcome, left_out) = damage::watched(|| work(&conn));
-                    place.left_out(&left_out);
-                    // After a storage error a fresh connection is the better start.
-                    if !matches!(outcome, Err(Fault::Storage(_))) {
-                        place.health.has_read();
-                        lock(&idle).push(conn);
-                    }
-                    outcome
-                }
-                Err(fault) => Err(fault),
+            let outcome = match pooled.map_or_else(|| open(&place), Ok) {
+                Ok(conn) => read(&place, &idle, conn, work),
+                Err(error) => Err(error),
             };
             // The connection is back before the next reader may look for one.
             drop(permit);
-            outcome.map_err(|fault| place.read_error(fault))
+            outcome
         });
         match task.await {
             Ok(outcome) => outcome,
             Err(error) => Err(self.place.unavailable(format!("a read was given up ({error})"))),
         }
+    }
+
+    /// The same for a few rows that are found by an index. It is done where it is asked for, which costs less than to have it
+    /// done elsewhere, when there is a connection for it.
+    pub(super) async fn glance<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            let pooled = lock(&self.idle).pop();
+            if let Some(conn) = pooled {
+                let outcome = read(&self.place, &self.idle, conn, work);
+                drop(permit);
+                return outcome;
+            }
+        }
+        self.run(work).await
     }
 
     /// Waits for the running reads and closes the connections. `meanwhile` runs while there is none.
@@ -86,6 +91,33 @@ impl Readers {
         }
         lock(&self.idle).clear();
     }
+}
+
+fn open(place: &Place) -> Result<Connection, VaultError> {
+    if place.health.why_shut().is_some() {
+        return Err(place.closed());
+    }
+    schema::open_reader(&place.file).map_err(|fault| place.read_error(fault))
+}
+
+/// Reads, and puts the connection back.
+fn read<T>(
+    place: &Place,
+    idle: &Mutex<Vec<Connection>>,
+    conn: Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, VaultError> {
+    if place.health.why_shut().is_some() {
+        return Err(place.closed());
+    }
+    let (outcome, left_out) = damage::watched(|| work(&conn));
+    place.left_out(&left_out);
+    // After a storage error a fresh connection is the better start.
+    if !matches!(outcome, Err(Fault::Storage(_))) {
+        place.health.has_read();
+        lock(idle).push(conn);
+    }
+    outcome.map_err(|fault| place.read_error(fault))
 }
 
 /// A panic while the list was locked cannot have left it half-changed.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::fault::Fault;
@@ -84,6 +85,8 @@ pub(super) fn limit_pages(conn: &Connection, pages: u32) -> Result<(), Fault> {
 fn configure(conn: &Connection, cache_kib: i32, statements: usize) -> Result<(), Fault> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(statements);
+    // A statement with a parameter that its plan could depend on, such as a limit, would be prepared anew for each use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // A negative size is in KiB.
     conn.pragma_update(None, "cache_size", -cache_kib)?;
     Ok(())
@@ -210,6 +213,23 @@ mod tests {
             row.get::<_, i64>(0)
         });
         assert_eq!(searched.unwrap(), 1);
+    }
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_its_limit_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("vault.db");
+        for conn in [open_writer(&file).unwrap(), open_reader(&file).unwrap()] {
+            let mut anew = Vec::new();
+            for limit in 0..3 {
+                let mut statement = conn
+                    .prepare_cached("SELECT cursor FROM changes ORDER BY cursor LIMIT ?")
+                    .unwrap();
+                assert!(!statement.exists([limit]).unwrap());
+                anew.push(statement.get_status(rusqlite::StatementStatus::RePrepare));
+            }
+            assert_eq!(anew, [0, 0, 0]);
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) async fn send(api: &Api, caller: &Caller, mut arguments: Arguments) -
     let agent = arguments.needed("agent")?;
     let (reply_to, correlation_id) = (arguments.text("reply_to")?, arguments.text("correlation_id")?);
     let send = message(&mut arguments, reply_to, correlation_id)?;
-    let sent = channels::deliver(api, caller, (agent, Default::default()), send, key.as_deref()).await?;
+    let sent = channels::deliver(api, caller, (agent, Default::default()), send, (key.as_deref(), None)).await?;
     Ok(Told::of(json!(sent)))
 }
 
@@ -76,7 +76,14 @@ pub(super) async fn delegate(
     let correlation = origin.map(|_| Uuid::now_v7().to_string());
     let requester = origin.map(|origin| origin.agent.clone());
     let send = message(&mut arguments, requester, correlation.clone())?;
-    let sent = channels::deliver(api, caller, (agent.clone(), Default::default()), send, key.as_deref()).await?;
+    let sent = channels::deliver(
+        api,
+        caller,
+        (agent.clone(), Default::default()),
+        send,
+        (key.as_deref(), None),
+    )
+    .await?;
     let mut told = json!(sent);
     if origin.is_some() {
         told["correlation_id"] = json!(correlation);

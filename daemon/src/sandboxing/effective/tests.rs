@@ -24,8 +24,8 @@ fn judged(config: &str, settings: Value) -> Effective {
     let masked = [PathBuf::from("/srv/state")];
     let disk = Disk {
         follow: &follow,
-        masked: &masked,
-        sources: &[],
+        masked: &|| &masked,
+        sources: &|| &[],
     };
     effective(&definition(settings), &config.sandbox.ceiling("eng"), &disk)
 }
@@ -352,4 +352,18 @@ fn what_git_obeys_is_written_by_nobody_unless_the_operator_lets_them() {
     assert_eq!((keys, protected.mounts.len()), (vec!["workspace", "mounts"], 1));
     let lifted = judged(&format!("{roots}\ngit_config = \"writable\""), asked);
     assert_eq!((lifted.lowered, lifted.mounts.len()), (Vec::new(), 2));
+}
+
+/// There may be thousands of definitions at a start.
+#[test]
+fn the_disk_is_not_looked_at_for_who_names_no_directory() {
+    let config = Config::load(None, true, []).unwrap();
+    let disk = Disk {
+        follow: &|path| panic!("{} was looked at", path.display()),
+        masked: &|| panic!("what is masked was looked for"),
+        sources: &|| panic!("programs were looked for"),
+    };
+    let asks = definition(json!({"filesystem": "full", "network": "restricted", "egress": ["example.com"]}));
+    let judged = effective(&asks, &config.sandbox.ceiling("eng"), &disk);
+    assert_eq!((judged.workspace, judged.mounts), (None, Vec::new()));
 }

@@ -22,6 +22,9 @@ const IDLE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// More turns like those that have ended, ten to a conversation.
 fn add_history(state: &Path, turns: u32) -> Result<()> {
+    if turns == 0 {
+        return Ok(());
+    }
     let queue = Connection::open(state.join("queue.db"))?;
     let columns = |table: &str, own: &[&str]| -> Result<String> {
         let mut names = queue.prepare("SELECT name FROM pragma_table_info(?)")?;

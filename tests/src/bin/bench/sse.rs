@@ -1,10 +1,10 @@
-//! Live events: many watchers of one turn, and some that read slowly or not at all.
+//! Live events: many watchers of one turn, and some that read slowly or not at all; and a turn that says all it has at once.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::PATIENCE;
 use crate::daemon::{Daemon, start};
 use crate::figure::{Figure, ms};
+use crate::turns::settings;
 
 /// Pieces of the turn's text, and the pause between them.
 const CHUNKS: usize = 2000;
@@ -19,6 +20,8 @@ const PACE: &str = "5ms";
 /// Watchers that read nothing, and such that read a little now and then.
 const DEAF: usize = 5;
 const DRIPS: usize = 5;
+/// Turns that say everything at once.
+const BURSTS: usize = 5;
 /// Longest time for the whole turn.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -40,34 +43,123 @@ async fn open(daemon: &Daemon, buffer: Option<u32>) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Reads the turn up to its end; answers how late each piece was, in milliseconds.
-async fn watch(stream: TcpStream) -> Result<Vec<f64>> {
+/// What a watcher has seen of a turn.
+#[derive(Default)]
+struct Seen {
+    /// How late the oldest part of each piece was, in milliseconds.
+    late: Vec<f64>,
+    /// The words of the text that came in their order.
+    words: usize,
+    /// The last event.
+    done: Value,
+    /// When it came.
+    ended: Timestamp,
+}
+
+/// Reads the turn up to its end.
+async fn watch(stream: TcpStream) -> Result<Seen> {
     let mut stream = BufReader::with_capacity(64 << 10, stream);
-    let (mut late, mut line, mut last) = (Vec::with_capacity(CHUNKS), String::new(), 0);
+    let (mut seen, mut line, mut last) = (Seen::default(), String::new(), 0);
     loop {
         line.clear();
         let count = stream.read_line(&mut line).await?;
-        ensure!(count > 0, "the stream ended after {} pieces", late.len());
+        ensure!(count > 0, "the stream ended after {} words", seen.words);
         ensure!(
             !line.starts_with("event: resync"),
-            "told to reload after {} pieces",
-            late.len()
+            "told to reload after {} words",
+            seen.words
         );
         if let Some(id) = line.strip_prefix("id: ") {
             let number: u64 = id.trim().rsplit('-').next().context("a number")?.parse()?;
             ensure!(number > last, "{number} came after {last}");
             last = number;
         } else if line.contains("\"kind\":\"text_delta\"") {
-            let at = line.split("\"at\":\"").nth(1).and_then(|rest| rest.split('"').next());
-            let at: Timestamp = at.context("a time")?.parse()?;
+            let part = |name: &str| line.split(name).nth(1).and_then(|rest| rest.split('"').next());
+            let at: Timestamp = part("\"at\":\"").context("a time")?.parse()?;
             // silent-ok: the two ends may read the clock in the other order.
-            late.push(ms(
+            seen.late.push(ms(
                 Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default()
             ));
+            // Words that follow each other closely come as one piece.
+            for word in part("\"text\":\"").context("a text")?.split_whitespace() {
+                let number: usize = word.trim_start_matches("word").parse()?;
+                ensure!(number == seen.words + 1, "{word} came after word{}", seen.words);
+                seen.words = number;
+            }
         } else if line.contains("\"kind\":\"done\"") {
-            return Ok(late);
+            seen.ended = Timestamp::now();
+            seen.done = serde_json::from_str(line.trim_start_matches("data: "))?;
+            return Ok(seen);
         }
     }
+}
+
+/// All that `watchers` have seen of a turn.
+async fn all(readers: Vec<tokio::task::JoinHandle<Result<Seen>>>) -> Result<Vec<Seen>> {
+    let mut all = Vec::with_capacity(readers.len());
+    for reader in readers {
+        all.push(
+            tokio::time::timeout(LIMIT, reader)
+                .await
+                .context("a watcher hangs")???,
+        );
+    }
+    Ok(all)
+}
+
+fn complete(seen: &[Seen]) -> Result<f64> {
+    let complete = seen.iter().filter(|one| one.words == CHUNKS).count();
+    Ok(f64::from(u32::try_from(complete)?))
+}
+
+/// A turn whose child says everything at once.
+async fn burst(http: &reqwest::Client, watchers: usize) -> Result<Vec<Figure>> {
+    let dir = tempfile::tempdir()?;
+    let more = ("REVEILLE_SERVER__MAX_CONNECTIONS", "8192".to_owned());
+    let settings: Vec<_> = settings()?.into_iter().chain([more]).collect();
+    let (daemon, _) = start(dir.path(), &settings).await?;
+    daemon
+        .post(http, "/api/agents", &json!({ "name": "a", "prompt": "You talk." }))
+        .await?;
+    run(&daemon, http, "warm").await?;
+    let (mut a_second, mut note, mut whole) = (Vec::new(), Vec::new(), f64::INFINITY);
+    for _ in 0..BURSTS {
+        let mut readers = Vec::new();
+        for _ in 0..watchers {
+            readers.push(tokio::spawn(watch(open(&daemon, None).await?)));
+        }
+        daemon
+            .post(
+                http,
+                "/api/channels/a/send",
+                &json!({ "text": format!("burst:{CHUNKS}") }),
+            )
+            .await?;
+        let seen = all(readers).await?;
+        whole = whole.min(complete(&seen)?);
+        let done = &seen.first().context("no watcher")?.done;
+        let times = done["reply"].as_str().and_then(|reply| reply.split_once(' '));
+        let (begun, answered) = times.with_context(|| format!("no times in {done}"))?;
+        let since = |nanoseconds: &str, at: Timestamp| -> Result<f64> {
+            let begin = Timestamp::from_nanosecond(nanoseconds.parse()?)?;
+            Ok(at.duration_since(begin).as_secs_f64())
+        };
+        let last = seen.iter().map(|one| one.ended).max().context("no watcher")?;
+        let pieces = f64::from(u32::try_from(CHUNKS * watchers)?);
+        a_second.push(pieces / since(begun, last)? / 1e6);
+        let told: Timestamp = done["at"].as_str().context("no time")?.parse()?;
+        note.push(since(answered, told)? * 1e3);
+    }
+    Ok(vec![
+        Figure::new("at once: watchers that got every piece in order", "", vec![whole]),
+        Figure::new(
+            "at once: pieces, from the child's start to the last watcher",
+            "M/s",
+            a_second,
+        ),
+        Figure::new("at once: the child's result to its reply note", "ms", note),
+        Figure::new("at once: memory, most", "MiB", vec![daemon.rss_peak()?]),
+    ])
 }
 
 /// Reads a kilobyte now and then, until the daemon ends the connection.
@@ -125,14 +217,7 @@ pub(crate) async fn measure(watchers: usize) -> Result<Vec<Figure>> {
     daemon
         .post(&http, "/api/channels/a/send", &json!({ "text": text }))
         .await?;
-    let (mut late, mut complete) = (Vec::new(), 0_u32);
-    for reader in readers {
-        let seen = tokio::time::timeout(LIMIT, reader)
-            .await
-            .context("a watcher hangs")???;
-        complete += u32::from(seen.len() == CHUNKS);
-        late.extend(seen);
-    }
+    let seen = all(readers).await?;
     let (took, cpu) = (ms(begun.elapsed()), daemon.cpu()? - cpu);
     let peak = daemon.rss_peak()?;
     let gone = Instant::now();
@@ -148,13 +233,10 @@ pub(crate) async fn measure(watchers: usize) -> Result<Vec<Figure>> {
     drips.iter().for_each(tokio::task::JoinHandle::abort);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let one = |name: &'static str, unit, value| Figure::new(name, unit, vec![value]);
-    Ok(vec![
-        one("watchers that got every piece in order", "", f64::from(complete)),
-        Figure {
-            name: "a piece, from event to watcher".into(),
-            unit: "ms",
-            values: late,
-        },
+    let late = seen.iter().flat_map(|one| one.late.iter().copied()).collect();
+    let mut figures = vec![
+        one("watchers that got every piece in order", "", complete(&seen)?),
+        Figure::new("a piece, from its oldest word to the watcher", "ms", late),
         one("the turn, from message to last watcher", "ms", took),
         one("processor time of the daemon for it", "ms", cpu),
         one("slow watchers that are left", "", f64::from(u32::try_from(left)?)),
@@ -162,5 +244,8 @@ pub(crate) async fn measure(watchers: usize) -> Result<Vec<Figure>> {
         one("memory with all watchers, and a turn of 6 MB", "MiB", watched),
         one("memory, most", "MiB", peak),
         one("memory after", "MiB", daemon.rss()?),
-    ])
+    ];
+    drop(daemon);
+    figures.extend(burst(&http, watchers).await?);
+    Ok(figures)
 }

@@ -82,7 +82,7 @@ impl Files for EmbeddedVault {
     async fn attachments(&self, note: &Key) -> Result<Vec<Attachment>, VaultError> {
         let key = note.clone();
         self.readers
-            .run(move |conn| rows::of_note(conn, &read::existing(conn, &key)?))
+            .glance(move |conn| rows::of_note(conn, &read::existing(conn, &key)?))
             .await
     }
 

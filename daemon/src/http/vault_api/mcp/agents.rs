@@ -54,7 +54,7 @@ pub(super) async fn send(api: &Api, caller: &Caller, mut arguments: Arguments) -
         attachments: arguments.texts("attachments")?,
     };
     Ok(Told::of(json!(
-        channels::deliver(api, caller, (agent, Default::default()), send, None).await?
+        channels::deliver(api, caller, (agent, Default::default()), send, (None, None)).await?
     )))
 }
 
