@@ -99,7 +99,7 @@ impl Variables<'_> {
     /// A whole number from `least` to `most`.
     fn number<T>(&mut self, names: [&str; 2], least: T, most: T) -> Option<T>
     where
-        T: FromStr + PartialOrd + std::fmt::Display,
+        T: Copy + FromStr + PartialOrd + std::fmt::Display,
     {
         let (name, text) = self.first(names)?;
         match text.parse() {
