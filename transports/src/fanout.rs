@@ -161,7 +161,7 @@ mod tests {
         drop(first);
         assert_eq!(fanout.push("a", frame(3)), 1);
         drop((second, other));
-        assert_eq!(fanout.channels(), [String::new(); 0]);
+        assert!(fanout.channels().is_empty());
     }
 
     #[tokio::test]

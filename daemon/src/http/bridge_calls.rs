@@ -75,14 +75,14 @@ fn line(api: &Api, channel: Option<String>) -> Result<Line, ApiError> {
 fn bridge(api: &Api, channel: Option<String>, operation: transports::Operation) -> Result<Arc<dyn Bridge>, ApiError> {
     match line(api, channel)? {
         Line::Bridge(bridge) => Ok(bridge),
-        Line::Notes(_) => Err(refused(OperationError::Unsupported {
+        Line::Notes(_) => Err(refused(&OperationError::Unsupported {
             kind: "vault",
             operation,
         })),
     }
 }
 
-pub(super) fn refused(error: OperationError) -> ApiError {
+pub(super) fn refused(error: &OperationError) -> ApiError {
     let message = error.to_string();
     match error {
         OperationError::Unsupported { .. } => ApiError::new(StatusCode::BAD_REQUEST, "unsupported", message)
@@ -155,7 +155,7 @@ pub(super) async fn reply(
                     .then("Nothing was sent. Upload them to the vault, and name them in the text."));
             }
             let text = call.text.filter(|text| !text.trim().is_empty());
-            let text = text.ok_or_else(|| refused(OperationError::Config("the reply has no text".into())))?;
+            let text = text.ok_or_else(|| refused(&OperationError::Config("the reply has no text".into())))?;
             let id = say(&api, &agent, &caller, text, call.reply_to.as_deref()).await?;
             return Ok(Json(Sent { sent: vec![id] }));
         }
@@ -166,7 +166,7 @@ pub(super) async fn reply(
         reply_to: call.reply_to,
         meta: meta_of(call.meta, call.chat_id),
     };
-    let sent = bridge.reply(reply).await.map_err(refused)?;
+    let sent = bridge.reply(reply).await.map_err(|error| refused(&error))?;
     Ok(Json(Sent { sent }))
 }
 
@@ -205,7 +205,7 @@ pub(super) async fn react(State(api): State<Api>, Body(call): Body<React>) -> Re
         emoji: call.emoji.unwrap_or_default(),
         meta: meta_of(call.meta, call.chat_id),
     };
-    bridge.react(reaction).await.map_err(refused)?;
+    bridge.react(reaction).await.map_err(|error| refused(&error))?;
     Ok(Json(Done { ok: true }))
 }
 
@@ -244,7 +244,7 @@ pub(super) async fn edit(State(api): State<Api>, Body(call): Body<Edit>) -> Resu
         text: call.text.unwrap_or_default(),
         meta: meta_of(call.meta, call.chat_id),
     };
-    bridge.edit(edit).await.map_err(refused)?;
+    bridge.edit(edit).await.map_err(|error| refused(&error))?;
     Ok(Json(Done { ok: true }))
 }
 
@@ -282,7 +282,7 @@ pub(super) async fn permission(State(api): State<Api>, Body(call): Body<Permissi
         description: call.description.unwrap_or_default(),
         input_preview: call.input_preview.unwrap_or_default(),
     };
-    let sent = bridge.permission(request).await.map_err(refused)?;
+    let sent = bridge.permission(request).await.map_err(|error| refused(&error))?;
     Ok(Json(Sent { sent }))
 }
 
@@ -317,7 +317,7 @@ pub(super) struct File {
 pub(super) async fn download(State(api): State<Api>, Body(call): Body<Download>) -> Result<Json<File>, ApiError> {
     let bridge = bridge(&api, call.channel, transports::Operation::Download)?;
     let file = call.file_id.unwrap_or_default();
-    let path = bridge.download(&file).await.map_err(refused)?;
+    let path = bridge.download(&file).await.map_err(|error| refused(&error))?;
     Ok(Json(File { path }))
 }
 

@@ -249,6 +249,7 @@ fn tc_out_1_only_what_passes_is_tried_again() {
         (VaultError::IdTaken { id }, false),
         (VaultError::Empty, false),
     ] {
+        let error = Trouble::Vault(error);
         assert_eq!(passes(&error), expected, "{error}");
     }
 }

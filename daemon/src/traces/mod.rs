@@ -198,6 +198,7 @@ impl Try {
             "thread" => "deliver thread",
             "reply" => "deliver reply",
             "failure" => "deliver failure",
+            "bridge" => "deliver bridge",
             _ => "deliver callback",
         };
         let id = match (&self.callback, self.error) {

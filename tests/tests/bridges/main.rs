@@ -1,6 +1,9 @@
 //! Bridges through the compiled daemon: pages, sessions of Claude Code behind the stdio bridge, and what is configured wrongly.
 //! Names follow the requirements R-UI and R-BR.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![forbid(unsafe_code)]
+
 // The Bot API that the bridge's own tests have.
 #[allow(dead_code, reason = "not all of it is needed here")]
 #[path = "../../../transports/tests/telegram/api.rs"]

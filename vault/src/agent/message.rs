@@ -501,6 +501,7 @@ mod tests {
             delegated_by: Some("t0".into()),
             callback: Some(callback()),
             origin: [("chat_id".to_owned(), " 7 ".to_owned())].into(),
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         };
         let new = rendered(&message);
         assert_eq!(new.metadata["origin_chat_id"], json!(" 7 "));

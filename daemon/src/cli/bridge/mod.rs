@@ -133,25 +133,24 @@ impl Bridge {
             match message["method"].as_str() {
                 Some("initialize") => {
                     hello.store(true, Ordering::Release);
-                    say(&done(&message["id"], session.hello(&message["params"], silent)));
+                    say(&done(&message["id"], &session.hello(&message["params"], silent)));
                 }
-                Some("notifications/initialized") => {
-                    if !session.ready.swap(true, Ordering::AcqRel) {
-                        let session = Arc::clone(&session);
-                        beside.spawn(async move { session.listen().await });
-                    }
+                Some("notifications/initialized") if !session.ready.swap(true, Ordering::AcqRel) => {
+                    let session = Arc::clone(&session);
+                    beside.spawn(async move { session.listen().await });
                 }
+                Some("notifications/initialized") => {}
                 Some("notifications/claude/agent/permission_request") => {
                     let session = Arc::clone(&session);
                     running.spawn(async move { session.ask(&message["params"]).await });
                 }
-                Some("ping") => say(&done(&message["id"], json!({}))),
-                Some("tools/list") => say(&done(&message["id"], json!({ "tools": tools::all() }))),
+                Some("ping") => say(&done(&message["id"], &json!({}))),
+                Some("tools/list") => say(&done(&message["id"], &json!({ "tools": tools::all() }))),
                 Some("tools/call") => {
                     let session = Arc::clone(&session);
                     running.spawn(async move {
                         let result = tools::call(&session, &message["params"]).await;
-                        say(&done(&message["id"], result));
+                        say(&done(&message["id"], &result));
                     });
                 }
                 Some(other) if message.get("id").is_some() => {
@@ -236,7 +235,7 @@ impl Session {
         let mut buffer = Buffer::default();
         loop {
             match response.chunk().await {
-                Ok(Some(bytes)) => buffer.take(&bytes).into_iter().for_each(told),
+                Ok(Some(bytes)) => buffer.take(&bytes).iter().for_each(told),
                 Ok(None) => return "the daemon ended the stream of the channel; it is opened again".into(),
                 Err(_) => return "the stream of the channel broke off; it is opened again".into(),
             }
@@ -273,7 +272,7 @@ impl Session {
 }
 
 /// Tells the client of an event.
-fn told(event: Event) {
+fn told(event: &Event) {
     let Ok(data) = serde_json::from_str::<Value>(&event.data) else {
         return complain("an event of the daemon is no JSON and is passed over");
     };
@@ -303,7 +302,7 @@ fn say(message: &Value) {
     line(&message.to_string());
 }
 
-fn done(id: &Value, result: Value) -> Value {
+fn done(id: &Value, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 

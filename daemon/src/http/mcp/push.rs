@@ -106,7 +106,7 @@ async fn through(bridge: &dyn Bridge, mut arguments: Arguments) -> Result<Told, 
         reply_to: optional(&mut arguments, "reply_to"),
         meta: chat(&mut arguments),
     };
-    let sent = bridge.reply(reply).await.map_err(refused)?;
+    let sent = bridge.reply(reply).await.map_err(|error| refused(&error))?;
     Ok(Told::of(json!({ "sent": sent.len(), "ids": sent })))
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn operate(api: &Api, channel: &str, tool: &str, mut arguments:
                 emoji: needed(&mut arguments, "emoji")?,
                 meta,
             };
-            bridge.react(reaction).await.map_err(refused)?;
+            bridge.react(reaction).await.map_err(|error| refused(&error))?;
             Ok(Told::of(json!({ "ok": true })))
         }
         "edit_message" => {
@@ -132,12 +132,12 @@ pub(super) async fn operate(api: &Api, channel: &str, tool: &str, mut arguments:
                 text: needed(&mut arguments, "text")?,
                 meta,
             };
-            bridge.edit(edit).await.map_err(refused)?;
+            bridge.edit(edit).await.map_err(|error| refused(&error))?;
             Ok(Told::of(json!({ "ok": true })))
         }
         _ => {
             let file = needed(&mut arguments, "file_id")?;
-            let path = bridge.download(&file).await.map_err(refused)?;
+            let path = bridge.download(&file).await.map_err(|error| refused(&error))?;
             Ok(Told::of(json!({ "path": path })))
         }
     }
