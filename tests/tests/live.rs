@@ -208,7 +208,8 @@ async fn a_watcher_that_missed_too_much_is_told_to_read_again() -> Result<()> {
     // Together more than the daemon keeps, and neither so much that this watcher could miss anything itself.
     let (mut turn, mut seen) = (String::new(), Vec::new());
     for _ in 0..2 {
-        let sent = daemon.send("eng", "[[slow 9000x0ms]]").await?;
+        // Each makes two; pieces of a text would be told together.
+        let sent = daemon.send("eng", &"[[tool Read {}]]".repeat(4500)).await?;
         turn = daemon.wait_turn("eng", &sent).await?.turn;
         seen.extend(events.until(|event| event.kind() == "done").await?);
     }
@@ -233,7 +234,8 @@ async fn twenty_watchers_see_the_same() -> Result<()> {
     for _ in 0..20 {
         watchers.push(daemon.events("eng").await?);
     }
-    let sent = daemon.send("eng", &format!("{RICH} [[slow 100x1ms]]")).await?;
+    let many = "[[tool Read {}]]".repeat(50);
+    let sent = daemon.send("eng", &format!("{RICH} {many} [[slow 100x1ms]]")).await?;
     let turn = daemon.wait_turn("eng", &sent).await?.turn;
     let mut seen = Vec::new();
     for watcher in &mut watchers {

@@ -113,7 +113,7 @@ async fn only_who_missed_something_is_told_to_read_again() -> Result<()> {
     let first = seen.first().and_then(|event| event.id.as_deref()).context("an id")?;
     let last = hr.last_id().context("an id")?.to_owned();
     // More than the daemon keeps.
-    let sent = daemon.send("eng", "[[slow 17000x0ms]]").await?;
+    let sent = daemon.send("eng", &"[[tool Read {}]]".repeat(8500)).await?;
     daemon.wait_turn("eng", &sent).await?;
     let mut whole = daemon.events_after("hr", &last).await?;
     let mut all = after(&daemon, ALL, &last).await?;
