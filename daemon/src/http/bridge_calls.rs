@@ -354,7 +354,8 @@ impl View {
     /// All of them, in the order of their names.
     pub(super) async fn all(api: &Api) -> Vec<Self> {
         let counts = api.bridges.counts().await;
-        let views = api.bridges.views().into_iter();
+        let webhooks = api.bridges.told().views();
+        let views = api.bridges.views().into_iter().chain(webhooks);
         let views = views.map(|one| {
             let (state, error, next_try_at) = match one.state {
                 transports::State::Starting => ("starting", None, None),
