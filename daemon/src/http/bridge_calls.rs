@@ -265,7 +265,9 @@ pub(super) struct Permission {
     input_preview: Option<String>,
 }
 
-/// Asks the people of a channel whether a tool may be used. The answer comes by `permission_verdict` at `/events`.
+/// Asks the people of a channel whether a tool may be used.
+///
+/// The answer comes by `permission_verdict` at `/events`.
 #[utoipa::path(
     post, path = "/api/permission", operation_id = "askOnChannel", tag = "bridges", request_body = Permission,
     responses(
