@@ -420,6 +420,12 @@ pub(crate) struct Config {
     /// Hooks.
     #[serde(skip)]
     pub(crate) hooks: Vec<bridges::hooks::Settings>,
+    /// Webhooks, as they are written.
+    #[serde(rename = "webhook")]
+    webhook_tables: Vec<bridges::webhooks::Table>,
+    /// Webhooks.
+    #[serde(skip)]
+    pub(crate) webhooks: Vec<bridges::webhooks::Settings>,
     /// Logging.
     pub(crate) log: Log,
     /// Traces, as it is written.
@@ -458,6 +464,10 @@ impl Config {
                 .hook_tables
                 .iter()
                 .try_for_each(|table| table.check_private(path))?;
+            alone
+                .webhook_tables
+                .iter()
+                .try_for_each(|table| table.check_private(path))?;
         }
         for (name, value) in &environment {
             let Some(rest) = name.strip_prefix("REVEILLE_") else {
@@ -477,6 +487,7 @@ impl Config {
         config.vaults = std::mem::take(&mut config.vault_tables).resolve(&environment)?;
         config.hub = std::mem::take(&mut config.hub_table).resolve(&environment)?;
         config.hooks = bridges::hooks::resolve(std::mem::take(&mut config.hook_tables), &environment)?;
+        config.webhooks = bridges::webhooks::resolve(std::mem::take(&mut config.webhook_tables), &environment)?;
         config.transports = bridges::resolve(std::mem::take(&mut config.transport_tables), &environment)?;
         let traces = config.traces_table.resolve(&environment);
         config.traces = traces.map_err(|message| ConfigError::Wrong {

@@ -11,6 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::bridges::BRIDGE;
+use crate::bridges::webhooks::Settled;
 
 /// Namespace of the notes that derive from a turn.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7f0d_6b0c_5d7e_4b0a_9e0a_52e1_5c1e_0a11);
@@ -65,6 +66,11 @@ pub(crate) enum Effect {
         /// The note.
         note: Outgoing,
     },
+    /// The end of the turn, for who has a webhook.
+    Webhook {
+        /// The end.
+        end: Settled,
+    },
 }
 
 /// What the bridges get of a note that answers these messages: each of their conversations once, as the answer to its first
@@ -107,12 +113,12 @@ pub(crate) fn to_bridges<'a>(messages: impl IntoIterator<Item = &'a Inbound>, no
 }
 
 impl Effect {
-    /// The vault that it goes to; `None`: a bridge.
+    /// The vault that it goes to; `None`: a bridge, or webhooks.
     #[must_use]
     pub(crate) fn vault(&self) -> Option<&str> {
         match self {
             Self::Thread { vault, .. } | Self::Outbound { vault, .. } | Self::Callback { vault, .. } => Some(vault),
-            Self::Bridge { .. } => None,
+            Self::Bridge { .. } | Self::Webhook { .. } => None,
         }
     }
 
@@ -127,6 +133,7 @@ impl Effect {
                 callback.map_or(&message.sender, |callback| &callback.source_channel)
             }
             Self::Bridge { note, .. } => &note.agent,
+            Self::Webhook { end } => &end.agent,
         }
     }
 
@@ -135,7 +142,7 @@ impl Effect {
     pub(crate) fn callback_note(&self) -> Option<String> {
         match self {
             Self::Callback { id, .. } => Some(id.to_string()),
-            Self::Thread { .. } | Self::Outbound { .. } | Self::Bridge { .. } => None,
+            Self::Thread { .. } | Self::Outbound { .. } | Self::Bridge { .. } | Self::Webhook { .. } => None,
         }
     }
 
@@ -148,11 +155,12 @@ impl Effect {
             Self::Outbound { .. } => "reply",
             Self::Callback { .. } => "callback",
             Self::Bridge { .. } => "bridge",
+            Self::Webhook { .. } => "webhook",
         }
     }
 
     /// As a row of the outbox. Effects of one conversation stay in order; those of one vault can be held back together, and
-    /// what goes to a bridge waits for no vault.
+    /// what goes to a bridge or to webhooks waits for no vault.
     #[must_use]
     pub(crate) fn row(&self, conversation: Uuid) -> NewEffect {
         let target = match self {
@@ -161,6 +169,8 @@ impl Effect {
             }
             // No vault is called so.
             Self::Bridge { bridge, .. } => format!("@{bridge}/{conversation}"),
+            // And no bridge so.
+            Self::Webhook { .. } => format!("@@webhook/{conversation}"),
         };
         NewEffect {
             target,
@@ -209,6 +219,7 @@ impl Effect {
                 create_once(vault, message.render(id.clone(), *at)).await
             }
             Self::Bridge { bridge, .. } => Err(VaultError::Invalid(format!("this is for the bridge {bridge:?}"))),
+            Self::Webhook { .. } => Err(VaultError::Invalid("this is for webhooks".into())),
         }
     }
 }

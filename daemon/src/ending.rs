@@ -3,14 +3,16 @@
 use jiff::Timestamp;
 use reveille_backends::{Failure, Remedy, TurnOutcome, Usage, Verdict};
 use reveille_queue::{SessionUpdate, Spend, State, ThreadKey};
+use reveille_transports::webhooks;
 use reveille_vault::NoteId;
 use reveille_vault::agent::{Inbound, Outbound, OutboundKind, ThreadRecord, ThreadStatus, slug};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::bridges::webhooks::{Settled, turn_of};
 use crate::effects::{Effect, to_bridges};
 use crate::inbox::shown;
-use crate::live::Milestone;
+use crate::live::{Milestone, Subject};
 use crate::record::{FailureRecord, TurnRecord};
 use crate::report::{Outcome, Report};
 use crate::turn::Run;
@@ -391,7 +393,45 @@ impl Run<'_> {
         }));
         effects.extend(callbacks);
         effects.extend(bridged.into_iter().flatten());
+        effects.extend(self.for_webhooks(ending));
         effects
+    }
+
+    /// The end of the turn of each message, for who has a webhook. What it took is told with the first alone.
+    fn for_webhooks(&self, ending: &Ending) -> Vec<Effect> {
+        if !self.context().hub.told().is_on() {
+            return Vec::new();
+        }
+        let (outcome, failure) = match (ending.state, &ending.record.failure) {
+            (State::Cancelled, _) => (webhooks::Outcome::Stopped, None),
+            (_, Some(failure)) => (webhooks::Outcome::Error, Some(failure)),
+            _ => (webhooks::Outcome::Done, None),
+        };
+        let spend = ending.spend;
+        let usage = serde_json::json!(Usage {
+            input_tokens: spend.input_tokens,
+            output_tokens: spend.output_tokens,
+            cache_read_tokens: spend.cache_read_tokens,
+            cache_write_tokens: spend.cache_write_tokens,
+        });
+        let end = |(place, subject): (usize, &Subject)| Effect::Webhook {
+            end: Settled {
+                turn: turn_of(subject),
+                agent: subject.channel.clone(),
+                at: ending.at,
+                outcome,
+                reply: ending
+                    .record
+                    .reply
+                    .clone()
+                    .filter(|_| outcome == webhooks::Outcome::Done),
+                error: failure.map(|failure| failure.message.clone()),
+                code: failure.map(|failure| failure.code.clone()),
+                usage: (place == 0).then(|| usage.clone()),
+                cost_usd: (place == 0).then(|| ending.cost_usd()),
+            },
+        };
+        self.subjects().enumerate().map(end).collect()
     }
 }
 

@@ -379,5 +379,8 @@ impl Inbox {
             sender: arrival.message.sender.clone(),
         };
         self.hub.tell(&subject, &Happening::About(queued));
+        let (message, now) = (&arrival.message, Timestamp::now());
+        let told = self.hub.told();
+        told.received(&subject, &message.text, &message.sender, now).await;
     }
 }

@@ -389,6 +389,12 @@ impl Outbox {
                     .unwrap_or_else(|_| Err(HandOver::late(bridge, PATIENCE)))
                     .map_err(Trouble::Bridge);
             }
+            Effect::Webhook { end } => {
+                return tokio::time::timeout(PATIENCE, self.hub.told().settled(end))
+                    .await
+                    .unwrap_or_else(|_| Err(HandOver::late("webhook", PATIENCE)))
+                    .map_err(Trouble::Bridge);
+            }
         };
         let silent = |reason: String| VaultError::Unavailable {
             vault: name.clone(),

@@ -153,7 +153,10 @@ impl Options {
         let conversations = real(&state.path().join("conversations"));
         crate::lent::take_back(&conversations);
         let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8]).paced();
+        let bridges = Bridges::build((&config.transports, &config.webhooks), state.path(), state.instance())?;
+        let hub = Hub::new(&Uuid::new_v4().simple().to_string()[..8])
+            .paced()
+            .telling(bridges.told().clone());
         let metrics = Metrics::new();
         let (traces, exporter) = traces::open(&config.traces, &queue, &metrics, state.instance());
         let registry = Registry::new(&vaults.names(), config.definitions.discovery)
@@ -188,7 +191,6 @@ impl Options {
             registry.reserve(&vault, &bindings);
         }
         let hooks = Hooks::build(&config.hooks)?;
-        let bridges = Bridges::build(&config.transports, state.path())?;
         let outbox = Outbox::new(Arc::clone(&queue), vaults.reachable().clone(), hub.clone())
             .with_bridges(bridges.clone())
             .traced(traces.clone());

@@ -85,6 +85,16 @@ impl Run<'_> {
         std::iter::once(first).chain(self.joined.iter().map(|one| (one.subject.turn, &one.message)))
     }
 
+    /// What each of its messages is about.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        std::iter::once(&self.subject).chain(self.joined.iter().map(|one| &one.subject))
+    }
+
+    /// What its turns need.
+    pub(crate) fn context(&self) -> &Context {
+        self.context
+    }
+
     /// The chain of hand-overs of one of its messages.
     pub(crate) fn chain_of(&self, turn: Uuid) -> String {
         let joined = self.claim.joined.iter().find(|one| one.turn == turn);
@@ -211,12 +221,14 @@ impl Run<'_> {
         if self.claim.interruptions == 0 {
             self.context.metrics.took_since(Stage::Wait, self.claim.accepted_at);
         }
+        self.tell_received().await;
         let (allowance, _reserved) = match self.opening().await {
             Opening::Begin(allowance, reserved) => (allowance, reserved),
             Opening::End(ending) => return self.settle(*ending, abandon).await,
             Opening::Wait(pause) => return self.wait(pause).await,
         };
         self.tell(&Milestone::started(attempt));
+        self.tell_started(attempt).await;
         // Before it is taken: what is changed from now on may help.
         let credential = self.context.pauses.credential(self.channel());
         let mut ending = match self.prepare().await {
@@ -250,8 +262,28 @@ impl Run<'_> {
 
     /// Tells it of every message of the turn.
     pub(crate) fn tell(&self, milestone: &Milestone) {
-        for subject in std::iter::once(&self.subject).chain(self.joined.iter().map(|one| &one.subject)) {
+        for subject in self.subjects() {
             self.context.hub.tell(subject, &Happening::About(milestone.clone()));
+        }
+    }
+
+    /// Tells webhooks of its messages, in case the daemon died between accepting them and that.
+    async fn tell_received(&self) {
+        let told = self.context.hub.told();
+        if !told.is_on() || self.claim.interruptions > 0 {
+            return;
+        }
+        for (subject, (_, message)) in self.subjects().zip(self.messages()) {
+            told.received(subject, &message.text, &message.sender, self.claim.accepted_at)
+                .await;
+        }
+    }
+
+    /// Tells webhooks that it begins, before anything else of it.
+    async fn tell_started(&self, attempt: u32) {
+        let told = self.context.hub.told();
+        for subject in self.subjects() {
+            told.started(subject, attempt, self.claim.lease.epoch).await;
         }
     }
 
@@ -343,6 +375,10 @@ impl Run<'_> {
 
     /// What follows from the end of the turn, as it is written down with it.
     fn rows(&self, ending: &mut Ending) -> Vec<NewEffect> {
+        // Whoever is told of the end was told of everything before it.
+        if self.context.hub.told().is_on() {
+            self.context.hub.flush(self.subject.turn);
+        }
         let effects = self.effects(ending);
         let rows = effects.iter().map(|effect| effect.row(self.claim.conversation.id));
         rows.collect()

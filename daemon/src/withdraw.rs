@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 use reveille_queue::{ControlError, Queue, SessionUpdate, Settlement, Spend, State, Turn};
+use reveille_transports::webhooks::Outcome as Told;
 use reveille_vault::agent::{Inbound, ThreadStatus};
 use reveille_vault::{Key, Note, NoteId, Vault, VaultError};
 use serde_json::json;
 
+use crate::bridges::webhooks::{Settled, turn_of};
 use crate::effects::{Effect, to_bridges};
 use crate::ending::thread_path;
 use crate::inbox::WAITING;
@@ -44,6 +46,15 @@ pub(crate) struct Desk<'a> {
     pub(crate) across_vaults: bool,
     /// Who is told of messages that have ended.
     pub(crate) traces: &'a Traces,
+}
+
+fn subject_of(turn: &Turn) -> Subject {
+    Subject {
+        channel: turn.message.lane.channel.to_string(),
+        turn: turn.id,
+        thread: turn.conversation,
+        message: turn.message.note.clone(),
+    }
 }
 
 impl Desk<'_> {
@@ -101,6 +112,7 @@ impl Desk<'_> {
             .into_iter()
             .chain(callback)
             .chain(bridged.into_iter().flatten())
+            .chain(self.for_webhooks(turn, record.failure.as_ref()))
             .map(|effect| effect.row(turn.conversation))
             .collect();
         let settlement = Settlement {
@@ -137,13 +149,26 @@ impl Desk<'_> {
         self.vault.get(&Key::Path(path.to_owned())).await
     }
 
+    /// Its end, for who has a webhook.
+    fn for_webhooks(&self, turn: &Turn, failure: Option<&FailureRecord>) -> Option<Effect> {
+        let subject = subject_of(turn);
+        self.hub.told().is_on().then(|| Effect::Webhook {
+            end: Settled {
+                turn: turn_of(&subject),
+                agent: subject.channel,
+                at: Timestamp::now(),
+                outcome: failure.map_or(Told::Stopped, |_| Told::Error),
+                reply: None,
+                error: failure.map(|failure| failure.message.clone()),
+                code: failure.map(|failure| failure.code.clone()),
+                usage: None,
+                cost_usd: None,
+            },
+        })
+    }
+
     fn tell(&self, turn: &Turn, failure: Option<FailureRecord>) {
-        let subject = Subject {
-            channel: turn.message.lane.channel.to_string(),
-            turn: turn.id,
-            thread: turn.conversation,
-            message: turn.message.note.clone(),
-        };
+        let subject = subject_of(turn);
         let milestone = match failure {
             None => Milestone::Stopped {},
             Some(failure) => Milestone::Error {

@@ -5,6 +5,7 @@ pub(crate) mod hooks;
 mod host;
 mod seal;
 mod settings;
+pub(crate) mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +24,7 @@ use self::host::Desk;
 pub(crate) use self::host::{Parts, pushed};
 pub(crate) use self::seal::Seals;
 pub(crate) use self::settings::{Settings, Table, resolve};
+pub(crate) use self::webhooks::Told;
 use crate::config::ConfigError;
 use crate::worker::Workers;
 
@@ -137,19 +139,27 @@ pub(crate) struct Bridges {
     sessions: Fanout,
     /// What is to be sent, where a bridge needs one.
     outbox: Option<Outbox>,
+    /// Who has a webhook.
+    told: Told,
 }
 
 impl Bridges {
-    /// Of the configuration, and of `channels.json` in the state directory. Nothing is started.
+    /// Of the configuration, and of `channels.json` in the state directory. Nothing is started. `instance` names this daemon to
+    /// those who have a webhook.
     ///
     /// # Errors
     /// The first entry that cannot be used, with the mend.
-    pub(crate) fn build(configured: &[Settings], state: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn build(
+        (configured, webhooks): (&[Settings], &[webhooks::Settings]),
+        state: &Path,
+        instance: &str,
+    ) -> Result<Self, ConfigError> {
         let all = settings::all(configured, state)?;
-        let outbox = match all.iter().any(Settings::keeps) {
+        let outbox = match all.iter().any(Settings::keeps) || !webhooks.is_empty() {
             true => Some(open(&state.join(OUTBOX))?),
             false => None,
         };
+        let told = Told::build(webhooks, outbox.as_ref(), state, instance)?;
         let mut entries = BTreeMap::new();
         for settings in all {
             let (bridge, ui) = settings.build(state, outbox.as_ref())?;
@@ -166,6 +176,7 @@ impl Bridges {
             entries: Arc::new(entries),
             sessions: Fanout::default(),
             outbox,
+            told,
         })
     }
 
@@ -179,6 +190,9 @@ impl Bridges {
                 entry.report.clone(),
                 drain.clone(),
             ));
+        }
+        if let Some(service) = self.told.service(drain) {
+            workers.spawn(service);
         }
         if let Some(outbox) = self.outbox.clone() {
             workers.spawn(tidy(outbox, drain.clone()));
@@ -199,6 +213,16 @@ impl Bridges {
                 None
             }
         }
+    }
+
+    /// Who has a webhook.
+    pub(crate) fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// Whether something of that name sends from an outbox, or is a bridge without one.
+    pub(crate) fn is_known(&self, name: &str) -> bool {
+        self.entries.contains_key(name) || self.told.views().iter().any(|one| one.name == name)
     }
 
     /// The bridge of that name.

@@ -107,9 +107,9 @@ fn overlay(table: &mut Table, variable: &str, rest: &str, value: Value) -> Resul
                 "the file has several vaults ([[vault]]), and no variable can tell which of them it means; set it in the file",
             ));
         }
-        if section == "transport" || section == "hook" {
+        if ["transport", "hook", "webhook"].contains(&section.as_str()) {
             return Err(wrong(
-                "bridges ([[transport]]) and hooks ([[hook]]) are for the file alone; set it there",
+                "bridges ([[transport]]), hooks ([[hook]]) and webhooks ([[webhook]]) are for the file alone; set it there",
             ));
         }
         at = next

@@ -569,3 +569,29 @@ fn a_table_of_a_name_that_is_not_trusted_takes_away_and_adds_nothing() {
     let shield = [lifted.ceiling("eng"), lifted.ceiling_without_trust("eng")].map(|ceiling| ceiling.shield.value);
     assert_eq!(shield, [false, true]);
 }
+
+#[test]
+fn a_webhook_has_a_secret_and_wants_what_is_told() {
+    let hook = [("HOOK", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")];
+    let table = "[[webhook]]\nname = \"ci\"\nurl = \"https://example.com/hook\"\n";
+    let secret = "secret = \"${HOOK}\"\n";
+    let good = format!(
+        "{table}{secret}old_secret_file = \"/old\"\nevents = [\"turn.settled\"]\nagents = [\"eng\"]\nprofile = \"standard\"\n\
+         heartbeat = 30\nallow = {{ private = true, networks = [\"100.64.0.0/10\"], plain = true }}\n"
+    );
+    let config = load(&good, &hook).unwrap();
+    assert_eq!(config.webhooks.len(), 1);
+    assert!(!format!("{config:?}").contains("whsec_"));
+    for (more, says) in [
+        (String::new(), "`secret` or `secret_file`"),
+        ("old_secret = \"${HOOK}\"".into(), "`secret` or `secret_file`"),
+        ("secret = \"${NONE}\"".into(), "NONE"),
+        (format!("{secret}secret_file = \"/x\""), "keep one"),
+        (format!("{secret}events = [\"agent.changed\"]"), "turn.settled"),
+        (format!("{secret}allow = {{ everything = true }}"), "everything"),
+        (format!("{secret}{table}{secret}"), "names must differ"),
+    ] {
+        let told = load(&format!("{table}{more}"), &hook).unwrap_err();
+        assert!(told.contains(says), "{more}: {told}");
+    }
+}

@@ -265,7 +265,9 @@ pub(super) struct Permission {
     input_preview: Option<String>,
 }
 
-/// Asks the people of a channel whether a tool may be used. The answer comes by `permission_verdict` at `/events`.
+/// Asks the people of a channel whether a tool may be used.
+///
+/// The answer comes by `permission_verdict` at `/events`.
 #[utoipa::path(
     post, path = "/api/permission", operation_id = "askOnChannel", tag = "bridges", request_body = Permission,
     responses(
@@ -354,7 +356,8 @@ impl View {
     /// All of them, in the order of their names.
     pub(super) async fn all(api: &Api) -> Vec<Self> {
         let counts = api.bridges.counts().await;
-        let views = api.bridges.views().into_iter();
+        let webhooks = api.bridges.told().views();
+        let views = api.bridges.views().into_iter().chain(webhooks);
         let views = views.map(|one| {
             let (state, error, next_try_at) = match one.state {
                 transports::State::Starting => ("starting", None, None),

@@ -71,8 +71,9 @@ pub(super) struct Listing {
 }
 
 fn of<'a>(api: &'a Api, bridge: &str) -> Result<Option<&'a Outbox>, ApiError> {
-    if api.bridges.get(bridge).is_none() {
-        let known: Vec<&str> = api.bridges.names().collect();
+    if !api.bridges.is_known(bridge) {
+        let webhooks = api.bridges.told().views().into_iter().map(|one| one.name);
+        let known: Vec<String> = api.bridges.names().map(str::to_owned).chain(webhooks).collect();
         let message = format!("There is no bridge {bridge:?}; there are: {}", known.join(", "));
         return Err(ApiError::new(StatusCode::NOT_FOUND, "unknown_bridge", message)
             .then("Nothing was done. Correct the name; `GET /api/bridges` lists them."));
@@ -164,6 +165,8 @@ pub(super) async fn redrive(
     let mut retried = outbox.redrive(&bridge, which).await.map_err(|error| failed(&error))?;
     if all {
         retried += outbox.hasten(&bridge).await.map_err(|error| failed(&error))?;
+        let resumed = api.bridges.told().resume(&bridge).await;
+        resumed.map_err(|error| failed(&error))?;
     }
     Ok(Json(Redriven { retried }))
 }

@@ -124,7 +124,9 @@ pub(super) async fn events(
     Ok(answer(&api, api.bridges.sessions().listen(&channel), standing))
 }
 
-/// What is said on an `http-ui` channel: `reply`, `edit`, `permission`, and `close` at its end.
+/// What is said on a channel for pages.
+///
+/// These are those of the kind `http-ui`. Told are `reply`, `edit`, `permission`, and `close` at its end.
 #[utoipa::path(
     get, path = "/ui/events", operation_id = "listenAsPage", tag = "bridges", params(Which),
     responses(

@@ -243,7 +243,10 @@ pub(super) async fn look(api: &Api) -> Look {
     let word = |vault: &dyn Vault| (vault.name().to_owned(), Standing::of(api, vault).word());
     let vaults: Vec<_> = vaults.iter().map(|vault| word(&**vault)).collect();
     let broken = api.bridges.views().into_iter().filter(|one| !one.is_well());
-    let broken: Vec<String> = broken.map(|one| one.name).collect();
+    // A receiver that is away for a while is its own affair; one that refuses waits for somebody.
+    let webhooks = api.bridges.told().views().into_iter();
+    let refusing = webhooks.filter(|one| matches!(one.state, reveille_transports::State::Refused { .. }));
+    let broken: Vec<String> = broken.chain(refusing).map(|one| one.name).collect();
     let well = missing.is_empty()
         && keeps
         && credential.is_well()

@@ -17,6 +17,7 @@ use super::pulse::Pulse;
 use super::story::{Piece, Story};
 use super::watch::{Scope, Watch};
 use super::{Happening, Subject};
+use crate::bridges::Told;
 
 #[derive(Serialize)]
 struct TurnBody<'a> {
@@ -47,6 +48,8 @@ pub(crate) struct Hub {
     pulse: Arc<Pulse>,
     /// Pieces of a text are told together.
     paced: bool,
+    /// Who has a webhook.
+    told: Told,
 }
 
 impl Hub {
@@ -59,6 +62,7 @@ impl Hub {
             news: Arc::new(watch::Sender::new(0)),
             pulse: Arc::default(),
             paced: false,
+            told: Told::default(),
         }
     }
 
@@ -66,6 +70,26 @@ impl Hub {
     #[must_use]
     pub(crate) fn paced(self) -> Self {
         Self { paced: true, ..self }
+    }
+
+    /// The same, and what turns tell is told to who has a webhook.
+    #[must_use]
+    pub(crate) fn telling(self, told: Told) -> Self {
+        Self { told, ..self }
+    }
+
+    /// Who has a webhook.
+    #[must_use]
+    pub(crate) fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// Tells what is held of a turn whose end comes next.
+    pub(crate) fn flush(&self, turn: Uuid) {
+        let mut line = self.line();
+        if let Some(held) = line.pace.take(turn) {
+            self.tell_held(&mut line, held);
+        }
     }
 
     pub(super) fn line(&self) -> MutexGuard<'_, Line> {
@@ -130,7 +154,7 @@ impl Hub {
             () => Run::Part,
         };
         let about = About::Turn(subject.turn);
-        self.push_in(line, &subject.channel, about, &happening.piece(), run, "turn", |seq| {
+        let told = self.push_in(line, &subject.channel, about, &happening.piece(), run, "turn", |seq| {
             TurnBody {
                 seq,
                 subject,
@@ -138,6 +162,9 @@ impl Hub {
                 happening,
             }
         });
+        if let (Happening::Turn(_), Some(data)) = (happening, told) {
+            self.told.event(subject, &data);
+        }
     }
 
     /// What a turn that runs has told so far.
@@ -178,9 +205,11 @@ impl Hub {
         event: &str,
         body: impl FnOnce(u64) -> B,
     ) {
-        self.push_in(&mut self.line(), channel, about, piece, run, event, body);
+        // silent-ok: its text is for webhooks, which are told of turns alone
+        let _ = self.push_in(&mut self.line(), channel, about, piece, run, event, body);
     }
 
+    /// Answers the event itself, as JSON.
     #[expect(clippy::too_many_arguments, reason = "as many as make an event")]
     fn push_in<B: Serialize>(
         &self,
@@ -191,20 +220,21 @@ impl Hub {
         run: Run,
         event: &str,
         body: impl FnOnce(u64) -> B,
-    ) {
+    ) -> Option<Bytes> {
         let seq = line.newest + 1;
         let text = match serde_json::to_string(&body(seq)) {
             Ok(text) => text,
             Err(error) => {
                 tracing::error!(%error, "a live event could not be serialised");
-                return;
+                return None;
             }
         };
         let bytes = Bytes::from(format!("id: {}-{seq}\nevent: {event}\ndata: {text}\n\n", self.boot));
         let end = bytes.len() - 2;
         let data = bytes.slice(end - text.len()..end);
-        line.push(channel, about, piece, run, bytes, data);
+        line.push(channel, about, piece, run, bytes, data.clone());
         self.news.send_replace(seq);
+        Some(data)
     }
 
     /// Forgets what a turn told that is put back in line: it will start again.

@@ -15,6 +15,7 @@ mod pages;
 mod sessions;
 mod stdio;
 mod telegram;
+mod webhooks;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::StreamExt as _;
