@@ -199,6 +199,7 @@ impl Try {
             "reply" => "deliver reply",
             "failure" => "deliver failure",
             "bridge" => "deliver bridge",
+            "webhook" => "deliver webhook",
             _ => "deliver callback",
         };
         let id = match (&self.callback, self.error) {
