@@ -197,7 +197,7 @@ async fn planted(seen: &mut Seen, hub: &HubDouble, peer: &Parachute) -> Result<D
 async fn answers(daemon: &Daemon, seen: &mut Seen, turns: &[String]) -> Result<()> {
     let document = ask(daemon, "GET", "/api/openapi.json", &Value::Null).await?.json()?;
     let paths = document["paths"].as_object().context("paths")?;
-    let streams = ["/api/events", "/mcp"];
+    let streams = ["/api/events", "/events", "/mcp"];
     let mut targets: Vec<String> = Vec::new();
     for (path, item) in paths
         .iter()
