@@ -107,7 +107,9 @@ async fn r_http_46_each_door_of_the_document_is_shut_for_strangers() -> Result<(
                 "/api/vault/",
                 "/.well-known/",
                 "/.parachute/",
-                "/mcp/"
+                "/mcp/",
+                // By signatures.
+                "/hooks/"
             ]
             .iter()
             .any(|begin| one.split(' ').nth(1).is_some_and(|target| target.starts_with(begin))),
