@@ -320,6 +320,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/bridges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The bridges of the configuration, and how they do. */
+        get: operations["listBridges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bridges/{bridge}/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends again what a bridge has given up, and tries at once what waits for its next try. */
+        post: operations["redriveMessages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/bridges/{bridge}/undelivered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a bridge has given up, or what waits in its outbox. */
+        get: operations["listUndeliveredMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channels": {
         parameters: {
             query?: never;
@@ -327,7 +378,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The channels that are served: one of each agent. Nothing that is secret. */
+        /** The channels that are served: one of each agent and of each bridge. Nothing that is secret. */
         get: operations["listChannels"];
         put?: never;
         post?: never;
@@ -657,6 +708,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Fetches a file that somebody sent to a channel. */
+        post: operations["downloadFromChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/edit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Changes a message that was sent to a channel. */
+        post: operations["editOnChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -807,6 +892,60 @@ export interface paths {
         get: operations["getOpenApi"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/permission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asks the people of a channel whether a tool may be used.
+         * @description The answer comes by `permission_verdict` at `/events`.
+         */
+        post: operations["askOnChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/react": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts a reaction on a message of a channel. */
+        post: operations["reactOnChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a message to the people of a channel. */
+        post: operations["replyOnChannel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1309,6 +1448,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The messages of a channel that no agent takes, for a session that does, and the decisions of people about its tools.
+         * @description `message` has `content`, `meta` and `source`; `permission_verdict` has `request_id` and `behavior`.
+         */
+        get: operations["listenToChannel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1320,6 +1479,23 @@ export interface paths {
         get: operations["getHealth"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/hooks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Wakes the agent of a hook. The same call again is the same message. */
+        post: operations["callHook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1352,6 +1528,26 @@ export interface paths {
         };
         /** Whether the daemon takes up work. For everybody; reasons are for those who may read. */
         get: operations["getReady"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ui/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is said on a channel for pages.
+         * @description These are those of the kind `http-ui`. Told are `reply`, `edit`, `permission`, and `close` at its end.
+         */
+        get: operations["listenAsPage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2133,6 +2329,120 @@ export interface components {
             /** @description A copy that is there already is replaced once this one is whole. Unless said, it is in the way. */
             replace?: boolean;
         };
+        /** @description How a bridge does. */
+        Bridge: {
+            /** @description The agent that its messages are for. */
+            agent: string;
+            /** @description Why it does not work. */
+            error?: string | null;
+            /** @description What it bridges to. */
+            kind: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it tries again.
+             */
+            next_try_at?: string | null;
+            /** @description Sessions that listen to its channel. */
+            sessions: number;
+            /** @description `starting`, `up`, `retrying`, `stopped` or `refused`. */
+            state: string;
+            /**
+             * Format: int64
+             * @description What was given up.
+             */
+            undelivered: number | null;
+            /**
+             * Format: int64
+             * @description What waits in its outbox; null when it keeps none, or it cannot be counted.
+             */
+            waiting: number | null;
+        };
+        /** @description It was done. */
+        BridgeDone: {
+            ok: boolean;
+        };
+        /** @description A file that somebody sent. */
+        BridgeDownload: {
+            /** @description The channel. */
+            channel?: string | null;
+            /** @description How the other side calls the file. */
+            file_id?: string | null;
+        };
+        /** @description A change of a message. */
+        BridgeEdit: {
+            /** @description The channel. */
+            channel?: string | null;
+            /** @description The chat, where a channel has several. */
+            chat_id?: string | null;
+            /** @description The message. */
+            message_id?: string | null;
+            /** @description What else the bridge needs. */
+            meta?: {
+                [key: string]: string;
+            } | null;
+            /** @description What it shall say. */
+            text?: string | null;
+        };
+        /** @description Where a file is now. */
+        BridgeFile: {
+            /** @description Its path on the machine of the daemon. */
+            path: string;
+        };
+        /** @description The bridges. */
+        BridgeList: {
+            bridges: components["schemas"]["Bridge"][];
+        };
+        /** @description A session asks whether it may use a tool. */
+        BridgePermission: {
+            /** @description The channel. */
+            channel?: string | null;
+            /** @description What it is about to do. */
+            description?: string | null;
+            /** @description The beginning of its input. */
+            input_preview?: string | null;
+            /** @description Names the request. */
+            request_id?: string | null;
+            /** @description The tool. */
+            tool_name?: string | null;
+        };
+        /** @description A reaction. */
+        BridgeReaction: {
+            /** @description The channel. */
+            channel?: string | null;
+            /** @description The chat, where a channel has several. */
+            chat_id?: string | null;
+            /** @description The emoji. */
+            emoji?: string | null;
+            /** @description The message. */
+            message_id?: string | null;
+            /** @description What else the bridge needs. */
+            meta?: {
+                [key: string]: string;
+            } | null;
+        };
+        /** @description A message for the people of a channel. */
+        BridgeReply: {
+            /** @description The channel. */
+            channel?: string | null;
+            /** @description The chat, where a channel has several. */
+            chat_id?: string | null;
+            /** @description Files on this machine that go with it, absolute. The bridge says which it takes. */
+            files?: string[] | null;
+            /** @description What else the bridge needs. */
+            meta?: {
+                [key: string]: string;
+            } | null;
+            /** @description The message that it answers. */
+            reply_to?: string | null;
+            /** @description What it says. */
+            text?: string | null;
+        };
+        /** @description What was sent. */
+        BridgeSent: {
+            /** @description Identities on the other side, in order; none when nobody got it. */
+            sent: string[];
+        };
         /** @description Who cancels a message. */
         CancelRequest: {
             /** @description `operator` when nothing is said. */
@@ -2142,9 +2452,10 @@ export interface components {
         Channel: {
             /** @description The agent's. */
             name: string;
-            /** @description How its messages come and go: notes of a vault. */
+            /** @description How its messages come and go: `vault` for notes of a vault, else the kind of its bridge. */
             transport: string;
-            vault: string;
+            /** @description Absent where no agent has the name of the bridge. */
+            vault?: string | null;
         };
         /** @description Channels. */
         ChannelList: {
@@ -2539,7 +2850,7 @@ export interface components {
         HealthChannel: {
             /** @description Open streams of its turns alone. */
             clients: number;
-            /** @description How messages get there: as notes. */
+            /** @description How messages get there: `vault` as notes, else the kind of the bridge of this name. */
             kind: string;
             /** @description Sessions of MCP at its door. */
             mcp_sessions: number;
@@ -2549,6 +2860,8 @@ export interface components {
         HealthLines: {
             /** @description Agents whose messages others pull. */
             attached_agents: components["schemas"]["HealthAgent"][];
+            /** @description Bridges to other systems, and how they do. */
+            bridges: components["schemas"]["Bridge"][];
             channels: components["schemas"]["HealthChannel"][];
             /** @description Sessions of MCP at the door of the whole daemon. */
             mcp_sessions: number;
@@ -2601,6 +2914,14 @@ export interface components {
             reconciled?: string | null;
             /** @description `instantiated`, `deregistered` or `skipped`. */
             reloaded?: string | null;
+        };
+        /** @description What came of a call. */
+        HookTaken: {
+            /** @description The message that it became; absent when the call is not for the agent. */
+            id?: string | null;
+            /** @description Why it is not. */
+            ignored?: string | null;
+            ok: boolean;
         };
         /** @description The hub whose tokens let in. */
         HubPlace: {
@@ -3337,6 +3658,16 @@ export interface components {
             /** Format: int64 */
             redriven: number;
         };
+        /** @description How much is sent again. */
+        RedrivenMessages: {
+            /** Format: int64 */
+            retried: number;
+        };
+        /** @description What is to be sent again. */
+        RedriveRequest: {
+            /** @description This message; everything that the bridge has given up, when nothing is said. */
+            id?: string | null;
+        };
         /** @description A host that may be reached. */
         RehearsalHost: {
             /** @description `HOST:PORT`, `*.DOMAIN`, … */
@@ -3586,6 +3917,8 @@ export interface components {
             ok: boolean;
             /** @description Why the agent's messages wait, in a line; null when they do not. */
             paused?: string | null;
+            /** @description How many sessions got it, on an http-ui channel without an agent: then it is kept nowhere. */
+            told?: number | null;
             /** @description The turn that answers it; null when the queue has not got it yet, which it will. */
             turn: string | null;
             vault: string;
@@ -4149,6 +4482,8 @@ export interface components {
              * @description Tries so far.
              */
             attempts: number;
+            /** @description The bridge that it goes to. */
+            bridge?: string | null;
             channel: string;
             /** @description What is to be written, such as `outbound`; `unknown` when this version does not know it. */
             kind: string;
@@ -4166,7 +4501,7 @@ export interface components {
             state: components["schemas"]["UndeliveredState"];
             /** Format: uuid */
             turn: string;
-            /** @description Where. */
+            /** @description Where; null where it goes to a bridge. */
             vault: string | null;
         };
         /** @description What turns have left to do and the vaults have not taken. */
@@ -4182,6 +4517,38 @@ export interface components {
              */
             total: number;
             undelivered: components["schemas"]["UndeliveredEffect"][];
+        };
+        /** @description A message that the other side has not got, without its text: that is in its note. */
+        UndeliveredMessage: {
+            /**
+             * Format: int32
+             * @description Tries so far.
+             */
+            attempts: number;
+            /** @description Its identity, which begins with that of its note. */
+            id: string;
+            /** @description The conversation of the other side. */
+            lane: string;
+            last_error: string | null;
+            /**
+             * Format: date-time
+             * @description Null for what was given up.
+             */
+            next_try_at: string | null;
+            /**
+             * Format: date-time
+             * @description When the bridge got it.
+             */
+            since_at: string;
+        };
+        /** @description What a bridge has not delivered. */
+        UndeliveredMessages: {
+            messages: components["schemas"]["UndeliveredMessage"][];
+            /**
+             * Format: int64
+             * @description For `cursor`; null on the last page.
+             */
+            next_cursor: number | null;
         };
         /**
          * @description Whether it goes out by itself.
@@ -4975,6 +5342,83 @@ export interface operations {
             };
         };
     };
+    listBridges: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By name. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeList"];
+                };
+            };
+        };
+    };
+    redriveMessages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The bridge. */
+                bridge: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RedriveRequest"];
+            };
+        };
+        responses: {
+            /** @description It is being sent. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedrivenMessages"];
+                };
+            };
+        };
+    };
+    listUndeliveredMessages: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: number;
+                /** @description How many at most; 100 when nothing is said. */
+                limit?: number;
+                /** @description `waiting` or `undelivered`; the latter unless said. */
+                state?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The bridge. */
+                bridge: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The oldest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UndeliveredMessages"];
+                };
+            };
+        };
+    };
     listChannels: {
         parameters: {
             query?: never;
@@ -5562,6 +6006,54 @@ export interface operations {
             };
         };
     };
+    downloadFromChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BridgeDownload"];
+            };
+        };
+        responses: {
+            /** @description It is there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeFile"];
+                };
+            };
+        };
+    };
+    editOnChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BridgeEdit"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeDone"];
+                };
+            };
+        };
+    };
     watchAll: {
         parameters: {
             query?: {
@@ -5881,6 +6373,78 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+        };
+    };
+    askOnChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BridgePermission"];
+            };
+        };
+        responses: {
+            /** @description They are asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeSent"];
+                };
+            };
+        };
+    };
+    reactOnChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BridgeReaction"];
+            };
+        };
+        responses: {
+            /** @description It is there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeDone"];
+                };
+            };
+        };
+    };
+    replyOnChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BridgeReply"];
+            };
+        };
+        responses: {
+            /** @description It is sent. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeSent"];
                 };
             };
         };
@@ -6743,6 +7307,29 @@ export interface operations {
             };
         };
     };
+    listenToChannel: {
+        parameters: {
+            query?: {
+                /** @description The channel. */
+                channel?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream without end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+        };
+    };
     getHealth: {
         parameters: {
             query?: never;
@@ -6759,6 +7346,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    callHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hook. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /** @description JSON, signed as the hook says: Standard Webhooks, or X-Hub-Signature-256. */
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description The message is stored, or the call is not for the agent. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookTaken"];
                 };
             };
         };
@@ -6800,6 +7415,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ready"];
+                };
+            };
+        };
+    };
+    listenAsPage: {
+        parameters: {
+            query?: {
+                /** @description The channel. */
+                channel?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A stream. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
         };
