@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::process::{Own, starting};
+
 /// From the start to a running program.
 const START: Duration = Duration::from_secs(30);
 /// For the rest of stderr after the program has ended: a child of it outside a sandbox may hold it open.
@@ -72,6 +74,7 @@ async fn collect(from: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
 
 struct Running {
     child: Child,
+    _own: Option<Own>,
     stderr: Option<Box<dyn AsyncRead + Send + Unpin>>,
     _services: reveille_sandbox::Guard,
 }
@@ -96,6 +99,7 @@ async fn start(confined: Confined, stdin: OwnedFd, [stdout, stderr]: [Stdio; 2])
         Some(ends) => (Stdio::from(ends.stdin), Stdio::from(ends.stderr), Some(stdin)),
         None => (Stdio::from(stdin), stderr, None),
     };
+    let entered = starting();
     let mut child = Command::new(&command.program)
         .args(command.args)
         .env_clear()
@@ -112,6 +116,8 @@ async fn start(confined: Confined, stdin: OwnedFd, [stdout, stderr]: [Stdio; 2])
                 "Check that the program is there and may be run",
             )
         })?;
+    let own = Own::enter(child.id());
+    drop(entered);
     if let Some(pid) = child.id() {
         services.take_in(pid).map_err(|error| {
             SandboxError::new(
@@ -130,6 +136,7 @@ async fn start(confined: Confined, stdin: OwnedFd, [stdout, stderr]: [Stdio; 2])
     };
     Ok(Running {
         child,
+        _own: own,
         stderr,
         _services: services,
     })

@@ -3,13 +3,21 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod orphans;
 #[cfg(not(target_os = "linux"))]
 mod other;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::Hunt;
+#[cfg(target_os = "linux")]
+pub(crate) use orphans::{Own, starting};
+#[cfg(target_os = "linux")]
+pub use orphans::{adopt_orphans, collect_orphans};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::Hunt;
+pub(crate) use other::{Hunt, Own, starting};
+#[cfg(not(target_os = "linux"))]
+pub use other::{adopt_orphans, collect_orphans};
 
 /// What a [`sweep`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +50,21 @@ pub async fn sweep(marker_key: &str, value: &str) -> SweepReport {
 }
 
 impl Hunt {
+    /// [`Hunt::finish`] for a program whose end was collected: no search when it has left nobody.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn finish_after_end(self) -> SweepReport {
+        match orphans::none_left() {
+            true => SweepReport::default(),
+            false => self.finish().await,
+        }
+    }
+
+    /// As [`Hunt::finish`].
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) async fn finish_after_end(self) -> SweepReport {
+        self.finish().await
+    }
+
     /// Kills all that can be found, again and again, until a search finds nothing.
     pub(crate) async fn finish(self) -> SweepReport {
         let span = tracing::Span::current();

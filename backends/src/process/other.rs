@@ -6,6 +6,29 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Census, SweepReport};
 
+/// Nobody gets orphans here.
+///
+/// # Errors
+/// Always.
+pub fn adopt_orphans() -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// There are none here.
+pub fn collect_orphans() {}
+
+/// A process is being started.
+pub(crate) fn starting() {}
+
+/// A process that was started.
+pub(crate) struct Own;
+
+impl Own {
+    pub(crate) fn enter(id: Option<u32>) -> Option<Self> {
+        id.map(|_| Self)
+    }
+}
+
 /// A search for the processes of one turn.
 pub(crate) struct Hunt {
     group: Option<Pid>,

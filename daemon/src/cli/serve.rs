@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
 use clap::Args;
+use reveille_backends::adopt_orphans;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,9 @@ impl Serve {
             config,
             environment: std::env::vars_os().collect(),
         };
+        if let Err(error) = adopt_orphans() {
+            tracing::debug!(%error, "what turns leave is looked for among all processes");
+        }
         let service = options.build().await?;
         out!("reveille listens on {}", service.url());
         if std::io::stderr().is_terminal() {

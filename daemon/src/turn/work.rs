@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use reveille_backends::{Event, FailureCode, Session, TurnOutcome, TurnRequest, Verdict};
+use reveille_backends::{Event, FailureCode, Session, TurnOutcome, TurnRequest, Verdict, collect_orphans};
 use reveille_queue::LeaseError;
 use tokio_util::sync::CancellationToken;
 
@@ -124,11 +124,15 @@ impl Run<'_> {
                 outcome = &mut child => return (outcome, lost),
                 () = ends.stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
                 () = ends.abandon.cancelled(), if !halt.is_cancelled() => halt.cancel(),
-                _ = beat.tick() => match self.context.queue.heartbeat(self.claim.lease).await {
-                    Err(LeaseError::Stale { .. }) => { lost = true; halt.cancel(); }
-                    Err(error) => tracing::warn!(%error, "no heartbeat"),
-                    Ok(()) => {}
-                },
+                _ = beat.tick() => {
+                    // What its tools leave may end long before the turn does.
+                    collect_orphans();
+                    match self.context.queue.heartbeat(self.claim.lease).await {
+                        Err(LeaseError::Stale { .. }) => { lost = true; halt.cancel(); }
+                        Err(error) => tracing::warn!(%error, "no heartbeat"),
+                        Ok(()) => {}
+                    }
+                }
             }
             if halt.is_cancelled() {
                 take_back();

@@ -1,5 +1,5 @@
 //! The smallest program that passes for Claude Code: it answers at once and starts fast, so that what a turn costs is the
-//! daemon's doing. Its reply tells when it began and when it answered, in nanoseconds of the machine's clock. A message `burst:N`
+//! daemon's doing, and stores a line of its session. Its reply tells when it began and when it answered, in nanoseconds of the machine's clock. A message `burst:N`
 //! gets N words before that, as pieces of a text.
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,18 @@ fn now() -> u128 {
 fn text<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let rest = line.split_once(&format!("\"{name}\":\""))?.1;
     rest.split_once('"').map(|(value, _)| value)
+}
+
+/// Adds a line to the session where Claude Code keeps it: without it a turn has something to report.
+fn store(session: &str) -> std::io::Result<()> {
+    let Some(config) = std::env::var_os("CLAUDE_CONFIG_DIR") else {
+        return Ok(());
+    };
+    let project = std::path::Path::new(&config).join("projects/bench");
+    let path = project.join(format!("{session}.jsonl"));
+    let open = || std::fs::File::options().append(true).create(true).open(&path);
+    let mut file = open().or_else(|_| std::fs::create_dir_all(&project).and_then(|()| open()))?;
+    file.write_all(b"{\"type\":\"user\",\"uuid\":\"bench\"}\n")
 }
 
 fn main() -> std::io::Result<()> {
@@ -50,6 +62,7 @@ fn main() -> std::io::Result<()> {
                     )
                 })
                 .collect();
+            store(&session)?;
             let reply = format!("{begun} {}", now());
             let usage = r#""usage":{"input_tokens":1,"output_tokens":1}"#;
             let message = format!(

@@ -6,6 +6,7 @@
 
 mod drain;
 mod execution;
+mod left;
 mod registry;
 mod sessions;
 mod status;
