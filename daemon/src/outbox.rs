@@ -4,6 +4,7 @@
 //! one delivery now and then shows whether it is back. What a vault refuses for good is parked for a person, alone. What a
 //! bridge gets is handed over to it in the same way; the bridge itself sees to it from then on.
 
+mod delivery;
 mod told;
 mod working;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use reveille_queue::{Effect as Row, EffectState, Overdue, Queue, QueueError};
+use reveille_queue::{EffectState, Overdue, Queue, QueueError};
 use reveille_vault::{Key, Kind, VaultError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -26,8 +27,9 @@ use crate::crash;
 use crate::effects::Effect;
 use crate::live::{Happening, Hub, Milestone, Subject};
 use crate::record::TurnRecord;
-use crate::traces::{Traces, Try};
+use crate::traces::Traces;
 use crate::vaults::ByName;
+use delivery::{Delivery, LineEnd, Round};
 use told::Ends;
 pub(crate) use working::Shown;
 use working::Working;
@@ -231,12 +233,12 @@ impl Outbox {
 
     /// Delivers until `drain`.
     pub(crate) async fn run(self, drain: CancellationToken) {
-        let mut wake = self.queue.watch();
+        let mut wake = self.queue.watch_outbox();
         loop {
             wake.borrow_and_update();
-            let next = match self.step().await {
-                Ok(true) => continue,
-                Ok(false) => self.next_look().await,
+            let next = match self.round().await {
+                Ok(Round::More) => continue,
+                Ok(Round::All | Round::Nothing) => self.next_look().await,
                 Err(error) => Err(error),
             };
             let pause = next.unwrap_or_else(|error| {
@@ -268,12 +270,19 @@ impl Outbox {
     }
 
     /// Delivers what is due; false when that was nothing.
+    #[cfg(test)]
     async fn step(&self) -> Result<bool, QueueError> {
+        Ok(self.round().await? != Round::Nothing)
+    }
+
+    /// Delivers what is due.
+    async fn round(&self) -> Result<Round, QueueError> {
         let held = self.breakers.held().names;
         let rows = self.queue.due(Timestamp::now(), BATCH, &held).await?;
         if rows.is_empty() {
-            return Ok(false);
+            return Ok(Round::Nothing);
         }
+        let due = rows.len();
         let mut lines: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
         for row in rows {
             lines.entry(row.target.clone()).or_default().push(Delivery::of(row));
@@ -281,8 +290,12 @@ impl Outbox {
         let mut lines: Vec<_> = lines.into_values().collect();
         self.slow_down(&mut lines);
         let ends = join_all(lines.into_iter().map(|line| self.deliver(line))).await;
+        let delivered: usize = ends.iter().map(|end| end.delivered.len()).sum();
         self.conclude(ends).await?;
-        Ok(true)
+        match delivered == due && due < BATCH as usize {
+            true => Ok(Round::All),
+            false => Ok(Round::More),
+        }
     }
 
     /// Leaves one delivery for each vault that was silent. It is the one with the fewest tries: a vault may be well, and one
@@ -514,69 +527,6 @@ impl Outbox {
             let delivered = Milestone::Delivered { note: note.clone() };
             self.hub.tell(&subject, &Happening::About(delivered));
         }
-    }
-}
-
-/// A row, and what it asks for.
-struct Delivery {
-    row: Row,
-    effect: Result<Effect, serde_json::Error>,
-}
-
-impl Delivery {
-    fn of(row: Row) -> Self {
-        Self {
-            effect: serde_json::from_value(row.body.clone()),
-            row,
-        }
-    }
-
-    fn tried(&self, start: Timestamp, error: Option<&Trouble>) -> Try {
-        let effect = self.effect.as_ref().ok(); // silent-ok: then it was refused, and that is told
-        Try {
-            turn: self.row.turn,
-            effect: (self.row.id, self.row.attempts),
-            kind: effect.map_or("callback", Effect::kind),
-            vault: self.vault().unwrap_or_default().to_owned(),
-            callback: effect.and_then(Effect::callback_note),
-            start,
-            error: error.map(word),
-        }
-    }
-
-    /// Whose turn it is of; `None`: not known to this version.
-    fn channel(&self) -> Option<&str> {
-        self.effect.as_ref().ok().map(Effect::channel) // silent-ok: told when it is tried
-    }
-
-    fn vault(&self) -> Option<&str> {
-        self.effect.as_ref().ok().and_then(Effect::vault) // silent-ok: told when it is tried
-    }
-}
-
-#[derive(Default)]
-struct LineEnd {
-    delivered: Vec<Delivery>,
-    /// Refused for good.
-    parked: Vec<(Delivery, Trouble)>,
-    /// To be tried again; what was behind it was not tried.
-    failed: Option<(Delivery, Trouble)>,
-}
-
-impl LineEnd {
-    /// Vaults that have answered, whatever they said.
-    fn answered(&self) -> impl Iterator<Item = &str> {
-        let parked = self.parked.iter().map(|(delivery, _)| delivery);
-        let failed = self
-            .failed
-            .iter()
-            .filter(|(_, error)| !is_silent(error))
-            .map(|(delivery, _)| delivery);
-        self.delivered
-            .iter()
-            .chain(parked)
-            .chain(failed)
-            .filter_map(Delivery::vault)
     }
 }
 

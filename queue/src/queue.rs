@@ -504,4 +504,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Changes with every write that makes work: a hint to look again, the rows are the truth. Writes that a worker makes on
     /// its way to work (a claim, a heartbeat, a begin) do not change it, or looking would wake the one who looks.
     fn watch(&self) -> watch::Receiver<u64>;
+
+    /// The same for the outbox alone: changes with every write that makes effects, or makes them due.
+    fn watch_outbox(&self) -> watch::Receiver<u64>;
 }

@@ -7,6 +7,7 @@ mod file;
 mod growth;
 mod line;
 mod names;
+mod options;
 mod outbox;
 mod period;
 mod rows;
@@ -18,7 +19,7 @@ mod upgrade;
 mod writer;
 mod writes;
 
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,64 +36,8 @@ use crate::model::{
 };
 use crate::queue::{ControlError, LeaseError, Queue, QueueError};
 use fault::Fault;
-use file::connect;
+pub use options::Options;
 use writer::{Lasting, Writer};
-
-/// How to open a [`SqliteQueue`].
-#[derive(Clone)]
-pub struct Options {
-    /// The file; made when it is not there, with mode 0600.
-    pub path: PathBuf,
-    /// How long a claim holds without a heartbeat.
-    pub lease: Duration,
-    /// The time.
-    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// New identities, in order of creation.
-    pub ids: Arc<dyn Fn() -> Uuid + Send + Sync>,
-    /// Asked before each write; `true` refuses it as a full disk does. For tests of what lies above.
-    pub refuse: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
-}
-
-impl Options {
-    /// A lease of one minute, the system's clock, UUIDs of version 7.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            lease: Duration::from_secs(60),
-            clock: Arc::new(Timestamp::now),
-            ids: Arc::new(Uuid::now_v7),
-            refuse: None,
-        }
-    }
-
-    /// Opens the queue. Reads no rows: its cost does not grow with the history.
-    ///
-    /// # Errors
-    /// [`QueueError`] when the file cannot be opened, was written by a newer version, or is damaged.
-    pub fn open(self) -> Result<SqliteQueue, QueueError> {
-        let connection = connect(&self.path, false)?;
-        schema::migrate(&connection)?;
-        // What a write may have to take back is a few pages, and a file for it costs more than it. Migrations are larger.
-        connection
-            .pragma_update(None, "temp_store", "MEMORY")
-            .map_err(Fault::from)?;
-        let reader = connect(&self.path, true)?;
-        Ok(self.over(connection, reader)?)
-    }
-
-    fn over(self, connection: Connection, reader: Connection) -> Result<SqliteQueue, Fault> {
-        let (version, watched) = watch::channel(0);
-        let wake = move || version.send_modify(|version| *version += 1);
-        let writer = Writer::spawn(connection, self.refuse.clone(), wake)?;
-        Ok(SqliteQueue {
-            options: self,
-            writer,
-            reader: Arc::new(Mutex::new(reader)),
-            watched,
-        })
-    }
-}
 
 /// In whole milliseconds, as it is stored; the end of time for what is too long.
 fn later(now: Timestamp, span: Duration) -> Timestamp {
@@ -116,6 +61,9 @@ pub struct SqliteQueue {
     writer: Writer,
     reader: Arc<Mutex<Connection>>,
     watched: watch::Receiver<u64>,
+    owes: watch::Receiver<u64>,
+    /// Set by a write that the outbox has to look at. When its commit fails, the next one wakes the outbox in vain.
+    has_effects: Arc<AtomicBool>,
 }
 
 impl SqliteQueue {
@@ -288,7 +236,11 @@ impl Queue for SqliteQueue {
 
     async fn settle(&self, lease: Lease, settlement: Settlement, effects: Vec<NewEffect>) -> Result<(), LeaseError> {
         let now = self.now();
-        let write = move |connection: &Connection| writes::settle(connection, lease, &settlement, &effects, now);
+        let has_effects = Arc::clone(&self.has_effects);
+        let write = move |connection: &Connection| {
+            has_effects.fetch_or(!effects.is_empty(), Ordering::Relaxed);
+            writes::settle(connection, lease, &settlement, &effects, now)
+        };
         Ok(self.writer.write(write, |()| true).await?)
     }
 
@@ -304,7 +256,11 @@ impl Queue for SqliteQueue {
 
     async fn cancel(&self, turn: Uuid, settlement: Settlement, effects: Vec<NewEffect>) -> Result<(), ControlError> {
         let now = self.now();
-        let write = move |connection: &Connection| writes::cancel(connection, turn, &settlement, &effects, now);
+        let has_effects = Arc::clone(&self.has_effects);
+        let write = move |connection: &Connection| {
+            has_effects.fetch_or(!effects.is_empty(), Ordering::Relaxed);
+            writes::cancel(connection, turn, &settlement, &effects, now)
+        };
         Ok(self.writer.write(write, |()| true).await?)
     }
 
@@ -554,7 +510,11 @@ impl Queue for SqliteQueue {
 
     async fn retry(&self, turn: Option<Uuid>) -> Result<u64, QueueError> {
         let now = self.now();
-        let write = move |connection: &Connection| outbox::retry(connection, turn, now);
+        let has_effects = Arc::clone(&self.has_effects);
+        let write = move |connection: &Connection| {
+            has_effects.store(true, Ordering::Relaxed);
+            outbox::retry(connection, turn, now)
+        };
         Ok(self.writer.write(write, |changed| *changed > 0).await?)
     }
 
@@ -584,5 +544,9 @@ impl Queue for SqliteQueue {
 
     fn watch(&self) -> watch::Receiver<u64> {
         self.watched.clone()
+    }
+
+    fn watch_outbox(&self) -> watch::Receiver<u64> {
+        self.owes.clone()
     }
 }

@@ -17,7 +17,10 @@ fn sleepers(seconds: &str) -> Result<BTreeSet<u32>> {
             continue;
         };
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        if command.split(|byte| *byte == 0).any(|argument| argument == seconds.as_bytes()) {
+        if command
+            .split(|byte| *byte == 0)
+            .any(|argument| argument == seconds.as_bytes())
+        {
             found.insert(pid);
         }
     }
@@ -74,7 +77,11 @@ async fn what_lives_on_ends_with_its_turn_and_not_with_another() -> Result<()> {
     assert_eq!(sleepers(&second)?, BTreeSet::new());
     assert_eq!(sleepers(&first)?, alive);
     let stop = daemon
-        .request(Method::POST, &["api", "turns", long.turn.as_deref().context("a turn")?, "stop"], None)
+        .request(
+            Method::POST,
+            &["api", "turns", long.turn.as_deref().context("a turn")?, "stop"],
+            None,
+        )
         .await?;
     stop.ok()?;
     daemon.wait_turn("ops", &long).await?;
