@@ -1,10 +1,13 @@
 //! Receivers that refuse, fail, have another clock, or are away for long.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
+use reveille_transports::net_guard::Allow;
 use reveille_transports::outbox::{State, Which};
 use reveille_transports::sign::Secret;
 use reveille_transports::webhooks::{Profile, Subscription, bridge};
@@ -143,5 +146,50 @@ async fn what_is_given_up_is_kept_and_can_be_sent_again() {
         (&last["data"]["snapshot"]["text"], &last["data"]["dropped"]),
         (&json!("hello"), &json!(1))
     );
+    world.stop().await;
+}
+
+/// A system that has no certificate authorities, until somebody installs some.
+#[tokio::test]
+async fn without_certificate_authorities_it_is_told_why_nothing_is_sent_and_tried_again() {
+    let receiver = Receiver::start().await;
+    let there = Subscription {
+        allow: Allow {
+            private: true,
+            ..Allow::default()
+        },
+        ..subscription("x", &format!("https://{}/", receiver.at), Profile::Standard)
+    };
+    let installed = Arc::new(AtomicBool::new(false));
+    let known = Arc::clone(&installed);
+    let world = World::new(vec![there], |options| {
+        options.tls = Arc::new(move || {
+            if !known.load(Ordering::SeqCst) {
+                return Err("no certificate authorities are known here".into());
+            }
+            let provider = rustls::crypto::ring::default_provider();
+            let config = rustls::ClientConfig::builder_with_provider(provider.into());
+            let config = config.with_safe_default_protocol_versions().unwrap();
+            Ok(config
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth())
+        });
+    });
+    world.settled("a").await;
+    until("why not", || {
+        let status = world.status("x");
+        let why = status.error.unwrap_or_default();
+        status.failures > 1 && status.next_at.is_some() && why.contains("no certificate authorities")
+    })
+    .await;
+    installed.store(true, Ordering::SeqCst);
+    // Now it is the receiver, which does not speak TLS.
+    until("another reason", || {
+        let why = world.status("x").error.unwrap_or_default();
+        why.contains("cannot be reached") && !why.contains("authorities")
+    })
+    .await;
+    let waiting = world.outbox.list(&bridge("x"), State::Waiting, 0, 10).await.unwrap();
+    assert_eq!(waiting.len(), 1, "nothing is lost");
     world.stop().await;
 }

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
+use proptest::prelude::*;
 use receiver::{Call, Receiver, Reply, is_standard, judge, until};
-use reveille_transports::webhooks::{Body, Profile};
+use reveille_transports::webhooks::{Body, Kind, Profile};
 use serde_json::{Value, json};
 use world::{World, secret, subscription};
 
@@ -319,4 +320,138 @@ async fn a_turn_goes_on_after_a_restart_where_it_was() {
         .collect();
     assert_eq!(said, ["one ", "one two ", "one two three", "one two three"]);
     world.stop().await;
+}
+
+/// Who wants to know of the end alone has the whole turn in it, whatever happened to the process before.
+#[tokio::test]
+async fn the_end_has_what_was_told_before_a_restart_although_nobody_wanted_the_batches() {
+    let receiver = Receiver::start().await;
+    let mut ends = subscription("ends", &receiver.url(), Profile::Standard);
+    ends.events = vec![Kind::TurnSettled];
+    let world = World::new(vec![ends.clone()], |_| {});
+    world.started("a").await;
+    world.live("a", &json!({"kind": "text_delta", "text": "one "}));
+    let dir = world.stop().await;
+    let world = World::again(dir, vec![ends], |_| {});
+    world.publish("started2", "a", Body::Started { attempt: 2 }).await;
+    world.live("a", &json!({"kind": "text_delta", "text": "two"}));
+    world.settled("a").await;
+    until("the end", || receiver.fine().len() == 1).await;
+    let snapshot = receiver.fine()[0].json()["data"]["snapshot"].clone();
+    assert_eq!(
+        (&snapshot["text"], &snapshot["eventCount"]),
+        (&json!("one two"), &json!(2))
+    );
+    // What was kept for it goes with it.
+    assert_eq!(world.outbox.kept("webhooks", "a").await.unwrap(), None);
+    world.stop().await;
+}
+
+/// Something that a turn tells: its kind, its text, and how much longer it is.
+#[derive(Debug, Clone)]
+struct Tells(&'static str, String, usize);
+
+impl Tells {
+    fn event(&self) -> Value {
+        json!({"kind": self.0, "id": "a", "tool": "Bash", "text": self.1, "x": "x".repeat(self.2)})
+    }
+}
+
+fn tells() -> impl Strategy<Value = Tells> {
+    let short = "[a-c é😀]{0,9}";
+    prop_oneof![
+        6 => (short, 0usize..3000).prop_map(|(text, more)| Tells("text_delta", text, more)),
+        1 => Just(Tells("text", "told already".into(), 0)),
+        1 => short.prop_map(|text| Tells("thinking", text, 0)),
+        1 => Just(Tells("tool", String::new(), 0)),
+        1 => Just(Tells("text_delta", "long".into(), 14_000)),
+    ]
+}
+
+/// What a receiver makes of the events that it has got, by the words of `webhooks.md` alone.
+#[derive(Default)]
+struct Reader {
+    text: String,
+    gap: bool,
+    streamed: bool,
+    thought: String,
+    calls: u64,
+}
+
+impl Reader {
+    fn take(&mut self, event: &Value) {
+        let text = event["text"].as_str().unwrap_or_default();
+        match event["kind"].as_str().unwrap() {
+            "text_delta" => {
+                self.streamed = true;
+                self.say(text);
+            }
+            "text" => {
+                if !std::mem::take(&mut self.streamed) {
+                    self.say(text);
+                }
+                self.gap = true;
+            }
+            "thinking" => self.thought.push_str(text),
+            "tool" => self.calls += 1,
+            other => panic!("{other}"),
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        if std::mem::take(&mut self.gap) {
+            self.text.push_str("\n\n");
+        }
+        self.text.push_str(text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 16, ..ProptestConfig::default() })]
+
+    /// Whatever a turn tells, and a receiver that takes little at once and fails now and then: its calls, in their order, say
+    /// what the snapshots say.
+    #[test]
+    fn what_a_receiver_puts_together_is_the_snapshot(tells in prop::collection::vec(tells(), 0..150), faults in prop::collection::vec(0usize..8, 0..12)) {
+        let events: Vec<Value> = tells.iter().map(Tells::event).collect();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let told = runtime.block_on(async {
+            let receiver = Receiver::start().await;
+            receiver.most(Some(12_000));
+            receiver.next(faults.iter().map(|fault| match fault {
+                0 => Reply::Cut,
+                1 => Reply::Status(500),
+                _ => Reply::Status(200),
+            }));
+            let world = World::new(vec![subscription("x", &receiver.url(), Profile::Standard)], |_| {});
+            world.started("a").await;
+            for event in &events {
+                world.live("a", event);
+            }
+            world.settled("a").await;
+            until("the end", || receiver.fine().iter().any(|call| call.header("webhook-id") == "settled_a")).await;
+            let told = receiver.fine();
+            world.stop().await;
+            told
+        });
+        prop_assert_eq!(sequences(&told), (1..=told.len() as u64).collect::<Vec<_>>());
+        let (mut reader, mut left) = (Reader::default(), events.iter());
+        for call in &told {
+            let data = &call.json()["data"];
+            for event in data["events"].as_array().into_iter().flatten() {
+                prop_assert!(left.next() == Some(event), "another event");
+                reader.take(event);
+            }
+            if data.get("oversize").is_some() {
+                reader.take(left.next().unwrap());
+            }
+            if let Some(snapshot) = data.get("snapshot") {
+                prop_assert_eq!(&snapshot["text"], &json!(reader.text));
+                prop_assert_eq!(&snapshot["thought"], &json!(reader.thought));
+                prop_assert_eq!(&snapshot["toolCallCount"], &json!(reader.calls));
+                prop_assert_eq!(&snapshot["eventCount"], &json!(events.len() - left.len()));
+            }
+        }
+        prop_assert_eq!(left.len(), 0);
+    }
 }
