@@ -1,9 +1,9 @@
 // The official client of MCP, driven by lines of JSON on stdin. Each command {id, do, ...} is answered by {id, told} or
 // {id, failed}; what the server says unasked comes as {heard}.
 //
-//   {do: "connect", http: URL, token}  or  {do: "connect", stdio: PROGRAM, args, env}
+//   {do: "connect", http: URL, token}  or  {do: "connect", stdio: PROGRAM, args, env}; both with capabilities, if it says any
 //   {do: "tools"}   {do: "call", name, arguments, progress}   {do: "cancel", name, arguments}
-//   {do: "session"}   {do: "end"}   {do: "close"}
+//   {do: "notify", method, params}   {do: "session"}   {do: "end"}   {do: "close"}
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
@@ -20,14 +20,14 @@ let client;
 let transport;
 
 const commands = {
-  async connect({ http, token, stdio, args, env }) {
+  async connect({ http, token, stdio, args, env, capabilities }) {
     if (http) {
       const headers = token ? { Authorization: `Bearer ${token}` } : {};
       transport = new StreamableHTTPClientTransport(new URL(http), { requestInit: { headers } });
     } else {
       transport = new StdioClientTransport({ command: stdio, args, env, stderr: "inherit" });
     }
-    client = new Client({ name: "reveille-tests", version: "1" }, { capabilities: {} });
+    client = new Client({ name: "reveille-tests", version: "1" }, { capabilities: capabilities ?? {} });
     client.fallbackNotificationHandler = async (heard) => say({ heard });
     client.onerror = (error) => say({ trouble: String(error.message) });
     await client.connect(transport);
@@ -56,6 +56,10 @@ const commands = {
       () => "answered",
       (error) => String(error.message ?? error),
     );
+  },
+  async notify({ method, params }) {
+    await client.notification({ method, params });
+    return null;
   },
   async session() {
     return transport.sessionId ?? null;

@@ -35,7 +35,7 @@ pub use self::events::{Event, EventStream};
 pub use self::journal::{Journal, JournalConversation, JournalNote, JournalTurn, Spend};
 pub use self::mcp::{ACCEPT, MCP, ToolAnswer};
 pub(crate) use self::processes::environment;
-pub use self::processes::{arguments_with, end, processes_with};
+pub use self::processes::{arguments_with, end, has_ended, processes_with};
 pub use self::tables::{StateTables, rows};
 use crate::ground::{BASE, Person};
 use crate::{MessagesApi, claude, eventually};

@@ -15,6 +15,7 @@ mod proxy;
 mod random;
 mod receiver;
 pub mod sweep;
+pub mod tls;
 mod wait;
 
 pub use daemon::Daemon;

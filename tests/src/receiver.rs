@@ -10,11 +10,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Response;
+use axum::serve::Listener;
 use bytes::Bytes;
 use http::request::Parts;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::TlsListener;
 
 /// What is answered to one request.
 #[derive(Debug, Clone)]
@@ -33,6 +37,17 @@ pub enum Answer {
     Hang,
 }
 
+impl Answer {
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status(status) | Self::With(status, ..) => Some(*status),
+            Self::Json(_) | Self::Text(_) => Some(200),
+            Self::Late(_, then) => then.status(),
+            Self::Hang => None,
+        }
+    }
+}
+
 /// One request as it came.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -42,6 +57,8 @@ pub struct Told {
     pub headers: BTreeMap<String, String>,
     /// As it was sent.
     pub body: String,
+    /// The status that it is answered with; `None`: it never is.
+    pub answer: Option<u16>,
 }
 
 impl Told {
@@ -69,6 +86,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
+    secure: bool,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -88,6 +106,18 @@ impl Receiver {
     /// When the address is in use.
     pub async fn start_at(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await.context("bind the receiver")?;
+        Self::serve(listener, false)
+    }
+
+    /// Starts one that speaks TLS; at a free port when the port is 0.
+    ///
+    /// # Errors
+    /// When the address is in use.
+    pub async fn start_tls(address: SocketAddr, tls: TlsAcceptor) -> Result<Self> {
+        Self::serve(TlsListener::bind(address, tls).await?, true)
+    }
+
+    fn serve<L: Listener<Addr = SocketAddr>>(listener: L, secure: bool) -> Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::<Shared>::default();
         let app = Router::new()
@@ -98,7 +128,12 @@ impl Receiver {
             // silent-ok: a receiver that ends is one that is down, which the test sees
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { address, shared, task })
+        Ok(Self {
+            address,
+            secure,
+            shared,
+            task,
+        })
     }
 
     /// Where it listens.
@@ -110,7 +145,8 @@ impl Receiver {
     /// The URL of a path, which begins with `/`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// Answers to the next requests for a path; the last one stays. Without a script: 200 with nothing.
@@ -147,11 +183,6 @@ async fn answer(State(shared): State<Arc<Shared>>, head: Parts, body: Bytes) -> 
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     });
-    lock(&shared.told).push(Told {
-        target: head.uri.to_string(),
-        headers: headers.collect(),
-        body: String::from_utf8_lossy(&body).into_owned(),
-    });
     let mut next = {
         let mut script = lock(&shared.script);
         match script.get_mut(head.uri.path()) {
@@ -160,6 +191,12 @@ async fn answer(State(shared): State<Arc<Shared>>, head: Parts, body: Bytes) -> 
             None => None,
         }
     };
+    lock(&shared.told).push(Told {
+        target: head.uri.to_string(),
+        headers: headers.collect(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+        answer: next.as_ref().map_or(Some(200), Answer::status),
+    });
     loop {
         let (status, header, body) = match next {
             None => (200, None, String::new()),

@@ -5,7 +5,9 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use reveille_transports::Incoming;
-use reveille_transports::hooks::{Condition, HookRefusal, Identity, Missing, Options, Received, Scheme};
+use reveille_transports::hooks::{
+    Condition, HookRefusal, Identity, Missing, Options, Received, Scheme, refuse_unknown,
+};
 use reveille_transports::sign::Secret;
 
 const NOW: i64 = 1_700_000_000;
@@ -178,4 +180,26 @@ fn bodies_have_bounds_and_places() {
         let told = wrong.build().unwrap_err();
         assert!(told.contains(says) && !told.contains("hunter2"), "{told}");
     }
+}
+
+/// What a stranger is told says nothing; what the log is told says what to mend.
+#[test]
+fn who_does_not_know_the_secret_is_told_apart_from_who_does() {
+    let hook = |scheme| Options::new("x", "keeper", scheme, secret(1)).build().unwrap();
+    let forged = standard(&secret(2), "m", NOW, BODY);
+    for scheme in [Scheme::Standard, Scheme::Github] {
+        for headers in [HeaderMap::new(), forged.clone(), github("no", BODY, "push")] {
+            let refusal = hook(scheme).receive(&headers, BODY, at(NOW)).unwrap_err();
+            assert!(refusal.is_of_stranger(), "{refusal}");
+            let unknown = refuse_unknown(&headers, BODY);
+            assert_eq!((unknown.is_of_stranger(), unknown.status()), (true, 401));
+        }
+    }
+    let late = standard(&secret(1), "m", NOW - 301, BODY);
+    let late = hook(Scheme::Standard).receive(&late, BODY, at(NOW)).unwrap_err();
+    assert_eq!((late.is_of_stranger(), late.status()), (false, 401));
+    // Too long is too long, whoever sends it and wherever to.
+    let long = vec![b' '; reveille_transports::hooks::BODY_BYTES + 1];
+    let refused = hook(Scheme::Standard).receive(&forged, &long, at(NOW)).unwrap_err();
+    assert_eq!(refuse_unknown(&forged, &long), refused);
 }

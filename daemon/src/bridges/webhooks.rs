@@ -169,7 +169,10 @@ fn tls() -> Result<rustls::ClientConfig, String> {
         .map_err(|error| error.to_string())?
         .with_native_roots()
         .map_err(|error| {
-            format!("no certificate authorities are known here ({error}); install ca-certificates and restart")
+            format!(
+                "no certificate authorities are known here ({error}); install ca-certificates, or set SSL_CERT_FILE to a file of \
+                 them and restart"
+            )
         })?;
     Ok(builder.with_no_client_auth())
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use reveille_transports::hooks::{HookRefusal, Received};
+use reveille_transports::hooks::{HookRefusal, Received, refuse_unknown};
 use reveille_transports::{Intake as _, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,14 +27,27 @@ pub(super) struct Taken {
     ignored: Option<String>,
 }
 
-fn refused(refusal: &HookRefusal) -> ApiError {
+/// Characters of the name of a hook that the log shows; whoever calls chooses it.
+const NAME_SHOWN: usize = 64;
+
+/// What is told of a refusal. Whoever has not shown that he knows the secret of a hook is told one and the same, so that he learns
+/// neither which hooks there are nor how they sign; what was wrong is in the log.
+fn refused(name: &str, refusal: &HookRefusal) -> ApiError {
+    let hook: String = name.chars().take(NAME_SHOWN).collect();
+    tracing::info!(hook, %refusal, "a call of a hook was refused");
+    if refusal.is_of_stranger() {
+        let message = "There is no hook of this name, or the call is not signed with its secret.";
+        return ApiError::new(StatusCode::UNAUTHORIZED, "wrong_signature", message).then(
+            "Nothing was stored. Compare the address, the secret and the kind of signature with `[[hook]]` of the configuration; \
+             the log of the daemon says what did not fit.",
+        );
+    }
     let code = match refusal {
         HookRefusal::TooLong { .. } => "too_large",
-        HookRefusal::Header(_) => "invalid_header",
-        HookRefusal::Signature => "wrong_signature",
         HookRefusal::Stale { .. } => "stale_signature",
         HookRefusal::Json(_) => "invalid_body",
         HookRefusal::Lacks(_) => "incomplete_body",
+        HookRefusal::Header(_) | HookRefusal::Signature | HookRefusal::Unknown => "wrong_signature",
     };
     let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
     ApiError::new(status, code, refusal.to_string()).then("Nothing was stored.")
@@ -47,9 +60,8 @@ fn refused(refusal: &HookRefusal) -> ApiError {
     request_body(content = serde_json::Value, description = "JSON, signed as the hook says: Standard Webhooks, or X-Hub-Signature-256."),
     responses(
         (status = 200, description = "The message is stored, or the call is not for the agent.", body = Taken),
-        (status = 400, description = "A header is missing, or the body is not JSON: `invalid_header`, `invalid_body`."),
-        (status = 401, description = "The signature or its time does not fit: `wrong_signature`, `stale_signature`."),
-        (status = 404, description = "There is no such hook: `unknown_hook`."),
+        (status = 400, description = "The body is not JSON: `invalid_body`."),
+        (status = 401, description = "There is no such hook, or the signature does not fit or is missing, which is not told apart: `wrong_signature`. Its time does not fit: `stale_signature`."),
         (status = 413, description = "The body is too long: `too_large`."),
         (status = 422, description = "The body lacks something: `incomplete_body`."),
         (status = 503, description = "The message cannot be stored now: `hook_unavailable`."),
@@ -61,17 +73,15 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Taken>, ApiError> {
-    let Some(hook) = api.hooks.get(&name) else {
-        let message = "There is no hook of this name.";
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "unknown_hook", message)
-            .then("Nothing was stored. Correct the address, or add `[[hook]]` to the configuration."));
-    };
     let body = body.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),
         status => ApiError::new(status, "invalid_body", error.body_text()),
     })?;
-    let received = hook.receive(&headers, &body, Timestamp::now());
-    let message = match received.map_err(|refusal| refused(&refusal))? {
+    let received = match api.hooks.get(&name) {
+        Some(hook) => hook.receive(&headers, &body, Timestamp::now()),
+        None => Err(refuse_unknown(&headers, &body)),
+    };
+    let message = match received.map_err(|refusal| refused(&name, &refusal))? {
         Received::Ignored { why } => {
             return Ok(Json(Taken {
                 ok: true,

@@ -81,6 +81,17 @@ pub(crate) fn environment(process: &Path) -> std::io::Result<Vec<u8>> {
     Ok(environ)
 }
 
+/// Whether a process has ended, collected or not.
+#[must_use]
+pub fn has_ended(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])),
+        Err(_) => true, // silent-ok: it is gone
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;

@@ -16,7 +16,7 @@ use super::load::{self, Senders};
 use super::plan::{CHANNELS, Death, Plan, Round, channel, settings};
 use super::report::Report;
 use super::witness::{self, Witness};
-use crate::daemon::{Journal, LIMIT, StateTables, rows, was_killed};
+use crate::daemon::{Journal, LIMIT, StateTables, has_ended, rows, was_killed};
 use crate::{Daemon, eventually, fail_points};
 
 /// Kills after which everything is let come to its end and is looked at.
@@ -298,7 +298,7 @@ impl Sweep {
     async fn quiet(&self) -> Result<Option<Journal>> {
         let began = Instant::now();
         while !seems_quiet(&self.daemon.state_tables()?)? && began.elapsed() < PATIENCE {
-            if witness::has_ended(self.daemon.pid()) {
+            if has_ended(self.daemon.pid()) {
                 return Ok(None);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -393,7 +393,7 @@ async fn kill(daemon: &Daemon, death: &Death) -> Result<()> {
         }
         Death::Point(..) => {
             let began = Instant::now();
-            while began.elapsed() < POINT_PATIENCE && !witness::has_ended(daemon.pid()) {
+            while began.elapsed() < POINT_PATIENCE && !has_ended(daemon.pid()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }

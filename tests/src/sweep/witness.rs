@@ -178,16 +178,6 @@ fn process(path: &Path, pid: u32, marker: &str) -> Option<Seen> {
     })
 }
 
-/// Whether a process has ended, collected or not.
-pub(super) fn has_ended(pid: u32) -> bool {
-    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat
-            .rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])),
-        Err(_) => true, // silent-ok: it is gone
-    }
-}
-
 /// The processes of other runs of the daemon than this one.
 pub(super) fn strangers(marker: &str, run: &str) -> Result<Vec<String>> {
     let found = scan(marker)?.into_iter().filter(|seen| seen.run != run);
@@ -246,11 +236,11 @@ mod tests {
             strangers(&marker, "/ledger/8")?.len(),
             strangers(&marker, "/ledger/7")?.len(),
         );
-        let ended = has_ended(child.id());
+        let ended = crate::daemon::has_ended(child.id());
         child.kill()?;
         child.wait()?;
         assert_eq!((found, of_other, of_own), (vec![(child.id(), false)], 1, 0));
-        assert_eq!((ended, has_ended(child.id())), (false, true));
+        assert_eq!((ended, crate::daemon::has_ended(child.id())), (false, true));
         Ok(())
     }
 }

@@ -10,8 +10,16 @@
 mod api;
 mod configured;
 mod hooks;
+mod kills;
 mod map;
+// The one that the other tests of MCP have.
+#[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../mcp_daemon/official.rs"]
+mod mcp_client;
+mod official;
 mod pages;
+mod reader;
+mod secure;
 mod sessions;
 mod stdio;
 mod telegram;

@@ -81,6 +81,19 @@ impl Client {
         Ok(answer["result"].clone())
     }
 
+    /// Waits until it says something on stderr; all up to it.
+    async fn until_said(&mut self, word: &str) -> Result<String> {
+        let stderr = self.child.stderr.as_mut().context("stderr")?;
+        let (mut said, mut bytes) = (String::new(), [0; 1024]);
+        while !said.contains(word) {
+            let read = tokio::time::timeout(LIMIT, stderr.read(&mut bytes)).await;
+            let read = read.with_context(|| format!("not {word:?}: {said}"))??;
+            ensure!(read > 0, "it has ended: {said}");
+            said.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+        Ok(said)
+    }
+
     /// Ends it; what it said on stderr.
     async fn end(self) -> Result<String> {
         let Self { mut child, stdin, .. } = self;
@@ -93,7 +106,7 @@ impl Client {
 }
 
 /// Waits until a session listens to a channel.
-async fn until_heard(daemon: &Daemon, channel: &str) -> Result<()> {
+pub(super) async fn until_heard(daemon: &Daemon, channel: &str) -> Result<()> {
     reveille_tests::eventually("a session listens", LIMIT, async || {
         let listed: Value = daemon.request(Method::GET, &["api", "bridges"], None).await?.ok()?;
         let mut all = listed["bridges"].as_array().into_iter().flatten();
@@ -181,7 +194,9 @@ async fn r_br_2_3_4_a_round_trip_from_the_page_to_the_session_and_back() -> Resu
     .await?
     .ok::<Value>()?;
     assert_eq!(client.hear().await?["params"]["content"], "again");
-    client.end().await?;
+    let said = client.end().await?;
+    // Only that the daemon was away.
+    assert!(!said.contains("claude/agent"), "{said}");
     Ok(())
 }
 
@@ -215,6 +230,19 @@ async fn r_br_1_5_the_variables_of_the_reference_system_are_read_and_hints_are_g
     })
     .await?;
     assert!(!log.contains(&only_reads));
-    assert!(client.end().await?.contains("does not know the token"));
+    client.until_said("does not know the token").await?;
+
+    // A client without the capability is not warned where tests are run; and a token that may not read is told of.
+    let only_sends = token(&daemon, &["reveille:send"]).await?;
+    let variables = [
+        variables[0],
+        ("PARACHUTE_AGENT_TOKEN", only_sends.as_str()),
+        variables[2],
+        ("NODE_ENV", "test"),
+    ];
+    let mut client = Client::start(&daemon, &variables, &[]).await?;
+    client.greet(&json!({})).await?;
+    let said = client.until_said("may not read").await?;
+    assert!(!said.contains("claude/agent"), "{said}");
     Ok(())
 }

@@ -47,6 +47,11 @@ impl Official {
 
     /// Connected to a program over stdio, which has the environment that `command` gets.
     pub(super) async fn stdio(command: &Command) -> Result<Self> {
+        Self::stdio_with(command, json!({})).await
+    }
+
+    /// The same, with what the client says that it can do.
+    pub(super) async fn stdio_with(command: &Command, capabilities: Value) -> Result<Self> {
         let command = command.as_std();
         let text = |text: &std::ffi::OsStr| text.to_str().map(str::to_owned).context("a text");
         let args = command.get_args().map(text).collect::<Result<Vec<_>>>()?;
@@ -57,7 +62,7 @@ impl Official {
             }
         }
         let program = text(command.get_program())?;
-        Self::connect(&json!({ "stdio": program, "args": args, "env": env })).await
+        Self::connect(&json!({ "stdio": program, "args": args, "env": env, "capabilities": capabilities })).await
     }
 
     async fn connect(how: &Value) -> Result<Self> {

@@ -21,8 +21,15 @@ pub use self::template::{Missing, Template};
 /// How far the time in a call may be from ours, in seconds.
 pub const TOLERANCE_SECONDS: i64 = 300;
 
+/// Where GitHub's scheme has its signature.
+const GITHUB_SIGNATURE: &str = "x-hub-signature-256";
+
 /// Most bytes of a body, unless a hook says otherwise.
 pub const BODY_BYTES: usize = 1 << 20;
+
+/// Keys that a call is compared with, of each scheme, before it is refused: so many are compared whatever the hook has, and also
+/// when it is not there. What a call costs says neither which hooks there are nor how they sign.
+const KEYS: usize = 2;
 
 /// Most characters of the text of a message.
 pub const TEXT_CHARS: usize = 32_000;
@@ -178,6 +185,9 @@ pub enum HookRefusal {
     /// It is not signed by somebody who has the secret.
     #[error("the signature does not fit: another secret, or another body than the one that was signed")]
     Signature,
+    /// There is no such hook.
+    #[error("there is no hook of this name")]
+    Unknown,
     /// It was signed too long ago, or by a clock that is wrong.
     #[error(
         "the call was signed {seconds} s away from our time, more than {TOLERANCE_SECONDS}; set the clock, or it is a repetition"
@@ -201,10 +211,48 @@ impl HookRefusal {
         match self {
             Self::TooLong { .. } => 413,
             Self::Header(_) | Self::Json(_) => 400,
-            Self::Signature | Self::Stale { .. } => 401,
+            Self::Signature | Self::Stale { .. } | Self::Unknown => 401,
             Self::Lacks(_) => 422,
         }
     }
+
+    /// Whether whoever called has not shown that he knows a secret of the hook. He is to be told one and the same, whatever it
+    /// is, or he learns which hooks there are.
+    #[must_use]
+    pub fn is_of_stranger(&self) -> bool {
+        matches!(self, Self::Header(_) | Self::Signature | Self::Unknown)
+    }
+}
+
+/// Refuses a call of a hook that is not there, at the cost of one that is and does not know the signature.
+#[must_use]
+pub fn refuse_unknown(headers: &HeaderMap, body: &[u8]) -> HookRefusal {
+    if body.len() > BODY_BYTES {
+        return HookRefusal::TooLong { most: BODY_BYTES };
+    }
+    pretend(headers, body, [KEYS; 2]);
+    HookRefusal::Unknown
+}
+
+/// Compares a call with so many keys of Standard Webhooks and of GitHub's scheme that nobody has.
+fn pretend(headers: &HeaderMap, body: &[u8], [standard, github]: [usize; 2]) {
+    if let Ok((id, at, signature)) = standard_parts(headers) {
+        let keys = vec![vec![0; 32]; standard];
+        std::hint::black_box(is_standard(&keys, signature, id, at, body));
+    }
+    if let Ok(signature) = header(headers, GITHUB_SIGNATURE) {
+        let secrets = vec![Secret::new("nobody"); github];
+        std::hint::black_box(is_github(&secrets, signature, body));
+    }
+}
+
+/// Id, time and signatures of a call of Standard Webhooks.
+fn standard_parts(headers: &HeaderMap) -> Result<(&str, i64, &str), HookRefusal> {
+    let id = header(headers, "webhook-id")?;
+    let at = header(headers, "webhook-timestamp")?
+        .parse()
+        .map_err(|_| HookRefusal::Header("webhook-timestamp"))?;
+    Ok((id, at, header(headers, "webhook-signature")?))
 }
 
 /// What came of a call that is signed well.
@@ -285,26 +333,34 @@ impl Hook {
 
     /// Answers what makes the call the same one, of what is signed.
     fn check(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<String, HookRefusal> {
-        match self.options.scheme {
-            Scheme::Standard => {
-                let id = header(headers, "webhook-id")?;
-                let at: i64 = header(headers, "webhook-timestamp")?
-                    .parse()
-                    .map_err(|_| HookRefusal::Header("webhook-timestamp"))?;
-                let signature = header(headers, "webhook-signature")?;
-                if !is_standard(&self.keys, signature, id, at, body) {
-                    return Err(HookRefusal::Signature);
-                }
-                let seconds = now.as_second().saturating_sub(at).saturating_abs();
-                match seconds > TOLERANCE_SECONDS {
-                    true => Err(HookRefusal::Stale { seconds }),
-                    false => Ok(id.to_owned()),
-                }
-            }
-            Scheme::Github => match is_github(&self.options.secrets, header(headers, "x-hub-signature-256")?, body) {
-                true => Ok(digest(body)),
-                false => Err(HookRefusal::Signature),
-            },
+        let compared = self.options.secrets.len();
+        let (signed, left) = match self.options.scheme {
+            Scheme::Standard => (
+                self.check_standard(headers, body),
+                [KEYS.saturating_sub(compared), KEYS],
+            ),
+            Scheme::Github => (self.check_github(headers, body), [KEYS, KEYS.saturating_sub(compared)]),
+        };
+        let (id, at) = signed.inspect_err(|_| pretend(headers, body, left))?;
+        let seconds = at.map_or(0, |at| now.as_second().saturating_sub(at).saturating_abs());
+        match seconds > TOLERANCE_SECONDS {
+            true => Err(HookRefusal::Stale { seconds }),
+            false => Ok(id),
+        }
+    }
+
+    fn check_standard(&self, headers: &HeaderMap, body: &[u8]) -> Result<(String, Option<i64>), HookRefusal> {
+        let (id, at, signature) = standard_parts(headers)?;
+        match is_standard(&self.keys, signature, id, at, body) {
+            true => Ok((id.to_owned(), Some(at))),
+            false => Err(HookRefusal::Signature),
+        }
+    }
+
+    fn check_github(&self, headers: &HeaderMap, body: &[u8]) -> Result<(String, Option<i64>), HookRefusal> {
+        match is_github(&self.options.secrets, header(headers, GITHUB_SIGNATURE)?, body) {
+            true => Ok((digest(body), None)),
+            false => Err(HookRefusal::Signature),
         }
     }
 

@@ -35,9 +35,9 @@ impl Telegram {
     /// Makes the inbox; nothing is asked of Telegram yet.
     ///
     /// # Errors
-    /// The state directory cannot be written, or no connections can be made from here.
+    /// The state directory cannot be written.
     pub fn new(options: Options, outbox: Outbox) -> io::Result<Self> {
-        let api = Api::new(&options.api_base, options.token.clone())?;
+        let api = Api::new(&options.api_base, options.token.clone());
         let shared = Shared::new(options, api, outbox);
         let inbox = shared.inbox();
         files::make_inbox(&inbox).map_err(|error| {

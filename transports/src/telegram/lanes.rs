@@ -24,7 +24,8 @@ impl Lanes {
     pub(super) fn new(outbox: Outbox, name: &str) -> Self {
         Self {
             outbox,
-            bridge: format!("telegram/{name}"),
+            // As the bridge is called: by that name people list what it has not delivered, and send it again.
+            bridge: name.to_owned(),
         }
     }
 

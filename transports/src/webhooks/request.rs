@@ -92,9 +92,10 @@ pub(crate) fn body(
     instance: &str,
 ) -> Result<Bytes, String> {
     let step = report.step();
-    let is_last = step == report.events.len();
+    // One that is told by its length is over with it.
+    let is_last = step.max(1) >= report.events.len();
     // The snapshot is what all parts say together.
-    let snapshot = report.snapshot.as_deref().filter(|_| is_last || step == 0);
+    let snapshot = report.snapshot.as_deref().filter(|_| is_last);
     // One event that is too long alone: its length is told instead.
     let oversize = (step == 0)
         .then(|| report.events.first().map(|event| event.get().len()))

@@ -110,24 +110,7 @@ impl Worker {
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let options = &self.shared.options;
-        let ways = (options.times.connect, options.times.whole);
-        let client = Client::new(
-            &self.subscription.url,
-            &self.subscription.allow,
-            Arc::clone(&options.resolver),
-            &options.tls,
-            ways,
-        );
-        let client = match client {
-            Ok(client) => client,
-            Err(why) => {
-                tracing::warn!(webhook = self.subscription.name, why, "nothing can be sent");
-                return self
-                    .shared
-                    .set(&self.subscription.name, |status| status.error = Some(why));
-            }
-        };
+        let Some(client) = self.client(&stop).await else { return };
         while !stop.is_cancelled() {
             match self.is_refused().await {
                 Ok(false) => break,
@@ -145,6 +128,37 @@ impl Worker {
             offset: Arc::clone(&self.offset),
         };
         self.send(&caller, &stop).await;
+    }
+
+    /// The way to the receiver. When there is none, because this system knows no certificate authorities, somebody may mend that:
+    /// it is looked for again. `None`: the daemon stops.
+    async fn client(&mut self, stop: &CancellationToken) -> Option<Client> {
+        let shared = Arc::clone(&self.shared);
+        let (options, subscription) = (&shared.options, Arc::clone(&self.subscription));
+        let name = &subscription.name;
+        while !stop.is_cancelled() {
+            let (resolver, times) = (Arc::clone(&options.resolver), &options.times);
+            let ways = (times.connect, times.whole);
+            let why = match Client::new(&subscription.url, &subscription.allow, resolver, &options.tls, ways) {
+                Ok(client) => {
+                    self.failures = 0;
+                    return Some(client);
+                }
+                Err(why) => why,
+            };
+            // The same again is no news.
+            if self.failures == 0 {
+                tracing::warn!(webhook = name, why, "nothing can be sent; it is tried again");
+            }
+            self.failures = self.failures.saturating_add(1);
+            let wait = self.pause(self.failures);
+            let at = shared.later(wait);
+            shared.set(name, |status| {
+                (status.failures, status.next_at, status.error) = (self.failures, Some(at), Some(why));
+            });
+            pause(wait, stop).await;
+        }
+        None
     }
 
     async fn send(&mut self, caller: &Caller, stop: &CancellationToken) {

@@ -1,6 +1,7 @@
 //! A Bot API on loopback: a real server that keeps updates until they are confirmed, and misbehaves on demand.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use axum::serve::Listener;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -111,14 +113,18 @@ impl Drop for Api {
 
 impl Api {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), "http")
+    }
+
+    /// On a socket that may speak TLS.
+    pub(crate) fn serve<L: Listener<Addr = SocketAddr>>(listener: L, scheme: &str) -> Self {
+        let base = format!("{scheme}://{}", listener.local_addr().unwrap());
         let inner = Arc::new(Mutex::new(Inner {
             next: 100,
             ..Inner::default()
         }));
         let stop = CancellationToken::new();
-        let router = Router::new().fallback(serve).with_state(Arc::clone(&inner));
+        let router = Router::new().fallback(answers).with_state(Arc::clone(&inner));
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
         Self { inner, base, stop }
@@ -180,7 +186,7 @@ fn answer(status: u16, body: impl Into<Body>) -> Response {
     Response::builder().status(status).body(body.into()).unwrap()
 }
 
-async fn serve(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Response {
+async fn answers(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     if let Some(file) = path.strip_prefix(&format!("/file/bot{TOKEN}/")) {
         let found = inner.lock().unwrap().files.get(file).cloned();

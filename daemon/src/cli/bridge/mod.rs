@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
 use tokio::task::JoinSet;
 
 use self::sse::{Buffer, Event};
@@ -91,86 +91,100 @@ impl Bridge {
             ready: AtomicBool::new(false),
         });
         let silent = std::env::var("NODE_ENV").is_ok_and(|value| value == "test");
-        let hello = Arc::new(AtomicBool::new(false));
-        let mut beside = JoinSet::new();
-        if !silent {
-            let hello = Arc::clone(&hello);
-            beside.spawn(async move {
-                tokio::time::sleep(HELLO).await;
-                if !hello.load(Ordering::Acquire) {
-                    complain(
-                        "no client has said initialize yet; this command is for MCP clients: \
-                         claude mcp add channel -- reveille bridge --channel NAME",
-                    );
-                }
-            });
-        }
-        let mut running = JoinSet::new();
-        let mut lines = BufReader::new(tokio::io::stdin()).lines();
-        loop {
-            let text = match lines.next_line().await {
-                Ok(Some(text)) => text,
-                Ok(None) => break,
-                Err(error) => {
-                    complain(&format!("stdin cannot be read: {error}"));
-                    break;
-                }
-            };
-            if text.trim().is_empty() {
-                continue;
-            }
-            let message: Value = match serde_json::from_str(&text) {
-                Ok(message) => message,
-                Err(error) => {
-                    say(&failed(
-                        &Value::Null,
-                        PARSE_ERROR,
-                        &format!("This line is no JSON: {error}"),
-                    ));
-                    continue;
-                }
-            };
-            match message["method"].as_str() {
-                Some("initialize") => {
-                    hello.store(true, Ordering::Release);
-                    say(&done(&message["id"], &session.hello(&message["params"], silent)));
-                }
-                Some("notifications/initialized") if !session.ready.swap(true, Ordering::AcqRel) => {
-                    let session = Arc::clone(&session);
-                    beside.spawn(async move { session.listen().await });
-                }
-                Some("notifications/initialized") => {}
-                Some("notifications/claude/agent/permission_request") => {
-                    let session = Arc::clone(&session);
-                    running.spawn(async move { session.ask(&message["params"]).await });
-                }
-                Some("ping") => say(&done(&message["id"], &json!({}))),
-                Some("tools/list") => say(&done(&message["id"], &json!({ "tools": tools::all() }))),
-                Some("tools/call") => {
-                    let session = Arc::clone(&session);
-                    running.spawn(async move {
-                        let result = tools::call(&session, &message["params"]).await;
-                        say(&done(&message["id"], &result));
-                    });
-                }
-                Some(other) if message.get("id").is_some() => {
-                    say(&failed(
-                        &message["id"],
-                        NO_METHOD,
-                        &format!("There is no method {other}."),
-                    ));
-                }
-                // A notification of another kind, or an answer to nothing that was asked.
-                _ => {}
-            }
-            while running.try_join_next().is_some() {}
-        }
-        let rest = async { while running.join_next().await.is_some() {} };
-        // silent-ok: who ends stdin and waits longer than this does not want to know.
-        let _ = tokio::time::timeout(LINGER, rest).await;
-        beside.abort_all();
+        let hint = (!silent).then_some(complain);
+        serve(&session, BufReader::new(tokio::io::stdin()), hint).await;
         Ok(())
     }
+}
+
+/// Says that no client has come, if none has said hello for [`HELLO`].
+async fn miss(hello: Arc<AtomicBool>, hint: impl FnOnce(&str)) {
+    tokio::time::sleep(HELLO).await;
+    if !hello.load(Ordering::Acquire) {
+        hint(
+            "no client has said initialize yet; this command is for MCP clients: \
+             claude mcp add channel -- reveille bridge --channel NAME",
+        );
+    }
+}
+
+/// Answers a client until it says nothing more. `hint` tells the person who started it; none is told anything of clients without
+/// it.
+async fn serve(
+    session: &Arc<Session>,
+    input: impl AsyncBufRead + Unpin,
+    hint: Option<impl FnOnce(&str) + Send + 'static>,
+) {
+    let silent = hint.is_none();
+    let hello = Arc::new(AtomicBool::new(false));
+    let mut beside = JoinSet::new();
+    if let Some(hint) = hint {
+        beside.spawn(miss(Arc::clone(&hello), hint));
+    }
+    let mut running = JoinSet::new();
+    let mut lines = input.lines();
+    loop {
+        let text = match lines.next_line().await {
+            Ok(Some(text)) => text,
+            Ok(None) => break,
+            Err(error) => {
+                complain(&format!("stdin cannot be read: {error}"));
+                break;
+            }
+        };
+        if text.trim().is_empty() {
+            continue;
+        }
+        let message: Value = match serde_json::from_str(&text) {
+            Ok(message) => message,
+            Err(error) => {
+                say(&failed(
+                    &Value::Null,
+                    PARSE_ERROR,
+                    &format!("This line is no JSON: {error}"),
+                ));
+                continue;
+            }
+        };
+        match message["method"].as_str() {
+            Some("initialize") => {
+                hello.store(true, Ordering::Release);
+                say(&done(&message["id"], &session.hello(&message["params"], silent)));
+            }
+            Some("notifications/initialized") if !session.ready.swap(true, Ordering::AcqRel) => {
+                let session = Arc::clone(session);
+                beside.spawn(async move { session.listen().await });
+            }
+            Some("notifications/initialized") => {}
+            Some("notifications/claude/agent/permission_request") => {
+                let session = Arc::clone(session);
+                running.spawn(async move { session.ask(&message["params"]).await });
+            }
+            Some("ping") => say(&done(&message["id"], &json!({}))),
+            Some("tools/list") => say(&done(&message["id"], &json!({ "tools": tools::all() }))),
+            Some("tools/call") => {
+                let session = Arc::clone(session);
+                running.spawn(async move {
+                    let result = tools::call(&session, &message["params"]).await;
+                    say(&done(&message["id"], &result));
+                });
+            }
+            Some(other) if message.get("id").is_some() => {
+                say(&failed(
+                    &message["id"],
+                    NO_METHOD,
+                    &format!("There is no method {other}."),
+                ));
+            }
+            // A notification of another kind, or an answer to nothing that was asked.
+            _ => {}
+        }
+        while running.try_join_next().is_some() {}
+    }
+    let rest = async { while running.join_next().await.is_some() {} };
+    // silent-ok: who ends stdin and waits longer than this does not want to know.
+    let _ = tokio::time::timeout(LINGER, rest).await;
+    beside.abort_all();
 }
 
 impl Session {
@@ -308,4 +322,60 @@ fn done(id: &Value, result: &Value) -> Value {
 
 fn failed(id: &Value, code: i32, message: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use pretty_assertions::assert_eq;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// What a person is told until a moment after the start by a bridge whose client says this after that long.
+    async fn hints(said: &str, after: Duration, until: Duration, is_told: bool) -> Vec<String> {
+        let session = Arc::new(Session {
+            client: Client::new("http://127.0.0.1:1", "").unwrap(),
+            channel: "ui1".into(),
+            ready: AtomicBool::new(false),
+        });
+        let (mut client, input) = tokio::io::duplex(4096);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hint = Arc::clone(&told);
+        let hint = is_told.then_some(move |text: &str| hint.lock().unwrap().push(text.to_owned()));
+        let bridge = tokio::spawn(async move { serve(&session, BufReader::new(input), hint).await });
+        tokio::time::sleep(after).await;
+        client.write_all(format!("{said}\n").as_bytes()).await.unwrap();
+        tokio::time::sleep(until.saturating_sub(after)).await;
+        let told = told.lock().unwrap().clone();
+        drop(client);
+        bridge.await.unwrap();
+        told
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r_br_5_who_starts_it_without_a_client_is_told_after_fifteen_seconds() {
+        let hello = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}"#;
+        let ping = r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#;
+        let seconds = Duration::from_secs_f64;
+        for (said, after, until, is_told, expected) in [
+            ("", 1.0, 14.9, true, 0),
+            ("", 1.0, 15.1, true, 1),
+            // Once.
+            ("", 1.0, 100.0, true, 1),
+            // Something else is no hello.
+            (ping, 1.0, 15.1, true, 1),
+            (hello, 14.9, 15.1, true, 0),
+            (hello, 15.1, 15.2, true, 1),
+            ("", 1.0, 100.0, false, 0),
+        ] {
+            let told = hints(said, seconds(after), seconds(until), is_told).await;
+            assert_eq!(told.len(), expected, "{said:?} after {after} s, at {until} s");
+            assert!(
+                told.iter().all(|hint| hint.contains("reveille bridge --channel")),
+                "{told:?}"
+            );
+        }
+    }
 }

@@ -290,6 +290,12 @@ impl Visit {
         let Some(standing) = standing else {
             return StatusCode::FORBIDDEN.into_response();
         };
+        let answer = match &self.door {
+            Door::Channel(channel) if self.api.bridges.get(channel).is_some() => {
+                stream::with_pushed(answer, self.api.bridges.sessions().listen(channel))
+            }
+            _ => answer,
+        };
         stream::held(stream::while_let_in(answer, standing), open, None)
     }
 

@@ -5,12 +5,18 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _, select_all};
-use serde_json::Value;
+use reveille_transports::fanout::{Frame, Listener};
+use serde_json::{Value, json};
 use tokio::time::interval;
 use tokio_util::sync::DropGuard;
 
 use super::sessions::Open;
 use crate::http::standing::Standing;
+
+/// How clients of channels know what they are told, and where it comes from unless it says so itself.
+const MESSAGE: &str = "notifications/claude/agent";
+const VERDICT: &str = "notifications/claude/agent/permission";
+const SOURCE: &str = "parachute-agent";
 
 /// How often it is looked at whether a standing stream may go on.
 const LOOK: Duration = Duration::from_secs(5);
@@ -42,6 +48,43 @@ pub(super) fn joined(answers: Vec<Response>, known: &[Value]) -> Option<Response
     let known = stream::iter(known.collect::<Vec<_>>());
     let chunks = known.chain(select_all(bodies.map(Body::into_data_stream)));
     Some(Response::from_parts(parts, Body::from_stream(chunks)))
+}
+
+/// The same answer, and in between what is said on a channel to the sessions that listen to it. It ends when so much waits that its
+/// client cannot be reading it; then the client comes back.
+pub(super) fn with_pushed(answer: Response, channel: Listener) -> Response {
+    answer.map(|body| {
+        let state = (body.into_data_stream(), channel);
+        let chunks = stream::unfold(state, async |(mut chunks, mut channel)| {
+            loop {
+                tokio::select! {
+                    chunk = chunks.next() => return Some((chunk?, (chunks, channel))),
+                    frame = channel.next() => if let Some(message) = notification(&*frame?) {
+                        let event = Bytes::from(format!("data: {message}\n\n"));
+                        return Some((Ok(event), (chunks, channel)));
+                    },
+                }
+            }
+        });
+        Body::from_stream(chunks)
+    })
+}
+
+/// What is said on a channel, as a client of channels is told it. `None`: it is not for these.
+fn notification(frame: &Frame) -> Option<Value> {
+    let (method, params) = match frame.event {
+        "message" => {
+            let mut meta = json!({ "source": SOURCE });
+            // What the message says of its source counts more.
+            if let (Some(meta), Some(own)) = (meta.as_object_mut(), frame.data["meta"].as_object()) {
+                meta.extend(own.clone());
+            }
+            (MESSAGE, json!({ "content": frame.data["content"], "meta": meta }))
+        }
+        "permission_verdict" => (VERDICT, frame.data.clone()),
+        _ => return None,
+    };
+    Some(json!({ "jsonrpc": "2.0", "method": method, "params": params }))
 }
 
 /// The same answer, until its caller would not be let in any more.

@@ -28,7 +28,10 @@ pub(super) fn connect(secure: bool) -> io::Result<Http> {
     let builder = HttpsConnectorBuilder::new();
     let connector = if secure {
         let trusted = builder.with_provider_and_native_roots(provider).map_err(|error| {
-            let text = format!("no certificate authorities are known here ({error}); install ca-certificates");
+            let text = format!(
+                "no certificate authorities are known here ({error}); install ca-certificates, or set SSL_CERT_FILE to a file \
+                 of them and restart"
+            );
             io::Error::new(error.kind(), text)
         })?;
         trusted.https_only().enable_http1().wrap_connector(tcp)

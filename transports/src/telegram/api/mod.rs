@@ -5,6 +5,7 @@ mod form;
 mod http;
 mod types;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ::http::{Method, Request, Response, StatusCode, header};
@@ -44,20 +45,30 @@ const ALLOWED: &str = "[\"message\",\"edited_message\",\"callback_query\"]";
 /// A bot, as its owner drives it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Api {
-    http: Http,
+    /// Once it is needed: a system that knows no certificate authorities now may know some later.
+    http: Arc<OnceLock<Http>>,
+    secure: bool,
     base: String,
     token: Token,
 }
 
 impl Api {
-    /// # Errors
-    /// Why no connection can be made from here, such as missing certificate authorities.
-    pub(crate) fn new(base: &Url, token: Token) -> std::io::Result<Self> {
-        Ok(Self {
-            http: connect(base.scheme() == "https")?,
+    pub(crate) fn new(base: &Url, token: Token) -> Self {
+        Self {
+            http: Arc::default(),
+            secure: base.scheme() == "https",
             base: base.as_str().trim_end_matches('/').to_owned(),
             token,
-        })
+        }
+    }
+
+    fn http(&self, what: &str) -> Result<&Http, ApiError> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let made = connect(self.secure);
+        let made = made.map_err(|error| self.error(Fault::Unreachable, &format!("{what}: {error}")))?;
+        Ok(self.http.get_or_init(|| made))
     }
 
     pub(crate) async fn get_me(&self) -> Result<User, ApiError> {
@@ -165,7 +176,7 @@ impl Api {
         request: ::http::Result<Request<Full<Bytes>>>,
     ) -> Result<Response<Incoming>, ApiError> {
         let request = request.map_err(|error| self.error(Fault::Refused, &format!("{what}: no request ({error})")))?;
-        self.http.request(request).await.map_err(|error| {
+        self.http(what)?.request(request).await.map_err(|error| {
             let fault = if error.is_connect() {
                 Fault::Unreachable
             } else {

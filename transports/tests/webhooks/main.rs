@@ -1,22 +1,19 @@
 //! Webhooks against a receiver over a real socket.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod failing;
 mod receiver;
+mod subscribing;
 mod world;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
+use proptest::prelude::*;
 use receiver::{Call, Receiver, Reply, is_standard, judge, until};
-use reveille_transports::net_guard::{Allow, Resolve};
-use reveille_transports::outbox::{self, State, Which};
-use reveille_transports::sign::Secret;
-use reveille_transports::webhooks::{Body, Event, Kind, Profile, Subscription, bridge};
+use reveille_transports::webhooks::{Body, Kind, Profile};
 use serde_json::{Value, json};
 use world::{World, secret, subscription};
 
@@ -228,139 +225,6 @@ async fn ten_thousand_events_with_a_flapping_receiver() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_refuses_is_left_alone_until_it_is_resumed_or_changed() {
-    let receiver = Receiver::start().await;
-    let there = subscription("x", &receiver.url(), Profile::Standard);
-    for status in [401, 410] {
-        receiver.always(Some(Reply::Status(status)));
-        let world = World::new(vec![there.clone()], |_| {});
-        let before = receiver.calls().len();
-        world.settled("a").await;
-        until("the refusal", || world.status("x").refused.is_some()).await;
-        world.settled("b").await;
-        let dir = world.stop().await;
-        assert_eq!(receiver.calls().len(), before + 1, "{status}: nothing more is sent");
-        // It is known after a restart.
-        let world = World::again(dir, vec![there.clone()], |_| {});
-        until("the refusal", || world.status("x").refused.is_some()).await;
-        receiver.always(None);
-        let fine = receiver.fine().len();
-        world.webhooks.resume("x").await.unwrap();
-        until("both", || receiver.fine().len() == fine + 2).await;
-        let dir = world.stop().await;
-        receiver.always(Some(Reply::Status(status)));
-        let world = World::again(dir, vec![there.clone()], |_| {});
-        world.settled("c").await;
-        until("the refusal", || world.status("x").refused.is_some()).await;
-        receiver.always(None);
-        let dir = world.stop().await;
-        let changed = Subscription {
-            secrets: vec![Secret::fresh([6; 32])],
-            ..there.clone()
-        };
-        let world = World::again(dir, vec![changed], |_| {});
-        until("with another secret", || receiver.fine().len() == fine + 3).await;
-        world.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn a_clock_that_is_wrong_is_set_right_once() {
-    let receiver = Receiver::start().await;
-    let world = World::new(vec![subscription("x", &receiver.url(), Profile::Supervisor)], |_| {});
-    let theirs = Timestamp::now().as_second() + 3600;
-    let date = jiff::fmt::rfc2822::DateTimePrinter::new();
-    let date = date
-        .timestamp_to_rfc9110_string(&Timestamp::from_second(theirs).unwrap())
-        .unwrap();
-    receiver.next([Reply::With(401, "date", date)]);
-    world.settled("a").await;
-    until("success by their clock", || receiver.fine().len() == 1).await;
-    world.settled("b").await;
-    until("and from then on", || receiver.fine().len() == 2).await;
-    assert_eq!(receiver.calls().len(), 3);
-    assert_eq!(
-        judge("supervisor", "töken", theirs, &receiver.calls()),
-        ["stale", "fine", "fine"]
-    );
-    assert_eq!(world.status("x").refused, None);
-    world.stop().await;
-}
-
-#[tokio::test]
-async fn failures_of_every_kind_are_tried_again_and_a_wish_is_granted() {
-    let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
-    let world = World::new(vec![subscription("x", &receiver.url(), Profile::Standard)], |options| {
-        options.times.whole = Duration::from_millis(300);
-    });
-    receiver.next([
-        Reply::Status(500),
-        Reply::Status(404),
-        Reply::Status(422),
-        Reply::With(302, "location", elsewhere.url()),
-        Reply::Hang,
-        Reply::Cut,
-        Reply::Flood,
-    ]);
-    world.settled("a").await;
-    until("success", || world.status("x").sent == 1).await;
-    assert_eq!(receiver.calls().len(), 7, "an endless answer is a success all the same");
-    assert_eq!(elsewhere.calls().len(), 0, "redirects are not followed");
-    let ids: std::collections::HashSet<_> = receiver
-        .calls()
-        .iter()
-        .map(|call| call.header("webhook-id").to_owned())
-        .collect();
-    assert_eq!(ids.len(), 1);
-    receiver.next([Reply::With(429, "retry-after", "2".into())]);
-    let before = tokio::time::Instant::now();
-    world.settled("b").await;
-    until("after its wish", || receiver.fine().len() == 2).await;
-    assert!(
-        before.elapsed() >= Duration::from_millis(1900),
-        "{:?}",
-        before.elapsed()
-    );
-    world.stop().await;
-}
-
-#[tokio::test]
-async fn what_is_given_up_is_kept_and_can_be_sent_again() {
-    let receiver = Receiver::start().await;
-    receiver.always(Some(Reply::Status(500)));
-    let world = World::new(vec![subscription("x", &receiver.url(), Profile::Standard)], |options| {
-        options.times.patience = Duration::from_millis(100);
-        options.times.live_patience = Duration::from_millis(100);
-    });
-    world.started("a").await;
-    world.live("a", &json!({"kind": "text_delta", "text": "hello"}));
-    world.settled("a").await;
-    let undelivered = async || {
-        world
-            .outbox
-            .list(&bridge("x"), State::Undelivered, 0, 10)
-            .await
-            .unwrap()
-    };
-    let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    while undelivered().await.len() < 2 {
-        assert!(tokio::time::Instant::now() < end);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(undelivered().await[0].error.as_ref().unwrap().contains("500"));
-    assert_eq!(world.status("x").dropped, 1, "the batch is in the snapshot of the end");
-    receiver.always(None);
-    assert_eq!(world.webhooks.redrive("x", Which::All).await, Ok(2));
-    until("both", || receiver.fine().len() == 2).await;
-    let last = receiver.fine()[1].json();
-    assert_eq!(
-        (&last["data"]["snapshot"]["text"], &last["data"]["dropped"]),
-        (&json!("hello"), &json!(1))
-    );
-    world.stop().await;
-}
-
-#[tokio::test]
 async fn a_batch_that_is_too_long_goes_in_parts() {
     let receiver = Receiver::start().await;
     receiver.most(Some(6000));
@@ -424,103 +288,6 @@ async fn heartbeats_tell_of_running_turns_outside_the_sequence() {
     world.stop().await;
 }
 
-/// Who changes one subscription holds no other up, and a pause lets wait.
-#[tokio::test]
-async fn a_subscription_is_made_paused_and_removed_while_others_run() {
-    let (stuck, receiver) = (Receiver::start().await, Receiver::start().await);
-    stuck.always(Some(Reply::Hang));
-    let world = World::new(vec![subscription("stuck", &stuck.url(), Profile::Standard)], |_| {});
-    world.settled("a").await;
-    until("a call that hangs", || stuck.calls().len() == 1).await;
-    let all = world.webhooks.subscriptions();
-    all.create(subscription("made", &receiver.url(), Profile::Standard))
-        .unwrap();
-    world.settled("b").await;
-    until("the new one", || receiver.fine().len() == 1).await;
-    assert_eq!(receiver.fine()[0].header("webhook-id"), "settled_b");
-    all.change("made", |each| each.paused = true).unwrap();
-    world.settled("c").await;
-    assert_eq!(
-        world
-            .outbox
-            .list(&bridge("made"), State::Waiting, 0, 10)
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-    all.change("made", |each| each.paused = false).unwrap();
-    until("what waited", || receiver.fine().len() == 2).await;
-    let calls = stuck.calls();
-    let first = calls.iter().filter(|call| call.header("webhook-id") == "settled_a");
-    assert_eq!(first.count(), 1, "its call was not begun again");
-    all.remove("made").unwrap();
-    world.webhooks.forget("made").await.unwrap();
-    world.settled("d").await;
-    assert_eq!(
-        world.outbox.list(&bridge("made"), State::Waiting, 0, 10).await.unwrap(),
-        []
-    );
-    world.stop().await;
-}
-
-/// First a public address, then one of this machine.
-struct Rebinding(AtomicUsize);
-
-#[async_trait::async_trait]
-impl Resolve for Rebinding {
-    async fn resolve(&self, name: &str) -> std::io::Result<Vec<IpAddr>> {
-        let round = self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(match (name, round % 2) {
-            ("localhost.test", _) => vec![[127, 0, 0, 1].into()],
-            ("both.test", _) => vec![[192, 0, 2, 1].into(), [127, 0, 0, 1].into()],
-            (_, 0) => vec![IpAddr::V6("::ffff:127.0.0.1".parse().unwrap())],
-            _ => vec![[169, 254, 169, 254].into()],
-        })
-    }
-}
-
-#[tokio::test]
-async fn names_are_judged_each_time_by_the_addresses_that_they_have_then() {
-    let receiver = Receiver::start().await;
-    let port = receiver.at.port();
-    let public = |name: &str, host: &str| Subscription {
-        allow: Allow {
-            plain: true,
-            ..Allow::default()
-        },
-        ..subscription(name, &format!("http://{host}:{port}/"), Profile::Standard)
-    };
-    let allowed = Subscription {
-        allow: Allow {
-            private: true,
-            ..Allow::default()
-        },
-        ..public("allowed", "localhost.test")
-    };
-    let subscriptions = vec![
-        public("local", "localhost.test"),
-        public("both", "both.test"),
-        public("moves", "moves.test"),
-        allowed,
-    ];
-    let world = World::new(subscriptions, |options| {
-        options.resolver = Arc::new(Rebinding(AtomicUsize::new(0)));
-    });
-    world.settled("a").await;
-    until("failures", || {
-        ["local", "both", "moves"]
-            .iter()
-            .all(|name| world.status(name).failures >= 4)
-    })
-    .await;
-    until("the one that is allowed", || receiver.fine().len() == 1).await;
-    assert_eq!(receiver.calls().len(), 1);
-    let told = world.status("local").error.unwrap();
-    assert!(told.contains("this machine"), "{told}");
-    world.stop().await;
-}
-
 /// A process that ends in the middle of a turn and begins again: the snapshot and the numbers go on.
 #[tokio::test]
 async fn a_turn_goes_on_after_a_restart_where_it_was() {
@@ -555,60 +322,136 @@ async fn a_turn_goes_on_after_a_restart_where_it_was() {
     world.stop().await;
 }
 
-/// Other programs tell us apart by what they are told of.
+/// Who wants to know of the end alone has the whole turn in it, whatever happened to the process before.
 #[tokio::test]
-async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() {
-    let (agents, quiet) = (Receiver::start().await, Receiver::start().await);
-    let mut first = subscription("agents", &agents.url(), Profile::Standard);
-    first.events = vec![Kind::AgentChanged];
-    let mut second = subscription("quiet", &quiet.url(), Profile::Standard);
-    second.agents = vec!["other".into()];
-    let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("other.sqlite");
-    let world = World::new(vec![first, second], |options| {
-        let mut outbox = outbox::Options::new(&path);
-        let refuse = Arc::clone(&full);
-        outbox.refuse = Some(Arc::new(move || refuse.load(Ordering::SeqCst)));
-        options.outbox = outbox.open().unwrap();
-    });
-    let changed = |id: &str| Event {
-        id: id.into(),
-        at: Timestamp::now(),
-        agent: Some("scribe".into()),
-        turn: None,
-        body: Body::Agent {
-            change: "changed".into(),
-        },
-    };
-    full.store(true, Ordering::SeqCst);
-    assert!(
-        world
-            .webhooks
-            .publish(changed("one"))
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("full")
+async fn the_end_has_what_was_told_before_a_restart_although_nobody_wanted_the_batches() {
+    let receiver = Receiver::start().await;
+    let mut ends = subscription("ends", &receiver.url(), Profile::Standard);
+    ends.events = vec![Kind::TurnSettled];
+    let world = World::new(vec![ends.clone()], |_| {});
+    world.started("a").await;
+    world.live("a", &json!({"kind": "text_delta", "text": "one "}));
+    let dir = world.stop().await;
+    let world = World::again(dir, vec![ends], |_| {});
+    world.publish("started2", "a", Body::Started { attempt: 2 }).await;
+    world.live("a", &json!({"kind": "text_delta", "text": "two"}));
+    world.settled("a").await;
+    until("the end", || receiver.fine().len() == 1).await;
+    let snapshot = receiver.fine()[0].json()["data"]["snapshot"].clone();
+    assert_eq!(
+        (&snapshot["text"], &snapshot["eventCount"]),
+        (&json!("one two"), &json!(2))
     );
-    full.store(false, Ordering::SeqCst);
-    world.webhooks.publish(changed("one")).await.unwrap();
-    world.webhooks.publish(changed("one")).await.unwrap();
-    world.settled("t").await;
-    let id = world.webhooks.test("quiet").await.unwrap();
-    assert!(world.webhooks.test("none").await.is_err());
-    assert!(
-        world
-            .webhooks
-            .publish(changed("a.b"))
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("no id")
-    );
-    until("both", || agents.fine().len() == 1 && quiet.fine().len() == 1).await;
-    assert_eq!(quiet.fine()[0].header("webhook-id"), id);
-    let told = agents.fine()[0].json();
-    assert_eq!(told["data"], json!({"agent": "scribe", "body": {"change": "changed"}}));
+    // What was kept for it goes with it.
+    assert_eq!(world.outbox.kept("webhooks", "a").await.unwrap(), None);
     world.stop().await;
+}
+
+/// Something that a turn tells: its kind, its text, and how much longer it is.
+#[derive(Debug, Clone)]
+struct Tells(&'static str, String, usize);
+
+impl Tells {
+    fn event(&self) -> Value {
+        json!({"kind": self.0, "id": "a", "tool": "Bash", "text": self.1, "x": "x".repeat(self.2)})
+    }
+}
+
+fn tells() -> impl Strategy<Value = Tells> {
+    let short = "[a-c é😀]{0,9}";
+    prop_oneof![
+        6 => (short, 0usize..3000).prop_map(|(text, more)| Tells("text_delta", text, more)),
+        1 => Just(Tells("text", "told already".into(), 0)),
+        1 => short.prop_map(|text| Tells("thinking", text, 0)),
+        1 => Just(Tells("tool", String::new(), 0)),
+        1 => Just(Tells("text_delta", "long".into(), 14_000)),
+    ]
+}
+
+/// What a receiver makes of the events that it has got, by the words of `webhooks.md` alone.
+#[derive(Default)]
+struct Reader {
+    text: String,
+    gap: bool,
+    streamed: bool,
+    thought: String,
+    calls: u64,
+}
+
+impl Reader {
+    fn take(&mut self, event: &Value) {
+        let text = event["text"].as_str().unwrap_or_default();
+        match event["kind"].as_str().unwrap() {
+            "text_delta" => {
+                self.streamed = true;
+                self.say(text);
+            }
+            "text" => {
+                if !std::mem::take(&mut self.streamed) {
+                    self.say(text);
+                }
+                self.gap = true;
+            }
+            "thinking" => self.thought.push_str(text),
+            "tool" => self.calls += 1,
+            other => panic!("{other}"),
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        if std::mem::take(&mut self.gap) {
+            self.text.push_str("\n\n");
+        }
+        self.text.push_str(text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 16, ..ProptestConfig::default() })]
+
+    /// Whatever a turn tells, and a receiver that takes little at once and fails now and then: its calls, in their order, say
+    /// what the snapshots say.
+    #[test]
+    fn what_a_receiver_puts_together_is_the_snapshot(tells in prop::collection::vec(tells(), 0..150), faults in prop::collection::vec(0usize..8, 0..12)) {
+        let events: Vec<Value> = tells.iter().map(Tells::event).collect();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let told = runtime.block_on(async {
+            let receiver = Receiver::start().await;
+            receiver.most(Some(12_000));
+            receiver.next(faults.iter().map(|fault| match fault {
+                0 => Reply::Cut,
+                1 => Reply::Status(500),
+                _ => Reply::Status(200),
+            }));
+            let world = World::new(vec![subscription("x", &receiver.url(), Profile::Standard)], |_| {});
+            world.started("a").await;
+            for event in &events {
+                world.live("a", event);
+            }
+            world.settled("a").await;
+            until("the end", || receiver.fine().iter().any(|call| call.header("webhook-id") == "settled_a")).await;
+            let told = receiver.fine();
+            world.stop().await;
+            told
+        });
+        prop_assert_eq!(sequences(&told), (1..=told.len() as u64).collect::<Vec<_>>());
+        let (mut reader, mut left) = (Reader::default(), events.iter());
+        for call in &told {
+            let data = &call.json()["data"];
+            for event in data["events"].as_array().into_iter().flatten() {
+                prop_assert!(left.next() == Some(event), "another event");
+                reader.take(event);
+            }
+            if data.get("oversize").is_some() {
+                reader.take(left.next().unwrap());
+            }
+            if let Some(snapshot) = data.get("snapshot") {
+                prop_assert_eq!(&snapshot["text"], &json!(reader.text));
+                prop_assert_eq!(&snapshot["thought"], &json!(reader.thought));
+                prop_assert_eq!(&snapshot["toolCallCount"], &json!(reader.calls));
+                prop_assert_eq!(&snapshot["eventCount"], &json!(events.len() - left.len()));
+            }
+        }
+        prop_assert_eq!(left.len(), 0);
+    }
 }

@@ -1,0 +1,170 @@
+//! Who is told of what, and where calls may go.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use jiff::Timestamp;
+use pretty_assertions::assert_eq;
+use reveille_transports::net_guard::{Allow, Resolve};
+use reveille_transports::outbox::{self, State};
+use reveille_transports::webhooks::{Body, Event, Kind, Profile, Subscription, bridge};
+use serde_json::json;
+
+use super::receiver::{Receiver, Reply, until};
+use super::world::{World, subscription};
+
+/// Who changes one subscription holds no other up, and a pause lets wait.
+#[tokio::test]
+async fn a_subscription_is_made_paused_and_removed_while_others_run() {
+    let (stuck, receiver) = (Receiver::start().await, Receiver::start().await);
+    stuck.always(Some(Reply::Hang));
+    let world = World::new(vec![subscription("stuck", &stuck.url(), Profile::Standard)], |_| {});
+    world.settled("a").await;
+    until("a call that hangs", || stuck.calls().len() == 1).await;
+    let all = world.webhooks.subscriptions();
+    all.create(subscription("made", &receiver.url(), Profile::Standard))
+        .unwrap();
+    world.settled("b").await;
+    until("the new one", || receiver.fine().len() == 1).await;
+    assert_eq!(receiver.fine()[0].header("webhook-id"), "settled_b");
+    all.change("made", |each| each.paused = true).unwrap();
+    world.settled("c").await;
+    assert_eq!(
+        world
+            .outbox
+            .list(&bridge("made"), State::Waiting, 0, 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    all.change("made", |each| each.paused = false).unwrap();
+    until("what waited", || receiver.fine().len() == 2).await;
+    let calls = stuck.calls();
+    let first = calls.iter().filter(|call| call.header("webhook-id") == "settled_a");
+    assert_eq!(first.count(), 1, "its call was not begun again");
+    all.remove("made").unwrap();
+    world.webhooks.forget("made").await.unwrap();
+    world.settled("d").await;
+    assert_eq!(
+        world.outbox.list(&bridge("made"), State::Waiting, 0, 10).await.unwrap(),
+        []
+    );
+    world.stop().await;
+}
+
+/// First a public address, then one of this machine.
+struct Rebinding(AtomicUsize);
+
+#[async_trait::async_trait]
+impl Resolve for Rebinding {
+    async fn resolve(&self, name: &str) -> std::io::Result<Vec<IpAddr>> {
+        let round = self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(match (name, round % 2) {
+            ("localhost.test", _) => vec![[127, 0, 0, 1].into()],
+            ("both.test", _) => vec![[192, 0, 2, 1].into(), [127, 0, 0, 1].into()],
+            (_, 0) => vec![IpAddr::V6("::ffff:127.0.0.1".parse().unwrap())],
+            _ => vec![[169, 254, 169, 254].into()],
+        })
+    }
+}
+
+#[tokio::test]
+async fn names_are_judged_each_time_by_the_addresses_that_they_have_then() {
+    let receiver = Receiver::start().await;
+    let port = receiver.at.port();
+    let public = |name: &str, host: &str| Subscription {
+        allow: Allow {
+            plain: true,
+            ..Allow::default()
+        },
+        ..subscription(name, &format!("http://{host}:{port}/"), Profile::Standard)
+    };
+    let allowed = Subscription {
+        allow: Allow {
+            private: true,
+            ..Allow::default()
+        },
+        ..public("allowed", "localhost.test")
+    };
+    let subscriptions = vec![
+        public("local", "localhost.test"),
+        public("both", "both.test"),
+        public("moves", "moves.test"),
+        allowed,
+    ];
+    let world = World::new(subscriptions, |options| {
+        options.resolver = Arc::new(Rebinding(AtomicUsize::new(0)));
+    });
+    world.settled("a").await;
+    until("failures", || {
+        ["local", "both", "moves"]
+            .iter()
+            .all(|name| world.status(name).failures >= 4)
+    })
+    .await;
+    until("the one that is allowed", || receiver.fine().len() == 1).await;
+    assert_eq!(receiver.calls().len(), 1);
+    let told = world.status("local").error.unwrap();
+    assert!(told.contains("this machine"), "{told}");
+    world.stop().await;
+}
+
+/// Other programs tell us apart by what they are told of.
+#[tokio::test]
+async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() {
+    let (agents, quiet) = (Receiver::start().await, Receiver::start().await);
+    let mut first = subscription("agents", &agents.url(), Profile::Standard);
+    first.events = vec![Kind::AgentChanged];
+    let mut second = subscription("quiet", &quiet.url(), Profile::Standard);
+    second.agents = vec!["other".into()];
+    let full = Arc::new(AtomicBool::new(false));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("other.sqlite");
+    let world = World::new(vec![first, second], |options| {
+        let mut outbox = outbox::Options::new(&path);
+        let refuse = Arc::clone(&full);
+        outbox.refuse = Some(Arc::new(move || refuse.load(Ordering::SeqCst)));
+        options.outbox = outbox.open().unwrap();
+    });
+    let changed = |id: &str| Event {
+        id: id.into(),
+        at: Timestamp::now(),
+        agent: Some("scribe".into()),
+        turn: None,
+        body: Body::Agent {
+            change: "changed".into(),
+        },
+    };
+    full.store(true, Ordering::SeqCst);
+    assert!(
+        world
+            .webhooks
+            .publish(changed("one"))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("full")
+    );
+    full.store(false, Ordering::SeqCst);
+    world.webhooks.publish(changed("one")).await.unwrap();
+    world.webhooks.publish(changed("one")).await.unwrap();
+    world.settled("t").await;
+    let id = world.webhooks.test("quiet").await.unwrap();
+    assert!(world.webhooks.test("none").await.is_err());
+    assert!(
+        world
+            .webhooks
+            .publish(changed("a.b"))
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no id")
+    );
+    until("both", || agents.fine().len() == 1 && quiet.fine().len() == 1).await;
+    assert_eq!(quiet.fine()[0].header("webhook-id"), id);
+    let told = agents.fine()[0].json();
+    assert_eq!(told["data"], json!({"agent": "scribe", "body": {"change": "changed"}}));
+    world.stop().await;
+}
