@@ -10,6 +10,7 @@
 mod api;
 mod channels;
 mod configured;
+mod files;
 mod hooks;
 mod map;
 mod pages;
