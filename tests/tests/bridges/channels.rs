@@ -124,12 +124,12 @@ async fn r_http_61_one_that_is_replaced_has_ended_and_the_new_secret_counts() ->
     let added: Value = add(&daemon, &bot(&old, TOKEN)).await?.ok()?;
     assert_eq!(added["replaced"], true);
     until_state(&daemon, "tg", "up").await?;
-    old.text(42, 1, "over there now");
+    old.text(42, 7, "over there now");
     eventually("an answer there", LIMIT, async || {
         Ok((old.texts().len() == 1).then_some(()))
     })
     .await?;
-    new.push(json!({ "message": message_of(42, 2, &json!({ "text": "is anybody there?" })) }));
+    new.push(json!({ "message": message_of(42, 8, &json!({ "text": "is anybody there?" })) }));
     eventually("the old poll has ended", LIMIT, async || {
         Ok((new.lock().polls == 0).then_some(()))
     })
