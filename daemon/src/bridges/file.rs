@@ -179,7 +179,7 @@ impl File {
                 None => channels.push(entry),
             }
         }
-        self.write(whole)
+        self.write(&whole)
     }
 
     /// Takes the entry of a name away. Answers whether there was one.
@@ -198,18 +198,18 @@ impl File {
         if channels.len() == before {
             return Ok(false);
         }
-        self.write(whole)?;
+        self.write(&whole)?;
         Ok(true)
     }
 
-    fn write(&self, whole: Map<String, Value>) -> Result<(), ConfigError> {
+    fn write(&self, whole: &Map<String, Value>) -> Result<(), ConfigError> {
         let failed = |error: io::Error| wrong(&self.origin(), format!("it cannot be written: {error}"));
         // A write would put a file in the place of a link, and leave where that leads as it was, with its secrets.
         if std::fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.is_symlink()) {
             let link = "it is a link; put the file itself in the place of the link, then try again";
             return Err(failed(io::Error::other(link)));
         }
-        let mut text = serde_json::to_string_pretty(&whole).map_err(|error| failed(error.into()))?;
+        let mut text = serde_json::to_string_pretty(whole).map_err(|error| failed(error.into()))?;
         text.push('\n');
         write_private(&self.path, text.as_bytes()).map_err(failed)
     }
@@ -312,7 +312,7 @@ mod tests {
             { "name": "a", "transport": "http-ui", "note": "old" },
         ] });
         std::fs::write(&path, before.to_string()).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let new = json!({ "name": "a", "transport": "telegram", "config": { "token": "1:secret" } });
         file.put(new.clone()).unwrap();
         let now = || serde_json::from_slice::<Value>(&std::fs::read(&path).unwrap()).unwrap();
