@@ -14,7 +14,7 @@ use crate::bridges::{ChangeError, NewChannel};
 
 /// A bridge to add.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = NewBridge, example = json!({ "name": "phone", "transport": "telegram", "agent": "scribe", "config": { "token": "123456789:AAE-from-BotFather" } }))]
+#[schema(as = NewBridge, example = json!({ "name": "pages", "transport": "http-ui", "agent": "scribe" }))]
 pub(super) struct New {
     /// Letters, digits, `_` and `-`; at most 64.
     #[schema(value_type = String)]

@@ -3335,11 +3335,8 @@ export interface components {
          * @description A bridge to add.
          * @example {
          *       "agent": "scribe",
-         *       "config": {
-         *         "token": "123456789:AAE-from-BotFather"
-         *       },
-         *       "name": "phone",
-         *       "transport": "telegram"
+         *       "name": "pages",
+         *       "transport": "http-ui"
          *     }
          */
         NewBridge: {
