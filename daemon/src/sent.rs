@@ -4,6 +4,7 @@
 //! is read, and no link is followed.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
@@ -77,10 +78,11 @@ impl Answer {
         let (mut seen, mut more) = (HashSet::new(), 0);
         for name in embeds::find(&self.text) {
             let found = match self.find(&name) {
-                Ok((file, path)) => match seen.insert(path) {
-                    true => Ok(file),
+                // As it is called there, not as the answer spells it.
+                Ok((file, path)) => match (path.file_name().map(OsStr::to_owned), seen.insert(path)) {
+                    (Some(own), true) => Ok((file, own)),
                     // The same by another name.
-                    false => continue,
+                    _ => continue,
                 },
                 Err(Left::Nothing) => continue,
                 Err(Left::Out(why)) => Err(why),
@@ -89,8 +91,8 @@ impl Answer {
                 more += 1;
                 continue;
             }
-            let copied = found.and_then(|file| {
-                self.copy(file, &name, &mut taken, &mut target)
+            let copied = found.and_then(|(file, own)| {
+                self.copy(file, &own.to_string_lossy(), &mut taken, &mut target)
                     .map_err(|left| match left {
                         Left::Out(why) => why,
                         Left::Nothing => "is gone".into(),
@@ -153,7 +155,7 @@ impl Answer {
         let Some((last, dirs)) = parts.split_last() else {
             return Err(Left::Nothing);
         };
-        let unfit = |dir: &AgentDir, name: &std::ffi::OsStr| match dir.has(name) {
+        let unfit = |dir: &AgentDir, name: &OsStr| match dir.has(name) {
             Ok(true) => Left::Out("is no ordinary file".into()),
             Ok(false) => Left::Nothing,
             Err(error) => error.into(),
@@ -209,7 +211,7 @@ impl Answer {
         let path = self.conversations.join(conversation).join(DIR).join(turn).join(&safe);
         taken.insert(safe.to_ascii_lowercase());
         Ok(SentFile {
-            name: name.rsplit('/').next().unwrap_or(name).to_owned(),
+            name: name.to_owned(),
             path: path.display().to_string(),
         })
     }
