@@ -117,6 +117,14 @@ impl AgentDir {
         }
     }
 
+    /// Whether anything has this name, also a link that leads nowhere.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn has(&self, name: impl AsRef<OsStr>) -> io::Result<bool> {
+        Ok(self.kind(name.as_ref())?.is_some())
+    }
+
     /// Bytes of a file; `None` when there is no file of this name.
     ///
     /// # Errors
@@ -173,8 +181,26 @@ impl AgentDir {
         written
     }
 
+    /// A new file (0600), to be written, in the place of whatever has this name. Nothing of it is on disk yet.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn create(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        let name = name.as_ref();
+        self.remove(name)?;
+        Ok(File::from(openat(&self.0, name, NEW, Mode::RUSR | Mode::WUSR)?))
+    }
+
+    /// Which names there are in it is on disk when this returns.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(fsync(&self.0)?)
+    }
+
     fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut file = File::from(openat(&self.0, name, NEW, Mode::RUSR | Mode::WUSR)?);
+        let mut file = self.create(name)?;
         file.write_all(bytes)?;
         file.sync_all()
     }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// The directory in a conversation's own with the files of its turns, one directory each.
 pub(crate) const DIR: &str = "attachments";
 /// Files that one turn is given.
-const FILES_MAX: usize = 20;
+pub(crate) const FILES_MAX: usize = 20;
 /// Bytes that are copied at once.
 const PIECE_BYTES: usize = 256 * 1024;
 /// Longest name of a laid out file, in characters (which are all ASCII).
@@ -218,17 +218,9 @@ impl Target {
         Ok(dir)
     }
 
-    /// The name, or `stem-2.ext` and so on when a file of this turn has it.
+    /// The name, or another one when a file of this turn has it.
     fn free_name(&self, name: &str) -> String {
-        let free = |name: &String| !self.taken.contains(&name.to_ascii_lowercase());
-        let (stem, end) = match name.rsplit_once('.') {
-            Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
-            _ => (name, String::new()),
-        };
-        std::iter::once(name.to_owned())
-            .chain((2_u32..).map(|number| format!("{stem}-{number}{end}")))
-            .find(free)
-            .unwrap_or_else(|| name.to_owned())
+        free_name(name, |name| self.taken.contains(&name.to_ascii_lowercase()))
     }
 
     /// A new file. What an earlier attempt, or somebody else, has put there is taken away first.
@@ -266,6 +258,18 @@ impl Target {
     }
 }
 
+/// The name, or `stem-2.ext` and so on while it is taken.
+pub(crate) fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let (stem, end) = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
+        _ => (name, String::new()),
+    };
+    std::iter::once(name.to_owned())
+        .chain((2_u32..).map(|number| format!("{stem}-{number}{end}")))
+        .find(|name| !is_taken(name))
+        .unwrap_or_else(|| name.to_owned())
+}
+
 /// A plain name for a file, by what its sender called it, else by where the vault keeps it.
 fn name_of(attachment: &Attachment) -> String {
     match attachment.filename.trim() {
@@ -275,7 +279,7 @@ fn name_of(attachment: &Attachment) -> String {
 }
 
 /// A sender's name for a file as a name in our directory: its last part, in plain characters, without leading dots.
-fn safe_name(text: &str) -> String {
+pub(crate) fn safe_name(text: &str) -> String {
     let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let name: String = last

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::bridges::BRIDGE;
 use crate::bridges::webhooks::Settled;
+use crate::sent::{self, SentFile};
 
 /// Namespace of the notes that derive from a turn.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7f0d_6b0c_5d7e_4b0a_9e0a_52e1_5c1e_0a11);
@@ -45,6 +46,17 @@ pub(crate) enum Effect {
         #[serde(default)]
         thread_path: Option<String>,
     },
+    /// A file of the reply, which is attached to its note.
+    File {
+        /// Its vault.
+        vault: String,
+        /// The agent.
+        agent: String,
+        /// The note of the reply.
+        note: NoteId,
+        /// The file.
+        file: SentFile,
+    },
     /// The word to the agent that asked.
     Callback {
         /// Its vault.
@@ -75,7 +87,11 @@ pub(crate) enum Effect {
 
 /// What the bridges get of a note that answers these messages: each of their conversations once, as the answer to its first
 /// message among them.
-pub(crate) fn to_bridges<'a>(messages: impl IntoIterator<Item = &'a Inbound>, note: &Outbound) -> Vec<Effect> {
+pub(crate) fn to_bridges<'a>(
+    messages: impl IntoIterator<Item = &'a Inbound>,
+    note: &Outbound,
+    files: &[SentFile],
+) -> Vec<Effect> {
     let mut effects: Vec<Effect> = Vec::new();
     for message in messages {
         let Some(bridge) = message.origin.get(BRIDGE) else {
@@ -95,7 +111,7 @@ pub(crate) fn to_bridges<'a>(messages: impl IntoIterator<Item = &'a Inbound>, no
             agent: note.agent.clone(),
             turn: Some(note.turn.clone()),
             text: note.text.clone(),
-            files: Vec::new(),
+            files: files.iter().map(|file| file.path.clone()).collect(),
             origin: message.origin.clone(),
             kind: match (note.kind, &message.callback) {
                 (OutboundKind::Failure, _) => Kind::Failure,
@@ -117,7 +133,10 @@ impl Effect {
     #[must_use]
     pub(crate) fn vault(&self) -> Option<&str> {
         match self {
-            Self::Thread { vault, .. } | Self::Outbound { vault, .. } | Self::Callback { vault, .. } => Some(vault),
+            Self::Thread { vault, .. }
+            | Self::Outbound { vault, .. }
+            | Self::File { vault, .. }
+            | Self::Callback { vault, .. } => Some(vault),
             Self::Bridge { .. } | Self::Webhook { .. } => None,
         }
     }
@@ -128,6 +147,7 @@ impl Effect {
         match self {
             Self::Thread { record, .. } => &record.agent,
             Self::Outbound { note, .. } => &note.agent,
+            Self::File { agent, .. } => agent,
             Self::Callback { message, .. } => {
                 let callback = message.callback.as_ref();
                 callback.map_or(&message.sender, |callback| &callback.source_channel)
@@ -142,7 +162,11 @@ impl Effect {
     pub(crate) fn callback_note(&self) -> Option<String> {
         match self {
             Self::Callback { id, .. } => Some(id.to_string()),
-            Self::Thread { .. } | Self::Outbound { .. } | Self::Bridge { .. } | Self::Webhook { .. } => None,
+            Self::Thread { .. }
+            | Self::Outbound { .. }
+            | Self::File { .. }
+            | Self::Bridge { .. }
+            | Self::Webhook { .. } => None,
         }
     }
 
@@ -153,6 +177,7 @@ impl Effect {
             Self::Thread { .. } => "thread",
             Self::Outbound { note, .. } if note.kind == OutboundKind::Failure => "failure",
             Self::Outbound { .. } => "reply",
+            Self::File { .. } => "file",
             Self::Callback { .. } => "callback",
             Self::Bridge { .. } => "bridge",
             Self::Webhook { .. } => "webhook",
@@ -164,9 +189,10 @@ impl Effect {
     #[must_use]
     pub(crate) fn row(&self, conversation: Uuid) -> NewEffect {
         let target = match self {
-            Self::Thread { vault, .. } | Self::Outbound { vault, .. } | Self::Callback { vault, .. } => {
-                format!("{vault}/{conversation}")
-            }
+            Self::Thread { vault, .. }
+            | Self::Outbound { vault, .. }
+            | Self::File { vault, .. }
+            | Self::Callback { vault, .. } => format!("{vault}/{conversation}"),
             // No vault is called so.
             Self::Bridge { bridge, .. } => format!("@{bridge}/{conversation}"),
             // And no bridge so.
@@ -218,6 +244,7 @@ impl Effect {
                 }
                 create_once(vault, message.render(id.clone(), *at)).await
             }
+            Self::File { note, file, .. } => sent::attach(vault, note, file).await,
             Self::Bridge { bridge, .. } => Err(VaultError::Invalid(format!("this is for the bridge {bridge:?}"))),
             Self::Webhook { .. } => Err(VaultError::Invalid("this is for webhooks".into())),
         }

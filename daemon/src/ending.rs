@@ -15,6 +15,7 @@ use crate::inbox::shown;
 use crate::live::{Milestone, Subject};
 use crate::record::{FailureRecord, TurnRecord};
 use crate::report::{Outcome, Report};
+use crate::sent::SentFile;
 use crate::turn::Run;
 
 /// The end of a turn.
@@ -31,6 +32,8 @@ pub(crate) struct Ending {
     pub(crate) detail: String,
     /// The requester is told that the message was refused, not that it failed.
     pub(crate) refused: bool,
+    /// What goes with its answer.
+    pub(crate) files: Vec<SentFile>,
     at: Timestamp,
 }
 
@@ -81,6 +84,7 @@ impl Ending {
             spend: Spend::default(),
             detail: String::new(),
             refused: false,
+            files: Vec::new(),
             at: Timestamp::now(),
         }
     }
@@ -383,14 +387,28 @@ impl Run<'_> {
             vault: vault.clone(),
             record,
         }];
+        let files = match &outbound {
+            Some(note) if note.kind == OutboundKind::Reply => std::mem::take(&mut ending.files),
+            _ => Vec::new(),
+        };
         let bridged = outbound
             .as_ref()
-            .map(|note| to_bridges(self.messages().map(|(_, message)| message), note));
-        effects.extend(outbound.map(|note| Effect::Outbound {
-            vault,
-            note,
-            thread_path,
-        }));
+            .map(|note| to_bridges(self.messages().map(|(_, message)| message), note, &files));
+        if let Some(note) = outbound {
+            let (id, agent) = (note.id.clone(), note.agent.clone());
+            effects.push(Effect::Outbound {
+                vault: vault.clone(),
+                note,
+                thread_path,
+            });
+            // Each for itself: one that cannot be stored holds no other up.
+            effects.extend(files.into_iter().map(|file| Effect::File {
+                vault: vault.clone(),
+                agent: agent.clone(),
+                note: id.clone(),
+                file,
+            }));
+        }
         effects.extend(callbacks);
         effects.extend(bridged.into_iter().flatten());
         effects.extend(self.for_webhooks(ending));

@@ -55,6 +55,7 @@ mod retention;
 mod sandboxing;
 mod schedule;
 mod scribe;
+mod sent;
 mod service;
 mod sessions;
 mod stamp;

@@ -72,6 +72,14 @@ enum Trouble {
     /// The bridge that gets it says so.
     #[error("{0}")]
     Bridge(HandOver),
+    /// It is a large thing, and its vault may be well.
+    #[error("the vault {vault:?} did not take the file within {patience:?}")]
+    Slow {
+        /// Its name.
+        vault: String,
+        /// So long.
+        patience: Duration,
+    },
 }
 
 /// The pause after so many failed tries, when the vault is not left alone.
@@ -94,13 +102,16 @@ fn passes(error: &Trouble) -> bool {
             VaultError::Unavailable { .. } | VaultError::Conflict { .. } | VaultError::Damaged { .. }
         ),
         Trouble::Bridge(error) => matches!(error, HandOver::Later { .. }),
+        Trouble::Slow { .. } => true,
     }
 }
 
 /// What stands in the way, without what the other side says.
 fn word(error: &Trouble) -> &'static str {
     match error {
-        Trouble::Vault(VaultError::Unavailable { .. }) | Trouble::Bridge(HandOver::Later { .. }) => "unavailable",
+        Trouble::Vault(VaultError::Unavailable { .. })
+        | Trouble::Bridge(HandOver::Later { .. })
+        | Trouble::Slow { .. } => "unavailable",
         Trouble::Vault(VaultError::Conflict { .. }) => "conflict",
         Trouble::Vault(VaultError::Damaged { .. }) => "damaged",
         Trouble::Vault(VaultError::Forbidden(_) | VaultError::OutsideScope { .. }) => "forbidden",
@@ -374,7 +385,10 @@ impl Outbox {
             return false;
         };
         let same_turn = |one: &Delivery| one.row.turn == first.row.turn && one.vault() == Some(vault);
-        if rest.is_empty() || line.iter().any(|one| one.row.attempts > 0) || !rest.iter().all(same_turn) {
+        // A file is attached to a note that is there.
+        let has_files = |one: &Delivery| matches!(one.effect, Ok(Effect::File { .. }));
+        let tried = |one: &Delivery| one.row.attempts > 0;
+        if rest.is_empty() || line.iter().any(|one| tried(one) || has_files(one)) || !rest.iter().all(same_turn) {
             return false;
         }
         match self.vaults.get(vault) {
@@ -395,7 +409,10 @@ impl Outbox {
             }
         };
         let name = match effect {
-            Effect::Thread { vault, .. } | Effect::Outbound { vault, .. } | Effect::Callback { vault, .. } => vault,
+            Effect::Thread { vault, .. }
+            | Effect::Outbound { vault, .. }
+            | Effect::File { vault, .. }
+            | Effect::Callback { vault, .. } => vault,
             Effect::Bridge { bridge, note } => {
                 return tokio::time::timeout(PATIENCE, self.bridges.hand_over(bridge, note))
                     .await
@@ -418,10 +435,17 @@ impl Outbox {
             .get(name)
             .ok_or_else(|| silent("no vault of that name is configured".into()))?;
         let late = delivery.row.attempts > 0;
-        let written = tokio::time::timeout(PATIENCE, effect.write(&*vault, late))
-            .await
-            .unwrap_or_else(|_| Err(silent(format!("it did not answer within {PATIENCE:?}"))));
-        Ok(written?)
+        match (
+            tokio::time::timeout(PATIENCE, effect.write(&*vault, late)).await,
+            effect,
+        ) {
+            (Ok(written), _) => Ok(written?),
+            (Err(_), Effect::File { vault, .. }) => Err(Trouble::Slow {
+                vault: vault.clone(),
+                patience: PATIENCE,
+            }),
+            (Err(_), _) => Err(silent(format!("it did not answer within {PATIENCE:?}")).into()),
+        }
     }
 
     /// Writes down how the lines ended, and tells it.

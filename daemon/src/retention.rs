@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::attachments;
 use crate::config::Keep;
 use crate::homes::Homes;
+use crate::sent;
 use crate::steps;
 use crate::vaults::ByName;
 
@@ -134,8 +135,11 @@ impl Retention {
     /// Answers how many turns have lost their files.
     async fn sweep_turns(&self, now: Timestamp) -> anyhow::Result<u64> {
         let mut removed = 0;
-        for conversation in blocking(&self.conversations, |dir| names(&dir)).await? {
-            let dir = self.conversations.join(conversation).join(attachments::DIR);
+        let conversations = blocking(&self.conversations, |dir| names(&dir)).await?;
+        // What its messages brought along, and what its answers did.
+        let dirs = [attachments::DIR, sent::DIR];
+        for (conversation, name) in conversations.iter().flat_map(|one| dirs.map(|dir| (one, dir))) {
+            let dir = self.conversations.join(conversation).join(name);
             let before = SystemTime::from(now) - self.attachments;
             let old = blocking(&dir, move |dir| Ok(old_turns(&dir, before))).await?;
             for turn in old {

@@ -18,7 +18,8 @@ pub(crate) const FILE: &str = "mcp.json";
 /// For the system prompt.
 const WORDS: &str = "# Reveille\n\n\
      The tools mcp__reveille__* read and write the notes of your vault (query-notes, create-note, update-note) and reach the other agents (list-agents, send-message).\n\
-     To hand work on, use send-message with all that the other agent needs and reply: true, then end your turn: the outcome wakes you as a message of its own.";
+     To hand work on, use send-message with all that the other agent needs and reply: true, then end your turn: the outcome wakes you as a message of its own.\n\
+     To send a file along with your answer, have it in your working directory and show it in the answer: ![[report.pdf]]";
 
 /// What the system prompt says of them.
 #[must_use]

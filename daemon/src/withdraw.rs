@@ -102,7 +102,7 @@ impl Desk<'_> {
             None
         });
         let vault = turn.message.vault.clone();
-        let bridged = note.as_ref().map(|note| to_bridges([&message], note));
+        let bridged = note.as_ref().map(|note| to_bridges([&message], note, &[]));
         let effects: Vec<_> = note
             .map(|note| Effect::Outbound {
                 vault,

@@ -259,7 +259,7 @@ async fn a_stream_is_never_compressed_nor_kept() -> Result<()> {
             header("cache-control").as_deref(),
             header("x-accel-buffering").as_deref()
         ),
-        (None, Some("no-store"), Some("no"))
+        (None, Some("no-cache, no-store"), Some("no"))
     );
     let first = answer.chunk().await?.context("a beginning")?;
     assert_eq!(first.as_ref(), b": connected\n\n");

@@ -3,6 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![forbid(unsafe_code)]
 
+// The Bot API that the bridge's own tests have.
+#[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../../transports/tests/telegram/api.rs"]
+mod api;
+
 use std::path::Path;
 
 use reveille_tests::daemon::Daemon;
@@ -14,12 +19,28 @@ async fn a_person_signs_in_talks_to_an_agent_and_shapes_one() {
     let daemon = Daemon::builder().stand_in().start().await.unwrap();
     let (link, shaping_link) = (sign_in_link(&daemon).await, sign_in_link(&daemon).await);
     let system_link = sign_in_link(&daemon).await;
+    // One bridge works, and the token of the other one is not accepted.
+    let bot = api::Api::start().await;
+    let config = format!(
+        "[[transport]]\nname = \"pages\"\nkind = \"http-ui\"\n\n[[transport]]\nname = \"phone\"\nkind = \"telegram\"\n\
+         token = \"${{BOT}}\"\napi_base = \"{}\"\n",
+        bot.base
+    );
+    let bridged = Daemon::builder()
+        .stand_in()
+        .env("BOT", "4711:a_token_that_nobody_knows_of")
+        .config(&config)
+        .start()
+        .await
+        .unwrap();
+    let bridges_link = sign_in_link(&bridged).await;
     // Some tests kill the daemon: they start one of their own.
     let program = Daemon::program().await.unwrap();
     let more = [
         ("REVEILLE_E2E_STAND_IN", "1"),
         ("REVEILLE_E2E_SHAPING_URL", shaping_link.as_str()),
         ("REVEILLE_E2E_SYSTEM_URL", system_link.as_str()),
+        ("REVEILLE_E2E_BRIDGES_URL", bridges_link.as_str()),
         ("REVEILLE_E2E_BIN", program.to_str().unwrap()),
     ];
     browse(&daemon, &["run", "e2e", "--", "daemon"], &link, &more).await;

@@ -66,9 +66,11 @@ impl Bridge for HttpUi {
         Box::new(Run(self.clone()))
     }
 
-    /// Who does not listen now has missed it: the note is in the vault.
+    /// Who does not listen now has missed it: the note is in the vault. The files are told by name: they are attachments of that
+    /// note, and where they are on this machine is nothing to a page.
     async fn hand_over(&self, note: &Outgoing) -> Result<(), String> {
-        let data = json!({ "id": note.id, "text": note.text, "files": note.files });
+        let names = note.files.iter().map(|file| file.rsplit('/').next().unwrap_or(file));
+        let data = json!({ "id": note.id, "text": note.text, "files": names.collect::<Vec<_>>() });
         self.pages.push(&self.name, Frame { event: "reply", data });
         Ok(())
     }

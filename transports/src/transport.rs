@@ -23,7 +23,8 @@ pub struct Outgoing {
     pub turn: Option<String>,
     /// What it says, as Markdown.
     pub text: String,
-    /// Files that go with it: their paths in the vault of the agent, for [`Host::read`].
+    /// Files that go with it: absolute paths on this machine, which the daemon has chosen, or paths in the vault of the agent,
+    /// for [`Host::read`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
     /// What the message had in [`Incoming::origin`](crate::Incoming::origin) that it answers.
@@ -59,6 +60,11 @@ pub trait Bridge: Send + Sync + 'static {
 
     /// The agent that its messages are for.
     fn agent(&self) -> &str;
+
+    /// The name under which what it has to send stands in the [outbox](crate::outbox::Entry::bridge). `None`: it keeps nothing.
+    fn outbox(&self) -> Option<String> {
+        None
+    }
 
     /// A fresh transport, for one run.
     fn transport(&self) -> Box<dyn Transport>;

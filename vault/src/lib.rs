@@ -6,6 +6,7 @@
 pub mod agent;
 mod attachment;
 pub mod embedded;
+pub mod embeds;
 pub mod folder;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -27,9 +27,14 @@ pub struct Wikilink {
 #[must_use]
 pub fn find(text: &str) -> Vec<Wikilink> {
     let mut found = Vec::new();
-    if !text.contains("[[") {
-        return found;
+    if text.contains("[[") {
+        lines_of_text(text, |line, start| find_in_line(line, start, &mut found));
     }
+    found
+}
+
+/// Gives each line that is in no block of code, and where it begins.
+pub(crate) fn lines_of_text(text: &str, mut each: impl FnMut(&str, usize)) {
     let mut fence: Option<Fence> = None;
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -38,13 +43,12 @@ pub fn find(text: &str) -> Vec<Wikilink> {
             None => {
                 fence = Fence::begun_by(line);
                 if fence.is_none() {
-                    find_in_line(line, start, &mut found);
+                    each(line, start);
                 }
             }
         }
         start += line.len();
     }
-    found
 }
 
 /// The text with other targets where `new_target` names one; `None` when it names none. Headings and shown texts stay.
@@ -125,7 +129,7 @@ fn ticks(text: &str) -> usize {
 }
 
 /// Where in a line the last run of so many backticks is.
-fn last_runs(line: &str) -> HashMap<usize, usize> {
+pub(crate) fn last_runs(line: &str) -> HashMap<usize, usize> {
     let mut last = HashMap::new();
     let mut at = 0;
     while let Some(next) = line[at..].find('`') {
@@ -139,7 +143,7 @@ fn last_runs(line: &str) -> HashMap<usize, usize> {
 
 /// Length of the code that begins with the backticks at `start`; of the backticks only when nothing closes them. Runs that
 /// nothing closes are many in a hostile line: none of them is looked for in the rest of it.
-fn code_length(line: &str, start: usize, last: &HashMap<usize, usize>) -> usize {
+pub(crate) fn code_length(line: &str, start: usize, last: &HashMap<usize, usize>) -> usize {
     let text = &line[start..];
     let length = ticks(text);
     if last.get(&length).is_none_or(|at| *at <= start) {
@@ -158,7 +162,7 @@ fn code_length(line: &str, start: usize, last: &HashMap<usize, usize>) -> usize 
 }
 
 /// The link that `text` begins with. `start`: where that is in the whole text.
-fn link_at(text: &str, start: usize) -> Option<Wikilink> {
+pub(crate) fn link_at(text: &str, start: usize) -> Option<Wikilink> {
     let inner = text.strip_prefix("[[")?;
     // Not looked for behind the next bracket: a line of nothing but brackets would be read once for each of them.
     let inner = &inner[..inner.find(['[', ']'])?];

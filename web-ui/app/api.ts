@@ -32,10 +32,13 @@ export type Message = Part<Omit<Schemas["Message"], "error">, "id" | "text" | "d
 };
 /** How one vault stands. */
 export type VaultHealth = Part<Schemas["VaultHealth"], "name" | "kind" | "state">;
+/** How one bridge or webhook does. */
+export type BridgeHealth = Part<Schemas["Bridge"], "name" | "kind" | "state">;
 /** Strangers get the status and nothing else. */
 export type Health = Pick<Schemas["Health"], "status" | "version" | "dependencies"> & Partial<Pick<Schemas["Health"], "undelivered" | "dead_deliveries" | "credential">> & {
   vaults?: VaultHealth[] | null;
   sandbox?: Part<Schemas["SandboxSummary"], "mode" | "confined"> | null;
+  bridges?: BridgeHealth[] | null;
   /** What signs agents in that have nothing of their own. */
   credential?: Schemas["CredentialSummary"] | null;
 };

@@ -3,7 +3,7 @@ import type { Health } from "../app/api";
 import type { NewJob } from "../app/jobs/api";
 import { nextRuns } from "../app/jobs/next";
 import { wallClock } from "../app/jobs/when";
-import type { AgentVault, DoctorReport, NewAgentVault, NewToken, Statistics, Token, Undelivered } from "../app/system/api";
+import type { AgentVault, Bridge, BridgeMessage, DoctorReport, NewAgentVault, NewToken, Statistics, Token, Undelivered } from "../app/system/api";
 import type { Reply } from "./mock";
 import { scheduleProblems } from "./mock-shaping";
 
@@ -18,6 +18,9 @@ export class MockSystem {
   undelivered: Undelivered[] = [];
   /** Effects of a page. */
   page = 100;
+  bridges: Bridge[] = [];
+  /** What each has given up, by its name. */
+  givenUp: Record<string, BridgeMessage[]> = {};
   tokens: Token[] = [];
   pin = { configured: false, required: false };
   /** Without it, the daemon knows no such route. */
@@ -59,6 +62,10 @@ export class MockSystem {
         return method === "GET" ? () => [200, this.pin] : undefined;
       case "undelivered":
         return () => (id === "retry" ? this.retry(body.turn) : this.pageFrom(Number(query.get("cursor") ?? 0)));
+      case "bridges":
+        return () => (id === undefined ? [200, { bridges: this.bridges }] : act === "redrive" ? this.redrive(id, body.id) : this.givenUpBy(id, Number(query.get("cursor") ?? 0)));
+      case "channels":
+        return method === "DELETE" && id !== undefined && act === undefined ? () => this.removeBridge(id) : undefined;
       case "agent-vaults":
         return () => (method === "POST" ? this.addVault(body as unknown as NewAgentVault) : method === "DELETE" ? this.removeVault(id) : [200, { vaults: this.agentVaults }]);
       case "vaults":
@@ -101,6 +108,25 @@ export class MockSystem {
     this.undelivered = this.undelivered.filter((effect) => !tried.includes(effect));
     if (this.health.undelivered) this.health.undelivered = this.undelivered.length;
     return [200, { retried: tried.length }];
+  }
+
+  private givenUpBy(name: string, from: number): Reply {
+    const all = this.givenUp[name] ?? [];
+    const next = from + this.page;
+    return [200, { messages: all.slice(from, next), next_cursor: next < all.length ? next : null }];
+  }
+
+  private redrive(name: string, id: unknown): Reply {
+    const all = this.givenUp[name] ?? [];
+    const sent = all.filter((message) => id === undefined || message.id === id);
+    this.givenUp[name] = all.filter((message) => !sent.includes(message));
+    this.bridges = this.bridges.map((bridge) => (bridge.name === name ? { ...bridge, undelivered: this.givenUp[name]?.length ?? 0 } : bridge));
+    return [200, { retried: sent.length }];
+  }
+
+  private removeBridge(name: string): Reply {
+    this.bridges = this.bridges.filter((bridge) => bridge.name !== name);
+    return [200, { ok: true, name, removed: true, waiting: 0, undelivered: 0, discarded: 0 }];
   }
 
   private addVault({ vault, url, token }: NewAgentVault): Reply {

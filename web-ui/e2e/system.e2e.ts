@@ -1,6 +1,6 @@
 /** The System room: what is wrong, vaults, what is undelivered, tokens, the doctor and figures. */
 import { describe, expect, it } from "vitest";
-import type { Statistics, Undelivered } from "../app/system/api";
+import type { Bridge, BridgeMessage, Statistics, Undelivered } from "../app/system/api";
 import { seriousInBoth } from "./axe";
 import { TOKEN_TEXT } from "./mock-system";
 import { stage } from "./stage";
@@ -401,5 +401,89 @@ describe("figures", () => {
     await page.getByRole("button", { name: "Count again" }).click();
     await turns.getByText("No turns in these days.").waitFor();
     await turns.getByText("Nothing to draw.").waitFor();
+  });
+});
+
+describe("bridges", () => {
+  const bridge = (name: string, more: Partial<Bridge> = {}): Bridge => ({ name, kind: "telegram", agent: "eng", state: "up", sessions: 0, waiting: 0, undelivered: 0, removable: true, ...more });
+  const TOKEN = "Telegram does not accept the token of the bot (401 Unauthorized); ask @BotFather for one and set it (`reveille bridge add`, or the configuration and a new start)";
+
+  it("are told with what is wrong, and the System room leads there", async () => {
+    scene();
+    const { daemon } = at;
+    daemon.system.bridges = [
+      bridge("phone"), bridge("office", { agent: "ops", state: "refused", error: TOKEN, removable: false }), bridge("tests", { kind: "http-ui", waiting: null, undelivered: null, sessions: 2 }),
+      bridge("webhook/ci", { kind: "webhook", agent: "", state: "retrying", error: "the receiver does not answer", next_try_at: inMs(4 * 60_000), waiting: 12, removable: false }),
+    ];
+    daemon.system.health.bridges = daemon.system.bridges;
+    await at.reopen({ bypassCSP: true });
+    await at.enter("#/system");
+    const { page } = at;
+    await card("Bridge office").getByText("It waits for somebody: Telegram does not accept the token").waitFor();
+    await card("Webhook ci").getByText("tries again by itself: the receiver does not answer.").waitFor();
+    await expect.poll(() => systemRoom().getAttribute("href")).toBe("#/system/bridges");
+    await expect.poll(() => tab("Bridges").innerText()).toMatch(/Bridges\s*1/);
+    await card("Bridge office").getByRole("link").click();
+    await part("Bridges").waitFor();
+    await card("Bridge phone").getByText("Works").waitFor();
+    await card("Bridge office").getByText("Waits for you").waitFor();
+    await card("Bridge office").getByText("401 Unauthorized").waitFor();
+    await card("Bridge tests").getByText("Pages for eng · 2 sessions listening").waitFor();
+    await card("Webhook ci").getByText(/Webhook · 12 waiting · next try in \d min/).waitFor();
+    // What the configuration has is changed there.
+    expect(await card("Bridge office").getByRole("button").count()).toBe(0);
+    await at.shootAll("system-bridges");
+    expect(await seriousInBoth(page)).toEqual([]);
+  });
+
+  it("say what they gave up, and send it again one by one or all", async () => {
+    scene();
+    const { daemon } = at;
+    const message = (id: string, more: Partial<BridgeMessage> = {}): BridgeMessage => ({ id, lane: "42", attempts: 40, last_error: "Forbidden: the bot was blocked by the user", since_at: inMs(-2 * HOUR), next_try_at: null, ...more });
+    daemon.system.bridges = [bridge("phone", { undelivered: 3 }), bridge("telegram/old", { agent: "", state: "removed", undelivered: 1, waiting: 1, removable: false })];
+    daemon.system.givenUp = { phone: [message("n1#1"), message("n1#2", { last_error: null, attempts: 1 }), message("n2#1", { lane: "-100" })], "telegram/old": [message("n0#1")] };
+    daemon.system.page = 2;
+    await at.reopen({ bypassCSP: true });
+    await at.enter("#/system/bridges");
+    const { page } = at;
+    const phone = card("Bridge phone");
+    await phone.getByRole("button", { name: "What was given up" }).click();
+    const list = phone.getByRole("list", { name: "Given up" });
+    await expect.poll(() => list.getByRole("listitem").count()).toBe(2);
+    await list.getByText("It is not known why.").waitFor();
+    await phone.getByRole("button", { name: "Show more" }).click();
+    await expect.poll(() => list.getByRole("listitem").count()).toBe(3);
+    await card("Bridge old").getByText("It is sent when a bridge of this name is added again.").waitFor();
+    await at.shootAll("system-bridges-given-up");
+    expect(await seriousInBoth(page)).toEqual([]);
+    await list.getByRole("button", { name: "Send again: n1#2" }).click();
+    await phone.getByText("2 given up").waitFor();
+    await phone.getByRole("button", { name: "Send 2 again of Bridge phone" }).click();
+    await phone.getByText("2 messages on the way again.").waitFor();
+    await expect.poll(() => phone.getByRole("list", { name: "Given up" }).count()).toBe(0);
+    expect(daemon.system.sent.map(({ call, body }) => `${call} ${JSON.stringify(body)}`)).toEqual(['POST /api/bridges/phone/redrive {"id":"n1#2"}', "POST /api/bridges/phone/redrive {}"]);
+    // Of one that is gone nothing is sent, but it can be seen.
+    const old = card("Bridge old");
+    expect(await old.getByRole("button", { name: /^Send/ }).count()).toBe(0);
+    await old.getByRole("button", { name: "What was given up" }).click();
+    await old.getByText("Forbidden: the bot was blocked by the user").waitFor();
+    await phone.getByRole("button", { name: "Remove…" }).click();
+    await phone.getByRole("button", { name: "Remove", exact: true }).click();
+    await phone.waitFor({ state: "detached" });
+  });
+
+  it("that are not there are explained, and a refusal is told", async () => {
+    scene();
+    await at.enter("#/system/bridges");
+    await room().getByText("There are no bridges.").waitFor();
+    await at.shootAll("system-bridges-none");
+    const { daemon } = at;
+    daemon.system.bridges = [bridge("phone", { undelivered: 1 })];
+    daemon.hint("health");
+    const phone = card("Bridge phone");
+    await phone.waitFor();
+    daemon.system.refusal = [503, { error: "outbox_unavailable", message: "What bridges have to send cannot be used now: the disk is full", next_step: "Nothing is lost. Try again." }];
+    await phone.getByRole("button", { name: "Send 1 again of Bridge phone" }).click();
+    await phone.getByText("the disk is full").waitFor();
   });
 });

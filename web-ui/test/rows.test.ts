@@ -94,6 +94,15 @@ describe("rowsOf", () => {
     expect(outline(rowsOf([kept], live))).toEqual(["a", "turn error: "]);
   });
 
+  it("shows a watched turn with the files of its note", () => {
+    const live = foldAll(events([{ kind: "text", text: "answer a" }, { kind: "done", reply: "answer a" }], "turn-a", "a"));
+    const files = [{ id: "f", name: "report.txt", mime: "text/plain", size_bytes: 6, url: "vault/default/api/storage/x" }];
+    const of = (...notes: Message[]) => rowsOf([ask("a", 1), ...notes], live).flatMap((row) => (row.kind === "turn" ? [row.files] : []));
+    expect(of()).toEqual([undefined]);
+    expect(of(answer("a", 2, { attachments: [] }))).toEqual([undefined]);
+    expect(of(answer("a", 2, { attachments: files }))).toEqual([files]);
+  });
+
   it("shows a turn that ended unseen by its messages alone", () => {
     const live = { boot: "b", turns: [{ id: "turn-a", seq: 1, message: "a", state: "ok", steps: [] }] } as const;
     expect(outline(rowsOf([ask("a", 1), answer("a", 2)], live))).toEqual(["a [ok]", "re-a"]);

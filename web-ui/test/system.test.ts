@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { Health } from "../app/api";
+import type { BridgeHealth, Health } from "../app/api";
 import type { Check, DayFigures, Statistics } from "../app/system/api";
 import { chartsOf, exact, ticksOf } from "../app/system/figures";
 import { healthLines, troublePart, troubles } from "../app/system/health";
-import { capabilityWords, checksByLevel, effectWord, isIncluded, isOver, newTokenOf, NO_TOKEN, reportText, scopesOf, scopeWords } from "../app/system/words";
+import { bridgeKind, bridgeState, bridgeTitle, capabilityWords, checksByLevel, effectWord, isIncluded, isOver, newTokenOf, NO_TOKEN, reportText, scopesOf, scopeWords } from "../app/system/words";
 
 const WELL: Health = {
   status: "ok", version: "0.1.0", dependencies: { ok: true, missing: [] }, sandbox: { mode: "bubblewrap", confined: true, detail: "Turns see their work and nothing else." },
@@ -30,6 +30,28 @@ describe("health", () => {
     expect(told({ status: "degraded", undelivered: 1 })).toEqual(["Deliveries undelivered"]);
     expect(troublePart(troubles({ ...WELL, undelivered: 1 }))).toBe("undelivered");
     expect(troublePart([])).toBe("health");
+  });
+
+  it("tells of bridges: who waits for somebody, who tries again, and what was given up", () => {
+    const bridge = (name: string, kind: string, state: string, more: Partial<BridgeHealth> = {}): BridgeHealth => ({ name, kind, state, ...more });
+    const lines = (...bridges: BridgeHealth[]) => healthLines({ ...WELL, bridges }).flatMap(({ name, standing, text, part }) => (part === "bridges" ? [`${standing} ${name}: ${text}`] : []));
+    expect(lines()).toEqual([]);
+    expect(lines(bridge("phone", "telegram", "up"), bridge("webhook/ci", "webhook", "starting"))).toEqual(["good Bridges: 2 bridges, all at work."]);
+    expect(
+      lines(
+        bridge("phone", "telegram", "refused", { error: "Telegram does not accept the token" }), bridge("tg", "telegram", "retrying", { error: "no route." }), bridge("webhook/ci", "webhook", "retrying"),
+        bridge("telegram/old", "telegram", "removed", { waiting: 1, undelivered: 1 }), bridge("ui", "http-ui", "up"), bridge("busy", "telegram", "up", { undelivered: 1 }),
+      ),
+    ).toEqual([
+      "bad Bridge phone: It waits for somebody: Telegram does not accept the token.",
+      "bad Bridge tg: It does not work now, and tries again by itself: no route.",
+      "look Webhook ci: It does not work now, and tries again by itself: it gave no reason.",
+      "look Bridge old: It is removed, and 2 messages that it did not deliver are kept.",
+      "look Bridge busy: It has given up 1 message, which is kept.",
+    ]);
+    expect(troublePart(troubles({ ...WELL, status: "degraded", bridges: [bridge("phone", "telegram", "refused")] }))).toBe("bridges");
+    expect(["up", "refused", "odd"].map((state) => bridgeState(state)[0])).toEqual(["Works", "Waits for you", "odd"]);
+    expect([bridgeKind("http-ui"), bridgeKind("fax"), bridgeTitle({ name: "telegram/x", kind: "telegram" })]).toEqual(["Pages", "fax", "Bridge x"]);
   });
 
   it("tells what one may want to know, which is no trouble", () => {
@@ -67,7 +89,7 @@ describe("the doctor", () => {
 });
 
 it("what is undelivered and what vaults can are told in words", () => {
-  expect(["reply", "callback", "unknown", "news"].map(effectWord)).toEqual(["Reply", "Answer to another agent", "Something of another version", "news"]);
+  expect(["reply", "callback", "file", "unknown", "news"].map(effectWord)).toEqual(["Reply", "Answer to another agent", "File of a reply", "Something of another version", "news"]);
   expect(capabilityWords(undefined)).toEqual({ can: [], cannot: [] });
 });
 

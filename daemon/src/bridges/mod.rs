@@ -1,6 +1,9 @@
 //! Bridges: what is configured, how each does, and the hand-over of what goes out. A bridge that fails stops no agent: what it
 //! brings are notes like all others, and what it gets is an effect of a turn, which is kept until the bridge has it.
 
+mod change;
+mod entry;
+mod file;
 pub(crate) mod hooks;
 mod host;
 mod seal;
@@ -8,19 +11,19 @@ mod settings;
 pub(crate) mod webhooks;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reveille_transports::fanout::Fanout;
 use reveille_transports::http_ui::HttpUi;
 use reveille_transports::outbox::{self, Count, Outbox, Retention};
-use reveille_transports::{Bridge, Outgoing, Report, State, supervise};
-use tokio::sync::watch;
+use reveille_transports::{Bridge, Outgoing, State};
 use tokio_util::sync::CancellationToken;
 
-use self::host::Desk;
+pub(crate) use self::change::{ChangeError, NewChannel};
+use self::entry::Entry;
 pub(crate) use self::host::{Parts, pushed};
 pub(crate) use self::seal::Seals;
 pub(crate) use self::settings::{Settings, Table, resolve};
@@ -101,14 +104,6 @@ impl HandOver {
     }
 }
 
-struct Entry {
-    bridge: Arc<dyn Bridge>,
-    /// Where pages listen, for the kind that has them.
-    ui: Option<HttpUi>,
-    report: Report,
-    state: watch::Receiver<State>,
-}
-
 /// How a bridge does.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct View {
@@ -120,8 +115,10 @@ pub(crate) struct View {
     pub(crate) agent: String,
     /// How it does.
     pub(crate) state: State,
-    /// Whether it has an outbox.
-    pub(crate) keeps: bool,
+    /// The name under which what it sends stands in the outbox; `None`: it keeps nothing.
+    pub(crate) outbox: Option<String>,
+    /// It may be removed while the daemon runs.
+    pub(crate) added: bool,
 }
 
 impl View {
@@ -131,17 +128,34 @@ impl View {
     }
 }
 
-/// All bridges. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct Bridges {
-    entries: Arc<BTreeMap<String, Entry>>,
+/// What bridges need while the daemon works.
+#[derive(Clone)]
+struct Running {
+    parts: Parts,
+    workers: Workers,
+    drain: CancellationToken,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: Mutex<BTreeMap<String, Arc<Entry>>>,
     /// Sessions that listen to channels, for what no agent takes.
     sessions: Fanout,
-    /// What is to be sent, where a bridge needs one.
-    outbox: Option<Outbox>,
+    /// What is to be sent; opened when the first one needs it.
+    outbox: OnceLock<Outbox>,
     /// Who has a webhook.
     told: Told,
+    /// The state directory.
+    state: PathBuf,
+    /// From the start to the end of the daemon's work.
+    running: Mutex<Option<Running>>,
+    /// Held while bridges are added or removed.
+    changing: tokio::sync::Mutex<()>,
 }
+
+/// All bridges. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Bridges(Arc<Inner>);
 
 impl Bridges {
     /// Of the configuration, and of `channels.json` in the state directory. Nothing is started. `instance` names this daemon to
@@ -155,58 +169,71 @@ impl Bridges {
         instance: &str,
     ) -> Result<Self, ConfigError> {
         let all = settings::all(configured, state)?;
-        let outbox = match all.iter().any(Settings::keeps) || !webhooks.is_empty() {
-            true => Some(open(&state.join(OUTBOX))?),
-            false => None,
-        };
-        let told = Told::build(webhooks, outbox.as_ref(), state, instance)?;
+        let outbox = OnceLock::new();
+        if all.iter().any(Settings::keeps) || !webhooks.is_empty() {
+            let opened = open(&state.join(OUTBOX))?;
+            outbox.get_or_init(|| opened);
+        }
+        let told = Told::build(webhooks, outbox.get(), state, instance)?;
         let mut entries = BTreeMap::new();
         for settings in all {
-            let (bridge, ui) = settings.build(state, outbox.as_ref())?;
-            let (report, state) = Report::new();
-            let entry = Entry {
-                bridge,
-                ui,
-                report,
-                state,
-            };
-            entries.insert(settings.name, entry);
+            let entry = Entry::build(&settings, state, outbox.get())?;
+            entries.insert(settings.name, Arc::new(entry));
         }
-        Ok(Self {
-            entries: Arc::new(entries),
-            sessions: Fanout::default(),
+        Ok(Self(Arc::new(Inner {
+            entries: Mutex::new(entries),
             outbox,
             told,
-        })
+            state: state.to_owned(),
+            ..Inner::default()
+        })))
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Entry>>> {
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, name: &str) -> Option<Arc<Entry>> {
+        self.entries().get(name).cloned()
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts them all. They end with `drain`.
     pub(crate) fn start(&self, parts: &Parts, workers: &Workers, drain: &CancellationToken) {
-        for entry in self.entries.values() {
-            let host = Desk::new(&*entry.bridge, parts.clone(), self.sessions.clone());
-            workers.spawn(supervise(
-                Arc::clone(&entry.bridge),
-                Arc::new(host),
-                entry.report.clone(),
-                drain.clone(),
-            ));
+        let running = Running {
+            parts: parts.clone(),
+            workers: workers.clone(),
+            drain: drain.clone(),
+        };
+        *self.running() = Some(running.clone());
+        let (bridges, end) = (self.clone(), drain.clone());
+        workers.spawn(async move {
+            end.cancelled().await;
+            // What it holds is not held for ever.
+            bridges.running().take();
+        });
+        for entry in self.entries().values() {
+            entry.begin(&running, &self.0.sessions, None);
         }
-        if let Some(service) = self.told.service(drain) {
+        if let Some(service) = self.0.told.service(drain) {
             workers.spawn(service);
         }
-        if let Some(outbox) = self.outbox.clone() {
+        if let Some(outbox) = self.0.outbox.get().cloned() {
             workers.spawn(tidy(outbox, drain.clone()));
         }
     }
 
     /// What bridges have to send; `None`: none of them keeps anything.
     pub(crate) fn outbox(&self) -> Option<&Outbox> {
-        self.outbox.as_ref()
+        self.0.outbox.get()
     }
 
     /// How much that is; `None` when it cannot be counted.
     pub(crate) async fn counts(&self) -> Option<Vec<Count>> {
-        match self.outbox.as_ref()?.counts().await {
+        match self.outbox()?.counts().await {
             Ok(counts) => Some(counts),
             Err(error) => {
                 tracing::warn!(%error, "what bridges have to send cannot be counted");
@@ -217,44 +244,32 @@ impl Bridges {
 
     /// Who has a webhook.
     pub(crate) fn told(&self) -> &Told {
-        &self.told
-    }
-
-    /// Whether something of that name sends from an outbox, or is a bridge without one.
-    pub(crate) fn is_known(&self, name: &str) -> bool {
-        self.entries.contains_key(name) || self.told.views().iter().any(|one| one.name == name)
+        &self.0.told
     }
 
     /// The bridge of that name.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Bridge>> {
-        self.entries.get(name).map(|entry| Arc::clone(&entry.bridge))
+        self.entry(name).map(|entry| Arc::clone(&entry.bridge))
     }
 
     /// The channel of that name, if it is one for pages.
-    pub(crate) fn ui(&self, name: &str) -> Option<&HttpUi> {
-        self.entries.get(name)?.ui.as_ref()
+    pub(crate) fn ui(&self, name: &str) -> Option<HttpUi> {
+        self.entry(name)?.ui.clone()
     }
 
     /// Their names, in order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.entries().keys().cloned().collect()
     }
 
     /// How they do, in the order of their names.
     pub(crate) fn views(&self) -> Vec<View> {
-        let views = self.entries.values().map(|entry| View {
-            name: entry.bridge.name().to_owned(),
-            kind: entry.bridge.kind(),
-            agent: entry.bridge.agent().to_owned(),
-            state: entry.state.borrow().clone(),
-            keeps: entry.ui.is_none(),
-        });
-        views.collect()
+        self.entries().values().map(|entry| entry.view()).collect()
     }
 
     /// Sessions that listen to channels.
     pub(crate) fn sessions(&self) -> &Fanout {
-        &self.sessions
+        &self.0.sessions
     }
 
     /// Gives a note to the bridge that its turn came by. To be repeated until it succeeds: a bridge knows a note that it has.
@@ -265,7 +280,7 @@ impl Bridges {
         let unknown = || HandOver::Unknown {
             bridge: bridge.to_owned(),
         };
-        let entry = self.entries.get(bridge).ok_or_else(unknown)?;
+        let entry = self.entry(bridge).ok_or_else(unknown)?;
         entry.bridge.hand_over(note).await.map_err(|reason| HandOver::Later {
             bridge: bridge.to_owned(),
             reason,

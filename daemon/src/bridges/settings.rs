@@ -11,12 +11,8 @@ use reveille_transports::{Bridge, telegram};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::file::File;
 use crate::config::{ConfigError, Secret, private_secret, secret};
-
-/// The file of the reference system.
-const FILE: &str = "channels.json";
-/// The kinds of that file.
-const KINDS: &str = "telegram, http-ui, vault";
 
 /// `[[transport]]`, as it is written.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -48,26 +44,28 @@ pub(crate) struct Settings {
     /// Its name.
     pub(crate) name: String,
     /// The agent that its messages are for.
-    agent: String,
-    kind: Kind,
+    pub(super) agent: String,
+    pub(super) kind: Kind,
     /// Where that is written.
-    place: String,
+    pub(super) place: String,
+    /// It is in `channels.json`, which may change while the daemon runs.
+    pub(super) added: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     HttpUi,
     Telegram(Telegram),
 }
 
 /// What a bridge to Telegram takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Telegram {
-    token: Secret,
+pub(super) struct Telegram {
+    pub(super) token: Secret,
     /// The rest, as the `config` of a channel has it.
-    config: Map<String, Value>,
+    pub(super) config: Map<String, Value>,
     /// Directories, besides its inbox and those of conversations, from which files may be sent.
-    roots: Vec<PathBuf>,
+    pub(super) roots: Vec<PathBuf>,
 }
 
 impl Table {
@@ -80,14 +78,14 @@ impl Table {
     }
 }
 
-fn wrong(origin: &str, message: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(origin: &str, message: impl Into<String>) -> ConfigError {
     ConfigError::Wrong {
         origin: origin.to_owned(),
         message: message.into(),
     }
 }
 
-fn check_name(word: &str, name: &str) -> Result<(), String> {
+pub(super) fn check_name(word: &str, name: &str) -> Result<(), String> {
     let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-');
     match (1..=64).contains(&name.len()) && name.bytes().all(fits) {
         true => Ok(()),
@@ -160,6 +158,7 @@ pub(crate) fn resolve(
             agent,
             kind,
             place: place.clone(),
+            added: false,
         };
         once(&all, &settings)?;
         all.push(settings);
@@ -186,125 +185,11 @@ fn once(all: &[Settings], new: &Settings) -> Result<(), ConfigError> {
 /// The first that cannot be used, with the mend.
 pub(super) fn all(configured: &[Settings], state: &Path) -> Result<Vec<Settings>, ConfigError> {
     let mut all = configured.to_vec();
-    for settings in of_file(&state.join(FILE))? {
+    for settings in File::in_dir(state).settings()? {
         once(&all, &settings)?;
         all.push(settings);
     }
     Ok(all)
-}
-
-fn of_file(file: &Path) -> Result<Vec<Settings>, ConfigError> {
-    let origin = file.display().to_string();
-    let text = match std::fs::read(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => {
-            return Err(ConfigError::Read {
-                path: file.to_owned(),
-                source,
-            });
-        }
-    };
-    warn_open(file);
-    // The message of the reader may show what it read, which can be a token.
-    let whole: Value = serde_json::from_slice(&text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        wrong(&origin, format!("it is no JSON (line {line}, column {column})"))
-    })?;
-    let Some(channels) = whole.get("channels").and_then(Value::as_array) else {
-        return Err(wrong(&origin, "`channels` must be there and be a list"));
-    };
-    let mut all: Vec<Settings> = Vec::new();
-    let mut vaults: Vec<&str> = Vec::new();
-    for (at, entry) in channels.iter().enumerate() {
-        let text = |key: &str| {
-            entry
-                .get(key)
-                .and_then(Value::as_str)
-                .filter(|text| !text.trim().is_empty())
-        };
-        let (Some(name), Some(kind)) = (text("name"), text("transport")) else {
-            let shown = shown(entry);
-            return Err(wrong(
-                &origin,
-                format!("entry {} needs `name` and `transport`: {shown}", at + 1),
-            ));
-        };
-        let place = format!("{origin}: the channel {name:?}");
-        let refused = |message: String| wrong(&place, message);
-        check_name("name", name).map_err(refused)?;
-        if vaults.contains(&name) {
-            return Err(refused(
-                "there is a channel of this name already; names must differ".into(),
-            ));
-        }
-        let empty = Map::new();
-        let config = entry.get("config").and_then(Value::as_object).unwrap_or(&empty);
-        let word = |key: &str| {
-            config
-                .get(key)
-                .and_then(Value::as_str)
-                .filter(|text| !text.trim().is_empty())
-        };
-        let kind = match kind {
-            "http-ui" => Kind::HttpUi,
-            "telegram" => {
-                let token = word("token").ok_or_else(|| refused("the kind telegram needs `config.token`".into()))?;
-                Kind::Telegram(Telegram {
-                    token: Secret::Text(token.trim().to_owned()),
-                    config: config.clone().into_iter().filter(|(key, _)| key != "token").collect(),
-                    roots: Vec::new(),
-                })
-            }
-            "vault" => {
-                word("token").ok_or_else(|| refused("the kind vault needs `config.token`".into()))?;
-                tracing::info!(
-                    channel = name,
-                    "a channel of the kind vault needs no bridge: the messages of an agent are notes in its vault, which \
-                     [[vault]] names"
-                );
-                once(&all, &named(name, &place))?;
-                vaults.push(name);
-                continue;
-            }
-            other => return Err(refused(format!("the kind {other:?} is not known; there are: {KINDS}"))),
-        };
-        let settings = Settings {
-            name: name.to_owned(),
-            agent: text("agent").unwrap_or(name).to_owned(),
-            kind,
-            place: place.clone(),
-        };
-        once(&all, &settings)?;
-        all.push(settings);
-    }
-    Ok(all)
-}
-
-fn named(name: &str, place: &str) -> Settings {
-    Settings {
-        name: name.to_owned(),
-        agent: name.to_owned(),
-        kind: Kind::HttpUi,
-        place: place.to_owned(),
-    }
-}
-
-/// An entry without what may be secret in it.
-fn shown(entry: &Value) -> String {
-    let Some(entry) = entry.as_object() else {
-        return "it is no object".into();
-    };
-    let plain = entry.iter().filter(|(key, _)| *key != "config");
-    Value::Object(plain.map(|(key, value)| (key.clone(), value.clone())).collect()).to_string()
-}
-
-fn warn_open(file: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let open = std::fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0);
-    if open {
-        tracing::warn!(file = %file.display(), "others on this machine may read the tokens in this file; `chmod 600` it");
-    }
 }
 
 impl Settings {
@@ -352,86 +237,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use pretty_assertions::assert_eq;
-    use serde_json::json;
-
     use super::*;
-
-    fn file(text: &str) -> Result<Vec<Settings>, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(FILE);
-        std::fs::write(&file, text).unwrap();
-        of_file(&file).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn no_file_is_no_channels() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(all(&[], dir.path()).unwrap(), []);
-    }
-
-    #[test]
-    fn the_file_of_the_reference_system_is_read() {
-        let read = file(
-            r#"{"channels": [
-                {"name": "ui1", "transport": "http-ui"},
-                {"name": "tg", "transport": "telegram", "config": {"token": " 1:secret ", "stateDir": "/srv/tg"}},
-                {"name": "notes", "transport": "vault", "config": {"vault": "default", "token": "t"}}
-            ]}"#,
-        );
-        let read = read.unwrap();
-        let names: Vec<(&str, &str)> = read.iter().map(|one| (&*one.name, &*one.agent)).collect();
-        assert_eq!(names, [("ui1", "ui1"), ("tg", "tg")]);
-        assert_eq!(read[0].kind, Kind::HttpUi);
-        let telegram = Telegram {
-            token: Secret::Text("1:secret".into()),
-            config: [("stateDir".to_owned(), json!("/srv/tg"))].into_iter().collect(),
-            roots: Vec::new(),
-        };
-        assert_eq!(read[1].kind, Kind::Telegram(telegram));
-    }
-
-    #[test]
-    fn each_refusal_names_the_file_or_the_channel_and_no_secret() {
-        for (text, expected) in [
-            ("{", "no JSON"),
-            ("[]", "`channels` must be there"),
-            (r#"{"channels": {}}"#, "`channels` must be there"),
-            (
-                r#"{"channels": [{"transport": "telegram", "config": {"token": "1:secret"}}]}"#,
-                r#"{"transport":"telegram"}"#,
-            ),
-            (r#"{"channels": [{"name": "a"}]}"#, r#"{"name":"a"}"#),
-            (
-                r#"{"channels": [{"name": "a", "transport": "fax"}]}"#,
-                "telegram, http-ui, vault",
-            ),
-            (
-                r#"{"channels": [{"name": "a", "transport": "telegram"}]}"#,
-                "\"a\": the kind telegram needs `config.token`",
-            ),
-            (
-                r#"{"channels": [{"name": "a", "transport": "vault"}]}"#,
-                "\"a\": the kind vault needs `config.token`",
-            ),
-            (
-                r#"{"channels": [{"name": "a b", "transport": "http-ui"}]}"#,
-                "\"a b\" must have",
-            ),
-            (
-                r#"{"channels": [{"name": "a", "transport": "http-ui"}, {"name": "a", "transport": "http-ui"}]}"#,
-                "names must differ",
-            ),
-            (
-                r#"{"channels": [{"name": "a", "transport": "vault", "config": {"token": "1:secret"}}, {"name": "a", "transport": "http-ui"}]}"#,
-                "names must differ",
-            ),
-        ] {
-            let error = file(text).unwrap_err();
-            assert!(error.contains(expected) && error.contains(FILE), "{error}");
-            assert!(!error.contains("secret"), "{error}");
-        }
-    }
 
     #[test]
     fn tables_are_checked_one_by_one() {

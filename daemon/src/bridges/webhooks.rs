@@ -344,7 +344,8 @@ impl Told {
             kind: "webhook",
             agent: String::new(),
             state: state_of(figures.subscriptions.get(&one.name)),
-            keeps: true,
+            outbox: Some(bridge(&one.name)),
+            added: false,
         });
         views.collect()
     }

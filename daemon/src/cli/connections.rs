@@ -142,14 +142,14 @@ fn asked_for(key: &str, has_url: bool) -> Result<Option<String>, CliError> {
     Ok(Some(token).filter(|token| !token.trim().is_empty() || !optional))
 }
 
-fn from_stdin() -> Result<String, CliError> {
+pub(super) fn from_stdin() -> Result<String, CliError> {
     let mut token = String::new();
     let read = std::io::stdin().read_to_string(&mut token);
     read.map_err(|error| CliError::Failed(format!("stdin cannot be read: {error}")))?;
     Ok(token)
 }
 
-fn from_file(file: &std::path::Path) -> Result<String, CliError> {
+pub(super) fn from_file(file: &std::path::Path) -> Result<String, CliError> {
     let read = std::fs::read_to_string(file);
     read.map_err(|error| CliError::Failed(format!("{} cannot be read: {error}", file.display())))
 }

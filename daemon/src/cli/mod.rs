@@ -238,9 +238,9 @@ enum Command {
         after_help = "Example: claude mcp add reveille -- reveille mcp\nExample: claude mcp add scribe -- reveille mcp --channel scribe\nClients that speak HTTP need no command: the daemon serves MCP at /mcp and /mcp/AGENT."
     )]
     Mcp(mcp::Mcp),
-    /// Connect a session of Claude Code with a channel: MCP over stdin and stdout
+    /// Bridges to Telegram and others: list, add, remove. Without a command: connect a session of Claude Code with a channel
     #[command(
-        after_help = "Example: claude mcp add channel -- reveille bridge --channel telegram\nPARACHUTE_AGENT_URL, PARACHUTE_AGENT_TOKEN and PARACHUTE_CHANNEL_NAME are read too."
+        after_help = "Example: reveille bridge add phone --kind telegram --agent scribe\nExample: claude mcp add channel -- reveille bridge --channel telegram\nWithout a command it speaks MCP over stdin and stdout. PARACHUTE_AGENT_URL, PARACHUTE_AGENT_TOKEN and PARACHUTE_CHANNEL_NAME are read too."
     )]
     Bridge(bridge::Bridge),
     /// Secrets of turns and the credential of Claude Code: set, list, remove

@@ -15,7 +15,7 @@ use super::Caller;
 const PATH_CHARS: usize = 200;
 
 /// What is written down, by the addresses of the router.
-const ACTIONS: [(Method, &str, &str); 33] = [
+const ACTIONS: [(Method, &str, &str); 35] = [
     (Method::POST, "/api/session", "sign_in"),
     (Method::DELETE, "/api/session", "sign_out"),
     (Method::POST, "/api/sign-in-links", "sign_in_link.made"),
@@ -52,6 +52,8 @@ const ACTIONS: [(Method, &str, &str); 33] = [
     (Method::DELETE, "/api/agent-defs/{*id}", "agent.removed"),
     (Method::POST, "/api/agent-vaults", "vault.added"),
     (Method::DELETE, "/api/agent-vaults/{name}", "vault.removed"),
+    (Method::POST, "/api/channels", "bridge.added"),
+    (Method::DELETE, "/api/channels/{channel}", "bridge.removed"),
     (Method::POST, "/api/vaults/{name}/backup", "vault.backed_up"),
 ];
 

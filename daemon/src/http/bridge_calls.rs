@@ -60,7 +60,7 @@ fn line(api: &Api, channel: Option<String>) -> Result<Line, ApiError> {
     if api.registry.get(&channel).is_some() {
         return Ok(Line::Notes(channel));
     }
-    let mut names: Vec<String> = api.bridges.names().map(str::to_owned).collect();
+    let mut names = api.bridges.names();
     names.extend(api.registry.names());
     names.sort_unstable();
     names.dedup();
@@ -321,86 +321,6 @@ pub(super) async fn download(State(api): State<Api>, Body(call): Body<Download>)
     let file = call.file_id.unwrap_or_default();
     let path = bridge.download(&file).await.map_err(|error| refused(&error))?;
     Ok(Json(File { path }))
-}
-
-/// How a bridge does.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Bridge)]
-pub(super) struct View {
-    pub(super) name: String,
-    /// What it bridges to.
-    kind: &'static str,
-    /// The agent that its messages are for.
-    agent: String,
-    /// `starting`, `up`, `retrying`, `stopped` or `refused`.
-    pub(super) state: &'static str,
-    /// Why it does not work.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    /// When it tries again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_try_at: Option<jiff::Timestamp>,
-    /// Sessions that listen to its channel.
-    sessions: usize,
-    /// What waits in its outbox; null when it keeps none, or it cannot be counted.
-    #[schema(required)]
-    pub(super) waiting: Option<u64>,
-    /// What was given up.
-    #[schema(required)]
-    pub(super) undelivered: Option<u64>,
-    #[serde(skip)]
-    pub(super) keeps: bool,
-}
-
-impl View {
-    /// All of them, in the order of their names.
-    pub(super) async fn all(api: &Api) -> Vec<Self> {
-        let counts = api.bridges.counts().await;
-        let webhooks = api.bridges.told().views();
-        let views = api.bridges.views().into_iter().chain(webhooks);
-        let views = views.map(|one| {
-            let (state, error, next_try_at) = match one.state {
-                transports::State::Starting => ("starting", None, None),
-                transports::State::Up => ("up", None, None),
-                transports::State::Retrying { error, at } => ("retrying", Some(error), Some(at)),
-                transports::State::Stopped => ("stopped", None, None),
-                transports::State::Refused { error } => ("refused", Some(error), None),
-            };
-            let count = counts.as_ref().filter(|_| one.keeps);
-            let count = count.map(|all| all.iter().find(|count| count.bridge == one.name));
-            Self {
-                waiting: count.map(|count| count.map_or(0, |count| count.waiting)),
-                undelivered: count.map(|count| count.map_or(0, |count| count.undelivered)),
-                keeps: one.keeps,
-                sessions: api.bridges.sessions().count(&one.name),
-                name: one.name,
-                kind: one.kind,
-                agent: one.agent,
-                state,
-                error,
-                next_try_at,
-            }
-        });
-        views.collect()
-    }
-}
-
-/// The bridges.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = BridgeList)]
-pub(super) struct Listing {
-    bridges: Vec<View>,
-}
-
-/// The bridges of the configuration, and how they do.
-#[utoipa::path(
-    get, path = "/api/bridges", operation_id = "listBridges", tag = "bridges",
-    responses((status = 200, description = "By name.", body = Listing)),
-)]
-pub(super) async fn list(State(api): State<Api>) -> Json<Listing> {
-    Json(Listing {
-        bridges: View::all(&api).await,
-    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
+use super::bridge_list::View as Bridge;
 use super::error::{ApiError, Body, Segment};
 
 /// Messages of a page unless asked otherwise, and at most.
@@ -70,15 +71,22 @@ pub(super) struct Listing {
     next_cursor: Option<u64>,
 }
 
-fn of<'a>(api: &'a Api, bridge: &str) -> Result<Option<&'a Outbox>, ApiError> {
-    if !api.bridges.is_known(bridge) {
-        let webhooks = api.bridges.told().views().into_iter().map(|one| one.name);
-        let known: Vec<String> = api.bridges.names().map(str::to_owned).chain(webhooks).collect();
+/// The outbox, and the name under which the bridge stands there; `None`: it keeps nothing. `sends`: it is to send something.
+async fn of<'a>(api: &'a Api, bridge: &str, sends: bool) -> Result<Option<(&'a Outbox, String)>, ApiError> {
+    let all = Bridge::all(api).await;
+    let Some(one) = all.iter().find(|one| one.name == bridge) else {
+        let known: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
         let message = format!("There is no bridge {bridge:?}; there are: {}", known.join(", "));
         return Err(ApiError::new(StatusCode::NOT_FOUND, "unknown_bridge", message)
             .then("Nothing was done. Correct the name; `GET /api/bridges` lists them."));
+    };
+    if sends && one.state == "removed" {
+        let message = format!("The bridge of {bridge:?} is removed, so nobody sends what it has left");
+        return Err(ApiError::new(StatusCode::CONFLICT, "bridge_removed", message).then(
+            "Nothing is lost. Add the bridge again, or throw it away: `reveille bridge remove NAME --discard`.",
+        ));
     }
-    Ok(api.bridges.outbox())
+    Ok(api.bridges.outbox().zip(one.outbox.clone()))
 }
 
 fn failed(error: &OutboxError) -> ApiError {
@@ -114,8 +122,8 @@ pub(super) async fn list(
         }
     };
     let limit = page.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-    let found = match of(&api, &bridge)? {
-        Some(outbox) => outbox.list(&bridge, state, page.cursor.unwrap_or(0), limit).await,
+    let found = match of(&api, &bridge, false).await? {
+        Some((outbox, name)) => outbox.list(&name, state, page.cursor.unwrap_or(0), limit).await,
         None => Ok(Vec::new()),
     };
     let found = found.map_err(|error| failed(&error))?;
@@ -150,6 +158,7 @@ pub(super) struct Redriven {
     responses(
         (status = 200, description = "It is being sent.", body = Redriven),
         (status = 404, description = "There is no such bridge: `unknown_bridge`."),
+        (status = 409, description = "It was removed: `bridge_removed`."),
     ),
 )]
 pub(super) async fn redrive(
@@ -157,15 +166,15 @@ pub(super) async fn redrive(
     Segment(bridge): Segment,
     Body(asked): Body<Redrive>,
 ) -> Result<Json<Redriven>, ApiError> {
-    let Some(outbox) = of(&api, &bridge)? else {
+    let Some((outbox, name)) = of(&api, &bridge, true).await? else {
         return Ok(Json(Redriven { retried: 0 }));
     };
     let all = asked.id.is_none();
     let which = asked.id.map_or(Which::All, Which::One);
-    let mut retried = outbox.redrive(&bridge, which).await.map_err(|error| failed(&error))?;
+    let mut retried = outbox.redrive(&name, which).await.map_err(|error| failed(&error))?;
     if all {
-        retried += outbox.hasten(&bridge).await.map_err(|error| failed(&error))?;
-        let resumed = api.bridges.told().resume(&bridge).await;
+        retried += outbox.hasten(&name).await.map_err(|error| failed(&error))?;
+        let resumed = api.bridges.told().resume(&name).await;
         resumed.map_err(|error| failed(&error))?;
     }
     Ok(Json(Redriven { retried }))

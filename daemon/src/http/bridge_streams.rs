@@ -1,37 +1,29 @@
 //! Streams of bridges: what a channel gets that no agent takes, for sessions; and what is said on an `http-ui` channel, for
 //! pages. Nothing is kept for those who do not listen.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use reveille_transports::fanout::Listener;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
-use super::Api;
 use super::error::ApiError;
+use super::sse::{CONNECTED, SIGNED_OUT};
 use super::standing::Standing;
+use super::{Api, sse};
 
-/// A comment keeps proxies and clients from giving up on a quiet stream.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The channel of clients that name none, as they expect it.
 const USUAL: &str = "telegram";
 
-const CONNECTED: Bytes = Bytes::from_static(b": connected\n\n");
+/// A comment, which no client hears.
 const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
-const SIGNED_OUT: Bytes =
-    Bytes::from_static(b"event: unauthorized\ndata: {\"reason\":\"what let you in has ended or was taken away\"}\n\n");
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -79,21 +71,15 @@ fn answer(api: &Api, listener: Listener, standing: Standing) -> Response {
     let reader = Reader {
         first: Some(CONNECTED),
         listener,
-        heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
+        heartbeat: sse::heartbeat(),
         standing,
         drain: api.drain.clone(),
         over: false,
     };
-    let frames = stream::unfold(reader, async |mut reader| {
+    sse::answer(stream::unfold(reader, async |mut reader| {
         let bytes = reader.next().await?;
-        Some((Ok::<_, Infallible>(bytes), reader))
-    });
-    let mut response = Response::new(Body::from_stream(frames));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
+        Some((bytes, reader))
+    }))
 }
 
 fn named(which: Result<Query<Which>, QueryRejection>) -> Result<Option<String>, ApiError> {
@@ -144,7 +130,7 @@ pub(super) async fn page(
     let Some(ui) = api.bridges.ui(&channel) else {
         let message = format!("There is no channel {channel:?} of the kind http-ui.");
         return Err(ApiError::new(StatusCode::NOT_FOUND, "unknown_channel", message)
-            .then("Add one to the configuration: `[[transport]]` with `kind = \"http-ui\"`."));
+            .then("Add one: `reveille bridge add NAME --kind http-ui`, or `[[transport]]` in the configuration."));
     };
     Ok(answer(&api, ui.pages().listen(&channel), standing))
 }

@@ -1,34 +1,28 @@
 //! Server-sent events: of one channel, of several, of all.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::Api;
 use super::error::{ApiError, Segment};
+use super::sse::{CONNECTED, SIGNED_OUT};
 use super::standing::Standing;
+use super::{Api, sse};
 use crate::live::{Scope, Step, Watch};
 use crate::metrics::Metrics;
 
-/// A data heartbeat keeps proxies and clients from giving up on a quiet stream.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Most channels that are named at once.
 const CHANNELS_MAX: usize = 256;
 
-const CONNECTED: Bytes = Bytes::from_static(b": connected\n\n");
 // Before the end, and now and then, browsers are told how long they wait before they come back by themselves.
 const PING: Bytes = Bytes::from_static(b"retry: 2000\nevent: ping\ndata: {}\n\n");
 const GONE: Bytes = Bytes::from_static(
@@ -37,8 +31,6 @@ const GONE: Bytes = Bytes::from_static(
 const LAGGED: Bytes = Bytes::from_static(
     b"retry: 2000\nevent: resync\ndata: {\"code\":\"lagged\",\"reason\":\"you fell too far behind\"}\n\n",
 );
-const SIGNED_OUT: Bytes =
-    Bytes::from_static(b"event: unauthorized\ndata: {\"reason\":\"what let you in has ended or was taken away\"}\n\n");
 const SHUTDOWN: Bytes = Bytes::from_static(b"retry: 2000\nevent: shutdown\ndata: {}\n\n");
 
 struct Reader {
@@ -174,20 +166,14 @@ fn answer(api: &Api, watch: Watch, standing: Standing) -> Response {
     let reader = Reader {
         first,
         watch,
-        heartbeat: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
+        heartbeat: sse::heartbeat(),
         standing,
         drain: api.drain.clone(),
         metrics: api.metrics.clone(),
         over: false,
     };
-    let frames = stream::unfold(reader, async |mut reader| {
+    sse::answer(stream::unfold(reader, async |mut reader| {
         let bytes = reader.next().await?;
-        Some((Ok::<_, Infallible>(bytes), reader))
-    });
-    let mut response = Response::new(Body::from_stream(frames));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
+        Some((bytes, reader))
+    }))
 }

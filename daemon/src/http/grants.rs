@@ -66,7 +66,7 @@ const OF_ADMINS: [&str; 18] = [
 
 /// What everybody reads who may read, and only admins change: what an agent is, by whichever address, and where it lives.
 /// What it does (pause, reset, its line and its jobs) is not among it.
-const CHANGED_BY_ADMINS: [&str; 7] = [
+const CHANGED_BY_ADMINS: [&str; 9] = [
     "/api/agents",
     "/api/agents/{name}",
     // Also an agent that is called so. What may be asked of the disk is for those alone who may define agents.
@@ -75,6 +75,9 @@ const CHANGED_BY_ADMINS: [&str; 7] = [
     "/api/agent-defs/{*id}",
     "/api/agent-vaults",
     "/api/agent-vaults/{name}",
+    // A bridge lets people in from elsewhere.
+    "/api/channels",
+    "/api/channels/{channel}",
 ];
 
 /// What a request needs.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::bridge_calls::View;
+use super::bridge_list::View;
 use super::mcp::WHOLE;
 
 /// Agents, their channels, and who watches.

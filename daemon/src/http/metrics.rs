@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 
 use super::Api;
-use super::bridge_calls::View;
+use super::bridge_list::View;
 use super::error::ApiError;
 use super::health::look;
 use crate::metrics::{BridgeSample, Format, Sample, VaultSample};
@@ -52,8 +52,8 @@ async fn sample(api: &Api) -> Result<Sample, ApiError> {
                 name: one.name,
                 state: one.state,
                 // Without an outbox nothing can wait.
-                waiting: one.waiting.or((!one.keeps).then_some(0)),
-                undelivered: one.undelivered.or((!one.keeps).then_some(0)),
+                waiting: one.waiting.or(one.outbox.is_none().then_some(0)),
+                undelivered: one.undelivered.or(one.outbox.is_none().then_some(0)),
             })
             .collect(),
         watchers_of_all: api.hub.watchers_of_all() as u64,

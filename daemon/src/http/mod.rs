@@ -17,9 +17,11 @@ mod auth;
 mod backups;
 mod base;
 mod bridge_calls;
+mod bridge_list;
 mod bridge_outbox;
 mod bridge_streams;
 mod caller;
+mod channel_admin;
 mod channel_list;
 mod channels;
 mod client;
@@ -61,6 +63,7 @@ mod serve;
 pub(crate) mod session;
 mod slow;
 mod socket;
+mod sse;
 mod standing;
 mod statistics;
 mod step_up;
@@ -213,7 +216,7 @@ fn bridge_routes() -> Router<Api> {
         .route("/api/edit", post(bridge_calls::edit))
         .route("/api/permission", post(bridge_calls::permission))
         .route("/api/download", post(bridge_calls::download))
-        .route("/api/bridges", get(bridge_calls::list))
+        .route("/api/bridges", get(bridge_list::list))
         .route("/api/bridges/{bridge}/undelivered", get(bridge_outbox::list))
         .route("/api/bridges/{bridge}/redrive", post(bridge_outbox::redrive))
         .route("/events", get(bridge_streams::events))
@@ -310,7 +313,8 @@ fn guarded_routes() -> Router<Api> {
         .route("/api/agents/{name}/resume", post(agent_control::resume))
         .route("/api/agents/{name}/trust", post(agent_trust::trust))
         .route("/api/agents/{name}/reset", post(agent_control::reset))
-        .route("/api/channels", get(channel_list::list))
+        .route("/api/channels", get(channel_list::list).post(channel_admin::add))
+        .route("/api/channels/{channel}", delete(channel_admin::remove))
         .route("/api/threads", get(threads::list))
         .route("/api/threads/{thread}", patch(threads::edit))
         .route("/api/channels/{channel}/send", post(channels::send))

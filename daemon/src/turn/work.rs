@@ -16,6 +16,7 @@ use crate::ending::{Ending, spend_of};
 use crate::limits::Allowance;
 use crate::live::Happening;
 use crate::prompt::CutOff;
+use crate::sent::Answer;
 
 /// Who may end a turn.
 pub(super) struct Ends<'a> {
@@ -94,7 +95,35 @@ impl Run<'_> {
         self.context.metrics.reached(&egress);
         let mut ending = Ending::of(outcome, &plan.cwd(), notices);
         ending.record.egress = egress;
+        self.collect(&plan, &mut ending).await;
         Some(ending)
+    }
+
+    /// Keeps copies of the files that the answer shows.
+    async fn collect(&self, plan: &Plan, ending: &mut Ending) {
+        let Some(text) = ending.record.reply.clone().filter(|text| text.contains("![")) else {
+            return;
+        };
+        let limit = self.context.file_limits.of(self.agent.vault.name());
+        let answer = Answer {
+            text,
+            cwd: plan.dirs.cwd.clone(),
+            conversations: self.context.conversations.clone(),
+            conversation: self.claim.conversation.id,
+            turn: self.claim.lease.turn,
+            max_bytes: limit.try_into().unwrap_or(u64::MAX),
+        };
+        match tokio::task::spawn_blocking(move || answer.collect()).await {
+            Ok(collected) => {
+                ending.files = collected.files;
+                ending.record.notices.extend(collected.notices);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the files of an answer were not looked for");
+                let notice = "The files that the answer shows could not be looked for, and were not sent.";
+                ending.record.notices.push(notice.into());
+            }
+        }
     }
 
     fn tell_notices(&self, notices: &[String]) {

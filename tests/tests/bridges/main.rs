@@ -8,7 +8,9 @@
 #[allow(dead_code, reason = "not all of it is needed here")]
 #[path = "../../../transports/tests/telegram/api.rs"]
 mod api;
+mod channels;
 mod configured;
+mod files;
 mod hooks;
 mod kills;
 mod map;
@@ -85,7 +87,9 @@ async fn open(daemon: &Daemon, target: &str, token: Option<&str>) -> Result<std:
         return Ok(Err(response.status().as_u16()));
     }
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    ensure!(header("content-type") == Some("text/event-stream") && header("cache-control") == Some("no-cache"));
+    ensure!(
+        header("content-type") == Some("text/event-stream") && header("cache-control") == Some("no-cache, no-store")
+    );
     let mut frames = Frames {
         body: response.bytes_stream().boxed(),
         text: String::new(),

@@ -226,7 +226,7 @@ async fn a_channel_is_listed_with_its_kind_and_its_state_is_in_the_health() -> R
         })
         .collect();
     assert_eq!(kinds, [("notes", "vault"), ("eng", "http-ui"), ("ui1", "http-ui")]);
-    let up = |name: &str| json!({ "name": name, "kind": "http-ui", "agent": name, "state": "up", "sessions": 0, "waiting": null, "undelivered": null });
+    let up = |name: &str| json!({ "name": name, "kind": "http-ui", "agent": name, "state": "up", "sessions": 0, "waiting": null, "undelivered": null, "removable": false });
     let health: Value = reveille_tests::eventually("the bridges are up", LIMIT, async || {
         let health: Value = daemon.request(Method::GET, &["health"], None).await?.ok()?;
         Ok((health["bridges"][1]["state"] == "up" && health["bridges"][0]["state"] == "up").then_some(health))

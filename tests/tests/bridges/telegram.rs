@@ -11,7 +11,7 @@ use super::api::{Api, Fault, TOKEN, message_of};
 use super::*;
 
 /// A daemon whose agent `eng` is reached by the bot of `api`, by everybody.
-async fn with_bot(api: &Api) -> Result<Daemon> {
+pub(super) async fn with_bot(api: &Api) -> Result<Daemon> {
     let daemon = channel(api, "require_access_file = false\n").await?;
     daemon.create_agent("eng", "You build.").await?;
     Ok(daemon)

@@ -62,6 +62,10 @@ impl Bridge for Telegram {
         &self.0.options.agent
     }
 
+    fn outbox(&self) -> Option<String> {
+        Some(self.0.lanes.name().to_owned())
+    }
+
     fn transport(&self) -> Box<dyn Transport> {
         Box::new(Run(Arc::clone(&self.0)))
     }
@@ -218,8 +222,10 @@ impl Transport for Run {
         drain: CancellationToken,
     ) -> Result<(), Failure> {
         let shared = &*self.0;
-        let position = Position::open(&shared.options.state_dir, &shared.options.name)
-            .map_err(|error| Failure::Broken(error.to_string()))?;
+        let options = &shared.options;
+        let source = format!("{} at {}", options.token.bot().unwrap_or("a bot"), options.api_base);
+        let position = Position::open(&options.state_dir, &options.name, &source);
+        let position = position.map_err(|error| Failure::Broken(error.to_string()))?;
         let (news, watched) = mpsc::unbounded_channel();
         // When one half ends, the other one does.
         let stop = drain.child_token();

@@ -20,13 +20,23 @@ pub(super) struct Part {
     pub(super) payload: String,
 }
 
+/// The name under which a bridge to Telegram stands in the outbox.
+#[must_use]
+pub fn outbox_name(bridge: &str) -> String {
+    format!("telegram/{bridge}")
+}
+
 impl Lanes {
     pub(super) fn new(outbox: Outbox, name: &str) -> Self {
         Self {
             outbox,
-            // As the bridge is called: by that name people list what it has not delivered, and send it again.
-            bridge: name.to_owned(),
+            bridge: outbox_name(name),
         }
+    }
+
+    /// Their name in the outbox.
+    pub(super) fn name(&self) -> &str {
+        &self.bridge
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

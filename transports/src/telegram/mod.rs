@@ -22,5 +22,6 @@ mod token;
 
 pub use access::{Access, AccessFile, Closed};
 pub use bridge::Telegram;
+pub use lanes::outbox_name;
 pub use options::{ConfigError, Options, Pace};
 pub use token::{InvalidToken, Token};

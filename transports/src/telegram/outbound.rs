@@ -288,7 +288,7 @@ pub(super) async fn sleep(pause: Duration, drain: &CancellationToken) {
 /// The state of a bridge whose token does not work.
 pub(super) fn refused(error: &ApiError) -> Failure {
     Failure::Refused(format!(
-        "Telegram does not accept the token of the bot ({error}); ask @BotFather for one, set it, and start the daemon again"
+        "Telegram does not accept the token of the bot ({error}); ask @BotFather for one and set it (`reveille bridge add`, or the configuration and a new start)"
     ))
 }
 

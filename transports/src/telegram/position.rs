@@ -29,6 +29,9 @@ struct Stored {
     next: Option<i64>,
     /// When that was.
     at: Timestamp,
+    /// The bot whose numbers these are, and its server; each counts for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     #[serde(default)]
     recent: VecDeque<Recent>,
 }
@@ -43,12 +46,14 @@ pub(super) struct Position {
 impl Position {
     /// Of the bridge with this name, in this directory.
     ///
+    /// What another `source` has left there does not count: with its numbers, messages from this one would be passed over.
+    ///
     /// A file that does not hold together is put aside: the server still knows what it has not been told to forget, and a message
     /// that comes again is the same message.
     ///
     /// # Errors
     /// The file is there and cannot be read.
-    pub(super) fn open(dir: &Path, name: &str) -> io::Result<Self> {
+    pub(super) fn open(dir: &Path, name: &str, source: &str) -> io::Result<Self> {
         let safe: String = name
             .bytes()
             .map(|byte| match byte {
@@ -58,7 +63,7 @@ impl Position {
             .collect();
         let path = dir.join(format!("telegram-{safe}.json"));
         let stored = match std::fs::read(&path) {
-            Ok(text) => match serde_json::from_slice(&text) {
+            Ok(text) => match serde_json::from_slice::<Stored>(&text) {
                 Ok(stored) => stored,
                 Err(error) => {
                     let aside = path.with_extension("broken");
@@ -73,6 +78,9 @@ impl Position {
                 return Err(io::Error::new(error.kind(), text));
             }
         };
+        let is_ours = stored.source.as_ref().is_none_or(|there| there == source);
+        let mut stored = if is_ours { stored } else { Stored::default() };
+        stored.source = Some(source.to_owned());
         Ok(Self { path, stored })
     }
 
@@ -150,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn the_place_outlives_the_process() {
         let dir = tempfile::tempdir().unwrap();
-        let mut position = Position::open(dir.path(), "my/phone").unwrap();
+        let mut position = Position::open(dir.path(), "my/phone", "4711").unwrap();
         assert_eq!(position.next(), None);
         for message in 1..=150 {
             position.advance(1000 + message, Some(recent(message))).await.unwrap();
@@ -159,7 +167,7 @@ mod tests {
         let mode = std::fs::metadata(&position.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-        let position = Position::open(dir.path(), "my/phone").unwrap();
+        let position = Position::open(dir.path(), "my/phone", "4711").unwrap();
         assert_eq!(position.next(), Some(2001));
         assert_eq!(
             (
@@ -170,13 +178,28 @@ mod tests {
             (Some("turn 150"), None, None)
         );
         assert_eq!(position.recent().count(), RECENT);
-        assert_eq!(Position::open(dir.path(), "my phone").unwrap().next(), None);
+        assert_eq!(Position::open(dir.path(), "my phone", "4711").unwrap().next(), None);
+    }
+
+    #[tokio::test]
+    async fn the_numbers_of_another_bot_do_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |source| Position::open(dir.path(), "p", source).unwrap();
+        // As earlier versions wrote it, without the bot.
+        let old = format!("{{\"next\": 900, \"at\": \"{}\"}}", Timestamp::now());
+        std::fs::write(&open("4711").path, old).unwrap();
+        let mut position = open("4711");
+        assert_eq!(position.next(), Some(900));
+        position.advance(900, Some(recent(1))).await.unwrap();
+        assert_eq!(open("4711").next(), Some(901));
+        let other = open("4712");
+        assert_eq!((other.next(), other.recent().count()), (None, 0));
     }
 
     #[tokio::test]
     async fn after_a_week_of_silence_the_numbers_may_be_others() {
         let dir = tempfile::tempdir().unwrap();
-        let mut position = Position::open(dir.path(), "p").unwrap();
+        let mut position = Position::open(dir.path(), "p", "4711").unwrap();
         position.advance(7, None).await.unwrap();
         position.stored.at = Timestamp::now() - STALE;
         assert_eq!(position.next(), None);
@@ -185,15 +208,15 @@ mod tests {
     #[tokio::test]
     async fn a_broken_file_is_put_aside_and_an_unreadable_one_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let path = Position::open(dir.path(), "p").unwrap().path;
+        let path = Position::open(dir.path(), "p", "4711").unwrap().path;
         std::fs::write(&path, "{\"next\": 12").unwrap();
-        assert_eq!(Position::open(dir.path(), "p").unwrap().next(), None);
+        assert_eq!(Position::open(dir.path(), "p", "4711").unwrap().next(), None);
         assert_eq!(
             std::fs::read_to_string(path.with_extension("broken")).unwrap(),
             "{\"next\": 12"
         );
         std::fs::create_dir(&path).unwrap();
-        let error = Position::open(dir.path(), "p").unwrap_err().to_string();
+        let error = Position::open(dir.path(), "p", "4711").unwrap_err().to_string();
         assert!(error.contains("telegram-p.json"), "{error}");
     }
 }

@@ -327,7 +327,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The bridges of the configuration, and how they do. */
+        /** The bridges, and how they do. */
         get: operations["listBridges"];
         put?: never;
         post?: never;
@@ -381,8 +381,32 @@ export interface paths {
         /** The channels that are served: one of each agent and of each bridge. Nothing that is secret. */
         get: operations["listChannels"];
         put?: never;
-        post?: never;
+        /**
+         * Adds a bridge, or puts it in the place of the one of its name.
+         * @description It is written to `channels.json` and runs at once. No answer shows its `config`.
+         */
+        post: operations["addBridge"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channels/{channel}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Removes a bridge that was added.
+         * @description It is taken out of `channels.json` and ends at once. What it has not sent is kept, unless it is to be thrown away.
+         */
+        delete: operations["removeBridge"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2343,9 +2367,11 @@ export interface components {
              * @description When it tries again.
              */
             next_try_at?: string | null;
+            /** @description Whether it may be removed while the daemon runs; what the configuration has is changed there. */
+            removable: boolean;
             /** @description Sessions that listen to its channel. */
             sessions: number;
-            /** @description `starting`, `up`, `retrying`, `stopped` or `refused`. */
+            /** @description `starting`, `up`, `retrying`, `stopped`, `refused`; or `removed`, when nothing is left but what it has not sent. */
             state: string;
             /**
              * Format: int64
@@ -2357,6 +2383,18 @@ export interface components {
              * @description What waits in its outbox; null when it keeps none, or it cannot be counted.
              */
             waiting: number | null;
+        };
+        /** @description It is written down, and runs. */
+        BridgeAdded: {
+            /** @description The agent that its messages are for. */
+            agent: string;
+            /** @description It runs; `GET /api/bridges` says how it does. */
+            live: boolean;
+            name: string;
+            ok: boolean;
+            /** @description It took the place of one of its name, which was ended first. */
+            replaced: boolean;
+            transport: string;
         };
         /** @description It was done. */
         BridgeDone: {
@@ -2420,6 +2458,28 @@ export interface components {
             meta?: {
                 [key: string]: string;
             } | null;
+        };
+        /** @description It is gone. */
+        BridgeRemoved: {
+            /**
+             * Format: int64
+             * @description How much of that was thrown away, with what is remembered of what was delivered.
+             */
+            discarded: number;
+            name: string;
+            ok: boolean;
+            /** @description Whether it ran. */
+            removed: boolean;
+            /**
+             * Format: int64
+             * @description What it had given up, kept likewise.
+             */
+            undelivered: number | null;
+            /**
+             * Format: int64
+             * @description What it had to send and is kept until a bridge of this name and kind is there again. Null when it cannot be counted.
+             */
+            waiting: number | null;
         };
         /** @description A message for the people of a channel. */
         BridgeReply: {
@@ -3270,6 +3330,29 @@ export interface components {
             mimeType?: string | null;
             /** @description Where it was stored. */
             path: string;
+        };
+        /**
+         * @description A bridge to add.
+         * @example {
+         *       "agent": "scribe",
+         *       "name": "pages",
+         *       "transport": "http-ui"
+         *     }
+         */
+        NewBridge: {
+            /** @description The agent that its messages are for; the one of its name when nothing is said. */
+            agent?: string | null;
+            /**
+             * @description What its kind needs, as in `channels.json`. For `telegram` a `token`, and perhaps `stateDir`, `apiBase`,
+             *     `requireAccessFile`, `subjectPerChat`.
+             */
+            config?: {
+                [key: string]: unknown;
+            } | null;
+            /** @description Letters, digits, `_` and `-`; at most 64. */
+            name: string;
+            /** @description `telegram` or `http-ui`. */
+            transport: string;
         };
         /**
          * @description A new job.
@@ -5435,6 +5518,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ChannelList"];
+                };
+            };
+        };
+    };
+    addBridge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBridge"];
+            };
+        };
+        responses: {
+            /** @description It is there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeAdded"];
+                };
+            };
+        };
+    };
+    removeBridge: {
+        parameters: {
+            query?: {
+                /** @description `true`: what it has not sent is thrown away, also what an earlier bridge of its name has left. */
+                discard?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The bridge. */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is not there any more, or never was. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BridgeRemoved"];
                 };
             };
         };

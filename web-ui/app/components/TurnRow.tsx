@@ -3,6 +3,7 @@ import { between, cost, duration, elapsed, fullTime, time } from "../format";
 import { isEnded, type Turn } from "../fold/live";
 import type { Row } from "../fold/rows";
 import { now } from "../store";
+import { Files } from "./Files";
 import { SendAgain, Undelivered } from "./MessageRow";
 import { Steps } from "./Steps";
 import { Sentence, Text } from "./Text";
@@ -35,6 +36,7 @@ export function TurnRow({ row, agent, connected }: { row: Extract<Row, { kind: "
         {ended ? null : <Working turn={turn} connected={connected} />}
         <Failed turn={turn} agent={agent} />
       </div>
+      <Files files={row.files ?? []} />
       {turn.undelivered ? <Undelivered /> : null}
       {ended ? <Ending turn={turn} agent={agent} /> : null}
     </article>

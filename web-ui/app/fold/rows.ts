@@ -18,6 +18,8 @@ export type Row =
       steps: readonly Step[];
       /** The reply as delivered, when the steps do not already show it. */
       reply?: string;
+      /** What it took along. */
+      files?: NonNullable<Message["attachments"]>;
     };
 
 /**
@@ -76,6 +78,7 @@ function turnRows(turn: Turn, replies: readonly Message[]): Row[] {
     turn,
     steps: same ? turn.steps : turn.steps.filter((step) => step.kind !== "text"),
     ...(same ? {} : { reply }),
+    ...(note?.attachments?.length ? { files: note.attachments } : {}),
   };
   return [row, ...others.map((other) => messageRow(other))];
 }

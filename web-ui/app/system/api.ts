@@ -1,4 +1,4 @@
-/** What the System room asks the daemon: vaults, what is undelivered, tokens, the doctor and figures. */
+/** What the System room asks the daemon: vaults, what is undelivered, bridges, tokens, the doctor and figures. */
 import { request, segment, type StepUpState } from "../api";
 import type { components } from "../api/schema";
 
@@ -14,6 +14,11 @@ export type Backup = Schemas["Backup"];
 export type Undelivered = Schemas["UndeliveredEffect"];
 export type UndeliveredList = Schemas["UndeliveredList"];
 
+export type Bridge = Schemas["Bridge"];
+/** What a bridge has not delivered. */
+export type BridgeMessage = Schemas["UndeliveredMessage"];
+export type BridgeMessages = Schemas["UndeliveredMessages"];
+
 export type Check = Schemas["Check"];
 export type DoctorReport = Schemas["DoctorReport"];
 /** The figures of one day of the zone that was asked for. */
@@ -28,6 +33,11 @@ export const systemApi = {
   backUp: (name: string, directory: string) => request<Backup>("POST", `api/vaults/${segment(name)}/backup`, { directory }),
   undelivered: (cursor?: number) => request<UndeliveredList>("GET", `api/undelivered${cursor === undefined ? "" : `?cursor=${cursor}`}`),
   retry: (turn?: string) => request<Schemas["Retried"]>("POST", "api/undelivered/retry", turn === undefined ? {} : { turn }),
+  bridges: () => request<Schemas["BridgeList"]>("GET", "api/bridges"),
+  bridgeUndelivered: (bridge: string, cursor?: number) =>
+    request<BridgeMessages>("GET", `api/bridges/${segment(bridge)}/undelivered${cursor === undefined ? "" : `?cursor=${cursor}`}`),
+  redrive: (bridge: string, id?: string) => request<Schemas["RedrivenMessages"]>("POST", `api/bridges/${segment(bridge)}/redrive`, id === undefined ? {} : { id }),
+  removeBridge: (name: string) => request<Schemas["BridgeRemoved"]>("DELETE", `api/channels/${segment(name)}`),
   tokens: () => request<Schemas["TokenList"]>("GET", "api/tokens"),
   makeToken: (token: NewToken) => request<TokenMade>("POST", "api/tokens", token),
   revokeToken: (id: string) => request<unknown>("DELETE", `api/tokens/${segment(id)}`),

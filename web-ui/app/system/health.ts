@@ -2,8 +2,9 @@
 import type { Health } from "../api";
 import { plural } from "../format";
 import { vaultTroubles } from "../vaults";
+import { bridgeTitle } from "./words";
 
-export const PARTS = ["health", "vaults", "undelivered", "tokens", "doctor", "figures"] as const;
+export const PARTS = ["health", "vaults", "undelivered", "bridges", "tokens", "doctor", "figures"] as const;
 export type Part = (typeof PARTS)[number];
 
 /** `look`: it works, and somebody may want to know. */
@@ -20,7 +21,7 @@ export interface HealthLine {
 }
 
 export function healthLines(health: Health): HealthLine[] {
-  const lines = [daemon(health), ...claude(health), ...signIn(health), ...sandbox(health), ...vaults(health), ...undelivered(health), ...deliveries(health)];
+  const lines = [daemon(health), ...claude(health), ...signIn(health), ...sandbox(health), ...vaults(health), ...undelivered(health), ...bridges(health), ...deliveries(health)];
   // It knows of something that this page does not.
   if (health.status !== "ok" && lines.every(({ standing }) => standing !== "bad")) {
     lines[0] = { name: "Daemon", standing: "bad", text: "It says that not all is well.", mend: "The doctor may say what; or type `reveille doctor`.", part: "doctor" };
@@ -103,6 +104,23 @@ function undelivered({ undelivered: many }: Health): HealthLine[] {
   if (many === null) return [{ name, standing: "bad", text: "The daemon cannot read its queue, so nothing goes out.", part: "doctor" }];
   if (many === 0) return [{ name, standing: "good", text: "Everything is delivered.", part: "undelivered" }];
   return [{ name, standing: "bad", text: `${many === 1 ? "One reply or note is" : `${many} replies and notes are`} not in the vault yet. ${many === 1 ? "It is" : "They are"} kept and tried again.`, part: "undelivered" }];
+}
+
+function bridges({ bridges: all }: Health): HealthLine[] {
+  const part = "bridges";
+  const lines = (all ?? []).flatMap((one): HealthLine[] => {
+    const name = bridgeTitle(one);
+    const error = sentence(one.error ?? "");
+    if (one.state === "refused") return [{ name, standing: "bad", text: `It waits for somebody: ${error || "it was refused."}`, part }];
+    // A receiver that is away for a while is its own affair.
+    if (one.state === "retrying") return [{ name, standing: one.kind === "webhook" ? "look" : "bad", text: `It does not work now, and tries again by itself: ${error || "it gave no reason."}`, part }];
+    const left = one.undelivered ?? 0;
+    if (one.state === "removed") return [{ name, standing: "look", text: `It is removed, and ${plural(left + (one.waiting ?? 0), "message")} that it did not deliver ${left + (one.waiting ?? 0) === 1 ? "is" : "are"} kept.`, part }];
+    if (left > 0) return [{ name, standing: "look", text: `It has given up ${plural(left, "message")}, which ${left === 1 ? "is" : "are"} kept.`, part }];
+    return [];
+  });
+  if (lines.length > 0 || !all || all.length === 0) return lines;
+  return [{ name: "Bridges", standing: "good", text: `${plural(all.length, "bridge")}, all at work.`, part }];
 }
 
 function deliveries({ dead_deliveries: many }: Health): HealthLine[] {

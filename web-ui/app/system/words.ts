@@ -2,11 +2,32 @@
 import type { VaultHealth } from "../api";
 import type { Check, Token } from "./api";
 
-const KINDS: Record<string, string> = { thread: "Record of a turn", failure: "Failure note", reply: "Reply", callback: "Answer to another agent", outbound: "Reply" };
+const KINDS: Record<string, string> = { thread: "Record of a turn", failure: "Failure note", reply: "Reply", file: "File of a reply", callback: "Answer to another agent", bridge: "Answer for a bridge", webhook: "End of a turn, for webhooks", outbound: "Reply" };
 
 /** What was to be written. */
 export function effectWord(kind: string): string {
   return KINDS[kind] ?? (kind === "unknown" ? "Something of another version" : kind);
+}
+
+const BRIDGES: Record<string, string> = { telegram: "Telegram", "http-ui": "Pages", webhook: "Webhook" };
+
+/** What a bridge bridges to. */
+export function bridgeKind(kind: string): string {
+  return BRIDGES[kind] ?? kind;
+}
+
+/** What a bridge is called: one that is no more, and a webhook, have their kind in their name. */
+export function bridgeTitle({ name, kind }: { name: string; kind: string }): string {
+  const own = name.startsWith(`${kind}/`) ? name.slice(kind.length + 1) : name;
+  return `${kind === "webhook" ? "Webhook" : "Bridge"} ${own}`;
+}
+
+/** How it does, in words, and how they are shown. */
+export function bridgeState(state: string): readonly [word: string, tone: string] {
+  const known: Record<string, readonly [string, string]> = {
+    up: ["Works", "good"], starting: ["Starting", "waiting"], retrying: ["Tries again", "bad"], refused: ["Waits for you", "bad"], stopped: ["Stopped", "quiet"], removed: ["Removed", "waiting"],
+  };
+  return known[state] ?? [state, "quiet"];
 }
 
 export type DaemonVerb = "read" | "send" | "write" | "admin";

@@ -1,6 +1,7 @@
 //! `reveille bridge`: an MCP server over stdin and stdout that connects a session of Claude Code with a channel. What comes on
 //! the channel is told to the session; what the session has to say it says by tools. Nothing but the protocol goes to stdout.
 
+mod manage;
 mod sse;
 mod tools;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
 use tokio::task::JoinSet;
 
+use self::manage::Manage;
 use self::sse::{Buffer, Event};
 use super::client::{Client, segment};
 use super::output::{complain, line};
@@ -47,9 +49,12 @@ const INSTRUCTIONS: &str = "Messages from people come as channel events of parac
     image_path, read that file; where it has attachment_file_id, fetch the file with download_attachment first. Nobody is \
     notified of an edit, so send a new reply when long work is done.";
 
-/// Connect a session of Claude Code with a channel.
+/// Connect a session of Claude Code with a channel; or list, add and remove bridges.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Bridge {
+    #[command(subcommand)]
+    manage: Option<Manage>,
     /// The channel [default: $PARACHUTE_CHANNEL_NAME, else telegram]
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
@@ -84,6 +89,9 @@ struct Session {
 
 impl Bridge {
     pub(super) async fn run(self, global: &Global) -> Result<(), CliError> {
+        if let Some(manage) = self.manage {
+            return manage.run(&global.client()?).await;
+        }
         let channel = self.channel.or_else(|| variable(&["PARACHUTE_CHANNEL_NAME"]));
         let session = Arc::new(Session {
             client: client(global)?,

@@ -290,11 +290,10 @@ impl Visit {
         let Some(standing) = standing else {
             return StatusCode::FORBIDDEN.into_response();
         };
+        // Who stands at a channel hears what is for its sessions.
         let answer = match &self.door {
-            Door::Channel(channel) if self.api.bridges.get(channel).is_some() => {
-                stream::with_pushed(answer, self.api.bridges.sessions().listen(channel))
-            }
-            _ => answer,
+            Door::Channel(channel) => stream::told(answer, self.api.bridges.sessions().listen(channel)),
+            Door::Daemon => answer,
         };
         stream::held(stream::while_let_in(answer, standing), open, None)
     }

@@ -1,5 +1,5 @@
-//! The tools of channels whose agents the daemon runs itself. Messages to them wake the agent and are not pushed to sessions;
-//! what a session can do is to write to the people there.
+//! The tools of channels whose messages sessions do not pull. Those to an agent that the daemon runs wake it, those to a channel
+//! without an agent are pushed to its sessions; what a session can do is to write to the people there.
 
 use std::collections::BTreeMap;
 
@@ -108,6 +108,24 @@ async fn through(bridge: &dyn Bridge, mut arguments: Arguments) -> Result<Told, 
     };
     let sent = bridge.reply(reply).await.map_err(|error| refused(&error))?;
     Ok(Told::of(json!({ "sent": sent.len(), "ids": sent })))
+}
+
+/// A session asks the people of its channel whether it may use a tool. The answer is pushed to it.
+///
+/// # Errors
+/// Why nobody is asked.
+pub(super) async fn ask(api: &Api, channel: &str, params: &Value) -> Result<(), String> {
+    let bridge = api.bridges.get(channel);
+    let bridge = bridge.ok_or("the channel has no bridge, and nobody on it to ask")?;
+    let text = |key: &str| params[key].as_str().unwrap_or_default().to_owned();
+    let request = transports::PermissionRequest {
+        request_id: text("request_id"),
+        tool_name: text("tool_name"),
+        description: text("description"),
+        input_preview: text("input_preview"),
+    };
+    let asked = bridge.permission(request).await;
+    asked.map(drop).map_err(|error| error.to_string())
 }
 
 /// `react`, `edit_message` and `download_attachment`.

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use http::request::Parts;
 use reveille_vault::agent::without_middle;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode, ErrorData,
-    Implementation, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CustomNotification, CustomRequest, CustomResult,
+    ErrorCode, ErrorData, Implementation, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
+    ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,7 @@ use crate::http::vault_api::mcp::arguments::Arguments;
 use crate::http::vault_api::mcp::server::{Refusal, Told, is_done, not_known, result};
 use crate::http::vault_api::mcp::{agents, elsewhere};
 use crate::http::{Api, Caller, audit};
+use crate::tokens::{Scope, Verb};
 
 /// The revisions of the protocol that have sessions, newest first.
 pub(super) const VERSIONS: [&str; 5] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"];
@@ -45,6 +47,15 @@ const PUSH: &str = "A channel of Reveille, whose agent the daemon itself wakes f
                     and message_id as reply_to when you answer that one. An image_path can be read as a file, and an \
                     attachment_file_id fetched with download_attachment, where the channel has such things; this one has not. \
                     Editing a message tells nobody, so write a new one when somebody should notice.";
+/// At the door of a channel without an agent: its messages are for sessions like this one.
+const CHANNEL: &str = "A channel of Reveille without an agent: its messages are sent to you while your stream is open. People on the \
+                       channel see only what the tool reply writes; what you say otherwise reaches nobody. Each message comes as a \
+                       channel tag whose attributes name it: give chat_id back as chat_id, and message_id as reply_to only when you \
+                       answer an earlier message than the last. Read the file that image_path names; fetch the one that \
+                       attachment_file_id names with download_attachment. Editing a message tells nobody, so write a new one when \
+                       somebody should notice.";
+/// By it a session asks the people of its channel whether it may use a tool.
+const PERMISSION_REQUEST: &str = "notifications/claude/agent/permission_request";
 
 /// The answers of one session.
 #[derive(Clone)]
@@ -163,7 +174,13 @@ impl Server {
         let (name, words) = match (&self.door, self.surface()) {
             (Door::Daemon, _) => ("reveille".to_owned(), WHOLE),
             (Door::Channel(channel), Surface::Pull) => (format!("agent-{channel}"), PULL),
-            (Door::Channel(channel), _) => (format!("agent-{channel}"), PUSH),
+            (Door::Channel(channel), _) => {
+                let words = match self.api.registry.get(channel) {
+                    Some(_) => PUSH,
+                    None => CHANNEL,
+                };
+                (format!("agent-{channel}"), words)
+            }
         };
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
         if self.door != Door::Daemon {
@@ -241,6 +258,28 @@ impl ServerHandler for Server {
             audit::tool_called(parts, &request.name, route, is_done(&told));
         }
         told.map(Into::into)
+    }
+
+    async fn on_custom_notification(&self, notification: CustomNotification, context: NotificationContext<RoleServer>) {
+        let Door::Channel(channel) = &self.door else { return };
+        if notification.method != PERMISSION_REQUEST {
+            return;
+        }
+        let caller = context.extensions.get::<Parts>();
+        let caller = caller.and_then(|parts| parts.extensions.get::<Caller>());
+        // As the call `POST /api/permission` has it; a notification has no answer.
+        let writes = caller.is_some_and(|caller| match caller {
+            Caller::Operator => true,
+            Caller::Token(grant) => grant.covers(&Scope::daemon(Verb::Write)),
+            Caller::Turn(_) => false,
+        });
+        let asked = match writes {
+            true => push::ask(&self.api, channel, &notification.params.unwrap_or_default()).await,
+            false => Err("its token may not write".into()),
+        };
+        if let Err(error) = asked {
+            tracing::warn!(channel, error, "nobody was asked for what a session wants to do");
+        }
     }
 
     async fn on_custom_request(

@@ -6,16 +6,14 @@ use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt as _, select_all};
 use reveille_transports::fanout::{Frame, Listener};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::interval;
 use tokio_util::sync::DropGuard;
 
 use super::sessions::Open;
 use crate::http::standing::Standing;
 
-/// How clients of channels know what they are told, and where it comes from unless it says so itself.
-const MESSAGE: &str = "notifications/claude/agent";
-const VERDICT: &str = "notifications/claude/agent/permission";
+/// Where a message of a channel comes from, unless it says that itself.
 const SOURCE: &str = "parachute-agent";
 
 /// How often it is looked at whether a standing stream may go on.
@@ -50,43 +48,6 @@ pub(super) fn joined(answers: Vec<Response>, known: &[Value]) -> Option<Response
     Some(Response::from_parts(parts, Body::from_stream(chunks)))
 }
 
-/// The same answer, and in between what is said on a channel to the sessions that listen to it. It ends when so much waits that its
-/// client cannot be reading it; then the client comes back.
-pub(super) fn with_pushed(answer: Response, channel: Listener) -> Response {
-    answer.map(|body| {
-        let state = (body.into_data_stream(), channel);
-        let chunks = stream::unfold(state, async |(mut chunks, mut channel)| {
-            loop {
-                tokio::select! {
-                    chunk = chunks.next() => return Some((chunk?, (chunks, channel))),
-                    frame = channel.next() => if let Some(message) = notification(&*frame?) {
-                        let event = Bytes::from(format!("data: {message}\n\n"));
-                        return Some((Ok(event), (chunks, channel)));
-                    },
-                }
-            }
-        });
-        Body::from_stream(chunks)
-    })
-}
-
-/// What is said on a channel, as a client of channels is told it. `None`: it is not for these.
-fn notification(frame: &Frame) -> Option<Value> {
-    let (method, params) = match frame.event {
-        "message" => {
-            let mut meta = json!({ "source": SOURCE });
-            // What the message says of its source counts more.
-            if let (Some(meta), Some(own)) = (meta.as_object_mut(), frame.data["meta"].as_object()) {
-                meta.extend(own.clone());
-            }
-            (MESSAGE, json!({ "content": frame.data["content"], "meta": meta }))
-        }
-        "permission_verdict" => (VERDICT, frame.data.clone()),
-        _ => return None,
-    };
-    Some(json!({ "jsonrpc": "2.0", "method": method, "params": params }))
-}
-
 /// The same answer, until its caller would not be let in any more.
 pub(super) fn while_let_in(answer: Response, standing: Standing) -> Response {
     answer.map(|body| {
@@ -104,4 +65,46 @@ pub(super) fn while_let_in(answer: Response, standing: Standing) -> Response {
         });
         Body::from_stream(chunks)
     })
+}
+
+/// The same answer, and between its events what the sessions of a channel are told. It ends when they are told so much that its
+/// client cannot keep up: the client opens it again.
+pub(super) fn told(answer: Response, listener: Listener) -> Response {
+    answer.map(|body| {
+        let state = (body.into_data_stream(), listener);
+        let chunks = stream::unfold(state, async |(mut chunks, mut listener)| {
+            loop {
+                tokio::select! {
+                    chunk = chunks.next() => return Some((chunk?, (chunks, listener))),
+                    frame = listener.next() => {
+                        let frame = frame?;
+                        if let Some(told) = notification(&frame) {
+                            let event = Bytes::from(format!("event: message\ndata: {told}\n\n"));
+                            return Some((Ok(event), (chunks, listener)));
+                        }
+                    }
+                }
+            }
+        });
+        Body::from_stream(chunks)
+    })
+}
+
+/// As clients of channels know it.
+fn notification(frame: &Frame) -> Option<Value> {
+    let data = &frame.data;
+    let (method, params) = match frame.event {
+        "message" => {
+            let mut meta = Map::from_iter([("source".to_owned(), json!(SOURCE))]);
+            meta.extend(data["meta"].as_object().cloned().unwrap_or_default());
+            let params = json!({ "content": data["content"], "meta": meta });
+            ("notifications/claude/agent", params)
+        }
+        "permission_verdict" => (
+            "notifications/claude/agent/permission",
+            json!({ "request_id": data["request_id"], "behavior": data["behavior"] }),
+        ),
+        _ => return None,
+    };
+    Some(json!({ "jsonrpc": "2.0", "method": method, "params": params }))
 }

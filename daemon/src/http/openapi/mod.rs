@@ -20,10 +20,10 @@ use utoipa::OpenApi;
 
 use super::{
     Api, agent_control, agent_defs, agent_env, agent_policy, agent_sandbox, agent_trust, agent_validate, agent_vaults,
-    agents, attached, backups, bridge_calls, bridge_outbox, bridge_streams, channel_list, channels, connections,
-    credentials, definition_hints, doctor, events, health, hooks, jobs, line, metrics, module, own_tokens, ready,
-    resend, session, statistics, step_up, steps, threads, tickets, transcript, turns, undelivered, vault_api,
-    vault_hints, vaults,
+    agents, attached, backups, bridge_calls, bridge_list, bridge_outbox, bridge_streams, channel_admin, channel_list,
+    channels, connections, credentials, definition_hints, doctor, events, health, hooks, jobs, line, metrics, module,
+    own_tokens, ready, resend, session, statistics, step_up, steps, threads, tickets, transcript, turns, undelivered,
+    vault_api, vault_hints, vaults,
 };
 
 /// The routes of the daemon itself.
@@ -64,14 +64,16 @@ use super::{
         backups::make,
         bridge_calls::download,
         bridge_calls::edit,
-        bridge_calls::list,
         bridge_calls::permission,
         bridge_calls::react,
         bridge_calls::reply,
+        bridge_list::list,
         bridge_outbox::list,
         bridge_outbox::redrive,
         bridge_streams::events,
         bridge_streams::page,
+        channel_admin::add,
+        channel_admin::remove,
         channel_list::list,
         channels::send,
         channels::threads,

@@ -2,6 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { hashOf } from "../../route";
 import { health, listError, refreshHealth, route } from "../../store";
 import { PARTS, type Part, troubles } from "../../system/health";
+import { BridgesPart } from "./BridgesPart";
 import { DoctorPart } from "./DoctorPart";
 import { FiguresPart } from "./FiguresPart";
 import { HealthPart } from "./HealthPart";
@@ -10,7 +11,7 @@ import { UndeliveredPart } from "./UndeliveredPart";
 import { VaultsPart } from "./VaultsPart";
 import "../../styles/system.css";
 
-const LABELS: Record<Part, string> = { health: "Health", vaults: "Vaults", undelivered: "Undelivered", tokens: "Tokens", doctor: "Doctor", figures: "Figures" };
+const LABELS: Record<Part, string> = { health: "Health", vaults: "Vaults", undelivered: "Undelivered", bridges: "Bridges", tokens: "Tokens", doctor: "Doctor", figures: "Figures" };
 
 /** How the daemon is, and what an operator does with it. */
 export function System() {
@@ -53,6 +54,7 @@ export function System() {
         {part === "health" ? <HealthPart /> : null}
         {part === "vaults" ? <VaultsPart /> : null}
         {part === "undelivered" ? <UndeliveredPart /> : null}
+        {part === "bridges" ? <BridgesPart /> : null}
         {part === "tokens" ? <TokensPart /> : null}
         {part === "doctor" ? <DoctorPart /> : null}
         {part === "figures" ? <FiguresPart /> : null}
