@@ -4,7 +4,9 @@
 pub(crate) mod hooks;
 mod host;
 mod seal;
+mod secrets;
 mod settings;
+mod store;
 pub(crate) mod webhooks;
 
 use std::collections::BTreeMap;
@@ -12,10 +14,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use reveille_transports::fanout::Fanout;
 use reveille_transports::http_ui::HttpUi;
-use reveille_transports::outbox::{self, Count, Outbox, Retention};
+use reveille_transports::outbox::{Count, Outbox, OutboxError};
 use reveille_transports::{Bridge, Outgoing, Report, State, supervise};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use self::host::Desk;
 pub(crate) use self::host::{Parts, pushed};
 pub(crate) use self::seal::Seals;
 pub(crate) use self::settings::{Settings, Table, resolve};
+use self::store::Store;
 pub(crate) use self::webhooks::Told;
 use crate::config::ConfigError;
 use crate::worker::Workers;
@@ -31,42 +33,10 @@ use crate::worker::Workers;
 /// In the origin of a message: the bridge that brought it.
 pub(crate) const BRIDGE: &str = "bridge";
 
-/// What bridges have to send, in the state directory.
-const OUTBOX: &str = "bridges.sqlite";
-/// How often what is old there is removed.
-const TIDY: Duration = Duration::from_secs(60 * 60);
-/// How long it remembers what it has delivered, what it gave up, and the numbers of conversations.
-const KEPT: [SignedDuration; 3] = [
-    SignedDuration::from_hours(7 * 24),
-    SignedDuration::from_hours(30 * 24),
-    SignedDuration::from_hours(365 * 24),
-];
-
-fn open(file: &Path) -> Result<Outbox, ConfigError> {
-    outbox::Options::new(file).open().map_err(|error| ConfigError::Wrong {
+fn unreadable(file: &Path, error: &OutboxError) -> ConfigError {
+    ConfigError::Wrong {
         origin: file.display().to_string(),
         message: format!("what bridges have to send cannot be read: {error}"),
-    })
-}
-
-/// Forgets what is old, until `drain`.
-async fn tidy(outbox: Outbox, drain: CancellationToken) {
-    let mut ticks = tokio::time::interval(TIDY);
-    loop {
-        tokio::select! {
-            () = drain.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let [delivered_before, undelivered_before, lanes_before] =
-            KEPT.map(|kept| Timestamp::now().saturating_sub(kept).unwrap_or(Timestamp::MIN));
-        let until = Retention {
-            delivered_before,
-            undelivered_before,
-            lanes_before,
-        };
-        if let Err(error) = outbox.sweep(until).await {
-            tracing::warn!(%error, "what bridges have sent long ago is not forgotten yet");
-        }
     }
 }
 
@@ -137,8 +107,8 @@ pub(crate) struct Bridges {
     entries: Arc<BTreeMap<String, Entry>>,
     /// Sessions that listen to channels, for what no agent takes.
     sessions: Fanout,
-    /// What is to be sent, where a bridge needs one.
-    outbox: Option<Outbox>,
+    /// What is to be sent.
+    store: Store,
     /// Who has a webhook.
     told: Told,
 }
@@ -155,11 +125,13 @@ impl Bridges {
         instance: &str,
     ) -> Result<Self, ConfigError> {
         let all = settings::all(configured, state)?;
-        let outbox = match all.iter().any(Settings::keeps) || !webhooks.is_empty() {
-            true => Some(open(&state.join(OUTBOX))?),
+        let file = state.join(store::FILE);
+        let store = Store::new(file.clone());
+        let outbox = match all.iter().any(Settings::keeps) {
+            true => Some(store.open().map_err(|error| unreadable(&file, &error))?.clone()),
             false => None,
         };
-        let told = Told::build(webhooks, outbox.as_ref(), state, instance)?;
+        let told = Told::build(webhooks, &store, state, instance)?;
         let mut entries = BTreeMap::new();
         for settings in all {
             let (bridge, ui) = settings.build(state, outbox.as_ref())?;
@@ -175,7 +147,7 @@ impl Bridges {
         Ok(Self {
             entries: Arc::new(entries),
             sessions: Fanout::default(),
-            outbox,
+            store,
             told,
         })
     }
@@ -191,22 +163,20 @@ impl Bridges {
                 drain.clone(),
             ));
         }
-        if let Some(service) = self.told.service(drain) {
-            workers.spawn(service);
+        if let Some(telling) = self.told.telling(drain) {
+            workers.spawn(telling);
         }
-        if let Some(outbox) = self.outbox.clone() {
-            workers.spawn(tidy(outbox, drain.clone()));
-        }
+        workers.spawn(self.store.clone().tidy(drain.clone()));
     }
 
     /// What bridges have to send; `None`: none of them keeps anything.
     pub(crate) fn outbox(&self) -> Option<&Outbox> {
-        self.outbox.as_ref()
+        self.store.get()
     }
 
     /// How much that is; `None` when it cannot be counted.
     pub(crate) async fn counts(&self) -> Option<Vec<Count>> {
-        match self.outbox.as_ref()?.counts().await {
+        match self.outbox()?.counts().await {
             Ok(counts) => Some(counts),
             Err(error) => {
                 tracing::warn!(%error, "what bridges have to send cannot be counted");

@@ -165,8 +165,8 @@ pub(super) async fn redrive(
     let mut retried = outbox.redrive(&bridge, which).await.map_err(|error| failed(&error))?;
     if all {
         retried += outbox.hasten(&bridge).await.map_err(|error| failed(&error))?;
-        let resumed = api.bridges.told().resume(&bridge).await;
-        resumed.map_err(|error| failed(&error))?;
+        let resumed = api.bridges.told().resume_bridge(&bridge).await;
+        resumed.map_err(|error| failed(&OutboxError::Unavailable(error.to_string())))?;
     }
     Ok(Json(Redriven { retried }))
 }

@@ -14,7 +14,10 @@ mod map;
 mod pages;
 mod sessions;
 mod stdio;
+mod subscriptions;
 mod telegram;
+mod webhook_news;
+mod webhook_turns;
 mod webhooks;
 
 use anyhow::{Context as _, Result, bail, ensure};
