@@ -9,9 +9,10 @@ use reveille_vault::agent::{Inbound, Outbound, OutboundKind, ThreadRecord, Threa
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::bridges::webhooks::{Settled, turn_of};
+use crate::bridges::webhooks::{Reached, Scope, Settled, turn_of};
 use crate::effects::{Effect, to_bridges};
 use crate::inbox::shown;
+use crate::limits::{self, CHAIN_BUDGET, DAY_BUDGET};
 use crate::live::{Milestone, Subject};
 use crate::record::{FailureRecord, TurnRecord};
 use crate::report::{Outcome, Report};
@@ -415,6 +416,32 @@ impl Run<'_> {
         effects
     }
 
+    /// The budget that ended the turn, if one did.
+    fn budget(&self, failure: &FailureRecord, ending: &Ending) -> Option<Reached> {
+        let (definition, limits, claim) = (self.definition(), &self.context().limits, self.claim());
+        let spent = ending.spend.nano_usd;
+        let (scope, limit_usd, spent) = match failure.code.as_str() {
+            "budget" => (Scope::Turn, definition.budget_turn_usd, spent),
+            DAY_BUDGET => {
+                let limit = definition.budget_day_usd.or(limits.budget_day_usd);
+                (Scope::Day, limit, claim.today.nano_usd.saturating_add(spent))
+            }
+            CHAIN_BUDGET => (
+                Scope::Chain,
+                limits.chain_usd,
+                claim.chain.nano_usd.saturating_add(spent),
+            ),
+            _ => return None,
+        };
+        Some(Reached {
+            scope,
+            limit_usd,
+            spent_usd: Some(usd(spent)),
+            message: failure.message.clone(),
+            until_at: (scope == Scope::Day).then(|| limits::tomorrow(ending.at)),
+        })
+    }
+
     /// The end of the turn of each message, for who has a webhook. What it took is told with the first alone.
     fn for_webhooks(&self, ending: &Ending) -> Vec<Effect> {
         if !self.context().hub.told().is_on() {
@@ -425,6 +452,7 @@ impl Run<'_> {
             (_, Some(failure)) => (webhooks::Outcome::Error, Some(failure)),
             _ => (webhooks::Outcome::Done, None),
         };
+        let reached = failure.and_then(|failure| self.budget(failure, ending));
         let spend = ending.spend;
         let usage = serde_json::json!(Usage {
             input_tokens: spend.input_tokens,
@@ -447,6 +475,7 @@ impl Run<'_> {
                 code: failure.map(|failure| failure.code.clone()),
                 usage: (place == 0).then(|| usage.clone()),
                 cost_usd: (place == 0).then(|| ending.cost_usd()),
+                budget: reached.clone().filter(|_| place == 0),
             },
         };
         self.subjects().enumerate().map(end).collect()

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::attached::Desk;
 use crate::bridges::hooks::Hooks;
+use crate::bridges::webhooks::News;
 use crate::bridges::{self, Bridges, Seals};
 use crate::claude::Claude;
 use crate::config::{Config, Mount, Proxies};
@@ -518,6 +519,15 @@ impl Service {
             limits: self.config.vaults.file_limits(),
         };
         self.api.bridges.start(&desk, &self.workers, &work.drain);
+        let news = News {
+            told: self.api.bridges.told().clone(),
+            registry: self.api.registry.clone(),
+            queue: Arc::clone(&self.queue),
+            progress: self.api.inbox.progress.clone(),
+            limits: self.config.limits.clone(),
+            vaults: self.api.vaults.clone(),
+        };
+        self.workers.spawn(news.run(work.drain.clone()));
         self.workers.spawn(self.api.hub.clone().beat(work.drain.clone()));
         self.workers
             .spawn(http::watch_health(self.api.clone(), work.drain.clone()));

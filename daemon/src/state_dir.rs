@@ -110,12 +110,17 @@ pub(crate) fn secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
+/// 32 random bytes.
+#[must_use]
+pub(crate) fn random_bytes() -> [u8; 32] {
+    // The digest of more than 256 random bits is as good as as many random ones.
+    Sha256::digest(format!("{}{}", secret(), Uuid::new_v4().simple())).into()
+}
+
 /// 32 random bytes in 43 characters of base64url.
 #[must_use]
 pub(crate) fn secret_bytes() -> String {
-    // The digest of more than 256 random bits is as good as as many random ones.
-    let bytes = Sha256::digest(format!("{}{}", secret(), Uuid::new_v4().simple()));
-    URL_SAFE_NO_PAD.encode(bytes)
+    URL_SAFE_NO_PAD.encode(random_bytes())
 }
 
 /// A state directory that this process owns until it ends.

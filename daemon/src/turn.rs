@@ -228,7 +228,7 @@ impl Run<'_> {
             Opening::Wait(pause) => return self.wait(pause).await,
         };
         self.tell(&Milestone::started(attempt));
-        self.tell_started(attempt).await;
+        self.tell_started(attempt, None).await;
         // Before it is taken: what is changed from now on may help.
         let credential = self.context.pauses.credential(self.channel());
         let mut ending = match self.prepare().await {
@@ -268,7 +268,7 @@ impl Run<'_> {
     }
 
     /// Tells webhooks of its messages, in case the daemon died between accepting them and that.
-    async fn tell_received(&self) {
+    pub(crate) async fn tell_received(&self) {
         let told = self.context.hub.told();
         if !told.is_on() || self.claim.interruptions > 0 {
             return;
@@ -279,11 +279,11 @@ impl Run<'_> {
         }
     }
 
-    /// Tells webhooks that it begins, before anything else of it.
-    async fn tell_started(&self, attempt: u32) {
+    /// Tells webhooks that it begins, before anything else of it. `by`: the session that has taken it, and until when.
+    pub(crate) async fn tell_started(&self, attempt: u32, by: Option<(&str, Timestamp)>) {
         let told = self.context.hub.told();
         for subject in self.subjects() {
-            told.started(subject, attempt, self.claim.lease.epoch).await;
+            told.started(subject, attempt, self.claim.lease.epoch, by).await;
         }
     }
 
@@ -364,6 +364,7 @@ impl Run<'_> {
         }
         crash::point("turn.released");
         self.keep_attempt();
+        self.context.hub.told().rests(self.subject.turn);
         self.context.hub.forget(&self.subject.channel, self.subject.turn);
     }
 

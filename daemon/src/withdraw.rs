@@ -163,6 +163,7 @@ impl Desk<'_> {
                 code: failure.map(|failure| failure.code.clone()),
                 usage: None,
                 cost_usd: None,
+                budget: None,
             },
         })
     }

@@ -156,6 +156,7 @@ impl Desk {
             self.take_off_old(turn).await;
             return true;
         }
+        inbox.hub.told().rests(turn);
         inbox.hub.forget(now.message.lane.channel.as_str(), turn);
         let is_told = self.inner.marks.end(self.context(), &now, words).await;
         let place = match self.queue().place(turn).await {

@@ -39,6 +39,17 @@ const PREVIEW_CHARS: usize = 120;
 /// Messages that one call ends because a limit forbids them or because they were taken back; the next call goes on.
 const ENDED_MAX: u32 = 100;
 
+/// Tells who watches, and who has a webhook, that a session has taken a message. Webhooks are told once of each claim.
+async fn tell_taken(run: &Run<'_>, held: &Held) {
+    let attempt = held.claim.interruptions + 1;
+    run.tell(&Milestone::Started {
+        attempt,
+        by: Some(held.owner.clone()),
+        ends_at: Some(held.until),
+    });
+    run.tell_started(attempt, Some((&held.owner, held.until))).await;
+}
+
 /// What waits.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = PendingMessages)]
@@ -341,11 +352,8 @@ impl Desk {
         self.inner.marks.take_off(turn).await;
         self.inner.inbox.hub.forget(channel.as_str(), turn);
         self.inner.marks.show(self.context(), &run);
-        run.tell(&Milestone::Started {
-            attempt: held.claim.interruptions + 1,
-            by: Some(held.owner.clone()),
-            ends_at: Some(held.until),
-        });
+        run.tell_received().await;
+        tell_taken(&run, &held).await;
         tracing::info!(%turn, %channel, by = held.owner, "a session has taken a message");
         Ok(Some(Offer::new(self, taken, held)))
     }

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use reveille_queue::{QueueError, State, Turn};
 use tokio_util::sync::CancellationToken;
 
-use super::Desk;
-use crate::live::Milestone;
+use super::{Desk, tell_taken};
 use crate::turn::Run;
 
 /// Shortest and longest time from one look to the next.
@@ -98,11 +97,7 @@ impl Desk {
             };
             let run = Run::new(self.context(), &agent, &held.claim);
             self.inner.marks.show(self.context(), &run);
-            run.tell(&Milestone::Started {
-                attempt: held.claim.interruptions + 1,
-                by: Some(held.owner.clone()),
-                ends_at: Some(held.until),
-            });
+            tell_taken(&run, &held).await;
         }
         Ok(())
     }

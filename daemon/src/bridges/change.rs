@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::Entry;
 use super::file::{self, File, VAULT};
-use super::{Bridges, OUTBOX, Running, open, tidy};
+use super::{Bridges, Running, store, unreadable};
 use crate::config::ConfigError;
 
 /// Where a wrong entry stands.
@@ -115,7 +115,7 @@ impl Bridges {
         let running = self.running().clone().ok_or(ChangeError::NotNow)?;
         let old = self.changeable(&settings.name)?;
         let outbox = match settings.keeps() {
-            true => Some(self.opened(&running).await?),
+            true => Some(self.opened().await?),
             false => None,
         };
         let state = self.0.state.clone();
@@ -189,15 +189,10 @@ impl Bridges {
     }
 
     /// What bridges have to send, opened if it was not.
-    async fn opened(&self, running: &Running) -> Result<Outbox, ChangeError> {
-        if let Some(outbox) = self.outbox() {
-            return Ok(outbox.clone());
-        }
-        let path = self.0.state.join(OUTBOX);
-        let opened = tokio::task::spawn_blocking(move || open(&path)).await;
-        let opened = opened.map_err(|error| ChangeError::Crashed(error.to_string()))??;
-        let outbox = self.0.outbox.get_or_init(|| opened).clone();
-        running.workers.spawn(tidy(outbox.clone(), running.drain.clone()));
-        Ok(outbox)
+    async fn opened(&self) -> Result<Outbox, ChangeError> {
+        let store = self.0.store.clone();
+        let opened = tokio::task::spawn_blocking(move || store.open().cloned()).await;
+        let opened = opened.map_err(|error| ChangeError::Crashed(error.to_string()))?;
+        opened.map_err(|error| unreadable(&self.0.state.join(store::FILE), &error).into())
     }
 }

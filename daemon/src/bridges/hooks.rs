@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reveille_transports::hooks::{Condition, Hook, Identity, Missing, Options, Scheme};
-use reveille_transports::sign;
 use serde::Deserialize;
 
-use crate::config::{ConfigError, Secret, private_secret, secret};
+use super::secrets::{self, Written};
+use crate::config::{ConfigError, Secret};
 
 /// What to do about what a body does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -62,8 +62,16 @@ impl Table {
     /// # Errors
     /// Names the key and the mend.
     pub(crate) fn check_private(&self, file: &Path) -> Result<(), ConfigError> {
-        private_secret("hook", "secret", &self.secret, file)?;
-        private_secret("hook", "old_secret", &self.old_secret, file)
+        self.clone().written().check_private("hook", file)
+    }
+
+    fn written(&mut self) -> Written {
+        Written {
+            secret: self.secret.take(),
+            secret_file: self.secret_file.take(),
+            old_secret: self.old_secret.take(),
+            old_secret_file: self.old_secret_file.take(),
+        }
     }
 }
 
@@ -91,23 +99,9 @@ pub(crate) fn resolve(
                 "there is a hook of this name already; names must differ".into(),
             ));
         }
-        let given = [
-            secret("secret", table.secret.take(), table.secret_file.take(), environment),
-            secret(
-                "old_secret",
-                table.old_secret.take(),
-                table.old_secret_file.take(),
-                environment,
-            ),
-        ];
-        let mut secrets = Vec::new();
-        for one in given {
-            secrets.extend(one.map_err(|message| wrong(&name, message))?);
-        }
-        if secrets.is_empty() {
-            let message = "it needs `secret` or `secret_file`; without one anybody could wake the agent";
-            return Err(wrong(&name, message.into()));
-        }
+        let without = "without one anybody could wake the agent";
+        let secrets = table.written().resolve(without, environment);
+        let secrets = secrets.map_err(|message| wrong(&name, message))?;
         all.push(Settings { table, secrets });
     }
     Ok(all)
@@ -127,10 +121,7 @@ impl Hooks {
         for one in settings {
             let table = one.table.clone();
             let refused = |message: String| wrong(&table.name, message);
-            let mut secrets = Vec::with_capacity(one.secrets.len());
-            for secret in &one.secrets {
-                secrets.push(sign::Secret::new(secret.reveal().map_err(refused)?));
-            }
+            let secrets = secrets::reveal(&one.secrets).map_err(refused)?;
             let mut options = Options::new(&table.name, &table.agent, table.scheme, secrets[0].clone());
             options.secrets = secrets;
             if let Some(template) = table.template.clone() {

@@ -7,18 +7,19 @@ mod file;
 pub(crate) mod hooks;
 mod host;
 mod seal;
+mod secrets;
 mod settings;
+mod store;
 pub(crate) mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use reveille_transports::fanout::Fanout;
 use reveille_transports::http_ui::HttpUi;
-use reveille_transports::outbox::{self, Count, Outbox, Retention};
+use reveille_transports::outbox::{Count, Outbox, OutboxError};
 use reveille_transports::{Bridge, Outgoing, State};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ use self::entry::Entry;
 pub(crate) use self::host::{Parts, pushed};
 pub(crate) use self::seal::Seals;
 pub(crate) use self::settings::{Settings, Table, resolve};
+use self::store::Store;
 pub(crate) use self::webhooks::Told;
 use crate::config::ConfigError;
 use crate::worker::Workers;
@@ -34,42 +36,10 @@ use crate::worker::Workers;
 /// In the origin of a message: the bridge that brought it.
 pub(crate) const BRIDGE: &str = "bridge";
 
-/// What bridges have to send, in the state directory.
-const OUTBOX: &str = "bridges.sqlite";
-/// How often what is old there is removed.
-const TIDY: Duration = Duration::from_secs(60 * 60);
-/// How long it remembers what it has delivered, what it gave up, and the numbers of conversations.
-const KEPT: [SignedDuration; 3] = [
-    SignedDuration::from_hours(7 * 24),
-    SignedDuration::from_hours(30 * 24),
-    SignedDuration::from_hours(365 * 24),
-];
-
-fn open(file: &Path) -> Result<Outbox, ConfigError> {
-    outbox::Options::new(file).open().map_err(|error| ConfigError::Wrong {
+fn unreadable(file: &Path, error: &OutboxError) -> ConfigError {
+    ConfigError::Wrong {
         origin: file.display().to_string(),
         message: format!("what bridges have to send cannot be read: {error}"),
-    })
-}
-
-/// Forgets what is old, until `drain`.
-async fn tidy(outbox: Outbox, drain: CancellationToken) {
-    let mut ticks = tokio::time::interval(TIDY);
-    loop {
-        tokio::select! {
-            () = drain.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let [delivered_before, undelivered_before, lanes_before] =
-            KEPT.map(|kept| Timestamp::now().saturating_sub(kept).unwrap_or(Timestamp::MIN));
-        let until = Retention {
-            delivered_before,
-            undelivered_before,
-            lanes_before,
-        };
-        if let Err(error) = outbox.sweep(until).await {
-            tracing::warn!(%error, "what bridges have sent long ago is not forgotten yet");
-        }
     }
 }
 
@@ -141,8 +111,8 @@ struct Inner {
     entries: Mutex<BTreeMap<String, Arc<Entry>>>,
     /// Sessions that listen to channels, for what no agent takes.
     sessions: Fanout,
-    /// What is to be sent; opened when the first one needs it.
-    outbox: OnceLock<Outbox>,
+    /// What is to be sent.
+    store: Store,
     /// Who has a webhook.
     told: Told,
     /// The state directory.
@@ -169,20 +139,21 @@ impl Bridges {
         instance: &str,
     ) -> Result<Self, ConfigError> {
         let all = settings::all(configured, state)?;
-        let outbox = OnceLock::new();
-        if all.iter().any(Settings::keeps) || !webhooks.is_empty() {
-            let opened = open(&state.join(OUTBOX))?;
-            outbox.get_or_init(|| opened);
-        }
-        let told = Told::build(webhooks, outbox.get(), state, instance)?;
+        let file = state.join(store::FILE);
+        let store = Store::new(file.clone());
+        let outbox = match all.iter().any(Settings::keeps) {
+            true => Some(store.open().map_err(|error| unreadable(&file, &error))?.clone()),
+            false => None,
+        };
+        let told = Told::build(webhooks, &store, state, instance)?;
         let mut entries = BTreeMap::new();
         for settings in all {
-            let entry = Entry::build(&settings, state, outbox.get())?;
+            let entry = Entry::build(&settings, state, outbox.as_ref())?;
             entries.insert(settings.name, Arc::new(entry));
         }
         Ok(Self(Arc::new(Inner {
             entries: Mutex::new(entries),
-            outbox,
+            store,
             told,
             state: state.to_owned(),
             ..Inner::default()
@@ -218,17 +189,15 @@ impl Bridges {
         for entry in self.entries().values() {
             entry.begin(&running, &self.0.sessions, None);
         }
-        if let Some(service) = self.0.told.service(drain) {
-            workers.spawn(service);
+        if let Some(telling) = self.0.told.telling(drain) {
+            workers.spawn(telling);
         }
-        if let Some(outbox) = self.0.outbox.get().cloned() {
-            workers.spawn(tidy(outbox, drain.clone()));
-        }
+        workers.spawn(self.0.store.clone().tidy(drain.clone()));
     }
 
     /// What bridges have to send; `None`: none of them keeps anything.
     pub(crate) fn outbox(&self) -> Option<&Outbox> {
-        self.0.outbox.get()
+        self.0.store.get()
     }
 
     /// How much that is; `None` when it cannot be counted.

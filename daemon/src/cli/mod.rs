@@ -39,6 +39,7 @@ mod undelivered;
 mod vault;
 mod vault_copies;
 mod watch;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -212,6 +213,12 @@ enum Command {
     /// Triggers of a vault and their deliveries: list, show, pause, resume, deliver again, remove
     #[command(subcommand, after_help = "Example: reveille trigger list")]
     Trigger(trigger::Trigger),
+    /// Programs that are told what happens: list, add, show, edit, remove, pause, resume, test, rotate the secret
+    #[command(
+        subcommand,
+        after_help = "Example: reveille webhook add ci --url https://ci.example.com/reveille --event turn.settled"
+    )]
+    Webhook(webhook::Webhook),
     /// Jobs, messages that the clock sends: list, show, add, edit, run, pause, resume, remove, history
     #[command(
         subcommand,
@@ -309,6 +316,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Turn(turn) => turn.run(&global.client()?).await,
         Command::Undelivered(undelivered) => undelivered.run(&global.client()?).await,
         Command::Trigger(trigger) => trigger.run(&global.client()?).await,
+        Command::Webhook(webhook) => webhook.run(&global.client()?).await,
         Command::Job(job) => job.run(&global.client()?).await,
         Command::Note(note) => note.run(&global.client()?).await,
         Command::Vault(vault) => vault.run(&global).await,

@@ -187,7 +187,7 @@ impl Which {
 }
 
 /// From the terminal, unseen, or all of stdin.
-fn value(prompt: &str) -> Result<String, CliError> {
+pub(super) fn value(prompt: &str) -> Result<String, CliError> {
     if std::io::stdin().is_terminal() {
         return secret::ask(prompt);
     }

@@ -587,7 +587,7 @@ fn a_webhook_has_a_secret_and_wants_what_is_told() {
         ("old_secret = \"${HOOK}\"".into(), "`secret` or `secret_file`"),
         ("secret = \"${NONE}\"".into(), "NONE"),
         (format!("{secret}secret_file = \"/x\""), "keep one"),
-        (format!("{secret}events = [\"agent.changed\"]"), "turn.settled"),
+        (format!("{secret}events = [\"agent.born\"]"), "turn.settled"),
         (format!("{secret}allow = {{ everything = true }}"), "everything"),
         (format!("{secret}{table}{secret}"), "names must differ"),
     ] {

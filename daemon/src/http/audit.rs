@@ -15,7 +15,7 @@ use super::Caller;
 const PATH_CHARS: usize = 200;
 
 /// What is written down, by the addresses of the router.
-const ACTIONS: [(Method, &str, &str); 35] = [
+const ACTIONS: [(Method, &str, &str); 41] = [
     (Method::POST, "/api/session", "sign_in"),
     (Method::DELETE, "/api/session", "sign_out"),
     (Method::POST, "/api/sign-in-links", "sign_in_link.made"),
@@ -39,6 +39,12 @@ const ACTIONS: [(Method, &str, &str); 35] = [
     ),
     (Method::POST, "/api/credentials/env", "secret.set"),
     (Method::DELETE, "/api/credentials/env", "secret.removed"),
+    (Method::POST, "/api/webhooks", "webhook.made"),
+    (Method::PATCH, "/api/webhooks/{name}", "webhook.changed"),
+    (Method::DELETE, "/api/webhooks/{name}", "webhook.removed"),
+    (Method::POST, "/api/webhooks/{name}/pause", "webhook.paused"),
+    (Method::POST, "/api/webhooks/{name}/resume", "webhook.resumed"),
+    (Method::POST, "/api/webhooks/{name}/rotate", "webhook.rotated"),
     (Method::POST, "/api/agents", "agent.defined"),
     (Method::PATCH, "/api/agents/{name}", "agent.changed"),
     (Method::DELETE, "/api/agents/{name}", "agent.removed"),

@@ -174,8 +174,8 @@ pub(super) async fn redrive(
     let mut retried = outbox.redrive(&name, which).await.map_err(|error| failed(&error))?;
     if all {
         retried += outbox.hasten(&name).await.map_err(|error| failed(&error))?;
-        let resumed = api.bridges.told().resume(&name).await;
-        resumed.map_err(|error| failed(&error))?;
+        let resumed = api.bridges.told().resume_bridge(&name).await;
+        resumed.map_err(|error| failed(&OutboxError::Unavailable(error.to_string())))?;
     }
     Ok(Json(Redriven { retried }))
 }

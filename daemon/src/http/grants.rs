@@ -39,7 +39,7 @@ const OF_VAULTS: [(&str, Ask, bool); 9] = [
 const OF_ALL: [&str; 3] = ["/vaults", "/vaults/list", "/mcp"];
 
 /// What the daemon itself gives to admins only.
-const OF_ADMINS: [&str; 18] = [
+const OF_ADMINS: [&str; 24] = [
     "/.parachute/config",
     "/api/sign-in-links",
     "/api/tokens",
@@ -56,6 +56,13 @@ const OF_ADMINS: [&str; 18] = [
     // It names everything that is hidden.
     "/api/agents/{name}/sandbox/policy",
     "/api/agents/{name}/trust",
+    // What they tell is everything, and their addresses may let somebody in.
+    "/api/webhooks",
+    "/api/webhooks/{name}",
+    "/api/webhooks/{name}/pause",
+    "/api/webhooks/{name}/resume",
+    "/api/webhooks/{name}/test",
+    "/api/webhooks/{name}/rotate",
     // It writes a copy of all notes wherever it is told to.
     "/api/vaults/{name}/backup",
     // It starts programs.
@@ -299,6 +306,10 @@ mod tests {
             ("DELETE", "/api/credentials/env", "reveille:admin"),
             ("GET", "/api/agents/{name}/env", "reveille:admin"),
             ("GET", "/api/agents/{name}/sandbox/policy", "reveille:admin"),
+            ("GET", "/api/webhooks", "reveille:admin"),
+            ("POST", "/api/webhooks", "reveille:admin"),
+            ("PATCH", "/api/webhooks/{name}", "reveille:admin"),
+            ("POST", "/api/webhooks/{name}/test", "reveille:admin"),
             ("GET", "/api/doctor", "reveille:admin"),
             ("GET", "/metrics", "reveille:admin"),
             ("GET", "/api/statistics", "reveille:read"),

@@ -16,6 +16,7 @@ use super::health_lines::{Lines, lines};
 use super::standing::may_read;
 use super::wire::{VaultCapabilities, VaultKind};
 use crate::breaker;
+use crate::bridges::webhooks::Facts;
 use crate::sandboxing::{LimitsView, why};
 
 /// Whether all is well.
@@ -209,6 +210,45 @@ pub(super) struct Mark {
 }
 
 impl Look {
+    /// `ok` or `degraded`.
+    pub(super) fn word(&self) -> &'static str {
+        match self.status {
+            Status::Ok => "ok",
+            Status::Degraded => "degraded",
+        }
+    }
+
+    /// What is not well.
+    pub(super) fn facts(&self, api: &Api) -> Facts {
+        let mut facts = Facts::new();
+        let mut is = |what: &'static str, name: &str, word: &str| {
+            facts.insert((what, name.to_owned()), word.to_owned());
+        };
+        for (name, word) in &self.vaults {
+            match word {
+                VaultWord::Ready => {}
+                VaultWord::Degraded => is("vault", name, "degraded"),
+                VaultWord::Unavailable => is("vault", name, "unavailable"),
+            }
+        }
+        self.broken.iter().for_each(|name| is("bridge", name, "down"));
+        self.missing.iter().for_each(|name| is("program", name, "missing"));
+        if self.undelivered != Some(0) {
+            is("deliveries", "", "waiting");
+        }
+        // One that is tried once more is not back yet.
+        let away = api.outbox.vault_states();
+        let away = away.iter().filter(|one| one.state != "closed");
+        away.for_each(|one| is("deliveries", &one.vault, "open"));
+        if !self.keeps {
+            is("sandbox", "", "failed");
+        }
+        if !self.credential.is_well() {
+            is("credential", "", "missing");
+        }
+        facts
+    }
+
     /// That much.
     pub(super) fn mark(&self) -> Mark {
         Mark {

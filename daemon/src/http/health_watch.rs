@@ -1,4 +1,4 @@
-//! Tells who watches when the health is not as before. While nobody watches, nothing is looked at.
+//! Tells who watches, and who has a webhook, when the health is not as before. While nobody is there, nothing is looked at.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::health::look;
+use crate::bridges::webhooks::HealthNews;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(2);
@@ -15,6 +16,7 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(crate) async fn watch(api: Api, stop: CancellationToken) {
     // What changes while nobody watches is told to the first who does: it may have read the state before.
     let mut last = look(&api).await.mark();
+    let mut news = HealthNews::default();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -22,10 +24,12 @@ pub(crate) async fn watch(api: Api, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if api.hub.watchers_of_all() == 0 {
+        let told = api.bridges.told();
+        if api.hub.watchers_of_all() == 0 && !told.is_on() {
             continue;
         }
         let now = look(&api).await;
+        news.look(told, now.word(), now.facts(&api)).await;
         let mark = now.mark();
         if mark != last {
             api.hub.health_changed(&now.status);

@@ -80,6 +80,7 @@ mod undelivered;
 mod vault_api;
 mod vault_hints;
 mod vaults;
+mod webhooks;
 mod wire;
 mod wrong;
 
@@ -223,6 +224,20 @@ fn bridge_routes() -> Router<Api> {
         .route("/ui/events", get(bridge_streams::page))
 }
 
+/// Who is told what happens.
+fn webhook_routes() -> Router<Api> {
+    Router::new()
+        .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/api/webhooks/{name}",
+            get(webhooks::show).patch(webhooks::edit).delete(webhooks::remove),
+        )
+        .route("/api/webhooks/{name}/pause", post(webhooks::pause))
+        .route("/api/webhooks/{name}/resume", post(webhooks::resume))
+        .route("/api/webhooks/{name}/test", post(webhooks::test))
+        .route("/api/webhooks/{name}/rotate", post(webhooks::rotate))
+}
+
 fn turn_routes() -> Router<Api> {
     Router::new()
         .route("/api/turns", get(turns::list))
@@ -331,6 +346,7 @@ fn guarded_routes() -> Router<Api> {
         .merge(turn_routes())
         .merge(attached_routes())
         .merge(bridge_routes())
+        .merge(webhook_routes())
         .merge(job_routes())
         .merge(key_routes())
         .merge(credential_routes())

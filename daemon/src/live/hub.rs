@@ -186,6 +186,7 @@ impl Hub {
     }
 
     fn tell_agent(&self, channel: &str, kind: &str) {
+        self.told.touch();
         self.push(channel, About::Agent, &Piece::Other, Run::Aside, "agent", |seq| {
             AgentBody {
                 seq,

@@ -429,6 +429,8 @@ impl Registry {
                 None => self.live.agent_removed(name),
             }
         }
+        // Also a note that is broken from the beginning: it is nobody's yet.
+        self.live.told().touch();
         drop(inner);
         for (vault, note) in stale {
             self.restamp(&vault, [note]);

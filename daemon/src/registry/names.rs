@@ -42,6 +42,7 @@ impl Registry {
         let stale: Vec<_> = stale.collect();
         let held = names.iter().filter(|name| inner.holder(name).is_some());
         held.for_each(|name| self.live.agent_changed(name));
+        self.live.told().touch();
         drop(inner);
         for (vault, note) in stale {
             self.restamp(&vault, [note]);

@@ -24,7 +24,10 @@ mod reader;
 mod secure;
 mod sessions;
 mod stdio;
+mod subscriptions;
 mod telegram;
+mod webhook_news;
+mod webhook_turns;
 mod webhooks;
 
 use anyhow::{Context as _, Result, bail, ensure};

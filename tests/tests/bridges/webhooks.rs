@@ -14,7 +14,7 @@ use super::*;
 
 const KEY: [u8; 32] = [7; 32];
 
-fn secret() -> String {
+pub(super) fn secret() -> String {
     format!("whsec_{}", STANDARD.encode(KEY))
 }
 
@@ -41,7 +41,7 @@ async fn daemon_for(receiver: &Receiver) -> Result<Daemon> {
 }
 
 /// Whether a call is signed as Standard Webhooks has it.
-fn is_ours(told: &Told) -> bool {
+pub(super) fn is_ours(told: &Told) -> bool {
     let (id, at) = (told.header("webhook-id"), told.header("webhook-timestamp"));
     let mut mac = Hmac::<Sha256>::new_from_slice(&KEY).expect("any key");
     mac.update(format!("{id}.{at}.{}", told.body).as_bytes());
@@ -49,7 +49,7 @@ fn is_ours(told: &Told) -> bool {
 }
 
 /// What was told of a turn, in order, each event once: by their ids. Every one is signed.
-fn of_turn(receiver: &Receiver, path: &str, turn: &str) -> Vec<(String, Value)> {
+pub(super) fn of_turn(receiver: &Receiver, path: &str, turn: &str) -> Vec<(String, Value)> {
     let mut all: Vec<(String, Value)> = Vec::new();
     for told in receiver.told_at(path) {
         assert!(is_ours(&told), "{told:?}");
@@ -63,7 +63,7 @@ fn of_turn(receiver: &Receiver, path: &str, turn: &str) -> Vec<(String, Value)> 
 }
 
 /// Waits until the end of a turn was told.
-async fn until_settled(receiver: &Receiver, path: &str, turn: &str) -> Result<Vec<(String, Value)>> {
+pub(super) async fn until_settled(receiver: &Receiver, path: &str, turn: &str) -> Result<Vec<(String, Value)>> {
     let settled = format!("settled_{turn}");
     eventually(&format!("{path} is told of the end"), LIMIT, async || {
         let all = of_turn(receiver, path, turn);
@@ -72,7 +72,7 @@ async fn until_settled(receiver: &Receiver, path: &str, turn: &str) -> Result<Ve
     .await
 }
 
-fn kinds(all: &[(String, Value)]) -> Vec<&str> {
+pub(super) fn kinds(all: &[(String, Value)]) -> Vec<&str> {
     let mut kinds: Vec<&str> = all
         .iter()
         .map(|(_, said)| said["type"].as_str().unwrap_or_default())
@@ -82,7 +82,7 @@ fn kinds(all: &[(String, Value)]) -> Vec<&str> {
     kinds
 }
 
-async fn bridge(daemon: &Daemon, name: &str) -> Result<Value> {
+pub(super) async fn bridge(daemon: &Daemon, name: &str) -> Result<Value> {
     let listed: Value = daemon.request(Method::GET, &["api", "bridges"], None).await?.ok()?;
     let all = listed["bridges"].as_array().context("a list")?;
     let found = all.iter().find(|one| one["name"] == name);

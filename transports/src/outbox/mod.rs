@@ -109,6 +109,15 @@ impl Outbox {
         self.writer.write(Lasting::Synced, write).await
     }
 
+    /// All values of a bridge that last, by key.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub async fn all_kept(&self, bridge: &str) -> Result<Vec<(String, String)>, OutboxError> {
+        let bridge = bridge.to_owned();
+        self.read(move |connection| rows::all_kept(connection, &bridge)).await
+    }
+
     /// A value that was stored.
     ///
     /// # Errors
@@ -220,10 +229,23 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`]; then some may be gone.
     pub async fn shed(&self, bridge: &str, room: Room) -> Result<u64, OutboxError> {
+        self.give_up(bridge, rows::Loose::Fleeting, room).await
+    }
+
+    /// Gives up the oldest entries that wait, whatever they are, until the rest fits: for one that nothing is sent for now.
+    /// Answers how many went.
+    ///
+    /// # Errors
+    /// [`OutboxError`]; then some may be gone.
+    pub async fn bound(&self, bridge: &str, room: Room) -> Result<u64, OutboxError> {
+        self.give_up(bridge, rows::Loose::All, room).await
+    }
+
+    async fn give_up(&self, bridge: &str, loose: rows::Loose, room: Room) -> Result<u64, OutboxError> {
         let mut gone = 0;
         loop {
             let (bridge, now) = (bridge.to_owned(), self.now());
-            let write = move |connection: &_| rows::shed(connection, &bridge, room, now);
+            let write = move |connection: &_| rows::shed(connection, &bridge, loose, room, now);
             match self.writer.write(Lasting::Written, write).await? {
                 0 => break,
                 more => gone += more,
@@ -242,6 +264,21 @@ impl Outbox {
     pub async fn hasten(&self, bridge: &str) -> Result<u64, OutboxError> {
         let (bridge, now) = (bridge.to_owned(), self.now());
         let write = move |connection: &_| rows::hasten(connection, &bridge, now);
+        let count = self.writer.write(Lasting::Written, write).await?;
+        if count > 0 {
+            self.wake();
+        }
+        Ok(count)
+    }
+
+    /// Lets all that waits begin to wait now, and be due: nothing was sent for a while, and that was nobody's failure. Answers
+    /// how many.
+    ///
+    /// # Errors
+    /// [`OutboxError`]; then nothing is changed.
+    pub async fn renew(&self, bridge: &str) -> Result<u64, OutboxError> {
+        let (bridge, now) = (bridge.to_owned(), self.now());
+        let write = move |connection: &_| rows::renew(connection, &bridge, now);
         let count = self.writer.write(Lasting::Written, write).await?;
         if count > 0 {
             self.wake();

@@ -231,16 +231,36 @@ pub(super) fn amend(connection: &Connection, bridge: &str, id: &str, payload: &s
 }
 
 /// Makes room. What has a number may be on its way and stays.
-pub(super) fn shed(connection: &Connection, bridge: &str, room: Room, now: Timestamp) -> Outcome<u64> {
+pub(super) fn all_kept(connection: &Connection, bridge: &str) -> Outcome<Vec<(String, String)>> {
+    connection
+        .prepare_cached("SELECT key, value FROM kept WHERE bridge = ?1 ORDER BY key")?
+        .query_map([bridge], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// What may go for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loose {
+    /// Fleeting entries without a number.
+    Fleeting,
+    /// All that waits.
+    All,
+}
+
+pub(super) fn shed(connection: &Connection, bridge: &str, loose: Loose, room: Room, now: Timestamp) -> Outcome<u64> {
+    let (counted, taken) = match loose {
+        Loose::Fleeting => ("AND fleeting = 1", "AND fleeting = 1 AND number IS NULL"),
+        Loose::All => ("", ""),
+    };
     let (mut entries, mut bytes): (u64, u64) = connection
-        .prepare_cached(
-            "SELECT count(*), coalesce(sum(bytes), 0) FROM entries WHERE bridge = ?1 AND state = 'waiting' AND fleeting = 1",
-        )?
+        .prepare_cached(&format!(
+            "SELECT count(*), coalesce(sum(bytes), 0) FROM entries WHERE bridge = ?1 AND state = 'waiting' {counted}"
+        ))?
         .query_row([bridge], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut oldest = connection.prepare_cached(
-        "SELECT seq, lane, bytes, created_at FROM entries WHERE bridge = ?1 AND state = 'waiting' AND fleeting = 1 \
-         AND number IS NULL ORDER BY seq LIMIT ?2",
-    )?;
+    let mut oldest = connection.prepare_cached(&format!(
+        "SELECT seq, lane, bytes, created_at FROM entries WHERE bridge = ?1 AND state = 'waiting' {taken} \
+         ORDER BY seq LIMIT ?2"
+    ))?;
     let oldest: Vec<(i64, String, u64, Timestamp)> = oldest
         .query_map(params![bridge, STEP], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, time(row, 3)?))
@@ -288,6 +308,15 @@ pub(super) fn redrive(connection: &Connection, bridge: &str, which: &Which, now:
 pub(super) fn hasten(connection: &Connection, bridge: &str, now: Timestamp) -> Outcome<u64> {
     let changed = connection
         .prepare_cached("UPDATE entries SET due_at = ?2 WHERE bridge = ?1 AND head = 1 AND due_at > ?2")?
+        .execute(params![bridge, now.as_millisecond()])?;
+    Ok(changed as u64)
+}
+
+pub(super) fn renew(connection: &Connection, bridge: &str, now: Timestamp) -> Outcome<u64> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE entries SET since = ?2, due_at = min(due_at, ?2), attempts = 0 WHERE bridge = ?1 AND state = 'waiting'",
+        )?
         .execute(params![bridge, now.as_millisecond()])?;
     Ok(changed as u64)
 }

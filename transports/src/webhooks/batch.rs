@@ -180,6 +180,16 @@ impl Batches {
         self.held().live.remove(turn);
     }
 
+    /// Seals what a turn told, and knows it no longer: its fold goes into the outbox with that.
+    pub(super) fn rest(&self, turn: &str, now: Timestamp) {
+        let mut held = self.held();
+        held.seal(turn, now);
+        held.live.remove(turn);
+        if !held.sealed.is_empty() {
+            self.wake.notify_one();
+        }
+    }
+
     /// The turns that run.
     pub(super) fn running(&self) -> Vec<(String, Turn, Option<String>)> {
         let held = self.held();

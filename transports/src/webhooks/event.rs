@@ -79,6 +79,12 @@ pub enum Body {
     Started {
         /// From 1; more after an interruption.
         attempt: u32,
+        /// The session that has taken the message, of an attached agent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// When it is back in line unless that session asks for more time.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ends_at: Option<Timestamp>,
     },
     /// [`Kind::TurnSettled`]
     Settled {
@@ -104,23 +110,29 @@ pub enum Body {
         cost_usd: Option<f64>,
     },
     /// [`Kind::AgentChanged`]
-    Agent {
-        /// `changed` or `removed`.
-        change: String,
-    },
+    Agent(AgentChange),
     /// [`Kind::BudgetReached`]
     Budget {
-        /// What it is for, such as `turn`, `agent` or `day`.
-        scope: String,
-        /// The limit in US dollars.
-        limit_usd: f64,
+        /// What it is for: `turn`, `day` (of an agent) or `chain` (of messages).
+        scope: &'static str,
+        /// The limit in US dollars, where it is one of money.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit_usd: Option<f64>,
         /// What was spent, in US dollars.
-        spent_usd: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        spent_usd: Option<f64>,
+        /// For a person.
+        message: String,
+        /// When it goes on by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until_at: Option<Timestamp>,
     },
     /// [`Kind::HealthChanged`]
     Health {
-        /// The status now.
-        status: String,
+        /// The status now, `ok` or `degraded`.
+        status: &'static str,
+        /// What is not as before.
+        changes: Vec<HealthChange>,
     },
     /// [`Kind::WebhookTest`]
     Test {},
@@ -134,12 +146,54 @@ impl Body {
             Self::Message { .. } => Kind::MessageReceived,
             Self::Started { .. } => Kind::TurnStarted,
             Self::Settled { .. } => Kind::TurnSettled,
-            Self::Agent { .. } => Kind::AgentChanged,
+            Self::Agent(_) => Kind::AgentChanged,
             Self::Budget { .. } => Kind::BudgetReached,
             Self::Health { .. } => Kind::HealthChanged,
             Self::Test {} => Kind::WebhookTest,
         }
     }
+}
+
+/// What became of an agent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct AgentChange {
+    /// `made`, `edited`, `paused`, `resumed`, `broken`, `mended` or `removed`.
+    pub change: &'static str,
+    /// Where its definition is.
+    pub vault: String,
+    /// Of a pause: a stable code, `person` when a person wants it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Of a pause: why, for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Of a pause: when it ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_at: Option<Timestamp>,
+    /// What is wrong with its definition, each with the key that it is about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<AgentProblem>,
+}
+
+/// One thing that is wrong with a definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentProblem {
+    /// The setting or part that it is about.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// One thing that is healthy no more, or again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HealthChange {
+    /// `vault`, `bridge`, `deliveries`, `program`, `sandbox` or `credential`.
+    pub what: &'static str,
+    /// Which, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How it is now: `ok`, or a word for what is wrong.
+    pub now: String,
 }
 
 /// Something to tell, durably.

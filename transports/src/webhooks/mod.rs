@@ -5,9 +5,11 @@
 //! else waits until the receiver has it, or becomes *undelivered* and is kept.
 
 mod batch;
+mod call;
 mod client;
 mod event;
 mod fold;
+mod manage;
 #[cfg(test)]
 mod properties;
 mod request;
@@ -28,12 +30,13 @@ use self::batch::{Batches, Ends, Sealed};
 use self::event::Report;
 use self::fold::Fold;
 use crate::net_guard::Resolve;
-use crate::outbox::{Entry, Keep, Outbox, OutboxError, Which};
+use crate::outbox::{Entry, Keep, Outbox, OutboxError, Room};
 
 pub use self::batch::{BYTES, EVENTS, WINDOW};
 pub use self::client::Tls;
-pub use self::event::{Body, Event, Kind, Outcome, Turn};
+pub use self::event::{AgentChange, AgentProblem, Body, Event, HealthChange, Kind, Outcome, Turn};
 pub use self::fold::{Call, Snapshot};
+pub use self::manage::{Removed, Tested};
 pub use self::service::Service;
 pub use self::subscription::{Profile, Subscription, SubscriptionError, Subscriptions, bridge};
 
@@ -61,6 +64,10 @@ pub struct Times {
     pub patience: Duration,
     /// How long a batch of live events is tried before it is given up for a later one.
     pub live_patience: Duration,
+    /// How long events wait for a subscription that is paused or refused.
+    pub idle: Duration,
+    /// How often it is looked whether more waits for such a one than there is room for.
+    pub idle_look: Duration,
     /// How long calls that are under way may take when the daemon stops.
     pub drain: Duration,
 }
@@ -76,6 +83,8 @@ impl Default for Times {
             longest_wish: Duration::from_secs(3600),
             patience: Duration::from_secs(72 * 3600),
             live_patience: Duration::from_secs(15 * 60),
+            idle: Duration::from_secs(30 * 24 * 3600),
+            idle_look: Duration::from_secs(60),
             drain: Duration::from_secs(2),
         }
     }
@@ -106,6 +115,8 @@ pub struct Options {
     pub at_once: usize,
     /// Most batches of live events that wait for one receiver, and most bytes of them.
     pub live_room: (u64, u64),
+    /// Most events that wait for a subscription that is paused or refused, and most bytes of them.
+    pub idle_room: (u64, u64),
 }
 
 impl Options {
@@ -127,6 +138,7 @@ impl Options {
             times: Times::default(),
             at_once: 4,
             live_room: (2_000, 64 << 20),
+            idle_room: (100_000, 512 << 20),
         }
     }
 
@@ -166,7 +178,7 @@ pub struct Status {
     pub sent: u64,
     /// Calls that failed since the start.
     pub failed: u64,
-    /// Batches of live events that were given up since the start.
+    /// Batches of live events that were given up since the start, and what was too much for one that is paused or refused.
     pub dropped: u64,
 }
 
@@ -225,10 +237,7 @@ impl Webhooks {
     /// # Errors
     /// [`PublishError`]; then nothing is stored.
     pub async fn publish(&self, event: Event) -> Result<(), PublishError> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if !(1..=100).contains(&event.id.len()) || !event.id.bytes().all(fits) {
-            return Err(PublishError::Id(event.id));
-        }
+        check_id(&event.id)?;
         let shared = &self.shared;
         let kind = event.body.kind();
         let agent = event.agent.as_deref();
@@ -274,6 +283,44 @@ impl Webhooks {
         Ok(())
     }
 
+    /// Tells what is not about turns, and keeps what was told with it: both are stored when this returns, or neither.
+    ///
+    /// # Errors
+    /// [`PublishError`]; then nothing is stored.
+    pub async fn tell(&self, events: &[Event], keeps: Vec<Keep>) -> Result<(), PublishError> {
+        events.iter().try_for_each(|event| check_id(&event.id))?;
+        let shared = &self.shared;
+        let _writing = shared.writing.lock().await;
+        let all = shared.options.subscriptions.list();
+        let mut entries = Vec::new();
+        for event in events {
+            let wanted = all
+                .iter()
+                .filter(|each| each.wants(event.body.kind(), event.agent.as_deref()));
+            entries.extend(wanted.map(|each| shared.entry(each, event, None)));
+        }
+        if !entries.is_empty() || !keeps.is_empty() {
+            shared.options.outbox.put(entries, keeps).await?;
+        }
+        Ok(())
+    }
+
+    /// What [`Self::tell`] has kept of one, by key.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub async fn kept(&self, of: &str) -> Result<Vec<(String, String)>, OutboxError> {
+        self.shared.options.outbox.all_kept(of).await
+    }
+
+    /// Forgets what [`Self::tell`] has kept of one.
+    ///
+    /// # Errors
+    /// [`OutboxError`]; then some may be gone.
+    pub async fn forget_kept(&self, of: &str) -> Result<(), OutboxError> {
+        self.shared.options.outbox.remove(of).await.map(drop)
+    }
+
     /// Tells what a running turn tells: `event` is one of the daemon's (`kind` first) or a `SessionNotification` of ACP, and
     /// is passed on as it is. Never waits.
     pub fn live(&self, agent: &str, turn: &Turn, event: Box<RawValue>) {
@@ -287,69 +334,11 @@ impl Webhooks {
         }
     }
 
-    /// Tells one subscription alone, to see whether it works.
-    ///
-    /// # Errors
-    /// [`PublishError`].
-    pub async fn test(&self, name: &str) -> Result<String, PublishError> {
+    /// A turn runs no longer, and has not ended: it is back in line. What it told is told, and heartbeats cease until it
+    /// starts again.
+    pub fn rests(&self, turn: &str) {
         let shared = &self.shared;
-        let all = shared.options.subscriptions.list();
-        let subscription = all.iter().find(|each| each.name == name);
-        let subscription = subscription.ok_or_else(|| PublishError::Unknown(name.to_owned()))?;
-        let id = format!("test_{}", (shared.options.ids)());
-        let (at, body) = ((shared.options.clock)(), Body::Test {});
-        let event = Event {
-            id: id.clone(),
-            at,
-            agent: None,
-            turn: None,
-            body,
-        };
-        shared
-            .options
-            .outbox
-            .put(vec![shared.entry(subscription, &event, None)], vec![])
-            .await?;
-        Ok(id)
-    }
-
-    /// Sends again to a receiver that had refused.
-    ///
-    /// # Errors
-    /// [`OutboxError`]; then it stays refused.
-    pub async fn resume(&self, name: &str) -> Result<(), OutboxError> {
-        self.shared
-            .options
-            .outbox
-            .keep(&bridge(name), worker::REFUSED, None)
-            .await?;
-        self.shared.set(name, |status| status.refused = None);
-        self.shared
-            .again
-            .send_modify(|counts| *counts.entry(name.to_owned()).or_default() += 1);
-        Ok(())
-    }
-
-    /// Sends again what was given up. Answers how many.
-    ///
-    /// # Errors
-    /// [`OutboxError`].
-    pub async fn redrive(&self, name: &str, which: Which) -> Result<u64, OutboxError> {
-        self.shared.options.outbox.redrive(&bridge(name), which).await
-    }
-
-    /// Removes what a subscription that is gone had to tell.
-    ///
-    /// # Errors
-    /// [`OutboxError`].
-    pub async fn forget(&self, name: &str) -> Result<(), OutboxError> {
-        self.shared.options.outbox.remove(&bridge(name)).await?;
-        self.shared
-            .status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
-        Ok(())
+        shared.batches.rest(turn, (shared.options.clock)());
     }
 
     /// Figures.
@@ -452,10 +441,25 @@ impl Shared {
         put.map(|_| ())
     }
 
+    /// That much room, for what is not older than that.
+    fn room(&self, (entries, bytes): (u64, u64), age: Duration) -> Room {
+        let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+        let oldest = (self.options.clock)().checked_sub(age).unwrap_or(Timestamp::MIN);
+        Room { entries, bytes, oldest }
+    }
+
     fn later(&self, pause: Duration) -> Timestamp {
         let now = (self.options.clock)();
         let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX);
         now.checked_add(pause).unwrap_or(Timestamp::MAX)
+    }
+}
+
+fn check_id(id: &str) -> Result<(), PublishError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    match (1..=100).contains(&id.len()) && id.bytes().all(fits) {
+        true => Ok(()),
+        false => Err(PublishError::Id(id.to_owned())),
     }
 }
 

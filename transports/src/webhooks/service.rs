@@ -1,7 +1,7 @@
 //! Writes batches, and runs a worker for each subscription.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::Ends;
 use super::subscription::Subscription;
 use super::worker::Worker;
-use super::{OUTBOX_PAUSE, Shared};
+use super::{OUTBOX_PAUSE, Shared, Webhooks};
 
 /// Sends until it is drained.
 pub struct Service {
@@ -38,6 +38,11 @@ impl Service {
     /// Runs. Returns when `drain` is cancelled and what was under way has ended or had its time.
     pub async fn run(self, drain: CancellationToken) {
         let shared = self.shared;
+        let webhooks = Webhooks {
+            shared: Arc::clone(&shared),
+        };
+        webhooks.clear_leftovers().await;
+        let idle = tokio::spawn(bound_idle(Arc::clone(&shared), drain.clone()));
         let batches = tokio::spawn(write_batches(Arc::clone(&shared), drain.clone()));
         let mut changed = shared.options.subscriptions.watch();
         let mut again = shared.again.subscribe();
@@ -74,6 +79,41 @@ impl Service {
         end(running).await;
         if let Err(error) = batches.await {
             tracing::error!(%error, "the batches of webhooks failed");
+        }
+        if let Err(error) = idle.await {
+            tracing::error!(%error, "what waits for webhooks that rest is bounded no longer");
+        }
+    }
+}
+
+/// What waits for those that nothing is sent to has bounds too.
+async fn bound_idle(shared: Arc<Shared>, drain: CancellationToken) {
+    let options = &shared.options;
+    let mut ticks = tokio::time::interval(options.times.idle_look);
+    loop {
+        tokio::select! {
+            () = drain.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let refused = |name: &str| {
+            let status = shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+            status.get(name).is_some_and(|status| status.refused.is_some())
+        };
+        let all = options.subscriptions.list();
+        for one in all.iter().filter(|one| one.paused || refused(&one.name)) {
+            let (live, whole) = (options.live_room, options.idle_room);
+            let bridge = one.bridge();
+            let fleeting = options
+                .outbox
+                .shed(&bridge, shared.room(live, options.times.live_patience));
+            let rest = options.outbox.bound(&bridge, shared.room(whole, options.times.idle));
+            match (fleeting.await, rest.await) {
+                (Ok(0), Ok(0)) => {}
+                (Ok(fleeting), Ok(rest)) => shared.set(&one.name, |status| status.dropped += fleeting + rest),
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::warn!(%error, webhook = one.name, "what waits for a webhook that rests cannot be bounded");
+                }
+            }
         }
     }
 }

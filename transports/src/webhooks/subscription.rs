@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::event::Kind;
 use crate::hooks::is_name;
 use crate::net_guard::{self, Allow};
+use crate::outbox::OutboxError;
 use crate::sign::Secret;
 
 /// Version of the file.
@@ -150,15 +151,24 @@ pub enum SubscriptionError {
     Unavailable(String),
 }
 
-#[derive(Serialize, Deserialize)]
+impl From<OutboxError> for SubscriptionError {
+    fn from(error: OutboxError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
 struct File {
     version: u32,
     webhooks: Vec<Subscription>,
+    /// Names of such as are removed, while the outbox may hold what they had to tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<String>,
 }
 
 struct Inner {
     path: PathBuf,
-    made: Mutex<Vec<Subscription>>,
+    made: Mutex<File>,
     configured: Vec<Subscription>,
     all: watch::Sender<Arc<Vec<Subscription>>>,
 }
@@ -199,18 +209,20 @@ impl Subscriptions {
                         "a newer version of Reveille wrote {shown}, and it was left as it is: start that version again"
                     )));
                 }
-                serde_json::from_slice::<File>(&text)
-                    .map_err(|error| damaged(&error))?
-                    .webhooks
+                serde_json::from_slice::<File>(&text).map_err(|error| damaged(&error))?
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File {
+                version: VERSION,
+                webhooks: Vec::new(),
+                removed: Vec::new(),
+            },
             Err(error) => {
                 return Err(SubscriptionError::Unavailable(format!(
                     "{shown} cannot be read: {error}"
                 )));
             }
         };
-        let all = watch::channel(Arc::new(joined(&configured, &made))).0;
+        let all = watch::channel(Arc::new(joined(&configured, &made.webhooks))).0;
         let made = Mutex::new(made);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -246,7 +258,8 @@ impl Subscriptions {
     /// [`SubscriptionError`]; then nothing is changed.
     pub fn create(&self, new: Subscription) -> Result<(), SubscriptionError> {
         new.check().map_err(SubscriptionError::Invalid)?;
-        self.write(|made| {
+        self.write(|file| {
+            let made = &mut file.webhooks;
             if self.list().iter().any(|each| each.name == new.name) {
                 return Err(SubscriptionError::Exists(new.name));
             }
@@ -265,7 +278,8 @@ impl Subscriptions {
     /// # Errors
     /// [`SubscriptionError`]; then nothing is changed.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut Subscription)) -> Result<(), SubscriptionError> {
-        self.write(|made| {
+        self.write(|file| {
+            let made = &mut file.webhooks;
             let place = self.place(made, name)?;
             let mut new = made[place].clone();
             change(&mut new);
@@ -300,9 +314,31 @@ impl Subscriptions {
     /// # Errors
     /// [`SubscriptionError`]; then nothing is changed.
     pub fn remove(&self, name: &str) -> Result<(), SubscriptionError> {
-        self.write(|made| {
-            let place = self.place(made, name)?;
-            made.remove(place);
+        self.write(|file| {
+            let place = self.place(&file.webhooks, name)?;
+            file.webhooks.remove(place);
+            file.removed.push(name.to_owned());
+            Ok(())
+        })
+    }
+
+    /// Names of such as are removed, while the outbox may hold what they had to tell.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<String> {
+        let made = self.inner.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.removed.clone()
+    }
+
+    /// The outbox holds nothing more of one that is removed.
+    ///
+    /// # Errors
+    /// [`SubscriptionError`]; then it is still among [`Self::leftovers`].
+    pub fn forget(&self, name: &str) -> Result<(), SubscriptionError> {
+        if !self.leftovers().iter().any(|left| left == name) {
+            return Ok(());
+        }
+        self.write(|file| {
+            file.removed.retain(|left| left != name);
             Ok(())
         })
     }
@@ -315,27 +351,25 @@ impl Subscriptions {
         place.ok_or_else(|| SubscriptionError::Unknown(name.to_owned()))
     }
 
-    fn write(
-        &self,
-        change: impl FnOnce(&mut Vec<Subscription>) -> Result<(), SubscriptionError>,
-    ) -> Result<(), SubscriptionError> {
+    fn write(&self, change: impl FnOnce(&mut File) -> Result<(), SubscriptionError>) -> Result<(), SubscriptionError> {
         let mut made = self.inner.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut webhooks = made.clone();
-        change(&mut webhooks)?;
-        let file = File {
-            version: VERSION,
-            webhooks,
-        };
+        let mut file = made.clone();
+        file.version = VERSION;
+        change(&mut file)?;
         save(&self.inner.path, &file).map_err(|error| {
             SubscriptionError::Unavailable(format!(
                 "{} cannot be written, nothing is changed: {error}",
                 self.inner.path.display()
             ))
         })?;
-        *made = file.webhooks;
-        self.inner
-            .all
-            .send_replace(Arc::new(joined(&self.inner.configured, &made)));
+        *made = file;
+        let all = Arc::new(joined(&self.inner.configured, &made.webhooks));
+        // As it was for those who look only when something is another: workers begin anew then.
+        self.inner.all.send_if_modified(|before| {
+            let is_new = *before != all;
+            *before = all;
+            is_new
+        });
         Ok(())
     }
 }

@@ -5,22 +5,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, header};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Answer, Client};
-use super::event::{Kind, Report};
-use super::subscription::{Profile, Subscription};
-use super::{OUTBOX_PAUSE, Shared, request};
-use crate::outbox::{Item, Numbered, OutboxError, Room};
+use super::call::{Caller, Ending};
+use super::event::Report;
+use super::subscription::Subscription;
+use super::{OUTBOX_PAUSE, Shared};
+use crate::outbox::{Item, OutboxError};
 
 /// Where it is kept that a receiver refused.
 pub(super) const REFUSED: &str = "refused";
@@ -28,31 +25,11 @@ pub(super) const REFUSED: &str = "refused";
 const WRONG_TRIES: u32 = 3;
 /// Longest time without a look at the clock on the wall, which may have been set.
 const LOOK: Duration = Duration::from_secs(30);
-/// A clock that is further away than this is set right once after a 401, in seconds.
-const SKEW_SECONDS: i64 = 240;
 
 #[derive(Serialize, Deserialize)]
 struct Refused {
     fingerprint: String,
     why: String,
-}
-
-/// What came of a call.
-enum Ending {
-    Delivered,
-    /// The receiver fails, whatever it is sent.
-    Away {
-        why: String,
-        wish: Option<Duration>,
-    },
-    /// It does not take this.
-    Wrong(String),
-    TooLong(String),
-    Refused(String),
-    /// There is nothing to send any more.
-    Gone,
-    /// The outbox fails.
-    Unwritable(OutboxError),
 }
 
 pub(super) struct Worker {
@@ -61,17 +38,6 @@ pub(super) struct Worker {
     bridge: String,
     failures: u32,
     not_before: Option<Timestamp>,
-    offset: Arc<AtomicI64>,
-}
-
-/// What the calls need.
-#[derive(Clone)]
-struct Caller {
-    shared: Arc<Shared>,
-    subscription: Arc<Subscription>,
-    client: Client,
-    /// Milliseconds that the receiver's clock is before ours.
-    offset: Arc<AtomicI64>,
 }
 
 impl Worker {
@@ -82,7 +48,6 @@ impl Worker {
             shared,
             failures: 0,
             not_before: None,
-            offset: Arc::default(),
         }
     }
 
@@ -110,7 +75,7 @@ impl Worker {
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let Some(client) = self.client(&stop).await else { return };
+        let Some(caller) = self.caller(&stop).await else { return };
         while !stop.is_cancelled() {
             match self.is_refused().await {
                 Ok(false) => break,
@@ -121,28 +86,20 @@ impl Worker {
                 }
             }
         }
-        let caller = Caller {
-            shared: Arc::clone(&self.shared),
-            subscription: Arc::clone(&self.subscription),
-            client,
-            offset: Arc::clone(&self.offset),
-        };
         self.send(&caller, &stop).await;
     }
 
     /// The way to the receiver. When there is none, because this system knows no certificate authorities, somebody may mend that:
     /// it is looked for again. `None`: the daemon stops.
-    async fn client(&mut self, stop: &CancellationToken) -> Option<Client> {
+    async fn caller(&mut self, stop: &CancellationToken) -> Option<Caller> {
         let shared = Arc::clone(&self.shared);
-        let (options, subscription) = (&shared.options, Arc::clone(&self.subscription));
+        let subscription = Arc::clone(&self.subscription);
         let name = &subscription.name;
         while !stop.is_cancelled() {
-            let (resolver, times) = (Arc::clone(&options.resolver), &options.times);
-            let ways = (times.connect, times.whole);
-            let why = match Client::new(&subscription.url, &subscription.allow, resolver, &options.tls, ways) {
-                Ok(client) => {
+            let why = match Caller::new(&shared, &subscription) {
+                Ok(caller) => {
                     self.failures = 0;
-                    return Some(client);
+                    return Some(caller);
                 }
                 Err(why) => why,
             };
@@ -211,6 +168,7 @@ impl Worker {
                 return self.refuse(why, stop).await;
             }
         }
+        let drain = self.shared.options.times.drain;
         let rest = async {
             while let Some(ended) = calls.join_next().await {
                 if let Ok((item, ending)) = ended
@@ -221,10 +179,7 @@ impl Worker {
             }
         };
         // What is cut off is sent again under the same id.
-        if tokio::time::timeout(caller.shared.options.times.drain, rest)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(drain, rest).await.is_err() {
             tracing::info!("a webhook's receiver has not answered; it is told again at the next start");
         }
     }
@@ -249,13 +204,8 @@ impl Worker {
         let Some(room @ 1..) = at_once.checked_sub(calls.len()) else {
             return Ok(LOOK);
         };
-        let (entries, bytes) = options.live_room;
-        let oldest = SignedDuration::try_from(options.times.live_patience).unwrap_or(SignedDuration::MAX);
-        let oldest = now.checked_sub(oldest).unwrap_or(Timestamp::MIN);
-        let dropped = options
-            .outbox
-            .shed(&self.bridge, Room { entries, bytes, oldest })
-            .await?;
+        let room_for_live = self.shared.room(options.live_room, options.times.live_patience);
+        let dropped = options.outbox.shed(&self.bridge, room_for_live).await?;
         if dropped > 0 {
             self.shared
                 .set(&self.subscription.name, |status| status.dropped += dropped);
@@ -443,154 +393,5 @@ async fn pause(span: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = tokio::time::sleep(span) => {}
-    }
-}
-
-impl Caller {
-    async fn call(self, item: Item) -> (Item, Ending) {
-        let ending = self.try_call(&item).await;
-        (item, ending)
-    }
-
-    async fn try_call(&self, item: &Item) -> Ending {
-        let report: Report = match serde_json::from_str(&item.payload) {
-            Ok(report) => report,
-            Err(error) => return Ending::Wrong(format!("it is not what was stored ({error})")),
-        };
-        let beats = report.kind == Kind::TurnStarted && self.subscription.profile == Profile::Supervisor;
-        let numbered = if beats || report.turn.is_none() || report.kind == Kind::MessageReceived {
-            None
-        } else {
-            match self
-                .shared
-                .options
-                .outbox
-                .number(&self.subscription.bridge(), &item.id)
-                .await
-            {
-                Ok(Some(numbered)) => Some(numbered),
-                Ok(None) => return Ending::Gone,
-                Err(error) => return Ending::Unwritable(error),
-            }
-        };
-        let id = match report.part {
-            0 => item.id.clone(),
-            part => format!("{}-{}", item.id, part + 1),
-        };
-        self.exchange(&report, numbered, &id, None).await
-    }
-
-    async fn exchange(
-        &self,
-        report: &Report,
-        numbered: Option<Numbered>,
-        id: &str,
-        within: Option<Duration>,
-    ) -> Ending {
-        let body = match request::body(&self.subscription, report, numbered, &self.shared.options.instance) {
-            Ok(body) => body,
-            Err(why) => return Ending::Wrong(why),
-        };
-        let first = self.post(id, body.clone(), within).await;
-        // The usual cause of a 401 is a clock that is wrong: theirs or ours, the calls must fit theirs.
-        if let Ok(answer) = &first
-            && answer.status == 401
-            && self.offset.load(Ordering::Relaxed) == 0
-            && let Some(skew) = self.skew(&answer.headers)
-        {
-            self.offset.store(skew, Ordering::Relaxed);
-            return self.judge(self.post(id, body, within).await);
-        }
-        self.judge(first)
-    }
-
-    async fn post(&self, id: &str, body: Bytes, within: Option<Duration>) -> Result<Answer, String> {
-        let options = &self.shared.options;
-        let offset = SignedDuration::from_millis(self.offset.load(Ordering::Relaxed));
-        let now = (options.clock)();
-        let now = now.checked_add(offset).unwrap_or(now);
-        let nonce = (options.ids)().to_string();
-        let headers = request::headers(&self.subscription, id, (now, &nonce), &body)?;
-        self.client.post(headers, body, within).await
-    }
-
-    fn skew(&self, headers: &HeaderMap) -> Option<i64> {
-        let theirs = headers.get(header::DATE)?.to_str().ok()?; // silent-ok: it says nothing
-        let theirs = jiff::fmt::rfc2822::parse(theirs).ok()?.timestamp(); // silent-ok: the same
-        let skew = theirs.as_millisecond() - (self.shared.options.clock)().as_millisecond();
-        (skew.abs() > SKEW_SECONDS * 1000).then_some(skew)
-    }
-
-    fn judge(&self, answer: Result<Answer, String>) -> Ending {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(why) => return Ending::Away { why, wish: None },
-        };
-        let mut says = answer.says;
-        // A receiver may say in an error what it was shown.
-        for secret in &self.subscription.secrets {
-            says = says.replace(secret.expose(), "…");
-        }
-        let why = match says.trim() {
-            "" => format!("it answered {}", answer.status),
-            says => format!("it answered {}: {says}", answer.status),
-        };
-        match answer.status {
-            200..=299 => Ending::Delivered,
-            409 if self.subscription.profile == Profile::Supervisor => Ending::Delivered,
-            300..=399 => Ending::Away {
-                why: format!(
-                    "it answered {}, and redirects are not followed; enter the address that it leads to",
-                    answer.status
-                ),
-                wish: None,
-            },
-            401 | 410 => Ending::Refused(why),
-            413 => Ending::TooLong(why),
-            400 | 422 => Ending::Wrong(why),
-            _ => Ending::Away {
-                why,
-                wish: wish(&answer.headers, (self.shared.options.clock)()),
-            },
-        }
-    }
-
-    /// Tells that the turns go on. Nobody waits for it.
-    async fn beat(self) -> Ending {
-        let options = &self.shared.options;
-        for (agent, turn, session) in self.shared.batches.running() {
-            if !self.subscription.wants(Kind::TurnEvent, Some(&agent)) {
-                continue;
-            }
-            let report = Report {
-                kind: Kind::TurnStarted,
-                at: (options.clock)(),
-                agent: Some(agent),
-                turn: Some(turn),
-                body: serde_json::value::to_raw_value(&serde_json::json!({"heartbeat": true})).ok(), // silent-ok: always JSON
-                events: Vec::new(),
-                snapshot: None,
-                session,
-                part: 0,
-                most: None,
-            };
-            let id = format!("beat_{}", (options.ids)());
-            if let Ending::Refused(why) = self.exchange(&report, None, &id, Some(options.times.beat)).await {
-                return Ending::Refused(why);
-            }
-        }
-        Ending::Delivered
-    }
-}
-
-/// What `Retry-After` asks for: seconds, or a date.
-fn wish(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?; // silent-ok: asks for nothing
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp(); // silent-ok: asks for nothing
-            Duration::try_from(at.duration_since(now)).ok() // silent-ok: it is over
-        }
     }
 }

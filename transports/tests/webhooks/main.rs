@@ -303,7 +303,17 @@ async fn a_turn_goes_on_after_a_restart_where_it_was() {
     let dir = world.stop().await;
     receiver.always(None);
     let world = World::again(dir, vec![there], |_| {});
-    world.publish("started2", "a", Body::Started { attempt: 2 }).await;
+    world
+        .publish(
+            "started2",
+            "a",
+            Body::Started {
+                attempt: 2,
+                by: None,
+                ends_at: None,
+            },
+        )
+        .await;
     world.live("a", &json!({"kind": "text_delta", "text": "three"}));
     world.settled("a").await;
     // The same end once more, as after a crash before it was noted: it is told once.
@@ -333,7 +343,17 @@ async fn the_end_has_what_was_told_before_a_restart_although_nobody_wanted_the_b
     world.live("a", &json!({"kind": "text_delta", "text": "one "}));
     let dir = world.stop().await;
     let world = World::again(dir, vec![ends], |_| {});
-    world.publish("started2", "a", Body::Started { attempt: 2 }).await;
+    world
+        .publish(
+            "started2",
+            "a",
+            Body::Started {
+                attempt: 2,
+                by: None,
+                ends_at: None,
+            },
+        )
+        .await;
     world.live("a", &json!({"kind": "text_delta", "text": "two"}));
     world.settled("a").await;
     until("the end", || receiver.fine().len() == 1).await;

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use reveille_transports::net_guard::{Allow, Resolve};
 use reveille_transports::outbox::{self, State};
-use reveille_transports::webhooks::{Body, Event, Kind, Profile, Subscription, bridge};
+use reveille_transports::webhooks::{AgentChange, Body, Event, Kind, Profile, Subscription, bridge};
 use serde_json::json;
 
 use super::receiver::{Receiver, Reply, until};
@@ -22,13 +23,13 @@ async fn a_subscription_is_made_paused_and_removed_while_others_run() {
     let world = World::new(vec![subscription("stuck", &stuck.url(), Profile::Standard)], |_| {});
     world.settled("a").await;
     until("a call that hangs", || stuck.calls().len() == 1).await;
-    let all = world.webhooks.subscriptions();
-    all.create(subscription("made", &receiver.url(), Profile::Standard))
-        .unwrap();
+    let new = subscription("made", &receiver.url(), Profile::Standard);
+    world.webhooks.create(new.clone()).await.unwrap();
+    assert!(world.webhooks.create(new).await.is_err(), "the name is taken");
     world.settled("b").await;
     until("the new one", || receiver.fine().len() == 1).await;
     assert_eq!(receiver.fine()[0].header("webhook-id"), "settled_b");
-    all.change("made", |each| each.paused = true).unwrap();
+    world.webhooks.pause("made").await.unwrap();
     world.settled("c").await;
     assert_eq!(
         world
@@ -39,18 +40,49 @@ async fn a_subscription_is_made_paused_and_removed_while_others_run() {
             .len(),
         1
     );
-    all.change("made", |each| each.paused = false).unwrap();
-    until("what waited", || receiver.fine().len() == 2).await;
+    let tested = world.webhooks.test("made").await.unwrap();
+    assert_eq!((tested.delivered, tested.status), (true, Some(200)), "{tested:?}");
+    assert_eq!(receiver.fine().last().unwrap().json()["type"], "webhook.test");
+    world.webhooks.resume("made").await.unwrap();
+    until("what waited", || receiver.fine().len() == 3).await;
     let calls = stuck.calls();
     let first = calls.iter().filter(|call| call.header("webhook-id") == "settled_a");
     assert_eq!(first.count(), 1, "its call was not begun again");
-    all.remove("made").unwrap();
-    world.webhooks.forget("made").await.unwrap();
+    world.webhooks.pause("made").await.unwrap();
+    world.settled("c2").await;
+    let removed = world.webhooks.remove("made").await.unwrap();
+    assert_eq!(removed.dropped, Some(1));
+    assert!(world.webhooks.remove("made").await.is_err());
+    assert_eq!(world.webhooks.subscriptions().leftovers(), Vec::<String>::new());
     world.settled("d").await;
     assert_eq!(
         world.outbox.list(&bridge("made"), State::Waiting, 0, 10).await.unwrap(),
         []
     );
+    world.stop().await;
+}
+
+/// A long pause fills no disk, and what is left is told with what went.
+#[tokio::test]
+async fn what_waits_for_one_that_rests_has_bounds() {
+    let receiver = Receiver::start().await;
+    let mut paused = subscription("paused", &receiver.url(), Profile::Standard);
+    paused.paused = true;
+    let world = World::new(vec![paused], |options| {
+        options.times.idle_look = Duration::from_millis(50);
+        options.idle_room = (3, 1 << 20);
+    });
+    for number in 0..10 {
+        world.settled(&format!("t{number}")).await;
+    }
+    until("no more than there is room for", || world.status("paused").dropped == 7).await;
+    let left = world
+        .outbox
+        .list(&bridge("paused"), State::Waiting, 0, 100)
+        .await
+        .unwrap();
+    let left: Vec<_> = left.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(left, ["settled_t7", "settled_t8", "settled_t9"], "the newest stay");
     world.stop().await;
 }
 
@@ -133,9 +165,11 @@ async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() 
         at: Timestamp::now(),
         agent: Some("scribe".into()),
         turn: None,
-        body: Body::Agent {
-            change: "changed".into(),
-        },
+        body: Body::Agent(AgentChange {
+            change: "edited",
+            vault: "notes".into(),
+            ..AgentChange::default()
+        }),
     };
     full.store(true, Ordering::SeqCst);
     assert!(
@@ -151,7 +185,7 @@ async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() 
     world.webhooks.publish(changed("one")).await.unwrap();
     world.webhooks.publish(changed("one")).await.unwrap();
     world.settled("t").await;
-    let id = world.webhooks.test("quiet").await.unwrap();
+    let tested = world.webhooks.test("quiet").await.unwrap();
     assert!(world.webhooks.test("none").await.is_err());
     assert!(
         world
@@ -163,8 +197,11 @@ async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() 
             .contains("no id")
     );
     until("both", || agents.fine().len() == 1 && quiet.fine().len() == 1).await;
-    assert_eq!(quiet.fine()[0].header("webhook-id"), id);
+    assert_eq!(quiet.fine()[0].header("webhook-id"), tested.id);
     let told = agents.fine()[0].json();
-    assert_eq!(told["data"], json!({"agent": "scribe", "body": {"change": "changed"}}));
+    assert_eq!(
+        told["data"],
+        json!({"agent": "scribe", "body": {"change": "edited", "vault": "notes"}})
+    );
     world.stop().await;
 }

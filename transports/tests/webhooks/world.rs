@@ -72,7 +72,16 @@ impl World {
     }
 
     pub(crate) async fn started(&self, turn: &str) {
-        self.publish("started", turn, Body::Started { attempt: 1 }).await;
+        self.publish(
+            "started",
+            turn,
+            Body::Started {
+                attempt: 1,
+                by: None,
+                ends_at: None,
+            },
+        )
+        .await;
     }
 
     pub(crate) async fn settled(&self, turn: &str) {

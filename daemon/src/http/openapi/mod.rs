@@ -23,7 +23,7 @@ use super::{
     agents, attached, backups, bridge_calls, bridge_list, bridge_outbox, bridge_streams, channel_admin, channel_list,
     channels, connections, credentials, definition_hints, doctor, events, health, hooks, jobs, line, metrics, module,
     own_tokens, ready, resend, session, statistics, step_up, steps, threads, tickets, transcript, turns, undelivered,
-    vault_api, vault_hints, vaults,
+    vault_api, vault_hints, vaults, webhooks,
 };
 
 /// The routes of the daemon itself.
@@ -149,6 +149,15 @@ use super::{
         vaults::list,
         vaults::show,
         vaults::status,
+        webhooks::create,
+        webhooks::edit,
+        webhooks::list,
+        webhooks::pause,
+        webhooks::remove,
+        webhooks::resume,
+        webhooks::rotate,
+        webhooks::show,
+        webhooks::test,
     )
 )]
 struct Own;

@@ -1,164 +1,40 @@
 //! Webhooks out: signed calls that tell programs what happens. `[[webhook]]` in the configuration.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+mod health;
+mod manage;
+mod news;
+mod settings;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use reveille_transports::State;
-use reveille_transports::net_guard::Allow;
-use reveille_transports::outbox::{Outbox, OutboxError};
-use reveille_transports::sign;
+use reveille_transports::outbox::OutboxError;
 use reveille_transports::webhooks::{
-    Body, Event, Kind, Options, Outcome, Profile, PublishError, Service, Status, Subscription, Subscriptions, Turn,
+    Body, Event, Kind, Options, Outcome, PublishError, Service, Status, SubscriptionError, Subscriptions, Turn,
     Webhooks, bridge,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+pub(crate) use self::health::{Facts, HealthNews};
+pub(crate) use self::manage::Seen;
+pub(crate) use self::news::News;
+pub(crate) use self::settings::{Settings, Table, kinds, resolve, word};
+use super::store::Store;
 use super::{HandOver, View};
-use crate::config::{ConfigError, Secret, private_secret, secret};
+use crate::config::ConfigError;
 use crate::live::Subject;
 
-/// Webhooks that were made otherwise, in the state directory.
+/// Webhooks that were made by a call, in the state directory.
 const FILE: &str = "webhooks.json";
 /// How long a message counts as one that nobody may have been told of: the outbox knows longer what it has delivered.
 const NEW: SignedDuration = SignedDuration::from_hours(6 * 24);
-/// What is told.
-const FED: [(Kind, &str); 4] = [
-    (Kind::MessageReceived, "message.received"),
-    (Kind::TurnStarted, "turn.started"),
-    (Kind::TurnEvent, "turn.event"),
-    (Kind::TurnSettled, "turn.settled"),
-];
-
-/// `[[webhook]]`, as it is written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Table {
-    name: String,
-    url: String,
-    #[serde(default)]
-    secret: Option<String>,
-    #[serde(default)]
-    secret_file: Option<PathBuf>,
-    /// A second one, while one replaces another.
-    #[serde(default)]
-    old_secret: Option<String>,
-    #[serde(default)]
-    old_secret_file: Option<PathBuf>,
-    #[serde(default)]
-    events: Vec<String>,
-    #[serde(default)]
-    agents: Vec<String>,
-    #[serde(default)]
-    profile: Profile,
-    #[serde(default)]
-    allow: Allow,
-    #[serde(default)]
-    heartbeat: Option<u32>,
-}
-
-/// A webhook whose secrets are not read yet.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    table: Table,
-    events: Vec<Kind>,
-    secrets: Vec<Secret>,
-}
-
-impl Table {
-    /// A secret that stands in the file itself is refused when others may read that file.
-    ///
-    /// # Errors
-    /// Names the key and the mend.
-    pub(crate) fn check_private(&self, file: &Path) -> Result<(), ConfigError> {
-        private_secret("webhook", "secret", &self.secret, file)?;
-        private_secret("webhook", "old_secret", &self.old_secret, file)
-    }
-}
-
-fn wrong(name: &str, message: String) -> ConfigError {
-    ConfigError::Wrong {
-        origin: format!("[[webhook]] {name:?}"),
-        message,
-    }
-}
-
-fn kinds(words: &[String]) -> Result<Vec<Kind>, String> {
-    let known = |word: &String| {
-        let found = FED.iter().find(|(_, known)| known == word);
-        found.map(|(kind, _)| *kind).ok_or_else(|| {
-            let all = FED.map(|(_, known)| known).join(", ");
-            format!("`events` has {word:?}, which is not told; there are: {all}")
-        })
-    };
-    words.iter().map(known).collect()
-}
-
-/// The webhooks of the configuration.
-///
-/// # Errors
-/// The first that cannot be used, with the mend.
-pub(crate) fn resolve(
-    tables: Vec<Table>,
-    environment: &BTreeMap<String, String>,
-) -> Result<Vec<Settings>, ConfigError> {
-    let mut all: Vec<Settings> = Vec::with_capacity(tables.len());
-    for mut table in tables {
-        let name = table.name.clone();
-        let refused = |message: String| wrong(&name, message);
-        if all.iter().any(|one| one.table.name == name) {
-            let message = "there is a webhook of this name already; names must differ";
-            return Err(refused(message.into()));
-        }
-        let events = kinds(&table.events).map_err(refused)?;
-        let new = secret("secret", table.secret.take(), table.secret_file.take(), environment).map_err(refused)?;
-        let old = secret(
-            "old_secret",
-            table.old_secret.take(),
-            table.old_secret_file.take(),
-            environment,
-        )
-        .map_err(refused)?;
-        let Some(new) = new else {
-            let message = "it needs `secret` or `secret_file`; without one nobody could tell our calls from others";
-            return Err(refused(message.into()));
-        };
-        all.push(Settings {
-            table,
-            events,
-            secrets: std::iter::once(new).chain(old).collect(),
-        });
-    }
-    Ok(all)
-}
-
-impl Settings {
-    fn subscription(&self) -> Result<Subscription, ConfigError> {
-        let table = self.table.clone();
-        let refused = |message: String| wrong(&table.name, message);
-        let mut secrets = Vec::with_capacity(self.secrets.len());
-        for secret in &self.secrets {
-            secrets.push(sign::Secret::new(secret.reveal().map_err(refused)?));
-        }
-        let subscription = Subscription {
-            name: table.name.clone(),
-            url: table.url.clone(),
-            secrets,
-            events: self.events.clone(),
-            agents: table.agents.clone(),
-            profile: table.profile,
-            allow: table.allow.clone(),
-            heartbeat: table.heartbeat,
-            paused: false,
-        };
-        subscription.check().map_err(refused)?;
-        Ok(subscription)
-    }
-}
 
 /// The certificate authorities of this system.
 fn tls() -> Result<rustls::ClientConfig, String> {
@@ -203,6 +79,47 @@ pub(crate) struct Settled {
     /// US dollars.
     #[serde(default)]
     pub(crate) cost_usd: Option<f64>,
+    /// The budget that ended it.
+    #[serde(default)]
+    pub(crate) budget: Option<Reached>,
+}
+
+/// Whose budget it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// Of one turn.
+    Turn,
+    /// Of an agent's day.
+    Day,
+    /// Of a chain of messages.
+    Chain,
+}
+
+impl Scope {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Day => "day",
+            Self::Chain => "chain",
+        }
+    }
+}
+
+/// A budget that is used up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reached {
+    /// Whose.
+    pub(crate) scope: Scope,
+    /// The limit, where it is one of money.
+    pub(crate) limit_usd: Option<f64>,
+    /// What was spent.
+    pub(crate) spent_usd: Option<f64>,
+    /// For a person.
+    pub(crate) message: String,
+    /// When it goes on by itself.
+    #[serde(default)]
+    pub(crate) until_at: Option<Timestamp>,
 }
 
 /// The turn that something is about.
@@ -219,53 +136,113 @@ pub(crate) fn turn_of(subject: &Subject) -> Turn {
 pub(crate) struct Told(Option<Arc<Inner>>);
 
 struct Inner {
-    webhooks: Webhooks,
-    /// Until it is started.
-    service: Mutex<Option<Service>>,
+    subscriptions: Subscriptions,
+    store: Store,
+    instance: String,
+    /// From the first webhook on.
+    on: OnceLock<Webhooks>,
+    /// Held while it is switched on. Where the service goes then.
+    hand: Mutex<Option<oneshot::Sender<Service>>>,
+    /// From where it is taken, once the daemon runs.
+    take: Mutex<Option<oneshot::Receiver<Service>>>,
+    /// Something may have become of an agent.
+    touched: Arc<Notify>,
+}
+
+impl Inner {
+    /// Begins to tell, if it has not begun. Waits for the disk.
+    fn switch_on(&self) -> Result<&Webhooks, OutboxError> {
+        let mut hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(webhooks) = self.on.get() {
+            return Ok(webhooks);
+        }
+        let outbox = self.store.open()?.clone();
+        let options = Options::new(outbox, self.subscriptions.clone(), &self.instance, Arc::new(tls));
+        let (webhooks, service) = options.build();
+        if let Some(hand) = hand.take() {
+            // silent-ok: the daemon stops, and nothing is sent any more.
+            let _ = hand.send(service);
+        }
+        Ok(self.on.get_or_init(|| webhooks))
+    }
 }
 
 impl Told {
-    /// Of the configuration. Nothing is started.
+    /// Of the configuration, and what calls have made. Nothing is started.
     ///
     /// # Errors
     /// The first entry that cannot be used, with the mend.
     pub(super) fn build(
         settings: &[Settings],
-        outbox: Option<&Outbox>,
+        store: &Store,
         state: &Path,
         instance: &str,
     ) -> Result<Self, ConfigError> {
-        let Some(outbox) = outbox.filter(|_| !settings.is_empty()) else {
-            return Ok(Self::default());
-        };
         let all: Result<Vec<_>, _> = settings.iter().map(Settings::subscription).collect();
         let file = state.join(FILE);
-        let subscriptions = Subscriptions::open(&file, all?).map_err(|error| ConfigError::Wrong {
-            origin: "[[webhook]]".into(),
-            message: error.to_string(),
-        })?;
-        let (webhooks, service) = Options::new(outbox.clone(), subscriptions, instance, Arc::new(tls)).build();
-        Ok(Self(Some(Arc::new(Inner {
-            webhooks,
-            service: Mutex::new(Some(service)),
-        }))))
+        let wrong = |origin: String, message: String| ConfigError::Wrong { origin, message };
+        let subscriptions = Subscriptions::open(&file, all?);
+        let subscriptions = subscriptions.map_err(|error| wrong("[[webhook]]".into(), error.to_string()))?;
+        let (hand, take) = oneshot::channel();
+        let inner = Inner {
+            subscriptions,
+            store: store.clone(),
+            instance: instance.to_owned(),
+            on: OnceLock::new(),
+            hand: Mutex::new(Some(hand)),
+            take: Mutex::new(Some(take)),
+            touched: Arc::default(),
+        };
+        if !inner.subscriptions.list().is_empty() || !inner.subscriptions.leftovers().is_empty() {
+            let opened = inner.switch_on();
+            opened.map_err(|error| super::unreadable(&state.join(super::store::FILE), &error))?;
+        }
+        Ok(Self(Some(Arc::new(inner))))
     }
 
-    /// What sends; `None` without webhooks, and when it was taken already.
-    pub(super) fn service(&self, drain: &CancellationToken) -> Option<impl Future<Output = ()> + Send + 'static> {
-        let inner = self.0.as_ref()?;
-        let service = inner.service.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(service.run(drain.clone()))
+    /// What sends from the first webhook on, until `drain`; `None` when it was taken already.
+    pub(super) fn telling(&self, drain: &CancellationToken) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let take = &self.0.as_ref()?.take;
+        let take = take.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let drain = drain.clone();
+        Some(async move {
+            let service = tokio::select! {
+                () = drain.cancelled() => return,
+                service = take => service,
+            };
+            if let Ok(service) = service {
+                service.run(drain).await;
+            }
+        })
     }
 
     fn webhooks(&self) -> Option<&Webhooks> {
-        self.0.as_ref().map(|inner| &inner.webhooks)
+        self.0.as_ref()?.on.get()
     }
 
     /// Whether anybody is told.
     #[must_use]
     pub(crate) fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.webhooks().is_some_and(|on| !on.subscriptions().list().is_empty())
+    }
+
+    /// Whether somebody is told of that, whichever agent it is about.
+    #[must_use]
+    pub(crate) fn wants(&self, kind: Kind) -> bool {
+        let all = self.webhooks().map(|on| on.subscriptions().list());
+        all.is_some_and(|all| all.iter().any(|one| one.wants(kind, None)))
+    }
+
+    /// Something may have become of an agent, or of who is told so. What it is, is looked at.
+    pub(crate) fn touch(&self) {
+        if let Some(inner) = &self.0 {
+            inner.touched.notify_one();
+        }
+    }
+
+    /// Told then; `None`: nobody ever is.
+    fn touched(&self) -> Option<Arc<Notify>> {
+        self.0.as_ref().map(|inner| Arc::clone(&inner.touched))
     }
 
     /// A message was accepted. To be repeated at leisure while it is new.
@@ -282,12 +259,23 @@ impl Told {
         logged(subject, publish(webhooks, id, subject, at, body).await);
     }
 
-    /// A turn begins. `epoch` is another one each time.
-    pub(crate) async fn started(&self, subject: &Subject, attempt: u32, epoch: u64) {
+    /// A turn begins. `epoch` is another one each time; `by`: the session that has taken it, and until when.
+    pub(crate) async fn started(&self, subject: &Subject, attempt: u32, epoch: u64, by: Option<(&str, Timestamp)>) {
         let Some(webhooks) = self.webhooks() else { return };
         let id = format!("started_{}_{epoch}", subject.turn);
-        let body = Body::Started { attempt };
+        let body = Body::Started {
+            attempt,
+            by: by.map(|(owner, _)| owner.to_owned()),
+            ends_at: by.map(|(_, until)| until),
+        };
         logged(subject, publish(webhooks, id, subject, Timestamp::now(), body).await);
+    }
+
+    /// A turn is back in line.
+    pub(crate) fn rests(&self, turn: Uuid) {
+        if let Some(webhooks) = self.webhooks() {
+            webhooks.rests(&turn.to_string());
+        }
     }
 
     /// A running turn tells something: a live event as JSON. Never waits.
@@ -309,7 +297,15 @@ impl Told {
     pub(crate) async fn settled(&self, end: &Settled) -> Result<(), HandOver> {
         // There were webhooks when it ended: nobody is left who wants to know.
         let Some(webhooks) = self.webhooks() else { return Ok(()) };
+        let later = |error: PublishError| HandOver::Later {
+            bridge: "webhook".into(),
+            reason: error.to_string(),
+        };
         let end = end.clone();
+        if let Some(reached) = &end.budget {
+            let event = reached.event(&end.agent, Some(&end.turn), end.at);
+            webhooks.tell(&[event], Vec::new()).await.map_err(later)?;
+        }
         let event = Event {
             id: format!("settled_{}", end.turn.turn),
             at: end.at,
@@ -325,10 +321,7 @@ impl Told {
                 cost_usd: end.cost_usd,
             },
         };
-        webhooks.publish(event).await.map_err(|error| HandOver::Later {
-            bridge: "webhook".into(),
-            reason: error.to_string(),
-        })
+        webhooks.publish(event).await.map_err(later)
     }
 
     /// How each webhook does, by the name that its entries in the outbox have.
@@ -343,7 +336,10 @@ impl Told {
             name: bridge(&one.name),
             kind: "webhook",
             agent: String::new(),
-            state: state_of(figures.subscriptions.get(&one.name)),
+            state: match one.paused {
+                true => State::Stopped,
+                false => state_of(figures.subscriptions.get(&one.name)),
+            },
             outbox: Some(bridge(&one.name)),
             added: false,
         });
@@ -353,11 +349,11 @@ impl Told {
     /// Sends again to the webhook with these entries, if it had refused.
     ///
     /// # Errors
-    /// [`OutboxError`]; then it stays refused.
-    pub(crate) async fn resume(&self, name: &str) -> Result<(), OutboxError> {
+    /// [`SubscriptionError`]; then it stays refused.
+    pub(crate) async fn resume_bridge(&self, name: &str) -> Result<(), SubscriptionError> {
         let Some(webhooks) = self.webhooks() else { return Ok(()) };
         let all = webhooks.subscriptions().list();
-        match all.iter().find(|one| bridge(&one.name) == name) {
+        match all.iter().find(|one| bridge(&one.name) == name && !one.paused) {
             Some(one) => webhooks.resume(&one.name).await,
             None => Ok(()),
         }

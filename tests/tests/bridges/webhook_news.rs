@@ -1,0 +1,239 @@
+//! What webhooks tell that is not about one turn: what becomes of agents, budgets and the health of the daemon.
+
+use anyhow::Result;
+use pretty_assertions::assert_eq;
+use reveille_tests::daemon::rows;
+use reveille_tests::{Receiver, ReceiverAnswer as Answer, eventually};
+
+use super::webhooks::is_ours;
+use super::*;
+
+/// Tags of a definition.
+const DEFINITION: [&str; 1] = ["agent/definition"];
+
+fn table(receiver: &Receiver, name: &str, events: &str) -> String {
+    let url = receiver.url(&format!("/{name}"));
+    format!(
+        "[[webhook]]\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"${{HOOK}}\"\nallow = {{ private = true }}\nevents = {events}\n"
+    )
+}
+
+/// A daemon that knows from when on something is news.
+async fn daemon_with(config: &str, known: &[&str]) -> Result<Daemon> {
+    let daemon = Daemon::builder()
+        .stand_in()
+        .env("HOOK", webhooks::secret())
+        .config(config)
+        .start()
+        .await?;
+    let file = daemon.state_dir().join("bridges.sqlite");
+    for key in known {
+        eventually(&format!("{key} is known"), LIMIT, async || {
+            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+            let outbox = rusqlite::Connection::open_with_flags(&file, flags)?;
+            let found = rows(
+                &outbox,
+                &format!("SELECT 1 FROM kept WHERE bridge = 'webhooks.news' AND key = '{key}'"),
+            )?;
+            Ok((!found.is_empty()).then_some(()))
+        })
+        .await?;
+    }
+    Ok(daemon)
+}
+
+/// What was told there, each event once: agent and body.
+fn told(receiver: &Receiver, path: &str) -> Vec<(String, String, Value)> {
+    let mut all: Vec<(String, String, String, Value)> = Vec::new();
+    for one in receiver.told_at(path) {
+        assert!(is_ours(&one), "{one:?}");
+        let (id, said) = (one.header("webhook-id").to_owned(), one.json());
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        if all.iter().all(|(known, ..)| *known != id) {
+            let (kind, agent) = (text(&said["type"]), text(&said["data"]["agent"]));
+            all.push((id, kind, agent, said["data"]["body"].clone()));
+        }
+    }
+    all.into_iter()
+        .map(|(_, kind, agent, body)| (kind, agent, body))
+        .collect()
+}
+
+/// Waits until the last that was told of an agent is that; answers the body.
+async fn until_last(receiver: &Receiver, path: &str, agent: &str, change: &str) -> Result<Value> {
+    eventually(&format!("{agent} was {change}"), LIMIT, async || {
+        let all = told(receiver, path);
+        let last = all.iter().rfind(|(_, of, _)| of == agent);
+        Ok(last
+            .filter(|(.., body)| body["change"] == change)
+            .map(|(.., body)| body.clone()))
+    })
+    .await
+}
+
+fn changes_of(receiver: &Receiver, path: &str, agent: &str) -> Vec<String> {
+    let all = told(receiver, path).into_iter().filter(|(_, of, _)| of == agent);
+    all.map(|(.., body)| body["change"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn what_becomes_of_an_agent_is_told_once_whatever_happens_to_the_daemon() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let config = table(&receiver, "agents", "[\"agent.changed\"]");
+    let mut daemon = daemon_with(&config, &["vault/default"]).await?;
+    daemon.create_agent("eng", "You build.").await?;
+    let made = until_last(&receiver, "/agents", "eng", "made").await?;
+    assert_eq!(made, json!({ "change": "made", "vault": "default" }));
+    let post = async |daemon: &Daemon, what: &str, body: &Value| -> Result<()> {
+        post(daemon, &["api", "agents", "eng", what], body)
+            .await?
+            .ok::<Value>()
+            .map(drop)
+    };
+    post(&daemon, "pause", &json!({ "reason": "lunch" })).await?;
+    let paused = until_last(&receiver, "/agents", "eng", "paused").await?;
+    assert_eq!(
+        (&paused["code"], &paused["reason"]),
+        (&json!("person"), &json!("lunch"))
+    );
+    // Nothing of it again, and what comes later all the same.
+    daemon.kill9().await?;
+    daemon.start().await?;
+    post(&daemon, "resume", &json!({})).await?;
+    until_last(&receiver, "/agents", "eng", "resumed").await?;
+    let edit = json!({ "metadata": { "model": "opus" } });
+    let edited = daemon
+        .request(Method::PATCH, &["api", "agents", "eng"], Some(&edit))
+        .await?;
+    ensure!(edited.status == 200, "{}", edited.body);
+    until_last(&receiver, "/agents", "eng", "edited").await?;
+    daemon.restart().await?;
+    // A turn is no change of its agent.
+    let sent = daemon.send("eng", "hello").await?;
+    daemon.wait_turn("eng", &sent).await?;
+    let removed = daemon.request(Method::DELETE, &["api", "agents", "eng"], None).await?;
+    ensure!(removed.status == 200, "{}", removed.body);
+    until_last(&receiver, "/agents", "eng", "removed").await?;
+    assert_eq!(
+        changes_of(&receiver, "/agents", "eng"),
+        ["made", "paused", "resumed", "edited", "removed"]
+    );
+
+    // A note that was never right is nobody's, and says what is wrong.
+    let (good, bad) = (json!({ "name": "odd" }), json!({ "name": "odd", "mode": "sometimes" }));
+    let put = async |metadata: &Value| {
+        daemon
+            .note_put("Agents/odd", "You are odd.", &DEFINITION, metadata)
+            .await
+    };
+    put(&bad).await?;
+    let broken = until_last(&receiver, "/agents", "odd", "broken").await?;
+    assert_eq!(broken["problems"][0]["key"], "mode", "{broken}");
+    put(&good).await?;
+    until_last(&receiver, "/agents", "odd", "made").await?;
+    put(&bad).await?;
+    until_last(&receiver, "/agents", "odd", "broken").await?;
+    put(&good).await?;
+    until_last(&receiver, "/agents", "odd", "mended").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_budget_that_is_reached_is_told_once() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let config = table(&receiver, "money", "[\"budget.reached\"]");
+    let mut daemon = daemon_with(&config, &["vault/default"]).await?;
+    for (name, metadata) in [
+        ("turn", json!({ "budget_turn_usd": "0.10" })),
+        ("day", json!({ "budget_day_usd": "0.30" })),
+    ] {
+        let body = json!({ "name": name, "prompt": "p", "metadata": metadata });
+        let made = daemon.request(Method::POST, &["api", "agents"], Some(&body)).await?;
+        ensure!(made.status == 201, "{}", made.body);
+    }
+    let of = |agent: &str| -> Vec<Value> {
+        let all = told(&receiver, "/money").into_iter().filter(|(_, of, _)| of == agent);
+        all.map(|(.., body)| body).collect()
+    };
+    let until_told = async |agent: &str| {
+        eventually(&format!("the budget of {agent} is told"), LIMIT, async || {
+            Ok(of(agent).pop())
+        })
+        .await
+    };
+    let sent = daemon.send("turn", "[[cost 0.25]]").await?;
+    let over = daemon.wait_turn("turn", &sent).await?;
+    assert_eq!(over.error.context("an error")?["code"], "budget");
+    let reached = until_told("turn").await?;
+    assert_eq!(
+        (&reached["scope"], &reached["limit_usd"]),
+        (&json!("turn"), &json!(0.1))
+    );
+    assert!(
+        reached["spent_usd"].as_f64().is_some_and(|usd| usd >= 0.25),
+        "{reached}"
+    );
+    assert!(
+        reached["message"].as_str().is_some_and(|words| words.len() > 10),
+        "{reached}"
+    );
+
+    let sent = daemon.send("day", "[[cost 0.40]]").await?;
+    daemon.wait_turn("day", &sent).await?;
+    // What comes after it waits, and tells the same once more.
+    daemon.send("day", "and this").await?;
+    let reached = until_told("day").await?;
+    assert_eq!((&reached["scope"], &reached["limit_usd"]), (&json!("day"), &json!(0.3)));
+    assert!(reached["until_at"].is_string(), "{reached}");
+    daemon.restart().await?;
+    let sent = daemon.send("turn", "[[cost 0.25]]").await?;
+    daemon.wait_turn("turn", &sent).await?;
+    eventually("another turn is another budget", LIMIT, async || {
+        Ok((of("turn").len() == 2).then_some(()))
+    })
+    .await?;
+    assert_eq!(of("day").len(), 1, "{:?}", of("day"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_well_and_what_is_well_again_is_told() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    receiver.script("/ends", [Answer::Status(401)]);
+    let config = table(&receiver, "health", "[\"health.changed\"]") + &table(&receiver, "ends", "[\"turn.settled\"]");
+    let mut daemon = daemon_with(&config, &["health"]).await?;
+    daemon.create_agent("eng", "You build.").await?;
+    let until_told = async |status: &str, count: usize| {
+        eventually(&format!("{status} is told"), LIMIT, async || {
+            let all = told(&receiver, "/health");
+            let last = all
+                .last()
+                .filter(|(.., body)| all.len() == count && body["status"] == status);
+            Ok(last.map(|(.., body)| body.clone()))
+        })
+        .await
+    };
+    let sent = daemon.send("eng", "hello").await?;
+    daemon.wait_turn("eng", &sent).await?;
+    let worse = until_told("degraded", 1).await?;
+    let change = |now: &str| json!([{ "what": "bridge", "name": "webhook/ends", "now": now }]);
+    assert_eq!(worse["changes"], change("down"));
+    // It is the same after a restart, and nobody is told once more.
+    daemon.restart().await?;
+    receiver.script("/ends", [Answer::Status(200)]);
+    eventually("it is refused still", LIMIT, async || {
+        let one: Value = daemon
+            .request(Method::GET, &["api", "webhooks", "ends"], None)
+            .await?
+            .ok()?;
+        Ok((one["state"] == "refused").then_some(()))
+    })
+    .await?;
+    post(&daemon, &["api", "webhooks", "ends", "resume"], &json!({}))
+        .await?
+        .ok::<Value>()?;
+    let better = until_told("ok", 2).await?;
+    assert_eq!(better["changes"], change("ok"));
+    Ok(())
+}
