@@ -216,7 +216,7 @@ enum Command {
     /// Programs that are told what happens: list, add, show, edit, remove, pause, resume, test, rotate the secret
     #[command(
         subcommand,
-        after_help = "Example: reveille webhook add ci --url https://ci.example.com/reveille --event turn.settled"
+        after_help = "Example: reveille webhook add ci --to https://ci.example.com/reveille --event turn.settled"
     )]
     Webhook(webhook::Webhook),
     /// Jobs, messages that the clock sends: list, show, add, edit, run, pause, resume, remove, history

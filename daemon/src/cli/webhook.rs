@@ -25,7 +25,7 @@ pub(super) enum Webhook {
     },
     /// Make one; the secret that is made for it is printed once
     #[command(
-        after_help = "Example: reveille webhook add ci --url https://ci.example.com/reveille --event turn.settled --agent scribe\nExample: reveille webhook add local --url http://127.0.0.1:8080/hook --allow-private"
+        after_help = "Example: reveille webhook add ci --to https://ci.example.com/reveille --event turn.settled --agent scribe\nExample: reveille webhook add local --to http://127.0.0.1:8080/hook --allow-private"
     )]
     Add(Add),
     /// One of them, as JSON without its secrets
@@ -36,7 +36,7 @@ pub(super) enum Webhook {
     },
     /// Change what is given; the rest stays
     #[command(
-        after_help = "Example: reveille webhook edit ci --url https://other.example.com/hook\nExample: reveille webhook edit ci --event all --agent all"
+        after_help = "Example: reveille webhook edit ci --to https://other.example.com/hook\nExample: reveille webhook edit ci --event all --agent all"
     )]
     Edit(Edit),
     /// Remove it, and what it has to tell
@@ -151,8 +151,8 @@ pub(super) struct Add {
     /// What it is called
     name: String,
     /// Where calls go
-    #[arg(long)]
-    url: String,
+    #[arg(long, value_name = "ADDRESS")]
+    to: String,
     #[command(flatten)]
     said: Said,
     /// How calls are signed and shaped; it stays so
@@ -174,8 +174,8 @@ pub(super) struct Edit {
     /// Its name
     name: String,
     /// Where calls go
-    #[arg(long)]
-    url: Option<String>,
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<String>,
     #[command(flatten)]
     said: Said,
     /// Only to public addresses with https, as without any --allow-…
@@ -279,7 +279,7 @@ impl Add {
     async fn run(self, client: &Client) -> Result<(), CliError> {
         let mut body = self.said.body();
         body.insert("name".into(), self.name.as_str().into());
-        body.insert("url".into(), self.url.into());
+        body.insert("url".into(), self.to.into());
         body.insert("profile".into(), self.profile.word().into());
         body.insert("paused".into(), self.paused.into());
         if self.ask_secret {
@@ -305,14 +305,14 @@ impl Add {
 impl Edit {
     async fn run(self, client: &Client) -> Result<(), CliError> {
         let mut body = self.said.body();
-        if let Some(url) = self.url {
-            body.insert("url".into(), url.into());
+        if let Some(to) = self.to {
+            body.insert("url".into(), to.into());
         }
         if self.allow_nothing {
             body.insert("allow".into(), json!({}));
         }
         if body.is_empty() {
-            let message = "nothing is to be changed; say what, such as --url or --event";
+            let message = "nothing is to be changed; say what, such as --to or --event";
             return Err(CliError::Usage(message.into()));
         }
         standing(&client.patch(&address(&self.name), &body.into()).await?);

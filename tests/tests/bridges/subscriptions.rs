@@ -323,7 +323,7 @@ async fn commands_do_the_same_as_calls() -> Result<()> {
     let url = receiver.url("/ci");
     let (code, said) = out(&["webhook", "list"], "").await?;
     assert!(code == 0 && said.contains("webhook add"), "{said}");
-    let (code, said) = out(&["webhook", "add", "ci", "--url", &url, "--event", "turn.settled"], "").await?;
+    let (code, said) = out(&["webhook", "add", "ci", "--to", &url, "--event", "turn.settled"], "").await?;
     assert!(code == 4 && said.contains("private network"), "{said}");
     let add = [
         "webhook",

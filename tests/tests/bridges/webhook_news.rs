@@ -121,7 +121,10 @@ async fn what_becomes_of_an_agent_is_told_once_whatever_happens_to_the_daemon() 
     );
 
     // A note that was never right is nobody's, and says what is wrong.
-    let (good, bad) = (json!({ "name": "odd" }), json!({ "name": "odd", "mode": "sometimes" }));
+    let (good, bad) = (
+        json!({ "name": "odd", "max_turns": "3" }),
+        json!({ "name": "odd", "max_turns": "-1" }),
+    );
     let put = async |metadata: &Value| {
         daemon
             .note_put("Agents/odd", "You are odd.", &DEFINITION, metadata)
@@ -129,7 +132,7 @@ async fn what_becomes_of_an_agent_is_told_once_whatever_happens_to_the_daemon() 
     };
     put(&bad).await?;
     let broken = until_last(&receiver, "/agents", "odd", "broken").await?;
-    assert_eq!(broken["problems"][0]["key"], "mode", "{broken}");
+    assert_eq!(broken["problems"][0]["key"], "max_turns", "{broken}");
     put(&good).await?;
     until_last(&receiver, "/agents", "odd", "made").await?;
     put(&bad).await?;

@@ -238,7 +238,7 @@ async fn what_a_session_outside_has_taken_is_told_from_its_beginning() -> Result
     // The same claim is told once, also after a kill; another claim is another start.
     daemon.kill9().await?;
     daemon.start().await?;
-    let given = json!({ "in_reply_to": taken["id"], "claim": taken["claim"] });
+    let given = json!({ "id": taken["id"], "claim": taken["claim"] });
     ask(&daemon, "release", &given).await?;
     let taken = ask(&daemon, "next", &json!({})).await?;
     starts(2).await?;
