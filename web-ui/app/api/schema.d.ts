@@ -1455,6 +1455,114 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is told what happens, and how each does. */
+        get: operations["listWebhooks"];
+        put?: never;
+        /** Makes a webhook, which is told of everything from now on. */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One webhook. */
+        get: operations["getWebhook"];
+        put?: never;
+        post?: never;
+        /** Removes a webhook, with what it has to tell. */
+        delete: operations["removeWebhook"];
+        options?: never;
+        head?: never;
+        /** Changes a webhook. What waits for it is told as it is then. A receiver that had refused is tried again at another address. */
+        patch: operations["editWebhook"];
+        trace?: never;
+    };
+    "/api/webhooks/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets what a webhook has to tell wait: 30 days, at most 100 000 events. */
+        post: operations["pauseWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends again, after a pause or to a receiver that had refused. */
+        post: operations["resumeWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{name}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts another secret in place of the present one. With Standard Webhooks the old one signs along until `end_old`. */
+        post: operations["rotateWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Calls the receiver now, past everything that waits, and answers what it said. Nothing else depends on it: one that is paused or
+         *     has refused stays so.
+         */
+        post: operations["testWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/status": {
         parameters: {
             query?: never;
@@ -3498,6 +3606,36 @@ export interface components {
             /** @description It sees only notes with one of these. */
             tags?: string[] | null;
         };
+        /**
+         * @description A webhook that is to be.
+         * @example {
+         *       "events": [
+         *         "turn.settled"
+         *       ],
+         *       "name": "ci",
+         *       "url": "https://ci.example.com/reveille"
+         *     }
+         */
+        NewWebhook: {
+            /** @description Of which agents; all unless said. */
+            agents?: string[];
+            allow?: components["schemas"]["WebhookAllow"];
+            /** @description What is told; everything unless said. */
+            events?: string[];
+            /**
+             * Format: int32
+             * @description Seconds between heartbeats of a running turn, 0 to 300.
+             */
+            heartbeat?: number | null;
+            /** @description `a-z`, `0-9`, `-`, `_`; at most 63. */
+            name: string;
+            /** @description What it is told waits until it is resumed. */
+            paused?: boolean;
+            profile?: components["schemas"]["WebhookProfile"];
+            /** @description Made, and shown once, unless given. Standard Webhooks: `whsec_` and base64. */
+            secret?: string | null;
+            url: string;
+        };
         /** @description That there is no message. */
         NoMessage: {
             /** @description Always null. */
@@ -4814,6 +4952,155 @@ export interface components {
             channel: string;
             /** Format: int64 */
             messages: number;
+        };
+        /** @description A webhook, without its secrets. */
+        Webhook: {
+            /** @description Of which agents; empty: of all. */
+            agents: string[];
+            allow: components["schemas"]["WebhookAllow"];
+            /** @description It stands in the configuration file, and is changed there alone. */
+            configured: boolean;
+            /**
+             * Format: int64
+             * @description What was given up for room since the start: batches of live events, and what waited too long for one that is paused.
+             */
+            dropped: number;
+            /** @description Why it does not work. */
+            error: string | null;
+            /** @description What is told; empty: everything that the profile has. */
+            events: string[];
+            /**
+             * Format: int64
+             * @description Calls that failed since the start.
+             */
+            failed: number;
+            /**
+             * Format: int32
+             * @description Seconds between heartbeats of a running turn, 0 for none; null: 15 for `supervisor`, else none.
+             */
+            heartbeat: number | null;
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it tries again.
+             */
+            next_try_at: string | null;
+            profile: components["schemas"]["WebhookProfile"];
+            /** @description How many secrets it has: 2 while one replaces another. */
+            secrets: number;
+            /**
+             * Format: int64
+             * @description Calls that succeeded since the start.
+             */
+            sent: number;
+            /** @description `starting`, `up`, `retrying`, `refused` (nothing is sent until somebody looks) or `paused`. */
+            state: string;
+            /**
+             * Format: date-time
+             * @description When a call last succeeded, since the start of the daemon.
+             */
+            success_at: string | null;
+            /**
+             * Format: int64
+             * @description What was given up and is kept: `GET /api/bridges/webhook%2FNAME/undelivered`.
+             */
+            undelivered: number | null;
+            url: string;
+            /**
+             * Format: int64
+             * @description What it has to tell; null when it cannot be counted.
+             */
+            waiting: number | null;
+        };
+        /** @description Where else than to public addresses with https. */
+        WebhookAllow: {
+            /**
+             * @description These networks, whatever they are, such as `100.64.0.0/10`.
+             * @default []
+             */
+            networks: string[];
+            /**
+             * @description Public addresses without TLS.
+             * @default false
+             */
+            plain: boolean;
+            /**
+             * @description This machine and private networks, also without TLS; not link-local ones.
+             * @default false
+             */
+            private: boolean;
+        };
+        /**
+         * @description What is to be another of a webhook; the rest stays. Its profile stays: what waits has that shape.
+         * @example {
+         *       "events": [
+         *         "turn.settled"
+         *       ]
+         *     }
+         */
+        WebhookChange: {
+            agents?: string[] | null;
+            allow?: components["schemas"]["WebhookAllow"] | null;
+            events?: string[] | null;
+            /**
+             * Format: int32
+             * @description Null: as the profile has it.
+             */
+            heartbeat?: number | null;
+            url?: string | null;
+        };
+        /** @description Webhooks. */
+        WebhookList: {
+            webhooks: components["schemas"]["Webhook"][];
+        };
+        /** @description A webhook that was made. */
+        WebhookMade: components["schemas"]["Webhook"] & {
+            /** @description The secret that was made for it. This is the only time that it is shown. */
+            secret?: string | null;
+        };
+        /**
+         * @description How calls are signed and shaped.
+         * @enum {string}
+         */
+        WebhookProfile: "standard" | "supervisor";
+        /** @description A webhook that is no more. */
+        WebhookRemoved: {
+            /**
+             * Format: int64
+             * @description Events that it had not been told of; null: they could not be removed yet, and are at the next start.
+             */
+            dropped: number | null;
+            name: string;
+            removed: boolean;
+        };
+        /** @description Another secret. */
+        WebhookRotation: {
+            /**
+             * @description Makes none: the one before the present one signs no longer.
+             * @default false
+             */
+            end_old: boolean;
+            /**
+             * @description Made, and shown once, unless given.
+             * @default null
+             */
+            secret: string | null;
+        };
+        /** @description What a receiver made of a test. */
+        WebhookTested: {
+            /** @description The receiver has taken it. */
+            delivered: boolean;
+            /** @description Its `webhook-id`. */
+            id: string;
+            /** @description What it said, or why it could not be asked. */
+            said: string;
+            /**
+             * Format: int32
+             * @description The status that it answered; null: it did not.
+             */
+            status: number | null;
+            /** Format: int64 */
+            took_ms: number;
         };
         /** @description The note that was made, or those of a batch. */
         WrittenNotes: components["schemas"]["Note"] | components["schemas"]["Note"][];
@@ -7416,6 +7703,219 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Backup"];
+                };
+            };
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those of the configuration first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookList"];
+                };
+            };
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhook"];
+            };
+        };
+        responses: {
+            /** @description It is made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMade"];
+                };
+            };
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook, without its secrets. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+        };
+    };
+    removeWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing more is told. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookRemoved"];
+                };
+            };
+        };
+    };
+    editWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookChange"];
+            };
+        };
+        responses: {
+            /** @description The webhook as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+        };
+    };
+    pauseWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing is sent. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+        };
+    };
+    resumeWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What waits goes out. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+        };
+    };
+    rotateWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookRotation"];
+            };
+        };
+        responses: {
+            /** @description It signs from the next call on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMade"];
+                };
+            };
+        };
+    };
+    testWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the receiver said, also when it refused. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTested"];
                 };
             };
         };
