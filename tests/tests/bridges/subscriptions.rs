@@ -329,7 +329,7 @@ async fn commands_do_the_same_as_calls() -> Result<()> {
         "webhook",
         "add",
         "ci",
-        "--url",
+        "--to",
         &url,
         "--event",
         "turn.settled",
