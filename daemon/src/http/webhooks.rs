@@ -491,9 +491,10 @@ pub(super) struct Rotation {
     end_old: bool,
 }
 
-/// Puts another secret in place of the present one. With Standard Webhooks the old one signs along until `end_old`.
+/// Puts another secret in place of the present one. With Standard Webhooks the old one signs along until it is ended.
 #[utoipa::path(
-    post, path = "/api/webhooks/{name}/rotate", operation_id = "rotateWebhook", tag = "webhooks", request_body = Rotation,
+    post, path = "/api/webhooks/{name}/rotate", operation_id = "rotateWebhook", tag = "webhooks",
+    request_body(content = Option<Rotation>),
     params(("name" = String, Path, description = "Its name.")),
     responses(
         (status = 200, description = "It signs from the next call on.", body = Made),

@@ -1535,7 +1535,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Puts another secret in place of the present one. With Standard Webhooks the old one signs along until `end_old`. */
+        /** Puts another secret in place of the present one. With Standard Webhooks the old one signs along until it is ended. */
         post: operations["rotateWebhook"];
         delete?: never;
         options?: never;
@@ -7880,9 +7880,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": components["schemas"]["WebhookRotation"];
+                "application/json": components["schemas"]["WebhookRotation"] | null;
             };
         };
         responses: {
