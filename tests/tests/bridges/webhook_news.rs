@@ -120,6 +120,13 @@ async fn what_becomes_of_an_agent_is_told_once_whatever_happens_to_the_daemon() 
         ["made", "paused", "resumed", "edited", "removed"]
     );
 
+    // What was not told when it was killed is told then.
+    daemon.create_agent("late", "You are late.").await?;
+    daemon.kill9().await?;
+    daemon.start().await?;
+    until_last(&receiver, "/agents", "late", "made").await?;
+    assert_eq!(changes_of(&receiver, "/agents", "late"), ["made"]);
+
     // A note that was never right is nobody's, and says what is wrong.
     let (good, bad) = (
         json!({ "name": "odd", "max_turns": "3" }),
@@ -139,6 +146,35 @@ async fn what_becomes_of_an_agent_is_told_once_whatever_happens_to_the_daemon() 
     until_last(&receiver, "/agents", "odd", "broken").await?;
     put(&good).await?;
     until_last(&receiver, "/agents", "odd", "mended").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_person_does_to_files_while_the_daemon_is_away_is_told_once_it_is_back() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let dir = tempfile::tempdir()?;
+    let agent = |name: &str, role: &str| -> Result<()> {
+        let text = format!("---\ntags: [agent/definition]\nname: {name}\n---\n{role}\n");
+        Ok(std::fs::write(dir.path().join(format!("{name}.md")), text)?)
+    };
+    agent("old", "You are old.")?;
+    agent("gone", "You go.")?;
+    let vault = format!(
+        "[vault]\nname = \"notes\"\nkind = \"folder\"\npath = {:?}\n\n",
+        dir.path()
+    );
+    let config = vault + &table(&receiver, "agents", "[\"agent.changed\"]");
+    let mut daemon = daemon_with(&config, &["vault/notes", "agent/old", "agent/gone"]).await?;
+    daemon.stop().await?;
+    assert_eq!(told(&receiver, "/agents"), [], "what there was is no news");
+    agent("old", "You are older.")?;
+    agent("new", "You are new.")?;
+    std::fs::remove_file(dir.path().join("gone.md"))?;
+    daemon.start().await?;
+    for (name, change) in [("old", "edited"), ("new", "made"), ("gone", "removed")] {
+        until_last(&receiver, "/agents", name, change).await?;
+        assert_eq!(changes_of(&receiver, "/agents", name), [change]);
+    }
     Ok(())
 }
 
