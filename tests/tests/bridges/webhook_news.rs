@@ -276,3 +276,41 @@ async fn what_is_not_well_and_what_is_well_again_is_told() -> Result<()> {
     assert_eq!(better["changes"], change("ok"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_vault_that_cannot_be_read_is_told_and_its_agents_are_not_gone() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let config = "[[vault]]\nname = \"default\"\n[[vault]]\nname = \"second\"\n".to_owned()
+        + &table(&receiver, "all", "[\"health.changed\", \"agent.changed\"]");
+    let mut daemon = daemon_with(&config, &["health", "vault/default", "vault/second"]).await?;
+    let body = json!({ "name": "far", "prompt": "You are far.", "vault": "second" });
+    post(&daemon, &["api", "agents"], &body).await?.ok::<Value>()?;
+    let made = until_last(&receiver, "/all", "far", "made").await?;
+    assert_eq!(made["vault"], "second");
+    daemon.stop().await?;
+    let vault = daemon.state_dir().join("vaults/second.db");
+    let aside = daemon.scratch().join("aside.db");
+    std::fs::rename(&vault, &aside)?;
+    std::fs::write(&vault, "this is not a database ".repeat(1000))?;
+    daemon.start().await?;
+    let until_told = async |status: &str, now: &str| {
+        eventually(&format!("the vault is {now}"), LIMIT, async || {
+            let all = told(&receiver, "/all");
+            let last = all.iter().rfind(|(kind, ..)| kind == "health.changed");
+            let wanted = json!([{ "what": "vault", "name": "second", "now": now }]);
+            let is = last.is_some_and(|(.., body)| body["status"] == status && body["changes"] == wanted);
+            Ok(is.then_some(()))
+        })
+        .await
+    };
+    until_told("degraded", "unavailable").await?;
+    daemon.create_agent("near", "You are near.").await?;
+    until_last(&receiver, "/all", "near", "made").await?;
+    std::fs::rename(&aside, &vault)?;
+    until_told("ok", "ok").await?;
+    let paused = post(&daemon, &["api", "agents", "far", "pause"], &json!({})).await?;
+    ensure!(paused.status == 200, "{}", paused.body);
+    until_last(&receiver, "/all", "far", "paused").await?;
+    assert_eq!(changes_of(&receiver, "/all", "far"), ["made", "paused"]);
+    Ok(())
+}
