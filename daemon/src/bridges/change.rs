@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::Entry;
 use super::file::{self, File, VAULT};
-use super::{Bridges, Running, store, unreadable};
+use super::{Bridges, store, unreadable};
 use crate::config::ConfigError;
 
 /// Where a wrong entry stands.
