@@ -6,9 +6,9 @@ use std::sync::Arc;
 use reveille_transports::outbox::{Count, Outbox, OutboxError};
 use serde_json::{Map, Value, json};
 
-use super::Bridges;
 use super::entry::Entry;
 use super::file::{self, File, VAULT};
+use super::{Bridges, store, unreadable};
 use crate::config::ConfigError;
 
 /// Where a wrong entry stands.
@@ -192,6 +192,7 @@ impl Bridges {
     async fn opened(&self) -> Result<Outbox, ChangeError> {
         let store = self.0.store.clone();
         let opened = tokio::task::spawn_blocking(move || store.open().cloned()).await;
-        Ok(opened.map_err(|error| ChangeError::Crashed(error.to_string()))??)
+        let opened = opened.map_err(|error| ChangeError::Crashed(error.to_string()))?;
+        opened.map_err(|error| unreadable(&self.0.state.join(store::FILE), &error).into())
     }
 }

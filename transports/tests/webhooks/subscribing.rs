@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -59,6 +59,30 @@ async fn a_subscription_is_made_paused_and_removed_while_others_run() {
         world.outbox.list(&bridge("made"), State::Waiting, 0, 10).await.unwrap(),
         []
     );
+    world.stop().await;
+}
+
+/// A long pause fills no disk, and what is left is told with what went.
+#[tokio::test]
+async fn what_waits_for_one_that_rests_has_bounds() {
+    let receiver = Receiver::start().await;
+    let mut paused = subscription("paused", &receiver.url(), Profile::Standard);
+    paused.paused = true;
+    let world = World::new(vec![paused], |options| {
+        options.times.idle_look = Duration::from_millis(50);
+        options.idle_room = (3, 1 << 20);
+    });
+    for number in 0..10 {
+        world.settled(&format!("t{number}")).await;
+    }
+    until("no more than there is room for", || world.status("paused").dropped == 7).await;
+    let left = world
+        .outbox
+        .list(&bridge("paused"), State::Waiting, 0, 100)
+        .await
+        .unwrap();
+    let left: Vec<_> = left.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(left, ["settled_t7", "settled_t8", "settled_t9"], "the newest stay");
     world.stop().await;
 }
 
@@ -127,7 +151,7 @@ async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() 
     first.events = vec![Kind::AgentChanged];
     let mut second = subscription("quiet", &quiet.url(), Profile::Standard);
     second.agents = vec!["other".into()];
-    let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let full = Arc::new(AtomicBool::new(false));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("other.sqlite");
     let world = World::new(vec![first, second], |options| {
@@ -179,29 +203,5 @@ async fn each_is_told_what_it_asked_for_and_a_disk_that_is_full_loses_nothing() 
         told["data"],
         json!({"agent": "scribe", "body": {"change": "edited", "vault": "notes"}})
     );
-    world.stop().await;
-}
-
-/// A long pause fills no disk, and what is left is told with what went.
-#[tokio::test]
-async fn what_waits_for_one_that_rests_has_bounds() {
-    let receiver = Receiver::start().await;
-    let mut paused = subscription("paused", &receiver.url(), Profile::Standard);
-    paused.paused = true;
-    let world = World::new(vec![paused], |options| {
-        options.times.idle_look = Duration::from_millis(50);
-        options.idle_room = (3, 1 << 20);
-    });
-    for number in 0..10 {
-        world.settled(&format!("t{number}")).await;
-    }
-    until("no more than there is room for", || world.status("paused").dropped == 7).await;
-    let left = world
-        .outbox
-        .list(&bridge("paused"), State::Waiting, 0, 100)
-        .await
-        .unwrap();
-    let left: Vec<_> = left.iter().map(|one| one.id.as_str()).collect();
-    assert_eq!(left, ["settled_t7", "settled_t8", "settled_t9"], "the newest stay");
     world.stop().await;
 }
