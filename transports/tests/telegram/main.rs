@@ -138,7 +138,11 @@ async fn the_token_is_in_no_error() {
     eventually("undelivered", || ground.api.lock().faults["sendMessage"].is_empty()).await;
     let deadline = Instant::now() + Duration::from_secs(20);
     let undelivered = loop {
-        let listed = ground.outbox.list("phone", Sent::Undelivered, 0, 10).await.unwrap();
+        let listed = ground
+            .outbox
+            .list("telegram/phone", Sent::Undelivered, 0, 10)
+            .await
+            .unwrap();
         if let Some(one) = listed.into_iter().next() {
             break one;
         }
@@ -270,14 +274,18 @@ async fn what_is_refused_for_good_is_undelivered_and_the_rest_goes_on() {
     ground.bridge.hand_over(&answer("b", "lost", &[])).await.unwrap();
     ground.bridge.hand_over(&answer("c", "next", &[])).await.unwrap();
     eventually("the next one", || ground.api.texts() == ["late", "next"]).await;
-    let undelivered = ground.outbox.list("phone", Sent::Undelivered, 0, 10).await.unwrap();
+    let undelivered = ground
+        .outbox
+        .list("telegram/phone", Sent::Undelivered, 0, 10)
+        .await
+        .unwrap();
     assert_eq!(
         undelivered.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
         ["b#1"]
     );
     ground
         .outbox
-        .redrive("phone", reveille_transports::outbox::Which::All)
+        .redrive("telegram/phone", reveille_transports::outbox::Which::All)
         .await
         .unwrap();
     eventually("sent again", || ground.api.texts() == ["late", "next", "lost"]).await;
