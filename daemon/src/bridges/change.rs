@@ -112,7 +112,7 @@ impl Bridges {
             .map_err(invalid)?
             .ok_or(ChangeError::Vault)?;
         let _alone = self.0.changing.lock().await;
-        let running = self.running().clone().ok_or(ChangeError::NotNow)?;
+        let running = self.running().await.ok_or(ChangeError::NotNow)?;
         let old = self.changeable(&settings.name)?;
         let outbox = match settings.keeps() {
             true => Some(self.opened().await?),

@@ -21,6 +21,7 @@ use reveille_transports::fanout::Fanout;
 use reveille_transports::http_ui::HttpUi;
 use reveille_transports::outbox::{Count, Outbox, OutboxError};
 use reveille_transports::{Bridge, Outgoing, State};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::change::{ChangeError, NewChannel};
@@ -33,6 +34,8 @@ pub(crate) use self::webhooks::Told;
 use crate::config::ConfigError;
 use crate::worker::Workers;
 
+/// How long a change of bridges waits for a daemon that is starting.
+const START_PATIENCE: Duration = Duration::from_secs(5);
 /// In the origin of a message: the bridge that brought it.
 pub(crate) const BRIDGE: &str = "bridge";
 
@@ -118,7 +121,7 @@ struct Inner {
     /// The state directory.
     state: PathBuf,
     /// From the start to the end of the daemon's work.
-    running: Mutex<Option<Running>>,
+    running: watch::Sender<Option<Running>>,
     /// Held while bridges are added or removed.
     changing: tokio::sync::Mutex<()>,
 }
@@ -168,8 +171,11 @@ impl Bridges {
         self.entries().get(name).cloned()
     }
 
-    fn running(&self) -> MutexGuard<'_, Option<Running>> {
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What bridges need, once the daemon works; `None` when that takes long, or is over.
+    async fn running(&self) -> Option<Running> {
+        let mut running = self.0.running.subscribe();
+        let there = tokio::time::timeout(START_PATIENCE, running.wait_for(Option::is_some));
+        there.await.ok()?.ok()?.clone() // silent-ok: both say that it takes long
     }
 
     /// Starts them all. They end with `drain`.
@@ -179,12 +185,12 @@ impl Bridges {
             workers: workers.clone(),
             drain: drain.clone(),
         };
-        *self.running() = Some(running.clone());
+        self.0.running.send_replace(Some(running.clone()));
         let (bridges, end) = (self.clone(), drain.clone());
         workers.spawn(async move {
             end.cancelled().await;
             // What it holds is not held for ever.
-            bridges.running().take();
+            bridges.0.running.send_replace(None);
         });
         for entry in self.entries().values() {
             entry.begin(&running, &self.0.sessions, None);
