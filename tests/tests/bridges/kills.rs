@@ -417,7 +417,9 @@ fn of_turns(receiver: &Receiver, path: &str) -> BTreeMap<String, Vec<Value>> {
             "" => format!("{turn} {}", said["sequence"]),
             id => id.to_owned(),
         };
-        if seen.insert(known) {
+        // What becomes of agents and of the daemon is told as well.
+        let is_other = matches!(said["type"].as_str(), Some("agent.changed" | "health.changed"));
+        if !is_other && seen.insert(known) {
             turns.entry(turn.to_owned()).or_default().push(said);
         }
     }
