@@ -13,7 +13,8 @@ use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, StatementStatus};
 use serde_json::json;
 
-use super::{Options, SqliteQueue, connect, line, period, schema, taken, writes};
+use super::file::connect;
+use super::{Options, SqliteQueue, line, period, schema, taken, writes};
 use crate::model::{Message, MessageMode, Spend};
 use crate::queue::Queue;
 use calls::{done, main, message, one_of_everything};

@@ -59,7 +59,7 @@ impl Options {
         Ok(self.over(connection, reader)?)
     }
 
-    fn over(self, connection: Connection, reader: Connection) -> Result<SqliteQueue, Fault> {
+    pub(super) fn over(self, connection: Connection, reader: Connection) -> Result<SqliteQueue, Fault> {
         let (version, watched) = watch::channel(0);
         let (owed, owes) = watch::channel(0);
         let has_effects = Arc::new(AtomicBool::new(false));

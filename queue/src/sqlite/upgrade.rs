@@ -8,7 +8,8 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Options, connect, schema};
+use super::file::connect;
+use super::{Options, schema};
 use crate::model::{
     ChainTotals, ChannelName, Lane, Lease, Message, MessageMode, Position, Recovery, SessionUpdate, Settlement, Spend,
     State, ThreadKey, Turn,

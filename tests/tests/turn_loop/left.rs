@@ -2,7 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::*;
+use anyhow::{Context as _, Result};
+use http::Method;
+use pretty_assertions::assert_eq;
+use reveille_tests::daemon::{Daemon, LIMIT, State};
+use reveille_tests::eventually;
+use serde_json::json;
+
+use super::{agent, with_eng};
 
 /// Arguments of the program `sleep` that nobody else uses.
 fn seconds(number: u32) -> String {
@@ -50,7 +57,7 @@ async fn what_has_ended_by_itself_is_collected() -> Result<()> {
         let sent = daemon.send("eng", &format!("[[exec {leave}]]")).await?;
         assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
     }
-    let none = eventually(LIMIT, "everything is collected", || async {
+    let none = eventually("everything is collected", LIMIT, async || {
         Ok(ended_children(&daemon)?.is_empty().then_some(()))
     });
     none.await
@@ -65,7 +72,7 @@ async fn what_lives_on_ends_with_its_turn_and_not_with_another() -> Result<()> {
     // Its orphan lives while the turn does.
     let held = format!("[[exec {} ; echo left]] [[hang]]", leave(&first));
     let long = daemon.send("ops", &held).await?;
-    let alive = eventually(LIMIT, "the first is there", || async {
+    let alive = eventually("the first is there", LIMIT, async || {
         let found = sleepers(&first)?;
         Ok((!found.is_empty()).then_some(found))
     });
@@ -83,7 +90,7 @@ async fn what_lives_on_ends_with_its_turn_and_not_with_another() -> Result<()> {
             None,
         )
         .await?;
-    stop.ok()?;
+    assert!((200..300).contains(&stop.status), "{}", stop.body);
     daemon.wait_turn("ops", &long).await?;
     assert_eq!(sleepers(&first)?, BTreeSet::new());
     Ok(())
