@@ -4,18 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use reveille_vault::Vault;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::effects::Effect;
 use crate::vaults::ByName;
-
-/// A turn that is over sooner is not marked: nobody would see it, and its end writes the same note.
-const SHOWN_AFTER: Duration = Duration::from_millis(100);
 
 /// By the conversation; the number is of the mark that put it there.
 type Notes = BTreeMap<String, (u64, Effect)>;
@@ -34,7 +29,6 @@ pub(crate) struct Shown {
     conversation: String,
     number: u64,
     task: Option<JoinHandle<()>>,
-    over: CancellationToken,
 }
 
 impl Working {
@@ -42,19 +36,13 @@ impl Working {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Marks the thread as working in a moment, beside whatever else goes on. `vault` is `None` while it is left alone: then the mark
+    /// Marks the thread as working, beside whatever else goes on. `vault` is `None` while it is left alone: then the mark
     /// comes when it answers again.
     pub(super) fn show(&self, conversation: String, effect: Effect, vault: Option<Arc<dyn Vault>>) -> Shown {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         self.lock().insert(conversation.clone(), (number, effect.clone()));
-        let over = CancellationToken::new();
         let task = vault.map(|vault| {
-            let over = over.clone();
             let mark = async move {
-                tokio::select! {
-                    () = over.cancelled() => return,
-                    () = tokio::time::sleep(SHOWN_AFTER) => {}
-                }
                 if let Err(error) = effect.write(&*vault, false).await {
                     tracing::warn!(%error, "the thread could not be marked as working");
                 }
@@ -66,7 +54,6 @@ impl Working {
             conversation,
             number,
             task,
-            over,
         }
     }
 
@@ -96,7 +83,6 @@ impl Working {
 impl Shown {
     /// The turn has ended: nothing marks its thread any more when this returns.
     pub(crate) async fn end(mut self) {
-        self.over.cancel();
         if let Some(task) = self.task.take()
             && let Err(error) = task.await
         {
