@@ -90,8 +90,12 @@ async fn ac_189_a_job_fires_once_at_its_time_and_never_before() -> Result<()> {
     })
     .await?;
     assert_eq!(after.get("nextRunAt").filter(|at| !at.is_null()), None);
-    let note = daemon.note("Channels/eng/jobs/once").await?.context("the note")?;
-    assert_eq!(meta(&note, "lastStatus"), "ok");
+    // It is written on the note a moment later.
+    let note = eventually("the note says so", LIMIT, async || {
+        let note = daemon.note("Channels/eng/jobs/once").await?.context("the note")?;
+        Ok((meta(&note, "lastStatus") == "ok").then_some(note))
+    })
+    .await?;
     assert!(meta(&note, "lastRunAt").parse::<Timestamp>()? >= time);
     // Neither a restart nor a new look at its note brings it back; and what is off has not run.
     daemon.restart().await?;
