@@ -135,7 +135,7 @@ pub(crate) fn settings() -> Result<[(&'static str, String); 4]> {
     Ok([
         ("REVEILLE_CLAUDE__PROGRAM", program),
         ("REVEILLE_SANDBOX__MODE", "none".into()),
-        // The child keeps no session that a next turn could go on with; `bench warm` measures those that do.
+        // Each turn starts its child, which is what is measured here; `bench warm` measures those that stay.
         ("REVEILLE_CLAUDE__WARM_PROCESSES", "0".into()),
         ("REVEILLE_QUEUE__MAX_WAITING", "100000".into()),
     ])
