@@ -17,7 +17,7 @@ pub use claude::{
     find_program, make_config_dir, probe,
 };
 pub use confined::{run_attached, run_captured};
-pub use process::{SweepReport, adopt_orphans, collect_orphans, sweep};
+pub use process::{SweepReport, adopt_orphans, sweep};
 pub use turn::{
     Backend, Dirs, Event, Failure, FailureCode, Observer, PromptMode, Remedy, Session, SystemPrompt, Timeouts,
     TurnOutcome, TurnRequest, Usage, Verdict, Whole,

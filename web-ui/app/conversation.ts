@@ -1,7 +1,7 @@
 /** The conversation that is open: its messages, its live turns, and what a person does in it. */
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { api, type ApiError, type Message, type TurnEvent } from "./api";
-import { inTray, loadLine, noteQueued, openLine } from "./line";
+import { inTray, loadLine, noteQueued, noteStarted, openLine } from "./line";
 import { leavePast, openNewest, openQuietly, past } from "./past";
 import { sendError } from "./sending";
 import { type TurnBrief, turnsApi } from "./turns";
@@ -168,6 +168,7 @@ function takeIn(name: string, events: readonly (readonly [string, TurnEvent])[])
     for (const event of fresh) {
       announce(name, event);
       if (event.kind === "queued") noteQueued(name, event);
+      if (event.kind === "started") noteStarted(name, event);
     }
   });
   if (fresh.some(({ kind }) => kind === "queued")) loadSoon(name);

@@ -32,10 +32,11 @@ export const waitingTurns = computed<readonly TurnBrief[]>(() => {
 /** The same, as a set. */
 export const inTray = computed<ReadonlySet<string>>(() => new Set(waitingTurns.value.map((turn) => turn.turn)));
 
-/** Notes when each was first seen; what was there when the conversation was opened waits already. */
+/** Notes when each was first seen; what was there when the conversation was opened has waited since it was accepted. */
 function look(answer: Line, first: boolean): void {
   const now = Date.now();
-  seen = new Map(answer.turns.map(({ turn }) => [turn, seen.get(turn) ?? (first ? -BEGINS_MS : now)]));
+  const since = ({ accepted_at }: TurnBrief): number => (first ? Math.min(now, Date.parse(accepted_at)) : now);
+  seen = new Map(answer.turns.map((turn) => [turn.turn, seen.get(turn.turn) ?? since(turn)]));
   settledAt.value = now;
   clearTimeout(timer);
   timer = setTimeout(() => (settledAt.value = Date.now()), BEGINS_MS + 20);
@@ -65,6 +66,14 @@ export async function loadLine(name: string): Promise<void> {
     // A channel without an agent has no line.
     if (problem.status !== 0 && problem.status !== 404 && own === asked && selected.peek() === name) lineError.value = problem;
   }
+}
+
+/** A turn has begun, and waits no more, however long the line takes to be read again. */
+export function noteStarted(name: string, { turn, at }: Extract<TurnEvent, { kind: "started" }>): void {
+  const known = line.peek();
+  if (!known || known.channel !== name || !known.turns.some((other) => other.turn === turn && other.state === "waiting")) return;
+  const turns = known.turns.map((other) => (other.turn === turn ? { ...other, state: "working" as const, claimed_at: at } : other));
+  line.value = { ...known, waiting: Math.max(0, known.waiting - 1), turns };
 }
 
 /** A message has come to wait. It is shown there at once; what the daemon says of the line follows. */

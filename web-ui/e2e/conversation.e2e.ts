@@ -260,6 +260,25 @@ describe("the line of several conversations", () => {
     await expect.poll(() => at.daemon.turns.acts).toEqual(['move t0 {"before":"t4"}']);
   });
 
+  it("has nothing of a turn that has begun, however long the line takes to be read", async () => {
+    at.daemon.addAgent("eng");
+    await enter();
+    let go = (): void => undefined;
+    const held = new Promise<void>((resolve) => (go = resolve));
+    await page().route("**/api/channels/eng/queue", async (route) => {
+      await held;
+      await route.continue();
+    });
+    at.daemon.answer = () => [{ kind: "started", attempt: 1 }, { kind: "text", text: "I look." }];
+    await box().fill("Now");
+    await box().press("Enter");
+    await log().getByText("I look.").waitFor();
+    // The page's own timer for what waits was set before this one.
+    await page().evaluate(() => new Promise((resolve) => setTimeout(resolve, 1000)));
+    expect(await page().locator(".tray").count()).toBe(0);
+    go();
+  });
+
   it("has what was sent to an idle agent only while it really waits", async () => {
     at.daemon.addAgent("eng");
     await enter();

@@ -13,11 +13,11 @@ pub(crate) use linux::Hunt;
 #[cfg(target_os = "linux")]
 pub(crate) use orphans::{Own, starting};
 #[cfg(target_os = "linux")]
-pub use orphans::{adopt_orphans, collect_orphans};
+pub use orphans::adopt_orphans;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use other::{Hunt, Own, starting};
 #[cfg(not(target_os = "linux"))]
-pub use other::{adopt_orphans, collect_orphans};
+pub use other::adopt_orphans;
 
 /// What a [`sweep`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

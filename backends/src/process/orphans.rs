@@ -5,10 +5,14 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 use std::{fs, io};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// From the end of a child to the look for orphans that have ended: what ends together is collected together.
+const GATHER: Duration = Duration::from_millis(200);
 /// Looks in a row before it counts as unknown. One is repeated when something has ended meanwhile.
 const LOOKS: usize = 16;
 
@@ -19,20 +23,26 @@ static OWN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 /// Shared by those who start a process that is not entered yet; a look has it alone.
 static STARTING: RwLock<()> = RwLock::new(());
 
-/// Orphans come to this process from now on. Whoever calls this starts all its processes by way of this crate: the others would
-/// be taken for orphans, and collected.
+/// Orphans come to this process from now on, and are collected when they have ended, for as long as the runtime lives in which
+/// this is called. Whoever calls it starts all its processes by way of this crate: the others would be taken for orphans.
 ///
 /// # Errors
 /// The system cannot do it: then everything goes on by a look at every process.
 pub fn adopt_orphans() -> io::Result<()> {
+    let ends = signal(SignalKind::child())?;
     set_child_subreaper(Some(getpid()))?;
     ADOPTS.store(true, Ordering::Release);
+    tokio::spawn(collect(ends));
     Ok(())
 }
 
-/// Collects orphans that have ended, which otherwise stay in the list of processes.
-pub fn collect_orphans() {
-    let _ = none_left(); // silent-ok: those that live are dealt with at the end of their turn
+/// Collects orphans whenever a child has ended. A turn's end collects too, but some end after that: the first process of a
+/// sandbox does, when all others are gone.
+async fn collect(mut ends: Signal) {
+    while ends.recv().await.is_some() {
+        tokio::time::sleep(GATHER).await;
+        let _ = none_left(); // silent-ok: those that live are dealt with at the end of their turn
+    }
 }
 
 /// A process is being started. Held until it is entered.

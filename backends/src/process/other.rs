@@ -14,9 +14,6 @@ pub fn adopt_orphans() -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
-/// There are none here.
-pub fn collect_orphans() {}
-
 /// A process is being started.
 pub(crate) fn starting() {}
 

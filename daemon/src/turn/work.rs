@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use reveille_backends::{Event, FailureCode, Session, TurnOutcome, TurnRequest, Verdict, collect_orphans};
+use reveille_backends::{Event, FailureCode, Session, TurnOutcome, TurnRequest, Verdict};
 use reveille_queue::LeaseError;
 use tokio_util::sync::CancellationToken;
 
@@ -154,8 +154,6 @@ impl Run<'_> {
                 () = ends.stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
                 () = ends.abandon.cancelled(), if !halt.is_cancelled() => halt.cancel(),
                 _ = beat.tick() => {
-                    // What its tools leave may end long before the turn does.
-                    collect_orphans();
                     match self.context.queue.heartbeat(self.claim.lease).await {
                         Err(LeaseError::Stale { .. }) => { lost = true; halt.cancel(); }
                         Err(error) => tracing::warn!(%error, "no heartbeat"),

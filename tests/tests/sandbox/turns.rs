@@ -1,6 +1,7 @@
 //! Turns of a daemon: the same walls around the CLI and all that it starts.
 
 use std::collections::BTreeSet;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -59,8 +60,22 @@ fn namespace(pid: u32) -> Result<PathBuf> {
     Ok(std::fs::read_link(format!("/proc/{pid}/ns/pid"))?)
 }
 
+/// A namespace of processes. It is held, as its name would go to another one when it has ended.
+struct Namespace {
+    name: PathBuf,
+    _held: std::fs::File,
+}
+
+impl Namespace {
+    fn of(pid: u32) -> Result<Self> {
+        let held = std::fs::File::open(format!("/proc/{pid}/ns/pid"))?;
+        let name = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()))?;
+        Ok(Self { name, _held: held })
+    }
+}
+
 /// Processes in a namespace, whatever they have in their environment.
-fn in_namespace(wanted: &PathBuf) -> Result<Vec<u32>> {
+fn in_namespace(wanted: &Path) -> Result<Vec<u32>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
@@ -122,34 +137,36 @@ async fn the_real_cli_does_a_full_turn_with_its_tools_and_its_vault_in_a_restric
 }
 
 /// A turn of the real CLI with tools that want to stay, one of them without a marker in its environment.
-async fn begin_stayers(daemon: &Daemon) -> Result<(Sent, PathBuf, String)> {
+async fn begin_stayers(daemon: &Daemon) -> Result<(Sent, Namespace, String)> {
     let script = "env -i setsid sleep 600 & (setsid sh -c 'trap \"\" TERM INT HUP; sleep 600; sleep 600' &) ; \
                   (trap '' TERM INT; sleep 600) & echo here > begun; sleep 600";
     let sent = daemon.send("eng", &bash(script)).await?;
     // The sandbox itself, the CLI, the shell and what it started.
     let children = eventually("the tool runs", LIMIT, async || {
         let children = daemon.children()?;
-        let inside = children.iter().rev().find_map(|pid| namespace(*pid).ok()); // silent-ok: it has ended
+        let inside = children.iter().rev().find_map(|pid| Namespace::of(*pid).ok()); // silent-ok: it has ended
         let Some(inside) = inside else { return Ok(None) };
         let own = namespace(std::process::id())?;
-        Ok((inside != own && in_namespace(&inside)?.len() >= 7).then_some((children, inside)))
+        Ok((inside.name != own && in_namespace(&inside.name)?.len() >= 7).then_some((children, inside)))
     });
     let (children, inside) = children.await?;
     let instance = children.iter().rev().find_map(|pid| instance(*pid).ok()); // silent-ok: likewise
     Ok((sent, inside, instance.context("a child with an instance")?))
 }
 
-async fn nothing_is_left(daemon: &Daemon, inside: &PathBuf, instance: &str) -> Result<()> {
+async fn nothing_is_left(daemon: &Daemon, inside: &Namespace, instance: &str) -> Result<()> {
     let left = async || {
         let marked = reveille_tests::daemon::processes_with("REVEILLE_INSTANCE", instance)?;
-        anyhow::Ok((daemon.children()?, marked, in_namespace(inside)?))
+        anyhow::Ok((daemon.children()?, marked, in_namespace(&inside.name)?))
     };
     let nothing = (Vec::new(), Vec::new(), Vec::new());
-    eventually("nothing is left", LIMIT, async || {
+    let gone = eventually("nothing is left", LIMIT, async || {
         Ok((left().await? == nothing).then_some(()))
-    })
-    .await
-    .with_context(|| format!("{:?}", daemon.children()))
+    });
+    match gone.await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error.context(format!("children, marked, inside: {:?}", left().await))),
+    }
 }
 
 #[tokio::test]
