@@ -11,13 +11,13 @@ mod other;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::Hunt;
 #[cfg(target_os = "linux")]
-pub(crate) use orphans::{Own, starting};
-#[cfg(target_os = "linux")]
 pub use orphans::adopt_orphans;
-#[cfg(not(target_os = "linux"))]
-pub(crate) use other::{Hunt, Own, starting};
+#[cfg(target_os = "linux")]
+pub(crate) use orphans::{Own, starting};
 #[cfg(not(target_os = "linux"))]
 pub use other::adopt_orphans;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use other::{Hunt, Own, starting};
 
 /// What a [`sweep`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
