@@ -256,7 +256,7 @@ impl Inbox {
                 if self.mode(&arrival.message) == MessageMode::Interrupt {
                     self.workers.interrupt(lane, answer.turn);
                 }
-                self.announce(arrival, lane, answer.turn).await;
+                self.announce(arrival, lane, answer).await;
             }
             // Also for a message that was known: who accepted it first may not have come as far as this.
             self.workers.wake(lane);
@@ -358,18 +358,12 @@ impl Inbox {
         Ok(())
     }
 
-    async fn announce(&self, arrival: &Arrival, lane: &Lane, turn: Uuid) {
-        let place = match self.queue.place(turn).await {
-            Ok(place) => place,
-            Err(error) => {
-                tracing::warn!(%error, channel = %lane.channel, "the place in line is unknown");
-                None
-            }
-        };
+    async fn announce(&self, arrival: &Arrival, lane: &Lane, answer: &Accepted) {
+        let place = answer.place;
         let (thread, position) = place.map_or((Uuid::nil(), 0), |place| (place.conversation, place.ahead));
         let subject = Subject {
             channel: lane.channel.to_string(),
-            turn,
+            turn: answer.turn,
             thread,
             message: arrival.note.clone(),
         };

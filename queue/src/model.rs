@@ -216,6 +216,8 @@ pub struct Accepted {
     pub turn: Uuid,
     /// False when the message had been accepted before.
     pub fresh: bool,
+    /// Where a fresh one stands in line.
+    pub place: Option<Place>,
 }
 
 /// Where a turn stands.

@@ -1,6 +1,7 @@
 //! The queue in one SQLite file: one writer with group commit, one reading connection.
 
 mod control;
+mod counts;
 mod fault;
 mod file;
 #[cfg(test)]
@@ -35,9 +36,10 @@ use crate::model::{
     Renamed, Settlement, Spend, ThreadKey, Turn,
 };
 use crate::queue::{ControlError, LeaseError, Queue, QueueError};
+use counts::Counts;
 use fault::Fault;
 pub use options::Options;
-use writer::{Lasting, Writer};
+use writer::{How, Writer};
 
 /// In whole milliseconds, as it is stored; the end of time for what is too long.
 fn later(now: Timestamp, span: Duration) -> Timestamp {
@@ -58,6 +60,7 @@ fn found_any(found: &Recovery) -> bool {
 /// The queue in one SQLite file.
 pub struct SqliteQueue {
     options: Options,
+    counts: Counts,
     writer: Writer,
     reader: Arc<Mutex<Connection>>,
     watched: watch::Receiver<u64>,
@@ -122,9 +125,12 @@ impl SqliteQueue {
 impl Queue for SqliteQueue {
     async fn accept(&self, messages: Vec<Message>, cursor: Option<FeedCursor>) -> Result<Vec<Accepted>, QueueError> {
         let (now, ids) = (self.now(), Arc::clone(&self.options.ids));
-        let write = move |connection: &Connection| writes::accept(connection, &messages, cursor.as_ref(), now, &*ids);
+        let counts = self.counts.clone();
+        let write = move |connection: &Connection| {
+            writes::accept(connection, &messages, cursor.as_ref(), (now, &counts), &*ids)
+        };
         let fresh = |answers: &Vec<Accepted>| answers.iter().any(|answer| answer.fresh);
-        Ok(self.writer.write(write, fresh).await?)
+        Ok(self.writer.write_as(How::COUNTED, write, fresh).await?)
     }
 
     async fn cursor(&self, feed: &str) -> Result<u64, QueueError> {
@@ -146,16 +152,10 @@ impl Queue for SqliteQueue {
 
     async fn claim(&self, lane: &Lane) -> Result<Option<Claim>, QueueError> {
         let (lane, now) = (lane.clone(), self.now());
-        let until = self.lease_until(now);
-        Ok(self
-            .writer
-            // What was only claimed is claimed again.
-            .write_lasting(
-                Lasting::Written,
-                move |connection| writes::claim(connection, &lane, now, until),
-                |_| false,
-            )
-            .await?)
+        let (until, counts) = (self.lease_until(now), self.counts.clone());
+        let write = move |connection: &Connection| writes::claim(connection, &lane, (now, until), &counts);
+        // What was only claimed is claimed again.
+        Ok(self.writer.write_as(How::LIGHT, write, |_| false).await?)
     }
 
     async fn peek(&self, lane: &Lane) -> Result<Option<Claim>, QueueError> {
@@ -201,8 +201,8 @@ impl Queue for SqliteQueue {
         let until = self.lease_until(self.now());
         Ok(self
             .writer
-            .write_lasting(
-                Lasting::Written,
+            .write_as(
+                How::LIGHT,
                 move |connection| writes::heartbeat(connection, lease, until),
                 |()| false,
             )
@@ -212,7 +212,11 @@ impl Queue for SqliteQueue {
     async fn begin(&self, lease: Lease, session: Uuid) -> Result<(), LeaseError> {
         Ok(self
             .writer
-            .write(move |connection| writes::begin(connection, lease, session), |()| false)
+            .write_as(
+                How::COUNTED,
+                move |connection| writes::begin(connection, lease, session),
+                |()| false,
+            )
             .await?)
     }
 
@@ -241,7 +245,7 @@ impl Queue for SqliteQueue {
             has_effects.fetch_or(!effects.is_empty(), Ordering::Relaxed);
             writes::settle(connection, lease, &settlement, &effects, now)
         };
-        Ok(self.writer.write(write, |()| true).await?)
+        Ok(self.writer.write_as(How::COUNTED, write, |()| true).await?)
     }
 
     async fn recover(&self) -> Result<Recovery, QueueError> {
@@ -349,6 +353,9 @@ impl Queue for SqliteQueue {
     }
 
     async fn waiting(&self, channel: &ChannelName, most: u32) -> Result<u64, QueueError> {
+        if let Some(known) = self.counts.waiting(channel) {
+            return Ok(known.min(most.into()));
+        }
         let channel = channel.clone();
         self.glance(move |connection| {
             let sql = "SELECT count(*) FROM (SELECT 1 FROM turns WHERE channel = ? AND state = 'waiting' LIMIT ?)";
@@ -497,7 +504,7 @@ impl Queue for SqliteQueue {
         let write = move |connection: &Connection| outbox::delivered(connection, &effects);
         // What was delivered may be delivered again.
         let gone = |(gone, _): &(usize, Vec<Uuid>)| *gone > 0;
-        let (_, turns) = self.writer.write_lasting(Lasting::Written, write, gone).await?;
+        let (_, turns) = self.writer.write_as(How::LIGHT, write, gone).await?;
         Ok(turns)
     }
 

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::counts::Counts;
 use super::fault::Fault;
 use super::file::connect;
 use super::writer::Writer;
@@ -70,9 +71,11 @@ impl Options {
                 owed.send_modify(|version| *version += 1);
             }
         };
-        let writer = Writer::spawn(connection, self.refuse.clone(), wake)?;
+        let counts = Counts::default();
+        let writer = Writer::spawn(connection, counts.clone(), self.refuse.clone(), wake)?;
         Ok(SqliteQueue {
             options: self,
+            counts,
             writer,
             reader: Arc::new(Mutex::new(reader)),
             watched,

@@ -232,18 +232,29 @@ pub(super) fn turns(connection: &Connection, rest: &str, parameters: Vec<SqlValu
     collect(connection, &sql, params_from_iter(parameters), turn)
 }
 
+/// How far a line is counted to tell a place in it.
+pub(super) const COUNTED_AHEAD: u64 = 999;
+
+/// Whether a turn of a conversation is worked on.
+pub(super) fn is_worked_on(connection: &Connection, channel: &ChannelName, conversation: Uuid) -> Result<bool, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM turns WHERE channel = ? AND conversation = ? AND state = 'working'")?
+        .exists(params![channel.as_str(), conversation])?)
+}
+
 /// Where an open turn stands in line. Bounded: a long line is not counted to its end.
 pub(super) fn place(connection: &Connection, turn: Uuid) -> Result<Option<Place>, Fault> {
-    let mut statement = connection.prepare_cached(
+    let sql = format!(
         // One that joined stands where the turn does that it is part of.
         "SELECT l.conversation, iif(l.state = 'waiting', \
          (SELECT count(*) FROM turns w WHERE w.channel = l.channel AND w.conversation = l.conversation \
           AND w.state = 'working') \
          + (SELECT count(*) FROM (SELECT 1 FROM turns w WHERE w.channel = l.channel AND w.conversation = l.conversation \
-            AND w.state = 'waiting' AND w.held = 0 AND w.rank < l.rank LIMIT 999)), 0) \
+            AND w.state = 'waiting' AND w.held = 0 AND w.rank < l.rank LIMIT {COUNTED_AHEAD})), 0) \
          FROM turns t JOIN turns l ON l.id = coalesce(t.leader, t.id) \
-         WHERE t.id = ? AND t.state IN ('waiting', 'working', 'joined')",
-    )?;
+         WHERE t.id = ? AND t.state IN ('waiting', 'working', 'joined')"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let read = |row: &Row<'_>| {
         Ok(Place {
             conversation: row.get(0)?,

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::Fault;
+use super::counts::Counts;
 
 /// Most jobs of one commit: bounds the time that the first of them waits.
 const GROUP_MAX: usize = 512;
@@ -17,8 +18,8 @@ trait Job: Send {
     fn run(&mut self, connection: &Connection) -> Result<(), Fault>;
     /// Whether what it did makes work for somebody.
     fn wakes(&self) -> bool;
-    /// What its asker waits for.
-    fn lasting(&self) -> Lasting;
+    /// What its asker waits for, and what it leaves alone.
+    fn how(&self) -> How;
     /// Tells the asker, once the commit is known.
     fn answer(self: Box<Self>, outcome: Result<(), Fault>);
 }
@@ -33,9 +34,35 @@ pub(super) enum Lasting {
     Written,
 }
 
+/// How a write is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct How {
+    pub(super) lasting: Lasting,
+    /// Whether the [`Counts`] are as true afterwards as before: it leaves the lines alone, or sees to them itself.
+    pub(super) counted: bool,
+}
+
+impl How {
+    /// What changes the lines in any way.
+    const USUAL: Self = Self {
+        lasting: Lasting::Synced,
+        counted: false,
+    };
+    /// Synced, and the lines are counted.
+    pub(super) const COUNTED: Self = Self {
+        lasting: Lasting::Synced,
+        counted: true,
+    };
+    /// Written, and the lines are counted.
+    pub(super) const LIGHT: Self = Self {
+        lasting: Lasting::Written,
+        counted: true,
+    };
+}
+
 struct Task<T, W> {
     work: Option<W>,
-    lasting: Lasting,
+    how: How,
     wakes: fn(&T) -> bool,
     result: Option<Result<T, Fault>>,
     asker: oneshot::Sender<Result<T, Fault>>,
@@ -58,8 +85,8 @@ where
         matches!(&self.result, Some(Ok(value)) if (self.wakes)(value))
     }
 
-    fn lasting(&self) -> Lasting {
-        self.lasting
+    fn how(&self) -> How {
+        self.how
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), Fault>) {
@@ -84,9 +111,10 @@ pub(super) struct Writer {
 type Refuse = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl Writer {
-    /// Starts the thread. `wake` is called after each commit that makes work, before the askers are answered.
+    /// Starts the thread, which keeps `counts` true. `wake` is called after each commit that makes work, before the askers are answered.
     pub(super) fn spawn(
         connection: Connection,
+        counts: Counts,
         refuse: Option<Refuse>,
         wake: impl Fn() + Send + 'static,
     ) -> Result<Self, Fault> {
@@ -97,7 +125,7 @@ impl Writer {
                 let mut group: Vec<_> = std::iter::once(first)
                     .chain(inbox.try_iter().take(GROUP_MAX - 1))
                     .collect();
-                let outcome = commit(&connection, &mut group, &mut now);
+                let outcome = commit(&connection, &mut group, &mut now, &counts);
                 if outcome.is_ok() && group.iter().any(|job| job.wakes()) {
                     wake();
                 }
@@ -119,13 +147,13 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         wakes: fn(&T) -> bool,
     ) -> Result<T, Fault> {
-        self.write_lasting(Lasting::Synced, work, wakes).await
+        self.write_as(How::USUAL, work, wakes).await
     }
 
-    /// The same, and says what the write outlives.
-    pub(super) async fn write_lasting<T: Send + 'static>(
+    /// The same in another way.
+    pub(super) async fn write_as<T: Send + 'static>(
         &self,
-        lasting: Lasting,
+        how: How,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         wakes: fn(&T) -> bool,
     ) -> Result<T, Fault> {
@@ -137,7 +165,7 @@ impl Writer {
         self.jobs
             .send(Box::new(Task {
                 work: Some(work),
-                lasting,
+                how,
                 wakes,
                 result: None,
                 asker,
@@ -149,9 +177,14 @@ impl Writer {
 
 /// One transaction for the group. A job that fails is undone alone; a commit that fails undoes them all. `now` is how the
 /// connection syncs.
-fn commit(connection: &Connection, group: &mut [Box<dyn Job>], now: &mut Lasting) -> Result<(), Fault> {
+fn commit(
+    connection: &Connection,
+    group: &mut [Box<dyn Job>],
+    now: &mut Lasting,
+    counts: &Counts,
+) -> Result<(), Fault> {
     undo(connection)?;
-    let synced = group.iter().any(|job| job.lasting() == Lasting::Synced);
+    let synced = group.iter().any(|job| job.how().lasting == Lasting::Synced);
     let needed = if synced { Lasting::Synced } else { Lasting::Written };
     if *now != needed {
         // A sync of the write-ahead log covers everything that was written to it before.
@@ -161,9 +194,19 @@ fn commit(connection: &Connection, group: &mut [Box<dyn Job>], now: &mut Lasting
         })?;
         *now = needed;
     }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let ran = group.iter_mut().try_for_each(|job| run(connection, job.as_mut()));
-    let outcome = ran.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    execute(connection, "BEGIN IMMEDIATE")?;
+    let ran = match group {
+        // Nobody else's work has to be kept: no savepoint, for which SQLite copies each page that the job changes.
+        [only] => run_alone(connection, only.as_mut(), counts),
+        many => many.iter_mut().try_for_each(|job| run(connection, job.as_mut(), counts)),
+    };
+    let outcome = match connection.is_autocommit() {
+        false => ran.and_then(|()| execute(connection, "COMMIT")),
+        true => ran,
+    };
+    if outcome.is_err() {
+        counts.forget();
+    }
     // The askers are told the first fault; the next group begins with another try to undo.
     if outcome.is_err()
         && let Err(fault) = undo(connection)
@@ -173,12 +216,35 @@ fn commit(connection: &Connection, group: &mut [Box<dyn Job>], now: &mut Lasting
     outcome
 }
 
+/// Prepared once.
+fn execute(connection: &Connection, sql: &str) -> Result<(), Fault> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// The only job of its transaction, which ends with it when it fails.
+fn run_alone(connection: &Connection, job: &mut dyn Job, counts: &Counts) -> Result<(), Fault> {
+    if !job.how().counted {
+        counts.forget();
+    }
+    if job.run(connection).is_err() {
+        counts.forget();
+        // Its asker is told its own fault.
+        undo(connection)?;
+    }
+    Ok(())
+}
+
 /// One job, inside a savepoint. An error is one of the whole transaction.
-fn run(connection: &Connection, job: &mut dyn Job) -> Result<(), Fault> {
-    connection.execute_batch("SAVEPOINT job")?;
+fn run(connection: &Connection, job: &mut dyn Job, counts: &Counts) -> Result<(), Fault> {
+    if !job.how().counted {
+        counts.forget();
+    }
+    execute(connection, "SAVEPOINT job")?;
     let Err(fault) = job.run(connection) else {
-        return Ok(connection.execute_batch("RELEASE job")?);
+        return execute(connection, "RELEASE job");
     };
+    counts.forget();
     // A full disk makes SQLite undo the transaction by itself: then the others failed for the same reason.
     if connection.is_autocommit() {
         return Err(fault);
@@ -203,7 +269,11 @@ mod tests {
     async fn what_must_outlast_a_loss_of_power_is_synced_whatever_was_written_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let connection = connect(&dir.path().join("queue.db"), false).unwrap();
-        let writer = Writer::spawn(connection, None, || {}).unwrap();
+        let writer = Writer::spawn(connection, Counts::default(), None, || {}).unwrap();
+        let how = |lasting| How {
+            lasting,
+            counted: true,
+        };
         // 1: NORMAL, 2: FULL.
         let level = |connection: &Connection| -> Result<i64, Fault> {
             Ok(connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?)
@@ -214,18 +284,18 @@ mod tests {
             (Lasting::Written, 1),
             (Lasting::Synced, 2),
         ] {
-            let found = writer.write_lasting(lasting, level, |_| false).await.unwrap();
+            let found = writer.write_as(how(lasting), level, |_| false).await.unwrap();
             assert_eq!(found, expected, "{lasting:?}");
         }
         // In one commit with others.
         let (hold, held) = mpsc::channel::<()>();
         let wait = move |_: &Connection| Ok(held.recv().is_err());
-        let first = writer.write_lasting(Lasting::Written, wait, |_| false);
+        let first = writer.write_as(how(Lasting::Written), wait, |_| false);
         let mixed = async {
             let both = async {
                 tokio::join!(
-                    writer.write_lasting(Lasting::Written, level, |_| false),
-                    writer.write_lasting(Lasting::Synced, level, |_| false),
+                    writer.write_as(how(Lasting::Written), level, |_| false),
+                    writer.write_as(how(Lasting::Synced), level, |_| false),
                 )
             };
             let release = async {

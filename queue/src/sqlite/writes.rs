@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::counts::Counts;
 use super::{Fault, control, line, rows};
 use crate::model::{
-    Accepted, Claim, Conversation, FeedCursor, Lane, Lease, Message, MessageMode, NewEffect, Position, Recovery,
+    Accepted, Claim, Conversation, FeedCursor, Lane, Lease, Message, MessageMode, NewEffect, Place, Position, Recovery,
     SessionUpdate, Settlement, Spend, State,
 };
 
@@ -31,19 +32,27 @@ pub(super) fn accept(
     connection: &Connection,
     messages: &[Message],
     cursor: Option<&FeedCursor>,
-    now: Timestamp,
+    (now, counts): (Timestamp, &Counts),
     ids: &dyn Fn() -> Uuid,
 ) -> Result<Vec<Accepted>, Fault> {
     let mut answers = Vec::with_capacity(messages.len());
     for message in messages {
         if let Some(turn) = rows::accepted_turn(connection, &message.vault, &message.note)? {
             refresh(connection, turn, message)?;
-            answers.push(Accepted { turn, fresh: false });
+            answers.push(Accepted {
+                turn,
+                fresh: false,
+                place: None,
+            });
             continue;
         }
         let turn = ids();
-        insert(connection, turn, message, now, ids)?;
-        answers.push(Accepted { turn, fresh: true });
+        let place = insert(connection, turn, message, (now, counts), ids)?;
+        answers.push(Accepted {
+            turn,
+            fresh: true,
+            place: Some(place),
+        });
     }
     if let Some(cursor) = cursor {
         let at = i64::try_from(cursor.at).map_err(|_| {
@@ -66,10 +75,11 @@ fn insert(
     connection: &Connection,
     turn: Uuid,
     message: &Message,
-    now: Timestamp,
+    (now, counts): (Timestamp, &Counts),
     ids: &dyn Fn() -> Uuid,
-) -> Result<(), Fault> {
+) -> Result<Place, Fault> {
     let conversation = conversation_of(connection, &message.lane, ids)?;
+    let waiting = counts.arrives(connection, &message.lane.channel, conversation)?;
     connection
         .prepare_cached(
             // The rank is the `seq` that AUTOINCREMENT is about to give: there is one writer.
@@ -88,10 +98,16 @@ fn insert(
             message.chain,
             message.mode.as_str(),
         ])?;
+    let mut ahead = waiting;
     if message.mode == MessageMode::Interrupt {
         line::reposition(connection, turn, Position::First)?;
+        ahead = 0;
     }
-    Ok(())
+    let working = rows::is_worked_on(connection, &message.lane.channel, conversation)?;
+    Ok(Place {
+        conversation,
+        ahead: ahead.min(rows::COUNTED_AHEAD) + u64::from(working),
+    })
 }
 
 /// A message that was edited while it waits: its turn takes the new text over.
@@ -138,9 +154,7 @@ fn next(connection: &Connection, lane: &Lane, now: Timestamp) -> Result<Option<(
         return Ok(None);
     };
     let line = params![lane.channel.as_str(), conversation.id];
-    let busy = connection
-        .prepare_cached("SELECT 1 FROM turns WHERE channel = ? AND conversation = ? AND state = 'working'")?
-        .exists(line)?;
+    let busy = rows::is_worked_on(connection, &lane.channel, conversation.id)?;
     let head: Option<Uuid> = connection
         .prepare_cached(HEAD)?
         .query_row(line, |row| row.get(0))
@@ -155,13 +169,18 @@ fn next(connection: &Connection, lane: &Lane, now: Timestamp) -> Result<Option<(
 pub(super) fn claim(
     connection: &Connection,
     lane: &Lane,
-    now: Timestamp,
-    lease_until: Timestamp,
+    (now, lease_until): (Timestamp, Timestamp),
+    counts: &Counts,
 ) -> Result<Option<Claim>, Fault> {
     let Some((turn, mut conversation)) = next(connection, lane, now)? else {
         return Ok(None);
     };
     let claim = give(connection, turn, None, &mut conversation, (now, lease_until))?;
+    match claim.joined.is_empty() {
+        true => counts.leaves(&lane.channel, claim.conversation.id),
+        // Some of them may have joined an earlier attempt, and waited no more.
+        false => counts.forget(),
+    }
     Ok(Some(claim))
 }
 

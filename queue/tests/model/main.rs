@@ -129,14 +129,24 @@ impl Pair {
         };
         let answers = self.queue().accept(messages.clone(), Some(feed)).await.unwrap();
         assert_eq!(answers.len(), messages.len());
+        let last = answers.last().filter(|last| last.fresh).copied();
         for (message, answer) in messages.into_iter().zip(answers) {
             if let Some(turn) = self.model.known(&message) {
-                assert_eq!(answer, Accepted { turn, fresh: false });
+                let known = Accepted {
+                    turn,
+                    fresh: false,
+                    place: None,
+                };
+                assert_eq!(answer, known);
                 continue;
             }
             assert!(answer.fresh, "{message:?}");
             let stored = self.queue().turn(answer.turn).await.unwrap().unwrap();
             self.model.accept(message, answer.turn, stored.conversation, now);
+        }
+        // Those before it may have been passed by it.
+        if let Some(last) = last {
+            assert_eq!(last.place, self.queue().place(last.turn).await.unwrap());
         }
         self.model.cursor = self.model.cursor.max(cursor);
     }

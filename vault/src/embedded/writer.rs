@@ -112,8 +112,9 @@ impl Writer {
 
 /// One request with its answer, whatever their types.
 trait Job: Send {
-    /// Does the work. `Some`: the storage failed, for this reason.
-    fn run(&mut self, tx: &mut Transaction<'_>, place: &Place, known: &Known) -> Option<String>;
+    /// Does the work, with others or `alone`: then an error undoes the whole transaction. `Some`: the storage failed, for this
+    /// reason.
+    fn run(&mut self, tx: &mut Transaction<'_>, alone: bool, place: &Place, known: &Known) -> Option<String>;
 
     /// Whether the storage has done what it was asked.
     fn has_written(&self) -> bool;
@@ -133,9 +134,16 @@ where
     T: Send,
     F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send,
 {
-    fn run(&mut self, tx: &mut Transaction<'_>, place: &Place, known: &Known) -> Option<String> {
+    fn run(&mut self, tx: &mut Transaction<'_>, alone: bool, place: &Place, known: &Known) -> Option<String> {
         let work = self.work.take()?;
-        let outcome = in_savepoint(tx, known, work).map_err(|fault| place.write_error(fault));
+        let outcome = match alone {
+            true => in_transaction(tx, known, work),
+            false => in_savepoint(tx, known, work),
+        };
+        let outcome = outcome.map_err(|fault| {
+            known.forget();
+            place.write_error(fault)
+        });
         let failure = match &outcome {
             Err(VaultError::Unavailable { reason, .. }) => Some(reason.clone()),
             _ => None,
@@ -169,6 +177,20 @@ fn in_savepoint<T>(
     let value = work(&Tx::new(&savepoint, known))?;
     savepoint.commit()?;
     Ok(value)
+}
+
+/// The same for the only request of a transaction. For a savepoint SQLite would copy each page that is changed.
+fn in_transaction<T>(
+    tx: &mut Transaction<'_>,
+    known: &Known,
+    work: impl FnOnce(&Tx<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let outcome = work(&Tx::new(tx, known));
+    // SQLite may have undone it itself.
+    if outcome.is_err() && !tx.is_autocommit() {
+        tx.execute_batch("ROLLBACK")?;
+    }
+    outcome
 }
 
 fn serve(
@@ -255,8 +277,9 @@ fn run_all(conn: &mut Connection, jobs: &mut [Box<dyn Job>], place: &Place, know
     };
     let begun = conn.transaction_with_behavior(TransactionBehavior::Immediate);
     let mut tx = begun.map_err(|error| reason(error.into()))?;
+    let alone = jobs.len() == 1;
     for job in jobs {
-        if let Some(failure) = job.run(&mut tx, place, known)
+        if let Some(failure) = job.run(&mut tx, alone, place, known)
             // SQLite rolls the whole transaction back after some errors, a full disk among them.
             && tx.is_autocommit()
         {
@@ -264,7 +287,9 @@ fn run_all(conn: &mut Connection, jobs: &mut [Box<dyn Job>], place: &Place, know
         }
     }
     let cursor = read::newest_cursor(&tx).map_err(reason)?;
-    tx.commit().map_err(|error| reason(error.into()))?;
+    if !tx.is_autocommit() {
+        tx.commit().map_err(|error| reason(error.into()))?;
+    }
     Ok(cursor)
 }
 

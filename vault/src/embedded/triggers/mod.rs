@@ -116,7 +116,8 @@ impl Known {
         }
     }
 
-    fn forget(&self) {
+    /// After a write was undone: they may be those that it had made.
+    pub(super) fn forget(&self) {
         self.rules.replace(None);
     }
 
