@@ -19,8 +19,10 @@ use crate::attachments::{FILES_MAX, free_name, safe_name};
 
 /// The directory in a conversation's own with the files of its answers, a directory for each turn.
 pub(crate) const DIR: &str = "sent";
-/// Bytes that are copied at once.
+/// Bytes that are sent to a vault at once.
 const PIECE_BYTES: usize = 256 * 1024;
+/// Bytes that are copied between two looks at whether it is to go on.
+const STEP_BYTES: u64 = 4 << 20;
 
 /// A file that goes with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +65,12 @@ enum Left {
     Out(String),
 }
 
+impl Left {
+    fn stopped() -> Self {
+        Self::Out("was not copied yet when the turn was stopped".into())
+    }
+}
+
 impl From<io::Error> for Left {
     fn from(error: io::Error) -> Self {
         Self::Out(format!("could not be read ({})", error.kind()))
@@ -70,8 +78,8 @@ impl From<io::Error> for Left {
 }
 
 impl Answer {
-    /// Copies what the answer shows. Blocks.
-    pub(crate) fn collect(&self) -> Collected {
+    /// Copies what the answer shows, until it is `halted`. Blocks.
+    pub(crate) fn collect(&self, halted: &dyn Fn() -> bool) -> Collected {
         let mut collected = Collected::default();
         let mut taken = HashSet::new();
         let mut target = None;
@@ -92,7 +100,7 @@ impl Answer {
                 continue;
             }
             let copied = found.and_then(|(file, own)| {
-                self.copy(file, &own.to_string_lossy(), &mut taken, &mut target)
+                self.copy(file, &own.to_string_lossy(), (&mut taken, &mut target), halted)
                     .map_err(|left| match left {
                         Left::Out(why) => why,
                         Left::Nothing => "is gone".into(),
@@ -175,15 +183,18 @@ impl Answer {
 
     fn copy(
         &self,
-        mut file: File,
+        file: File,
         name: &str,
-        taken: &mut HashSet<String>,
-        target: &mut Option<AgentDir>,
+        (taken, target): (&mut HashSet<String>, &mut Option<AgentDir>),
+        halted: &dyn Fn() -> bool,
     ) -> Result<SentFile, Left> {
         let max = self.max_bytes;
         let large = || Left::Out(format!("has more than {max} bytes"));
         if file.metadata()?.len() > max {
             return Err(large());
+        }
+        if halted() {
+            return Err(Left::stopped());
         }
         let (conversation, turn) = (self.conversation.to_string(), self.turn.to_string());
         let dir = match target.take() {
@@ -197,17 +208,19 @@ impl Answer {
         let safe = free_name(&safe_name(name), |name| taken.contains(&name.to_ascii_lowercase()));
         let mut copy = dir.create(&safe)?;
         // It may have grown meanwhile.
-        let copied = io::copy(&mut (&mut file).take(max.saturating_add(1)), &mut copy);
-        match copied {
-            Ok(bytes) if bytes <= max => copy.sync_all()?,
-            outcome => {
-                if let Err(error) = dir.remove(&safe) {
-                    tracing::warn!(%error, file = safe, "a part of a file stays in the conversation's directory");
-                }
-                outcome?;
-                return Err(large());
-            }
+        let mut whole = file.take(max.saturating_add(1));
+        let copied = match copy_until(&mut whole, &mut copy, halted) {
+            Ok(Some(bytes)) if bytes <= max => copy.sync_all().map_err(Left::from),
+            Ok(Some(_)) => Err(large()),
+            Ok(None) => Err(Left::stopped()),
+            Err(error) => Err(error.into()),
+        };
+        if copied.is_err()
+            && let Err(error) = dir.remove(&safe)
+        {
+            tracing::warn!(%error, file = safe, "a part of a file stays in the conversation's directory");
         }
+        copied?;
         let path = self.conversations.join(conversation).join(DIR).join(turn).join(&safe);
         taken.insert(safe.to_ascii_lowercase());
         Ok(SentFile {
@@ -215,6 +228,18 @@ impl Answer {
             path: path.display().to_string(),
         })
     }
+}
+
+/// How many bytes were copied; `None`: not all, it was halted.
+fn copy_until(from: &mut impl io::Read, to: &mut impl io::Write, halted: &dyn Fn() -> bool) -> io::Result<Option<u64>> {
+    let mut all = 0;
+    while !halted() {
+        match io::copy(&mut from.by_ref().take(STEP_BYTES), to)? {
+            0 => return Ok(Some(all)),
+            bytes => all += bytes,
+        }
+    }
+    Ok(None)
 }
 
 /// Attaches a file to the note of its answer. To be repeated until it succeeds: one that is there is not attached again.
@@ -289,16 +314,19 @@ mod tests {
             std::fs::write(self.at(path), text).unwrap();
         }
 
-        fn collect(&self, text: &str) -> Collected {
-            let answer = Answer {
+        fn answer(&self, text: &str, max_bytes: u64) -> Answer {
+            Answer {
                 text: text.into(),
                 cwd: self.at("work"),
                 conversations: self.at("conversations"),
                 conversation: Uuid::from_u128(1),
                 turn: Uuid::from_u128(2),
-                max_bytes: 5,
-            };
-            answer.collect()
+                max_bytes,
+            }
+        }
+
+        fn collect(&self, text: &str) -> Collected {
+            self.answer(text, 5).collect(&|| false)
         }
 
         /// Names of the copies, with what is in them; the notices.
@@ -382,6 +410,36 @@ mod tests {
             std::fs::read_to_string(ground.at("elsewhere/secret")).unwrap(),
             "secret"
         );
+    }
+
+    #[test]
+    fn a_stop_is_not_kept_waiting_by_a_large_file() {
+        let ground = Ground::new();
+        let large = vec![b'x'; usize::try_from(2 * STEP_BYTES).unwrap() + 1];
+        std::fs::write(ground.at("work/large"), large).unwrap();
+        let answer = ground.answer("![[a.txt]] ![[large]] ![[out/b c.png]]", u64::MAX);
+        // In the middle of the large one.
+        let looks = std::cell::Cell::new(0);
+        let halted = || {
+            looks.set(looks.get() + 1);
+            looks.get() > 5
+        };
+        let Collected { files, notices } = answer.collect(&halted);
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["a.txt"]);
+        let told = |name: &str| {
+            format!(
+                "The file {name:?} that the answer shows was not copied yet when the turn was stopped, and was not sent."
+            )
+        };
+        assert_eq!(notices, [told("large"), told("out/b c.png")]);
+        // Nothing of it is left.
+        let copies = Path::new(&files[0].path).parent().unwrap();
+        assert_eq!(std::fs::read_dir(copies).unwrap().count(), 1);
+        // Without a stop it is there as a whole.
+        assert_eq!(answer.collect(&|| false).files.len(), 3);
+        let whole = std::fs::metadata(copies.join("large")).unwrap().len();
+        assert_eq!(whole, 2 * STEP_BYTES + 1);
     }
 
     #[test]

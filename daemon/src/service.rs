@@ -1,16 +1,18 @@
 //! The daemon: all parts put together. `Options -> build() -> Service::run(drain)`.
 
+mod place;
+mod work;
+
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use reveille_backends::{Backend, sweep};
-use reveille_queue::{self as queue, Queue, QueueError};
+use reveille_backends::Backend;
+use reveille_queue::{self as queue, Queue};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,8 +23,7 @@ use crate::bridges::hooks::Hooks;
 use crate::bridges::webhooks::News;
 use crate::bridges::{self, Bridges, Seals};
 use crate::claude::Claude;
-use crate::config::{Config, Mount, Proxies};
-use crate::crash;
+use crate::config::{Config, Proxies};
 use crate::credentials::Credentials;
 use crate::delegation::Passes;
 use crate::doctor::Doctor;
@@ -54,15 +55,8 @@ use crate::traces;
 use crate::trust::{self, Trust};
 use crate::vaults::{AddedFile, Residents, Roster, RosterParts, Sudden, Vaults};
 use crate::worker::{Context, Workers};
-
-/// How long a stop waits for the last replies to be delivered.
-const OUTBOX_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long a stop waits for the last spans to be sent.
-const TRACES_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Shortest and longest pause between tries to read the queue at the start.
-const RECOVERY_PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+use place::{cannot_bind, local_url, module_of, origins, real, register, warn_missing, warn_unconfined};
+use work::Work;
 
 /// What a daemon is built from.
 pub(crate) struct Options {
@@ -359,71 +353,6 @@ impl Options {
     }
 }
 
-/// The directory with all links followed: confined turns see it at its own path alone.
-fn real(dir: &Path) -> PathBuf {
-    // silent-ok: it was made just now.
-    dir.canonicalize().unwrap_or_else(|_| dir.to_owned())
-}
-
-/// Pages of these may use everything, with a token: those that the operator names, and those of the hub where there is one.
-fn origins(config: &Config) -> http::Origins {
-    let named = config.server.origins.iter().map(|origin| origin.0.clone());
-    let configured = config.hub.auth || config.hub.token.is_some() || config.hub.place.named.is_some();
-    let hub = match configured {
-        true => config.hub.place.issuers(),
-        false => Vec::new(),
-    };
-    // silent-ok: what is no address is the origin of no page.
-    let hub = hub.iter().filter_map(|name| url::Url::parse(name).ok());
-    http::Origins::new(named.chain(hub.map(|url| url.origin().ascii_serialization())))
-}
-
-/// What the hub is told of us; `None`: nothing.
-fn module_of(config: &Config, mount: Mount, address: SocketAddr, state: &Path) -> Option<Module> {
-    let home = config.hub.place.home.clone().filter(|_| config.hub.register)?;
-    let program = std::env::current_exe().unwrap_or_else(|_| module::NAME.into());
-    Some(Module {
-        home,
-        dir: state.join("module"),
-        mount,
-        port: address.port(),
-        start: module::start_command(&program, state, config.file.as_deref()),
-    })
-}
-
-/// Tells the hub, which may be told later too: the daemon works without it.
-fn register(module: &Module) {
-    match module.register() {
-        Ok(()) => tracing::info!(home = %module.home.display(), "the hub of this machine is told that we are here"),
-        Err(error) => {
-            tracing::error!(%error, "the hub of this machine is not told that we are here; the daemon works without it");
-        }
-    }
-}
-
-/// The address for programs on this machine.
-fn local_url(bound: SocketAddr) -> String {
-    let ip = match bound.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(ip, bound.port()))
-}
-
-fn cannot_bind(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "the address {address} is in use; another daemon may run there (`reveille doctor`), or take a free port with --bind {}:0",
-            address.ip()
-        ),
-        std::io::ErrorKind::PermissionDenied => {
-            anyhow::anyhow!("the address {address} may not be used by this user; choose a port above 1023 with --bind")
-        }
-        _ => anyhow::anyhow!("the address {address} cannot be used: {error}; choose another one with --bind"),
-    }
-}
-
 impl Service {
     /// Where it serves.
     #[must_use]
@@ -553,135 +482,5 @@ impl Service {
         self.state.withdraw();
         tracing::info!("stopped");
         result
-    }
-}
-
-/// Everything but the HTTP side.
-struct Work<'a> {
-    instance: &'a str,
-    queue: &'a dyn Queue,
-    workers: &'a Workers,
-    residents: &'a Residents,
-    roster: &'a Roster,
-    attached: &'a Desk,
-    steps: &'a Steps,
-    /// How long running turns may take to end.
-    patience: Duration,
-    drain: CancellationToken,
-    delivered: CancellationToken,
-}
-
-impl Work<'_> {
-    async fn run(
-        self,
-        outbox: Outbox,
-        mut sudden: Sudden,
-        retention: Retention,
-        stop: CancellationToken,
-        hurry: CancellationToken,
-    ) -> anyhow::Result<()> {
-        self.recover(&outbox, &stop).await?;
-        let last = outbox.clone();
-        let mut outbox = tokio::spawn(outbox.run(self.delivered.clone()));
-        self.roster.open().await;
-        retention.settle().await;
-        let retention = tokio::spawn(retention.run(self.drain.clone()));
-        self.workers.open().await;
-        self.workers.spawn(self.attached.clone().run(self.drain.clone()));
-
-        // Neither ends by itself: without them messages would be accepted and left lying.
-        let failed = tokio::select! {
-            () = stop.cancelled() => None,
-            ended = &mut outbox => Some(("outbox", ended)),
-            ended = sudden.end() => Some(("feed", ended)),
-        };
-        tracing::info!(patience = ?self.patience, "stopping: no new turns; running ones may end");
-        self.drain.cancel();
-        self.workers.finish(self.patience, hurry).await;
-        if let Some((part, ended)) = failed {
-            ended.with_context(|| format!("the {part} failed"))?;
-            anyhow::bail!("the {part} ended by itself; start the daemon again, nothing is lost");
-        }
-        // Replies of the last turns still go out.
-        last.flush(OUTBOX_PATIENCE).await;
-        self.steps.settled().await;
-        self.delivered.cancel();
-        self.residents.finish().await;
-        sudden.panic().context("the feed failed")?;
-        outbox.await.context("the outbox failed")?;
-        self.workers.context().traces.close(TRACES_PATIENCE).await;
-        retention.await.context("the housekeeping failed")
-    }
-
-    /// Deals with what an earlier run has left, before anything is claimed again.
-    async fn recover(&self, outbox: &Outbox, stop: &CancellationToken) -> anyhow::Result<()> {
-        let swept = sweep("REVEILLE_INSTANCE", self.instance).await;
-        if let Some(problem) = &swept.problem {
-            tracing::error!(
-                problem,
-                "processes of an earlier run may still be alive; end them by hand if there are any"
-            );
-        }
-        if !swept.killed.is_empty() {
-            tracing::warn!(killed = ?swept.killed, "processes of an earlier run were ended");
-        }
-        anyhow::ensure!(
-            swept.left.is_empty(),
-            "processes of an earlier run cannot be ended: {:?}; end them by hand, then start again",
-            swept.left
-        );
-        crash::point("recovery.swept");
-        let Some(found) = until_it_works(stop, || self.queue.recover()).await else {
-            return Ok(());
-        };
-        crash::point("recovery.requeued");
-        if found != queue::Recovery::default() {
-            let (requeued, interrupted) = (found.requeued, found.interrupted);
-            tracing::info!(requeued, interrupted, "turns of an earlier run are back in line");
-        }
-        // A person may have mended what kept effects from being delivered.
-        until_it_works(stop, || outbox.retry(None)).await;
-        Ok(())
-    }
-}
-
-/// Asks the queue for what must be known before anything is worked on. A storage that fails for a moment does not end the
-/// daemon. `None`: it is to stop.
-async fn until_it_works<T, A>(stop: &CancellationToken, ask: impl Fn() -> A) -> Option<T>
-where
-    A: Future<Output = Result<T, QueueError>>,
-{
-    let mut pause = RECOVERY_PAUSES.0;
-    loop {
-        match ask().await {
-            Ok(answer) => return Some(answer),
-            Err(error) => {
-                tracing::error!(%error, ?pause, "the queue cannot be read; nothing is lost, it is tried again");
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(RECOVERY_PAUSES.1),
-        }
-    }
-}
-
-fn warn_missing(claude: &Claude) {
-    if !claude.is_there() {
-        tracing::warn!(
-            program = claude.config().program,
-            "Claude Code is not there: install it or set `[claude] program`; no turn can run until then. `reveille doctor` checks the rest"
-        );
-    }
-}
-
-fn warn_unconfined(api: &Api) {
-    if !api.sandbox.confined {
-        tracing::warn!(sandbox = api.sandbox.mode, "{}", api.sandbox.detail);
-    } else if rustix::process::geteuid().is_root() {
-        tracing::warn!(
-            "the daemon runs as root: agents are confined all the same, but a fault of the confinement would give them \
-             everything; a user of its own is safer"
-        );
     }
 }

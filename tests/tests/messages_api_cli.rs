@@ -15,6 +15,9 @@ use tokio::process::{Child, Command};
 use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// As much as the daemon gives the CLI, which loses what is still in a full pipe when it exits.
+#[cfg(target_os = "linux")]
+const PIPE_SIZE: usize = 1024 * 1024;
 
 /// One conversation of the CLI with a double of its own.
 struct Conversation {
@@ -85,7 +88,12 @@ impl Conversation {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Ok(command.spawn()?)
+        let child = command.spawn()?;
+        #[cfg(target_os = "linux")]
+        if let Some(stdout) = &child.stdout {
+            rustix::pipe::fcntl_setpipe_size(stdout, PIPE_SIZE)?;
+        }
+        Ok(child)
     }
 
     fn config_dir(&self) -> String {

@@ -257,7 +257,7 @@ export class MockDaemon {
     if (shaped && method !== "GET") for (const { name } of this.agents) this.tell(name);
   }
 
-  /** The PIN, as the daemon asks for it before a connection is approved. */
+  /** The PIN, as the daemon asks for it before a connection is approved, say. */
   private guard(method: string, path: string, sent: Record<string, string>, request: IncomingMessage): Reply | undefined {
     if (this.pin === undefined) return undefined;
     if (method === "POST" && path === "/api/step-up") {
@@ -265,7 +265,7 @@ export class MockDaemon {
       if (sent.pin !== this.pin) return refuse(403, "invalid_pin", "This is not the PIN.", "Try again.");
       return [200, { stepUpToken: "stepped-up", expires_at: new Date(Date.now() + 300_000).toISOString() }];
     }
-    const dangerous = (method === "POST" && ["/api/connections/approve", "/api/tokens"].includes(path)) || this.tabs.isDangerous(method, path);
+    const dangerous = (method === "POST" && ["/api/connections/approve", "/api/tokens"].includes(path)) || (method === "DELETE" && /^\/api\/channels\/[^/]+$/.test(path)) || this.tabs.isDangerous(method, path);
     if (!dangerous || request.headers["x-step-up-token"] === "stepped-up") return undefined;
     return [403, { error: "step_up_required", message: "This needs the PIN.", reason: this.pinAnswer }];
   }

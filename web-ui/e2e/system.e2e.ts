@@ -467,9 +467,22 @@ describe("bridges", () => {
     expect(await old.getByRole("button", { name: /^Send/ }).count()).toBe(0);
     await old.getByRole("button", { name: "What was given up" }).click();
     await old.getByText("Forbidden: the bot was blocked by the user").waitFor();
-    await phone.getByRole("button", { name: "Remove…" }).click();
-    await phone.getByRole("button", { name: "Remove", exact: true }).click();
+    // The PIN is asked for, and without it nothing is removed.
+    daemon.pin = "2468";
+    const remove = async (): Promise<void> => {
+      await phone.getByRole("button", { name: "Remove…" }).click();
+      await phone.getByRole("button", { name: "Remove", exact: true }).click();
+      await page.getByRole("textbox", { name: "PIN" }).waitFor();
+    };
+    await remove();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("textbox", { name: "PIN" }).waitFor({ state: "detached" });
+    await phone.waitFor();
+    await remove();
+    await page.getByRole("textbox", { name: "PIN" }).fill("2468");
+    await page.getByRole("button", { name: "Go on" }).click();
     await phone.waitFor({ state: "detached" });
+    expect(daemon.pins).toEqual(["2468"]);
   });
 
   it("that are not there are explained, and a refusal is told", async () => {

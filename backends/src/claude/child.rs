@@ -33,7 +33,7 @@ pub(super) struct Process {
     // The first field is dropped first: it must kill before the child is given up.
     guard: Guard,
     child: Child,
-    _own: Option<Own>,
+    own: Option<Own>,
     stdin: Option<mpsc::UnboundedSender<String>>,
     _writer: AbortOnDropHandle<()>,
     stdout: Lines<ChildStdout>,
@@ -103,7 +103,7 @@ impl Process {
             stdout: Lines::new(stdout, LINE_LIMIT),
             stderr: child.stderr.take().map(Stderr::read),
             child,
-            _own: own,
+            own,
             control: control.zip(inside),
             program: None,
             services,
@@ -201,7 +201,7 @@ impl Process {
         };
         let report = match self.guard.hunt.take() {
             // It has no id any more once its end is collected.
-            Some(hunt) if self.child.id().is_none() => hunt.finish_after_end().await,
+            Some(hunt) if self.child.id().is_none() => hunt.finish_after_end(self.own.as_ref()).await,
             Some(hunt) => hunt.finish().await,
             None => SweepReport::default(),
         };

@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::{Census, SweepReport};
 
 /// Searches before giving up; with [`ROUND`] they make five seconds.
-const ROUNDS: usize = 50;
+pub(super) const ROUNDS: usize = 50;
 /// The longest wait for the killed ones of one search.
 const ROUND: Timespec = Timespec {
     tv_sec: 0,
@@ -37,15 +37,22 @@ const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// One process at one moment. Ids are used again, so a process is known by its id and its start together.
 #[derive(Clone, Copy)]
-struct Entry {
-    pid: i32,
+pub(super) struct Entry {
+    pub(super) pid: i32,
     parent: i32,
     /// The session of processes (`setsid`) that it is in.
     session: i32,
-    started: u64,
+    pub(super) started: u64,
     dead: bool,
     /// Whether it runs a program, or is about to.
     program: bool,
+}
+
+impl Entry {
+    /// What no other process has.
+    pub(super) fn key(&self) -> (i32, u64) {
+        (self.pid, self.started)
+    }
 }
 
 /// What a process has in its environment.
@@ -95,7 +102,7 @@ impl Hunt {
         self.known.extend(
             with_descendants(&table, vec![root])
                 .into_iter()
-                .map(|entry| (entry.pid, entry.started)),
+                .map(|entry| entry.key()),
         );
         Ok(())
     }
@@ -160,7 +167,7 @@ impl Hunt {
             if entry.dead || spared.contains(&entry.pid) {
                 continue;
             }
-            let mark = match self.known.contains(&(entry.pid, entry.started)) {
+            let mark = match self.known.contains(&entry.key()) {
                 true => Mark::Ours,
                 false => self.mark(*entry),
             };
@@ -175,7 +182,7 @@ impl Hunt {
             if entry.dead || spared.contains(&entry.pid) {
                 continue;
             }
-            self.known.insert((entry.pid, entry.started));
+            self.known.insert(entry.key());
             struck.extend(kill(entry).map(|handle| (entry.pid, handle)));
         }
         Ok(Found { struck, unknown })
@@ -240,8 +247,18 @@ fn kill(entry: Entry) -> Option<OwnedFd> {
     }
 }
 
+/// Kills processes and all their descendants, without waiting for the deaths.
+pub(super) fn kill_with_descendants(roots: &[Entry]) -> io::Result<Vec<(i32, OwnedFd)>> {
+    let table = scan_shared()?;
+    let roots: HashSet<(i32, u64)> = roots.iter().map(Entry::key).collect();
+    let roots = table.iter().filter(|entry| roots.contains(&entry.key()));
+    let all = with_descendants(&table, roots.map(|entry| entry.pid).collect());
+    let living = all.into_iter().filter(|entry| !entry.dead);
+    Ok(living.filter_map(|entry| Some((entry.pid, kill(entry)?))).collect())
+}
+
 /// A handle turns readable when its process ends.
-fn await_deaths(struck: &[(i32, OwnedFd)]) {
+pub(super) fn await_deaths(struck: &[(i32, OwnedFd)]) {
     for (_, handle) in struck {
         // silent-ok: an interrupted wait only makes the next search come earlier.
         let _ = poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&ROUND));
@@ -286,8 +303,8 @@ fn scan() -> io::Result<Vec<Entry>> {
     Ok(table)
 }
 
-/// `None` when the process is gone.
-fn stat(pid: i32) -> Option<Entry> {
+/// `None` when the process is gone, or cannot be looked at.
+pub(super) fn stat(pid: i32) -> Option<Entry> {
     // One read: there are many of them.
     let mut bytes = [0; STAT];
     // silent-ok: a process may end at any moment.

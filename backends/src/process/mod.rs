@@ -50,25 +50,35 @@ pub async fn sweep(marker_key: &str, value: &str) -> SweepReport {
 }
 
 impl Hunt {
-    /// [`Hunt::finish`] for a program whose end was collected: no search when it has left nobody.
+    /// [`Hunt::finish`] for a program whose end was collected: no search when it has left nobody. What it has left without the
+    /// marker is ended too, unless an older program lives that may have done that.
     #[cfg(target_os = "linux")]
-    pub(crate) async fn finish_after_end(self) -> SweepReport {
-        match orphans::none_left() {
-            true => SweepReport::default(),
-            false => self.finish().await,
+    pub(crate) async fn finish_after_end(self, program: Option<&Own>) -> SweepReport {
+        if orphans::none_left(program.and_then(Own::since)) {
+            return SweepReport::default();
         }
+        self.work(|hunt| {
+            let report = hunt.run();
+            orphans::end_strays();
+            report
+        })
+        .await
     }
 
     /// As [`Hunt::finish`].
     #[cfg(not(target_os = "linux"))]
-    pub(crate) async fn finish_after_end(self) -> SweepReport {
+    pub(crate) async fn finish_after_end(self, _: Option<&Own>) -> SweepReport {
         self.finish().await
     }
 
     /// Kills all that can be found, again and again, until a search finds nothing.
     pub(crate) async fn finish(self) -> SweepReport {
+        self.work(Self::run).await
+    }
+
+    async fn work(self, search: impl FnOnce(Self) -> SweepReport + Send + 'static) -> SweepReport {
         let span = tracing::Span::current();
-        match tokio::task::spawn_blocking(move || span.in_scope(|| self.run())).await {
+        match tokio::task::spawn_blocking(move || span.in_scope(|| search(self))).await {
             Ok(report) => report,
             Err(error) => SweepReport {
                 problem: Some(format!("the search was cut off: {error}")),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::Entry;
 use super::file::{self, File, VAULT};
-use super::{Bridges, store, unreadable};
+use super::{Bridges, holder, store, unreadable};
 use crate::config::ConfigError;
 
 /// Where a wrong entry stands.
@@ -56,6 +56,12 @@ pub(crate) enum ChangeError {
     /// It is in the configuration.
     #[error("the bridge {0:?} is in the configuration, as [[transport]]")]
     Configured(String),
+    /// Both would ask for its messages, and each would get what the other does not.
+    #[error("the bridge {name:?} has this bot already, and two of them would take its messages from each other")]
+    BotInUse {
+        /// Who has it.
+        name: String,
+    },
     /// The channels of this kind are not made here.
     #[error("a channel of the kind vault is no bridge: it is there with its agent, whose messages are notes")]
     Vault,
@@ -119,8 +125,13 @@ impl Bridges {
             false => None,
         };
         let state = self.0.state.clone();
+        let mut others = self.entries().clone();
+        others.remove(&settings.name);
         let built = tokio::task::spawn_blocking(move || -> Result<Entry, ChangeError> {
             let built = Entry::build(&settings, &state, outbox.as_ref()).map_err(invalid)?;
+            if let Some(name) = built.bot.as_ref().and_then(|bot| holder(&others, bot)) {
+                return Err(ChangeError::BotInUse { name });
+            }
             File::in_dir(&state).put(entry)?;
             Ok(built)
         });

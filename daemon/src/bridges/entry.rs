@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 use reveille_transports::fanout::Fanout;
 use reveille_transports::http_ui::HttpUi;
 use reveille_transports::outbox::Outbox;
+use reveille_transports::telegram::Token;
 use reveille_transports::{Bridge, Report, State, supervise};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::host::Desk;
-use super::settings::Settings;
+use super::settings::{Built, Settings};
 use super::{Running, View};
 use crate::config::ConfigError;
 
@@ -21,6 +22,8 @@ pub(super) struct Entry {
     pub(super) bridge: Arc<dyn Bridge>,
     /// Where pages listen, for the kind that has them.
     pub(super) ui: Option<HttpUi>,
+    /// Whose messages it takes.
+    pub(super) bot: Option<Token>,
     /// It is in `channels.json`.
     pub(super) added: bool,
     report: Report,
@@ -36,17 +39,23 @@ impl Entry {
     /// # Errors
     /// It cannot be made so.
     pub(super) fn build(settings: &Settings, state: &Path, outbox: Option<&Outbox>) -> Result<Self, ConfigError> {
-        let (bridge, ui) = settings.build(state, outbox)?;
+        let Built { bridge, ui, bot } = settings.build(state, outbox)?;
         let (report, state) = Report::new();
         Ok(Self {
             bridge,
             ui,
+            bot,
             added: settings.added,
             report,
             state,
             stop: OnceLock::new(),
             run: TaskTracker::new(),
         })
+    }
+
+    /// Whether it takes the messages of that bot.
+    pub(super) fn has(&self, bot: &Token) -> bool {
+        self.bot.as_ref().is_some_and(|own| own.is_of_same_bot(bot))
     }
 
     /// Starts it, once `before` has ended: two that take the same messages would take them from each other.

@@ -20,6 +20,7 @@ use std::time::Duration;
 use reveille_transports::fanout::Fanout;
 use reveille_transports::http_ui::HttpUi;
 use reveille_transports::outbox::{Count, Outbox, OutboxError};
+use reveille_transports::telegram::Token;
 use reveille_transports::{Bridge, Outgoing, State};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,12 @@ fn unreadable(file: &Path, error: &OutboxError) -> ConfigError {
         origin: file.display().to_string(),
         message: format!("what bridges have to send cannot be read: {error}"),
     }
+}
+
+/// The bridge that takes the messages of that bot.
+fn holder(entries: &BTreeMap<String, Arc<Entry>>, bot: &Token) -> Option<String> {
+    let (name, _) = entries.iter().find(|(_, entry)| entry.has(bot))?;
+    Some(name.clone())
 }
 
 /// Why a bridge has not got what is for it.
@@ -152,6 +159,11 @@ impl Bridges {
         let mut entries = BTreeMap::new();
         for settings in all {
             let entry = Entry::build(&settings, state, outbox.as_ref())?;
+            if let Some(name) = entry.bot.as_ref().and_then(|bot| holder(&entries, bot)) {
+                let in_use = ChangeError::BotInUse { name };
+                let mend = "make another bot with @BotFather, or leave one of the two bridges out";
+                return Err(settings::wrong(&settings.place, format!("{in_use}; {mend}")));
+            }
             entries.insert(settings.name, Arc::new(entry));
         }
         Ok(Self(Arc::new(Inner {

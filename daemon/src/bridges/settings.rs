@@ -58,6 +58,15 @@ pub(super) enum Kind {
     Telegram(Telegram),
 }
 
+/// A bridge that does not run.
+pub(super) struct Built {
+    pub(super) bridge: Arc<dyn Bridge>,
+    /// Where pages listen to it.
+    pub(super) ui: Option<HttpUi>,
+    /// Whose messages it takes, so that no other one does.
+    pub(super) bot: Option<telegram::Token>,
+}
+
 /// What a bridge to Telegram takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Telegram {
@@ -198,26 +207,26 @@ impl Settings {
         matches!(self.kind, Kind::Telegram(_))
     }
 
-    /// The bridge, and where pages listen to it.
+    /// The bridge.
     ///
     /// # Errors
     /// It cannot be made so.
-    pub(super) fn build(
-        &self,
-        state: &Path,
-        outbox: Option<&Outbox>,
-    ) -> Result<(Arc<dyn Bridge>, Option<HttpUi>), ConfigError> {
+    pub(super) fn build(&self, state: &Path, outbox: Option<&Outbox>) -> Result<Built, ConfigError> {
         match (&self.kind, outbox) {
-            (Kind::Telegram(telegram), Some(outbox)) => Ok((self.telegram(telegram, state, outbox)?, None)),
+            (Kind::Telegram(telegram), Some(outbox)) => self.telegram(telegram, state, outbox),
             (Kind::Telegram(_), None) => Err(wrong(&self.place, "there is nowhere to keep what it has to send")),
             (Kind::HttpUi, _) => {
                 let ui = HttpUi::new(&*self.name, &*self.agent);
-                Ok((Arc::new(ui.clone()), Some(ui)))
+                Ok(Built {
+                    bridge: Arc::new(ui.clone()),
+                    ui: Some(ui),
+                    bot: None,
+                })
             }
         }
     }
 
-    fn telegram(&self, telegram: &Telegram, state: &Path, outbox: &Outbox) -> Result<Arc<dyn Bridge>, ConfigError> {
+    fn telegram(&self, telegram: &Telegram, state: &Path, outbox: &Outbox) -> Result<Built, ConfigError> {
         let token = telegram
             .token
             .reveal()
@@ -229,9 +238,14 @@ impl Settings {
         options.roots = std::iter::once(state.join("conversations"))
             .chain(telegram.roots.iter().cloned())
             .collect();
+        let bot = options.token.clone();
         let bridge = telegram::Telegram::new(options, outbox.clone());
         let bridge = bridge.map_err(|error| wrong(&self.place, error.to_string()))?;
-        Ok(Arc::new(bridge))
+        Ok(Built {
+            bridge: Arc::new(bridge),
+            ui: None,
+            bot: Some(bot),
+        })
     }
 }
 

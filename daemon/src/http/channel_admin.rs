@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::error::{ApiError, Body, Segment};
+use super::step_up::Sure;
 use crate::bridges::{ChangeError, NewChannel};
 
 /// A bridge to add.
@@ -75,6 +76,8 @@ impl From<ChangeError> for ApiError {
             ),
             ChangeError::Configured(_) => Self::new(StatusCode::CONFLICT, "configured_bridge", message)
                 .then("Nothing was changed. Change it in the configuration file, and start the daemon again."),
+            ChangeError::BotInUse { .. } => Self::new(StatusCode::CONFLICT, "bot_in_use", message)
+                .then("Nothing was changed. Make another bot with @BotFather, or remove the other bridge first."),
             ChangeError::File(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "channels_not_written", message)
                 .then("Nothing was changed. Mend the file in the state directory, or make room, and try again."),
             ChangeError::Outbox(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "outbox_unavailable", message)
@@ -108,11 +111,12 @@ fn said(name: &str, value: Option<Value>) -> Result<String, ApiError> {
     responses(
         (status = 200, description = "It is there.", body = Added),
         (status = 400, description = "It cannot be made so, or is no bridge: `invalid_channel`, `vault_channel`."),
-        (status = 409, description = "The configuration has it: `configured_bridge`."),
+        (status = 403, description = "It needs the PIN: `step_up_required`."),
+        (status = 409, description = "The configuration has it, or another bridge has its bot: `configured_bridge`, `bot_in_use`."),
         (status = 500, description = "`channels.json` cannot be used: `channels_not_written`."),
     ),
 )]
-pub(super) async fn add(State(api): State<Api>, Body(new): Body<New>) -> Result<Json<Added>, ApiError> {
+pub(super) async fn add(State(api): State<Api>, _: Sure, Body(new): Body<New>) -> Result<Json<Added>, ApiError> {
     let (name, transport) = (said("name", new.name)?, said("transport", new.transport)?);
     let channel = NewChannel {
         name: name.clone(),
@@ -151,12 +155,14 @@ pub(super) struct How {
     responses(
         (status = 200, description = "It is not there any more, or never was.", body = Removed),
         (status = 400, description = "The parameters make no sense: `invalid_parameter`."),
+        (status = 403, description = "It needs the PIN: `step_up_required`."),
         (status = 409, description = "The configuration has it: `configured_bridge`."),
         (status = 500, description = "`channels.json` cannot be used: `channels_not_written`."),
     ),
 )]
 pub(super) async fn remove(
     State(api): State<Api>,
+    _: Sure,
     Segment(channel): Segment,
     how: Result<Parameters<How>, QueryRejection>,
 ) -> Result<Json<Removed>, ApiError> {

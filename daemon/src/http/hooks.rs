@@ -35,22 +35,20 @@ const NAME_SHOWN: usize = 64;
 fn refused(name: &str, refusal: &HookRefusal) -> ApiError {
     let hook: String = name.chars().take(NAME_SHOWN).collect();
     tracing::info!(hook, %refusal, "a call of a hook was refused");
-    if refusal.is_of_stranger() {
-        let message = "There is no hook of this name, or the call is not signed with its secret.";
-        return ApiError::new(StatusCode::UNAUTHORIZED, "wrong_signature", message).then(
-            "Nothing was stored. Compare the address, the secret and the kind of signature with `[[hook]]` of the configuration; \
-             the log of the daemon says what did not fit.",
-        );
+    let known = |status, code| ApiError::new(status, code, refusal.to_string()).then("Nothing was stored.");
+    match refusal {
+        HookRefusal::Header(_) | HookRefusal::Signature | HookRefusal::Unknown => {
+            let message = "There is no hook of this name, or the call is not signed with its secret.";
+            ApiError::new(StatusCode::UNAUTHORIZED, "wrong_signature", message).then(
+                "Nothing was stored. Compare the address, the secret and the kind of signature with `[[hook]]` of the \
+                 configuration; the log of the daemon says what did not fit.",
+            )
+        }
+        HookRefusal::TooLong { .. } => known(StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        HookRefusal::Stale { .. } => known(StatusCode::UNAUTHORIZED, "stale_signature"),
+        HookRefusal::Json(_) => known(StatusCode::BAD_REQUEST, "invalid_body"),
+        HookRefusal::Lacks(_) => known(StatusCode::UNPROCESSABLE_ENTITY, "incomplete_body"),
     }
-    let code = match refusal {
-        HookRefusal::TooLong { .. } => "too_large",
-        HookRefusal::Stale { .. } => "stale_signature",
-        HookRefusal::Json(_) => "invalid_body",
-        HookRefusal::Lacks(_) => "incomplete_body",
-        HookRefusal::Header(_) | HookRefusal::Signature | HookRefusal::Unknown => "wrong_signature",
-    };
-    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    ApiError::new(status, code, refusal.to_string()).then("Nothing was stored.")
 }
 
 /// Wakes the agent of a hook. The same call again is the same message.

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use reveille_backends::{Event, FailureCode, Session, TurnOutcome, TurnRequest, Verdict};
+use reveille_backends::{Event, FailureCode, Session, TurnRequest, Verdict};
 use reveille_queue::LeaseError;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +67,7 @@ impl Run<'_> {
         let halt = CancellationToken::new();
         let pauses: Vec<Duration> = self.context.claude.retry_pauses.iter().map(|span| span.0).collect();
         let child = attempts::run(&seat, request, again, &pauses, &observer, &halt);
+        let living = self.context.metrics.child();
         let (outcome, lost) = self
             .attend(child, &ends, &halt, || {
                 pass.revoke();
@@ -74,6 +75,7 @@ impl Run<'_> {
                 seat.revoke();
             })
             .await;
+        drop(living);
         observer.clock.ended();
         let (watched, parked) = seat.leave(pass, loans);
         let watched = self.context.sandboxing.watch().end(&self.definition().name, &watched);
@@ -81,10 +83,7 @@ impl Run<'_> {
         thread_note.end().await;
         self.leave(parked, wait, &halt).await;
         if lost {
-            tracing::error!("the claim was lost; the result of this attempt is dropped");
-            self.attempt.ended(Some("claim_lost"));
-            self.context.hub.forget(&self.subject.channel, self.subject.turn);
-            return None;
+            return self.lose();
         }
         if outcome.verdict == Verdict::Stopped && !ends.stop.is_cancelled() {
             self.give_back(spend_of(&outcome)).await;
@@ -95,12 +94,25 @@ impl Run<'_> {
         self.context.metrics.reached(&egress);
         let mut ending = Ending::of(outcome, &plan.cwd(), notices);
         ending.record.egress = egress;
-        self.collect(&plan, &mut ending).await;
-        Some(ending)
+        // They may be large.
+        let halt = CancellationToken::new();
+        let copied = self.collect(&plan, &mut ending, &halt);
+        match self.attend(copied, &ends, &halt, || ()).await {
+            ((), true) => self.lose(),
+            ((), false) => Some(ending),
+        }
     }
 
-    /// Keeps copies of the files that the answer shows.
-    async fn collect(&self, plan: &Plan, ending: &mut Ending) {
+    /// The claim is somebody else's now.
+    fn lose(&self) -> Option<Ending> {
+        tracing::error!("the claim was lost; the result of this attempt is dropped");
+        self.attempt.ended(Some("claim_lost"));
+        self.context.hub.forget(&self.subject.channel, self.subject.turn);
+        None
+    }
+
+    /// Keeps copies of the files that the answer shows, until `halt`.
+    async fn collect(&self, plan: &Plan, ending: &mut Ending, halt: &CancellationToken) {
         let Some(text) = ending.record.reply.clone().filter(|text| text.contains("![")) else {
             return;
         };
@@ -113,7 +125,8 @@ impl Run<'_> {
             turn: self.claim.lease.turn,
             max_bytes: limit.try_into().unwrap_or(u64::MAX),
         };
-        match tokio::task::spawn_blocking(move || answer.collect()).await {
+        let halt = halt.clone();
+        match tokio::task::spawn_blocking(move || answer.collect(&|| halt.is_cancelled())).await {
             Ok(collected) => {
                 ending.files = collected.files;
                 ending.record.notices.extend(collected.notices);
@@ -133,24 +146,23 @@ impl Run<'_> {
         }
     }
 
-    /// Stays with the program until it has ended, keeps the claim meanwhile, and halts it when it is to end: then what it was
-    /// given is taken back. The second part of the answer: the claim is no longer ours.
-    async fn attend(
+    /// Stays with the program, or with another long work of the turn, until it has ended, keeps the claim meanwhile, and halts it
+    /// when it is to end: then what it was given is taken back. The second part of the answer: the claim is no longer ours.
+    async fn attend<T>(
         &self,
-        child: impl Future<Output = TurnOutcome>,
+        work: impl Future<Output = T>,
         ends: &Ends<'_>,
         halt: &CancellationToken,
         mut take_back: impl FnMut(),
-    ) -> (TurnOutcome, bool) {
-        let _living = self.context.metrics.child();
-        let mut child = pin!(child);
+    ) -> (T, bool) {
+        let mut work = pin!(work);
         let mut beat = tokio::time::interval((self.context.lease / 3).max(Duration::from_millis(10)));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         beat.tick().await;
         let mut lost = false;
         loop {
             tokio::select! {
-                outcome = &mut child => return (outcome, lost),
+                outcome = &mut work => return (outcome, lost),
                 () = ends.stop.cancelled(), if !halt.is_cancelled() => halt.cancel(),
                 () = ends.abandon.cancelled(), if !halt.is_cancelled() => halt.cancel(),
                 _ = beat.tick() => {

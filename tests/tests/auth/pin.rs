@@ -17,6 +17,7 @@ use super::{Holder, TOKENS, code, signed_in, started};
 
 const STEP_UP: &str = "/api/step-up";
 const PIN: &str = "/api/step-up/pin";
+const CHANNELS: &str = "/api/channels";
 
 async fn command(daemon: &Daemon, args: &[&str], input: &str) -> Result<Ran> {
     run(daemon.cli(args).await?, input).await
@@ -326,10 +327,22 @@ async fn what_is_dangerous_asks_for_it_and_the_rest_does_not() -> Result<()> {
             json!({ "vault": "default", "name": "two", "metadata": full }),
         ),
         ("PATCH", def, json!({ "metadata": full })),
+        (
+            "POST",
+            CHANNELS.to_owned(),
+            json!({ "name": "pages", "transport": "http-ui" }),
+        ),
+        ("DELETE", format!("{CHANNELS}/pages"), Value::Null),
     ];
     for (method, target, body) in &gated {
         wants_pin(&ask(&daemon, method, target, body.clone()).await?, "token")?;
     }
+    // It is asked for before anything is looked at, and nothing was done.
+    let broken = daemon.ask_in("POST", CHANNELS, b"{ no json").await?;
+    wants_pin(&broken, "token")?;
+    assert!(!daemon.state_dir().join("channels.json").exists());
+    let bridges = ask(&daemon, "GET", "/api/bridges", Value::Null).await?;
+    assert_eq!(bridges.json()?, json!({ "bridges": [] }));
     // The notes API has its own shape.
     let answer = ask(&daemon, "POST", "/vault/default/tokens", json!({})).await?;
     let told = answer.json()?;
@@ -361,6 +374,7 @@ async fn what_is_dangerous_asks_for_it_and_the_rest_does_not() -> Result<()> {
     }
     let agents = ask(&daemon, "GET", "/api/agents/eng", Value::Null).await?.json()?;
     assert_eq!(agents["settings"]["filesystem"]["value"], "full", "{agents}");
+    assert!(daemon.state_dir().join("channels.json").exists());
     Ok(())
 }
 
@@ -411,6 +425,15 @@ async fn the_command_line_asks_for_it_at_a_terminal() -> Result<()> {
         status == Some(4) && told.contains("not the PIN") && !told.contains("pvt_"),
         "{told}"
     );
+    // For bridges too.
+    let add = ["bridge", "add", "pages", "--kind", "http-ui"];
+    let remove = ["bridge", "remove", "pages"];
+    let (status, told) = at_a_terminal(&daemon, &remove, "0000\r").await?;
+    assert!(status == Some(4) && told.contains("not the PIN"), "{told}");
+    let (status, told) = at_a_terminal(&daemon, &add, "4321\r").await?;
+    assert!(status == Some(0) && told.contains("pages is added"), "{told}");
+    let (status, told) = at_a_terminal(&daemon, &remove, "4321\r").await?;
+    assert!(status == Some(0) && told.contains("pages is removed"), "{told}");
     // Where there is nobody to ask, it says what is missing.
     let ran = command(&daemon, &create, "4321\n").await?;
     assert!(ran.code == 4 && ran.stderr.contains("/api/step-up"), "{ran:?}");

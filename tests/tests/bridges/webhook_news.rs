@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::rows;
+use reveille_tests::daemon::{State, rows};
 use reveille_tests::{Receiver, ReceiverAnswer as Answer, eventually};
 
 use super::webhooks::is_ours;
@@ -312,5 +312,109 @@ async fn a_vault_that_cannot_be_read_is_told_and_its_agents_are_not_gone() -> Re
     ensure!(paused.status == 200, "{}", paused.body);
     until_last(&receiver, "/all", "far", "paused").await?;
     assert_eq!(changes_of(&receiver, "/all", "far"), ["made", "paused"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_budget_of_a_chain_is_told_of_each_turn_that_it_ends() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let config = "[limits]\nchain_usd = 0.40\n".to_owned() + &table(&receiver, "money", "[\"budget.reached\"]");
+    let mut daemon = daemon_with(&config, &["vault/default"]).await?;
+    for agent in ["ann", "ben"] {
+        daemon.create_agent(agent, "You do as you are told.").await?;
+    }
+    let script = daemon.scratch().join("hand-on");
+    let hand_on = r#"exec "$REVEILLE_BIN" send ben "[[cost 0.50]]" --reply-to ann"#;
+    std::fs::write(&script, hand_on)?;
+    let text = format!("[[exec sh {}]]", script.display());
+    let sent = daemon.send("ann", &text).await?;
+    let begun = daemon.wait_turn("ann", &sent).await?;
+    assert_eq!(begun.state, State::Ok, "{begun:?}");
+
+    // The turn that was handed the work has a share of what the chain may cost, and takes more than all of it. Nothing is left
+    // for the one that is to hear of that.
+    let of = |agent: &str| -> Vec<Value> {
+        let all = told(&receiver, "/money").into_iter().filter(|(_, of, _)| of == agent);
+        all.map(|(.., body)| body).collect()
+    };
+    for (agent, words) in [("ben", "its share of the budget"), ("ann", "of $0.40")] {
+        let reached = eventually(&format!("{agent} is told of"), LIMIT, async || Ok(of(agent).pop())).await?;
+        assert_eq!(
+            (&reached["scope"], &reached["limit_usd"]),
+            (&json!("chain"), &json!(0.4))
+        );
+        // Of all turns of the chain together.
+        let spent = reached["spent_usd"].as_f64().context("a number")?;
+        assert!(spent > 0.5 && spent < 1.0, "{reached}");
+        assert!(
+            reached["message"].as_str().is_some_and(|text| text.contains(words)),
+            "{reached}"
+        );
+        assert!(reached.get("until_at").is_none_or(Value::is_null), "{reached}");
+    }
+    // Another message begins another chain.
+    daemon.restart().await?;
+    let sent = daemon.send("ann", "hello").await?;
+    assert_eq!(daemon.wait_turn("ann", &sent).await?.state, State::Ok);
+    let sent = daemon.send("ben", "[[cost 0.50]]").await?;
+    daemon.wait_turn("ben", &sent).await?;
+    eventually("another chain is another budget", LIMIT, async || {
+        Ok((of("ben").len() == 2).then_some(()))
+    })
+    .await?;
+    assert_eq!(of("ann").len(), 1, "{:?}", of("ann"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_vault_that_takes_nothing_is_told_until_it_does_again() -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let config = table(&receiver, "health", "[\"health.changed\"]");
+    let daemon = daemon_with(&config, &["health"]).await?;
+    daemon.create_agent("eng", "You build.").await?;
+    let vault = rusqlite::Connection::open(daemon.state_dir().join("vaults/default.db"))?;
+    vault.busy_timeout(LIMIT)?;
+    for (name, what) in [("shut_new", "INSERT"), ("shut_old", "UPDATE")] {
+        vault.execute_batch(&format!(
+            "CREATE TRIGGER {name} BEFORE {what} ON notes WHEN NEW.tags LIKE '%agent/message/outbound%' \
+             BEGIN SELECT RAISE(ABORT, 'the door is shut'); END;"
+        ))?;
+    }
+    // The last word on each of what was not well, and on the whole.
+    let now = || -> (Vec<(String, String)>, Value) {
+        let (mut words, mut status) = (std::collections::BTreeMap::new(), Value::Null);
+        for (_, _, body) in told(&receiver, "/health") {
+            for change in body["changes"].as_array().into_iter().flatten() {
+                let text = |key: &str| change[key].as_str().unwrap_or_default().to_owned();
+                words.insert(format!("{} {}", text("what"), text("name")), text("now"));
+            }
+            status = body["status"].clone();
+        }
+        (words.into_iter().collect(), status)
+    };
+    let until = async |overdue: &str, breaker: &str, status: &str| {
+        let words = [("deliveries ", overdue), ("deliveries default", breaker)];
+        let words = words.map(|(what, word)| (what.to_owned(), word.to_owned()));
+        let wanted = (words.to_vec(), json!(status));
+        eventually(&format!("it is {breaker}"), LIMIT, async || {
+            Ok((now() == wanted).then_some(()))
+        })
+        .await
+        .with_context(|| format!("{:?}", now()))
+    };
+    let sent = daemon.send("eng", "hello").await?;
+    until("waiting", "open", "degraded").await?;
+    // It is asked once and again, and that is no news.
+    vault.execute_batch("DROP TRIGGER shut_new; DROP TRIGGER shut_old;")?;
+    post(&daemon, &["api", "undelivered", "retry"], &json!({}))
+        .await?
+        .ok::<Value>()?;
+    daemon.wait_turn("eng", &sent).await?;
+    until("ok", "ok", "ok").await?;
+    let opened = told(&receiver, "/health").into_iter().filter(|(.., body)| {
+        let changes = body["changes"].as_array();
+        changes.is_some_and(|all| all.iter().any(|one| one["now"] == "open"))
+    });
+    assert_eq!(opened.count(), 1);
     Ok(())
 }

@@ -170,7 +170,9 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(fine) && !name.starts_with(['-', '_'])
 }
 
-/// Why a call was refused. Nothing came of it.
+/// Why a call was refused. Nothing came of it. Whoever gets [`Header`](Self::Header), [`Signature`](Self::Signature) or
+/// [`Unknown`](Self::Unknown) has not shown that he knows a secret of the hook, and is to be told one and the same, or he learns
+/// which hooks there are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HookRefusal {
     /// More than the hook takes.
@@ -202,26 +204,6 @@ pub enum HookRefusal {
     /// The body lacks something that the hook asks for.
     #[error("{0}")]
     Lacks(String),
-}
-
-impl HookRefusal {
-    /// The HTTP status that says so.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::TooLong { .. } => 413,
-            Self::Header(_) | Self::Json(_) => 400,
-            Self::Signature | Self::Stale { .. } | Self::Unknown => 401,
-            Self::Lacks(_) => 422,
-        }
-    }
-
-    /// Whether whoever called has not shown that he knows a secret of the hook. He is to be told one and the same, whatever it
-    /// is, or he learns which hooks there are.
-    #[must_use]
-    pub fn is_of_stranger(&self) -> bool {
-        matches!(self, Self::Header(_) | Self::Signature | Self::Unknown)
-    }
 }
 
 /// Refuses a call of a hook that is not there, at the cost of one that is and does not know the signature.

@@ -33,6 +33,15 @@ impl Token {
         (!id.is_empty() && id.chars().all(|character| character.is_ascii_digit())).then_some(id)
     }
 
+    /// Whether both are of one bot, which may have got another secret since.
+    #[must_use]
+    pub fn is_of_same_bot(&self, other: &Self) -> bool {
+        match (self.bot(), other.bot()) {
+            (Some(one), Some(another)) => one == another,
+            _ => self == other,
+        }
+    }
+
     /// The text without the token, however it is written: whole, with an encoded colon, or its secret half alone.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
@@ -80,6 +89,21 @@ mod tests {
         ] {
             let clean = token.redact(text);
             assert!(clean.contains("<token>") && !clean.contains("AAE"), "{clean}");
+        }
+    }
+
+    #[test]
+    fn a_bot_is_known_by_its_id_else_by_its_token() {
+        for (one, another, same) in [
+            ("1:a", "1:b", true),
+            ("1:a", "2:a", false),
+            ("plain", "plain", true),
+            ("plain", "other", false),
+            ("1", "1:a", false),
+        ] {
+            let [one, another] = [one, another].map(|text| Token::new(text).unwrap());
+            assert_eq!(one.is_of_same_bot(&another), same, "{another:?}");
+            assert_eq!(another.is_of_same_bot(&one), same, "{another:?}");
         }
     }
 

@@ -5,6 +5,7 @@ mod definition;
 mod job;
 mod message;
 mod misspelt;
+mod outbound;
 mod schedule;
 mod source;
 mod thread;
@@ -17,7 +18,8 @@ pub use definition::{
     OnInterrupt, Problem, PromptMode, SETTINGS, Setting, is_model, without_middle,
 };
 pub use job::{CatchUp, Job, Overlap};
-pub use message::{Callback, Inbound, MessageMode, Outbound, OutboundKind, RouteError};
+pub use message::{Callback, Inbound, MessageMode, RouteError};
+pub use outbound::{Outbound, OutboundKind};
 pub use schedule::{Schedule, When};
 pub use source::{AGENT_STATUS, defined_by_thread};
 pub use thread::{ThreadRecord, ThreadStatus};

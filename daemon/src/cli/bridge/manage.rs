@@ -31,7 +31,7 @@ pub(super) enum Manage {
     },
     /// Add a bridge, or put it in the place of the one of its name; it runs at once and after every start
     #[command(
-        after_help = "Example: reveille bridge add phone --kind telegram --agent scribe --token-file ~/.bot-token\nExample: reveille bridge add ui1 --kind http-ui\n\nA token is never an argument: it is asked for, or read from stdin or a file. It is kept in channels.json in the state directory, which only its owner reads."
+        after_help = "Example: reveille bridge add phone --kind telegram --agent scribe --token-file ~/.bot-token\nExample: reveille bridge add ui1 --kind http-ui\n\nA token is never an argument: it is asked for, or read from stdin or a file. It is kept in channels.json in the state directory, which only its owner reads. Where a PIN is set it is asked for on the terminal: then give the token by --token-file or at the question for it."
     )]
     Add(Add),
     /// End a bridge that was added, and forget it; what it has not sent is kept
