@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use reveille_queue::NewEffect;
 use reveille_transports::{Kind, Outgoing};
 use reveille_vault::agent::{Inbound, Outbound, OutboundKind, ThreadRecord};
-use reveille_vault::{Key, NewNote, NoteId, Precondition, Vault, VaultError};
+use reveille_vault::{Key, NewNote, NoteId, Precondition, Vault, VaultError, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -201,6 +201,28 @@ impl Effect {
         NewEffect {
             target,
             body: json!(self),
+        }
+    }
+
+    /// As a write that can be made together with others of its turn, the first of which changes the note `thread`: it is there
+    /// then, and is the one that this one names. `None`: this one has to look, or to go by itself.
+    #[must_use]
+    pub(crate) fn beside(&self, thread: &NoteId) -> Option<Write> {
+        match self {
+            Self::Thread { record, .. } => (record.id == *thread).then(|| {
+                let (patch, _) = record.render();
+                Write::Patch(record.id.clone(), patch)
+            }),
+            Self::Outbound { note, .. } => (note.thread == thread.as_str()).then(|| Write::Create(note.render())),
+            Self::Callback { id, at, message, .. } => {
+                let named = message
+                    .callback
+                    .as_ref()
+                    .and_then(|callback| callback.source_thread.as_deref());
+                let ours = named.is_none_or(|named| named == thread.as_str());
+                ours.then(|| Write::Create(message.render(id.clone(), *at)))
+            }
+            Self::File { .. } | Self::Bridge { .. } | Self::Webhook { .. } => None,
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use reveille_queue::{EffectState, Overdue, Queue, QueueError};
-use reveille_vault::{Key, Kind, VaultError};
+use reveille_vault::VaultError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -342,26 +342,20 @@ impl Outbox {
     /// Delivers the rows of one conversation in order, up to the first that has to wait.
     async fn deliver(&self, line: Vec<Delivery>) -> LineEnd {
         let mut end = LineEnd::default();
-        let mut told = match self.go_together(&line).await {
-            true => join_all(line.iter().map(|delivery| self.deliver_traced(delivery))).await,
-            false => Vec::new(),
+        if self.written_together(&line).await {
+            crash::point("outbox.written");
+            end.delivered = line;
+            return end;
         }
-        .into_iter();
         for delivery in line {
-            let outcome = match told.next() {
-                Some(outcome) => outcome,
-                None => self.deliver_traced(&delivery).await,
-            };
-            match outcome {
+            match self.deliver_traced(&delivery).await {
                 Ok(()) => {
                     crash::point("outbox.written");
                     end.delivered.push(delivery);
                 }
                 Err(error) if passes(&error) => {
-                    end.failed.get_or_insert((delivery, error));
-                    if told.len() == 0 {
-                        break;
-                    }
+                    end.failed = Some((delivery, error));
+                    break;
                 }
                 Err(error) => end.parked.push((delivery, error)),
             }
@@ -376,28 +370,33 @@ impl Outbox {
         outcome
     }
 
-    /// Whether what a turn leaves is asked for at once: a vault in a file of ours does what it is asked in that order, and in one
-    /// commit. Where something was tried before, or the thread has no note of its own that the others could name, each waits
-    /// for the one before it.
-    async fn go_together(&self, line: &[Delivery]) -> bool {
+    /// Writes what a turn leaves in one step, where its vault can; false when nothing was written, or when that is not known: then
+    /// each goes by itself, which does no harm to what is there. Not where something was tried before, or goes elsewhere.
+    async fn written_together(&self, line: &[Delivery]) -> bool {
         let [first, rest @ ..] = line else { return false };
-        let Ok(Effect::Thread { vault, record }) = &first.effect else {
+        let Ok(Effect::Thread { vault: name, record }) = &first.effect else {
             return false;
         };
-        let same_turn = |one: &Delivery| one.row.turn == first.row.turn && one.vault() == Some(vault);
-        // A file is attached to a note that is there.
-        let has_files = |one: &Delivery| matches!(one.effect, Ok(Effect::File { .. }));
-        let tried = |one: &Delivery| one.row.attempts > 0;
-        if rest.is_empty() || line.iter().any(|one| tried(one) || has_files(one)) || !rest.iter().all(same_turn) {
+        let fits =
+            |one: &Delivery| one.row.turn == first.row.turn && one.row.attempts == 0 && one.vault() == Some(name);
+        if rest.is_empty() || !line.iter().all(fits) {
             return false;
         }
-        match self.vaults.get(vault) {
-            Some(vault) if vault.kind() == Kind::Embedded => {
-                let found = vault.get(&Key::Id(record.id.clone())).await;
-                found.is_ok_and(|note| note.is_some())
-            }
-            _ => false,
+        let writes = line.iter().map(|one| one.effect.as_ref().ok()?.beside(&record.id)); // silent-ok: told when it is tried
+        let Some(writes) = writes.collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        let Some(vault) = self.vaults.get(name) else {
+            return false;
+        };
+        let start = Timestamp::now();
+        // silent-ok: what stands in the way is met again, and told.
+        let written = tokio::time::timeout(PATIENCE, vault.write_together(writes)).await;
+        if !matches!(written, Ok(Ok(true))) {
+            return false;
         }
+        line.iter().for_each(|one| self.traces.tried(|| one.tried(start, None)));
+        true
     }
 
     async fn deliver_one(&self, delivery: &Delivery) -> Result<(), Trouble> {

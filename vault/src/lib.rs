@@ -34,7 +34,7 @@ pub use query::{FieldSpan, Filter, OrderBy, Span, Test};
 pub use scope::TagScope;
 pub use store::{
     Backup, Capabilities, Change, ChangeKind, ContentChange, Cursor, Key, Kind, NewNote, Page, Patch, Precondition,
-    Query, Vault, VaultError, VaultState,
+    Query, Vault, VaultError, VaultState, Write,
 };
 pub use tags::{Tag, TagChange, Tags};
 pub use triggers::Triggers;

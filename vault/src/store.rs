@@ -420,6 +420,15 @@ pub enum VaultState {
     },
 }
 
+/// One write of [`Vault::write_together`].
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Changes a note, whatever it is now, as [`Vault::patch`] does.
+    Patch(NoteId, Patch),
+    /// Makes one, as [`Vault::create`] does.
+    Create(NewNote),
+}
+
 /// A place where notes live. All writes are durable when they return.
 #[async_trait]
 pub trait Vault: Send + Sync + 'static {
@@ -471,6 +480,15 @@ pub trait Vault: Send + Sync + 'static {
     /// [`VaultError::NotFound`], [`VaultError::Conflict`], [`VaultError::PathTaken`], [`VaultError::Empty`],
     /// [`VaultError::EditNotFound`], [`VaultError::EditAmbiguous`], [`VaultError::Invalid`], [`VaultError::Unavailable`].
     async fn patch(&self, key: &Key, patch: Patch, precondition: Precondition) -> Result<Note, VaultError>;
+
+    /// Does these writes in this order, all or none, in one step. `false`: this kind of vault knows no such step, and nothing was
+    /// done.
+    ///
+    /// # Errors
+    /// Those of [`Vault::create_all`] and of [`Vault::patch`].
+    async fn write_together(&self, _writes: Vec<Write>) -> Result<bool, VaultError> {
+        Ok(false)
+    }
 
     /// Changes the note at `path`, or creates it there with `create`. The flag says whether it was created.
     ///

@@ -29,7 +29,7 @@ use contract::{
 };
 use pretty_assertions::assert_eq;
 use reveille_vault::embedded::Options;
-use reveille_vault::{ChangeKind, EmbeddedVault, Key, NewNote, Note, Precondition, Query, Vault, VaultError};
+use reveille_vault::{ChangeKind, EmbeddedVault, Key, NewNote, Note, Precondition, Query, Vault, VaultError, Write};
 use tokio::task::JoinSet;
 
 async fn embedded() -> Subject {
@@ -103,6 +103,34 @@ async fn times_come_from_the_clock_and_always_move_on() {
             .unwrap();
         assert_eq!(patched, expected(content, updated));
     }
+}
+
+#[tokio::test]
+async fn writes_that_belong_together_are_made_together_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = open(&dir.path().join("vault.db"));
+    vault.create(note("thread")).await.unwrap();
+    let before = vault.changes(0, 9).await.unwrap().len();
+    let both = |thread: &str, new: &str| {
+        vec![
+            Write::Patch(contract::id(thread), append("!")),
+            Write::Create(note(new)),
+        ]
+    };
+    assert!(vault.write_together(both("thread", "reply")).await.unwrap());
+    assert_eq!(contract::get(&*vault, "thread").await.content, "thread!");
+    assert_eq!(contract::get(&*vault, "reply").await.content, "reply");
+    // What is refused takes back what was done before it, and does not hinder what comes after.
+    assert_eq!(
+        contract::refused(vault.write_together(both("thread", "reply")).await),
+        format!("IdTaken {{ id: {:?} }}", contract::id("reply"))
+    );
+    let missing = vault.write_together(both("nothing", "other")).await;
+    assert!(matches!(missing, Err(VaultError::NotFound { .. })), "{missing:?}");
+    assert!(vault.get(&at_id("other")).await.unwrap().is_none());
+    assert_eq!(contract::get(&*vault, "thread").await.content, "thread!");
+    assert_eq!(vault.changes(0, 9).await.unwrap().len(), before + 2);
+    vault.create(note("later")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -224,8 +224,12 @@ async fn a_claim_does_not_grow_with_the_line() {
         let mut steps = Ran::new();
         let mut note = |name| steps.push((name, seen.take()));
         seen.take();
-        queue.accept(vec![message(&main, "last")], None).await.unwrap();
-        note("accept");
+        let all = u64::from(waiting) + 1;
+        assert_eq!(queue.waiting(&main.channel, 10_000).await.unwrap(), all - 1);
+        let last = queue.accept(vec![message(&main, "last")], None).await.unwrap();
+        assert_eq!(last[0].place.unwrap().ahead, (all - 1).min(999));
+        assert_eq!(queue.waiting(&main.channel, 10_000).await.unwrap(), all);
+        note("accept with its place, and what waits");
         let lease = queue.claim(&main).await.unwrap().unwrap().lease;
         note("claim");
         assert_eq!(queue.claim(&main).await.unwrap(), None);

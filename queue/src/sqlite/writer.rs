@@ -198,7 +198,9 @@ fn commit(
     let ran = match group {
         // Nobody else's work has to be kept: no savepoint, for which SQLite copies each page that the job changes.
         [only] => run_alone(connection, only.as_mut(), counts),
-        many => many.iter_mut().try_for_each(|job| run(connection, job.as_mut(), counts)),
+        many => many
+            .iter_mut()
+            .try_for_each(|job| run(connection, job.as_mut(), counts)),
     };
     let outcome = match connection.is_autocommit() {
         false => ran.and_then(|()| execute(connection, "COMMIT")),
@@ -270,10 +272,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let connection = connect(&dir.path().join("queue.db"), false).unwrap();
         let writer = Writer::spawn(connection, Counts::default(), None, || {}).unwrap();
-        let how = |lasting| How {
-            lasting,
-            counted: true,
-        };
+        let how = |lasting| How { lasting, counted: true };
         // 1: NORMAL, 2: FULL.
         let level = |connection: &Connection| -> Result<i64, Fault> {
             Ok(connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?)

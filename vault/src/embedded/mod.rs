@@ -54,7 +54,7 @@ use crate::note::{Note, NoteId};
 use crate::profile::Profile;
 use crate::store::{
     Backup, Capabilities, Change, Cursor, Key, Kind, NewNote, Page, Patch, Precondition, Query, Vault, VaultError,
-    VaultState,
+    VaultState, Write,
 };
 use crate::tags::Tags;
 use crate::triggers::Triggers;
@@ -244,6 +244,11 @@ impl Vault for EmbeddedVault {
         let key = key.clone();
         self.write(move |conn, now| write::patch(conn, &key, patch, precondition, now))
             .await
+    }
+
+    async fn write_together(&self, writes: Vec<Write>) -> Result<bool, VaultError> {
+        self.write(move |conn, now| write::together(conn, writes, now)).await?;
+        Ok(true)
     }
 
     async fn upsert(&self, path: &str, patch: Patch, create: NewNote) -> Result<(Note, bool), VaultError> {

@@ -9,7 +9,7 @@ use super::triggers::{self, Tx};
 use super::{fields, files, links, rules, search, tags};
 use crate::attachment::NewAttachment;
 use crate::note::{Note, NoteId};
-use crate::store::{ChangeKind, Key, NewNote, Patch, Precondition, VaultError};
+use crate::store::{ChangeKind, Key, NewNote, Patch, Precondition, VaultError, Write};
 use crate::triggers::Event;
 
 /// Writes new notes. The caller's savepoint makes it all or none.
@@ -35,6 +35,17 @@ pub(super) fn patch(
 ) -> Result<Note, Fault> {
     let found = read::existing(conn, key)?;
     update(conn, found, patch, precondition, now)
+}
+
+/// Does one after the other. The caller's transaction makes it all or none.
+pub(super) fn together(conn: &Tx<'_>, writes: Vec<Write>, now: Timestamp) -> Result<(), Fault> {
+    for write in writes {
+        match write {
+            Write::Patch(id, change) => drop(patch(conn, &Key::Id(id), change, Precondition::Force, now)?),
+            Write::Create(new) => drop(create(conn, new, now)?),
+        }
+    }
+    Ok(())
 }
 
 /// Changes the note at `path`, or creates it there. The flag says whether it was created.
