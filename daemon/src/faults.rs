@@ -57,7 +57,7 @@ mod made {
     use async_trait::async_trait;
     use reveille_vault::{
         Capabilities, Change, Cursor, Files, Key, Kind, Links, NewNote, Note, NoteId, Page, Patch, Precondition,
-        Profile, Query, Tags, Triggers, Vault, VaultError, VaultState,
+        Profile, Query, Tags, Triggers, Vault, VaultError, VaultState, Write,
     };
     use tokio::sync::watch;
 
@@ -203,6 +203,10 @@ mod made {
 
         async fn patch(&self, key: &Key, patch: Patch, precondition: Precondition) -> Result<Note, VaultError> {
             self.write("patch", self.inner.patch(key, patch, precondition)).await
+        }
+
+        async fn write_together(&self, writes: Vec<Write>) -> Result<bool, VaultError> {
+            self.write("together", self.inner.write_together(writes)).await
         }
 
         async fn upsert(&self, path: &str, patch: Patch, create: NewNote) -> Result<(Note, bool), VaultError> {
