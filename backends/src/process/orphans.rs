@@ -28,7 +28,7 @@ static OWN: Mutex<BTreeMap<u64, Started>> = Mutex::new(BTreeMap::new());
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// Shared by those who start a process that is not entered yet; a look has it alone.
 static STARTING: RwLock<()> = RwLock::new(());
-/// Orphans that could not be killed. Held while some are.
+/// Orphans that could not be killed, by id and start. Whoever ends some has it to himself.
 static SPARED: Mutex<BTreeSet<(i32, u64)>> = Mutex::new(BTreeSet::new());
 
 /// Orphans come to this process from now on, for as long as the runtime lives in which this is called: they are collected when
@@ -39,6 +39,8 @@ static SPARED: Mutex<BTreeSet<(i32, u64)>> = Mutex::new(BTreeSet::new());
 /// The system cannot do it: then everything goes on by a look at every process.
 pub fn adopt_orphans() -> io::Result<()> {
     let ends = signal(SignalKind::child())?;
+    // Some systems do not list them: then orphans would come and nobody would see them.
+    children()?;
     set_child_subreaper(Some(getpid()))?;
     // Whoever was this process before may have left it a child, and then an orphan may be that one's. The first process of a
     // container gets those of everybody in it.
