@@ -40,7 +40,7 @@ fn drain(watch: &mut Watch) -> (String, bool) {
     let mut seen = String::new();
     loop {
         match watch.take() {
-            Some(Step::Events(bytes)) => seen.push_str(std::str::from_utf8(&bytes).unwrap()),
+            Some(Step::Events(chunk)) => seen.push_str(std::str::from_utf8(chunk.bytes()).unwrap()),
             Some(Step::Gone) => seen.push_str("id: b-0\n"),
             Some(Step::Lagged) => return (seen, true),
             None => return (seen, false),
@@ -173,9 +173,9 @@ fn a_watcher_that_does_not_take_what_comes_is_told_and_keeps_no_memory() {
     assert_eq!(drain(&mut slow), (String::new(), true));
     assert_eq!(drain(&mut other), (String::new(), false));
     let line = hub.line();
-    let held: usize = line.all.iter().map(|frame| frame.bytes.len()).sum();
+    let held: usize = line.all.iter().map(|frame| frame.chunk.len()).sum();
     assert!(held <= BYTES_MAX, "{held}");
-    let own: usize = line.channels["eng"].frames.iter().map(|frame| frame.bytes.len()).sum();
+    let own: usize = line.channels["eng"].frames.iter().map(|frame| frame.chunk.len()).sum();
     assert_eq!(own, held);
     // Only the line and the running turn hold them.
     let mut counts: Vec<_> = line.all.iter().map(Arc::strong_count).collect();
@@ -198,7 +198,7 @@ fn a_replay_goes_on_when_its_turn_ends_meanwhile() {
     hub.tell(&subject(2), &STOPPED);
     hub.tell(&subject(1), &STOPPED);
     let (rest, lagged) = drain(&mut watch);
-    let seen = numbers(&(String::from_utf8(begun.to_vec()).unwrap() + &rest));
+    let seen = numbers(&(String::from_utf8(begun.bytes().to_vec()).unwrap() + &rest));
     assert_eq!((seen, lagged), ((1..=42).collect(), false));
 }
 
@@ -232,7 +232,7 @@ fn a_replay_whose_turn_ends_misses_nothing_of_what_was_gone_before() {
         };
         hub.tell(&subject(2), &STOPPED);
         let (rest, lagged) = drain(&mut watch);
-        let seen = numbers(&(String::from_utf8(begun.to_vec()).unwrap() + &rest));
+        let seen = numbers(&(String::from_utf8(begun.bytes().to_vec()).unwrap() + &rest));
         let all: Vec<u64> = (gone + 1..=gone + 6).collect();
         assert_eq!((seen, lagged), (all, false), "{scope:?}");
     }
@@ -329,10 +329,10 @@ async fn pieces_of_a_text_are_told_together_and_nothing_is_told_before_them() {
     }
     assert_eq!(texts(&mut watch), [r#"1 "text_delta" "a""#]);
     let begun = tokio::time::Instant::now();
-    let Step::Events(bytes) = watch.next().await else {
+    let Step::Events(told) = watch.next().await else {
         panic!("an event");
     };
-    assert!(std::str::from_utf8(&bytes).unwrap().contains(r#""text":"bc""#));
+    assert!(std::str::from_utf8(told.bytes()).unwrap().contains(r#""text":"bc""#));
     assert_eq!(begun.elapsed(), super::pace::FRAME);
     hub.tell(&subject(1), &delta("d"));
     hub.tell(&of("ops", 2), &delta("x"));
