@@ -86,3 +86,90 @@ async fn risen(mut doubt: Doubt) -> Doubt {
     doubt.rises().await;
     doubt
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::routing::get;
+    use futures_util::{FutureExt as _, StreamExt as _, stream};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::sync::CancellationToken;
+
+    use crate::http::{Bounds, serve, sse};
+    use crate::live::Chunk;
+
+    /// All that comes for a request to an answer of three events, which stays open until the server ends.
+    async fn heard(request: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (drain, asked) = (CancellationToken::new(), CancellationToken::new());
+        let (ends, told) = (drain.clone(), asked.clone());
+        let events = move || {
+            let (ends, told) = (ends.clone(), told.clone());
+            async move {
+                let some = stream::iter(["data: 1\n\n", "data: two\n\n"]).map(|text| Chunk::from(text.as_bytes()));
+                let last = async move {
+                    told.cancel();
+                    ends.cancelled().await;
+                    Chunk::from(&b"data: 3\n\n"[..])
+                };
+                sse::answer(some.chain(last.into_stream()))
+            }
+        };
+        let router = Router::new().route("/", get(events));
+        let bounds = Bounds {
+            connections: 1,
+            write_timeout: Duration::from_secs(5),
+        };
+        let server = tokio::spawn(serve(listener, router, bounds, drain.clone()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        if !request.starts_with("HEAD") {
+            asked.cancelled().await;
+        }
+        let mut all = Vec::new();
+        if request.starts_with("HEAD") {
+            // Its answer has no end to wait for.
+            while !all.ends_with(b"\r\n\r\n") {
+                all.push(client.read_u8().await.unwrap());
+            }
+        }
+        drain.cancel();
+        client.read_to_end(&mut all).await.unwrap();
+        server.await.unwrap();
+        String::from_utf8(all).unwrap()
+    }
+
+    #[tokio::test]
+    async fn events_go_in_chunks_behind_their_head_and_have_an_end() {
+        let all = heard("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let (head, body) = all.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        for field in [
+            "transfer-encoding: chunked",
+            "connection: close",
+            "content-type: text/event-stream",
+        ] {
+            assert!(head.contains(field), "{head}");
+        }
+        assert_eq!(
+            body,
+            "9\r\ndata: 1\n\n\r\nb\r\ndata: two\n\n\r\n9\r\ndata: 3\n\n\r\n0\r\n\r\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_knows_no_chunks_gets_the_events_alone_and_who_asks_for_the_head_gets_that() {
+        let all = heard("GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
+        let (head, body) = all.split_once("\r\n\r\n").unwrap();
+        assert!(!head.contains("chunked"), "{head}");
+        assert_eq!(body, "data: 1\n\ndata: two\n\ndata: 3\n\n");
+        let all = heard("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let (head, body) = all.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("content-type: text/event-stream"), "{head}");
+        assert_eq!(body, "");
+    }
+}

@@ -105,7 +105,9 @@ impl Hub {
     pub(crate) fn tell(&self, subject: &Subject, happening: &Happening) {
         let mut line = self.line();
         if let (true, Happening::Turn(Event::TextDelta { text })) = (self.paced, happening) {
-            match line.pace.piece(subject, text, Instant::now()) {
+            let own = line.channels.get(&subject.channel);
+            let watchers = own.map_or(0, |channel| channel.news.listeners()) + self.news.listeners();
+            match line.pace.piece(subject, text, Instant::now(), watchers) {
                 pace::Piece::Now => {}
                 pace::Piece::Later => return,
                 pace::Piece::At(at) => return self.ask_at(at, line),

@@ -7,7 +7,7 @@ use reveille_backends::Event;
 use uuid::Uuid;
 
 use super::line::{BYTES_MAX, FRAMES_MAX, TURN_FRAMES};
-use super::{Happening, Hub, Milestone, Scope, Step, Subject, Watch};
+use super::{Chunk, Happening, Hub, Milestone, Scope, Step, Subject, Watch};
 
 fn of(channel: &str, turn: u128) -> Subject {
     Subject {
@@ -333,7 +333,12 @@ async fn pieces_of_a_text_are_told_together_and_nothing_is_told_before_them() {
         panic!("an event");
     };
     assert!(std::str::from_utf8(told.bytes()).unwrap().contains(r#""text":"bc""#));
-    assert_eq!(begun.elapsed(), super::pace::FRAME);
+    // One more watcher, and the clock's milliseconds.
+    let (took, least) = (begun.elapsed(), super::pace::FRAME);
+    assert!(
+        took >= least && took <= least + std::time::Duration::from_millis(1),
+        "{took:?}"
+    );
     hub.tell(&subject(1), &delta("d"));
     hub.tell(&of("ops", 2), &delta("x"));
     assert_eq!(texts(&mut watch), [""; 0]);
@@ -348,4 +353,42 @@ async fn pieces_of_a_text_are_told_together_and_nothing_is_told_before_them() {
     tokio::time::sleep(10 * super::pace::FRAME).await;
     assert_eq!(texts(&mut watch), [r#"6 "text_delta" "e""#]);
     assert_eq!(seqs(&mut hub.watch_all(only(&["ops"]), None)), [3]);
+}
+
+#[test]
+fn watchers_that_are_as_far_get_the_same_bytes_and_others_what_they_lack() {
+    let hub = Hub::new("b");
+    let taken = |watch: &mut Watch| match watch.take() {
+        Some(Step::Events(chunk)) => chunk,
+        other => panic!("{other:?} instead of events"),
+    };
+    let mut one = hub.watch("eng", None);
+    let (mut two, mut late, mut all) = (
+        hub.watch("eng", None),
+        hub.watch("eng", None),
+        hub.watch_all(Scope::All, None),
+    );
+    for watch in [&mut one, &mut two, &mut late, &mut all] {
+        assert!(watch.take().is_none());
+    }
+    hub.tell(&subject(1), &text("a"));
+    hub.tell(&of("ops", 2), &text("o"));
+    let first = taken(&mut late);
+    hub.tell(&subject(1), &text("b"));
+    let both = taken(&mut one);
+    // The same place in memory.
+    assert_eq!(both.bytes().as_ptr(), taken(&mut two).bytes().as_ptr());
+    let alone = taken(&mut late);
+    let ids = |chunk: &Chunk| numbers(std::str::from_utf8(chunk.bytes()).unwrap());
+    assert_eq!((ids(&both), ids(&first), ids(&alone)), (vec![1, 3], vec![1], vec![3]));
+    assert_eq!(ids(&taken(&mut all)), [1, 2, 3]);
+    // What came after they were taken together is not forgotten.
+    hub.tell(&subject(1), &text("c"));
+    hub.tell(&subject(1), &text("d"));
+    let before = taken(&mut one);
+    hub.tell(&subject(1), &text("e"));
+    assert_eq!(
+        (ids(&before), seqs(&mut two), seqs(&mut one)),
+        (vec![4, 5], vec![4, 5, 6], vec![6])
+    );
 }
