@@ -5,7 +5,6 @@ use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use bytes::Bytes;
 use futures_util::stream;
 use http::StatusCode;
 use reveille_transports::fanout::Listener;
@@ -18,12 +17,13 @@ use super::error::ApiError;
 use super::sse::{CONNECTED, SIGNED_OUT};
 use super::standing::Standing;
 use super::{Api, sse};
+use crate::live::Chunk;
 
 /// The channel of clients that name none, as they expect it.
 const USUAL: &str = "telegram";
 
 /// A comment, which no client hears.
-const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
+const ALIVE: &[u8] = b": alive\n\n";
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -37,7 +37,7 @@ pub(super) struct Which {
 }
 
 struct Reader {
-    first: Option<Bytes>,
+    first: Option<Chunk>,
     listener: Listener,
     heartbeat: tokio::time::Interval,
     standing: Standing,
@@ -46,9 +46,9 @@ struct Reader {
 }
 
 impl Reader {
-    async fn next(&mut self) -> Option<Bytes> {
-        if let Some(bytes) = self.first.take() {
-            return Some(bytes);
+    async fn next(&mut self) -> Option<Chunk> {
+        if let Some(chunk) = self.first.take() {
+            return Some(chunk);
         }
         if self.over {
             return None;
@@ -56,20 +56,20 @@ impl Reader {
         tokio::select! {
             biased;
             () = self.standing.ends() => {}
-            frame = self.listener.next() => return Some(Bytes::from(frame?.bytes())),
+            frame = self.listener.next() => return Some(frame?.bytes().as_slice().into()),
             _ = self.heartbeat.tick() => if self.standing.holds().await {
-                return Some(ALIVE);
+                return Some(ALIVE.into());
             },
             () = self.drain.cancelled() => return None,
         }
         self.over = true;
-        Some(SIGNED_OUT)
+        Some(SIGNED_OUT.into())
     }
 }
 
 fn answer(api: &Api, listener: Listener, standing: Standing) -> Response {
     let reader = Reader {
-        first: Some(CONNECTED),
+        first: Some(CONNECTED.into()),
         listener,
         heartbeat: sse::heartbeat(),
         standing,
@@ -77,8 +77,8 @@ fn answer(api: &Api, listener: Listener, standing: Standing) -> Response {
         over: false,
     };
     sse::answer(stream::unfold(reader, async |mut reader| {
-        let bytes = reader.next().await?;
-        Some((bytes, reader))
+        let chunk = reader.next().await?;
+        Some((chunk, reader))
     }))
 }
 

@@ -1,78 +1,80 @@
 //! Server-sent events: of one channel, of several, of all.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use bytes::Bytes;
-use futures_util::stream;
+use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::error::{ApiError, Segment};
 use super::sse::{CONNECTED, SIGNED_OUT};
-use super::standing::Standing;
+use super::standing::{Standing, Tenure};
 use super::{Api, sse};
-use crate::live::{Scope, Step, Watch};
+use crate::live::{Chunk, Scope, Step, Watch};
 use crate::metrics::Metrics;
 
 /// Most channels that are named at once.
 const CHANNELS_MAX: usize = 256;
 
 // Before the end, and now and then, browsers are told how long they wait before they come back by themselves.
-const PING: Bytes = Bytes::from_static(b"retry: 2000\nevent: ping\ndata: {}\n\n");
-const GONE: Bytes = Bytes::from_static(
-    b"event: resync\ndata: {\"code\":\"gone\",\"reason\":\"the events since your last one are gone\"}\n\n",
-);
-const LAGGED: Bytes = Bytes::from_static(
-    b"retry: 2000\nevent: resync\ndata: {\"code\":\"lagged\",\"reason\":\"you fell too far behind\"}\n\n",
-);
-const SHUTDOWN: Bytes = Bytes::from_static(b"retry: 2000\nevent: shutdown\ndata: {}\n\n");
+const PING: &[u8] = b"retry: 2000\nevent: ping\ndata: {}\n\n";
+const GONE: &[u8] =
+    b"event: resync\ndata: {\"code\":\"gone\",\"reason\":\"the events since your last one are gone\"}\n\n";
+const LAGGED: &[u8] =
+    b"retry: 2000\nevent: resync\ndata: {\"code\":\"lagged\",\"reason\":\"you fell too far behind\"}\n\n";
+const SHUTDOWN: &[u8] = b"retry: 2000\nevent: shutdown\ndata: {}\n\n";
 
 struct Reader {
-    first: VecDeque<Bytes>,
+    first: VecDeque<Chunk>,
     watch: Watch,
-    heartbeat: tokio::time::Interval,
-    standing: Standing,
-    drain: CancellationToken,
+    tenure: Tenure,
+    drained: Pin<Box<WaitForCancellationFutureOwned>>,
     metrics: Metrics,
     over: bool,
 }
 
-impl Reader {
-    async fn next(&mut self) -> Option<Bytes> {
-        if let Some(bytes) = self.first.pop_front() {
-            return Some(bytes);
+// By hand: what it waits for stays in place from one event to the next. Made anew for each event and each of many watchers, it
+// would cost as much as the events themselves.
+impl Stream for Reader {
+    type Item = Chunk;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Chunk>> {
+        let reader = self.get_mut();
+        if let Some(chunk) = reader.first.pop_front() {
+            return Poll::Ready(Some(chunk));
         }
-        if self.over {
-            return None;
+        if reader.over {
+            return Poll::Ready(None);
         }
-        let last = tokio::select! {
-            biased;
-            // Also on a stream that is never quiet.
-            () = self.standing.ends() => SIGNED_OUT,
-            _ = self.heartbeat.tick() => match self.standing.holds().await {
-                true => return Some(PING),
-                false => SIGNED_OUT,
-            },
-            // What was told before the end is told first.
-            step = self.watch.next() => match step {
-                Step::Events(bytes) => return Some(bytes),
-                Step::Gone => return Some(GONE),
+        // Also on a stream that is never quiet.
+        let last = match reader.tenure.poll_look(context) {
+            Poll::Ready(true) => return Poll::Ready(Some(PING.into())),
+            Poll::Ready(false) => SIGNED_OUT,
+            Poll::Pending => match reader.watch.poll_next(context) {
+                Poll::Ready(Step::Events(chunk)) => return Poll::Ready(Some(chunk)),
+                Poll::Ready(Step::Gone) => return Poll::Ready(Some(GONE.into())),
                 // The end: it comes back when it can, and is given what is there then.
-                Step::Lagged => {
-                    self.metrics.dropped();
+                Poll::Ready(Step::Lagged) => {
+                    reader.metrics.dropped();
                     LAGGED
                 }
+                // What was told before the end is told first.
+                Poll::Pending => {
+                    ready!(reader.drained.as_mut().poll(context));
+                    SHUTDOWN
+                }
             },
-            () = self.drain.cancelled() => SHUTDOWN,
         };
-        self.over = true;
-        Some(last)
+        reader.over = true;
+        Poll::Ready(Some(last.into()))
     }
 }
 
@@ -159,21 +161,16 @@ fn last_of(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn answer(api: &Api, watch: Watch, standing: Standing) -> Response {
-    let mut first = VecDeque::from([CONNECTED]);
+    let mut first = VecDeque::from([CONNECTED.into()]);
     if watch.resync {
-        first.push_back(GONE);
+        first.push_back(GONE.into());
     }
-    let reader = Reader {
+    sse::answer(Reader {
         first,
         watch,
-        heartbeat: sse::heartbeat(),
-        standing,
-        drain: api.drain.clone(),
+        tenure: standing.tenure(sse::HEARTBEAT),
+        drained: Box::pin(api.drain.clone().cancelled_owned()),
         metrics: api.metrics.clone(),
         over: false,
-    };
-    sse::answer(stream::unfold(reader, async |mut reader| {
-        let bytes = reader.next().await?;
-        Some((bytes, reader))
-    }))
+    })
 }

@@ -45,6 +45,7 @@ mod health_lines;
 mod health_watch;
 mod hooks;
 mod jobs;
+mod leave;
 mod line;
 pub(crate) mod mcp;
 mod message_more;

@@ -3,22 +3,26 @@
 //! Who comes when all connections are in use is told so. A request's head has a time and a size, its body a time, and its
 //! answer has to be taken: a client that does none of that loses its connection.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use futures_util::FutureExt as _;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::crowd::Crowd;
+use super::leave::{self, Way};
 use super::slow::Patient;
 use super::socket::{Rest, Socket};
 
@@ -44,7 +48,7 @@ pub(crate) struct Bounds {
 pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds, drain: CancellationToken) {
     let connections = Arc::new(Semaphore::new(bounds.connections));
     let crowd = Crowd::new();
-    let graceful = GracefulShutdown::new();
+    let open = TaskTracker::new();
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -73,28 +77,59 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let rest = Rest::default();
-        let socket = Socket::new(stream, rest.clone());
-        let ears = socket.ears();
+        let (rest, way) = (Rest::default(), Way::default());
+        let socket = Socket::new(stream, rest.clone(), way.clone());
+        let (ears, out) = (socket.ears(), way.clone());
+        let own_ears = ears.clone();
         let routes = TowerToHyperService::new(router.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(rest.clone());
             request.extensions_mut().insert(ears.clone());
-            let (answer, ears) = (routes.call(request), ears.clone());
-            async move { answer.await.map(|answer| ears.listen(answer)) }
+            let takes_chunks = leave::takes_chunks(&request);
+            let (answer, ears, way) = (routes.call(request), ears.clone(), way.clone());
+            async move {
+                answer
+                    .await
+                    .map(|mut answer| match takes_chunks && way.lead(&mut answer) {
+                        true => answer,
+                        false => ears.listen(answer),
+                    })
+            }
         });
         let stream = TokioIo::new(Patient::new(socket, bounds.write_timeout));
-        let connection = graceful.watch(http.serve_connection(stream, service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+        let mut connection = http.serve_connection(stream, service);
+        let (drain, others) = (drain.clone(), open.clone());
+        open.spawn(async move {
+            let mut drained = pin!(drain.cancelled().fuse());
+            let served = std::future::poll_fn(|context| {
+                if drained.as_mut().poll(context).is_ready() {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                match Pin::new(&mut connection).poll(context) {
+                    Poll::Ready(served) => Poll::Ready(served.map(|()| None)),
+                    Poll::Pending => out.open().map_or(Poll::Pending, |frames| Poll::Ready(Ok(Some(frames)))),
+                }
+            });
+            match served.await {
+                Ok(None) => {}
+                // In a task of its own, which is smaller.
+                Ok(Some(frames)) => {
+                    let socket = connection.into_parts().io.into_inner();
+                    others.spawn(async move {
+                        if let Err(error) = leave::send(socket, own_ears, frames).await {
+                            tracing::debug!(%error, "a stream ended early");
+                        }
+                        drop(permit);
+                    });
+                }
+                Err(error) => tracing::debug!(%error, "a connection ended early"),
             }
-            drop(permit);
         });
     }
     drop(listener);
-    if tokio::time::timeout(GOODBYE, graceful.shutdown()).await.is_err() {
+    open.close();
+    if tokio::time::timeout(GOODBYE, open.wait()).await.is_err() {
         tracing::debug!("some clients did not take the end of their responses");
     }
 }

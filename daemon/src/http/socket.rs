@@ -19,13 +19,15 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::leave::Way;
+
 /// Most bytes that are read and thrown away before the end.
 const REST_BYTES: usize = 64 << 20;
 /// Longest time for it.
 const REST_TIME: Duration = Duration::from_secs(5);
 /// Says nothing to who reads events. To who is not there any more it is the question whether that is so: its system answers
 /// the first one, and the next one fails.
-const QUESTION: Bytes = Bytes::from_static(b":\n\n");
+pub(super) const QUESTION: &[u8] = b":\n\n";
 /// So many, so far apart. After that heartbeats do the same.
 const QUESTIONS: u32 = 3;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
@@ -50,17 +52,19 @@ pub(super) struct Socket {
     read: Arc<OwnedReadHalf>,
     write: OwnedWriteHalf,
     rest: Rest,
+    way: Way,
     /// Set once our side has ended: until when the rest is read, and how much of it.
     end: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, rest: Rest) -> Self {
+    pub(super) fn new(stream: TcpStream, rest: Rest, way: Way) -> Self {
         let (read, write) = stream.into_split();
         Self {
             read: Arc::new(read),
             write,
             rest,
+            way,
             end: None,
         }
     }
@@ -75,11 +79,8 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.read.as_ref().as_ref().poll_read_ready(context))?;
-            match self.read.try_read(into.initialize_unfilled()) {
-                Ok(count) => {
-                    into.advance(count);
-                    return Poll::Ready(Ok(()));
-                }
+            match self.read.try_read_buf(into) {
+                Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -105,6 +106,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Only asked for when everything before it is written.
+        self.way.is_clear();
         Pin::new(&mut self.write).poll_flush(context)
     }
 
@@ -168,7 +171,7 @@ impl Ears {
                 let chunk = tokio::select! {
                     biased;
                     chunk = chunks.next() => chunk?,
-                    () = doubt.rises() => Ok(QUESTION),
+                    () = doubt.rises() => Ok(Bytes::from_static(QUESTION)),
                 };
                 Some((chunk, (chunks, doubt)))
             });
@@ -178,14 +181,14 @@ impl Ears {
 }
 
 /// Whether the peer is still there.
-struct Doubt {
+pub(super) struct Doubt {
     ears: Ears,
     asked: u32,
     next: Option<Instant>,
 }
 
 impl Doubt {
-    fn new(ears: Ears) -> Self {
+    pub(super) fn new(ears: Ears) -> Self {
         Self {
             ears,
             asked: 0,
@@ -194,7 +197,7 @@ impl Doubt {
     }
 
     /// Until it should be asked.
-    async fn rises(&mut self) {
+    pub(super) async fn rises(&mut self) {
         match self.next {
             None => self.ears.silence().await,
             Some(next) if self.asked < QUESTIONS => sleep_until(next).await,
@@ -233,7 +236,7 @@ mod tests {
         for comes in [true, false] {
             let (ours, mut theirs) = pair().await;
             let rest = Rest::default();
-            let mut ours = Socket::new(ours, rest.clone());
+            let mut ours = Socket::new(ours, rest.clone(), Way::default());
             if comes {
                 rest.comes();
             }
@@ -256,7 +259,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_asks_whether_a_silent_peer_is_still_there() {
         let (ours, mut theirs) = pair().await;
-        let ours = Socket::new(ours, Rest::default());
+        let ours = Socket::new(ours, Rest::default(), Way::default());
         let mut chunks = ours.ears().listen(events()).into_body().into_data_stream();
         tokio::select! {
             biased;
@@ -272,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn another_request_behind_it_hides_no_end() {
         let (ours, mut theirs) = pair().await;
-        let ours = Socket::new(ours, Rest::default());
+        let ours = Socket::new(ours, Rest::default(), Way::default());
         let mut chunks = ours.ears().listen(events()).into_body().into_data_stream();
         theirs.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         theirs.shutdown().await.unwrap();

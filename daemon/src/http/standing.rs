@@ -1,12 +1,17 @@
 //! By what right a stream is open. It is looked at again while the stream lasts, since a token may end or be taken away.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::Caller;
 use super::auth::Auth;
@@ -94,9 +99,66 @@ impl Standing {
         let Some(until) = self.until else {
             return std::future::pending().await;
         };
-        // silent-ok: it is over.
-        let left = std::time::Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
-        tokio::time::sleep(left).await;
+        sleep(left(until)).await;
+    }
+
+    /// The same, for a stream that says something each `pause`.
+    pub(super) fn tenure(mut self, pause: Duration) -> Tenure {
+        // As they came they are parts of all that the connection had read, and would keep that.
+        for value in self.headers.values_mut() {
+            let secret = value.is_sensitive();
+            if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+                *value = copy;
+                value.set_sensitive(secret);
+            }
+        }
+        let first = self.pause(pause);
+        Tenure {
+            standing: Arc::new(self),
+            pause,
+            next: Box::pin(sleep(first)),
+            look: None,
+        }
+    }
+
+    /// The same pause, or what is left when that is less.
+    fn pause(&self, pause: Duration) -> Duration {
+        self.until.map_or(pause, |until| left(until).min(pause))
+    }
+}
+
+fn left(until: Timestamp) -> Duration {
+    // silent-ok: it is over.
+    Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+/// The right of a stream, looked at again while it lasts.
+pub(super) struct Tenure {
+    standing: Arc<Standing>,
+    pause: Duration,
+    next: Pin<Box<Sleep>>,
+    look: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
+}
+
+impl Tenure {
+    /// When a pause is over: whether the right still holds. At its end that is known there is no pause.
+    pub(super) fn poll_look(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let look = match &mut self.look {
+            Some(look) => look,
+            none => {
+                ready!(self.next.as_mut().poll(context));
+                if self.standing.until.is_some_and(|until| until <= Timestamp::now()) {
+                    return Poll::Ready(false);
+                }
+                let standing = Arc::clone(&self.standing);
+                none.insert(Box::pin(async move { standing.holds().await }))
+            }
+        };
+        let holds = ready!(look.as_mut().poll(context));
+        self.look = None;
+        let next = Instant::now() + self.standing.pause(self.pause);
+        self.next.as_mut().reset(next);
+        Poll::Ready(holds)
     }
 }
 

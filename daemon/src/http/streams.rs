@@ -3,25 +3,24 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{Method, StatusCode, header};
 use tokio::sync::oneshot;
 
 use super::Caller;
 use super::error::ApiError;
+use super::sse;
 
 /// Streams of one token at once, and calls of one caller that wait.
 pub(super) const MOST: usize = 64;
 
 /// The last event of a stream whose token does not hold any more.
-const ENDED: Bytes = Bytes::from_static(
-    b"event: unauthorized\ndata: {\"reason\":\"the token of this stream does not hold any more\"}\n\n",
-);
+const ENDED: &[u8] = b"event: unauthorized\ndata: {\"reason\":\"the token of this stream does not hold any more\"}\n\n";
 
 /// How many streams each subject has. Cheap to clone.
 #[derive(Clone, Default)]
@@ -91,7 +90,6 @@ pub(super) async fn bound(State(streams): State<Streams>, request: Request, next
     let Some(place) = early.or_else(|| streams.take(subject)) else {
         return too_many();
     };
-    let (parts, body) = response.into_parts();
     // Told by a task of its own, which goes when nobody reads the stream any more.
     let (over, ended) = oneshot::channel::<()>();
     let watch = tokio::spawn(async move {
@@ -104,12 +102,18 @@ pub(super) async fn bound(State(streams): State<Streams>, request: Request, next
         let _ = over.send(());
     });
     let held = Held {
-        body: body.into_data_stream(),
         ended: Some(ended),
         watch,
         _place: place,
     };
-    Response::from_parts(parts, Body::from_stream(stream::unfold(held, Held::next)))
+    let events = response.extensions().get::<sse::Held>();
+    if let Some((events, frames)) = events.and_then(|events| Some((events, events.take()?))) {
+        events.put(held.of(frames, ENDED.into()));
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let last = Ok(Bytes::from_static(ENDED));
+    Response::from_parts(parts, Body::from_stream(held.of(body.into_data_stream(), last)))
 }
 
 fn too_many() -> Response {
@@ -120,7 +124,6 @@ fn too_many() -> Response {
 }
 
 struct Held {
-    body: BodyDataStream,
     /// `None`: it has ended.
     ended: Option<oneshot::Receiver<()>>,
     watch: tokio::task::JoinHandle<()>,
@@ -128,18 +131,24 @@ struct Held {
 }
 
 impl Held {
-    async fn next(mut self) -> Option<(Result<Bytes, axum::Error>, Self)> {
-        let ended = self.ended.as_mut()?;
-        let next = tokio::select! {
-            biased;
-            _ = ended => None,
-            next = self.body.next() => Some(next?),
-        };
-        let chunk = next.unwrap_or_else(|| {
-            self.ended = None;
-            Ok(ENDED)
-        });
-        Some((chunk, self))
+    /// The same stream, which has its end behind `last` when its token does not hold any more.
+    fn of<T>(self, chunks: impl Stream<Item = T> + Unpin, last: T) -> impl Stream<Item = T> {
+        stream::unfold((self, chunks, Some(last)), async |(mut held, mut chunks, mut last)| {
+            let ended = held.ended.as_mut()?;
+            let next = tokio::select! {
+                biased;
+                _ = ended => None,
+                next = chunks.next() => Some(next?),
+            };
+            let chunk = match next {
+                Some(chunk) => chunk,
+                None => {
+                    held.ended = None;
+                    last.take()?
+                }
+            };
+            Some((chunk, (held, chunks, last)))
+        })
     }
 }
 

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use reveille_backends::Event;
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::bell::Bell;
+use super::chunk::Chunk;
 use super::line::{About, Line, Run};
 use super::pace::{self, Held};
 use super::pulse::Pulse;
@@ -42,8 +43,8 @@ struct AgentBody<'a> {
 pub(crate) struct Hub {
     boot: Arc<str>,
     line: Arc<Mutex<Line>>,
-    /// The newest number of all channels.
-    news: Arc<watch::Sender<u64>>,
+    /// Rings for the events of all channels.
+    news: Bell,
     /// What is told once for many changes.
     pulse: Arc<Pulse>,
     /// Pieces of a text are told together.
@@ -59,7 +60,7 @@ impl Hub {
         Self {
             boot: boot.into(),
             line: Arc::new(Mutex::new(Line::new())),
-            news: Arc::new(watch::Sender::new(0)),
+            news: Bell::default(),
             pulse: Arc::default(),
             paced: false,
             told: Told::default(),
@@ -104,7 +105,9 @@ impl Hub {
     pub(crate) fn tell(&self, subject: &Subject, happening: &Happening) {
         let mut line = self.line();
         if let (true, Happening::Turn(Event::TextDelta { text })) = (self.paced, happening) {
-            match line.pace.piece(subject, text, Instant::now()) {
+            let own = line.channels.get(&subject.channel);
+            let watchers = own.map_or(0, |channel| channel.news.listeners()) + self.news.listeners();
+            match line.pace.piece(subject, text, Instant::now(), watchers) {
                 pace::Piece::Now => {}
                 pace::Piece::Later => return,
                 pace::Piece::At(at) => return self.ask_at(at, line),
@@ -230,11 +233,12 @@ impl Hub {
                 return None;
             }
         };
-        let bytes = Bytes::from(format!("id: {}-{seq}\nevent: {event}\ndata: {text}\n\n", self.boot));
-        let end = bytes.len() - 2;
-        let data = bytes.slice(end - text.len()..end);
-        line.push(channel, about, piece, run, bytes, data.clone());
-        self.news.send_replace(seq);
+        let before = format!("id: {}-{seq}\nevent: {event}\ndata: ", self.boot);
+        let parts = [before.as_bytes(), text.as_bytes(), b"\n\n"];
+        let chunk = Chunk::of(parts.into_iter());
+        let data = chunk.text().slice(before.len()..before.len() + text.len());
+        line.push(channel, about, piece, run, chunk, data.clone());
+        self.news.ring();
         Some(data)
     }
 
@@ -267,34 +271,29 @@ impl Hub {
         let mut line = self.line();
         line.tidy();
         let news = match &scope {
-            Scope::Turns(name) => line.channel(name).news.subscribe(),
-            _ => self.news.subscribe(),
+            Scope::Turns(name) => line.channel(name).news.listen(),
+            _ => self.news.listen(),
         };
-        Watch::begin(self.clone(), &line, scope, news, seen)
+        Watch::begin(Arc::clone(&self.line), &line, scope, news, seen)
     }
 
     /// How many watch a channel by itself.
     #[must_use]
     pub(crate) fn watchers(&self, channel: &str) -> usize {
         let line = self.line();
-        line.channels
-            .get(channel)
-            .map_or(0, |channel| channel.news.receiver_count())
+        line.channels.get(channel).map_or(0, |channel| channel.news.listeners())
     }
 
     /// How many watch one channel each.
     #[must_use]
     pub(crate) fn watchers_of_one(&self) -> usize {
         let line = self.line();
-        line.channels
-            .values()
-            .map(|channel| channel.news.receiver_count())
-            .sum()
+        line.channels.values().map(|channel| channel.news.listeners()).sum()
     }
 
     /// How many watch several channels or all.
     #[must_use]
     pub(crate) fn watchers_of_all(&self) -> usize {
-        self.news.receiver_count()
+        self.news.listeners()
     }
 }

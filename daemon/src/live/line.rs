@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::bell::Bell;
+use super::chunk::Chunk;
 use super::pace::Pace;
 use super::story::{Piece, Story};
 
@@ -33,8 +34,8 @@ pub(super) enum About {
 pub(crate) struct Frame {
     /// Its number, over all channels.
     pub(crate) seq: u64,
-    /// The whole SSE frame.
-    pub(crate) bytes: Bytes,
+    /// The whole SSE frame, ready to be sent.
+    pub(crate) chunk: Chunk,
     pub(super) channel: Arc<str>,
     pub(super) about: About,
     /// A piece of a text that comes as a whole later.
@@ -54,11 +55,11 @@ pub(super) struct Running {
 
 impl Running {
     fn push(&mut self, frame: Arc<Frame>) {
-        self.bytes += frame.bytes.len();
+        self.bytes += frame.chunk.len();
         self.frames.push_back(frame);
         while self.frames.len() > TURN_FRAMES || (self.bytes > TURN_BYTES && self.frames.len() > 1) {
             if let Some(oldest) = self.frames.pop_front() {
-                self.bytes -= oldest.bytes.len();
+                self.bytes -= oldest.chunk.len();
                 self.lost = oldest.seq;
             }
         }
@@ -67,7 +68,7 @@ impl Running {
     /// Takes off the pieces of a block that has come as a whole.
     fn drop_deltas(&mut self) {
         self.frames.retain(|frame| !frame.delta);
-        self.bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum();
+        self.bytes = self.frames.iter().map(|frame| frame.chunk.len()).sum();
     }
 }
 
@@ -82,8 +83,8 @@ pub(super) struct Channel {
     pub(super) lost_of_turns: u64,
     /// Frames of turns that have not ended, pieces already completed left out.
     pub(super) running: HashMap<Uuid, Running>,
-    /// The newest number.
-    pub(super) news: watch::Sender<u64>,
+    /// Rings for each of its events.
+    pub(super) news: Bell,
 }
 
 impl Channel {
@@ -94,13 +95,13 @@ impl Channel {
             lost: 0,
             lost_of_turns: 0,
             running: HashMap::new(),
-            news: watch::Sender::new(0),
+            news: Bell::default(),
         }
     }
 
     /// Nothing was ever told here, and nobody watches.
     fn is_idle(&self) -> bool {
-        self.frames.is_empty() && self.lost == 0 && self.running.is_empty() && self.news.receiver_count() == 0
+        self.frames.is_empty() && self.lost == 0 && self.running.is_empty() && self.news.listeners() == 0
     }
 }
 
@@ -117,6 +118,15 @@ pub(super) enum Run {
     End,
 }
 
+/// Events that were taken together.
+pub(super) struct Together {
+    /// Of whom; `None`: of all.
+    pub(super) channel: Option<Arc<str>>,
+    /// The number before the first, and that of the last.
+    pub(super) span: (u64, u64),
+    pub(super) chunk: Chunk,
+}
+
 /// All events.
 pub(super) struct Line {
     pub(super) all: VecDeque<Arc<Frame>>,
@@ -128,6 +138,8 @@ pub(super) struct Line {
     pub(super) channels: BTreeMap<String, Channel>,
     /// What comes before the line.
     pub(super) pace: Pace,
+    /// Several events in one piece, as they were taken last: who is as far as others gets the same bytes.
+    pub(super) together: Option<Together>,
 }
 
 impl Line {
@@ -139,6 +151,7 @@ impl Line {
             lost: 0,
             channels: BTreeMap::new(),
             pace: Pace::default(),
+            together: None,
         }
     }
 
@@ -154,7 +167,7 @@ impl Line {
     }
 
     /// Appends an event; the oldest ones may fall out. `data`: what it says, as JSON.
-    pub(super) fn push(&mut self, channel: &str, about: About, piece: &Piece<'_>, run: Run, bytes: Bytes, data: Bytes) {
+    pub(super) fn push(&mut self, channel: &str, about: About, piece: &Piece<'_>, run: Run, chunk: Chunk, data: Bytes) {
         self.newest += 1;
         let seq = self.newest;
         let channel = self.channel(channel);
@@ -163,7 +176,7 @@ impl Line {
             channel: Arc::clone(&channel.name),
             about,
             delta: matches!(piece, Piece::Delta(_)),
-            bytes,
+            chunk,
         });
         if let About::Turn(turn) = about {
             match run {
@@ -180,8 +193,8 @@ impl Line {
             }
         }
         channel.frames.push_back(Arc::clone(&frame));
-        channel.news.send_replace(seq);
-        self.bytes += frame.bytes.len();
+        channel.news.ring();
+        self.bytes += frame.chunk.len();
         self.all.push_back(frame);
         while self.all.len() > FRAMES_MAX || (self.bytes > BYTES_MAX && self.all.len() > 1) {
             self.drop_oldest();
@@ -190,7 +203,7 @@ impl Line {
 
     fn drop_oldest(&mut self) {
         let Some(oldest) = self.all.pop_front() else { return };
-        self.bytes -= oldest.bytes.len();
+        self.bytes -= oldest.chunk.len();
         self.lost = oldest.seq;
         if let Some(channel) = self.channels.get_mut(&*oldest.channel) {
             // The oldest of all is the oldest of its channel.

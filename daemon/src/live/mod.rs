@@ -4,6 +4,8 @@
 //! holds nothing itself: one that reads slowly keeps no memory and holds nobody up. When its place has fallen out of the
 //! line, it is told to read the state again.
 
+mod bell;
+mod chunk;
 mod hub;
 mod line;
 mod pace;
@@ -13,6 +15,7 @@ mod story;
 mod tests;
 mod watch;
 
+pub(crate) use chunk::Chunk;
 pub(crate) use hub::Hub;
 pub(crate) use story::Story;
 pub(crate) use watch::{Scope, Step, Watch};

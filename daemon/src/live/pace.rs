@@ -13,6 +13,10 @@ use super::Subject;
 
 /// The shortest time between two pieces that are told of one text: no eye sees more of them.
 pub(super) const FRAME: Duration = Duration::from_millis(40);
+/// So much longer for each who watches, which is what telling one takes: a crowd gets larger pieces instead of late ones.
+const EACH: Duration = Duration::from_micros(8);
+/// Longest time.
+const LONGEST: Duration = Duration::from_millis(200);
 /// Bytes of text that do not wait any longer.
 const MOST: usize = 16 << 10;
 
@@ -44,6 +48,12 @@ pub(super) enum Piece {
     At(Instant),
 }
 
+/// The time between two pieces for so many.
+fn frame(watchers: usize) -> Duration {
+    let more = EACH.saturating_mul(u32::try_from(watchers).unwrap_or(u32::MAX));
+    FRAME.saturating_add(more).min(LONGEST)
+}
+
 /// The texts that are being made, by their turns.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -53,14 +63,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// A piece has come. When it is to be told now, what is held goes before it.
-    pub(super) fn piece(&mut self, subject: &Subject, text: &str, now: Instant) -> Piece {
+    /// A piece has come, which so many watch. When it is to be told now, what is held goes before it.
+    pub(super) fn piece(&mut self, subject: &Subject, text: &str, now: Instant, watchers: usize) -> Piece {
         let Some(open) = self.open.get_mut(&subject.turn) else {
             let open = Open { told: now, held: None };
             self.open.insert(subject.turn, open);
             return Piece::Now;
         };
-        let due = open.told + FRAME;
+        let due = open.told + frame(watchers);
         let waits = open.held.as_ref().map_or(0, |held| held.text.len());
         if (waits == 0 && due <= now) || waits + text.len() > MOST {
             open.told = now;
@@ -128,34 +138,40 @@ mod tests {
         let mut pace = Pace::default();
         let begin = Instant::now();
         let at = |ms| begin + Duration::from_millis(ms);
-        assert_eq!(pace.piece(&of(1), "a", at(0)), Piece::Now);
-        assert_eq!(pace.piece(&of(1), "b", at(5)), Piece::At(at(0) + FRAME));
-        assert_eq!(pace.piece(&of(1), "c", at(10)), Piece::Later);
+        assert_eq!(pace.piece(&of(1), "a", at(0), 1), Piece::Now);
+        assert_eq!(pace.piece(&of(1), "b", at(5), 1), Piece::At(at(0) + frame(1)));
+        assert_eq!(pace.piece(&of(1), "c", at(10), 1), Piece::Later);
         // Another turn does not wait for it, and needs nobody else to ask.
-        assert_eq!(pace.piece(&of(2), "x", at(11)), Piece::Now);
-        assert_eq!(pace.piece(&of(2), "y", at(12)), Piece::Later);
+        assert_eq!(pace.piece(&of(2), "x", at(11), 1), Piece::Now);
+        assert_eq!(pace.piece(&of(2), "y", at(12), 1), Piece::Later);
         let mut due = texts(pace.due(at(40)));
         due.sort();
         assert_eq!(due, ["bc", "y"]);
-        assert_eq!(pace.piece(&of(1), "d", at(45)), Piece::At(at(40) + FRAME));
+        assert_eq!(pace.piece(&of(1), "d", at(45), 1), Piece::At(at(40) + frame(1)));
         assert_eq!(texts(pace.due(at(80))), ["d"]);
         // After a rest a piece does not wait.
-        assert_eq!(pace.piece(&of(1), "e", at(120)), Piece::Now);
+        assert_eq!(pace.piece(&of(1), "e", at(121), 1), Piece::Now);
+    }
+
+    #[test]
+    fn a_crowd_is_told_less_often() {
+        let times = [0, 500, 4000, 1_000_000, usize::MAX].map(frame);
+        assert_eq!(times.map(|time| time.as_millis()), [40, 44, 72, 200, 200]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_held_goes_before_anything_else_and_is_not_endless() {
         let mut pace = Pace::default();
         let now = Instant::now();
-        assert_eq!(pace.piece(&of(1), "a", now), Piece::Now);
-        assert_eq!(pace.piece(&of(1), "b", now), Piece::At(now + FRAME));
+        assert_eq!(pace.piece(&of(1), "a", now, 1), Piece::Now);
+        assert_eq!(pace.piece(&of(1), "b", now, 1), Piece::At(now + frame(1)));
         assert_eq!(texts(pace.take(Uuid::from_u128(1))), ["b"]);
-        assert_eq!(pace.piece(&of(1), "c", now), Piece::Later);
+        assert_eq!(pace.piece(&of(1), "c", now, 1), Piece::Later);
         assert_eq!(texts(pace.end(Uuid::from_u128(1))), ["c"]);
-        assert_eq!(pace.piece(&of(1), "d", now), Piece::Now);
+        assert_eq!(pace.piece(&of(1), "d", now, 1), Piece::Now);
         let long = "x".repeat(MOST);
-        assert_eq!(pace.piece(&of(1), &long, now), Piece::Later);
-        assert_eq!(pace.piece(&of(1), "y", now), Piece::Now);
+        assert_eq!(pace.piece(&of(1), &long, now, 1), Piece::Later);
+        assert_eq!(pace.piece(&of(1), "y", now, 1), Piece::Now);
         assert_eq!(texts(pace.take(Uuid::from_u128(1))), [long]);
         assert_eq!(texts(pace.due(now)), [""; 0]);
     }

@@ -119,10 +119,10 @@ mod tests {
     use crate::live::{Scope, Step, Watch};
 
     async fn next(watch: &mut Watch) -> Value {
-        let Step::Events(bytes) = watch.next().await else {
+        let Step::Events(told) = watch.next().await else {
             panic!("an event");
         };
-        let text = std::str::from_utf8(&bytes).unwrap();
+        let text = std::str::from_utf8(told.bytes()).unwrap();
         let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
         serde_json::from_str(data).unwrap()
     }

@@ -7,7 +7,7 @@ use reveille_backends::Event;
 use uuid::Uuid;
 
 use super::line::{BYTES_MAX, FRAMES_MAX, TURN_FRAMES};
-use super::{Happening, Hub, Milestone, Scope, Step, Subject, Watch};
+use super::{Chunk, Happening, Hub, Milestone, Scope, Step, Subject, Watch};
 
 fn of(channel: &str, turn: u128) -> Subject {
     Subject {
@@ -40,7 +40,7 @@ fn drain(watch: &mut Watch) -> (String, bool) {
     let mut seen = String::new();
     loop {
         match watch.take() {
-            Some(Step::Events(bytes)) => seen.push_str(std::str::from_utf8(&bytes).unwrap()),
+            Some(Step::Events(chunk)) => seen.push_str(std::str::from_utf8(chunk.bytes()).unwrap()),
             Some(Step::Gone) => seen.push_str("id: b-0\n"),
             Some(Step::Lagged) => return (seen, true),
             None => return (seen, false),
@@ -173,9 +173,9 @@ fn a_watcher_that_does_not_take_what_comes_is_told_and_keeps_no_memory() {
     assert_eq!(drain(&mut slow), (String::new(), true));
     assert_eq!(drain(&mut other), (String::new(), false));
     let line = hub.line();
-    let held: usize = line.all.iter().map(|frame| frame.bytes.len()).sum();
+    let held: usize = line.all.iter().map(|frame| frame.chunk.len()).sum();
     assert!(held <= BYTES_MAX, "{held}");
-    let own: usize = line.channels["eng"].frames.iter().map(|frame| frame.bytes.len()).sum();
+    let own: usize = line.channels["eng"].frames.iter().map(|frame| frame.chunk.len()).sum();
     assert_eq!(own, held);
     // Only the line and the running turn hold them.
     let mut counts: Vec<_> = line.all.iter().map(Arc::strong_count).collect();
@@ -198,7 +198,7 @@ fn a_replay_goes_on_when_its_turn_ends_meanwhile() {
     hub.tell(&subject(2), &STOPPED);
     hub.tell(&subject(1), &STOPPED);
     let (rest, lagged) = drain(&mut watch);
-    let seen = numbers(&(String::from_utf8(begun.to_vec()).unwrap() + &rest));
+    let seen = numbers(&(String::from_utf8(begun.bytes().to_vec()).unwrap() + &rest));
     assert_eq!((seen, lagged), ((1..=42).collect(), false));
 }
 
@@ -232,7 +232,7 @@ fn a_replay_whose_turn_ends_misses_nothing_of_what_was_gone_before() {
         };
         hub.tell(&subject(2), &STOPPED);
         let (rest, lagged) = drain(&mut watch);
-        let seen = numbers(&(String::from_utf8(begun.to_vec()).unwrap() + &rest));
+        let seen = numbers(&(String::from_utf8(begun.bytes().to_vec()).unwrap() + &rest));
         let all: Vec<u64> = (gone + 1..=gone + 6).collect();
         assert_eq!((seen, lagged), (all, false), "{scope:?}");
     }
@@ -329,11 +329,16 @@ async fn pieces_of_a_text_are_told_together_and_nothing_is_told_before_them() {
     }
     assert_eq!(texts(&mut watch), [r#"1 "text_delta" "a""#]);
     let begun = tokio::time::Instant::now();
-    let Step::Events(bytes) = watch.next().await else {
+    let Step::Events(told) = watch.next().await else {
         panic!("an event");
     };
-    assert!(std::str::from_utf8(&bytes).unwrap().contains(r#""text":"bc""#));
-    assert_eq!(begun.elapsed(), super::pace::FRAME);
+    assert!(std::str::from_utf8(told.bytes()).unwrap().contains(r#""text":"bc""#));
+    // One more watcher, and the clock's milliseconds.
+    let (took, least) = (begun.elapsed(), super::pace::FRAME);
+    assert!(
+        took >= least && took <= least + std::time::Duration::from_millis(1),
+        "{took:?}"
+    );
     hub.tell(&subject(1), &delta("d"));
     hub.tell(&of("ops", 2), &delta("x"));
     assert_eq!(texts(&mut watch), [""; 0]);
@@ -348,4 +353,42 @@ async fn pieces_of_a_text_are_told_together_and_nothing_is_told_before_them() {
     tokio::time::sleep(10 * super::pace::FRAME).await;
     assert_eq!(texts(&mut watch), [r#"6 "text_delta" "e""#]);
     assert_eq!(seqs(&mut hub.watch_all(only(&["ops"]), None)), [3]);
+}
+
+#[test]
+fn watchers_that_are_as_far_get_the_same_bytes_and_others_what_they_lack() {
+    let hub = Hub::new("b");
+    let taken = |watch: &mut Watch| match watch.take() {
+        Some(Step::Events(chunk)) => chunk,
+        other => panic!("{other:?} instead of events"),
+    };
+    let mut one = hub.watch("eng", None);
+    let (mut two, mut late, mut all) = (
+        hub.watch("eng", None),
+        hub.watch("eng", None),
+        hub.watch_all(Scope::All, None),
+    );
+    for watch in [&mut one, &mut two, &mut late, &mut all] {
+        assert!(watch.take().is_none());
+    }
+    hub.tell(&subject(1), &text("a"));
+    hub.tell(&of("ops", 2), &text("o"));
+    let first = taken(&mut late);
+    hub.tell(&subject(1), &text("b"));
+    let both = taken(&mut one);
+    // The same place in memory.
+    assert_eq!(both.bytes().as_ptr(), taken(&mut two).bytes().as_ptr());
+    let alone = taken(&mut late);
+    let ids = |chunk: &Chunk| numbers(std::str::from_utf8(chunk.bytes()).unwrap());
+    assert_eq!((ids(&both), ids(&first), ids(&alone)), (vec![1, 3], vec![1], vec![3]));
+    assert_eq!(ids(&taken(&mut all)), [1, 2, 3]);
+    // What came after they were taken together is not forgotten.
+    hub.tell(&subject(1), &text("c"));
+    hub.tell(&subject(1), &text("d"));
+    let before = taken(&mut one);
+    hub.tell(&subject(1), &text("e"));
+    assert_eq!(
+        (ids(&before), seqs(&mut two), seqs(&mut one)),
+        (vec![4, 5], vec![4, 5, 6], vec![6])
+    );
 }

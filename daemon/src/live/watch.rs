@@ -1,14 +1,14 @@
 //! One watcher: a place in the line of events. It takes what is new when it can, and holds none of it.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::hub::Hub;
-use super::line::{About, Frame, Line, after};
+use super::bell::Ear;
+use super::chunk::Chunk;
+use super::line::{About, Frame, Line, Together, after};
 
 /// Bytes that a watcher takes at once; a single event may be larger.
 const PART_BYTES: usize = 32 << 10;
@@ -80,7 +80,7 @@ struct Begun {
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Whole events, the next ones.
-    Events(Bytes),
+    Events(Chunk),
     /// Something of a turn that ran when it came is gone: it must read the state again. It gets the turns that run now from
     /// their start, and goes on.
     Gone,
@@ -90,9 +90,11 @@ pub(crate) enum Step {
 
 /// A watcher. Dropping it ends the watch.
 pub(crate) struct Watch {
-    hub: Hub,
+    line: Arc<Mutex<Line>>,
     scope: Scope,
-    news: watch::Receiver<u64>,
+    news: Ear,
+    /// More may be there than it has taken, whether or not it rings.
+    behind: bool,
     /// The number of the last event that it got or that was not for it.
     at: u64,
     replay: Option<Replay>,
@@ -103,10 +105,10 @@ pub(crate) struct Watch {
 impl Watch {
     /// `seen`: nothing, or the number of the last event that it saw, if that is one of this run.
     pub(super) fn begin(
-        hub: Hub,
+        shared: Arc<Mutex<Line>>,
         line: &Line,
         scope: Scope,
-        news: watch::Receiver<u64>,
+        news: Ear,
         seen: Option<Option<u64>>,
     ) -> Self {
         let resumed = seen
@@ -118,75 +120,131 @@ impl Watch {
         };
         Self {
             resync: seen.is_some() && resumed.is_none(),
-            hub,
+            line: shared,
             scope,
             news,
+            behind: true,
             at,
             replay,
         }
     }
 
     /// The next events. Dropping the future loses nothing.
+    #[cfg(test)]
     pub(crate) async fn next(&mut self) -> Step {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The next events.
+    pub(crate) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Step> {
         loop {
-            self.news.mark_unchanged();
-            if let Some(step) = self.take() {
-                return step;
+            if !self.behind {
+                ready!(self.news.poll_rung(context));
             }
-            if self.news.changed().await.is_err() {
-                // Unreachable: the hub is held, and so are its channels while they are watched.
-                std::future::pending::<()>().await;
+            if let Some(step) = self.take() {
+                return Poll::Ready(step);
             }
         }
     }
 
     /// The next events that are there.
     pub(crate) fn take(&mut self) -> Option<Step> {
-        let hub = self.hub.clone();
-        let line = hub.line();
-        match self.part(&line) {
-            Ok(part) if part.is_empty() => None,
-            Ok(part) => {
-                drop(line);
-                Some(Step::Events(joined(&part)))
+        let Self {
+            line,
+            scope,
+            at,
+            replay,
+            behind,
+            ..
+        } = self;
+        let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+        *behind = true;
+        let missed = match begun(replay, &line, at) {
+            Ok(Some(chunk)) => return Some(Step::Events(chunk)),
+            Ok(None) if scope.lost(&line) > *at => Missed::News,
+            Ok(None) => {
+                let news = news(scope, &mut line, at, behind);
+                return news.map(Step::Events);
             }
-            Err(Missed::Past) => {
-                self.at = 0;
-                self.replay = Some(Replay::of(&self.scope, &line, true));
+            Err(missed) => missed,
+        };
+        match missed {
+            Missed::Past => {
+                *at = 0;
+                *replay = Some(Replay::of(scope, &line, true));
                 Some(Step::Gone)
             }
-            Err(Missed::News) => Some(Step::Lagged),
+            Missed::News => Some(Step::Lagged),
         }
     }
+}
 
-    fn part(&mut self, line: &Line) -> Result<Vec<Arc<Frame>>, Missed> {
-        if let Some(replay) = &self.replay {
-            let part = replay.part(line, self.at)?;
-            if let Some(last) = part.last() {
-                self.at = last.seq;
-                return Ok(part);
-            }
-            self.at = replay.until;
-            self.replay = None;
-        }
-        if self.scope.lost(line) > self.at {
-            return Err(Missed::News);
-        }
-        let frames = match &self.scope {
-            Scope::Turns(name) => match line.channels.get(name) {
-                Some(channel) => &channel.frames,
-                None => return Ok(Vec::new()),
-            },
-            _ => &line.all,
-        };
-        let seen = after(frames, self.at).filter(|frame| self.scope.sees(frame));
-        let part = first(seen.cloned());
-        self.at = match part.last() {
-            Some(last) => last.seq,
-            None => line.newest,
-        };
-        Ok(part)
+/// The next events of the turns that ran when the watcher came.
+fn begun(replay: &mut Option<Replay>, line: &Line, at: &mut u64) -> Result<Option<Chunk>, Missed> {
+    let Some(begun) = replay else { return Ok(None) };
+    let part = begun.part(line, *at)?;
+    if let Some(last) = part.last() {
+        *at = last.seq;
+        return Ok(Some(joined(&part)));
     }
+    *at = begun.until;
+    *replay = None;
+    Ok(None)
+}
+
+/// What is new. `behind` says whether there may be more.
+fn news(scope: &Scope, line: &mut Line, at: &mut u64, behind: &mut bool) -> Option<Chunk> {
+    let (frames, channel) = match scope {
+        Scope::Turns(name) => match line.channels.get(name) {
+            Some(channel) => (&channel.frames, Some(&channel.name)),
+            None => {
+                *behind = false;
+                return None;
+            }
+        },
+        _ => (&line.all, None),
+    };
+    if let Some(one) = only(frames, *at)
+        && scope.sees(one)
+    {
+        *at = one.seq;
+        *behind = false;
+        return Some(one.chunk.clone());
+    }
+    // Of some channels only they themselves know what they see.
+    let shared = !matches!(scope, Scope::Channels(_));
+    if let Some(together) = &line.together
+        && shared
+        && together.span.0 == *at
+        && together.channel.as_ref() == channel
+    {
+        *at = together.span.1;
+        return Some(together.chunk.clone());
+    }
+    let seen = after(frames, *at).filter(|frame| scope.sees(frame));
+    let part = first(seen.cloned());
+    let Some(last) = part.last() else {
+        (*at, *behind) = (line.newest, false);
+        return None;
+    };
+    let span = (*at, last.seq);
+    *at = last.seq;
+    let chunk = joined(&part);
+    if shared && part.len() > 1 {
+        line.together = Some(Together {
+            channel: channel.cloned(),
+            span,
+            chunk: chunk.clone(),
+        });
+    }
+    Some(chunk)
+}
+
+/// The only one after `at`, when there is one and no more.
+fn only(frames: &VecDeque<Arc<Frame>>, at: u64) -> Option<&Arc<Frame>> {
+    let mut newest = frames.iter().rev();
+    let last = newest.next().filter(|frame| frame.seq > at)?;
+    newest.next().is_none_or(|frame| frame.seq <= at).then_some(last)
 }
 
 /// What was gone before a watcher took it.
@@ -255,7 +313,7 @@ fn first(frames: impl Iterator<Item = Arc<Frame>>) -> Vec<Arc<Frame>> {
     let mut bytes = 0;
     let mut part = Vec::new();
     for frame in frames {
-        bytes += frame.bytes.len();
+        bytes += frame.chunk.len();
         if bytes > PART_BYTES && !part.is_empty() {
             break;
         }
@@ -265,12 +323,9 @@ fn first(frames: impl Iterator<Item = Arc<Frame>>) -> Vec<Arc<Frame>> {
 }
 
 /// One event is shared; several small ones go in one piece, so that a watcher that is behind costs few writes.
-fn joined(part: &[Arc<Frame>]) -> Bytes {
+fn joined(part: &[Arc<Frame>]) -> Chunk {
     match part {
-        [one] => one.bytes.clone(),
-        part => {
-            let bytes: Vec<u8> = part.iter().flat_map(|frame| frame.bytes.iter().copied()).collect();
-            Bytes::from(bytes)
-        }
+        [one] => one.chunk.clone(),
+        part => Chunk::of(part.iter().map(|frame| frame.chunk.bytes())),
     }
 }

@@ -371,8 +371,8 @@ async fn tc_out_4_what_is_refused_for_good_is_parked_alone() {
 /// The events of the channel so far.
 fn kinds(watch: &mut Watch) -> Vec<serde_json::Value> {
     let mut kinds = Vec::new();
-    while let Some(Step::Events(bytes)) = watch.take() {
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
+    while let Some(Step::Events(told)) = watch.take() {
+        let text = String::from_utf8(told.text().to_vec()).unwrap();
         for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
             let data: serde_json::Value = serde_json::from_str(data).unwrap();
             kinds.push(json!([data["kind"], data["turn"], data["note"]]));
