@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use reveille_backends::Event;
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -44,6 +44,8 @@ pub(crate) struct Hub {
     line: Arc<Mutex<Line>>,
     /// The newest number of all channels.
     news: Arc<watch::Sender<u64>>,
+    /// Rings when somebody begins to watch several channels or all.
+    came: Arc<Notify>,
     /// What is told once for many changes.
     pulse: Arc<Pulse>,
     /// Pieces of a text are told together.
@@ -60,6 +62,7 @@ impl Hub {
             boot: boot.into(),
             line: Arc::new(Mutex::new(Line::new())),
             news: Arc::new(watch::Sender::new(0)),
+            came: Arc::default(),
             pulse: Arc::default(),
             paced: false,
             told: Told::default(),
@@ -187,14 +190,27 @@ impl Hub {
 
     fn tell_agent(&self, channel: &str, kind: &str) {
         self.told.touch();
-        self.push(channel, About::Agent, &Piece::Other, Run::Aside, "agent", |seq| {
-            AgentBody {
-                seq,
-                channel,
-                at: Timestamp::now(),
-                kind,
-            }
-        });
+        let mut line = self.line();
+        // A watcher is never told what became of agents before it came: the first one asks for them. At a start they all come.
+        if !line.watched {
+            return;
+        }
+        let body = |seq| AgentBody {
+            seq,
+            channel,
+            at: Timestamp::now(),
+            kind,
+        };
+        // silent-ok: its text is for webhooks, which are told of turns alone
+        let _ = self.push_in(
+            &mut line,
+            channel,
+            About::Agent,
+            &Piece::Other,
+            Run::Aside,
+            "agent",
+            body,
+        );
     }
 
     pub(super) fn push<B: Serialize>(
@@ -266,9 +282,13 @@ impl Hub {
         });
         let mut line = self.line();
         line.tidy();
+        line.watched = true;
         let news = match &scope {
             Scope::Turns(name) => line.channel(name).news.subscribe(),
-            _ => self.news.subscribe(),
+            _ => {
+                self.came.notify_one();
+                self.news.subscribe()
+            }
         };
         Watch::begin(self.clone(), &line, scope, news, seen)
     }
@@ -290,6 +310,11 @@ impl Hub {
             .values()
             .map(|channel| channel.news.receiver_count())
             .sum()
+    }
+
+    /// Returns when somebody begins to watch several channels or all, or did since this was asked last. For one who waits.
+    pub(crate) async fn somebody_came(&self) {
+        self.came.notified().await;
     }
 
     /// How many watch several channels or all.

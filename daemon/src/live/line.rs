@@ -128,6 +128,8 @@ pub(super) struct Line {
     pub(super) channels: BTreeMap<String, Channel>,
     /// What comes before the line.
     pub(super) pace: Pace,
+    /// Somebody has watched. Until then nobody knows a number from which to go on.
+    pub(super) watched: bool,
 }
 
 impl Line {
@@ -139,6 +141,7 @@ impl Line {
             lost: 0,
             channels: BTreeMap::new(),
             pace: Pace::default(),
+            watched: false,
         }
     }
 
