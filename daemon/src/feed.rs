@@ -1,6 +1,6 @@
 //! The feed: follows a vault's change log from a stored cursor. A wake is a hint, the cursor is the truth.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::crash;
 use crate::definitions;
 use crate::inbox::{Arrival, Inbox, WAITING};
+use crate::kept::Keep;
 use crate::scribe::Words;
 use crate::stamp;
 use crate::strays;
@@ -50,7 +51,7 @@ pub(crate) struct Feed {
     /// What notes are told that cannot be told now.
     words: Words,
     /// Definitions that are to be kept as they are now, and those that are none any more.
-    keep: BTreeMap<NoteId, Option<Note>>,
+    keep: definitions::Changes,
     /// Agents that came or changed. Kept over a failed step: the registry tells a change once.
     woken: Vec<String>,
     /// Notes that no longer define anything; kept likewise.
@@ -133,12 +134,14 @@ impl Feed {
     pub(crate) async fn open(vault: Arc<dyn Vault>, inbox: Inbox, words: Words) -> anyhow::Result<Self> {
         let name = feed_of(&*vault, &vault.log().await?);
         let at = stored_cursor(&*vault, &*inbox.queue, &name).await?;
-        let keep = definitions::read(&vault, &inbox).await?;
+        let bound = inbox.queue.bindings().await?;
+        let keep = definitions::read(&vault, &inbox, &bound).await?;
         // Who gets one of its names now is found below.
         drop(inbox.registry.release(vault.name()));
         // After the definitions: a job is for an agent that is known.
         inbox.jobs.opened(&vault, &jobs_of(&*vault).await?);
-        let (woken, gone) = unsettled_names(&*vault, &inbox).await?;
+        let (woken, gone) = unsettled_names(&*vault, &inbox, &bound);
+        drop(bound);
         let mut feed = Self {
             vault,
             name,
@@ -153,7 +156,7 @@ impl Feed {
         feed.settle_names().await?;
         feed.keep().await;
         feed.inbox.progress.follows(feed.vault.name());
-        feed.inbox.settled(&names_in(&feed.inbox, feed.vault.name()));
+        feed.inbox.settled(&feed.inbox.registry.names_in(feed.vault.name()));
         // A vault that could not be read at the start: workers have looked for its agents in vain.
         feed.inbox.workers.wake_channels(&feed.inbox.registry.names());
         // Where nothing has changed since, nothing else would tell.
@@ -342,8 +345,11 @@ impl Feed {
         }
         grants.see(self.vault.name(), &change.id, change.note.as_ref());
         if effect.gone || effect.keep {
-            self.keep
-                .insert(change.id.clone(), change.note.clone().filter(|_| effect.keep));
+            let kept = change.note.as_ref().filter(|_| effect.keep).map(|note| Keep {
+                note: note.clone(),
+                mark: definitions::mark(note),
+            });
+            self.keep.insert(change.id.clone(), kept);
         }
     }
 
@@ -352,8 +358,7 @@ impl Feed {
         if self.keep.is_empty() {
             return;
         }
-        let changes = self.keep.clone().into_iter().collect();
-        match self.inbox.kept.store(self.vault.name(), changes).await {
+        match self.inbox.kept.store(self.vault.name(), &self.keep).await {
             Ok(()) => self.keep.clear(),
             Err(error) => tracing::warn!(
                 error = format!("{error:#}"),
@@ -415,18 +420,9 @@ fn claimed(note: &Note) -> bool {
         .is_some_and(|status| CLAIMED.contains(&status.as_str()))
 }
 
-/// Names of the agents of a vault.
-fn names_in(inbox: &Inbox, vault: &str) -> Vec<String> {
-    let names = inbox.registry.names().into_iter();
-    names
-        .filter(|name| inbox.registry.home(name).as_deref() == Some(vault))
-        .collect()
-}
-
 /// What the names of the agents, as they are now, ask of the queue: agents that were not bound under their present name, and
 /// notes that were bound and define nothing any more. An agent may have been renamed or removed while nobody followed.
-async fn unsettled_names(vault: &dyn Vault, inbox: &Inbox) -> anyhow::Result<(Vec<String>, Vec<NoteId>)> {
-    let stored = inbox.queue.bindings().await?;
+fn unsettled_names(vault: &dyn Vault, inbox: &Inbox, stored: &[Binding]) -> (Vec<String>, Vec<NoteId>) {
     let names = inbox.registry.names();
     let stored_set: HashSet<&Binding> = stored.iter().collect();
     let present = inbox.bindings(&names);
@@ -438,5 +434,5 @@ async fn unsettled_names(vault: &dyn Vault, inbox: &Inbox) -> anyhow::Result<(Ve
     let ours = stored.iter().filter(|binding| binding.vault == vault.name());
     let ids = ours.filter_map(|binding| NoteId::new(binding.note.as_str()).ok()); // silent-ok: only ids are bound
     let gone = ids.filter(|id| !inbox.registry.knows(vault.name(), id)).collect();
-    Ok((woken, gone))
+    (woken, gone)
 }

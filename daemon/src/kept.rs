@@ -1,6 +1,7 @@
 //! Definitions as they were when they last held together: `definitions.db` in the state directory. With it an agent whose
 //! definition an edit has broken is after a restart what it was before.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -8,19 +9,44 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use reveille_vault::{Note, NoteId};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use sha2::{Digest as _, Sha256};
 
-/// The version of the table. What another version wrote is thrown away: it is gathered anew from the notes.
-const VERSION: u32 = 1;
+/// The version of the table. What a version wrote that is not known is thrown away: it is gathered anew from the notes.
+const VERSION: u32 = 2;
 const TABLE: &str = "
 DROP TABLE IF EXISTS definitions;
 CREATE TABLE definitions (
     vault TEXT NOT NULL,
     note  TEXT NOT NULL, -- its id
     whole TEXT NOT NULL, -- the note as JSON
+    mark  BLOB,          -- of what it says; a note with the same one says the same. None: to be compared as a whole
     PRIMARY KEY (vault, note)
 ) STRICT;
 ";
+/// From the first version to this one.
+const MARKS: &str = "ALTER TABLE definitions ADD COLUMN mark BLOB";
+
+/// What tells whether two notes say the same, when the notes themselves are not at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark([u8; 32]);
+
+impl Mark {
+    /// Of what stands in a text.
+    #[must_use]
+    pub(crate) fn of(text: &[u8]) -> Self {
+        Self(Sha256::digest(text).into())
+    }
+}
+
+/// A definition that is to be kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Keep {
+    /// It.
+    pub(crate) note: Note,
+    /// What it says, where that can be told.
+    pub(crate) mark: Option<Mark>,
+}
 
 /// The definitions that hold together, or did so last. Cheap to clone.
 #[derive(Clone)]
@@ -52,16 +78,46 @@ impl Kept {
         })
     }
 
-    /// The definitions of a vault.
+    /// Which definitions of a vault are kept, and what they say.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) async fn of(&self, vault: &str) -> anyhow::Result<Vec<Note>> {
+    pub(crate) async fn marks(&self, vault: &str) -> anyhow::Result<BTreeMap<NoteId, Option<Mark>>> {
         let vault = vault.to_owned();
-        let read = move |db: &mut Connection| {
-            let mut statement = db.prepare("SELECT whole FROM definitions WHERE vault = ?1")?;
-            let rows = statement.query_map([vault], |row| row.get::<_, String>(0))?;
-            rows.collect::<rusqlite::Result<Vec<String>>>()
+        let read = move |db: &mut Connection| -> rusqlite::Result<_> {
+            let mut statement = db.prepare("SELECT note, mark FROM definitions WHERE vault = ?1")?;
+            let mut rows = statement.query([vault])?;
+            let mut marks = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let note = NoteId::new(row.get_ref(0)?.as_str()?);
+                let mark = row.get_ref(1)?.as_blob_or_null()?;
+                // silent-ok: only ids are kept
+                if let Ok(note) = note {
+                    marks.insert(note, mark.and_then(|mark| mark.try_into().ok()).map(Mark));
+                }
+            }
+            Ok(marks)
+        };
+        self.run(read).await.context("the earlier versions of definitions")
+    }
+
+    /// These definitions of a vault, as far as they are kept.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) async fn of(&self, vault: &str, notes: Vec<NoteId>) -> anyhow::Result<Vec<Note>> {
+        if notes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let vault = vault.to_owned();
+        let read = move |db: &mut Connection| -> rusqlite::Result<_> {
+            let mut statement = db.prepare_cached("SELECT whole FROM definitions WHERE vault = ?1 AND note = ?2")?;
+            let mut rows: Vec<String> = Vec::new();
+            for note in &notes {
+                let row = statement.query_row([vault.as_str(), note.as_str()], |row| row.get(0));
+                rows.extend(row.optional()?);
+            }
+            Ok(rows)
         };
         let rows = self.run(read).await.context("the earlier versions of definitions")?;
         let notes = rows.iter().map(|row| serde_json::from_str(row));
@@ -74,22 +130,26 @@ impl Kept {
     ///
     /// # Errors
     /// The file cannot be written; then nothing has changed.
-    pub(crate) async fn store(&self, vault: &str, changes: Vec<(NoteId, Option<Note>)>) -> anyhow::Result<()> {
-        let rows = changes.into_iter().map(|(id, note)| {
-            Ok((
-                id.to_string(),
-                note.map(|note| serde_json::to_string(&note)).transpose()?,
-            ))
-        });
-        let rows: Vec<(String, Option<String>)> = rows.collect::<Result<_, serde_json::Error>>()?;
+    pub(crate) async fn store(&self, vault: &str, changes: &BTreeMap<NoteId, Option<Keep>>) -> anyhow::Result<()> {
+        let whole = |keep: &Keep| -> serde_json::Result<_> {
+            Ok((serde_json::to_string(&keep.note)?, keep.mark.map(|mark| mark.0)))
+        };
+        let rows = changes
+            .iter()
+            .map(|(id, keep)| Ok((id.to_string(), keep.as_ref().map(whole).transpose()?)));
+        let rows: Vec<(String, Option<_>)> = rows.collect::<Result<_, serde_json::Error>>()?;
         let vault = vault.to_owned();
         let write = move |db: &mut Connection| {
             let transaction = db.transaction()?;
             for (note, whole) in &rows {
                 let changed = match whole {
-                    Some(whole) => transaction
-                        .prepare_cached("INSERT OR REPLACE INTO definitions (vault, note, whole) VALUES (?1, ?2, ?3)")?
-                        .execute(params![vault, note, whole]),
+                    Some((whole, mark)) => {
+                        let sql =
+                            "INSERT OR REPLACE INTO definitions (vault, note, whole, mark) VALUES (?1, ?2, ?3, ?4)";
+                        transaction
+                            .prepare_cached(sql)?
+                            .execute(params![vault, note, whole, mark])
+                    }
                     None => transaction
                         .prepare_cached("DELETE FROM definitions WHERE vault = ?1 AND note = ?2")?
                         .execute(params![vault, note]),
@@ -126,8 +186,8 @@ fn open(file: &Path) -> anyhow::Result<Connection> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version != VERSION {
-        db.execute_batch(TABLE)?;
-        db.pragma_update(None, "user_version", VERSION)?;
+        let change = if version == 1 { MARKS } else { TABLE };
+        db.execute_batch(&format!("BEGIN; {change}; PRAGMA user_version = {VERSION}; COMMIT;"))?;
     }
     Ok(db)
 }
@@ -153,26 +213,64 @@ mod tests {
         }
     }
 
+    fn put(note: Note, mark: Option<Mark>) -> (NoteId, Option<Keep>) {
+        (note.id.clone(), Some(Keep { note, mark }))
+    }
+
+    async fn all(kept: &Kept, vault: &str) -> Vec<Note> {
+        let notes = kept.marks(vault).await.unwrap().into_keys().collect();
+        kept.of(vault, notes).await.unwrap()
+    }
+
     #[tokio::test]
     async fn what_was_kept_is_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("definitions.db");
-        let put = |note: Note| (note.id.clone(), Some(note));
         let kept = Kept::open(&file).unwrap();
-        let first = vec![put(note("a", "opus")), put(note("b", "opus"))];
-        kept.store("v", first).await.unwrap();
-        kept.store("w", vec![put(note("a", "haiku"))]).await.unwrap();
-        let second = vec![
-            put(note("a", "sonnet")),
+        let first = [put(note("a", "opus"), None), put(note("b", "opus"), None)];
+        kept.store("v", &first.into()).await.unwrap();
+        let other = [put(note("a", "haiku"), Some(Mark::of(b"haiku")))];
+        kept.store("w", &other.into()).await.unwrap();
+        let second = [
+            put(note("a", "sonnet"), Some(Mark::of(b"sonnet"))),
             (note("b", "").id, None),
             (note("c", "").id, None),
         ];
-        kept.store("v", second).await.unwrap();
+        kept.store("v", &second.into()).await.unwrap();
         drop(kept);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let kept = Kept::open(&file).unwrap();
-        assert_eq!(kept.of("v").await.unwrap(), [note("a", "sonnet")]);
-        assert_eq!(kept.of("w").await.unwrap(), [note("a", "haiku")]);
+        assert_eq!(all(&kept, "v").await, [note("a", "sonnet")]);
+        assert_eq!(all(&kept, "w").await, [note("a", "haiku")]);
+        let marks = BTreeMap::from([(note("a", "").id, Some(Mark::of(b"sonnet")))]);
+        assert_eq!(kept.marks("v").await.unwrap(), marks);
+        let none = kept.of("v", vec![note("b", "").id]).await.unwrap();
+        assert!(none.is_empty(), "{none:?}");
+    }
+
+    #[tokio::test]
+    async fn what_the_first_version_kept_is_kept_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("definitions.db");
+        let first = Connection::open(&file).unwrap();
+        let table = TABLE.lines().filter(|line| !line.contains("mark")).collect::<String>();
+        let table = table.replace("-- its id", "").replace("-- the note as JSON", "");
+        first.execute_batch(&table).unwrap();
+        first.pragma_update(None, "user_version", 1).unwrap();
+        let whole = serde_json::to_string(&note("a", "opus")).unwrap();
+        first
+            .execute(
+                "INSERT INTO definitions (vault, note, whole) VALUES ('v', 'a', ?1)",
+                [whole],
+            )
+            .unwrap();
+        drop(first);
+        for _ in 0..2 {
+            let kept = Kept::open(&file).unwrap();
+            let marks = BTreeMap::from([(note("a", "").id, None)]);
+            assert_eq!(kept.marks("v").await.unwrap(), marks);
+            assert_eq!(all(&kept, "v").await, [note("a", "opus")]);
+        }
     }
 
     #[tokio::test]
@@ -185,9 +283,8 @@ mod tests {
         )
         .unwrap();
         let kept = Kept::open(&file).unwrap();
-        kept.store("v", vec![(note("a", "").id, Some(note("a", "opus")))])
-            .await
-            .unwrap();
-        assert_eq!(kept.of("v").await.unwrap(), [note("a", "opus")]);
+        let changes = [put(note("a", "opus"), None)];
+        kept.store("v", &changes.into()).await.unwrap();
+        assert_eq!(all(&kept, "v").await, [note("a", "opus")]);
     }
 }

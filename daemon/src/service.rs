@@ -120,6 +120,16 @@ impl Options {
             move || jobs.zone()
         });
 
+        // Beside the notes and the queue, which take as long.
+        let stores = tokio::task::spawn_blocking({
+            let dir = state.path().to_owned();
+            move || -> anyhow::Result<_> {
+                let tokens = Tokens::open(&dir.join("tokens.db"))?;
+                let grants = grants::Store::open(&dir.join("grants.db"))?;
+                Ok((tokens, grants, Kept::open(&dir.join("definitions.db"))?))
+            }
+        });
+
         let vaults = Vaults::open(&config.vaults, state.path()).await?;
         let added = AddedFile::in_dir(state.path());
         let book = vaults.open_added(&added, state.path(), config.definitions.discovery)?;
@@ -158,9 +168,10 @@ impl Options {
             .confined_by(sandboxing.clone())
             .telling(hub.clone());
         let progress = Progress::default();
-        let tokens = Tokens::open(&state.path().join("tokens.db"))?;
+        let (tokens, store, kept) = stores
+            .await
+            .context("not all files of the state directory were opened")??;
         let peer = crate::hub::Hub::of(&config.hub);
-        let store = grants::Store::open(&state.path().join("grants.db"))?;
         let (grant_backend, local) = grants::backend(config.grants.backend, &store, &vaults, peer.as_ref())?;
         let grants = Grants::new(grants::Options {
             backend: grant_backend,
@@ -237,7 +248,7 @@ impl Options {
             registry: registry.clone(),
             hub: hub.clone(),
             workers: workers.clone(),
-            kept: Kept::open(&state.path().join("definitions.db"))?,
+            kept,
             progress,
             grants: grants.clone(),
             max_waiting: config.queue.max_waiting,

@@ -95,13 +95,18 @@ pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
 /// Those of the file system.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
+    let file = private_beside(dir, content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(dir)?.sync_all()
+}
+
+fn private_beside(dir: &Path, content: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(dir)?;
     file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(dir)?.sync_all()
+    Ok(file)
 }
 
 /// 256 random bits as text.
@@ -221,7 +226,10 @@ impl StateDir {
     pub(crate) fn announce(&self, daemon: &DaemonFile) -> Result<(), StateDirError> {
         let path = self.path.join("daemon.json");
         let text = serde_json::to_vec_pretty(daemon).unwrap_or_default(); // silent-ok: four plain fields always serialise
-        write_private(&path, &text).map_err(|source| StateDirError::Unusable { path, source })
+        // Not for good: after a crash of the machine nobody serves there, whatever has come of the file.
+        let written = private_beside(&self.path, &text)
+            .and_then(|file| file.persist(&path).map(drop).map_err(|error| error.error));
+        written.map_err(|source| StateDirError::Unusable { path, source })
     }
 
     /// Takes the announcement back.

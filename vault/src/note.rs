@@ -1,6 +1,7 @@
 //! The note: what a vault stores.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,17 +10,17 @@ use serde_json::{Map, Value};
 /// Metadata of a note: a JSON object. Value types survive storage.
 pub type Metadata = Map<String, Value>;
 
-/// Opaque identity of a note. Never parsed, never sorted by.
+/// Opaque identity of a note. Never parsed, never sorted by. Cheap to clone: of thousands of notes many parts remember the id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct NoteId(String);
+pub struct NoteId(Arc<str>);
 
 impl NoteId {
     /// Takes any non-empty text without `/` (an id with a slash could not be addressed in a URL).
     ///
     /// # Errors
     /// Says what is wrong with the text.
-    pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
+    pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
         let text = text.into();
         if text.is_empty() || text.contains('/') || text.chars().any(char::is_control) || text.len() > 256 {
             return Err(InvalidName {
@@ -34,7 +35,7 @@ impl NoteId {
     /// A fresh id, in order of creation (UUID version 7).
     #[must_use]
     pub fn generate() -> Self {
-        Self(uuid::Uuid::now_v7().to_string())
+        Self(uuid::Uuid::now_v7().to_string().into())
     }
 
     /// The id as text.

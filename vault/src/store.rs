@@ -1,6 +1,7 @@
 //! The contract that every kind of vault keeps.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -429,6 +430,9 @@ pub enum Write {
     Create(NewNote),
 }
 
+/// How often a kind is looked at that cannot tell that it stands otherwise than before.
+const UNTOLD: Duration = Duration::from_secs(1);
+
 /// A place where notes live. All writes are durable when they return.
 #[async_trait]
 pub trait Vault: Send + Sync + 'static {
@@ -550,6 +554,12 @@ pub trait Vault: Send + Sync + 'static {
     /// # Errors
     /// [`VaultError::Unavailable`]; the next scan finds it all the same.
     async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError>;
+
+    /// Returns when the vault may stand otherwise than before, or when its storage should be looked after: see
+    /// [`Vault::look`]. A kind that cannot tell returns after a second. Dropping the future loses nothing.
+    async fn disturbed(&self) {
+        tokio::time::sleep(UNTOLD).await;
+    }
 
     /// Copies the vault into a directory (0700, made when it is missing) while it is in use, looks whether the copy can be
     /// read, and leaves nothing behind when it cannot be made. Everything is on the disk when this returns. Put back in its

@@ -1,6 +1,6 @@
 //! Grants that the operator of this machine approves. What they are good for is in `grants.db` and leaves it for a turn only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -84,6 +84,17 @@ impl Local {
         };
         let inner = Arc::new(inner);
         Self { store, inner }
+    }
+
+    /// Those of whom something is kept, whatever was decided.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(super) fn holders(&self) -> rusqlite::Result<BTreeSet<String>> {
+        self.store.now(|db| {
+            let mut statement = db.prepare("SELECT DISTINCT holder FROM grants")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })
     }
 
     /// Lets a holder have what it wants.

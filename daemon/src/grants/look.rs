@@ -21,18 +21,22 @@ const WANTS: &str = "wants: ";
 impl Grants {
     /// What the definitions want, as the registry has them. One that will not do any more changes nothing.
     pub(super) fn look_at_agents(&self) {
-        let listed = self.options().registry.list();
+        let outline = self.options().registry.outline();
         let mut state = self.state();
-        for one in listed {
+        for one in outline {
             let place = Place {
                 role: false,
-                vault: one.vault,
+                vault: one.vault.to_string(),
                 note: one.note,
             };
             match one.definition.filter(|_| one.live) {
                 // It defines nobody as long as another one has the name.
-                None if one.problems.is_empty() => drop(state.sources.remove(&place)),
-                Some(definition) if one.problems.is_empty() => {
+                None if one.holds_together => drop(state.sources.remove(&place)),
+                Some(definition) if one.holds_together => {
+                    if !state.concerns(&definition.name, &definition.wants) {
+                        state.sources.remove(&place);
+                        continue;
+                    }
                     let source = Source {
                         holder: definition.name.clone(),
                         wants: Some(definition.wants.clone()),
@@ -64,15 +68,18 @@ impl Grants {
             .collect();
         let mut all = true;
         for vault in read {
-            let there = self.options().registry.notes_of(vault.name());
-            let missing: Vec<Place> = {
+            let ours: Vec<Place> = {
                 let state = self.state();
                 let ours = state
                     .sources
                     .keys()
                     .filter(|place| !place.role && place.vault == vault.name());
-                ours.filter(|place| !there.contains(&place.note)).cloned().collect()
+                ours.cloned().collect()
             };
+            let registry = &self.options().registry;
+            let missing = ours
+                .into_iter()
+                .filter(|place| !registry.knows(vault.name(), &place.note));
             for place in missing {
                 match read_note(&*vault, &place.note).await {
                     Ok(Read::Gone) => drop(self.state().sources.remove(&place)),

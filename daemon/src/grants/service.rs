@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reveille_vault::agent::{Definition, Want, tag};
+use reveille_vault::agent::{Definition, WANTS, Want, tag};
 use reveille_vault::{Note, NoteId};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -67,9 +67,11 @@ impl Grants {
     pub(crate) fn new(options: Options) -> anyhow::Result<Self> {
         let memory = ledger::load(&options.store)?;
         let written = memory.sources.clone();
+        let mut state = State::of(memory);
+        state.kept = options.local.as_ref().map(Local::holders).transpose()?;
         let inner = Inner {
             options,
-            state: Mutex::new(State::of(memory)),
+            state: Mutex::new(state),
             written: Mutex::new(written),
             bell: Notify::new(),
         };
@@ -109,12 +111,17 @@ impl Grants {
 
     /// A note is about to count. What an agent wants that is new is told as such at the same time, and not a moment later.
     pub(crate) fn foresee(&self, vault: &str, note: &Note) {
+        let registry = &self.inner.options.registry;
+        let wants = note.metadata.contains_key(WANTS);
+        // The usual case, and to read each note twice would be a good part of a start.
+        if !wants && !note.text("name").is_some_and(|name| registry.is_connected(&name)) {
+            return;
+        }
         let Some(definition) = note.has_tag(tag::DEFINITION).then(|| Definition::parse(note)) else {
             return;
         };
         // What is wrong with it the registry tells.
         let Ok(definition) = definition else { return };
-        let registry = &self.inner.options.registry;
         let holds = registry
             .get(&definition.name)
             .is_none_or(|agent| agent.definition.note == note.id && agent.vault.name() == vault);

@@ -78,6 +78,8 @@ pub(super) struct State {
     pub(super) scans: BTreeSet<String>,
     /// Holders of which something else is known than was published.
     pub(super) news: BTreeSet<String>,
+    /// Those of whom the backend kept something when all began. `None`: nobody but the backend knows.
+    pub(super) kept: Option<BTreeSet<String>>,
 }
 
 impl Holder {
@@ -146,6 +148,14 @@ impl State {
             }
         }
         state
+    }
+
+    /// Whether the backend has to hear of an agent: it wants something, or did. Most never do, and of thousands of them none is
+    /// remembered here.
+    pub(super) fn concerns(&self, holder: &str, wants: &[Want]) -> bool {
+        !wants.is_empty()
+            || self.holders.contains_key(holder)
+            || self.kept.as_ref().is_none_or(|kept| kept.contains(holder))
     }
 
     /// Puts together what each holder wants.

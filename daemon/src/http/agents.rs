@@ -70,15 +70,11 @@ pub(super) async fn list(
 
 /// What the registry knows under a name.
 pub(super) fn find(api: &Api, name: &str) -> Result<Listed, ApiError> {
-    let mut named: Vec<Listed> = api
-        .registry
-        .list()
+    api.registry
+        .named(name)
         .into_iter()
-        .filter(|listed| listed.name == name)
-        .collect();
-    // The holder of the name before others that only claim it.
-    named.sort_by_key(|listed| !listed.live);
-    named.into_iter().next().ok_or_else(|| api.no_agent(name))
+        .next()
+        .ok_or_else(|| api.no_agent(name))
 }
 
 /// An agent with its whole definition.

@@ -20,13 +20,18 @@ pub(crate) async fn watch(api: Api, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let told = api.bridges.told();
+        if api.hub.watchers_of_all() == 0 && !told.is_on() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = api.hub.somebody_came() => {}
+                () = told.somebody_came() => {}
+            }
+            continue;
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
-        }
-        let told = api.bridges.told();
-        if api.hub.watchers_of_all() == 0 && !told.is_on() {
-            continue;
         }
         let now = look(&api).await;
         news.look(told, now.word(), now.facts(&api)).await;

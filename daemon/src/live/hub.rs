@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use reveille_backends::Event;
 use serde::Serialize;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -45,6 +46,8 @@ pub(crate) struct Hub {
     line: Arc<Mutex<Line>>,
     /// Rings for the events of all channels.
     news: Bell,
+    /// Rings when somebody begins to watch several channels or all.
+    came: Arc<Notify>,
     /// What is told once for many changes.
     pulse: Arc<Pulse>,
     /// Pieces of a text are told together.
@@ -61,6 +64,7 @@ impl Hub {
             boot: boot.into(),
             line: Arc::new(Mutex::new(Line::new())),
             news: Bell::default(),
+            came: Arc::default(),
             pulse: Arc::default(),
             paced: false,
             told: Told::default(),
@@ -190,14 +194,27 @@ impl Hub {
 
     fn tell_agent(&self, channel: &str, kind: &str) {
         self.told.touch();
-        self.push(channel, About::Agent, &Piece::Other, Run::Aside, "agent", |seq| {
-            AgentBody {
-                seq,
-                channel,
-                at: Timestamp::now(),
-                kind,
-            }
-        });
+        let mut line = self.line();
+        // A watcher is never told what became of agents before it came: the first one asks for them. At a start they all come.
+        if !line.watched {
+            return;
+        }
+        let body = |seq| AgentBody {
+            seq,
+            channel,
+            at: Timestamp::now(),
+            kind,
+        };
+        // silent-ok: its text is for webhooks, which are told of turns alone
+        let _ = self.push_in(
+            &mut line,
+            channel,
+            About::Agent,
+            &Piece::Other,
+            Run::Aside,
+            "agent",
+            body,
+        );
     }
 
     pub(super) fn push<B: Serialize>(
@@ -270,9 +287,13 @@ impl Hub {
         });
         let mut line = self.line();
         line.tidy();
+        line.watched = true;
         let news = match &scope {
             Scope::Turns(name) => line.channel(name).news.listen(),
-            _ => self.news.listen(),
+            _ => {
+                self.came.notify_one();
+                self.news.listen()
+            }
         };
         Watch::begin(Arc::clone(&self.line), &line, scope, news, seen)
     }
@@ -289,6 +310,11 @@ impl Hub {
     pub(crate) fn watchers_of_one(&self) -> usize {
         let line = self.line();
         line.channels.values().map(|channel| channel.news.listeners()).sum()
+    }
+
+    /// Returns when somebody begins to watch several channels or all, or did since this was asked last. For one who waits.
+    pub(crate) async fn somebody_came(&self) {
+        self.came.notified().await;
     }
 
     /// How many watch several channels or all.

@@ -140,6 +140,8 @@ pub(super) struct Line {
     pub(super) pace: Pace,
     /// Several events in one piece, as they were taken last: who is as far as others gets the same bytes.
     pub(super) together: Option<Together>,
+    /// Somebody has watched. Until then nobody knows a number from which to go on.
+    pub(super) watched: bool,
 }
 
 impl Line {
@@ -152,6 +154,7 @@ impl Line {
             channels: BTreeMap::new(),
             pace: Pace::default(),
             together: None,
+            watched: false,
         }
     }
 

@@ -116,6 +116,18 @@ fn a_watcher_that_comes_back_gets_exactly_what_it_missed() {
 }
 
 #[test]
+fn of_agents_nothing_is_kept_before_somebody_watches() {
+    let hub = Hub::new("b");
+    hub.agent_changed("eng");
+    assert!(hub.line().channels.is_empty());
+    let mut all = hub.watch_all(Scope::All, None);
+    hub.agent_changed("eng");
+    assert_eq!((seqs(&mut all), all.resync), (vec![1], false));
+    let mut back = hub.watch_all(Scope::All, Some("b-0"));
+    assert_eq!((seqs(&mut back), back.resync), (vec![1], false));
+}
+
+#[test]
 fn what_is_told_of_an_agent_is_seen_beside_its_turns_where_that_was_asked_for() {
     let hub = Hub::new("b");
     let (mut turns, mut all, mut ops) = (

@@ -5,13 +5,15 @@
 
 mod connection;
 mod less;
+mod list;
 mod names;
+mod notes;
 mod places;
 mod stamp;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
@@ -22,6 +24,8 @@ use tokio::sync::Notify;
 
 pub(crate) use self::connection::Connection;
 use self::less::without_what_was_taken;
+pub(crate) use self::list::Listed;
+use self::notes::{NoteKey, Notes};
 use self::stamp::Said;
 pub(crate) use self::stamp::{KEYS as STAMPED, Stamp};
 use crate::live::Hub;
@@ -80,29 +84,6 @@ impl Agent {
     }
 }
 
-/// One definition note as the registry sees it.
-#[derive(Debug, Clone)]
-pub(crate) struct Listed {
-    /// The note.
-    pub(crate) note: NoteId,
-    /// The vault.
-    pub(crate) vault: String,
-    /// The agent's name, or what the note calls itself when that is no valid name.
-    pub(crate) name: String,
-    /// What counts: the note, or what it was before an edit broke it.
-    pub(crate) definition: Option<Arc<Definition>>,
-    /// What is wrong with the note as it is.
-    pub(crate) problems: Vec<Problem>,
-    /// What it asks for and does not get.
-    pub(crate) lowered: Vec<Lowered>,
-    /// It holds its name: messages reach the agent.
-    pub(crate) live: bool,
-    /// It is a thread that names an agent.
-    pub(crate) is_thread: bool,
-    /// What to show.
-    pub(crate) stamp: Stamp,
-}
-
 /// A word that a note does not say yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Due {
@@ -114,7 +95,8 @@ pub(crate) struct Due {
 
 struct Known {
     created_at: Timestamp,
-    called: String,
+    /// What a note calls itself that defines nobody.
+    called: Option<Box<str>>,
     /// The note when it last held together.
     good: Option<Arc<Definition>>,
     /// What counts.
@@ -127,8 +109,6 @@ struct Known {
     /// It is a thread. Nothing is written on it.
     is_thread: bool,
 }
-
-type NoteKey = (String, NoteId);
 
 /// A note that claims a name. The first in this order holds it: a definition before a thread, what a person wrote before what
 /// an agent wrote, of the vault that comes first in the configuration, and there the oldest.
@@ -143,9 +123,9 @@ struct Claim {
 
 #[derive(Default)]
 struct Inner {
-    notes: HashMap<NoteKey, Known>,
+    notes: Notes,
     /// Name to the notes that claim it, in order.
-    names: BTreeMap<String, Vec<Claim>>,
+    names: HashMap<Box<str>, Vec<Claim>>,
     /// What the agents want, by name.
     connections: HashMap<String, Vec<Connection>>,
     /// Names of agents of vaults that have not been read yet, with those vaults: nobody else gets them meanwhile.
@@ -218,11 +198,14 @@ impl Known {
                 (good, less, problems)
             }
         };
-        let called = note.text(if is_thread { "agent" } else { "name" });
-        let called = called.or_else(|| note.path.clone());
+        let called = definition.is_none().then(|| {
+            let called = note.text(if is_thread { "agent" } else { "name" });
+            let called = called.or_else(|| note.path.clone());
+            called.unwrap_or_else(|| note.id.to_string()).into()
+        });
         Self {
             created_at: note.created_at,
-            called: called.unwrap_or_else(|| note.id.to_string()),
+            called,
             good,
             definition,
             problems,
@@ -231,6 +214,12 @@ impl Known {
             said: Said::by(note),
             is_thread,
         }
+    }
+
+    /// The name of the agent, or what the note calls itself.
+    fn name(&self) -> &str {
+        let named = self.definition.as_ref().map(|definition| definition.name.as_str());
+        named.or(self.called.as_deref()).unwrap_or_default()
     }
 
     fn is_as(&self, other: &Self) -> bool {
@@ -246,26 +235,43 @@ impl Inner {
         let claims = self.names.get(name)?;
         match self.reserved.get(name) {
             None => claims.first(),
-            Some(vault) => claims.iter().find(|claim| claim.key.0 == *vault),
+            Some(vault) => claims.iter().find(|claim| *claim.key.0 == **vault),
         }
+    }
+
+    /// Whether a note holds the name that it claims.
+    fn holds(&self, key: &NoteKey, known: &Known) -> bool {
+        let name = known.definition.as_ref().map(|definition| definition.name.as_str());
+        let holder = name.and_then(|name| self.holder(name));
+        holder.is_some_and(|claim| claim.key == *key)
+    }
+
+    /// Whether an agent asks for something.
+    fn wants(&self, name: &str) -> bool {
+        let holder = self.holder(name).and_then(|claim| self.notes.get(&claim.key));
+        let definition = holder.and_then(|known| known.definition.as_ref());
+        definition.is_some_and(|definition| !definition.wants.is_empty())
     }
 
     fn forget(&mut self, key: &NoteKey) {
         let known = self.notes.remove(key);
-        let Some(name) = known.and_then(|known| known.definition).map(|d| d.name.clone()) else {
+        let Some(definition) = known.and_then(|known| known.definition) else {
             return;
         };
-        if let Some(claims) = self.names.get_mut(&name) {
+        let name = definition.name.as_str();
+        if let Some(claims) = self.names.get_mut(name) {
             claims.retain(|claim| claim.key != *key);
             if claims.is_empty() {
-                self.names.remove(&name);
+                self.names.remove(name);
             }
         }
     }
 
     fn remember(&mut self, key: NoteKey, known: Known, rank: usize) {
         if let Some(definition) = &known.definition {
-            let claims = self.names.entry(definition.name.clone()).or_default();
+            let claims = self.names.entry(definition.name.as_str().into()).or_default();
+            // Hardly ever more than one.
+            claims.reserve_exact(1);
             claims.push(Claim {
                 is_thread: known.is_thread,
                 by_agent: definition.defined_by.is_some(),
@@ -393,13 +399,14 @@ impl Registry {
     /// What is to be written on a note; `None` when it says that already, or defines nothing.
     #[must_use]
     pub(crate) fn due(&self, vault: &str, note: &NoteId) -> Option<Due> {
-        self.read().due(&(vault.to_owned(), note.clone()))
+        let inner = self.read();
+        inner.due(&inner.notes.key(vault, note))
     }
 
     /// The daemon wrote on a note.
     pub(crate) fn wrote(&self, vault: &str, note: &Note) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = inner.notes.get_mut(&(vault.to_owned(), note.id.clone()))
+        if let Some(known) = inner.notes.get_mut(vault, &note.id)
             && known.said.updated_at < note.updated_at
         {
             known.said = Said::by(note);
@@ -408,9 +415,9 @@ impl Registry {
 
     /// Takes the present state of a note: `None` when it is gone. Nothing happens when nothing changed.
     pub(crate) fn apply(&self, vault: &Arc<dyn Vault>, id: &NoteId, note: Option<&Note>) -> Effect {
-        let key = (vault.name().to_owned(), id.clone());
         let read = note.and_then(|note| Some((note, self.look(note)?)));
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let key = inner.notes.key(vault.name(), id);
         let before = inner.notes.get(&key);
         let fresh = read.map(|(note, read)| Known::of(read, vault, note, before));
         let (effect, stale) = match (before, fresh) {
@@ -462,7 +469,7 @@ impl Registry {
             .iter()
             .zip(before.iter().zip(&after))
             .filter(|(_, (was, is))| was != is);
-        let claims = moved.filter_map(|(name, _)| inner.names.get(name)).flatten();
+        let claims = moved.filter_map(|(name, _)| inner.names.get(name.as_str())).flatten();
         let stale = claims.map(|claim| claim.key.clone()).chain([key.clone()]).collect();
         let effect = Effect {
             woken: touched,
@@ -475,7 +482,12 @@ impl Registry {
     /// What has become of what an agent wants. Its definition says so, and nothing before it is told here.
     pub(crate) fn connect(&self, agent: &str, connections: Vec<Connection>) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if inner.connections.get(agent) == Some(&connections) {
+        let same = match inner.connections.get(agent) {
+            Some(known) => *known == connections,
+            // Who asks for nothing needs no entry: of thousands most are like that.
+            None => connections.is_empty() && !inner.wants(agent),
+        };
+        if same {
             return;
         }
         inner.connections.insert(agent.to_owned(), connections);
@@ -486,6 +498,12 @@ impl Registry {
         if let Some((vault, note)) = stale {
             self.restamp(&vault, [note]);
         }
+    }
+
+    /// Whether something is known of what an agent wants, or wanted.
+    #[must_use]
+    pub(crate) fn is_connected(&self, agent: &str) -> bool {
+        self.read().connections.contains_key(agent)
     }
 
     /// What an agent wants, as far as it is known what has become of it.
@@ -511,12 +529,14 @@ impl Registry {
         self.get(name).map(|agent| agent.vault.name().to_owned())
     }
 
-    /// Names of all agents that can be woken.
+    /// Names of all agents that can be woken, in order.
     #[must_use]
     pub(crate) fn names(&self) -> Vec<String> {
         let inner = self.read();
         let held = inner.names.keys().filter(|name| inner.holder(name).is_some());
-        held.cloned().collect()
+        let mut names: Vec<String> = held.map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Number of agents that can be woken.
@@ -529,38 +549,12 @@ impl Registry {
     /// The definition notes of a vault, as far as they are known.
     #[must_use]
     pub(crate) fn notes_of(&self, vault: &str) -> HashSet<NoteId> {
-        let inner = self.read();
-        let ours = inner.notes.keys().filter(|key| key.0 == vault);
-        ours.map(|key| key.1.clone()).collect()
+        self.read().notes.of(vault).cloned().collect()
     }
 
     /// Whether a note defines something, or tries to.
     #[must_use]
     pub(crate) fn knows(&self, vault: &str, id: &NoteId) -> bool {
-        self.read().notes.contains_key(&(vault.to_owned(), id.clone()))
-    }
-
-    /// Every definition note, by name.
-    #[must_use]
-    pub(crate) fn list(&self) -> Vec<Listed> {
-        let inner = self.read();
-        let one = |(key, known): (&NoteKey, &Known)| {
-            let name = known.definition.as_ref().map(|definition| &definition.name);
-            let holder = name.and_then(|name| inner.holder(name));
-            Listed {
-                note: key.1.clone(),
-                vault: key.0.clone(),
-                name: name.unwrap_or(&known.called).clone(),
-                definition: known.definition.clone(),
-                problems: known.problems.clone(),
-                lowered: known.lowered.clone(),
-                live: holder.is_some_and(|claim| claim.key == *key),
-                is_thread: known.is_thread,
-                stamp: inner.stamp(key, known),
-            }
-        };
-        let mut list: Vec<Listed> = inner.notes.iter().map(one).collect();
-        list.sort_by(|a, b| (&a.name, &a.vault, &a.note).cmp(&(&b.name, &b.vault, &b.note)));
-        list
+        self.read().notes.at(vault, id).is_some()
     }
 }

@@ -35,7 +35,8 @@ impl Registry {
         let kept = inner.reserved.iter().filter(|(_, of)| *of == vault);
         let names: Vec<String> = kept.map(|(name, _)| name.clone()).collect();
         inner.reserved.retain(|_, of| of != vault);
-        let claims = names.iter().filter_map(|name| inner.names.get(name)).flatten();
+        inner.reserved.shrink_to_fit();
+        let claims = names.iter().filter_map(|name| inner.names.get(name.as_str())).flatten();
         let stale = claims
             .map(|claim| claim.key.clone())
             .filter(|key| inner.due(key).is_some());
@@ -55,7 +56,7 @@ impl Registry {
     pub(crate) fn taken_from(&self, name: &str, vault: &str, note: &NoteId) -> Option<Problem> {
         let inner = self.read();
         let message = match (inner.holder(name), inner.reserved.get(name)) {
-            (Some(holder), _) if holder.key.0 == vault && holder.key.1 == *note => return None,
+            (Some(holder), _) if *holder.key.0 == *vault && holder.key.1 == *note => return None,
             (Some(_), _) => format!("{name} is the name of another agent; choose another one"),
             (None, Some(other)) if other != vault => {
                 format!("{name} is an agent of the vault {other}, which has not been read yet; choose another one")

@@ -30,6 +30,17 @@ impl Registry {
         names
     }
 
+    /// Names of the agents of a vault that can be woken.
+    #[must_use]
+    pub(crate) fn names_in(&self, vault: &str) -> Vec<String> {
+        let inner = self.read();
+        let held = inner.names.keys().filter(|name| {
+            let holder = inner.holder(name);
+            holder.is_some_and(|claim| *claim.key.0 == *vault)
+        });
+        held.map(ToString::to_string).collect()
+    }
+
     pub(super) fn rank(&self, vault: &str) -> usize {
         let ranks = self.ranks.read().unwrap_or_else(PoisonError::into_inner);
         ranks.get(vault).copied().unwrap_or(usize::MAX)

@@ -1,16 +1,21 @@
 //! What a definition is told about itself.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use reveille_vault::Note;
 use reveille_vault::agent::{Definition, Want};
 use serde_json::Value;
 
-use super::{Connection, Inner, Known, NoteKey};
+use super::notes::NoteKey;
+use super::{Connection, Inner, Known};
 use crate::sandboxing::Lowered;
 use crate::trust;
 
 /// What the daemon writes on a definition.
 pub(crate) const KEYS: [&str; 3] = ["status", "status_detail", "pending"];
+/// The words for how it stands, and none.
+const STATUSES: [&str; 4] = ["enabled", "pending", "error", ""];
 
 /// What the daemon made of a definition, to be shown on the note and in lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +43,7 @@ impl Stamp {
     pub(super) fn news_for(&self, said: &Said) -> Option<Vec<(&'static str, String)>> {
         let pending = self.pending.join(", ");
         let same = said.status == self.status
-            && said.detail == self.detail
+            && *said.detail == *self.detail
             && said.pending.as_deref().unwrap_or_default() == pending;
         if same {
             return None;
@@ -57,10 +62,11 @@ impl Stamp {
 /// What a note says of itself, and the state of the note that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {
-    status: String,
-    detail: String,
+    /// Owned only where it is not our word.
+    status: Cow<'static, str>,
+    detail: Box<str>,
     /// `None`: there is no such key.
-    pending: Option<String>,
+    pending: Option<Box<str>>,
     pub(super) updated_at: Timestamp,
 }
 
@@ -72,10 +78,12 @@ impl Said {
             Some(other) => Some(other.to_string()),
             None => None,
         };
+        let status = text("status").unwrap_or_default();
+        let ours = STATUSES.into_iter().find(|ours| *ours == status);
         Self {
-            status: text("status").unwrap_or_default(),
-            detail: text("status_detail").unwrap_or_default(),
-            pending: text("pending"),
+            status: ours.map_or_else(|| Cow::Owned(status), Cow::Borrowed),
+            detail: text("status_detail").unwrap_or_default().into(),
+            pending: text("pending").map(Into::into),
             updated_at: note.updated_at,
         }
     }

@@ -1,12 +1,13 @@
 //! `<state>/names.json`: for which note what is given to each name is meant.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::Owner;
+use super::Meant;
 use crate::state_dir::write_private;
 
 /// Name of the file in the state directory.
@@ -16,13 +17,20 @@ pub(super) const NAME: &str = "names.json";
 ///
 /// # Errors
 /// It cannot be used. It stays as it is: without it anybody could take a name.
-pub(super) fn read(path: &Path) -> anyhow::Result<Option<BTreeMap<String, Owner>>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Option<Meant>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| mend(path)),
     };
-    let meant = serde_json::from_slice(&text).with_context(|| mend(path))?;
+    let mut meant: Meant = serde_json::from_slice(&text).with_context(|| mend(path))?;
+    let mut vaults: BTreeSet<Arc<str>> = BTreeSet::new();
+    for owner in meant.values_mut() {
+        match vaults.get(&owner.vault) {
+            Some(vault) => owner.vault = Arc::clone(vault),
+            None => drop(vaults.insert(Arc::clone(&owner.vault))),
+        }
+    }
     Ok(Some(meant))
 }
 
@@ -30,7 +38,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Option<BTreeMap<String, Owner>
 ///
 /// # Errors
 /// Those of the file system.
-pub(super) fn write(path: &Path, meant: &BTreeMap<String, Owner>) -> io::Result<()> {
+pub(super) fn write(path: &Path, meant: &Meant) -> io::Result<()> {
     let text = serde_json::to_string_pretty(meant)?;
     write_private(path, format!("{text}\n").as_bytes())
 }

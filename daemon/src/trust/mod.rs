@@ -23,8 +23,8 @@ use crate::registry::Agent;
 /// A note, as the one that a name is given to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owner {
-    vault: String,
-    note: String,
+    vault: Arc<str>,
+    note: Arc<str>,
 }
 
 impl Owner {
@@ -32,9 +32,13 @@ impl Owner {
     #[must_use]
     pub(crate) fn of(vault: &str, definition: &Definition) -> Self {
         Self {
-            vault: vault.to_owned(),
-            note: definition.note.to_string(),
+            vault: vault.into(),
+            note: definition.note.as_str().into(),
         }
+    }
+
+    fn is(&self, vault: &str, definition: &Definition) -> bool {
+        *self.note == *definition.note.as_str() && *self.vault == *vault
     }
 }
 
@@ -72,10 +76,13 @@ struct Inner {
 #[derive(Default)]
 struct State {
     /// By name, for whom what was given is meant.
-    meant: BTreeMap<String, Owner>,
+    meant: Meant,
     /// The notes whose names the queue knows.
-    settled: HashMap<String, Owner>,
+    settled: HashMap<Arc<str>, Owner>,
 }
+
+/// By name. Of thousands of agents the same texts are in memory once.
+type Meant = BTreeMap<Arc<str>, Owner>;
 
 impl Trust {
     /// Reads who is trusted. Where nobody was asked yet, those are who have their names now.
@@ -116,8 +123,9 @@ impl Trust {
     /// Whether the queue knows that the name is this note's. Before that its conversations may be those of another one.
     #[must_use]
     pub(crate) fn is_settled(&self, agent: &Agent) -> bool {
-        let owner = Owner::of(agent.vault.name(), &agent.definition);
-        self.state().settled.get(&agent.definition.name) == Some(&owner)
+        let state = self.state();
+        let settled = state.settled.get(agent.definition.name.as_str());
+        settled.is_some_and(|owner| owner.is(agent.vault.name(), &agent.definition))
     }
 
     /// The queue knows these names. `for_good`: no other note can turn up that had one of them before, so what is given to
@@ -126,12 +134,18 @@ impl Trust {
         let mut state = self.state();
         let mut news = false;
         for agent in agents {
-            let (name, owner) = (&agent.definition.name, Owner::of(agent.vault.name(), &agent.definition));
-            if for_good && agent.definition.defined_by.is_none() && !state.meant.contains_key(name) {
-                state.meant.insert(name.clone(), owner.clone());
+            let (vault, definition) = (agent.vault.name(), &agent.definition);
+            let name = definition.name.as_str();
+            let (name, owner) = match state.meant.get_key_value(name) {
+                Some((name, owner)) if owner.is(vault, definition) => (Arc::clone(name), owner.clone()),
+                Some((name, _)) => (Arc::clone(name), Owner::of(vault, definition)),
+                None => (name.into(), Owner::of(vault, definition)),
+            };
+            if for_good && definition.defined_by.is_none() && !state.meant.contains_key(&name) {
+                state.meant.insert(Arc::clone(&name), owner.clone());
                 news = true;
             }
-            state.settled.insert(name.clone(), owner);
+            state.settled.insert(name, owner);
         }
         if news && let Err(error) = file::write(&self.inner.path, &state.meant) {
             tracing::warn!(%error, "for whom secrets and grants are meant is not written down; the next start decides anew");
@@ -141,8 +155,8 @@ impl Trust {
     /// Whether an agent gets what was given to its name. One that an agent has made gets nothing before the operator says so.
     #[must_use]
     pub(crate) fn covers(&self, vault: &str, definition: &Definition) -> bool {
-        match self.state().meant.get(&definition.name) {
-            Some(owner) => *owner == Owner::of(vault, definition),
+        match self.state().meant.get(definition.name.as_str()) {
+            Some(owner) => owner.is(vault, definition),
             None => definition.defined_by.is_none(),
         }
     }
@@ -154,7 +168,7 @@ impl Trust {
     pub(crate) fn give(&self, vault: &str, definition: &Definition) -> std::io::Result<()> {
         let mut state = self.state();
         let mut meant = state.meant.clone();
-        meant.insert(definition.name.clone(), Owner::of(vault, definition));
+        meant.insert(definition.name.as_str().into(), Owner::of(vault, definition));
         if meant != state.meant {
             file::write(&self.inner.path, &meant)?;
             state.meant = meant;
@@ -215,10 +229,10 @@ pub(crate) fn words(name: &str, withheld: &[String]) -> String {
     )
 }
 
-fn meant_for(binding: Binding) -> (String, Owner) {
+fn meant_for(binding: Binding) -> (Arc<str>, Owner) {
     let owner = Owner {
-        vault: binding.vault,
-        note: binding.note,
+        vault: binding.vault.into(),
+        note: binding.note.into(),
     };
-    (binding.channel.to_string(), owner)
+    (binding.channel.as_str().into(), owner)
 }

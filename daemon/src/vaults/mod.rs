@@ -14,7 +14,9 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use reveille_vault::{Kind, Vault, VaultState};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::by_name::ByName;
@@ -26,8 +28,8 @@ pub(crate) use self::upsert::upsert_in_steps;
 use crate::config;
 use crate::faults;
 
-/// Pause between two looks at the storage.
-const LOOK: Duration = Duration::from_secs(1);
+/// Longest pause between two looks at the storage, whatever is told.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// All vaults by name. At least one. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub(crate) struct Vaults {
     reachable: ByName,
     /// In the order of the configuration; behind them, those that were added.
     order: Arc<RwLock<Vec<String>>>,
+    /// Rings when one came or went.
+    changed: Arc<Notify>,
     default: Arc<dyn Vault>,
 }
 
@@ -52,6 +56,7 @@ impl Vaults {
             here: ByName::default(),
             reachable: ByName::default(),
             order: Arc::default(),
+            changed: Arc::default(),
             default: Arc::clone(&default),
         };
         vaults.add(default);
@@ -104,6 +109,7 @@ impl Vaults {
         self.reachable.insert(Arc::clone(&vault));
         self.here.insert(vault);
         self.order.write().unwrap_or_else(PoisonError::into_inner).push(name);
+        self.changed.notify_one();
     }
 
     /// From now on it is leaving: what runs in it ends.
@@ -111,6 +117,7 @@ impl Vaults {
         let mut order = self.order.write().unwrap_or_else(PoisonError::into_inner);
         order.retain(|one| one != name);
         self.here.remove(name);
+        self.changed.notify_one();
     }
 
     /// It has left.
@@ -139,8 +146,12 @@ impl Vaults {
                     reason => tracing::warn!(vault = vault.name(), reason, "the vault is not well"),
                 }
             }
+            let all = self.all();
+            let disturbed = select_all(all.iter().map(|vault| vault.disturbed()));
             tokio::select! {
                 () = drain.cancelled() => return,
+                () = self.changed.notified() => {}
+                _ = disturbed => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::store::VaultState;
 
@@ -23,6 +24,8 @@ struct Trouble {
 #[derive(Debug, Default)]
 pub(super) struct Health {
     inner: Mutex<Inner>,
+    /// Rings when something is wrong.
+    bell: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -64,9 +67,23 @@ impl Health {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns when something is wrong that was not, or was and is not yet told here.
+    pub(super) async fn troubled(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Notes what is wrong. True when that is news.
+    fn set(&self, which: impl FnOnce(&mut Inner) -> &mut Option<Trouble>, reason: &str) -> bool {
+        let is_news = set(which(&mut self.lock()), reason);
+        if is_news {
+            self.bell.notify_one();
+        }
+        is_news
+    }
+
     /// The file cannot be opened, or was closed.
     pub(super) fn shut(&self, reason: &str) {
-        set(&mut self.lock().shut, reason);
+        self.set(|inner| &mut inner.shut, reason);
     }
 
     /// The file is open, and what was said of another one no longer counts.
@@ -81,7 +98,7 @@ impl Health {
 
     /// The storage could not read.
     pub(super) fn read_failed(&self, reason: &str) {
-        set(&mut self.lock().read, reason);
+        self.set(|inner| &mut inner.read, reason);
     }
 
     /// It has read.
@@ -91,7 +108,7 @@ impl Health {
 
     /// The storage could not write. True when that is news.
     pub(super) fn write_failed(&self, reason: &str) -> bool {
-        set(&mut self.lock().write, reason)
+        self.set(|inner| &mut inner.write, reason)
     }
 
     /// It has written.
@@ -101,7 +118,7 @@ impl Health {
 
     /// The file itself is damaged.
     pub(super) fn damaged(&self, reason: &str) {
-        set(&mut self.lock().damaged, reason);
+        self.set(|inner| &mut inner.damaged, reason);
     }
 
     /// Whether the file is damaged, or rows of it are.
@@ -123,7 +140,7 @@ impl Health {
 
     /// The file is a new one, and not all that belongs in it is there.
     pub(super) fn is_being_made(&self, reason: &str) {
-        set(&mut self.lock().being_made, reason);
+        self.set(|inner| &mut inner.being_made, reason);
     }
 
     /// All that belongs in it is there.
@@ -138,6 +155,7 @@ impl Health {
             return false;
         }
         inner.unreadable.insert(note.to_owned(), Timestamp::now());
+        self.bell.notify_one();
         true
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod anew;
 pub(crate) mod backup;
 mod damage;
+mod disturbed;
 pub(crate) mod elsewhere;
 mod fault;
 mod fields;
@@ -40,6 +41,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use self::disturbed::Lookout;
 use self::elsewhere::Elsewhere;
 pub(crate) use self::fault::Fault;
 use self::fault::Place;
@@ -96,6 +98,7 @@ pub struct EmbeddedVault {
     dir: FileDir,
     newest: watch::Receiver<Cursor>,
     opener: Arc<Opener>,
+    lookout: Lookout,
     deliveries: watch::Receiver<u64>,
     /// Where the notes are in truth, when this is their index.
     elsewhere: Option<Arc<dyn Elsewhere>>,
@@ -163,6 +166,7 @@ impl EmbeddedVault {
             dir: FileDir::beside(path),
             newest,
             opener,
+            lookout: Lookout::default(),
             deliveries,
             elsewhere,
         })
@@ -307,6 +311,10 @@ impl Vault for EmbeddedVault {
 
     async fn look(&self, _: Option<&NoteId>) -> Result<(), VaultError> {
         self.look_after().await
+    }
+
+    async fn disturbed(&self) {
+        self.is_disturbed().await;
     }
 
     async fn close(&self) {

@@ -1,6 +1,7 @@
 //! How a vault says that it is not well, and how it gets well by itself.
 
 use std::path::Path;
+use std::time::Duration;
 
 use pretty_assertions::assert_eq;
 use reveille_vault::embedded::Options;
@@ -237,4 +238,43 @@ async fn a_file_that_is_put_in_the_place_of_the_open_one_is_taken_and_nothing_of
         ids(&vault.query(&Query::default()).await.unwrap().notes),
         ["kept", "new"]
     );
+}
+
+async fn is_disturbed(vault: &dyn Vault, within: Duration) -> bool {
+    tokio::time::timeout(within, vault.disturbed()).await.is_ok()
+}
+
+/// Elsewhere who waits looks every second.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_waits_for_a_disturbance_sleeps_while_notes_are_written() {
+    const SHORT: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(30);
+    let dir = tempfile::tempdir().unwrap();
+    let (file, away) = (dir.path().join("vault.db"), dir.path().join("away.db"));
+    let vault = open(&file);
+    vault.create(note("a")).await.unwrap();
+    while is_disturbed(&*vault, SHORT).await {}
+    vault.create(note("b")).await.unwrap();
+    std::fs::write(dir.path().join("other"), "").unwrap();
+    assert!(!is_disturbed(&*vault, SHORT).await);
+
+    sql(&file, "UPDATE notes SET metadata = 'out of order' WHERE id = 'b'");
+    assert!(!is_disturbed(&*vault, SHORT).await);
+    assert_eq!(ids(&vault.query(&Query::default()).await.unwrap().notes), ["a"]);
+    assert!(is_disturbed(&*vault, LONG).await);
+    vault.delete(&at_id("b")).await.unwrap();
+    vault.look(None).await.unwrap();
+    assert_eq!(told(&*vault), "ready");
+    while is_disturbed(&*vault, SHORT).await {}
+
+    std::fs::rename(&file, &away).unwrap();
+    assert!(is_disturbed(&*vault, LONG).await);
+    unavailable(vault.look(None).await);
+    // It is tried again by and by.
+    assert!(is_disturbed(&*vault, LONG).await);
+    std::fs::rename(&away, &file).unwrap();
+    vault.look(None).await.unwrap();
+    while is_disturbed(&*vault, SHORT).await {}
+    assert_eq!(told(&*vault), "ready");
 }

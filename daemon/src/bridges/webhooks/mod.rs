@@ -147,6 +147,8 @@ struct Inner {
     take: Mutex<Option<oneshot::Receiver<Service>>>,
     /// Something may have become of an agent.
     touched: Arc<Notify>,
+    /// The same, for who looks only while somebody is told.
+    came: Notify,
 }
 
 impl Inner {
@@ -192,6 +194,7 @@ impl Told {
             hand: Mutex::new(Some(hand)),
             take: Mutex::new(Some(take)),
             touched: Arc::default(),
+            came: Notify::new(),
         };
         if !inner.subscriptions.list().is_empty() || !inner.subscriptions.leftovers().is_empty() {
             let opened = inner.switch_on();
@@ -237,12 +240,21 @@ impl Told {
     pub(crate) fn touch(&self) {
         if let Some(inner) = &self.0 {
             inner.touched.notify_one();
+            inner.came.notify_one();
         }
     }
 
     /// Told then; `None`: nobody ever is.
     fn touched(&self) -> Option<Arc<Notify>> {
         self.0.as_ref().map(|inner| Arc::clone(&inner.touched))
+    }
+
+    /// Returns when there may be somebody who is told. For one who waits.
+    pub(crate) async fn somebody_came(&self) {
+        match &self.0 {
+            Some(inner) => inner.came.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// A message was accepted. To be repeated at leisure while it is new.

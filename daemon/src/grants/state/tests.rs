@@ -79,6 +79,19 @@ fn keys(state: &State, holder: &str) -> Vec<(String, &'static str)> {
     known.map(|known| (known.want.key(), known.status.as_str())).collect()
 }
 
+#[test]
+fn who_decides_hears_of_agents_that_want_something_or_did() {
+    let mut state = State::default();
+    // Nobody but the backend knows what it keeps.
+    assert!(state.concerns("a", &[]));
+    state.kept = Some(["left".to_owned()].into());
+    assert!(!state.concerns("a", &[]));
+    assert!(state.concerns("a", &wants("env:x")));
+    assert!(state.concerns("left", &[]));
+    put(&mut state, &place(false, "n"), "a", Some("env:x"));
+    assert!(state.concerns("a", &[]));
+}
+
 #[tokio::test]
 async fn what_was_decided_while_it_was_asked_for_stays_decided() {
     let (mut state, now) = (State::default(), Instant::now());
