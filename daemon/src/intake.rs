@@ -108,7 +108,7 @@ impl Inbox {
         if let Some(agent) = self.registry.get(name) {
             return Ok(agent);
         }
-        let listed = self.registry.list().into_iter().find(|listed| listed.name == name);
+        let listed = self.registry.named(name);
         match (listed, self.progress.unread()) {
             (Some(listed), _) => Err(Refusal::BrokenAgent {
                 agent: name.to_owned(),

@@ -136,7 +136,7 @@ pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Resu
     env.extend(credentials.map(|one| EnvEntry { shielded, ..one }));
     env.sort_by(|one, other| one.name.cmp(&other.name));
 
-    let is_there = api.registry.list().iter().any(|listed| listed.name == name);
+    let is_there = api.registry.named(&name).is_some();
     Ok(Json(EffectiveEnv {
         env,
         refused: variables.refused.into_iter().collect(),

@@ -31,7 +31,7 @@ pub(super) async fn send(
         ("source".to_owned(), SOURCE.to_owned()),
         ("ts".to_owned(), Timestamp::now().to_string()),
     ]);
-    if api.registry.list().iter().all(|listed| listed.name != agent) {
+    if api.registry.named(&agent).is_none() {
         if send.text.trim().is_empty() {
             return Err(reveille_transports::Refusal::Blank.into());
         }

@@ -202,6 +202,12 @@ struct Read {
 }
 
 impl Known {
+    /// Of what it defines, or what it would be called.
+    fn name(&self) -> &str {
+        let definition = self.definition.as_ref();
+        definition.map_or(&self.called, |definition| &definition.name)
+    }
+
     /// What a note defines. `before` is what it defined until now.
     fn of(read: Read, vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Self {
         let Read {
@@ -242,6 +248,22 @@ impl Known {
 }
 
 impl Inner {
+    fn listed(&self, key: &NoteKey, known: &Known) -> Listed {
+        let name = known.definition.as_ref().map(|definition| &definition.name);
+        let holder = name.and_then(|name| self.holder(name));
+        Listed {
+            note: key.1.clone(),
+            vault: key.0.clone(),
+            name: known.name().to_owned(),
+            definition: known.definition.clone(),
+            problems: known.problems.clone(),
+            lowered: known.lowered.clone(),
+            live: holder.is_some_and(|claim| claim.key == *key),
+            is_thread: known.is_thread,
+            stamp: self.stamp(key, known),
+        }
+    }
+
     fn holder(&self, name: &str) -> Option<&Claim> {
         let claims = self.names.get(name)?;
         match self.reserved.get(name) {
@@ -544,23 +566,26 @@ impl Registry {
     #[must_use]
     pub(crate) fn list(&self) -> Vec<Listed> {
         let inner = self.read();
-        let one = |(key, known): (&NoteKey, &Known)| {
-            let name = known.definition.as_ref().map(|definition| &definition.name);
-            let holder = name.and_then(|name| inner.holder(name));
-            Listed {
-                note: key.1.clone(),
-                vault: key.0.clone(),
-                name: name.unwrap_or(&known.called).clone(),
-                definition: known.definition.clone(),
-                problems: known.problems.clone(),
-                lowered: known.lowered.clone(),
-                live: holder.is_some_and(|claim| claim.key == *key),
-                is_thread: known.is_thread,
-                stamp: inner.stamp(key, known),
-            }
-        };
-        let mut list: Vec<Listed> = inner.notes.iter().map(one).collect();
+        let mut list: Vec<Listed> = inner
+            .notes
+            .iter()
+            .map(|(key, known)| inner.listed(key, known))
+            .collect();
         list.sort_by(|a, b| (&a.name, &a.vault, &a.note).cmp(&(&b.name, &b.vault, &b.note)));
         list
+    }
+
+    /// What is known under a name: of the note that holds it, before others that only claim it.
+    pub(crate) fn named(&self, name: &str) -> Option<Listed> {
+        let inner = self.read();
+        let holder = inner
+            .holder(name)
+            .and_then(|claim| inner.notes.get_key_value(&claim.key));
+        let claims = || {
+            let all = inner.notes.iter().filter(|(_, known)| known.name() == name);
+            all.min_by(|(one, _), (other, _)| one.cmp(other))
+        };
+        let (key, known) = holder.filter(|(_, known)| known.name() == name).or_else(claims)?;
+        Some(inner.listed(key, known))
     }
 }
