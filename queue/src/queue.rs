@@ -298,11 +298,15 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn unbind(&self, vault: &str, note: &str) -> Result<(), QueueError>;
 
-    /// What each channel took on the day (UTC) of `now`; channels that took nothing are left out.
+    /// What each channel, or that one, took on the day (UTC) of `now`; channels that took nothing are left out.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn today(&self, now: Timestamp) -> Result<Vec<(ChannelName, DayTotals)>, QueueError>;
+    async fn today(
+        &self,
+        now: Timestamp,
+        channel: Option<&ChannelName>,
+    ) -> Result<Vec<(ChannelName, DayTotals)>, QueueError>;
 
     /// The turns that ended from `from` on and before `until`, of all channels or of one; without messages that were withdrawn
     /// in line. A message that joined a turn is no turn of its own.
@@ -354,11 +358,11 @@ pub trait Queue: Send + Sync + 'static {
     /// [`QueueError`].
     async fn place(&self, turn: Uuid) -> Result<Option<Place>, QueueError>;
 
-    /// Every channel that ever had a message, by name.
+    /// Every channel that ever had a message, by name; or that one, if it had.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn overview(&self) -> Result<Vec<Overview>, QueueError>;
+    async fn overview(&self, channel: Option<&ChannelName>) -> Result<Vec<Overview>, QueueError>;
 
     /// One turn.
     ///
@@ -402,6 +406,26 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// [`QueueError`].
     async fn conversations(&self, channel: &ChannelName) -> Result<Vec<Conversation>, QueueError>;
+
+    /// At most `limit` of them, behind one. `None`: `after` is none of them.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn some_conversations(
+        &self,
+        channel: &ChannelName,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Option<Vec<Conversation>>, QueueError>;
+
+    /// Whether a channel ever had a message.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn is_known(&self, channel: &ChannelName) -> Result<bool, QueueError> {
+        let some = self.some_conversations(channel, None, 1).await?;
+        Ok(some.is_some_and(|some| !some.is_empty()))
+    }
 
     /// The turns of a chain, in the order of their acceptance, behind one of them.
     ///

@@ -224,7 +224,7 @@ async fn sums(queue: &SqliteQueue, turns: &[Turn]) {
         let mut sum = 0;
         // The rounds may run over midnight.
         for at in [support::after(now, -24 * 3600), now] {
-            let today = queue.today(at).await.unwrap();
+            let today = queue.today(at, None).await.unwrap();
             sum += today.iter().map(|(_, totals)| totals.nano_usd).sum::<u64>();
         }
         sum

@@ -302,6 +302,10 @@ fn unavailable(error: rusqlite::Error) -> GrantError {
 
 #[async_trait]
 impl GrantBackend for Local {
+    fn is_own(&self) -> bool {
+        true
+    }
+
     fn kind(&self) -> &'static str {
         "local"
     }

@@ -196,6 +196,11 @@ pub(crate) enum GrantError {
 /// Who keeps the grants. Nothing here is waited for by a feed or a start; callers set the time limits.
 #[async_trait]
 pub(crate) trait GrantBackend: Send + Sync {
+    /// Whether it is the daemon itself: asking it costs nobody anything, and makes nothing that is not asked for again.
+    fn is_own(&self) -> bool {
+        false
+    }
+
     /// `local` or `hub`.
     fn kind(&self) -> &'static str;
 

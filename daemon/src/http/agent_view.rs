@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::agent_settings::{problems, warnings};
+use super::channels::channel_name;
 use super::error::{ApiError, Flaw};
 use super::pauses::{self, Paused};
 use super::turns::usd;
@@ -35,9 +36,16 @@ pub(super) struct Activity {
     taken: HashMap<String, Vec<Turn>>,
 }
 
-/// What they say now.
-pub(super) async fn activity(api: &Api) -> Result<Activity, ApiError> {
-    let overviews = api.queue.overview().await?;
+/// What they say now, of all channels or of one.
+pub(super) async fn activity(api: &Api, channel: Option<&str>) -> Result<Activity, ApiError> {
+    let channel = match channel.map(channel_name) {
+        None => None,
+        Some(Ok(channel)) => Some(channel),
+        // silent-ok: nothing can have happened there.
+        Some(Err(_)) => return Ok(Activity::default()),
+    };
+    let channel = channel.as_ref();
+    let overviews = api.queue.overview(channel).await?;
     let mut live: HashMap<String, Vec<_>> = HashMap::new();
     for (turn, running) in api.workers.live() {
         live.entry(running.lane.channel.to_string())
@@ -51,7 +59,7 @@ pub(super) async fn activity(api: &Api) -> Result<Activity, ApiError> {
         taken.entry(channel).or_default().push(turn);
     }
     let pauses = api.queue.pauses().await?.into_iter();
-    let today = api.queue.today(jiff::Timestamp::now()).await?.into_iter();
+    let today = api.queue.today(jiff::Timestamp::now(), channel).await?.into_iter();
     Ok(Activity {
         overviews: overviews
             .into_iter()

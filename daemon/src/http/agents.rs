@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::agent_settings::{Setting, settings};
 use super::agent_view::{Activity, Agent, activity, view};
+use super::channels::channel_name;
 use super::error::{ApiError, Body, Segment};
 use super::step_up::Proof;
 use super::{Api, Caller};
@@ -21,7 +22,8 @@ use crate::sandboxing;
 
 /// The agent as it is now.
 pub(super) async fn now(api: &Api, name: &str) -> Result<Agent, ApiError> {
-    Ok(view(api, &find(api, name)?, &activity(api).await?))
+    let listed = find(api, name)?;
+    Ok(view(api, &listed, &activity(api, Some(name)).await?))
 }
 
 /// Messages for a name that no agent has.
@@ -48,7 +50,7 @@ pub(super) async fn list(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<AgentList>, ApiError> {
-    let activity = activity(&api).await?;
+    let activity = activity(&api, None).await?;
     let listed = api.registry.list();
     let mut agents: Vec<Agent> = listed.iter().map(|one| view(&api, one, &activity)).collect();
     if let Caller::Turn(_) = caller {
@@ -66,6 +68,12 @@ pub(super) async fn list(
         .collect();
     waiting.sort_by(|one, other| one.channel.cmp(&other.channel));
     Ok(Json(AgentList { agents, waiting }))
+}
+
+/// How many messages are in line there.
+async fn depth(api: &Api, name: &str) -> Result<u64, ApiError> {
+    let overview = api.queue.overview(Some(&channel_name(name)?)).await?;
+    Ok(overview.first().map_or(0, |one| one.waiting))
 }
 
 /// What the registry knows under a name.
@@ -101,7 +109,7 @@ pub(super) struct AgentDetail {
 )]
 pub(super) async fn show(State(api): State<Api>, Segment(name): Segment) -> Result<Json<AgentDetail>, ApiError> {
     let listed = find(&api, &name)?;
-    let agent = view(&api, &listed, &activity(&api).await?);
+    let agent = view(&api, &listed, &activity(&api, Some(&name)).await?);
     let definition = listed.definition.as_deref();
     Ok(Json(AgentDetail {
         agent,
@@ -213,7 +221,7 @@ pub(super) async fn create(
     // The feed alone says who there is: an edit that comes meanwhile is not rolled back by what was written here.
     api.inbox.caught_up(&*vault).await;
     // The agent is there, whether or not its activity can be told.
-    let activity = activity(&api).await.unwrap_or_else(|error| {
+    let activity = activity(&api, Some(&name)).await.unwrap_or_else(|error| {
         tracing::warn!(?error, "the activity of a new agent is not known");
         Activity::default()
     });
@@ -249,13 +257,10 @@ pub(super) async fn remove(State(api): State<Api>, Segment(name): Segment) -> Re
         .ok_or_else(|| ApiError::unknown_agent(&name))?;
     vault.delete(&Key::Id(listed.note.clone())).await?;
     api.inbox.caught_up(&*vault).await;
-    let waiting = match api.queue.overview().await {
-        Ok(channels) => channels
-            .iter()
-            .find(|one| one.channel.as_str() == name)
-            .map_or(0, |one| one.waiting),
+    let waiting = match depth(&api, &name).await {
+        Ok(waiting) => waiting,
         Err(error) => {
-            tracing::warn!(%error, "the messages of a removed agent cannot be counted");
+            tracing::warn!(?error, "the messages of a removed agent cannot be counted");
             0
         }
     };

@@ -101,6 +101,20 @@ pub(super) struct IdempotencyKey {
     idempotency_key: Option<String>,
 }
 
+/// The trace that a message is a part of.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes what is read from the headers")]
+pub(super) struct TraceHeader {
+    /// The trace and the span of the sender, as W3C Trace Context has them: what the message leads to is a part of that trace.
+    /// One that cannot be read counts for nothing.
+    #[param(
+        rename = "traceparent",
+        example = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    )]
+    traceparent: Option<String>,
+}
+
 /// A message that is stored.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SentMessage)]
@@ -149,7 +163,7 @@ impl Sent {
 /// Sends a message to an agent. It is durable when this is answered.
 #[utoipa::path(
     post, path = "/api/channels/{channel}/send", operation_id = "sendMessage", tag = "channels",
-    params(("channel" = String, Path, description = "The agent."), IdempotencyKey),
+    params(("channel" = String, Path, description = "The agent."), IdempotencyKey, TraceHeader),
     request_body = Send,
     responses(
         (status = 200, description = "The message is stored.", body = Sent),
@@ -360,17 +374,25 @@ pub(super) async fn threads(
 ) -> Result<Json<ThreadList>, ApiError> {
     let Parameters(page) =
         page.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
-    let mut conversations = api.queue.conversations(&channel_name(&channel)?).await?;
-    if conversations.is_empty() && api.registry.get(&channel).is_none() {
+    let name = channel_name(&channel)?;
+    let after = match &page.cursor {
+        Some(cursor) => Some(cursor.parse::<Uuid>().map_err(|_| invalid_cursor())?),
+        None => None,
+    };
+    let limit = page.limit.map(|limit| limit.clamp(1, THREADS_MAX));
+    let asked = limit.map_or(u32::MAX, |limit| limit + 1);
+    let found = api.queue.some_conversations(&name, after, asked).await?;
+    let mut conversations = match found {
+        Some(found) => found,
+        None if api.registry.get(&channel).is_none() && !api.queue.is_known(&name).await? => {
+            return Err(api.no_agent(&channel));
+        }
+        None => return Err(invalid_cursor()),
+    };
+    if conversations.is_empty() && after.is_none() && api.registry.get(&channel).is_none() {
         return Err(api.no_agent(&channel));
     }
-    if let Some(cursor) = &page.cursor {
-        let last = conversations.iter().position(|one| one.id.to_string() == *cursor);
-        conversations.drain(..=last.ok_or_else(invalid_cursor)?);
-    }
-    let limit = page
-        .limit
-        .map_or(usize::MAX, |limit| limit.clamp(1, THREADS_MAX) as usize);
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
     let more = conversations.len() > limit;
     conversations.truncate(limit);
     let next_cursor = conversations.last().filter(|_| more).map(|last| last.id);

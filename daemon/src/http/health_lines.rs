@@ -55,10 +55,10 @@ struct Busy {
 
 /// How they are now.
 pub(super) async fn lines(api: &Api) -> Lines {
-    let waiting: HashMap<String, u64> = match api.queue.overview().await {
+    let waiting: HashMap<String, u64> = match api.queue.depths().await {
         Ok(channels) => {
             let all = channels.into_iter();
-            all.map(|one| (one.channel.to_string(), one.waiting)).collect()
+            all.map(|(channel, waiting)| (channel.to_string(), waiting)).collect()
         }
         Err(error) => {
             tracing::error!(%error, "the queue cannot be read");

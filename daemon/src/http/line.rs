@@ -94,7 +94,7 @@ pub(super) async fn list(
     let limit = limit_of(limit, TURNS, TURNS_MAX)?;
     let turns = api.queue.open_turns(&name, limit).await?;
     let agent = api.registry.get(&channel);
-    if turns.is_empty() && agent.is_none() && api.queue.conversations(&name).await?.is_empty() {
+    if turns.is_empty() && agent.is_none() && !api.queue.is_known(&name).await? {
         return Err(api.no_agent(&channel));
     }
     let views = (0..turns.len()).map(|at| {

@@ -258,7 +258,7 @@ pub(super) async fn list(
     let channel = which.channel.as_deref().map(channel_name).transpose()?;
     if let Some(name) = &channel
         && api.registry.get(name.as_str()).is_none()
-        && api.queue.conversations(name).await?.is_empty()
+        && !api.queue.is_known(name).await?
     {
         return Err(api.no_agent(name.as_str()));
     }

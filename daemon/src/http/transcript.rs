@@ -85,11 +85,7 @@ pub(super) async fn messages(
         found => found?,
     };
     let (mut notes, next_cursor) = (found.notes, found.next);
-    if newest
-        && notes.is_empty()
-        && api.registry.get(&channel).is_none()
-        && api.queue.conversations(&name).await?.is_empty()
-    {
+    if newest && notes.is_empty() && api.registry.get(&channel).is_none() && !api.queue.is_known(&name).await? {
         return Err(api.no_agent(&channel));
     }
     notes.reverse();

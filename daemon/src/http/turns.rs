@@ -429,7 +429,7 @@ pub(super) async fn list(
     if let Some(channel) = &channel
         && found.is_empty()
         && api.registry.get(channel.as_str()).is_none()
-        && api.queue.conversations(channel).await?.is_empty()
+        && !api.queue.is_known(channel).await?
     {
         return Err(api.no_agent(channel.as_str()));
     }

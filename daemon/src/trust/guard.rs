@@ -73,7 +73,7 @@ impl Trust {
         };
         let holder = self.inner.queue.holder(&channel).await?;
         let other = holder.is_some_and(|one| one.vault != vault || note.is_none_or(|note| note.as_str() != one.note));
-        if other && !self.inner.queue.conversations(&channel).await?.is_empty() {
+        if other && self.inner.queue.is_known(&channel).await? {
             return Ok(Some("another agent has, or had, conversations under it"));
         }
         Ok(None)

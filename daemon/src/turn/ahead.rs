@@ -43,8 +43,8 @@ impl Run<'_> {
         let claim = self.claim;
         let as_it_came = claim.interruptions == 0 && claim.begun_session.is_none();
         let own = strays::failure(self.agent, &claim.message.vault).is_none() && !claim.message.lane.thread.is_former();
-        // What others decide about is asked for by the turn alone.
-        let plain = self.is_trusted() && self.definition().wants.is_empty();
+        // Whoever else decides about connections is asked for them by the turn alone.
+        let plain = self.is_trusted() && (self.decides_here() || self.definition().wants.is_empty());
         if !as_it_came || !own || !plain || self.check_text().is_err() {
             return None;
         }
@@ -61,6 +61,11 @@ impl Run<'_> {
         let cli = &self.context.cli;
         let runs = check == Check::Run(None) && cli.is_there() && cli.login_problem().is_none();
         if runs { self.may_wait(None) } else { None }
+    }
+
+    /// Whether the daemon itself keeps what is granted.
+    fn decides_here(&self) -> bool {
+        self.context.grants.backend().is_own()
     }
 
     async fn start_ahead(&self, halt: CancellationToken) -> Option<Parked> {
@@ -99,7 +104,7 @@ impl Run<'_> {
         }
         let standing = system_prompt::gather(&*self.agent.vault, self.definition(), &self.thread()).await;
         let want = |note| role::wants_of(note).is_some_and(|wants| wants.map_or(true, |wants| !wants.is_empty()));
-        if standing.roles.iter().any(want) {
+        if !self.decides_here() && standing.roles.iter().any(want) {
             return None;
         }
         let mut request = self.ask(&plan, String::new(), standing.model, standing.prompt);

@@ -251,3 +251,28 @@ impl Warm {
         self.end(|_, place| place.guess && place.lane == *lane).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::metrics::Metrics;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_in_vain_waits_longer_each_time_and_no_more_than_an_hour() {
+        let warm = Warm::new(&config::Claude::default(), &Metrics::new());
+        let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
+        assert!(warm.has_room_ahead(one));
+        for pause in [30, 60, 120, 240, 480, 960, 1920, 3600, 3600] {
+            warm.was_vain(one);
+            tokio::time::advance(Duration::from_secs(pause) - Duration::from_millis(1)).await;
+            assert_eq!(
+                (warm.has_room_ahead(one), warm.has_room_ahead(other)),
+                (false, true),
+                "{pause}"
+            );
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(warm.has_room_ahead(one), "{pause}");
+        }
+    }
+}

@@ -114,7 +114,16 @@ pub(super) fn day(connection: &Connection, channel: &ChannelName, now: Timestamp
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
-pub(super) fn days(connection: &Connection, now: Timestamp) -> Result<Vec<(ChannelName, DayTotals)>, Fault> {
+pub(super) fn days(
+    connection: &Connection,
+    now: Timestamp,
+    channel: Option<&ChannelName>,
+) -> Result<Vec<(ChannelName, DayTotals)>, Fault> {
+    if let Some(channel) = channel {
+        let totals = day(connection, channel, now)?;
+        let any = totals != DayTotals::default();
+        return Ok(any.then(|| (channel.clone(), totals)).into_iter().collect());
+    }
     rows::collect(
         connection,
         "SELECT channel, turns, nano_usd FROM days WHERE day = ? ORDER BY channel",

@@ -15,12 +15,12 @@ use serde_json::json;
 
 use super::file::connect;
 use super::{Options, SqliteQueue, line, period, schema, taken, writes};
-use crate::model::{Message, MessageMode, Spend};
+use crate::model::{ListedPage, Listing, Message, MessageMode, Spend};
 use crate::queue::Queue;
 use calls::{done, main, message, one_of_everything};
 
 /// Tables, and their names in statements, that no call may walk through.
-const HISTORY: [&str; 14] = [
+const HISTORY: [&str; 15] = [
     "turns",
     "t",
     "w",
@@ -35,6 +35,7 @@ const HISTORY: [&str; 14] = [
     "cursors",
     "outbox",
     "days",
+    "totals",
 ];
 
 /// Every statement that ran, with the steps that the virtual machine took for it in all its runs.
@@ -204,6 +205,65 @@ async fn work_does_not_grow_with_the_history() {
             "{name}: {few} steps with a short history, {many} with a long one"
         );
     }
+}
+
+/// What is kept beside the rows says the same as they do, whatever was called.
+#[tokio::test]
+async fn what_is_counted_beforehand_is_what_there_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queue.db");
+    write_history(&path, 100);
+    let seen = Seen::default();
+    one_of_everything(&open(&path, &seen), &seen).await;
+    let connection = connect(&path, true).unwrap();
+    let amounts = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, nano_usd";
+    let summed = amounts.replace(", ", "), sum(");
+    let sums = format!("SELECT channel, count(*), sum(turns), sum({summed}) FROM conversations GROUP BY channel");
+    let kept = format!("SELECT channel, conversations, turns, {amounts} FROM totals");
+    let newest =
+        "SELECT id, coalesce((SELECT max(seq) FROM turns t WHERE t.conversation = c.id), 0) FROM conversations c";
+    for (are, said) in [
+        (sums, kept),
+        (newest.to_owned(), "SELECT id, latest FROM conversations".to_owned()),
+    ] {
+        for (one, other) in [(&are, &said), (&said, &are)] {
+            let wrong = format!("SELECT count(*) FROM ({one} EXCEPT {other})");
+            let wrong: i64 = connection.query_row(&wrong, [], |row| row.get(0)).unwrap();
+            assert_eq!(wrong, 0, "{one} EXCEPT {other}");
+        }
+    }
+    let there: i64 = connection
+        .query_row("SELECT sum(turns) > 100 AND count(*) > 1 FROM totals", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(there, 1);
+}
+
+/// Others stand behind one in which very much has happened since, and on the same page.
+#[tokio::test]
+async fn a_long_conversation_hides_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queue.db");
+    write_history(&path, 100);
+    let seen = Seen::default();
+    let queue = open(&path, &seen);
+    let writer = connect(&path, false).unwrap();
+    let write = "INSERT INTO conversations (id, channel, thread) VALUES (zeroblob(16), 'echo', 'main');
+         WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 30000)
+         INSERT INTO turns (id, conversation, channel, vault, note, body, state, epoch, accepted_at, claimed_at, settled_at, record, rank, chain)
+             SELECT cast(printf('m%015d', n) AS BLOB), zeroblob(16), 'echo', 'home', 'main' || n, '0', 'ok', 1, n, n, n, '0', n, '' FROM n";
+    writer.execute_batch(write).unwrap();
+    let mut listing = Listing::default();
+    let first = queue.listing(&listing, 4).await.unwrap();
+    let notes = |page: &ListedPage| -> Vec<String> {
+        let all = page.threads.iter();
+        all.map(|one| one.turn.message.note.clone()).collect()
+    };
+    assert_eq!(notes(&first), ["main30000", "old100", "old90", "old80"]);
+    listing.before = first.next;
+    let rest = queue.listing(&listing, 100).await.unwrap();
+    assert_eq!((notes(&rest).len(), rest.next), (7, None));
 }
 
 /// Whoever is first is found by the index, however many wait behind; and nothing has to be sorted.

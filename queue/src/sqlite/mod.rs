@@ -333,8 +333,14 @@ impl Queue for SqliteQueue {
         Ok(self.writer.write(write, |()| false).await?)
     }
 
-    async fn today(&self, now: Timestamp) -> Result<Vec<(ChannelName, DayTotals)>, QueueError> {
-        self.read(move |connection| control::days(connection, now)).await
+    async fn today(
+        &self,
+        now: Timestamp,
+        channel: Option<&ChannelName>,
+    ) -> Result<Vec<(ChannelName, DayTotals)>, QueueError> {
+        let channel = channel.cloned();
+        self.read(move |connection| control::days(connection, now, channel.as_ref()))
+            .await
     }
 
     async fn period(
@@ -390,8 +396,10 @@ impl Queue for SqliteQueue {
         self.glance(move |connection| rows::place(connection, turn)).await
     }
 
-    async fn overview(&self) -> Result<Vec<Overview>, QueueError> {
-        self.read(rows::overviews).await
+    async fn overview(&self, channel: Option<&ChannelName>) -> Result<Vec<Overview>, QueueError> {
+        let channel = channel.cloned();
+        self.read(move |connection| rows::overviews(connection, channel.as_ref()))
+            .await
     }
 
     async fn turn(&self, id: Uuid) -> Result<Option<Turn>, QueueError> {
@@ -443,6 +451,17 @@ impl Queue for SqliteQueue {
             rows::collect(connection, &sql, [channel.as_str()], rows::conversation)
         })
         .await
+    }
+
+    async fn some_conversations(
+        &self,
+        channel: &ChannelName,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Option<Vec<Conversation>>, QueueError> {
+        let channel = channel.clone();
+        self.read(move |connection| threads::some(connection, &channel, after, limit))
+            .await
     }
 
     async fn chain(&self, chain: &str, after: Option<Uuid>, limit: u32) -> Result<Vec<Turn>, QueueError> {

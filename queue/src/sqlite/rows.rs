@@ -264,26 +264,22 @@ pub(super) fn place(connection: &Connection, turn: Uuid) -> Result<Option<Place>
     Ok(statement.query_row([turn], read).optional()?)
 }
 
-/// Every channel at a glance.
-pub(super) fn overviews(connection: &Connection) -> Result<Vec<Overview>, Fault> {
-    let sums = [
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "nano_usd",
-    ]
-    .map(sum);
+/// Every channel at a glance, or one. What is counted has been counted before.
+pub(super) fn overviews(connection: &Connection, channel: Option<&ChannelName>) -> Result<Vec<Overview>, Fault> {
+    let which = if channel.is_some() { "WHERE k.channel = ?" } else { "" };
     let sql = format!(
         "SELECT k.channel, \
              (SELECT count(*) FROM turns w WHERE w.channel = k.channel AND w.state = 'waiting'), \
-             k.turns, l.id, l.state, l.settled_at, k.i, k.o, k.r, k.w, k.n \
-             FROM (SELECT channel, sum(turns) AS turns, {} AS i, {} AS o, {} AS r, {} AS w, {} AS n \
-                   FROM conversations GROUP BY channel) k \
+             k.turns, l.id, l.state, l.settled_at, k.input_tokens, k.output_tokens, k.cache_read_tokens, \
+             k.cache_write_tokens, k.nano_usd FROM totals k \
              LEFT JOIN turns l ON l.seq = (SELECT seq FROM turns s WHERE s.channel = k.channel \
                    AND s.settled_at IS NOT NULL ORDER BY s.settled_at DESC, s.seq DESC LIMIT 1) \
-             ORDER BY k.channel",
-        sums[0], sums[1], sums[2], sums[3], sums[4]
+             {which} ORDER BY k.channel"
     );
-    collect(connection, &sql, [], overview)
+    collect(
+        connection,
+        &sql,
+        params_from_iter(channel.map(ChannelName::as_str)),
+        overview,
+    )
 }

@@ -128,6 +128,77 @@ CREATE INDEX turns_ended ON turns (settled_at, channel, state, accepted_at, clai
 ALTER TABLE conversations ADD COLUMN title TEXT;                             -- given by a person
 ALTER TABLE conversations ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX turns_conversation ON turns (conversation, seq);                -- the newest turn of a conversation, and all of them
+", "
+-- The newest turn of each conversation: lists of them read no turn that is not shown. 0: it has none.
+ALTER TABLE conversations ADD COLUMN latest INTEGER NOT NULL DEFAULT 0;
+UPDATE conversations SET latest = coalesce((SELECT max(seq) FROM turns WHERE conversation = conversations.id), 0);
+CREATE INDEX conversations_latest ON conversations (archived, latest);
+CREATE INDEX conversations_of_channel ON conversations (channel, archived, latest);
+CREATE INDEX conversations_made ON conversations (channel);                  -- in their order: it ends with seq
+CREATE INDEX turns_failed ON turns (seq) WHERE state IN ('error', 'interrupted');
+CREATE TRIGGER turns_newest AFTER INSERT ON turns BEGIN
+    UPDATE conversations SET latest = NEW.seq WHERE id = NEW.conversation;
+END;
+CREATE TRIGGER turns_moved AFTER UPDATE OF conversation ON turns BEGIN
+    UPDATE conversations SET latest = coalesce((SELECT max(seq) FROM turns WHERE conversation = conversations.id), 0)
+        WHERE id IN (OLD.conversation, NEW.conversation);
+END;
+-- Sums over the conversations of a channel, so that they need not be read. They end at the largest number.
+CREATE TABLE totals (
+    channel            TEXT PRIMARY KEY,
+    conversations      INTEGER NOT NULL,
+    turns              INTEGER NOT NULL,
+    input_tokens       INTEGER NOT NULL,
+    output_tokens      INTEGER NOT NULL,
+    cache_read_tokens  INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    nano_usd           INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO totals SELECT channel, count(*), sum(turns),
+    iif(sum(input_tokens >> 32) + (sum(input_tokens & 4294967295) >> 32) >= 2147483648, 9223372036854775807, (sum(input_tokens >> 32) << 32) + sum(input_tokens & 4294967295)),
+    iif(sum(output_tokens >> 32) + (sum(output_tokens & 4294967295) >> 32) >= 2147483648, 9223372036854775807, (sum(output_tokens >> 32) << 32) + sum(output_tokens & 4294967295)),
+    iif(sum(cache_read_tokens >> 32) + (sum(cache_read_tokens & 4294967295) >> 32) >= 2147483648, 9223372036854775807, (sum(cache_read_tokens >> 32) << 32) + sum(cache_read_tokens & 4294967295)),
+    iif(sum(cache_write_tokens >> 32) + (sum(cache_write_tokens & 4294967295) >> 32) >= 2147483648, 9223372036854775807, (sum(cache_write_tokens >> 32) << 32) + sum(cache_write_tokens & 4294967295)),
+    iif(sum(nano_usd >> 32) + (sum(nano_usd & 4294967295) >> 32) >= 2147483648, 9223372036854775807, (sum(nano_usd >> 32) << 32) + sum(nano_usd & 4294967295))
+    FROM conversations GROUP BY channel;
+CREATE TRIGGER totals_made AFTER INSERT ON conversations BEGIN
+    INSERT INTO totals (channel, conversations, turns, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, nano_usd)
+        VALUES (NEW.channel, 1, NEW.turns, NEW.input_tokens, NEW.output_tokens, NEW.cache_read_tokens, NEW.cache_write_tokens, NEW.nano_usd)
+        ON CONFLICT (channel) DO UPDATE SET conversations = conversations + 1, turns = turns + excluded.turns,
+        input_tokens = min(input_tokens + excluded.input_tokens, 9223372036854775807),
+        output_tokens = min(output_tokens + excluded.output_tokens, 9223372036854775807),
+        cache_read_tokens = min(cache_read_tokens + excluded.cache_read_tokens, 9223372036854775807),
+        cache_write_tokens = min(cache_write_tokens + excluded.cache_write_tokens, 9223372036854775807),
+        nano_usd = min(nano_usd + excluded.nano_usd, 9223372036854775807);
+END;
+CREATE TRIGGER totals_counted AFTER UPDATE OF turns, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, nano_usd ON conversations
+WHEN OLD.channel = NEW.channel BEGIN
+    UPDATE totals SET turns = turns + NEW.turns - OLD.turns,
+        input_tokens = min(input_tokens + (NEW.input_tokens - OLD.input_tokens), 9223372036854775807),
+        output_tokens = min(output_tokens + (NEW.output_tokens - OLD.output_tokens), 9223372036854775807),
+        cache_read_tokens = min(cache_read_tokens + (NEW.cache_read_tokens - OLD.cache_read_tokens), 9223372036854775807),
+        cache_write_tokens = min(cache_write_tokens + (NEW.cache_write_tokens - OLD.cache_write_tokens), 9223372036854775807),
+        nano_usd = min(nano_usd + (NEW.nano_usd - OLD.nano_usd), 9223372036854775807)
+        WHERE channel = NEW.channel;
+END;
+CREATE TRIGGER totals_moved AFTER UPDATE OF channel ON conversations WHEN OLD.channel <> NEW.channel BEGIN
+    UPDATE totals SET conversations = conversations - 1, turns = turns - OLD.turns,
+        input_tokens = max(input_tokens - OLD.input_tokens, 0),
+        output_tokens = max(output_tokens - OLD.output_tokens, 0),
+        cache_read_tokens = max(cache_read_tokens - OLD.cache_read_tokens, 0),
+        cache_write_tokens = max(cache_write_tokens - OLD.cache_write_tokens, 0),
+        nano_usd = max(nano_usd - OLD.nano_usd, 0)
+        WHERE channel = OLD.channel;
+    DELETE FROM totals WHERE channel = OLD.channel AND conversations = 0;
+    INSERT INTO totals (channel, conversations, turns, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, nano_usd)
+        VALUES (NEW.channel, 1, NEW.turns, NEW.input_tokens, NEW.output_tokens, NEW.cache_read_tokens, NEW.cache_write_tokens, NEW.nano_usd)
+        ON CONFLICT (channel) DO UPDATE SET conversations = conversations + 1, turns = turns + excluded.turns,
+        input_tokens = min(input_tokens + excluded.input_tokens, 9223372036854775807),
+        output_tokens = min(output_tokens + excluded.output_tokens, 9223372036854775807),
+        cache_read_tokens = min(cache_read_tokens + excluded.cache_read_tokens, 9223372036854775807),
+        cache_write_tokens = min(cache_write_tokens + excluded.cache_write_tokens, 9223372036854775807),
+        nano_usd = min(nano_usd + excluded.nano_usd, 9223372036854775807);
+END;
 "];
 
 /// Brings the file to the present version.

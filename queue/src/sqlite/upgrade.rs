@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::file::connect;
 use super::{Options, schema};
 use crate::model::{
-    ChainTotals, ChannelName, Lane, Lease, Message, MessageMode, Position, Recovery, SessionUpdate, Settlement, Spend,
-    State, ThreadKey, Turn,
+    ChainTotals, ChannelName, Lane, Lease, Listing, Message, MessageMode, Position, Recovery, SessionUpdate,
+    Settlement, Spend, State, ThreadKey, Turn,
 };
 use crate::queue::Queue;
 
@@ -209,9 +209,15 @@ async fn a_first_file_goes_on_as_it_was() {
         .map(|one| (one.turn.message.note.as_str(), one.title.clone(), one.archived))
         .collect();
     assert_eq!(labels, [("n11", None, false), ("n10", None, false)]);
+    assert_eq!(queue.listing(&Listing::default(), 99).await.unwrap().threads, listed);
+    let overview = queue.overview(None).await.unwrap();
+    let spend = conversations
+        .iter()
+        .fold(Spend::default(), |sum, one| sum.plus(one.spend));
+    assert_eq!((overview[0].turns, overview[0].spend), (4, spend));
     assert_eq!(queue.cursor("home").await.unwrap(), 77);
     assert_eq!(queue.outbox(9).await.unwrap().len(), 1);
-    assert_eq!(queue.today(Timestamp::now()).await.unwrap(), []);
+    assert_eq!(queue.today(Timestamp::now(), None).await.unwrap(), []);
     assert_eq!(
         (queue.pauses().await.unwrap(), queue.bindings().await.unwrap()),
         (vec![], vec![])

@@ -45,7 +45,7 @@ pub(crate) async fn a_day_sums_over_a_channel<F: Factory>(storage: &F) {
     let queue = storage.open();
     let (echo, aside, other) = (lane("echo"), subject("echo", "aside"), lane("other"));
     let now = storage.clock().now();
-    assert_eq!(queue.today(now).await.unwrap(), []);
+    assert_eq!(queue.today(now, None).await.unwrap(), []);
     assert_eq!(
         spend(&queue, &echo, "n1", 9_007_199_254_740_993).await.today,
         totals(0, 0)
@@ -59,11 +59,11 @@ pub(crate) async fn a_day_sums_over_a_channel<F: Factory>(storage: &F) {
         (echo.channel.clone(), totals(2, 9_007_199_254_740_994)),
         (other.channel.clone(), totals(1, 7)),
     ];
-    assert_eq!(queue.today(now).await.unwrap(), expected);
+    assert_eq!(queue.today(now, None).await.unwrap(), expected);
     drop(queue);
     let queue = storage.open();
     queue.recover().await.unwrap();
-    assert_eq!(queue.today(now).await.unwrap(), expected);
+    assert_eq!(queue.today(now, None).await.unwrap(), expected);
 }
 
 pub(crate) async fn a_day_ends_at_midnight_utc<F: Factory>(storage: &F) {
@@ -77,7 +77,7 @@ pub(crate) async fn a_day_ends_at_midnight_utc<F: Factory>(storage: &F) {
     queue.settle(over, costs(10), Vec::new()).await.unwrap();
     let claim = spend(&queue, &echo, "n3", 100).await;
     assert_eq!(claim.today, totals(1, 10));
-    let on = async |text: &str| queue.today(time(text)).await.unwrap();
+    let on = async |text: &str| queue.today(time(text), None).await.unwrap();
     let channel = || echo.channel.clone();
     for text in ["2026-03-01T00:00:00Z", "2026-03-01T23:59:59.999Z"] {
         assert_eq!(on(text).await, [(channel(), totals(1, 1))], "{text}");
@@ -105,7 +105,7 @@ pub(crate) async fn a_clock_that_goes_back_goes_on_with_that_day<F: Factory>(sto
         spend(&queue, &echo, &format!("n{number}"), 1 << number).await;
     }
     let on = async |text: &str| {
-        let found = queue.today(time(text)).await.unwrap();
+        let found = queue.today(time(text), None).await.unwrap();
         found
             .into_iter()
             .map(|(_, totals)| (totals.turns, totals.nano_usd))
@@ -133,7 +133,7 @@ pub(crate) async fn attempts_are_counted_once<F: Factory>(storage: &F) {
     assert_eq!((third.today, third.spent), (totals(0, 0), nano(7)));
     queue.settle(third.lease, costs(5), Vec::new()).await.unwrap();
     queue.settle(third.lease, costs(1000), Vec::new()).await.unwrap_err();
-    let on = async |text: &str| queue.today(time(text)).await.unwrap();
+    let on = async |text: &str| queue.today(time(text), None).await.unwrap();
     assert_eq!(on("2026-03-01T12:00:00Z").await, [(echo.channel.clone(), totals(0, 7))]);
     assert_eq!(on("2026-03-02T12:00:00Z").await, [(echo.channel.clone(), totals(1, 5))]);
     assert_eq!(queue.turn(third.lease.turn).await.unwrap().unwrap().spend, nano(12));
@@ -150,7 +150,7 @@ pub(crate) async fn what_took_nothing_is_not_listed<F: Factory>(storage: &F) {
     claim(&queue, &echo).await;
     queue.recover().await.unwrap();
     queue.cancel(turns[1], cancelled(), Vec::new()).await.unwrap();
-    assert_eq!(queue.today(now).await.unwrap(), []);
+    assert_eq!(queue.today(now, None).await.unwrap(), []);
     // A turn without cost is a turn, also when it failed.
     let lease = claim(&queue, &echo).await.lease;
     let settlement = Settlement {
@@ -158,7 +158,7 @@ pub(crate) async fn what_took_nothing_is_not_listed<F: Factory>(storage: &F) {
         ..done()
     };
     queue.settle(lease, settlement, Vec::new()).await.unwrap();
-    assert_eq!(queue.today(now).await.unwrap(), [(echo.channel, totals(1, 0))]);
+    assert_eq!(queue.today(now, None).await.unwrap(), [(echo.channel, totals(1, 0))]);
 }
 
 /// Messages that share a turn are one turn of the day.
@@ -168,7 +168,7 @@ pub(crate) async fn a_shared_turn_is_one_turn<F: Factory>(storage: &F) {
     accept_as(&queue, &echo, MessageMode::Collect, &["n1", "n2", "n3"]).await;
     let lease = claim(&queue, &echo).await.lease;
     queue.settle(lease, costs(6), Vec::new()).await.unwrap();
-    let today = queue.today(storage.clock().now()).await.unwrap();
+    let today = queue.today(storage.clock().now(), None).await.unwrap();
     assert_eq!(today, [(echo.channel, totals(1, 6))]);
 }
 
@@ -204,7 +204,7 @@ pub(crate) async fn absurd_sums_do_no_harm<F: Factory>(storage: &F) {
         claim.chain.nano_usd >= least && claim.today.nano_usd >= least,
         "{claim:?}"
     );
-    let overview = queue.overview().await.unwrap();
+    let overview = queue.overview(None).await.unwrap();
     assert_eq!(overview.len(), 2);
     for channel in overview {
         assert!(
@@ -227,7 +227,7 @@ pub(crate) async fn an_overview_is_exact<F: Factory>(storage: &F) {
         )
         .await;
     }
-    let overview = queue.overview().await.unwrap().remove(0);
+    let overview = queue.overview(None).await.unwrap().remove(0);
     assert_eq!((overview.turns, overview.spend), (6, nano(amounts.into_iter().sum())));
 }
 

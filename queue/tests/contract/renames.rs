@@ -146,14 +146,14 @@ pub(crate) async fn a_channel_moves_with_all_that_it_has<F: Factory>(storage: &F
     }
     assert_eq!(queue.pauses().await.unwrap(), [(name("new"), pause)]);
     let totals = |turns, nano_usd| DayTotals { turns, nano_usd };
-    let today = queue.today(storage.clock().now()).await.unwrap();
+    let today = queue.today(storage.clock().now(), None).await.unwrap();
     assert_eq!(today, [(name("away"), totals(1, 100)), (name("new"), totals(2, 53))]);
     assert_eq!(queue.outbox(9).await.unwrap(), outbox);
     assert_eq!(queue.conversations(&main.channel).await.unwrap(), []);
     assert_eq!(line(&queue, &main.channel).await, [""; 0]);
     assert_eq!(queue.settled(&main.channel, 99).await.unwrap(), []);
     assert_eq!(queue.waiting(&main.channel, 99).await.unwrap(), 0);
-    let overview = queue.overview().await.unwrap();
+    let overview = queue.overview(None).await.unwrap();
     let channels: Vec<_> = overview.into_iter().map(|one| (one.channel, one.waiting)).collect();
     assert_eq!(channels, [(name("away"), 1), (name("new"), 3)]);
     consistent(&queue, &["old", "new", "away"]).await;
@@ -460,8 +460,8 @@ pub(crate) async fn days_are_summed<F: Factory>(storage: &F) {
     }
     bind(&queue, &[("d1", "b")]).await;
     let totals = |turns, nano_usd| (name("b"), DayTotals { turns, nano_usd });
-    assert_eq!(queue.today(yesterday).await.unwrap(), [totals(2, 7)]);
-    let today = queue.today(storage.clock().now()).await.unwrap();
+    assert_eq!(queue.today(yesterday, None).await.unwrap(), [totals(2, 7)]);
+    let today = queue.today(storage.clock().now(), None).await.unwrap();
     assert_eq!(today, [totals(2, i64::MAX as u64)]);
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn a_swap_crosses_no_wires<F: Factory>(storage: &F) {
             .into_iter()
             .map(|one| (one.id, one.lane.thread, one.session, one.turns))
             .collect();
-        let today = queue.today(storage.clock().now()).await.unwrap();
+        let today = queue.today(storage.clock().now(), None).await.unwrap();
         let today = today
             .into_iter()
             .find(|(one, _)| *one == channel)

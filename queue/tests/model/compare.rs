@@ -96,7 +96,10 @@ impl Pair {
                 channel: channel.clone(),
             });
         }
-        assert_eq!(queue.overview().await.unwrap(), expected);
+        assert_eq!(queue.overview(None).await.unwrap(), expected);
+        for one in expected {
+            assert_eq!(queue.overview(Some(&one.channel)).await.unwrap(), [one]);
+        }
     }
 
     async fn compare_control(&self) {
@@ -114,7 +117,10 @@ impl Pair {
                 today.push((channel.clone(), totals));
             }
         }
-        assert_eq!(queue.today(now).await.unwrap(), today);
+        assert_eq!(queue.today(now, None).await.unwrap(), today);
+        for one in today {
+            assert_eq!(queue.today(now, Some(&one.0)).await.unwrap(), [one]);
+        }
         let bindings = model.bindings.iter().map(|(note, channel)| Binding {
             vault: "home".into(),
             note: note.clone(),

@@ -187,3 +187,25 @@ async fn r_http_42_whatever_is_asked_of_the_document_s_doors_nothing_fails() -> 
     }
     works(&daemon).await
 }
+
+#[tokio::test]
+async fn what_a_message_may_say_in_its_head_is_described() -> Result<()> {
+    let daemon = with_eng().await?;
+    let document = daemon.ask("GET", "/api/openapi.json", &[], b"").await?.json()?;
+    let send = &document["paths"]["/api/channels/{channel}/send"]["post"];
+    let parameters = send["parameters"].as_array().context("parameters")?;
+    let mut headers: Vec<_> = parameters
+        .iter()
+        .filter(|one| one["in"] == "header")
+        .map(|one| (one["name"].as_str(), one["required"].as_bool()))
+        .collect();
+    headers.sort_unstable();
+    assert_eq!(
+        headers,
+        [
+            (Some("Idempotency-Key"), Some(false)),
+            (Some("traceparent"), Some(false))
+        ]
+    );
+    Ok(())
+}

@@ -24,7 +24,7 @@ async fn ahead(daemon: &Daemon) -> Result<[u64; 4]> {
     Ok([get("started")?, get("failed")?, get("used")?, get("wasted")?])
 }
 
-async fn counted(daemon: &Daemon, expected: [u64; 4]) -> Result<()> {
+pub(crate) async fn counted(daemon: &Daemon, expected: [u64; 4]) -> Result<()> {
     let what = format!("counts {expected:?}");
     let counted = eventually(&what, LIMIT, async || {
         Ok((ahead(daemon).await? == expected).then_some(()))
@@ -34,15 +34,15 @@ async fn counted(daemon: &Daemon, expected: [u64; 4]) -> Result<()> {
 }
 
 /// One turn runs at a time, and that of `busy` runs on until it is stopped.
-struct House {
-    daemon: Daemon,
-    busy: Sent,
+pub(crate) struct House {
+    pub(crate) daemon: Daemon,
+    pub(crate) busy: Sent,
     /// Its process.
     runs: Vec<u32>,
 }
 
 impl House {
-    async fn of(builder: Builder, agents: &[&str]) -> Result<Self> {
+    pub(crate) async fn of(builder: Builder, agents: &[&str]) -> Result<Self> {
         let daemon = builder.env("REVEILLE_LIMITS__LIVE_TURNS", "1").start().await?;
         for agent in agents {
             define(&daemon, agent, json!({})).await?;
@@ -50,7 +50,7 @@ impl House {
         Self::busy(daemon, "[[reply begun]][[hang]]").await
     }
 
-    async fn busy(daemon: Daemon, text: &str) -> Result<Self> {
+    pub(crate) async fn busy(daemon: Daemon, text: &str) -> Result<Self> {
         if !daemon.agents().await?.iter().any(|agent| agent["name"] == "busy") {
             define(&daemon, "busy", json!({"keep_warm": "false"})).await?;
         }
@@ -66,7 +66,7 @@ impl House {
     }
 
     /// Waits for the process that is started ahead.
-    async fn started(&self, known: &[u32]) -> Result<u32> {
+    pub(crate) async fn started(&self, known: &[u32]) -> Result<u32> {
         let found = eventually("a process is started ahead", LIMIT, async || {
             let children = self.daemon.children()?;
             let mut new = children
@@ -77,7 +77,7 @@ impl House {
         found.await.with_context(|| format!("{:?}", self.daemon.log()))
     }
 
-    async fn over(&self) -> Result<()> {
+    pub(crate) async fn over(&self) -> Result<()> {
         self.daemon
             .stop_turn(self.busy.turn.as_deref().context("a turn")?)
             .await?;
@@ -87,7 +87,7 @@ impl House {
     }
 
     /// The process that has run a turn, which ended well.
-    async fn ran(&self, agent: &str, sent: &Sent) -> Result<u32> {
+    pub(crate) async fn ran(&self, agent: &str, sent: &Sent) -> Result<u32> {
         let turn = self.daemon.wait_turn(agent, sent).await?;
         assert_eq!(turn.state, State::Ok, "{turn:?}");
         assert_eq!(turn.more["notices"], json!([]), "{turn:?}");
@@ -97,7 +97,7 @@ impl House {
         Ok(pid.trim().parse()?)
     }
 
-    async fn sound(&self) -> Result<()> {
+    pub(crate) async fn sound(&self) -> Result<()> {
         let journal = self.daemon.wait_quiet(LIMIT).await?;
         assert_eq!(journal.violations(), Vec::<String>::new());
         Ok(())
@@ -275,7 +275,6 @@ async fn who_is_to_have_none_has_none() -> Result<()> {
     let agents = [
         ("never", json!({"keep_warm": "false"})),
         ("poor", json!({"budget_turn_usd": "1"})),
-        ("wants", json!({"wants": "env:github"})),
         ("eng", json!({})),
     ];
     for (agent, metadata) in &agents {

@@ -5,6 +5,8 @@
 #![cfg(target_os = "linux")]
 
 mod ahead;
+mod ahead_in_vain;
+mod ahead_wants;
 mod changes;
 mod confined;
 mod ends;

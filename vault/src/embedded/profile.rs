@@ -65,7 +65,7 @@ fn stats(conn: &Connection) -> Result<Stats, Fault> {
         Ok(u64::try_from(count).unwrap_or_default())
     };
     let mut top =
-        conn.prepare_cached("SELECT tag, count(*) FROM note_tags GROUP BY tag ORDER BY count(*) DESC, tag LIMIT ?1")?;
+        conn.prepare_cached("SELECT tag, notes FROM tag_counts WHERE notes > 0 ORDER BY notes DESC, tag LIMIT ?1")?;
     let top_tags = top.query_map([TOP_TAGS], |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?;
     Ok(Stats {
         notes: count("SELECT count(*) FROM notes")?,
@@ -79,7 +79,7 @@ fn stats(conn: &Connection) -> Result<Stats, Fault> {
         )?,
         by_month: by_month(conn)?,
         top_tags: top_tags.collect::<Result<_, _>>()?,
-        tags: count("SELECT count(DISTINCT tag) FROM note_tags")?,
+        tags: count("SELECT count(*) FROM tag_counts WHERE notes > 0")?,
         links: count("SELECT count(*) FROM links WHERE target IS NOT NULL")?,
     })
 }

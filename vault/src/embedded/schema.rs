@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_tags_links.sql"),
     include_str!("migrations/0006_triggers.sql"),
     include_str!("migrations/0007_log.sql"),
+    include_str!("migrations/0008_counts.sql"),
 ];
 
 /// How long a connection waits for another process that holds the file, a backup for instance.
@@ -213,6 +214,31 @@ mod tests {
             row.get::<_, i64>(0)
         });
         assert_eq!(searched.unwrap(), 1);
+    }
+
+    #[test]
+    fn tags_are_counted_beforehand_and_the_count_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("vault.db");
+        let old = made_by_older(&file, 7);
+        let notes = "INSERT INTO notes (id, created_at, updated_at, tags, metadata, content) \
+                         VALUES ('n', 1, 1, '[]', '{}', ''), ('m', 1, 1, '[]', '{}', ''); \
+                     INSERT INTO note_tags (tag, created_at, note) VALUES ('a', 1, 1), ('a', 1, 2), ('b', 1, 1)";
+        old.execute_batch(notes).unwrap();
+        drop(old);
+        let conn = open_writer(&file).unwrap();
+        let counts = || -> String {
+            let sql = "SELECT group_concat(tag || notes) FROM (SELECT * FROM tag_counts ORDER BY tag)";
+            conn.query_row(sql, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(counts(), "a2,b1");
+        conn.execute_batch("INSERT INTO note_tags (tag, created_at, note) VALUES ('c', 1, 2)")
+            .unwrap();
+        conn.execute_batch("DELETE FROM note_tags WHERE tag = 'b'").unwrap();
+        assert_eq!(counts(), "a2,b0,c1");
+        // With the note goes what it carries.
+        conn.execute_batch("DELETE FROM notes WHERE id = 'm'").unwrap();
+        assert_eq!(counts(), "a1,b0,c0");
     }
 
     #[test]

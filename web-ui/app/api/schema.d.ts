@@ -6053,6 +6053,12 @@ export interface operations {
                  *     and the answer is the first one; with another message it is refused.
                  */
                 "Idempotency-Key"?: string | null;
+                /**
+                 * @description The trace and the span of the sender, as W3C Trace Context has them: what the message leads to is a part of that trace.
+                 *     One that cannot be read counts for nothing.
+                 * @example 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+                 */
+                traceparent?: string | null;
             };
             path: {
                 /** @description The agent. */

@@ -334,7 +334,7 @@ impl News {
     }
 
     async fn day_is_over(&self, agent: &str, now: &Now) -> Result<Option<Event>, NewsError> {
-        let today: Vec<(ChannelName, DayTotals)> = self.queue.today(Timestamp::now()).await?;
+        let today: Vec<(ChannelName, DayTotals)> = self.queue.today(Timestamp::now(), None).await?;
         let spent = today.iter().find(|(channel, _)| channel.as_str() == agent);
         let Some(pause) = &now.pause else { return Ok(None) };
         let reached = Reached {

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::super::SqliteQueue;
 use super::{Ran, Seen};
 use crate::model::{
-    Binding, FeedCursor, Lane, Message, MessageMode, NewEffect, Pause, Position, SessionUpdate, Settlement, Spend,
-    State, ThreadKey,
+    Binding, FeedCursor, Lane, ListedPage, Listing, Message, MessageMode, NewEffect, Pause, Position, SessionUpdate,
+    Settlement, Spend, Standing, State, ThreadKey,
 };
 use crate::queue::Queue;
 
@@ -202,7 +202,7 @@ async fn by_hand(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     note("pause, pauses, resume");
     assert_eq!(queue.reset(&main.channel, Some(&main.thread)).await.unwrap(), 1);
     note("reset of a conversation");
-    assert_eq!(queue.today(Timestamp::now()).await.unwrap().len(), 1);
+    assert_eq!(queue.today(Timestamp::now(), None).await.unwrap().len(), 1);
     note("today");
     let day = Timestamp::now() - Duration::from_hours(24);
     let ended = queue.period(day, Timestamp::MAX, None).await.unwrap();
@@ -288,4 +288,77 @@ async fn threads(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
     assert!(!queue.chain(&turn.message.chain, None, 9).await.unwrap().is_empty());
     queue.descendants(vec![turn.message.chain], 9).await.unwrap();
     note("chain, descendants");
+    lists(queue, seen, ran).await;
+}
+
+/// Lists of them, each shorter than what there is.
+async fn lists(queue: &SqliteQueue, seen: &Seen, ran: &mut Ran) {
+    let mut note = |name| ran.push((name, seen.take()));
+    let channel = main().channel;
+    let all = Listing::default();
+    let listings = [
+        ("listing", all.clone(), 5),
+        (
+            "listing of all",
+            Listing {
+                archived: None,
+                ..all.clone()
+            },
+            5,
+        ),
+        (
+            "listing of a channel",
+            Listing {
+                channel: Some(channel.clone()),
+                ..all.clone()
+            },
+            5,
+        ),
+        (
+            "listing of what was put away",
+            Listing {
+                archived: Some(true),
+                ..all.clone()
+            },
+            1,
+        ),
+        (
+            "listing of what works",
+            Listing {
+                standing: Some(Standing::Working),
+                ..all.clone()
+            },
+            1,
+        ),
+        (
+            "listing of what waits",
+            Listing {
+                standing: Some(Standing::Queued),
+                ..all
+            },
+            2,
+        ),
+    ];
+    let failed = Listing {
+        standing: Some(Standing::Error),
+        ..Listing::default()
+    };
+    assert_eq!(queue.listing(&failed, 5).await.unwrap(), ListedPage::default());
+    seen.take();
+    for (name, listing, expected) in listings {
+        let page = queue.listing(&listing, 5).await.unwrap();
+        assert_eq!(page.threads.len(), expected, "{name}");
+        note(name);
+    }
+    let some = queue.some_conversations(&channel, None, 3).await.unwrap().unwrap();
+    let after = queue.some_conversations(&channel, Some(some[2].id), 3).await.unwrap();
+    assert_eq!(after.unwrap().len(), 3);
+    note("some_conversations");
+    assert!(queue.is_known(&channel).await.unwrap());
+    note("is_known");
+    assert!(queue.overview(None).await.unwrap().len() > 1);
+    note("overview");
+    assert_eq!(queue.overview(Some(&channel)).await.unwrap().len(), 1);
+    assert_eq!(queue.today(Timestamp::now(), Some(&channel)).await.unwrap().len(), 1);
+    note("overview and today of a channel");
 }

@@ -127,6 +127,14 @@ impl Daemon {
         Ok((answer, ms(begin.elapsed())))
     }
 
+    /// How long it takes until an answer is there, to its last byte. Nothing is made of it.
+    pub(crate) async fn answers(&self, http: &reqwest::Client, path: &str) -> Result<f64> {
+        let begin = Instant::now();
+        let request = http.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        request.send().await?.error_for_status()?.bytes().await?;
+        Ok(ms(begin.elapsed()))
+    }
+
     /// Waits until that many agents are there; answers when that was after the start of waiting, in milliseconds.
     pub(crate) async fn live(&self, http: &reqwest::Client, agents: usize) -> Result<f64> {
         let begin = Instant::now();

@@ -1,105 +1,129 @@
 //! What grows with the number of agents, of messages in line and of turns that have ended: of each figure a value at every
-//! size, and how many times more the largest one costs.
+//! size with the machine's own beside it, how many times more the largest size costs than the smallest, and the slope.
 
-use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use rusqlite::Connection;
+use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use crate::daemon::{Daemon, start};
 use crate::figure::{Figure, ms};
-use crate::turns::{Stages, ready, settings, single};
+use crate::history;
+use crate::turns::{Stages, bare, child, ready, settings, single};
 
 /// Agents, of which one is sent to.
-const AGENTS: [usize; 4] = [1, 100, 1_000, 10_000];
+const AGENTS: [u32; 4] = [1, 100, 1_000, 10_000];
 /// Turns that have ended.
-const HISTORY: [u32; 3] = [0, 100_000, 1_000_000];
+const HISTORY: [u32; 4] = [0, 10_000, 100_000, 1_000_000];
 /// Messages that wait for another agent.
-const LINE: [usize; 3] = [0, 1_000, 10_000];
-/// How long an idle daemon is looked at.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(20);
-
-/// More turns like those that have ended, ten to a conversation.
-fn add_history(state: &Path, turns: u32) -> Result<()> {
-    if turns == 0 {
-        return Ok(());
-    }
-    let queue = Connection::open(state.join("queue.db"))?;
-    let columns = |table: &str, own: &[&str]| -> Result<String> {
-        let mut names = queue.prepare("SELECT name FROM pragma_table_info(?)")?;
-        let names = names
-            .query_map([table], |row| row.get::<_, String>(0))?
-            .collect::<Result<Vec<_>, _>>()?;
-        let names: Vec<String> = names.into_iter().filter(|name| !own.contains(&name.as_str())).collect();
-        Ok(names.iter().map(|name| format!(", o.{name}")).collect())
-    };
-    let (of_turn, of_conversation) = (
-        columns("turns", &["seq", "id", "conversation", "note", "rank"])?,
-        columns("conversations", &["seq", "id", "thread"])?,
-    );
-    let names = |columns: &str| columns.replace("o.", "");
-    let script = format!(
-        "BEGIN;
-         CREATE TEMP TABLE n AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {turns}) SELECT n FROM n;
-         INSERT INTO conversations (id, thread{})
-             SELECT cast(printf('c%015d', n) AS BLOB), 'single:old' || n{of_conversation}
-             FROM n, (SELECT * FROM conversations ORDER BY seq LIMIT 1) AS o WHERE n % 10 = 0;
-         INSERT INTO turns (id, conversation, note, rank{})
-             SELECT cast(printf('t%015d', n) AS BLOB), cast(printf('c%015d', (n + 9) / 10 * 10) AS BLOB), 'old' || n, 0{of_turn}
-             FROM n, (SELECT * FROM turns WHERE state = 'ok' ORDER BY seq LIMIT 1) AS o;
-         DROP TABLE n;
-         COMMIT;",
-        names(&of_conversation),
-        names(&of_turn),
-    );
-    queue.execute_batch(&script)?;
-    let kept: u32 = queue.query_row("SELECT count(*) FROM turns", [], |row| row.get(0))?;
-    ensure!(kept >= turns, "{kept} turns instead of {turns}");
-    Ok(())
-}
+const LINE: [u32; 3] = [0, 1_000, 10_000];
+/// How long an idle daemon is looked at, once it has settled.
+const IDLE: Duration = Duration::from_secs(10);
+const SETTLED: Duration = Duration::from_secs(3);
+/// Of each page and of the floor.
+const RUNS: usize = 15;
 
 /// The figures of one size.
 struct Point {
-    size: String,
-    stages: Stages,
-    more: Vec<(&'static str, &'static str, f64)>,
+    size: u32,
+    figures: Vec<(&'static str, &'static str, Vec<f64>)>,
 }
 
-/// A row for every size, and what the last one costs in the first one's measure.
+impl Point {
+    async fn new(size: u32, daemon: &Daemon, http: &reqwest::Client, turns: usize) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let (mut synced, mut alone) = (Vec::new(), Vec::new());
+        let file = std::fs::File::create(dir.path().join("sync"))?;
+        for run in 0..RUNS {
+            synced.push(crate::synced(&file, run)?);
+            alone.push(bare(&child()?).await?);
+        }
+        let before = daemon.cpu()?;
+        let Stages {
+            accept,
+            start,
+            deliver,
+            whole,
+        } = single(daemon, http, turns).await?;
+        #[expect(clippy::cast_precision_loss, reason = "few")]
+        let ran = (turns + crate::turns::WARM_UP) as f64;
+        let spent = (daemon.cpu()? - before) / ran;
+        Ok(Self {
+            size,
+            figures: vec![
+                ("floor: 4 KiB write and fdatasync", "ms", synced),
+                ("floor: the child alone", "ms", alone),
+                ("accepted durably", "ms", accept),
+                ("claimed, to the child's start", "ms", start),
+                ("result to reply note", "ms", deliver),
+                ("whole turn", "ms", whole),
+                ("processor of the daemon a turn", "ms", vec![spent]),
+            ],
+        })
+    }
+
+    fn and(&mut self, name: &'static str, unit: &'static str, value: f64) {
+        self.figures.push((name, unit, vec![value]));
+    }
+
+    /// How long an answer takes, again and again. The first time the machine reads its disk.
+    async fn page(&mut self, name: &'static str, daemon: &Daemon, http: &reqwest::Client, path: &str) -> Result<()> {
+        daemon.answers(http, path).await?;
+        let mut took = Vec::with_capacity(RUNS);
+        for _ in 0..RUNS {
+            took.push(daemon.answers(http, path).await?);
+        }
+        self.figures.push((name, "ms", took));
+        Ok(())
+    }
+
+    /// Memory and processor time while nothing is to be done.
+    async fn idle(&mut self, daemon: &Daemon) -> Result<()> {
+        tokio::time::sleep(SETTLED).await;
+        let before = daemon.cpu()?;
+        tokio::time::sleep(IDLE).await;
+        self.and(
+            "processor, idle",
+            "% of a core",
+            100.0 * (daemon.cpu()? - before) / ms(IDLE),
+        );
+        self.and("memory, idle", "MiB", daemon.rss()?);
+        Ok(())
+    }
+}
+
+/// By how much one more costs, by least squares over all sizes.
+fn slope(values: &[(f64, f64)]) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "few")]
+    let count = values.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| values.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|value| value.0), mean(|value| value.1));
+    let both: f64 = values.iter().map(|value| (value.0 - x) * (value.1 - y)).sum();
+    both / values.iter().map(|value| (value.0 - x).powi(2)).sum::<f64>()
+}
+
+/// A row for every size; then what the last one costs in the first one's measure, and what a thousand more would add.
 fn rows(over: &str, points: &[Point]) -> Vec<Figure> {
     let mut figures = Vec::new();
-    let mut row = |name: &str, unit, values: Vec<(&str, Vec<f64>)>| {
-        let (mut first, mut last) = (f64::NAN, f64::NAN);
-        for (at, (size, values)) in values.into_iter().enumerate() {
-            let figure = Figure::new(format!("{size} {over}: {name}"), unit, values);
-            last = figure.at(0.5);
-            if at == 0 {
-                first = last;
-            }
+    // Some are measured where there is something to show only.
+    let Some(last) = points.last() else {
+        return figures;
+    };
+    for (name, unit, _) in &last.figures {
+        let mut line = Vec::new();
+        for point in points {
+            let Some((_, _, values)) = point.figures.iter().find(|(known, ..)| known == name) else {
+                continue;
+            };
+            let figure = Figure::new(format!("{} {over}: {name}", point.size), *unit, values.clone());
+            line.push((f64::from(point.size), figure.at(0.5)));
             figures.push(figure);
         }
-        figures.push(Figure::new(
-            format!("growth over {over}: {name}"),
-            "x",
-            vec![last / first],
-        ));
-    };
-    type Pick = fn(&Stages) -> &Vec<f64>;
-    let picks: [(&str, Pick); 4] = [
-        ("accepted durably", |stages| &stages.accept),
-        ("accepted to the child's start", |stages| &stages.start),
-        ("result to reply note", |stages| &stages.deliver),
-        ("whole turn", |stages| &stages.whole),
-    ];
-    for (name, pick) in picks {
-        let values = points.iter().map(|point| (&*point.size, pick(&point.stages).clone()));
-        row(name, "ms", values.collect());
-    }
-    for at in 0..points.first().map_or(0, |point| point.more.len()) {
-        let (name, unit, _) = points[0].more[at];
-        let values = points.iter().map(|point| (&*point.size, vec![point.more[at].2]));
-        row(name, unit, values.collect());
+        let ends = line.first().zip(line.last());
+        let factor = ends.map_or(f64::NAN, |(first, last)| last.1 / first.1);
+        figures.push(Figure::new(format!("factor over {over}: {name}"), "x", vec![factor]));
+        let name = format!("slope over {over}, a thousand more: {name}");
+        figures.push(Figure::new(name, *unit, vec![slope(&line) * 1e3]));
     }
     figures
 }
@@ -108,53 +132,82 @@ async fn over_agents(http: &reqwest::Client, turns: usize) -> Result<Vec<Figure>
     let mut points = Vec::new();
     for agents in AGENTS {
         let dir = tempfile::tempdir()?;
-        drop(ready(dir.path(), http, agents).await?);
+        let count = usize::try_from(agents)?;
+        ready(dir.path(), http, count).await?.stop().await?;
         // One start to write down what was learned, then the one that is measured.
-        drop(start(dir.path(), &settings()?).await?);
+        let (daemon, _) = start(dir.path(), &settings()?).await?;
+        daemon.live(http, count).await?;
+        daemon.stop().await?;
         let (daemon, healthy) = start(dir.path(), &settings()?).await?;
-        let live = daemon.live(http, agents).await?;
-        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-        let (memory, before) = (daemon.rss()?, daemon.cpu()?);
-        tokio::time::sleep(IDLE).await;
-        let idle = 100.0 * (daemon.cpu()? - before) / ms(IDLE);
-        points.push(Point {
-            size: agents.to_string(),
-            stages: single(&daemon, http, turns).await?,
-            more: vec![
-                ("start to /health", "ms", ms(healthy)),
-                ("start to all agents", "ms", live),
-                ("memory, idle", "MiB", memory),
-                ("processor, idle", "% of a core", idle),
-            ],
-        });
+        let live = daemon.live(http, count).await?;
+        let mut point = Point::new(agents, &daemon, http, turns).await?;
+        point.idle(&daemon).await?;
+        point.and("start to /health", "ms", ms(healthy));
+        point.and("start to all agents", "ms", ms(healthy) + live);
+        point.page("GET an agent", &daemon, http, "/api/agents/a0").await?;
+        point
+            .page("GET messages, 50", &daemon, http, "/api/channels/a0/messages?limit=50")
+            .await?;
+        point
+            .page("GET threads, 50", &daemon, http, "/api/threads?limit=50")
+            .await?;
+        point.page("GET metrics", &daemon, http, "/metrics").await?;
+        points.push(point);
+        daemon.stop().await?;
     }
     Ok(rows("agents", &points))
 }
 
+/// What lists and searches answer where there is a past.
+const PAGES: [(&str, &str); 14] = [
+    ("GET messages, 50", "/api/channels/a0/messages?limit=50"),
+    ("GET turns, 50", "/api/turns?channel=a0&limit=50"),
+    ("GET threads, 50", "/api/threads?limit=50"),
+    ("GET threads of an agent, 50", "/api/threads?limit=50&channel=a0"),
+    ("GET threads that work", "/api/threads?limit=50&state=working"),
+    ("GET threads put away", "/api/threads?limit=50&archived=true"),
+    ("GET threads that failed", "/api/threads?limit=50&state=error"),
+    ("GET threads of a channel, 5", "/api/channels/a0/threads?limit=5"),
+    (
+        "GET notes by tag, 50",
+        "/vault/default/api/notes?tag=agent/message/inbound&limit=50",
+    ),
+    (
+        "search of notes: a word of one",
+        "/vault/default/api/notes?search=number999&limit=50",
+    ),
+    (
+        "search of notes: a word of every second",
+        "/vault/default/api/notes?search=answer&limit=50",
+    ),
+    ("search of threads: a word of one", "/api/threads?q=number999&limit=50"),
+    ("GET tags", "/vault/default/api/tags"),
+    ("GET statistics of 14 days", "/api/statistics?days=14"),
+];
+
 async fn over_history(http: &reqwest::Client, turns: usize) -> Result<Vec<Figure>> {
     let mut points = Vec::new();
-    for history in HISTORY {
+    for past in HISTORY {
         let dir = tempfile::tempdir()?;
         let daemon = ready(dir.path(), http, 1).await?;
         single(&daemon, http, 1).await?;
         daemon.stop().await?;
-        add_history(dir.path(), history)?;
+        let state = dir.path().to_owned();
+        tokio::task::spawn_blocking(move || history::add(&state, past)).await??;
         let (daemon, healthy) = start(dir.path(), &settings()?).await?;
-        let stages = single(&daemon, http, turns).await?;
-        let (_, page) = daemon.timed(http, "/api/channels/a0/messages?limit=50").await?;
-        let (_, listed) = daemon.timed(http, "/api/threads?limit=50").await?;
-        let (_, statistics) = daemon.timed(http, "/api/statistics?days=14").await?;
-        points.push(Point {
-            size: history.to_string(),
-            stages,
-            more: vec![
-                ("start to /health", "ms", ms(healthy)),
-                ("memory", "MiB", daemon.rss()?),
-                ("GET messages, 50", "ms", page),
-                ("GET threads, 50", "ms", listed),
-                ("GET statistics of 14 days", "ms", statistics),
-            ],
-        });
+        history::check(&daemon, http, dir.path(), past).await?;
+        let mut point = Point::new(past, &daemon, http, turns).await?;
+        point.and("start to /health", "ms", ms(healthy));
+        point.idle(&daemon).await?;
+        point.page("GET health", &daemon, http, "/health").await?;
+        point.page("GET agents", &daemon, http, "/api/agents").await?;
+        if past > 0 {
+            for (name, path) in PAGES {
+                point.page(name, &daemon, http, path).await?;
+            }
+        }
+        points.push(point);
+        daemon.stop().await?;
     }
     Ok(rows("ended turns", &points))
 }
@@ -182,12 +235,26 @@ async fn over_line(http: &reqwest::Client, turns: usize) -> Result<Vec<Figure>> 
     for line in LINE {
         let dir = tempfile::tempdir()?;
         let daemon = ready(dir.path(), http, 2).await?;
-        fill(&daemon, http, line).await.context("filling the line")?;
-        points.push(Point {
-            size: line.to_string(),
-            stages: single(&daemon, http, turns).await?,
-            more: vec![("memory", "MiB", daemon.rss()?)],
-        });
+        fill(&daemon, http, usize::try_from(line)?)
+            .await
+            .context("filling the line")?;
+        let mut point = Point::new(line, &daemon, http, turns).await?;
+        let mut behind = Vec::with_capacity(RUNS);
+        for _ in 0..RUNS {
+            let begin = tokio::time::Instant::now();
+            daemon
+                .post(http, "/api/channels/a1/send", &json!({ "text": "wait" }))
+                .await?;
+            behind.push(ms(begin.elapsed()));
+        }
+        point.figures.push(("accepted durably behind that line", "ms", behind));
+        point.and("memory", "MiB", daemon.rss()?);
+        point
+            .page("GET queue, 50", &daemon, http, "/api/channels/a1/queue?limit=50")
+            .await?;
+        point.page("GET health", &daemon, http, "/health").await?;
+        points.push(point);
+        daemon.stop().await?;
     }
     Ok(rows("messages in another agent's line", &points))
 }

@@ -12,6 +12,7 @@ mod definitions;
 mod figure;
 mod folder;
 mod growth;
+mod history;
 mod sandbox;
 mod sse;
 mod start;
@@ -35,6 +36,14 @@ const RUNS: usize = 9;
 /// How long a daemon may take for anything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A synced write to the file, in milliseconds.
+fn synced(file: &std::fs::File, run: usize) -> Result<f64> {
+    let begin = Instant::now();
+    file.write_all_at(&[1; 4096], u64::try_from(run)? * 4096)?;
+    file.sync_data()?;
+    Ok(ms(begin.elapsed()))
+}
+
 /// The machine's own floor: a process that does nothing, and one synced write.
 fn floor() -> Result<Vec<Figure>> {
     let (mut spawn, mut sync) = (Vec::new(), Vec::new());
@@ -46,10 +55,7 @@ fn floor() -> Result<Vec<Figure>> {
         let begin = Instant::now();
         ensure!(Command::new("/bin/true").status()?.success(), "/bin/true failed");
         spawn.push(ms(begin.elapsed()));
-        let begin = Instant::now();
-        file.write_all_at(&[1; 4096], u64::try_from(run)? * 4096)?;
-        file.sync_data()?;
-        sync.push(ms(begin.elapsed()));
+        sync.push(synced(&file, run)?);
     }
     Ok(vec![
         Figure {
@@ -152,11 +158,11 @@ async fn main() -> Result<()> {
         }
     };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{count} {what}\n{:50} {:>9} {:>9} {:>9}", "", "p50", "p95", "p99")?;
+    writeln!(out, "{count} {what}\n{:76} {:>9} {:>9} {:>9}", "", "p50", "p95", "p99")?;
     for figure in &figures {
         writeln!(
             out,
-            "{:50} {:9.2} {:9.2} {:9.2} {}",
+            "{:76} {:9.2} {:9.2} {:9.2} {}",
             figure.name,
             figure.at(0.5),
             figure.at(0.95),

@@ -18,13 +18,13 @@ use crate::figure::{Figure, ms};
 /// Channels of the figures for many at once.
 const CHANNELS: [usize; 3] = [1, 20, 200];
 /// Turns that are not counted: files and caches of the machine are warm afterwards.
-const WARM_UP: usize = 20;
+pub(crate) const WARM_UP: usize = 20;
 /// Clients that send at once.
 const SENDERS: usize = 16;
 /// Longest time for all turns of a figure.
 const LIMIT: Duration = Duration::from_secs(300);
 
-fn child() -> Result<PathBuf> {
+pub(crate) fn child() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("bench-child");
     ensure!(
         path.is_file(),

@@ -18,11 +18,13 @@ pub(in crate::embedded) fn know(conn: &Connection, name: &str) -> Result<(), Fau
     Ok(())
 }
 
+/// What is told of a tag; how many notes carry it has been counted before.
+const TAG: &str = "SELECT t.name, t.description, t.fields, \
+                       coalesce((SELECT n.notes FROM tag_counts n WHERE n.tag = t.name), 0) FROM tags t";
+
 /// All tags, by name.
 pub(super) fn all(conn: &Connection) -> Result<Vec<Tag>, Fault> {
-    const SQL: &str = "SELECT t.name, t.description, t.fields, \
-                           (SELECT count(*) FROM note_tags n WHERE n.tag = t.name) FROM tags t ORDER BY t.name";
-    let mut statement = conn.prepare_cached(SQL)?;
+    let mut statement = conn.prepare_cached(&format!("{TAG} ORDER BY t.name"))?;
     let mut rows = statement.query([])?;
     let mut tags = Vec::new();
     while let Some(row) = rows.next()? {
@@ -33,9 +35,7 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<Tag>, Fault> {
 
 /// One tag, or `None`.
 pub(super) fn find(conn: &Connection, name: &str) -> Result<Option<Tag>, Fault> {
-    const SQL: &str = "SELECT t.name, t.description, t.fields, \
-                           (SELECT count(*) FROM note_tags n WHERE n.tag = t.name) FROM tags t WHERE t.name = ?1";
-    let mut statement = conn.prepare_cached(SQL)?;
+    let mut statement = conn.prepare_cached(&format!("{TAG} WHERE t.name = ?1"))?;
     let mut rows = statement.query([rules::bare(name)])?;
     rows.next()?.map(|row| tag(conn, row)).transpose()
 }
