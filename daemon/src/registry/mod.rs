@@ -182,12 +182,6 @@ struct Read {
 }
 
 impl Known {
-    /// Of what it defines, or what it would be called.
-    fn name(&self) -> &str {
-        let definition = self.definition.as_ref();
-        definition.map_or(&self.called, |definition| &definition.name)
-    }
-
     /// What a note defines. `before` is what it defined until now.
     fn of(read: Read, vault: &Arc<dyn Vault>, note: &Note, before: Option<&Self>) -> Self {
         let Read {
@@ -237,22 +231,6 @@ impl Known {
 }
 
 impl Inner {
-    fn listed(&self, key: &NoteKey, known: &Known) -> Listed {
-        let name = known.definition.as_ref().map(|definition| &definition.name);
-        let holder = name.and_then(|name| self.holder(name));
-        Listed {
-            note: key.1.clone(),
-            vault: key.0.clone(),
-            name: known.name().to_owned(),
-            definition: known.definition.clone(),
-            problems: known.problems.clone(),
-            lowered: known.lowered.clone(),
-            live: holder.is_some_and(|claim| claim.key == *key),
-            is_thread: known.is_thread,
-            stamp: self.stamp(key, known),
-        }
-    }
-
     fn holder(&self, name: &str) -> Option<&Claim> {
         let claims = self.names.get(name)?;
         match self.reserved.get(name) {
