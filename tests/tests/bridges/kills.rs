@@ -231,7 +231,20 @@ impl Sweep {
                 .then_some(()))
         })
         .await?;
-        daemon.wait_quiet(LIMIT).await
+        self.goes_on().await?;
+        self.daemon.wait_quiet(LIMIT).await
+    }
+
+    /// After a start the bot asks for what comes after all that it has taken.
+    async fn goes_on(&mut self) -> Result<()> {
+        let last = self.api.lock().offsets.last().copied().flatten();
+        ensure!(last.is_some(), "nothing was ever taken");
+        ensure!(self.daemon.stop().await?.success(), "the daemon did not stop well");
+        self.api.lock().offsets.clear();
+        self.daemon.start().await?;
+        let first = eventually("it asks", LIMIT, async || Ok(self.api.lock().offsets.first().copied())).await?;
+        ensure!(first >= last, "it asked from {first:?} on instead of {last:?}");
+        Ok(())
     }
 
     /// Each chat has had its answers in order, each part of them once, or again right behind it when a run ended meanwhile.

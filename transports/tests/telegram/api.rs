@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) polls: usize,
     /// With a seed, answers to polls leave updates out (each at most twice), repeat old ones and are shuffled.
     pub(crate) chaos: Option<u64>,
+    /// The number from which each poll asked for updates.
+    pub(crate) offsets: Vec<Option<i64>>,
     withheld: BTreeMap<i64, u32>,
     confirmed: Vec<Value>,
 }
@@ -250,6 +252,7 @@ async fn updates(inner: &Mutex<Inner>, query: &BTreeMap<String, String>) -> Vec<
     let number = |name: &str| query.get(name).and_then(|text| text.parse::<i64>().ok());
     let limit = usize::try_from(number("limit").unwrap()).unwrap();
     let until = tokio::time::Instant::now() + Duration::from_secs(u64::try_from(number("timeout").unwrap()).unwrap());
+    inner.lock().unwrap().offsets.push(number("offset"));
     loop {
         let found = inner.lock().unwrap().poll(number("offset"), limit);
         if !found.is_empty() || tokio::time::Instant::now() >= until {
