@@ -115,7 +115,7 @@ fn rows(over: &str, points: &[Point]) -> Vec<Figure> {
             let Some((_, _, values)) = point.figures.iter().find(|(known, ..)| known == name) else {
                 continue;
             };
-            let figure = Figure::new(format!("{} {over}: {name}", point.size), *unit, values.clone());
+            let figure = Figure::new(format!("{} {over}: {name}", point.size), unit, values.clone());
             line.push((f64::from(point.size), figure.at(0.5)));
             figures.push(figure);
         }
@@ -123,7 +123,7 @@ fn rows(over: &str, points: &[Point]) -> Vec<Figure> {
         let factor = ends.map_or(f64::NAN, |(first, last)| last.1 / first.1);
         figures.push(Figure::new(format!("factor over {over}: {name}"), "x", vec![factor]));
         let name = format!("slope over {over}, a thousand more: {name}");
-        figures.push(Figure::new(name, *unit, vec![slope(&line) * 1e3]));
+        figures.push(Figure::new(name, unit, vec![slope(&line) * 1e3]));
     }
     figures
 }
