@@ -1,5 +1,5 @@
-// Runs the test programs of the workspace, some at a time, as `cargo test --workspace` does one after the other: each waits more
-// than it works. What a program prints is shown as a whole when it has ended. Fails when one of them does, after all have run.
+// Runs the test programs of the workspace, some at a time, as `cargo test --workspace` does one after the other: most wait more
+// than they work. What a program prints is shown as a whole when it has ended. Fails when one of them does, after all have run.
 //
 //   node tests/programs.mjs [AT_ONCE]   default: two
 import { spawn } from "node:child_process";
@@ -8,8 +8,10 @@ import { dirname, relative } from "node:path";
 const atOnce = Number(process.argv[2] ?? 2);
 if (!Number.isInteger(atOnce) || atOnce < 1) throw new Error(`not a number of programs: ${process.argv[2]}`);
 
+/** A browser that is watched for seconds keeps the machine busy by itself. */
+const ALONE = ["page"];
 /** Those that take longest begin first, so that the end is not one of them alone. */
-const LONG = ["page", "reveille", "lifecycle", "real_cli", "catalogue", "warm", "http", "cli", "sandbox", "bridges", "attached", "hub_grants", "live"];
+const LONG = ["reveille", "lifecycle", "real_cli", "catalogue", "warm", "http", "cli", "sandbox", "bridges", "attached", "hub_grants", "live"];
 
 /** Runs a program to its end: `[status, what it printed]`. */
 function run(program, args, options, shown) {
@@ -38,8 +40,8 @@ if (waiting.length === 0) throw new Error("cargo has built no test program");
 const count = waiting.length;
 const failed = [];
 
-async function work() {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
+async function work(programs) {
+    for (let next = programs.shift(); next; next = programs.shift()) {
         const name = `${relative(".", next.dir)}: ${next.name}`;
         const began = Date.now();
         const [status, printed] = await run(next.path, [], { cwd: next.dir, env: { ...process.env, CARGO_MANIFEST_DIR: next.dir } }, false);
@@ -49,6 +51,8 @@ async function work() {
         console.log(`error: test program failed (${status}): ${name}`);
     }
 }
-await Promise.all(Array.from({ length: atOnce }, work));
+const together = waiting.filter(({ name }) => !ALONE.includes(name));
+await work(waiting.filter(({ name }) => ALONE.includes(name)));
+await Promise.all(Array.from({ length: atOnce }, () => work(together)));
 console.log(`\n${count} test programs, ${failed.length} failed${failed.map((name) => `\n    ${name}`).join("")}`);
 if (failed.length > 0) process.exitCode = 1;

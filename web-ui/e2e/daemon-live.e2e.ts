@@ -190,7 +190,9 @@ describe.runIf(PROGRAM)("a person and an agent", () => {
     await other.getByRole("button", { name: "Stop" }).click();
     await working().waitFor({ state: "detached", timeout: LIVE }).catch(() => {});
     for (const one of [page, other]) await log(one).getByText("Heard.", { exact: true }).waitFor({ timeout: LIVE });
-    await expect.poll(() => picture(other)).toEqual(await picture());
+    // Its text comes before its end.
+    for (const one of [page, other]) await expect.poll(() => picture(one), { timeout: LIVE }).not.toContain("working: ");
+    expect(await picture(other)).toEqual(await picture());
     await other.close();
   });
 
