@@ -263,7 +263,7 @@ async fn ac_152_a_secret_is_in_no_answer_no_note_and_no_log() -> Result<()> {
         said += &get(&daemon, path).await?.body.to_string();
     }
     for pid in daemon.children()? {
-        let argv = std::fs::read(format!("/proc/{pid}/cmdline"))?;
+        let argv = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default(); // silent-ok: it has ended
         said += &String::from_utf8_lossy(&argv);
     }
     said += &format!("{:?}", super::notes(&daemon, "agent/definition").await?);

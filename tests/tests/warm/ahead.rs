@@ -151,6 +151,7 @@ async fn a_message_that_is_taken_back_ends_it() -> Result<()> {
     // So does a pause of its agent.
     daemon.send("eng", WHO).await?;
     assert_ne!(house.started(&[]).await?, started);
+    counted(daemon, [2, 0, 0, 1]).await?;
     done(daemon, Method::POST, &["api", "agents", "eng", "pause"], &json!({})).await?;
     assert_eq!(left(daemon, 1).await?, house.runs);
     counted(daemon, [2, 0, 0, 2]).await
