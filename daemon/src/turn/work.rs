@@ -156,9 +156,10 @@ impl Run<'_> {
         mut take_back: impl FnMut(),
     ) -> (T, bool) {
         let mut work = pin!(work);
-        let mut beat = tokio::time::interval((self.context.lease / 3).max(Duration::from_millis(10)));
+        // The claim or the last beat was just now. A first beat at once would take the millisecond that timers are exact to.
+        let pause = (self.context.lease / 3).max(Duration::from_millis(10));
+        let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + pause, pause);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        beat.tick().await;
         let mut lost = false;
         loop {
             tokio::select! {
