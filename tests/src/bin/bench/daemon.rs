@@ -189,6 +189,12 @@ impl Daemon {
         self.memory("VmRSS:")
     }
 
+    /// What of it is the daemon's alone, in MiB: the rest is its program and its libraries, which the kernel keeps for all who run
+    /// them and takes back when it needs the room.
+    pub(crate) fn own_memory(&self) -> Result<f64> {
+        self.memory("RssAnon:")
+    }
+
     /// The most that it ever was.
     pub(crate) fn rss_peak(&self) -> Result<f64> {
         self.memory("VmHWM:")

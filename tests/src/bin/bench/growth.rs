@@ -88,6 +88,7 @@ impl Point {
             100.0 * (daemon.cpu()? - before) / ms(IDLE),
         );
         self.and("memory, idle", "MiB", daemon.rss()?);
+        self.and("of that its own", "MiB", daemon.own_memory()?);
         Ok(())
     }
 }

@@ -48,12 +48,13 @@ pub(crate) async fn measure(agents: usize) -> Result<Vec<Figure>> {
     let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
     define(&daemon, &http, agents).await?;
     drop(daemon);
-    let (mut health, mut memory) = (Vec::new(), Vec::new());
+    let (mut health, mut memory, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let (daemon, took) = start(dir.path(), NO_SETTINGS).await?;
         health.push(ms(took));
         tokio::time::sleep(Duration::from_secs(1)).await;
         memory.push(daemon.rss()?);
+        own.push(daemon.own_memory()?);
     }
     let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
     let (mut accept, mut turn) = (Vec::new(), Vec::new());
@@ -89,6 +90,11 @@ pub(crate) async fn measure(agents: usize) -> Result<Vec<Figure>> {
             name: "memory, idle".into(),
             unit: "MiB",
             values: memory,
+        },
+        Figure {
+            name: "of that its own, without its program".into(),
+            unit: "MiB",
+            values: own,
         },
         Figure {
             name: "send: accepted durably".into(),
