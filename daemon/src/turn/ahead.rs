@@ -75,7 +75,7 @@ impl Run<'_> {
             made = self.make_ahead() => made,
         };
         let (request, held, fingerprint) = made?;
-        let start = self.context.backend.start_ahead(request, halt.clone());
+        let start = self.context.backend.start_ahead(request, halt);
         match start.instrument(held.process.clone()).await {
             Ok(resident) => Some(Parked {
                 resident,
@@ -83,8 +83,6 @@ impl Run<'_> {
                 fingerprint,
                 guess: None,
             }),
-            // silent-ok: whoever halted it knows why.
-            Err(_) if halt.is_cancelled() => None,
             Err(failure) => {
                 tracing::info!(
                     detail = failure.detail,

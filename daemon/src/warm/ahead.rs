@@ -219,9 +219,6 @@ impl Warm {
         };
         let Some(mut parked) = parked else {
             if !sitter.end.is_cancelled() {
-                if halt.is_cancelled() {
-                    tracing::info!(%conversation, "a process that was started ahead was not up in time");
-                }
                 self.figures().ahead(Ahead::Failed);
                 self.was_vain(conversation);
             }
