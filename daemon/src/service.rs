@@ -108,7 +108,7 @@ impl Options {
         } = self;
         let budget = Budget::of(config.server.drain.map(|drain| drain.0), &environment);
         let notifier = Notifier::of(&environment);
-        let state = StateDir::take(&state_dir)?;
+        let state = StateDir::take(&state_dir).await?;
         let listener = TcpListener::bind(config.server.bind)
             .await
             .map_err(|error| cannot_bind(config.server.bind, &error))?;

@@ -4,14 +4,17 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::layout::{self, LayoutError};
@@ -46,6 +49,11 @@ pub(crate) enum StateDirError {
 
 /// See [`StateDir::sandbox`].
 const SANDBOX: &str = "sandbox";
+
+/// How long a start waits for the last process of an earlier daemon, and the pause between two looks. Such a process needs
+/// some microseconds, and seconds only where a machine has far too much to do.
+const PATIENCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// What a running daemon tells about itself in `daemon.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -144,7 +152,7 @@ impl StateDir {
     ///
     /// # Errors
     /// [`StateDirError`].
-    pub(crate) fn take(path: &Path) -> Result<Self, StateDirError> {
+    pub(crate) async fn take(path: &Path) -> Result<Self, StateDirError> {
         let unusable = |at: &Path| {
             let at = at.to_owned();
             move |source| StateDirError::Unusable { path: at, source }
@@ -158,19 +166,7 @@ impl StateDir {
             .mode(0o600)
             .open(&lock_path)
             .map_err(unusable(&lock_path))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = running_daemon(path).map_or(String::new(), |daemon| {
-                    format!(" (process {}, {})", daemon.pid, daemon.url)
-                });
-                return Err(StateDirError::Taken {
-                    path: path.to_owned(),
-                    holder,
-                });
-            }
-            Err(errno) => return Err(unusable(&lock_path)(errno.into())),
-        }
+        own(&lock, path, &lock_path).await?;
         // Before anything in it is touched.
         layout::bring_forward(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable(path))?;
@@ -240,6 +236,44 @@ impl StateDir {
     }
 }
 
+/// Waits until nobody else has the lock, unless that is a daemon which says that it works here.
+///
+/// A child has its daemon's open files until it executes its program, the lock among them. When the daemon is killed just
+/// then, the child is the last who holds it, and cannot be found by what marks our children before it lets go. So whoever has
+/// the lock knows that all children of the daemons before it can be found.
+async fn own(lock: &File, path: &Path, lock_path: &Path) -> Result<(), StateDirError> {
+    let end = Instant::now() + PATIENCE;
+    let mut told = false;
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => {
+                return Err(StateDirError::Unusable {
+                    path: lock_path.to_owned(),
+                    source: errno.into(),
+                });
+            }
+        }
+        // A process in a container may have the very id that the one before it had.
+        let holder = running_daemon(path).filter(|daemon| daemon.pid != std::process::id());
+        if holder.is_some() || Instant::now() >= end {
+            return Err(StateDirError::Taken {
+                path: path.to_owned(),
+                holder: holder.map_or(String::new(), |daemon| {
+                    format!(" (process {}, {})", daemon.pid, daemon.url)
+                }),
+            });
+        }
+        if !told {
+            tracing::info!(patience = ?PATIENCE, "a process of an earlier daemon is still there; waiting for it");
+            told = true;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
 /// The content of a one-line file, made when it is not there.
 fn stored(path: &Path, make: impl FnOnce() -> String) -> io::Result<String> {
     match fs::read_to_string(path) {
@@ -293,16 +327,25 @@ mod tests {
         assert_eq!(find(5, None), "/d/.local/state/reveille");
     }
 
-    #[test]
-    fn a_directory_has_one_owner_and_keeps_its_secrets() {
+    #[tokio::test]
+    async fn a_directory_has_one_owner_and_keeps_its_secrets() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
-        let first = StateDir::take(&path).unwrap();
-        let taken = StateDir::take(&path).unwrap_err().to_string();
-        assert!(taken.contains("another reveille daemon"), "{taken}");
+        let first = StateDir::take(&path).await.unwrap();
+        // Nobody waits for a daemon that is known to live.
+        let running = DaemonFile {
+            url: "http://127.0.0.1:1".to_owned(),
+            pid: std::os::unix::process::parent_id(),
+            version: String::new(),
+            started_at: Timestamp::UNIX_EPOCH,
+        };
+        first.announce(&running).unwrap();
+        let taken = StateDir::take(&path).await.unwrap_err().to_string();
+        let told = format!("another reveille daemon (process {}, http://127.0.0.1:1)", running.pid);
+        assert!(taken.contains(&told), "{taken}");
         let (token, instance) = (first.token().to_owned(), first.instance().to_owned());
         drop(first);
-        let again = StateDir::take(&path).unwrap();
+        let again = StateDir::take(&path).await.unwrap();
         assert_eq!((again.token(), again.instance()), (token.as_str(), instance.as_str()));
         let mode = |name: &str| fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(
@@ -311,26 +354,26 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_copy_of_a_directory_is_another_instance() {
+    #[tokio::test]
+    async fn a_copy_of_a_directory_is_another_instance() {
         let dir = tempfile::tempdir().unwrap();
         let (path, copy) = (dir.path().join("state"), dir.path().join("copy"));
-        let original = StateDir::take(&path).unwrap();
+        let original = StateDir::take(&path).await.unwrap();
         private_dir(&copy).unwrap();
         for file in ["instance", "token"] {
             fs::copy(path.join(file), copy.join(file)).unwrap();
         }
-        let copied = StateDir::take(&copy).unwrap();
+        let copied = StateDir::take(&copy).await.unwrap();
         assert_eq!(copied.token(), original.token());
         assert_ne!(copied.instance(), original.instance());
     }
 
-    #[test]
-    fn a_directory_that_cannot_be_made_is_named() {
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_made_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = StateDir::take(&file.join("state")).unwrap_err().to_string();
+        let error = StateDir::take(&file.join("state")).await.unwrap_err().to_string();
         assert!(
             error.contains("cannot be used") && error.contains("--state-dir"),
             "{error}"

@@ -1,6 +1,7 @@
 //! The daemon dies at every point of its work. No message is lost, none is answered twice, nothing is left behind.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -337,6 +338,30 @@ async fn survives_kills_at_random_moments() -> Result<()> {
         .await
         .with_context(|| format!("seed {seed}"))?;
     assert_whole(&mut daemon, &senders, &journal).await
+}
+
+/// A child has the open files of its daemon until it executes its program, the lock of the state directory among them.
+#[tokio::test]
+async fn waits_for_a_child_that_was_being_started() -> Result<()> {
+    let mut daemon = daemon_with_agents().await?;
+    daemon.kill9().await?;
+    let lock = File::open(daemon.state_dir().join("lock"))?;
+    lock.try_lock()?;
+    let log = daemon.state_dir().with_file_name("log");
+    let child = async {
+        eventually("the daemon waits", LIMIT, async || {
+            let waits = std::fs::read_to_string(&log)?.contains("a process of an earlier daemon is still there");
+            Ok(waits.then_some(()))
+        })
+        .await?;
+        lock.unlock()?;
+        anyhow::Ok(())
+    };
+    let (started, gone) = tokio::join!(daemon.start(), child);
+    started.and(gone)?;
+    let sent = daemon.send("ann", "[[reply here]]").await?;
+    assert_eq!(daemon.wait_turn("ann", &sent).await?.reply.as_deref(), Some("here"));
+    Ok(())
 }
 
 /// The door may open before the daemon has cleaned up after its crash; the clean-up must not hit what is new.

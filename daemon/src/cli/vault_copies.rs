@@ -62,7 +62,9 @@ impl Copies {
     pub(super) async fn restore(self, global: &Global) -> Result<(), CliError> {
         let from = self.directory.clone();
         // No daemon works in it, and none starts meanwhile.
-        let state = StateDir::take(&global.state_dir()).map_err(|error| CliError::Failed(error.to_string()))?;
+        let state = StateDir::take(&global.state_dir())
+            .await
+            .map_err(|error| CliError::Failed(error.to_string()))?;
         let path = state.path().to_owned();
         let done = self
             .here(global, move |vault, force| restore_here(vault, &path, &from, force))
