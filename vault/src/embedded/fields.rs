@@ -72,11 +72,16 @@ pub(super) fn add(conn: &Connection, seq: i64, note: &Note) -> Result<(), Fault>
     insert_values(conn, seq, &note.metadata, &declared(conn)?)
 }
 
-/// Indexes a note anew.
-pub(super) fn replace(conn: &Connection, seq: i64, note: &Note) -> Result<(), Fault> {
-    conn.prepare_cached("DELETE FROM note_fields WHERE note = ?1")?
-        .execute([seq])?;
-    add(conn, seq, note)
+/// Indexes a note whose metadata were those of `before`.
+pub(super) fn change(conn: &Connection, seq: i64, before: &Note, note: &Note) -> Result<(), Fault> {
+    const DELETE: &str = "DELETE FROM note_fields WHERE note = ?1 AND field = ?2";
+    let mut fields = declared(conn)?;
+    // What is as it was stays: a new place costs three pages.
+    fields.retain(|field| before.metadata.get(field) != note.metadata.get(field));
+    for field in &fields {
+        conn.prepare_cached(DELETE)?.execute(params![seq, field])?;
+    }
+    insert_values(conn, seq, &note.metadata, &fields)
 }
 
 fn insert_values(conn: &Connection, seq: i64, metadata: &Metadata, fields: &[String]) -> Result<(), Fault> {

@@ -152,7 +152,7 @@ pub(super) fn insert_row(conn: &Connection, note: &Note) -> Result<i64, Fault> {
         note.content
     ])?;
     let seq = conn.last_insert_rowid();
-    index_tags(conn, seq, note)?;
+    index_tags(conn, seq, note, &row)?;
     fields::add(conn, seq, note)?;
     search::add(conn, seq, &note.content)?;
     follow(conn, seq, None, note)?;
@@ -161,26 +161,34 @@ pub(super) fn insert_row(conn: &Connection, note: &Note) -> Result<i64, Fault> {
 
 /// Makes the row of a note what `note` says, and what is found by it.
 pub(super) fn update_row(conn: &Connection, seq: i64, before: &Note, note: &Note) -> Result<(), Fault> {
-    const SQL: &str = "UPDATE notes SET path = ?2, created_at = ?3, updated_at = ?4, agent = ?5, tags = ?6, metadata = ?7, \
+    // SQLite writes every index of a column that is set, also to what it was: few updates touch what most indexes are of.
+    const ALL: &str = "UPDATE notes SET path = ?2, created_at = ?3, updated_at = ?4, agent = ?5, tags = ?6, metadata = ?7, \
                        content = ?8 WHERE seq = ?1";
-    let (row, old) = (Row::of(note), Row::of(before));
-    conn.prepare_cached(SQL)?.execute(params![
-        seq,
-        note.path,
-        row.created_at,
-        row.updated_at,
-        row.agent,
-        row.tags,
-        row.metadata,
-        note.content
-    ])?;
-    if (&row.tags, row.created_at, &row.agent) != (&old.tags, old.created_at, &old.agent) {
+    const IN_PLACE: &str = "UPDATE notes SET updated_at = ?2, tags = ?3, metadata = ?4, content = ?5 WHERE seq = ?1";
+    let row = Row::of(note);
+    let placed = (row.created_at, &row.agent) == (before.created_at.as_millisecond(), &agent_of(before));
+    if placed && note.path == before.path {
+        let values = params![seq, row.updated_at, row.tags, row.metadata, note.content];
+        conn.prepare_cached(IN_PLACE)?.execute(values)?;
+    } else {
+        conn.prepare_cached(ALL)?.execute(params![
+            seq,
+            note.path,
+            row.created_at,
+            row.updated_at,
+            row.agent,
+            row.tags,
+            row.metadata,
+            note.content
+        ])?;
+    }
+    if !placed || note.tags != before.tags {
         conn.prepare_cached("DELETE FROM note_tags WHERE note = ?1")?
             .execute([seq])?;
-        index_tags(conn, seq, note)?;
+        index_tags(conn, seq, note, &row)?;
     }
-    if row.metadata != old.metadata {
-        fields::replace(conn, seq, note)?;
+    if note.metadata != before.metadata {
+        fields::change(conn, seq, before, note)?;
     }
     if note.content != before.content {
         search::remove(conn, seq)?;
@@ -209,19 +217,22 @@ impl Row {
         Self {
             created_at: note.created_at.as_millisecond(),
             updated_at: note.updated_at.as_millisecond(),
-            agent: note.metadata.get("agent").and_then(rules::comparable).map(Into::into),
+            agent: agent_of(note),
             tags: serde_json::Value::from(note.tags.clone()).to_string(),
             metadata: serde_json::Value::from(note.metadata.clone()).to_string(),
         }
     }
 }
 
-fn index_tags(conn: &Connection, seq: i64, note: &Note) -> Result<(), Fault> {
-    const SQL: &str = "INSERT INTO note_tags (tag, created_at, note, agent) \
-                       SELECT ?1, created_at, seq, agent FROM notes WHERE seq = ?2";
+fn agent_of(note: &Note) -> Option<String> {
+    note.metadata.get("agent").and_then(rules::comparable).map(Into::into)
+}
+
+fn index_tags(conn: &Connection, seq: i64, note: &Note, row: &Row) -> Result<(), Fault> {
+    const SQL: &str = "INSERT INTO note_tags (tag, created_at, note, agent) VALUES (?1, ?2, ?3, ?4)";
     let mut statement = conn.prepare_cached(SQL)?;
     for tag in &note.tags {
-        statement.execute(params![tag, seq])?;
+        statement.execute(params![tag, row.created_at, seq, row.agent])?;
         tags::know(conn, tag)?;
     }
     Ok(())

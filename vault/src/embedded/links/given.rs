@@ -87,7 +87,15 @@ fn target(conn: &Connection, named: &str) -> Result<(Option<i64>, String), Fault
 
 /// A note has come that is called `name`: what waited for it leads to it now.
 pub(super) fn arrived(conn: &Connection, seq: i64, name: &str) -> Result<(), Fault> {
-    const SQL: &str = "UPDATE links SET target = ?1 WHERE name = ?2 AND target IS NULL AND in_body = 0";
-    conn.prepare_cached(SQL)?.execute(params![seq, name])?;
+    const WAIT: &str = "SELECT seq FROM links WHERE name = ?1 AND target IS NULL AND in_body = 0";
+    // Nearly always none. An update by `WAIT` itself makes a table for what it finds before it looks.
+    let mut statement = conn.prepare_cached(WAIT)?;
+    let waiting: Vec<i64> = statement
+        .query_map([name], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for link in waiting {
+        conn.prepare_cached("UPDATE links SET target = ?1 WHERE seq = ?2")?
+            .execute([seq, link])?;
+    }
     Ok(())
 }

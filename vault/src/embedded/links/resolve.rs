@@ -32,6 +32,11 @@ pub(super) fn target(conn: &Connection, name: &str) -> Result<Option<i64>, Fault
 
 /// Looks anew for what the wikilinks mean that may mean a note at `path`: one has come there, or has left it.
 pub(super) fn around(conn: &Connection, path: &str) -> Result<(), Fault> {
+    const ANY: &str = concat!(
+        "SELECT 1 FROM links WHERE in_body = 1 AND ",
+        segment!("name"),
+        " = ?1 COLLATE NOCASE"
+    );
     const NAMES: &str = concat!(
         "SELECT DISTINCT name FROM links WHERE in_body = 1 AND ",
         segment!("name"),
@@ -43,6 +48,10 @@ pub(super) fn around(conn: &Connection, path: &str) -> Result<(), Fault> {
         " = ?1 COLLATE NOCASE AND name = ?2 AND target IS NOT ?3"
     );
     let segment = last_segment(path);
+    // `DISTINCT` makes a table before it looks, and nearly always there is none.
+    if !conn.prepare_cached(ANY)?.exists([segment])? {
+        return Ok(());
+    }
     let mut statement = conn.prepare_cached(NAMES)?;
     let names = statement
         .query_map([segment], |row| row.get(0))?
