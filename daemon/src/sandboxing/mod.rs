@@ -267,7 +267,11 @@ impl Sandboxing {
             network,
             // Allowed by where they lead.
             straight: effective.workspace.iter().cloned().collect(),
-            masked: masks::real(&self.0.masked),
+            // Where nobody is confined nothing is hidden, and whither the names lead is not asked of the disk for each turn.
+            masked: match self.0.confined {
+                true => masks::real(&self.0.masked),
+                false => self.0.masked.clone(),
+            },
             limits: self.0.limits,
             check_sni: self.0.config.check_sni,
             ..Policy::default()
