@@ -2,6 +2,7 @@
 
 use reveille_backends::{Failure, FailureCode, Remedy};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::sandboxing::Refused;
@@ -72,4 +73,35 @@ pub(crate) struct TurnRecord {
     /// There is nothing to tell of its steps that this record and the message do not say.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) plain: bool,
+    /// What was said is no longer in the journal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) forgotten: bool,
+}
+
+impl TurnRecord {
+    /// What a person should know of a turn that has ended, now.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let forgotten =
+            "What was said in this turn is no longer in the journal (`[retention] journal`). Its notes have it.";
+        let forgotten = self.forgotten.then(|| forgotten.to_owned());
+        self.notices.iter().cloned().chain(forgotten).collect()
+    }
+}
+
+/// Takes the words of a message and of its answer out of the journal: see [`reveille_queue::Forget`].
+pub(crate) fn forget_words(message: &mut Value, record: &mut Value) -> bool {
+    if record.is_null() {
+        *record = Value::Object(Map::new());
+    }
+    let Some(record) = record.as_object_mut() else {
+        return false;
+    };
+    if record.insert("forgotten".into(), true.into()) == Some(true.into()) {
+        return false;
+    }
+    record.remove("reply");
+    if let Some(text) = message.get_mut("text") {
+        *text = Value::String(String::new());
+    }
+    true
 }

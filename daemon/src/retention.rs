@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::attachments;
 use crate::config::Keep;
 use crate::homes::Homes;
+use crate::record;
 use crate::sent;
 use crate::steps;
 use crate::vaults::ByName;
@@ -26,6 +27,8 @@ const EVERY: SignedDuration = SignedDuration::from_hours(24);
 const CLOCK: Duration = Duration::from_secs(60 * 60);
 /// Temporary files of one conversation that are looked at on one day.
 const TEMPORARIES_MAX: usize = 100_000;
+/// Turns that the queue looks at in one step: messages that come meanwhile wait for no more.
+const FORGET: u32 = 200;
 /// How long an upload may wait for its message.
 const UPLOADS: SignedDuration = SignedDuration::from_hours(24);
 
@@ -37,6 +40,8 @@ pub(crate) struct Retention {
     pub(crate) attachments: Duration,
     /// Where the steps of turns are, and how long they stay.
     pub(crate) steps: (PathBuf, Duration),
+    /// How long the journal keeps what was said.
+    pub(crate) journal: Keep,
     /// Knows which turns have ended.
     pub(crate) queue: Arc<dyn Queue>,
     /// Whose uploads may be forgotten.
@@ -104,12 +109,39 @@ impl Retention {
             Ok(files) => tracing::info!(files, "old steps of turns were removed"),
             Err(error) => tracing::warn!(%error, "old steps of turns stay until tomorrow"),
         }
+        if let Keep::For(age) = self.journal {
+            match self.forget(age, now).await {
+                Ok(0) => {}
+                Ok(turns) => tracing::info!(turns, "what was said in ended turns was taken out of the journal"),
+                Err(error) => {
+                    tracing::warn!(%error, "what was said in ended turns stays in the journal until tomorrow")
+                }
+            }
+        }
         for vault in self.vaults.all() {
             match vault.files().sweep(now - UPLOADS).await {
                 Ok(0) => {}
                 Ok(files) => tracing::info!(vault = vault.name(), files, "uploads that no note has were removed"),
                 Err(error) => tracing::warn!(%error, "uploads that no note has stay until tomorrow"),
             }
+        }
+    }
+
+    /// Answers of how many turns the journal has forgotten what was said.
+    async fn forget(&self, age: Duration, now: Timestamp) -> Result<u64, QueueError> {
+        // Longer than time goes back: nothing is so old.
+        let before = SignedDuration::try_from(age)
+            .ok()
+            .and_then(|age| now.checked_sub(age).ok()); // silent-ok: said here
+        let Some(before) = before else { return Ok(0) };
+        let (mut after, mut turns) = (None, 0);
+        loop {
+            let some = self.queue.forget(before, after, FORGET, record::forget_words).await?;
+            turns += some.turns;
+            if some.next.is_none() {
+                return Ok(turns);
+            }
+            after = some.next;
         }
     }
 
@@ -254,6 +286,7 @@ mod tests {
             conversations: dir.join("conversations"),
             attachments: 30 * DAY,
             steps: (dir.join("steps"), 30 * DAY),
+            journal: Keep::Forever,
             vaults: ByName::default(),
             homes: (
                 Homes {

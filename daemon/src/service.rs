@@ -428,6 +428,7 @@ impl Service {
             conversations: self.state.path().join("conversations"),
             attachments: self.config.retention.attachments.0,
             steps: (self.state.path().join("steps"), self.config.retention.steps.0),
+            journal: self.config.retention.journal,
             queue: Arc::clone(&self.queue),
             vaults: self.api.vaults.by_name().clone(),
             homes: (

@@ -9,9 +9,9 @@ mod sqlite;
 
 pub use model::{
     Accepted, Binding, ChainTotals, ChannelName, Claim, Conversation, DayTotals, Effect, EffectState, FeedCursor,
-    Front, Held, InvalidName, Joined, Lane, Lease, Listed, ListedPage, Listing, Load, Message, MessageMode, NewEffect,
-    Overdue, Overview, Pause, Period, Place, Position, Recovery, Renamed, SessionUpdate, Settlement, Spend, Spread,
-    Standing, State, Tally, ThreadKey, Turn,
+    Forgotten, Front, Held, InvalidName, Joined, Lane, Lease, Listed, ListedPage, Listing, Load, Message, MessageMode,
+    NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery, Renamed, SessionUpdate, Settlement, Spend,
+    Spread, Standing, State, Tally, ThreadKey, Turn,
 };
-pub use queue::{ControlError, LeaseError, Queue, QueueError};
+pub use queue::{ControlError, Forget, LeaseError, Queue, QueueError};
 pub use sqlite::{Options, SqliteQueue};

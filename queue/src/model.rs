@@ -70,6 +70,15 @@ pub struct FeedCursor {
     pub at: u64,
 }
 
+/// What became of a batch of turns that ended long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// So many had something that is gone now.
+    pub turns: u64,
+    /// Behind which place there may be more.
+    pub next: Option<u64>,
+}
+
 /// Answer to an acceptance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {

@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease,
-    Listed, ListedPage, Listing, Load, Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery,
-    Renamed, Settlement, Spend, State, ThreadKey, Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Forgotten, Front, Held, Lane,
+    Lease, Listed, ListedPage, Listing, Load, Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position,
+    Recovery, Renamed, Settlement, Spend, State, ThreadKey, Turn,
 };
 
 /// The queue's storage could not do it. Nothing of the request was written.
@@ -33,6 +34,10 @@ pub enum QueueError {
         reason: String,
     },
 }
+
+/// Takes out of the body of a message and the record of its turn (null: it has none) what is not kept. Answers whether there was
+/// something.
+pub type Forget = fn(body: &mut Value, record: &mut Value) -> bool;
 
 /// Why a write under a lease was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -487,6 +492,20 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// [`QueueError`].
     async fn delivered(&self, effects: Vec<u64>) -> Result<Vec<Uuid>, QueueError>;
+
+    /// Takes out of the next `limit` turns in the order of acceptance what `forget` takes, from those that ended before `before`
+    /// and have nothing left to deliver. `after`: what the last call has answered; without, it begins where something is still
+    /// to be done. Identities, times and costs stay, and so does what tells a message from a new one.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    async fn forget(
+        &self,
+        before: Timestamp,
+        after: Option<u64>,
+        limit: u32,
+        forget: Forget,
+    ) -> Result<Forgotten, QueueError>;
 
     /// Notes a failed try; the next one is due at `due_at`, or never (parked) with `None`.
     ///

@@ -18,6 +18,8 @@ pub(crate) struct Retention {
     pub(crate) steps: Span,
     /// How long transcripts stay of sessions that no conversation goes on with.
     pub(crate) transcripts: Span,
+    /// How long the journal keeps what was said in a turn after it has ended.
+    pub(crate) journal: Keep,
     /// How long the private directory of a conversation stays after its last turn.
     pub(crate) scratch: Keep,
 }
@@ -28,6 +30,8 @@ impl Default for Retention {
             attachments: Span(30 * DAY),
             steps: Span(30 * DAY),
             transcripts: Span(30 * DAY),
+            // It is found there where a note has been deleted by mistake.
+            journal: Keep::Forever,
             // The work of an agent, and what it remembers of the conversation, are in it.
             scratch: Keep::Forever,
         }

@@ -13,6 +13,7 @@ use super::Api;
 use super::channels::{IdempotencyKey, Sent, idempotency_key};
 use super::error::{ApiError, OptionalBody, Segment};
 use super::line::vault_of;
+use super::steps::record_of;
 use super::turns::find;
 
 /// What is to be said instead.
@@ -36,7 +37,7 @@ pub(super) struct Resend {
     responses(
         (status = 200, description = "The new message is stored.", body = Sent),
         (status = 404, description = "There is no such turn or agent: `unknown_turn`, `unknown_agent`."),
-        (status = 409, description = "It has not ended, the key was used for another message, the agent's definition is broken, or several are called so: `not_settled`, `idempotency_key_reused`, `broken_agent`, `ambiguous_turn`."),
+        (status = 409, description = "It has not ended, the key was used for another message, the agent's definition is broken, or several are called so: `not_settled`, `idempotency_key_reused`, `broken_agent`, `ambiguous_turn`; or what it said is no longer kept: `forgotten`."),
         (status = 429, description = "The line is full: `queue_full`."),
     ),
 )]
@@ -64,12 +65,29 @@ pub(super) async fn resend(
     message.traceparent = None;
     // The agent may have been renamed since.
     message.agent = found.message.lane.channel.to_string();
-    if let Some(text) = resend.text {
-        message.text = text;
+    let vault = vault_of(&api, &found)?;
+    match resend.text {
+        Some(text) => message.text = text,
+        None if record_of(&found).forgotten => message.text = text_of(&*vault, &found).await?,
+        None => {}
     }
-    let files = files_of(&*vault_of(&api, &found)?, &found).await?;
+    let files = files_of(&*vault, &found).await?;
     let taken = api.inbox.put(&message, files, key, Some(&found.message.note)).await?;
     Ok(Json(Sent::of(&taken)))
+}
+
+/// The text of the message, as it is on its note.
+async fn text_of(vault: &dyn Vault, turn: &Turn) -> Result<String, ApiError> {
+    let note = match NoteId::new(turn.message.note.as_str()) {
+        Ok(id) => vault.get(&Key::Id(id)).await?,
+        Err(_) => None, // silent-ok: then it is no note, and that is said
+    };
+    note.map(|note| note.content).ok_or_else(|| {
+        let message =
+            "What the message said is no longer in the journal (`[retention] journal`), and its note is gone.";
+        ApiError::new(StatusCode::CONFLICT, "forgotten", message.to_owned())
+            .then("Nothing was sent. Say what is to be sent with `text` (`reveille turn resend TURN --text …`).")
+    })
 }
 
 /// The files of the message, as they are on its note; none when the note is gone.

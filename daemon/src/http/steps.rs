@@ -98,7 +98,7 @@ fn told(subject: &Subject, at: Timestamp, happening: &Happening) -> Result<Value
     })
 }
 
-fn record_of(turn: &Turn) -> TurnRecord {
+pub(super) fn record_of(turn: &Turn) -> TurnRecord {
     let record = turn.record.clone().map(serde_json::from_value::<TurnRecord>);
     record.and_then(Result::ok).unwrap_or_default() // silent-ok: `GET /api/turns/{turn}` says that it is unreadable
 }

@@ -147,7 +147,7 @@ pub(super) fn brief(turn: &Turn) -> Brief {
     let record = record.and_then(Result::ok); // silent-ok: the same
     let model = record.as_ref().and_then(|record| record.models.first().cloned());
     let (notices, ended_by, error) = record.map_or((None, None, None), |record| {
-        (Some(record.notices), record.ended_by, record.failure)
+        (Some(record.told()), record.ended_by, record.failure)
     });
     Brief {
         turn: turn.id,
@@ -221,7 +221,7 @@ impl TurnDetail {
         Ok(Self {
             brief: Brief {
                 text: Some(message.text),
-                notices: Some(record.notices),
+                notices: Some(record.told()),
                 egress: Some(record.egress).filter(|all| !all.is_empty()),
                 ..brief(turn)
             },

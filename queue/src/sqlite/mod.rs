@@ -17,6 +17,7 @@ mod taken;
 mod threads;
 #[cfg(test)]
 mod upgrade;
+mod words;
 mod writer;
 mod writes;
 
@@ -31,11 +32,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::model::{
-    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Front, Held, Lane, Lease,
-    Listed, ListedPage, Listing, Load, Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position, Recovery,
-    Renamed, Settlement, Spend, ThreadKey, Turn,
+    Accepted, Binding, ChannelName, Claim, Conversation, DayTotals, Effect, FeedCursor, Forgotten, Front, Held, Lane,
+    Lease, Listed, ListedPage, Listing, Load, Message, NewEffect, Overdue, Overview, Pause, Period, Place, Position,
+    Recovery, Renamed, Settlement, Spend, ThreadKey, Turn,
 };
-use crate::queue::{ControlError, LeaseError, Queue, QueueError};
+use crate::queue::{ControlError, Forget, LeaseError, Queue, QueueError};
 use counts::Counts;
 use fault::Fault;
 pub use options::Options;
@@ -525,6 +526,18 @@ impl Queue for SqliteQueue {
         let gone = |(gone, _): &(usize, Vec<Uuid>)| *gone > 0;
         let (_, turns) = self.writer.write_as(How::LIGHT, write, gone).await?;
         Ok(turns)
+    }
+
+    async fn forget(
+        &self,
+        before: Timestamp,
+        after: Option<u64>,
+        limit: u32,
+        forget: Forget,
+    ) -> Result<Forgotten, QueueError> {
+        let write = move |connection: &Connection| words::forget(connection, before, after, limit, forget);
+        // What comes back with a loss of power is forgotten again.
+        Ok(self.writer.write_as(How::LIGHT, write, |_| false).await?)
     }
 
     async fn undelivered(&self, effect: u64, error: &str, due_at: Option<Timestamp>) -> Result<(), QueueError> {

@@ -66,7 +66,7 @@ fn deeper_than(body: &Value, levels: usize) -> bool {
     }
 }
 
-fn json(text: &str) -> Result<Value, Fault> {
+pub(super) fn json(text: &str) -> Result<Value, Fault> {
     let mut reader = serde_json::Deserializer::from_str(text);
     // Bounded when it was written.
     reader.disable_recursion_limit();

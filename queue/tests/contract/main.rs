@@ -6,6 +6,7 @@ mod support;
 
 mod acceptance;
 mod control;
+mod forgets;
 mod interruptions;
 mod leases;
 mod ledger;
@@ -145,6 +146,12 @@ macro_rules! contract {
                     a_later_pause_replaces_the_earlier
                     a_pause_is_ended_by_its_code
                     hostile_reasons_come_back_unchanged
+                }
+                forgets {
+                    what_was_said_goes_and_the_rest_stays
+                    what_is_still_to_be_delivered_is_kept
+                    batches_go_on_and_end
+                    nothing_is_looked_at_twice_but_behind_what_is_open
                 }
                 ledger {
                     a_day_sums_over_a_channel

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
+use http::Method;
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{LIMIT, State};
+use reveille_tests::daemon::{LIMIT, Sent, State};
 use reveille_tests::{Daemon, eventually};
+use serde_json::json;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -158,5 +160,79 @@ async fn scratch_comes_back_when_the_daemon_dies_before_the_session_was_let_go_o
     assert!(homes[0].join("work/made").exists());
     let names: Vec<_> = std::fs::read_dir(daemon.state_dir().join("conversations"))?.collect::<Result<_, _>>()?;
     assert_eq!(names.len(), 1, "{names:?}");
+    Ok(())
+}
+
+/// What `queue.db` still says, in any row or page of it.
+fn said(daemon: &Daemon, word: &str) -> Result<bool> {
+    let db = rusqlite::Connection::open(daemon.state_dir().join("queue.db"))?;
+    let sql = "SELECT count(*) FROM turns WHERE instr(body, ?1) OR instr(coalesce(record, ''), ?1)";
+    Ok(db.query_row(sql, [word], |row| row.get::<_, u64>(0))? > 0)
+}
+
+#[tokio::test]
+async fn the_journal_forgets_what_was_said_and_not_that_it_was() -> Result<()> {
+    let mut daemon = Daemon::builder().stand_in().start().await?;
+    daemon.create_agent("old", "You help.").await?;
+    daemon.create_agent("young", "You help.").await?;
+    let mut turns = Vec::new();
+    for (agent, word) in [("old", "periwinkle"), ("old", "cornflower"), ("young", "snowdrop")] {
+        let sent = daemon.send(agent, &format!("[[reply {word} it is]]")).await?;
+        turns.push(daemon.wait_turn(agent, &sent).await?);
+    }
+    daemon.wait_quiet(LIMIT).await?;
+    daemon.stop().await?;
+    shift_turns(&daemon, "old", 11)?;
+    // Unless the operator says so nothing goes.
+    daemon.restart().await?;
+    let kept = daemon.turn(&turns[0].turn).await?;
+    assert_eq!(kept.reply.as_deref(), Some("periwinkle it is"));
+    daemon.stop().await?;
+    let db = rusqlite::Connection::open(daemon.state_dir().join("queue.db"))?;
+    let sql = "UPDATE turns SET accepted_at = accepted_at - 11 * 86400000 WHERE channel = 'old'";
+    ensure!(db.execute(sql, [])? == 2, "two messages");
+    drop(db);
+    daemon.set_env("REVEILLE_RETENTION__JOURNAL", "10d");
+    daemon.start().await?;
+    for word in ["periwinkle", "cornflower"] {
+        eventually("it is forgotten", LIMIT, async || {
+            Ok((!said(&daemon, word)?).then_some(()))
+        })
+        .await?;
+    }
+    assert!(said(&daemon, "snowdrop")?);
+
+    // That there was a turn, and what became of it, stays; so do the notes, and none of them has a second turn.
+    let after = daemon.turn(&turns[0].turn).await?;
+    assert_eq!((after.state, after.cost_usd), (State::Ok, turns[0].cost_usd));
+    assert_eq!((after.reply.as_deref(), after.more["text"].as_str()), (None, Some("")));
+    let told = after.more["notices"].to_string();
+    assert!(told.contains("no longer in the journal"), "{told}");
+    let notes = daemon.messages("old").await?;
+    assert_eq!(notes.len(), 4, "{notes:?}");
+    assert!(notes.iter().any(|one| one.text == "periwinkle it is"), "{notes:?}");
+    assert_eq!(daemon.wait_quiet(LIMIT).await?.turns.len(), 3);
+
+    // Sent again it says what its note says. Without the note somebody has to say it.
+    let resend = async |turn: &str, body| {
+        daemon
+            .request(Method::POST, &["api", "turns", turn, "resend"], Some(&body))
+            .await
+    };
+    let again: Sent = resend(&turns[0].turn, json!({})).await?.ok()?;
+    let again = daemon.wait_turn("old", &again).await?;
+    assert_eq!(again.reply.as_deref(), Some("periwinkle it is"));
+    let note = ["vault", "default", "api", "notes", &turns[1].message];
+    let gone = daemon.request(Method::DELETE, &note, None).await?;
+    ensure!(gone.status < 300, "{gone:?}");
+    let refused = resend(&turns[1].turn, json!({})).await?;
+    assert_eq!((refused.status, &refused.body["error"]), (409, &json!("forgotten")));
+    let again: Sent = resend(&turns[1].turn, json!({ "text": "[[reply so be it]]" }))
+        .await?
+        .ok()?;
+    assert_eq!(
+        daemon.wait_turn("old", &again).await?.reply.as_deref(),
+        Some("so be it")
+    );
     Ok(())
 }
