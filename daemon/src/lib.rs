@@ -42,6 +42,7 @@ mod logging;
 mod machine;
 mod metrics;
 mod module;
+mod open_files;
 mod orphans;
 mod outbox;
 mod pauses;

@@ -37,6 +37,7 @@ use crate::limits::Reservations;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::module::{self, Module};
+use crate::open_files;
 use crate::orphans::Orphans;
 use crate::outbox::Outbox;
 use crate::pauses::Pauses;
@@ -108,6 +109,9 @@ impl Options {
         } = self;
         let budget = Budget::of(config.server.drain.map(|drain| drain.0), &environment);
         let notifier = Notifier::of(&environment);
+        if let Err(error) = open_files::raise() {
+            tracing::warn!(%error, "the limit of open files stays as it is; see `reveille doctor`");
+        }
         let state = StateDir::take(&state_dir).await?;
         let listener = TcpListener::bind(config.server.bind)
             .await

@@ -24,6 +24,7 @@ use crate::config::{Config, SandboxMode};
 use crate::credentials::Credentials;
 use crate::layout;
 use crate::machine;
+use crate::open_files;
 use crate::sandboxing;
 use crate::state_dir::{private_dir, running_daemon};
 
@@ -54,7 +55,7 @@ pub(crate) struct Check {
     pub(crate) mend: Option<String>,
 }
 
-fn check(check: &'static str, level: Level, detail: impl Into<String>, mend: Option<&str>) -> Check {
+pub(crate) fn check(check: &'static str, level: Level, detail: impl Into<String>, mend: Option<&str>) -> Check {
     Check {
         check,
         level,
@@ -105,6 +106,7 @@ impl Ground<'_> {
             None => address_check(config, state_dir).await,
         });
         checks.push(disk::check_room(state_dir));
+        checks.push(open_files::check_limit(config.server.max_connections));
         checks.push(deliveries_check(health));
         checks.extend(vaults::checks(config, state_dir, health).await);
         checks.extend(hub::checks(config).await);

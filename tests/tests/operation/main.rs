@@ -5,5 +5,6 @@
 
 mod backup;
 mod layout;
+mod open_files;
 mod retention;
 mod service;
