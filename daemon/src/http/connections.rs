@@ -194,6 +194,7 @@ pub(super) async fn approve(
         .ok_or_else(|| kept_elsewhere(&api))?
         .map_err(|error| not_decided(&error))?;
     tracing::info!(holder, key, "a connection was approved");
+    changed(&api, &holder).await;
     agent_trust::given(&api, &holder)?;
     Ok(decision(&api, &holder, &known))
 }
@@ -215,7 +216,14 @@ pub(super) async fn revoke(State(api): State<Api>, Body(whose): Body<Whose>) -> 
         .ok_or_else(|| kept_elsewhere(&api))?
         .map_err(|error| not_decided(&error))?;
     tracing::info!(holder, key, "a connection was revoked");
+    changed(&api, &holder).await;
     Ok(decision(&api, &holder, &known))
+}
+
+/// No process waits any more that has what was decided before. A role may be that of any agent.
+async fn changed(api: &Api, holder: &str) {
+    let agent = api.grants.is_agent(holder).then_some(holder);
+    api.workers.context().warm.changed(agent).await;
 }
 
 fn decision(api: &Api, holder: &str, known: &Known) -> Json<Decision> {

@@ -198,6 +198,11 @@ pub(super) async fn set_claude_of(
     store_claude(&api, Some(channel), body).await
 }
 
+/// No process waits any more that has what was stored before.
+async fn changed(api: &Api, channel: Option<&str>) {
+    api.workers.context().warm.changed(channel).await;
+}
+
 async fn store_claude(api: &Api, channel: Option<String>, body: Value) -> Result<Json<CredentialChanged>, ApiError> {
     let ClaudeToken { token } = read(body, TOKEN)?;
     channel
@@ -205,6 +210,7 @@ async fn store_claude(api: &Api, channel: Option<String>, body: Value) -> Result
         .map_or(Ok(()), |name| agent_trust::may_give(api, name))?;
     api.credentials.set_claude(channel.as_deref(), &token).await?;
     tracing::info!(channel, "a credential of Claude Code was stored");
+    changed(api, channel.as_deref()).await;
     channel
         .as_deref()
         .map_or(Ok(()), |name| agent_trust::given(api, name))?;
@@ -243,6 +249,7 @@ pub(super) async fn remove_claude_of(
 async fn drop_claude(api: &Api, channel: Option<String>) -> Result<Json<CredentialChanged>, ApiError> {
     let removed = api.credentials.remove_claude(channel.as_deref()).await?;
     tracing::info!(channel, removed, "a credential of Claude Code was removed");
+    changed(api, channel.as_deref()).await;
     agent_trust::taken(api, channel.as_deref());
     Ok(Json(CredentialChanged::of(channel, None, Some(removed))))
 }
@@ -280,6 +287,7 @@ pub(super) async fn set_env(
         .map_or(Ok(()), |name| agent_trust::may_give(&api, name))?;
     api.credentials.set_env(channel.as_deref(), &name, &value).await?;
     tracing::info!(channel, name, "a secret of turns was stored");
+    changed(&api, channel.as_deref()).await;
     channel
         .as_deref()
         .map_or(Ok(()), |name| agent_trust::given(&api, name))?;
@@ -320,6 +328,7 @@ pub(super) async fn remove_env(
     let channel = layer(removal.channel);
     let removed = api.credentials.remove_env(channel.as_deref(), &name).await?;
     tracing::info!(channel, name, removed, "a secret of turns was removed");
+    changed(&api, channel.as_deref()).await;
     agent_trust::taken(&api, channel.as_deref());
     Ok(Json(CredentialChanged::of(channel, Some(name), Some(removed))))
 }

@@ -28,6 +28,7 @@ pub(crate) fn owner(context: &Context, agent: &Agent, claim: &Claim) -> Option<O
         definition: Arc::clone(&agent.definition),
         vault: agent.vault.name().to_owned(),
         wait,
+        since: context.warm.now(),
     })
 }
 

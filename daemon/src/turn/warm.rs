@@ -124,7 +124,7 @@ impl Run<'_> {
 
     /// The turn is over, and its process waits for the next one. One whose turn was halted ends: what it was given has been
     /// taken away, for good.
-    pub(super) async fn leave(&self, parked: Option<Parked>, wait: Duration, halt: &CancellationToken) {
+    pub(super) async fn leave(&self, parked: Option<Parked>, (wait, since): (Duration, u64), halt: &CancellationToken) {
         match parked {
             Some(parked) if halt.is_cancelled() => parked.end().await,
             Some(parked) => {
@@ -134,6 +134,7 @@ impl Run<'_> {
                     definition: self.agent.definition.clone(),
                     vault: self.agent.vault.name().to_owned(),
                     wait,
+                    since,
                 };
                 self.context.warm.park(owner, parked);
             }

@@ -31,7 +31,7 @@ impl Run<'_> {
     pub(super) async fn work(&self, plan: Plan, allowance: Option<Allowance>, ends: Ends<'_>) -> Option<Ending> {
         let staged = self.stage(ends.stop, ends.abandon).await;
         let (mut request, mut notices, words) = self.request(&plan, staged).await;
-        let _here = self.context.warm.enter(self.claim.conversation.id).await;
+        let here = self.context.warm.enter(self.claim.conversation.id).await;
         let connected = tokio::select! {
             connected = self.connect(&mut request, &mut notices, &words.roles) => connected,
             () = ends.stop.cancelled() => Ok(Vec::new()),
@@ -81,7 +81,7 @@ impl Run<'_> {
         let watched = self.context.sandboxing.watch().end(&self.definition().name, &watched);
         crash::point("turn.ran");
         thread_note.end().await;
-        self.leave(parked, wait, &halt).await;
+        self.leave(parked, (wait, here.since), &halt).await;
         if lost {
             return self.lose();
         }

@@ -62,6 +62,8 @@ pub(super) struct Vain {
 pub(crate) struct Here {
     warm: Warm,
     conversation: Uuid,
+    /// When the turn began to be given things.
+    pub(crate) since: u64,
 }
 
 impl Drop for Here {
@@ -97,6 +99,7 @@ impl Warm {
         let here = Here {
             warm: self.clone(),
             conversation,
+            since: self.now(),
         };
         drop(self.0.writing.lock().await);
         here
@@ -163,7 +166,7 @@ impl Warm {
     where
         F: Future<Output = Option<Parked>> + Send + 'static,
     {
-        let conversation = owner.conversation;
+        let (conversation, since) = (owner.conversation, owner.since);
         if !self.has_room_ahead(conversation) {
             return;
         }
@@ -178,7 +181,7 @@ impl Warm {
             }
             places.insert(conversation, place);
         }
-        if self.0.closed.load(std::sync::atomic::Ordering::Acquire) {
+        if self.is_over(since) {
             sitter.end.cancel();
         }
         // The newest one is the last to go.

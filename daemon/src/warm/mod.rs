@@ -114,6 +114,8 @@ pub(crate) struct Owner {
     pub(crate) vault: String,
     /// How long it may wait.
     pub(crate) wait: Duration,
+    /// When it was given what it has: [`Warm::now`].
+    pub(crate) since: u64,
 }
 
 /// One that waits, as the others see it.
@@ -173,6 +175,8 @@ struct Inner {
     /// Conversations for which starting ahead was in vain.
     vain: Mutex<HashMap<Uuid, ahead::Vain>>,
     serial: AtomicU64,
+    /// How often something was taken away from agents, or given to them.
+    changes: AtomicU64,
     closed: AtomicBool,
     tasks: TaskTracker,
     figures: WarmFigures,
@@ -197,6 +201,7 @@ impl Warm {
             writing: tokio::sync::Mutex::default(),
             vain: Mutex::default(),
             serial: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             figures: metrics.warm().clone(),
@@ -230,7 +235,7 @@ impl Warm {
     pub(crate) fn park(&self, owner: Owner, parked: Parked) {
         parked.held.suspend();
         parked.held.process.record("turn", "");
-        let conversation = owner.conversation;
+        let (conversation, since) = (owner.conversation, owner.since);
         let (mut place, sitter) = self.seat(owner);
         place.bytes = parked.resident.bytes();
         let gone = (place.gone.clone().drop_guard(), self.figures().waits());
@@ -240,7 +245,7 @@ impl Warm {
             tracing::error!(%conversation, "two processes waited for one conversation");
             before.end.cancel();
         }
-        if self.0.closed.load(Ordering::Acquire) {
+        if self.is_over(since) {
             sitter.end.cancel();
         }
         drop(self.make_room());
@@ -382,6 +387,26 @@ impl Warm {
     /// Ends those of an agent, and returns when they are gone.
     pub(crate) async fn end_agent(&self, agent: &str) {
         self.end(|_, place| place.agent == agent).await;
+    }
+
+    /// The moment, in changes of what agents are given. To be taken before a process is given something.
+    #[must_use]
+    pub(crate) fn now(&self) -> u64 {
+        self.0.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether a process that was given what it has at `since` may not wait any more. To be asked once others can see it.
+    fn is_over(&self, since: u64) -> bool {
+        self.0.closed.load(Ordering::Acquire) || self.now() != since
+    }
+
+    /// Something was taken away from an agent or given to it (`None`: any of them). Ends those of it that wait, and returns when
+    /// they are gone; those in which a turn runs now end with the turn.
+    pub(crate) async fn changed(&self, agent: Option<&str>) {
+        // Before the places are looked at: whoever takes one later sees it.
+        self.0.changes.fetch_add(1, Ordering::AcqRel);
+        self.end(|_, place| agent.is_none_or(|agent| place.agent == agent))
+            .await;
     }
 
     /// Ends those whose agent is no longer there, or no longer as it was, and returns when they are gone.

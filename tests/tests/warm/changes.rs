@@ -7,6 +7,7 @@ use reveille_tests::daemon::{Daemon, LIMIT};
 use reveille_tests::eventually;
 use serde_json::{Value, json};
 
+use crate::rights::{hold, release};
 use crate::{builder, define, done, house, left, process, well};
 
 /// Writes the definition of `eng` anew and waits until it counts.
@@ -48,7 +49,7 @@ async fn a_changed_definition_ends_it_at_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_it_signs_in_with_and_its_variables_count_from_the_next_message() -> Result<()> {
+async fn what_it_signs_in_with_and_its_variables_end_it_at_once() -> Result<()> {
     let daemon = house(builder()).await?;
     let mut before = process(&daemon, "eng").await?;
     let claude = ["api", "credentials", "claude"];
@@ -63,12 +64,45 @@ async fn what_it_signs_in_with_and_its_variables_count_from_the_next_message() -
         (env, json!({"name": "THING", "value": "two"})),
     ] {
         done(&daemon, Method::POST, &path, &body).await?;
+        // It is over when that is answered.
+        assert_eq!(daemon.children()?, Vec::<u32>::new());
         let now = process(&daemon, "eng").await?;
         assert_ne!(now, before, "{path:?} {body}");
         assert_eq!(process(&daemon, "eng").await?, now);
         before = now;
         left(&daemon, 1).await?;
     }
+    for (path, name) in [(claude, None), (env, Some("THING"))] {
+        done(&daemon, Method::DELETE, &path, &json!({ "name": name })).await?;
+        assert_eq!(daemon.children()?, Vec::<u32>::new(), "{path:?}");
+        process(&daemon, "eng").await?;
+        left(&daemon, 1).await?;
+    }
+    // What another agent has is nothing to it.
+    let before = left(&daemon, 1).await?;
+    done(
+        &daemon,
+        Method::POST,
+        &env,
+        &json!({"name": "THING", "value": "three", "channel": "ops"}),
+    )
+    .await?;
+    assert_eq!(daemon.children()?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_in_which_a_turn_runs_ends_with_it_when_something_is_taken_away() -> Result<()> {
+    let daemon = house(builder()).await?;
+    let env = ["api", "credentials", "env"];
+    done(&daemon, Method::POST, &env, &json!({"name": "THING", "value": "one"})).await?;
+    let before = process(&daemon, "eng").await?;
+    let (sent, _) = hold(&daemon, "eng", "busy").await?;
+    done(&daemon, Method::DELETE, &env, &json!({"name": "THING"})).await?;
+    assert!(!daemon.children()?.is_empty(), "the turn goes on");
+    release(&daemon, "eng", "busy", &sent).await?;
+    left(&daemon, 0).await?;
+    assert_ne!(process(&daemon, "eng").await?, before);
     Ok(())
 }
 
@@ -82,12 +116,14 @@ async fn a_grant_that_comes_or_goes_ends_it() -> Result<()> {
         .await?;
     let ran = reveille_tests::daemon::run(approve, "a-granted-token").await?;
     ensure!(ran.code == 0, "{ran:?}");
+    assert_eq!(daemon.children()?, Vec::<u32>::new());
     let with = process(&daemon, "eng").await?;
     assert_ne!(with, without);
     assert_eq!(process(&daemon, "eng").await?, with);
     let revoke = daemon.cli(["agent", "revoke", "eng", "env:github"]).await?;
     let ran = reveille_tests::daemon::run(revoke, "").await?;
     ensure!(ran.code == 0, "{ran:?}");
+    assert_eq!(daemon.children()?, Vec::<u32>::new());
     assert_ne!(process(&daemon, "eng").await?, with);
     Ok(())
 }

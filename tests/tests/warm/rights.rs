@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{builder, define, done, house, left, process, turn, well};
 
 /// Runs until the file `go` is there; `told` has the token then.
-async fn hold(daemon: &Daemon, agent: &str, name: &str) -> Result<(Sent, String)> {
+pub(crate) async fn hold(daemon: &Daemon, agent: &str, name: &str) -> Result<(Sent, String)> {
     let at = |what: &str| daemon.scratch().join(format!("{name}.{what}")).display().to_string();
     let text = format!(
         "[[exec printf %s \"$REVEILLE_TOKEN\" >{0}.new && mv {0}.new {0}; while ! test -e {1}; do sleep 0.02; done]]",
@@ -27,7 +27,7 @@ async fn hold(daemon: &Daemon, agent: &str, name: &str) -> Result<(Sent, String)
     Ok((sent, token))
 }
 
-async fn release(daemon: &Daemon, agent: &str, name: &str, sent: &Sent) -> Result<()> {
+pub(crate) async fn release(daemon: &Daemon, agent: &str, name: &str, sent: &Sent) -> Result<()> {
     std::fs::write(daemon.scratch().join(format!("{name}.go")), "")?;
     daemon.wait_turn(agent, sent).await?;
     Ok(())
