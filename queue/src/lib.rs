@@ -14,4 +14,4 @@ pub use model::{
     Spread, Standing, State, Tally, ThreadKey, Turn,
 };
 pub use queue::{ControlError, Forget, LeaseError, Queue, QueueError};
-pub use sqlite::{Options, SqliteQueue};
+pub use sqlite::{Options, SqliteQueue, TABLES};

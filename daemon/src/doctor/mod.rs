@@ -1,6 +1,7 @@
 //! Whether everything that the daemon needs is there: the checks of `reveille doctor`, which the daemon runs of itself too.
 
 mod credentials;
+mod databases;
 mod disk;
 mod hub;
 mod loopback;
@@ -135,6 +136,10 @@ fn state_dir_check(path: &Path) -> Check {
     if let Err(error) = layout::look(path) {
         let mend = Some("use the version that wrote it, or choose another directory with --state-dir");
         return check(name, Level::Error, error.to_string(), mend);
+    }
+    if let Some(newer) = databases::newer(path) {
+        let mend = Some("use the version that wrote it, or restore a copy of the directory from before");
+        return check(name, Level::Error, newer, mend);
     }
     let tried = private_dir(path).and_then(|()| tempfile::tempfile_in(path).map(drop));
     match tried {

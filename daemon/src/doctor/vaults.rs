@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use reveille_vault::EmbeddedVault;
 use rustix::fs::{Access, access};
 use serde_json::Value;
 
-use super::{Check, Health, Level, check};
+use super::{Check, Health, Level, check, databases};
 use crate::config::{Config, Parachute, Place, Vault};
 
 /// How long a peer may take to answer.
@@ -93,6 +94,9 @@ fn embedded(name: &str, state_dir: &Path) -> Problem {
             format!("{} is no vault", file.display()),
             "move it away, or restore it from a backup",
         ),
+        Ok(_) if let Some(newer) = databases::is_newer(&file, EmbeddedVault::TABLES) => {
+            (newer, "use the version that wrote it, or restore it from a backup")
+        }
         Ok(_) => {
             let error = access(&file, Access::WRITE_OK).err()?;
             (

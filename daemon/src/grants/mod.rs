@@ -25,7 +25,7 @@ pub(crate) use give::{Asking, Given, addresses_of};
 pub(crate) use ledger::Known;
 pub(crate) use local::{Approval, Local, LocalError};
 pub(crate) use service::{Grants, Options};
-pub(crate) use store::Store;
+pub(crate) use store::{Store, TABLES};
 
 use crate::config;
 use crate::hub::Hub;

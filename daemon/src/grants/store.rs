@@ -14,6 +14,8 @@ use crate::layout;
 /// How long a write waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The newest version of the tables that this program knows.
+pub(crate) const TABLES: usize = MIGRATIONS.len();
 /// `MIGRATIONS[n]` leads from `user_version` n to n + 1. Never edit one that was released; append.
 const MIGRATIONS: [&str; 1] = ["
 -- What is approved here. Empty when grants are kept by a hub.

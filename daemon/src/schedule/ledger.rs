@@ -22,6 +22,8 @@ pub(crate) const KEPT: u32 = 50;
 /// How long a write waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The newest version of the tables that this program knows.
+pub(crate) const TABLES: usize = MIGRATIONS.len();
 /// `MIGRATIONS[n]` leads from `user_version` n to n + 1. Never edit one that was released; append.
 const MIGRATIONS: [&str; 1] = ["
 CREATE TABLE horizons (

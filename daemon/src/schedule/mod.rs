@@ -37,7 +37,7 @@ use crate::inbox::shown;
 use crate::registry::Registry;
 
 pub(crate) use self::clock::{Clock, SystemClock};
-pub(crate) use self::ledger::{LedgerError, Numbered};
+pub(crate) use self::ledger::{LedgerError, Numbered, TABLES};
 pub(crate) use self::model::{Code, JobKey, Run, RunKind, RunState};
 pub(crate) use self::runner::Runner;
 use self::tell::{LAST_RUN_AT, LAST_STATUS};

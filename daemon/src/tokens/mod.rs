@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use loan::Loan;
 use loan::Terms;
 pub(crate) use scope::{Scope, Verb};
-pub(crate) use store::{Checked, Tokens, TokensError};
+pub(crate) use store::{Checked, TABLES, Tokens, TokensError};
 use vault::ScopedVault;
 
 use crate::delegation::MarkingVault;

@@ -34,6 +34,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of chance in a token: 32 characters of base64url.
 const SECRET_BYTES: usize = 24;
 
+/// The newest version of the tables that this program knows.
+pub(crate) const TABLES: usize = MIGRATIONS.len();
 /// `MIGRATIONS[n]` leads from `user_version` n to n + 1. Never edit one that was released; append.
 const MIGRATIONS: [&str; 2] = [
     "

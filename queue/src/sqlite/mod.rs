@@ -40,6 +40,7 @@ use crate::queue::{ControlError, Forget, LeaseError, Queue, QueueError};
 use counts::Counts;
 use fault::Fault;
 pub use options::Options;
+pub use schema::TABLES;
 use writer::{How, Writer};
 
 /// In whole milliseconds, as it is stored; the end of time for what is too long.

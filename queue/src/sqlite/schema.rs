@@ -201,6 +201,9 @@ CREATE TRIGGER totals_moved AFTER UPDATE OF channel ON conversations WHEN OLD.ch
 END;
 "];
 
+/// The newest version of the tables that this program knows (`user_version`). A file with a newer one is refused, and left as it is.
+pub const TABLES: usize = MIGRATIONS.len();
+
 /// Brings the file to the present version.
 pub(super) fn migrate(connection: &Connection) -> Result<(), Fault> {
     let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;

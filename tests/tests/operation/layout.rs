@@ -133,3 +133,36 @@ async fn databases_of_a_newer_version_are_refused_in_the_same_way() -> Result<()
     daemon.start().await?;
     goes_on(&daemon).await
 }
+
+#[tokio::test]
+async fn doctor_knows_of_a_newer_database_what_a_start_says() -> Result<()> {
+    let mut daemon = with_work().await?;
+    daemon.stop().await?;
+    for name in ["queue.db", "tokens.db", "grants.db", "schedule.db", "vaults/default.db"] {
+        let file = daemon.state_dir().join(name);
+        let db = rusqlite::Connection::open(&file)?;
+        let known: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        db.pragma_update(None, "user_version", 99)?;
+        // As a daemon that has stopped leaves it.
+        db.close().map_err(|(_, error)| error)?;
+        // Without a vault a daemon serves, and says so.
+        if !name.starts_with("vaults/") {
+            let refused = daemon.launch(None).await?;
+            assert_eq!(refused.and_then(|status| status.code()), Some(1), "{name}");
+            daemon.wait_exit(LIMIT).await?;
+        }
+        let ran = run(daemon.cli(["doctor", "--json"]).await?, "").await?;
+        assert_eq!(ran.code, 1, "{name}: {}", ran.stdout);
+        let told: Value = serde_json::from_str(&ran.stdout)?;
+        let checks = told["checks"].as_array().context("checks")?;
+        let wrong: Vec<&Value> = checks.iter().filter(|one| one["level"] == "error").collect();
+        assert_eq!(wrong.len(), 1, "{name}: {wrong:?}");
+        let said = wrong[0]["detail"].as_str().unwrap_or_default();
+        assert!(said.contains("newer version") && said.contains(name), "{said}");
+        let db = rusqlite::Connection::open(&file)?;
+        db.pragma_update(None, "user_version", known)?;
+        db.close().map_err(|(_, error)| error)?;
+    }
+    daemon.start().await?;
+    goes_on(&daemon).await
+}

@@ -105,6 +105,10 @@ pub struct EmbeddedVault {
 }
 
 impl EmbeddedVault {
+    /// The newest version of the tables that this program knows (`user_version`). A file with a newer one is refused, and left as it
+    /// is.
+    pub const TABLES: usize = schema::MIGRATIONS.len();
+
     /// Opens the vault in the file at `path`. The file (0600), its directory (0700) and the directory `<path>-files` (0700)
     /// for the bytes of attachments are made when they are missing, and an older schema is brought up to date. Takes a few milliseconds, however many notes there are; blocks for as long.
     ///

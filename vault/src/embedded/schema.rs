@@ -15,7 +15,7 @@ use super::fault::Fault;
 const APPLICATION_ID: i32 = 0x5276_6c74;
 
 /// Step `n` leads from schema version `n` to `n + 1`. Steps are only ever added.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_notes.sql"),
     include_str!("migrations/0002_attachments.sql"),
     include_str!("migrations/0003_mirror.sql"),
