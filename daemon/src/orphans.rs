@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inbox::Progress;
 use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::record::FailureRecord;
 use crate::registry::Registry;
 use crate::traces::Traces;
@@ -38,6 +39,8 @@ pub(crate) struct Orphans {
     pub(crate) across_vaults: bool,
     /// Who is told of messages that have ended.
     pub(crate) traces: Traces,
+    /// Where they are counted.
+    pub(crate) metrics: Metrics,
 }
 
 impl Orphans {
@@ -100,6 +103,7 @@ impl Orphans {
                 vault: &*vault,
                 across_vaults: self.across_vaults,
                 traces: &self.traces,
+                metrics: &self.metrics,
             };
             let failure = FailureRecord {
                 code: NO_AGENT.into(),

@@ -454,6 +454,7 @@ impl Service {
             wait: self.config.limits.agent_wait.0,
             across_vaults: self.config.limits.across_vaults,
             traces: self.workers.context().traces.clone(),
+            metrics: self.workers.context().metrics.clone(),
         };
         self.workers.spawn(orphans.run(work.drain.clone()));
         self.workers.spawn(self.api.tokens.clone().run(work.drain.clone()));

@@ -12,6 +12,7 @@ use crate::effects::{Effect, to_bridges};
 use crate::ending::thread_path;
 use crate::inbox::WAITING;
 use crate::live::{Happening, Hub, Milestone, Subject};
+use crate::metrics::Metrics;
 use crate::record::{FailureRecord, TurnRecord};
 use crate::registry::Registry;
 use crate::report::{Outcome, Report};
@@ -27,7 +28,7 @@ pub(crate) struct Withdrawal<'a> {
     /// For a failure note; without it none is written.
     pub(crate) failure: Option<FailureRecord>,
     /// The outcome as the requester is told: `cancelled`, `refused`.
-    pub(crate) status: &'a str,
+    pub(crate) status: &'static str,
     /// Who wants it.
     pub(crate) by: Option<&'a str>,
 }
@@ -46,6 +47,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) across_vaults: bool,
     /// Who is told of messages that have ended.
     pub(crate) traces: &'a Traces,
+    /// Where failures are counted.
+    pub(crate) metrics: &'a Metrics,
 }
 
 fn subject_of(turn: &Turn) -> Subject {
@@ -123,6 +126,10 @@ impl Desk<'_> {
         };
         let is_all = effects.is_empty();
         self.queue.cancel(turn.id, settlement, effects).await?;
+        // What a person takes back in line is no turn.
+        if let Some(failure) = &record.failure {
+            self.metrics.ended_as(channel, how.status, Some(&failure.code));
+        }
         if is_all {
             self.traces.finished(turn.id);
         }

@@ -447,6 +447,7 @@ impl Workers {
             vault: &*agent.vault,
             across_vaults: context.limits.across_vaults,
             traces: &context.traces,
+            metrics: &context.metrics,
         };
         let failure = FailureRecord {
             code: "internal".into(),

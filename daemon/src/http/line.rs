@@ -175,6 +175,7 @@ pub(super) async fn cancel(
         vault: &*vault_of(&api, &found)?,
         across_vaults: api.workers.context().limits.across_vaults,
         traces: &api.workers.context().traces,
+        metrics: &api.workers.context().metrics,
     };
     let how = Withdrawal {
         state: TurnState::Cancelled,

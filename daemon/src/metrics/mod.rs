@@ -148,21 +148,24 @@ impl Metrics {
             true => "refused",
             false => ending.state.as_str(),
         };
+        self.spent(agent, ending.spend);
+        let code = ending.record.failure.as_ref().map(|failure| failure.code.as_str());
+        self.ended_as(agent, outcome, code);
+    }
+
+    /// The same of one that has ended without an attempt, or after those that it was put back from. `code`: of its failure.
+    pub(crate) fn ended_as(&self, agent: &str, outcome: &'static str, code: Option<&str>) {
         let agent = self.agent(agent);
-        self.spent_by(&agent, ending.spend);
         self.0.turns.get_or_create(&Turn { agent, outcome }).inc();
-        if let Some(failure) = &ending.record.failure {
-            let code = failure.code.clone();
+        if let Some(code) = code {
+            let code = code.to_owned();
             self.0.failures.get_or_create(&Code { code }).inc();
         }
     }
 
     /// An attempt that did not end its turn took so much.
     pub(crate) fn spent(&self, agent: &str, spend: Spend) {
-        self.spent_by(&self.agent(agent), spend);
-    }
-
-    fn spent_by(&self, agent: &str, spend: Spend) {
+        let agent = self.agent(agent);
         for (kind, tokens) in [
             ("input", spend.input_tokens),
             ("output", spend.output_tokens),

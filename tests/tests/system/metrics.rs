@@ -215,6 +215,41 @@ async fn what_a_limit_refuses_is_told_apart() -> Result<()> {
     .await
 }
 
+/// Messages that end in line are counted as what their failure notes say; one that a person takes back is not.
+#[tokio::test]
+async fn what_ends_without_a_turn_is_counted_once_and_what_is_taken_back_is_not() -> Result<()> {
+    let daemon = Daemon::builder()
+        .stand_in()
+        .env("REVEILLE_LIMITS__AGENT_WAIT", "1s")
+        .env("REVEILLE_PANIC_POINT", "turn.claimed")
+        .start()
+        .await?;
+    for agent in ["eng", "held"] {
+        daemon.create_agent(agent, "You are an engineer.").await?;
+    }
+    post(&daemon, "/api/agents/held/pause", &json!({})).await?;
+    let taken_back = daemon.send("held", "never mind").await?.turn.context("a turn")?;
+    post(&daemon, &format!("/api/turns/{taken_back}/cancel"), &json!({})).await?;
+    let tags = ["agent/message", "agent/message/inbound"];
+    daemon
+        .note_put("Inbox/lost", "hello?", &tags, &json!({"agent": "ghost"}))
+        .await?;
+    let fails = daemon.send("eng", "[[reply never told]]").await?;
+    daemon.wait_turn("eng", &fails).await?;
+    let now = eventually("both failures are counted", LIMIT, async || {
+        let now = figures(&daemon).await?;
+        Ok((now.get("reveille_failures_total", &[]) >= 2.0).then_some(now))
+    })
+    .await?;
+    for (agent, outcome, code) in [("ghost", "refused", "no_agent"), ("eng", "error", "internal")] {
+        let turns = now.get("reveille_turns_total", &[("agent", agent), ("outcome", outcome)]);
+        let failures = now.get("reveille_failures_total", &[("code", code)]);
+        assert_eq!((turns, failures), (1.0, 1.0), "{}", now.text);
+    }
+    assert_eq!(now.get("reveille_turns_total", &[]), 2.0, "{}", now.text);
+    Ok(())
+}
+
 #[tokio::test]
 async fn open_metrics_is_given_to_who_asks_for_it() -> Result<()> {
     let daemon = with_eng().await?;
