@@ -466,14 +466,16 @@ impl Outbox {
                 if let Ok(Effect::Thread { record, .. }) = &delivery.effect {
                     written.insert(record.id.to_string());
                 }
-                delivered.push(delivery.row.id);
+                delivered.push(delivery);
             }
         }
         crash::point("outbox.delivered");
-        for turn in self.queue.delivered(delivered).await? {
+        let rows = delivered.iter().map(|delivery| delivery.row.id).collect();
+        for turn in self.queue.delivered(rows).await? {
             self.traces.finished(turn);
             if self.ends.delivered(turn) {
-                self.tell_late(turn).await;
+                let last = delivered.iter().find(|delivery| delivery.row.turn == turn);
+                self.tell_late(turn, last.and_then(Delivery::channel)).await;
             }
         }
         self.working.show_again(&self.vaults, &back, &written).await;
@@ -530,15 +532,14 @@ impl Outbox {
     }
 
     /// Tells whoever watches that nothing of a turn is missing any more.
-    async fn tell_late(&self, turn: Uuid) {
+    async fn tell_late(&self, turn: Uuid, channel: Option<&str>) {
         let company = match self.queue.company(turn).await {
             Ok(company) => company,
-            Err(error) => return tracing::warn!(%error, %turn, "nobody is told of a late delivery"),
+            Err(error) => return tracing::warn!(%error, %turn, channel, "nobody is told of a late delivery"),
         };
         let record = company.first().and_then(|first| first.record.clone());
         let record: Option<TurnRecord> = record.and_then(|record| serde_json::from_value(record).ok()); // silent-ok: without a note then
         let note = record.and_then(|record| record.note);
-        let channel = company.first().map(|first| first.message.lane.channel.as_str());
         tracing::info!(%turn, channel, "delivered late");
         for turn in company {
             let subject = Subject {

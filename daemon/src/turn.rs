@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
                 ..subject.clone()
             },
             message: serde_json::from_value(one.message.body.clone()).unwrap_or_else(|error| {
-                tracing::error!(%error, turn = %one.turn, "a message that joined the turn cannot be read; it is left out");
+                tracing::error!(%error, turn = %one.turn, channel = subject.channel, "a message that joined the turn cannot be read; it is left out");
                 Inbound::blank(subject.channel.clone())
             }),
         });
@@ -332,7 +332,8 @@ impl Run<'_> {
             .await;
     }
 
-    fn channel(&self) -> &ChannelName {
+    /// Its agent.
+    pub(crate) fn channel(&self) -> &ChannelName {
         &self.claim.message.lane.channel
     }
 

@@ -130,7 +130,7 @@ impl Desk {
             }
             tracing::info!(turn = %turn.id, channel = %name, by = owner, "a message was given back");
             let words = format!("Given back by {owner}; it waits again.");
-            desk.is_back(turn.id, "released", &words).await;
+            desk.is_back((turn.id, &name), "released", &words).await;
             Ok(Released {
                 id: turn.message.note,
                 turn: turn.id,
@@ -141,19 +141,19 @@ impl Desk {
 
     /// Tells everybody that a turn is back in line, and lets its lane look: the daemon may run it by now. For who is alone
     /// in its conversation. False: its thread could not be told, because its agent is not known yet.
-    pub(super) async fn is_back(&self, turn: Uuid, why: &'static str, words: &str) -> bool {
+    pub(super) async fn is_back(&self, (turn, channel): (Uuid, &ChannelName), why: &'static str, words: &str) -> bool {
         let inbox = &self.inner.inbox;
         let now = match self.queue().turn(turn).await {
             Ok(Some(now)) => now,
             Ok(None) => return true,
             Err(error) => {
-                tracing::warn!(%error, %turn, "it is not told that the message is back in line");
+                tracing::warn!(%error, %turn, %channel, "it is not told that the message is back in line");
                 return true;
             }
         };
         if now.state != State::Waiting {
             // Somebody has it again, or it has ended: whoever did that tells it.
-            self.take_off_old(turn).await;
+            self.take_off_old(turn, channel).await;
             return true;
         }
         inbox.hub.told().rests(turn);
@@ -178,13 +178,15 @@ impl Desk {
     }
 
     /// A claim that is over shows nothing any more; the one that holds now does.
-    async fn take_off_old(&self, turn: Uuid) {
+    async fn take_off_old(&self, turn: Uuid, channel: &ChannelName) {
         match self.queue().held(turn).await {
             Ok(held) => {
                 let lease = held.map(|held| held.claim.lease);
                 self.inner.marks.take_off_unless(turn, lease).await;
             }
-            Err(error) => tracing::warn!(%error, %turn, "it may be shown as worked on by who has it no longer"),
+            Err(error) => {
+                tracing::warn!(%error, %turn, %channel, "it may be shown as worked on by who has it no longer")
+            }
         }
     }
 }

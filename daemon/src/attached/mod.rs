@@ -325,7 +325,7 @@ impl Desk {
             Opening::Wait(pause) => {
                 let (reason, _alone) = (pause.reason.clone(), self.alone(conversation).await);
                 run.wait(pause).await;
-                self.is_back(turn, "released", &reason).await;
+                self.is_back((turn, run.channel()), "released", &reason).await;
                 return Ok(None);
             }
         };
@@ -370,7 +370,7 @@ impl Desk {
         let _alone = self.alone(held.claim.conversation.id).await;
         match self.queue().release(held.claim.lease, Spend::default()).await {
             Ok(()) => {
-                self.is_back(turn, "released", "Given back before anybody had it.")
+                self.is_back((turn, &lane.channel), "released", "Given back before anybody had it.")
                     .await;
             }
             // It has ended otherwise.

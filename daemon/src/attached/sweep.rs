@@ -59,7 +59,10 @@ impl Desk {
         for turn in back {
             tracing::warn!(turn = %turn.id, channel = %turn.message.lane.channel, "a session kept a message beyond its time; it is back in line");
             let _alone = self.alone(turn.conversation).await;
-            if !self.is_back(turn.id, "claim_over", LATE).await {
+            if !self
+                .is_back((turn.id, &turn.message.lane.channel), "claim_over", LATE)
+                .await
+            {
                 untold.push(turn);
             }
         }

@@ -47,11 +47,11 @@ impl Desk {
         }
     }
 
-    async fn turn(&self, id: Uuid) -> Option<Turn> {
+    async fn turn(&self, channel: &str, id: Uuid) -> Option<Turn> {
         match self.parts.inbox.queue.turn(id).await {
             Ok(turn) => turn,
             Err(error) => {
-                tracing::warn!(%error, turn = %id, "it is not known how the turn stands");
+                tracing::warn!(%error, turn = %id, channel, "it is not known how the turn stands");
                 None
             }
         }
@@ -124,11 +124,11 @@ impl Host for Desk {
         })
     }
 
-    async fn standing(&self, _agent: &str, turn: &str) -> Option<Standing> {
-        let mut turn = self.turn(turn.parse().ok()?).await?; // silent-ok: no turn of ours
+    async fn standing(&self, agent: &str, turn: &str) -> Option<Standing> {
+        let mut turn = self.turn(agent, turn.parse().ok()?).await?; // silent-ok: no turn of ours
         // What joined another one stands where that one does.
         if let (false, Some(leader)) = (turn.state.is_terminal(), turn.leader) {
-            turn = self.turn(leader).await?;
+            turn = self.turn(agent, leader).await?;
         }
         if turn.state.is_terminal() {
             return Some(Standing::Ended);
@@ -139,7 +139,7 @@ impl Host for Desk {
         match self.parts.inbox.queue.place(turn.id).await {
             Ok(place) => place.map(|place| Standing::Waiting { ahead: place.ahead }),
             Err(error) => {
-                tracing::warn!(%error, turn = %turn.id, "the place in line is unknown");
+                tracing::warn!(%error, turn = %turn.id, channel = agent, "the place in line is unknown");
                 None
             }
         }

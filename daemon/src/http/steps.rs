@@ -64,8 +64,8 @@ fn gone(turn: Uuid) -> ApiError {
         .then("`[retention] steps` in the configuration says how long it is kept. What was going on when the daemon was killed is lost.")
 }
 
-fn unreadable(turn: Uuid, error: &std::io::Error) -> ApiError {
-    tracing::error!(%error, %turn, "what is kept of a turn cannot be read");
+fn unreadable(turn: &Turn, error: &std::io::Error) -> ApiError {
+    tracing::error!(%error, turn = %turn.id, channel = %turn.message.lane.channel, "what is kept of a turn cannot be read");
     let message = "What is kept of this turn cannot be read now; nothing was changed.";
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "steps_unreadable", message)
         .then("Look into the daemon's log and at the directory `steps` of its state, then try again.")
@@ -201,7 +201,7 @@ async fn gather(api: &Api, asked: &str) -> Result<(Turn, Kept), ApiError> {
         if let Some(story) = &story {
             api.steps.settled().await;
             let before = api.steps.read(place(&turn)).await;
-            let mut kept = before.map_err(|error| unreadable(turn.id, &error))?.unwrap_or_default();
+            let mut kept = before.map_err(|error| unreadable(&turn, &error))?.unwrap_or_default();
             add_story(&mut kept, story);
             return Ok((turn, kept));
         }
@@ -210,7 +210,7 @@ async fn gather(api: &Api, asked: &str) -> Result<(Turn, Kept), ApiError> {
     }
     api.steps.settled().await;
     let kept = api.steps.read(place(&turn)).await;
-    let kept = kept.map_err(|error| unreadable(turn.id, &error))?;
+    let kept = kept.map_err(|error| unreadable(&turn, &error))?;
     if !turn.state.is_terminal() {
         return Ok((turn, kept.unwrap_or_default()));
     }
@@ -270,7 +270,7 @@ pub(super) async fn show(
         turn: turn.id,
     };
     let whole = api.steps.call(place, &step).await;
-    let [input, output] = whole.map_err(|error| unreadable(turn.id, &error))?;
+    let [input, output] = whole.map_err(|error| unreadable(&turn, &error))?;
     let event = |kind: &str| {
         let mut all = kept.events.iter();
         all.find(|event| event["kind"] == kind && event["id"] == step.as_str())

@@ -202,3 +202,48 @@ where
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pretty_assertions::assert_eq;
+
+    /// Here the spans around the lines say it, or nobody knows more than the turn.
+    const UNSAID: [&str; 3] = ["steps/mod.rs", "retention.rs", "vaults/roster/leaving.rs"];
+
+    fn look(dir: &Path, missing: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                look(&path, missing);
+            } else if !UNSAID.iter().any(|file| path.ends_with(file)) {
+                let source = std::fs::read_to_string(&path).unwrap();
+                let source = source.split("\n#[cfg(test)]").next().unwrap_or_default();
+                let found = lines_without(source);
+                missing.extend(found.map(|line| format!("{}: {line}", path.display())));
+            }
+        }
+    }
+
+    /// What stands before the message in lines that name a turn and no channel.
+    fn lines_without(source: &str) -> impl Iterator<Item = &str> {
+        let levels = ["error!(", "warn!(", "info!(", "debug!("];
+        let lines = source.split("tracing::").skip(1);
+        let fields = lines.filter_map(move |line| {
+            let said = levels.iter().find_map(|level| line.strip_prefix(level))?;
+            said.split(['"', ';']).next()
+        });
+        let names = |fields: &str, name: &str| fields.split([' ', ',', '%', '?', '\n']).any(|word| word == name);
+        fields.filter(move |fields| names(fields, "turn") && !names(fields, "channel"))
+    }
+
+    #[test]
+    fn a_line_that_names_a_turn_names_its_channel_too() {
+        let bad = r#"tracing::warn!(%error, turn = %id, "gone"); tracing::warn!(%turn, channel, "turn");"#;
+        assert_eq!(lines_without(bad).collect::<Vec<_>>(), ["%error, turn = %id, "]);
+        let mut missing = Vec::new();
+        look(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+}

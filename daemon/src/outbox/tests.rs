@@ -1,6 +1,7 @@
 //! Step by step, over a real queue and a real vault with a door that can be shut. The loop itself is seen from outside, in the
 //! end-to-end tests.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
@@ -13,6 +14,8 @@ use reveille_vault::{
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tracing::field::Field;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
 use crate::effects::derived;
@@ -492,4 +495,42 @@ async fn a_turn_that_began_while_the_vault_was_silent_is_shown_when_it_is_back()
     let note = post.note(Key::Path("Threads/eng/eng".into())).await;
     assert_eq!(note.text("status").as_deref(), Some("working"));
     shown.end().await;
+}
+
+/// The fields of what was logged.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Heard {
+    fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
+        let mut said = self.0.lock().unwrap();
+        event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| said.push(format!("{field}={value:?}")));
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_could_not_be_marked_again_is_logged_with_its_turn_and_channel() {
+    let (post, heard) = (Post::new(), Heard::default());
+    let conversation = Uuid::from_u128(7);
+    post.lengthen();
+    let mut running = record(conversation, 0, ThreadStatus::Working);
+    if let Effect::Thread { record, .. } = &mut running {
+        record.turn = "t4".into();
+    }
+    let shown = post.outbox.show_working(conversation, running);
+    post.shut(1);
+    let back = BTreeSet::from(["home".to_owned()]);
+    let listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(heard.clone()));
+    let outbox = &post.outbox;
+    outbox.working.show_again(&outbox.vaults, &back, &BTreeSet::new()).await;
+    drop(listening);
+    shown.end().await;
+    let said = heard.0.lock().unwrap().clone();
+    for field in [
+        "message=a thread could not be marked as working again",
+        "turn=\"t4\"",
+        "channel=\"eng\"",
+    ] {
+        assert!(said.iter().any(|one| one == field), "{field}: {said:?}");
+    }
 }

@@ -74,7 +74,12 @@ impl Working {
                 continue;
             };
             if let Err(error) = effect.write(&*vault, false).await {
-                tracing::warn!(%error, "a thread could not be marked as working again");
+                let turn = match &effect {
+                    Effect::Thread { record, .. } => Some(record.turn.as_str()),
+                    _ => None,
+                };
+                let channel = effect.channel();
+                tracing::warn!(%error, turn, channel, "a thread could not be marked as working again");
             }
         }
     }

@@ -297,7 +297,7 @@ impl Told {
         match RawValue::from_string(text) {
             Ok(event) => webhooks.live(&subject.channel, &turn_of(subject), event),
             Err(error) => {
-                tracing::error!(%error, turn = %subject.turn, "a live event is no JSON, and is not told by webhooks");
+                tracing::error!(%error, turn = %subject.turn, channel = subject.channel, "a live event is no JSON, and is not told by webhooks");
             }
         }
     }
