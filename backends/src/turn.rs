@@ -376,6 +376,9 @@ pub trait Observer: Send + Sync {
 
     /// Something happened. Must return at once.
     fn event(&self, event: Event);
+
+    /// The child has given its result; it and what it has left may still take a while to end. Must return at once.
+    fn answered(&self) {}
 }
 
 /// A way to run turns.

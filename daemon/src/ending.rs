@@ -35,6 +35,8 @@ pub(crate) struct Ending {
     pub(crate) refused: bool,
     /// What goes with its answer.
     pub(crate) files: Vec<SentFile>,
+    /// When its program gave the result; `None`: there was no program, or no result.
+    pub(crate) answered_at: Option<Timestamp>,
     at: Timestamp,
 }
 
@@ -86,6 +88,7 @@ impl Ending {
             detail: String::new(),
             refused: false,
             files: Vec::new(),
+            answered_at: None,
             at: Timestamp::now(),
         }
     }
@@ -167,9 +170,9 @@ impl Ending {
         ending
     }
 
-    /// When it was known.
-    pub(crate) fn at(&self) -> Timestamp {
-        self.at
+    /// Since when there is a result, or else when the end was known.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.answered_at.unwrap_or(self.at)
     }
 
     /// US dollars.

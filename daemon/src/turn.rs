@@ -425,7 +425,7 @@ impl Run<'_> {
             .as_ref()
             .filter(|_| ending.state != State::Cancelled);
         self.attempt.ended(failed.map(|failure| failure.code.as_str()));
-        let (began, mut tries) = (Timestamp::now(), 0);
+        let (began, mut tries) = (ending.answered_at.unwrap_or_else(Timestamp::now), 0);
         let mut pause = Duration::from_millis(100);
         loop {
             match self.write_end(&ending, rows.clone()).await {
@@ -478,7 +478,7 @@ impl Run<'_> {
             self.tell(&ending.milestone(delivered));
         });
         if is_delivered {
-            self.context.metrics.took_since(Stage::Deliver, ending.at());
+            self.context.metrics.took_since(Stage::Deliver, ending.since());
         }
         is_delivered
     }

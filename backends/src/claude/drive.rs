@@ -454,8 +454,14 @@ impl<'a> Drive<'a> {
     async fn heed(&mut self, signal: Signal) {
         match (signal, self.phase) {
             (Signal::Answer(id), Phase::Starting) if id == INITIALIZE => self.give_prompt().await,
-            (Signal::Result, Phase::Starting | Phase::Running) => self.enter(Phase::Settling, SETTLE),
-            (Signal::Result, Phase::Interrupting) => self.close(RUNG),
+            (Signal::Result, Phase::Starting | Phase::Running) => {
+                self.journey.observer.answered();
+                self.enter(Phase::Settling, SETTLE);
+            }
+            (Signal::Result, Phase::Interrupting) => {
+                self.journey.observer.answered();
+                self.close(RUNG);
+            }
             (Signal::Idle, Phase::Settling) => self.rest().await,
             _ => {}
         }

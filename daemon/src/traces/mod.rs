@@ -290,9 +290,9 @@ impl Attempt {
         });
     }
 
-    /// The last program has ended.
-    pub(crate) fn ran(&self) {
-        self.mark(|marks| marks.ran = Some(Timestamp::now()));
+    /// The last program gave its result then, or ended without one.
+    pub(crate) fn ran(&self, at: Timestamp) {
+        self.mark(|marks| marks.ran = Some(at));
     }
 
     /// It is over. `error`: the code of what went wrong.

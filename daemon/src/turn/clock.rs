@@ -1,8 +1,9 @@
 //! How long the stages of a turn take that its child makes.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
+use reveille_backends::FailureCode;
 use tokio::time::Instant;
 
 use crate::metrics::{Metrics, Stage};
@@ -14,6 +15,8 @@ pub(super) struct Clock {
     claimed_at: Timestamp,
     /// When the first child was given the prompt.
     prompted: OnceLock<Instant>,
+    /// When the last child gave its result.
+    answered: Mutex<Option<(Instant, Timestamp)>>,
     attempt: Attempt,
 }
 
@@ -24,6 +27,7 @@ impl Clock {
             metrics,
             claimed_at,
             prompted: OnceLock::new(),
+            answered: Mutex::default(),
             attempt,
         }
     }
@@ -41,11 +45,32 @@ impl Clock {
         self.attempt.spoke();
     }
 
-    /// The last child has ended.
-    pub(super) fn ended(&self) {
-        self.attempt.ran();
+    /// A child has given its result.
+    pub(super) fn answered(&self) {
+        self.result(Some((Instant::now(), Timestamp::now())));
+    }
+
+    /// Another attempt begins after a failure of the API: what the one before gave is not the result.
+    pub(super) fn retried(&self, code: FailureCode) {
+        self.metrics.retried();
+        self.attempt.retried(code);
+        self.result(None);
+    }
+
+    /// Puts another result in the place of the one that was there.
+    fn result(&self, result: Option<(Instant, Timestamp)>) -> Option<(Instant, Timestamp)> {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *answered, result)
+    }
+
+    /// The last child has ended. Answers when it gave its result, if it did.
+    pub(super) fn ended(&self) -> Option<Timestamp> {
+        let answered = self.result(None);
+        let (end, at) = answered.unwrap_or_else(|| (Instant::now(), Timestamp::now()));
+        self.attempt.ran(at);
         if let Some(begin) = self.prompted.get() {
-            self.metrics.took(Stage::Run, begin.elapsed());
+            self.metrics.took(Stage::Run, end.saturating_duration_since(*begin));
         }
+        answered.map(|(_, at)| at)
     }
 }

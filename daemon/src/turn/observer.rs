@@ -23,14 +23,14 @@ pub(super) struct TurnObserver {
     lease: Lease,
     marker: Marker,
     interruptions: u32,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<Clock>,
     notices: Mutex<Vec<String>>,
     pub(super) steps: Steps,
 }
 
 impl Run<'_> {
     /// Of a turn of which that was told already.
-    pub(super) fn observer(&self, plan: &Plan, notices: Vec<String>) -> TurnObserver {
+    pub(super) fn observer(&self, plan: &Plan, notices: Vec<String>, clock: Arc<Clock>) -> TurnObserver {
         TurnObserver {
             queue: Arc::clone(&self.context.queue),
             hub: self.context.hub.clone(),
@@ -38,7 +38,7 @@ impl Run<'_> {
             lease: self.claim.lease,
             marker: self.marker(plan),
             interruptions: plan.interruptions,
-            clock: Clock::new(self.context.metrics.clone(), self.started_at, self.attempt.clone()),
+            clock,
             notices: Mutex::new(notices),
             steps: self.context.steps.clone(),
         }
@@ -49,6 +49,14 @@ impl TurnObserver {
     /// What people were told.
     pub(super) fn into_notices(self) -> Vec<String> {
         self.notices.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is text that is shown as a part of the answer: what a sub-agent says is not.
+fn is_of_the_answer(event: &Event) -> bool {
+    match event {
+        Event::TextDelta { text } | Event::Text { text, parent: None } => !text.is_empty(),
+        _ => false,
     }
 }
 
@@ -76,12 +84,38 @@ impl Observer for TurnObserver {
                     .push(text.clone());
             }
             Event::Init { .. } => crash::point("turn.init"),
-            Event::Text { .. } => {
-                crash::point("turn.text");
-                self.clock.spoke();
-            }
+            Event::Text { .. } => crash::point("turn.text"),
             _ => {}
         }
+        if is_of_the_answer(&event) {
+            self.clock.spoke();
+        }
         self.hub.tell(&self.subject, &Happening::Turn(event));
+    }
+
+    fn answered(&self) {
+        self.clock.answered();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_begins_with_the_first_piece_and_not_with_the_text_of_a_sub_agent() {
+        let text = |text: &str, parent: Option<&str>| Event::Text {
+            text: text.to_owned(),
+            parent: parent.map(str::to_owned),
+        };
+        let piece = |text: &str| Event::TextDelta { text: text.to_owned() };
+        let thought = Event::Thinking {
+            text: "well".to_owned(),
+            parent: None,
+        };
+        assert!(is_of_the_answer(&piece("a")) && is_of_the_answer(&text("a", None)));
+        for event in [piece(""), text("", None), text("a", Some("toolu_1")), thought] {
+            assert!(!is_of_the_answer(&event), "{event:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The program of a turn, from what it is given to what it leaves.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reveille_backends::{Event, FailureCode, Session, TurnRequest, Verdict};
@@ -8,6 +9,7 @@ use reveille_queue::LeaseError;
 use tokio_util::sync::CancellationToken;
 
 use super::Run;
+use super::clock::Clock;
 use super::plan::Plan;
 use crate::attempts;
 use crate::crash;
@@ -50,9 +52,10 @@ impl Run<'_> {
         let compose = |attempt: &TurnRequest, cut_off: CutOff| {
             words.compose(self, matches!(attempt.session, Session::Resume(_)), cut_off)
         };
+        let clock = Clock::new(self.context.metrics.clone(), self.started_at, self.attempt.clone());
+        let clock = Arc::new(clock);
         let again = |attempt: &TurnRequest, cut_off: bool, code: FailureCode| {
-            self.context.metrics.retried();
-            self.attempt.retried(code);
+            clock.retried(code);
             compose(attempt, if cut_off { CutOff::Api } else { words.cut_off })
         };
         let confine = |request: &mut TurnRequest| self.confine(request);
@@ -63,7 +66,7 @@ impl Run<'_> {
         };
         let thread_note = self.show_working();
         self.tell_notices(&notices);
-        let observer = self.observer(&plan, notices);
+        let observer = self.observer(&plan, notices, Arc::clone(&clock));
         let halt = CancellationToken::new();
         let pauses: Vec<Duration> = self.context.claude.retry_pauses.iter().map(|span| span.0).collect();
         let child = attempts::run(&seat, request, again, &pauses, &observer, &halt);
@@ -76,7 +79,7 @@ impl Run<'_> {
             })
             .await;
         drop(living);
-        observer.clock.ended();
+        let answered_at = clock.ended();
         let (watched, parked) = seat.leave(pass, loans);
         let watched = self.context.sandboxing.watch().end(&self.definition().name, &watched);
         crash::point("turn.ran");
@@ -91,9 +94,10 @@ impl Run<'_> {
         }
         let mut notices = observer.into_notices();
         let egress = self.tell_connections(&watched, &mut notices);
-        self.context.metrics.reached(&egress);
         let mut ending = Ending::of(outcome, &plan.cwd(), notices);
+        self.context.metrics.reached(&egress);
         ending.record.egress = egress;
+        ending.answered_at = answered_at;
         // They may be large.
         let halt = CancellationToken::new();
         let copied = self.collect(&plan, &mut ending, &halt);

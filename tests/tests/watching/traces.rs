@@ -118,6 +118,34 @@ async fn a_message_has_a_span_with_its_stages_and_says_nothing_of_its_text() -> 
     .await
 }
 
+/// The first text is the first piece of it, and the result is not the end of the program, which may have to write things down.
+#[tokio::test]
+async fn stages_end_with_what_is_heard_and_not_with_what_follows() -> Result<()> {
+    let collector = Receiver::start().await?;
+    let daemon = with(told(&collector), &["eng"]).await?;
+    let stage = async |text: &str, turns: usize| -> Result<[Span; 3]> {
+        turn(&daemon, "eng", text).await?;
+        let names = ["first text", "run", "record"];
+        let all = spans(&collector, "its stages", |all| {
+            names.iter().all(|name| all.named(name).len() == turns)
+        })
+        .await?;
+        let last = |name: &str| all.named(name).into_iter().max_by_key(|span| span.start).cloned();
+        let [text, run, record] = names.map(last);
+        Ok([text, run, record].map(|span| span.expect("it is there")))
+    };
+    let took = |span: &Span| span.end - span.start;
+    // A second of text.
+    let [text, run, _] = stage("[[slow 20x50ms]]", 1).await?;
+    assert!(took(&run) >= 1_000_000_000, "{run:#?}");
+    assert!(took(&text) < took(&run) / 2, "{text:#?} {run:#?}");
+    // The stand-in keeps what was said for 300 ms before it writes it down and ends.
+    let [_, run, record] = stage("[[reply a]] [[then store]]", 2).await?;
+    assert_eq!(run.end, record.start);
+    assert!(took(&record) >= 150_000_000, "{run:#?} {record:#?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn failures_and_further_attempts_have_their_codes() -> Result<()> {
     let collector = Receiver::start().await?;
