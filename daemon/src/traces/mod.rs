@@ -258,8 +258,8 @@ impl Attempt {
         }
     }
 
-    /// A process has waited for it.
-    pub(crate) fn is_warm(&self) {
+    /// It ran in a process that had waited for it.
+    pub(crate) fn was_warm(&self) {
         self.mark(|marks| marks.warm = true);
     }
 

@@ -108,7 +108,6 @@ impl Run<'_> {
         let (backend, warm) = (&*self.context.backend, &self.context.warm);
         match standing.parked {
             Some(parked) => {
-                self.attempt.is_warm();
                 let (watch, log) = (self.context.sandboxing.watch(), parked.held.log.clone());
                 let watched = watch.begin(&self.definition().name, self.claim.lease.turn, self.started_at, log);
                 Ok(Seat::warm((backend, warm), parked, watched, makers))

@@ -80,6 +80,9 @@ impl Run<'_> {
             .await;
         drop(living);
         let answered_at = clock.ended();
+        if seat.was_warm() {
+            self.attempt.was_warm();
+        }
         let (watched, parked) = seat.leave(pass, loans);
         let watched = self.context.sandboxing.watch().end(&self.definition().name, &watched);
         crash::point("turn.ran");

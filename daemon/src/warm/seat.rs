@@ -61,6 +61,8 @@ struct State {
     is_open: bool,
     /// Waits for the turn after this one.
     stayed: Option<Resident>,
+    /// The process that had waited was fit: the turn ran in it.
+    was_warm: bool,
 }
 
 impl<'a> Seat<'a> {
@@ -80,6 +82,7 @@ impl<'a> Seat<'a> {
             process: cold.process,
             is_open: false,
             stayed: None,
+            was_warm: false,
         };
         Self {
             backend,
@@ -107,6 +110,7 @@ impl<'a> Seat<'a> {
             process: Span::none(),
             is_open: true,
             stayed: None,
+            was_warm: false,
         };
         Self {
             backend,
@@ -127,6 +131,11 @@ impl<'a> Seat<'a> {
         if let Some(held) = &self.state().held {
             held.suspend();
         }
+    }
+
+    /// Whether the turn ran in the process that had waited for it.
+    pub(crate) fn was_warm(&self) -> bool {
+        self.state().was_warm
     }
 
     /// The turn is over. What is left of it: what it tried to reach, and a process that may wait, with all that was made for it.
@@ -177,6 +186,7 @@ impl<'a> Seat<'a> {
                     state.held = None;
                 }
                 state.stayed = resident;
+                state.was_warm = true;
                 if let Some(guess) = guess {
                     guess.used();
                 }

@@ -147,6 +147,28 @@ async fn stages_end_with_what_is_heard_and_not_with_what_follows() -> Result<()>
 }
 
 #[tokio::test]
+async fn a_turn_is_warm_when_it_ran_in_the_process_that_had_waited() -> Result<()> {
+    let collector = Receiver::start().await?;
+    let daemon = with(told(&collector).warm(), &["eng"]).await?;
+    let mut ids = Vec::new();
+    // The second one leaves a process that does not take the third.
+    for text in ["[[reply a]]", "[[reply b]] [[then die-asked]]", "[[reply c]]"] {
+        let sent = daemon.send("eng", text).await?;
+        assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
+        ids.push(id_of(&sent)?);
+    }
+    let all = spans(&collector, "all", |all| {
+        ids.iter().all(|id| all.message(id).is_some()) && all.named("start").len() == 3
+    })
+    .await?;
+    let mut starts = all.named("start");
+    starts.sort_by_key(|span| span.start);
+    let processes: Vec<_> = starts.iter().map(|span| span.text("reveille.process")).collect();
+    assert_eq!(processes, ["cold", "warm", "cold"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn failures_and_further_attempts_have_their_codes() -> Result<()> {
     let collector = Receiver::start().await?;
     let daemon = with(told(&collector), &["eng"]).await?;
