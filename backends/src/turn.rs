@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reveille_sandbox::Policy;
+use reveille_sandbox::{Exceeded, Policy};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -379,6 +379,9 @@ pub trait Observer: Send + Sync {
 
     /// The child has given its result; it and what it has left may still take a while to end. Must return at once.
     fn answered(&self) {}
+
+    /// The limits of all its processes together have kept the child from so much. Must return at once.
+    fn limited(&self, _exceeded: Exceeded) {}
 }
 
 /// A way to run turns.

@@ -229,6 +229,7 @@ impl<'a> Drive<'a> {
         }
         let (stderr, report, exceeded) = self.process.finish().await;
         if let Some(text) = notice(exceeded) {
+            self.journey.observer.limited(exceeded);
             self.journey.observer.event(Event::Notice { text });
         }
         if !report.left.is_empty() || report.problem.is_some() {

@@ -44,6 +44,11 @@ pub(super) struct Decision {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfDenial {
+    pub(super) kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Request {
     pub(super) method: &'static str,
     pub(super) route: String,
@@ -85,6 +90,29 @@ pub(super) struct Trace {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Build {
     pub(super) version: &'static str,
+}
+
+/// What the sandbox keeps a turn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// A connection.
+    Egress,
+    /// Memory: a process was ended.
+    Memory,
+    /// Another process or thread.
+    Processes,
+}
+
+impl Denial {
+    pub(super) const ALL: [Self; 3] = [Self::Egress, Self::Memory, Self::Processes];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Memory => "memory",
+            Self::Processes => "processes",
+        }
+    }
 }
 
 /// What becomes of a span.

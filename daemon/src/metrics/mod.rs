@@ -23,8 +23,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use reveille_queue::Spend;
+use reveille_sandbox::Exceeded;
 
-use self::labels::{Agents, Code, Decision, OfAgent, Request, Tokens, Turn, method_word};
+use self::labels::{Agents, Code, Decision, Denial, OfAgent, Request, Tokens, Turn, method_word};
 use crate::ending::Ending;
 use crate::sandboxing::Refused;
 
@@ -58,6 +59,7 @@ struct Inner {
     retries: Counter,
     warm: WarmFigures,
     egress: Family<Decision, Counter>,
+    denials: Family<labels::OfDenial, Counter>,
     requests: Family<Request, Counter>,
     traces: Family<labels::Trace, Counter>,
     dropped: Counter,
@@ -118,6 +120,7 @@ impl Metrics {
             retries: Counter::default(),
             warm: WarmFigures::default(),
             egress: Family::default(),
+            denials: Family::default(),
             requests: Family::default(),
             traces: Family::default(),
             dropped: Counter::default(),
@@ -130,6 +133,9 @@ impl Metrics {
         for decision in ["allowed", "refused", "refused_address", "failed"] {
             let decision = decision.to_owned();
             drop(inner.egress.get_or_create(&Decision { decision }));
+        }
+        for kind in Denial::ALL.map(Denial::as_str) {
+            drop(inner.denials.get_or_create(&labels::OfDenial { kind }));
         }
         for outcome in TraceOutcome::ALL.map(TraceOutcome::as_str) {
             drop(inner.traces.get_or_create(&labels::Trace { outcome }));
@@ -217,7 +223,21 @@ impl Metrics {
         for one in connections {
             let decision = one.decision.clone();
             self.0.egress.get_or_create(&Decision { decision }).inc_by(one.count);
+            if one.is_denied() {
+                self.denied(Denial::Egress, one.count);
+            }
         }
+    }
+
+    /// What the limits of its processes have kept a turn from.
+    pub(crate) fn limited(&self, exceeded: Exceeded) {
+        self.denied(Denial::Memory, exceeded.killed);
+        self.denied(Denial::Processes, exceeded.refused);
+    }
+
+    fn denied(&self, what: Denial, times: u64) {
+        let kind = what.as_str();
+        self.0.denials.get_or_create(&labels::OfDenial { kind }).inc_by(times);
     }
 
     /// A request was answered. `route`: as the router has it, empty when it has none.
@@ -303,6 +323,11 @@ impl Inner {
             self.egress.clone(),
         );
         registry.register(
+            "sandbox_denials",
+            "What the sandbox has kept turns from, by its kind",
+            self.denials.clone(),
+        );
+        registry.register(
             "http_requests",
             "Answered requests, by method, route and status",
             self.requests.clone(),
@@ -317,5 +342,35 @@ impl Inner {
             "Spans of traces, by what became of them",
             self.traces.clone(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn what_the_sandbox_keeps_turns_from_is_counted_by_its_kind() {
+        let metrics = Metrics::new();
+        let connections = [("allowed", 5), ("refused", 2), ("refused_address", 1), ("failed", 7)];
+        let connections = connections.map(|(decision, count)| Refused {
+            host: "a.example".into(),
+            port: 443,
+            decision: decision.into(),
+            count,
+        });
+        metrics.reached(&connections);
+        let exceeded = Exceeded { killed: 4, refused: 9 };
+        metrics.limited(exceeded);
+        let mut text = String::new();
+        prometheus_text::encode(&mut text, &metrics.0.registry).unwrap();
+        let mut rows: Vec<&str> = text.lines().filter(|line| line.contains("denials_total{")).collect();
+        rows.sort_unstable();
+        let expected = [("egress", 3), ("memory", 4), ("processes", 9)];
+        let expected =
+            expected.map(|(kind, count)| format!("reveille_sandbox_denials_total{{kind=\"{kind}\"}} {count}"));
+        assert_eq!(rows, expected);
     }
 }

@@ -29,6 +29,15 @@ pub(crate) struct Refused {
     pub(crate) count: u64,
 }
 
+impl Refused {
+    /// The sandbox does not let it through. One that failed was let through, and came to nothing.
+    pub(crate) fn is_denied(&self) -> bool {
+        [Decision::Refused, Decision::RefusedAddress]
+            .map(word)
+            .contains(&self.decision.as_str())
+    }
+}
+
 impl From<Connection> for Refused {
     fn from(connection: Connection) -> Self {
         Self {

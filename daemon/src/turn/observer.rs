@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use reveille_backends::{Event, Observer};
 use reveille_queue::{Lease, Queue};
+use reveille_sandbox::Exceeded;
 use uuid::Uuid;
 
 use super::Run;
@@ -13,12 +14,14 @@ use super::plan::Plan;
 use crate::begun::Marker;
 use crate::crash;
 use crate::live::{Happening, Hub, Subject};
+use crate::metrics::Metrics;
 use crate::steps::Steps;
 
 /// Tells the queue, the live events and the record of it.
 pub(super) struct TurnObserver {
     queue: Arc<dyn Queue>,
     hub: Hub,
+    metrics: Metrics,
     pub(super) subject: Subject,
     lease: Lease,
     marker: Marker,
@@ -34,6 +37,7 @@ impl Run<'_> {
         TurnObserver {
             queue: Arc::clone(&self.context.queue),
             hub: self.context.hub.clone(),
+            metrics: self.context.metrics.clone(),
             subject: self.subject.clone(),
             lease: self.claim.lease,
             marker: self.marker(plan),
@@ -95,6 +99,10 @@ impl Observer for TurnObserver {
 
     fn answered(&self) {
         self.clock.answered();
+    }
+
+    fn limited(&self, exceeded: Exceeded) {
+        self.metrics.limited(exceeded);
     }
 }
 

@@ -85,6 +85,8 @@ impl Run<'_> {
         }
         let (watched, parked) = seat.leave(pass, loans);
         let watched = self.context.sandboxing.watch().end(&self.definition().name, &watched);
+        // However the attempt is taken: it has tried.
+        self.context.metrics.reached(&watched.counts());
         crash::point("turn.ran");
         thread_note.end().await;
         self.leave(parked, (wait, here.since), &halt).await;
@@ -98,7 +100,6 @@ impl Run<'_> {
         let mut notices = observer.into_notices();
         let egress = self.tell_connections(&watched, &mut notices);
         let mut ending = Ending::of(outcome, &plan.cwd(), notices);
-        self.context.metrics.reached(&egress);
         ending.record.egress = egress;
         ending.answered_at = answered_at;
         // They may be large.

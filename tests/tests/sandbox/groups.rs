@@ -46,6 +46,15 @@ fn groups(place: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// How often turns were kept from something of this kind.
+async fn denials(daemon: &Daemon, kind: &str) -> Result<f64> {
+    let answer = daemon.ask_in("GET", "/metrics", b"").await?;
+    let text = String::from_utf8(answer.body)?;
+    let row = format!("reveille_sandbox_denials_total{{kind=\"{kind}\"}}");
+    let value = text.lines().find_map(|line| line.strip_prefix(&row));
+    Ok(value.with_context(|| text.clone())?.trim().parse()?)
+}
+
 async fn no_group_is_left(place: &Path) -> Result<()> {
     eventually("no group is left", LIMIT, async || {
         Ok(groups(place)?.is_empty().then_some(()))
@@ -120,6 +129,7 @@ async fn w_18_memory_and_processes_of_a_turn_have_a_limit_together_or_it_is_said
         notices.contains("more memory than it may") && notices.contains("[sandbox.limits]"),
         "{notices}"
     );
+    assert_eq!(denials(&daemon, "memory").await?, 1.0);
     no_group_is_left(&place).await?;
 
     let sent = begin(&daemon, "eng", "bomb.py", BOMB).await?;
@@ -137,6 +147,7 @@ async fn w_18_memory_and_processes_of_a_turn_have_a_limit_together_or_it_is_said
     daemon.stop_turn(sent.turn.as_deref().context("a turn")?).await?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     assert_eq!(turn.state, State::Cancelled);
+    ensure!(denials(&daemon, "processes").await? > 0.0);
     no_group_is_left(&place).await
 }
 

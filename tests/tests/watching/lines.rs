@@ -154,6 +154,42 @@ async fn a_process_that_has_waited_belongs_to_the_turn_that_it_works_for() -> Re
     Ok(())
 }
 
+/// What an attempt has tried to reach is counted also when somebody else has its turn by then.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_turn_was_refused_counts_although_its_claim_is_lost() -> Result<()> {
+    let daemon = loud().confined().env("REVEILLE_QUEUE__LEASE", "1s").start().await?;
+    let body = json!({ "name": "eng", "prompt": "You help.", "metadata": { "network": "restricted" } });
+    daemon
+        .request(Method::POST, &["api", "agents"], Some(&body))
+        .await?
+        .ok::<Value>()?;
+    daemon
+        .send("eng", "[[exec curl -s -o /dev/null http://lost.example/; sleep 600]]")
+        .await?;
+    eventually("it was refused", LIMIT, async || {
+        Ok(lines(&daemon)?
+            .iter()
+            .any(|line| text(line, "host") == "lost.example")
+            .then_some(()))
+    })
+    .await?;
+    let journal = rusqlite::Connection::open(daemon.state_dir().join("queue.db"))?;
+    let taken = journal.execute("UPDATE turns SET epoch = epoch + 1", [])?;
+    assert_eq!(taken, 1);
+    eventually("the claim is lost", LIMIT, async || {
+        Ok(daemon.log()?.contains("the claim was lost").then_some(()))
+    })
+    .await?;
+    for row in [
+        "reveille_egress_connections_total{decision=\"refused\"}",
+        "reveille_sandbox_denials_total{kind=\"egress\"}",
+    ] {
+        assert_eq!(figure(&daemon, row).await?, 1.0, "{row}");
+    }
+    Ok(())
+}
+
 async fn ask_often(daemon: &Daemon, times: usize) -> Result<()> {
     for _ in 0..times {
         ensure!(daemon.ask_in("GET", "/health", b"").await?.status == 200);
