@@ -248,7 +248,7 @@ struct Recorder {
 }
 
 /// What an attempt at a turn has come to. Cheap to clone; without a collector it does nothing.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Attempt(Option<Arc<Recorder>>);
 
 impl Attempt {

@@ -32,8 +32,10 @@ impl Clock {
         }
     }
 
-    /// A child has started and is about to be given the prompt. Only the first one counts.
+    /// A child has started and is about to be given the prompt. Only the first one counts; what another one gave before is not
+    /// the result.
     pub(super) fn prompted(&self) {
+        self.result(None);
         self.attempt.prompted();
         if self.prompted.set(Instant::now()).is_ok() {
             self.metrics.took_since(Stage::Start, self.claimed_at);
@@ -45,9 +47,11 @@ impl Clock {
         self.attempt.spoke();
     }
 
-    /// A child has given its result.
+    /// A child has given its result. Without a prompt it is none of the message.
     pub(super) fn answered(&self) {
-        self.result(Some((Instant::now(), Timestamp::now())));
+        if self.prompted.get().is_some() {
+            self.result(Some((Instant::now(), Timestamp::now())));
+        }
     }
 
     /// Another attempt begins after a failure of the API: what the one before gave is not the result.
@@ -72,5 +76,27 @@ impl Clock {
             self.metrics.took(Stage::Run, end.saturating_duration_since(*begin));
         }
         answered.map(|(_, at)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_result_is_that_of_the_last_child_that_was_given_the_prompt() {
+        let clock = Clock::new(Metrics::new(), Timestamp::now(), Attempt::default());
+        // A child that does not know its session says so before it is given anything.
+        clock.answered();
+        assert_eq!(clock.ended(), None);
+        clock.prompted();
+        clock.answered();
+        let (answered, _) = (clock.ended(), clock.answered());
+        assert!(answered.is_some());
+        clock.retried(FailureCode::Overloaded);
+        assert_eq!(clock.ended(), None);
+        clock.answered();
+        clock.prompted();
+        assert_eq!(clock.ended(), None);
     }
 }
