@@ -114,7 +114,7 @@ impl Retention {
                 Ok(0) => {}
                 Ok(turns) => tracing::info!(turns, "what was said in ended turns was taken out of the journal"),
                 Err(error) => {
-                    tracing::warn!(%error, "what was said in ended turns stays in the journal until tomorrow")
+                    tracing::warn!(%error, "what was said in ended turns stays in the journal until tomorrow");
                 }
             }
         }

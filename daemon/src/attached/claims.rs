@@ -185,7 +185,7 @@ impl Desk {
                 self.inner.marks.take_off_unless(turn, lease).await;
             }
             Err(error) => {
-                tracing::warn!(%error, %turn, %channel, "it may be shown as worked on by who has it no longer")
+                tracing::warn!(%error, %turn, %channel, "it may be shown as worked on by who has it no longer");
             }
         }
     }
