@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::inbox::Inbox;
 use crate::kept::{Keep, Mark};
-use crate::registry::{Discovery, STAMPED};
+use crate::registry::{Discovery, Registry, STAMPED};
 
 /// Notes that are asked for one by one at once.
 const AT_ONCE: usize = 8;
@@ -207,6 +207,25 @@ fn unknown(vault: &str, error: &anyhow::Error) {
 
 /// Of notes that are asked for one by one: those that are there, and those that are there and cannot be read. One of these must
 /// not keep anybody from following the vault.
+/// Notes that define something as far as the registry knows, and are not there any more.
+///
+/// # Errors
+/// The vault cannot be read.
+pub(crate) async fn gone(vault: &Arc<dyn Vault>, registry: &Registry) -> anyhow::Result<Vec<NoteId>> {
+    let mut missing: BTreeSet<NoteId> = registry.notes_of(vault.name()).into_iter().collect();
+    let mut coming = Some(page(vault, registry.discovery(), None));
+    while let Some(part) = coming.take() {
+        let part = part.await.context("the definitions were not read to their end")??;
+        coming = part.next.map(|after| page(vault, registry.discovery(), Some(after)));
+        for note in &part.notes {
+            missing.remove(&note.id);
+        }
+    }
+    let (found, damaged) = look_after(&**vault, &missing).await?;
+    missing.retain(|id| !damaged.contains(id) && found.iter().all(|note| note.id != *id));
+    Ok(missing.into_iter().collect())
+}
+
 async fn look_after(vault: &dyn Vault, missing: &BTreeSet<NoteId>) -> anyhow::Result<(Vec<Note>, BTreeSet<NoteId>)> {
     let mut asked = stream::iter(missing.iter().cloned())
         .map(|id| async move { (vault.get(&Key::Id(id.clone())).await, id) })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reveille_queue::{Binding, FeedCursor, Queue, QueueError, State, Turn};
 use reveille_vault::agent::{Inbound, tag};
-use reveille_vault::{Change, Cursor, Key, Note, NoteId, Query, Vault, VaultError};
+use reveille_vault::{Change, ChangeKind, Cursor, Key, Kind, Note, NoteId, Query, Vault, VaultError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -85,6 +85,19 @@ async fn jobs_of(vault: &dyn Vault) -> Result<Vec<Note>, VaultError> {
         ..Query::default()
     };
     Ok(vault.query(&all).await?.notes)
+}
+
+/// Returns when all that is at the peer of a vault was looked at once since now, after `pause`. Until then something may be known
+/// that never was in the log, and so does not go away in it either.
+async fn looked_through(vault: Arc<dyn Vault>, mut pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        match vault.look(None).await {
+            Ok(()) => return,
+            // silent-ok: that the vault does not answer is told by who needs it.
+            Err(_) => pause = (pause * 2).clamp(Duration::from_secs(1), PAUSE_MAX),
+        }
+    }
 }
 
 /// What the queue calls this feed: a position means something in one log only.
@@ -169,6 +182,9 @@ impl Feed {
     pub(crate) async fn run(mut self, drain: CancellationToken) -> End {
         let mut wake = self.vault.watch();
         let mut pause = Duration::ZERO;
+        // What a vault of ours lists is in its log.
+        let mut is_complete = self.vault.kind() != Kind::Parachute;
+        let mut looked = Box::pin(looked_through(Arc::clone(&self.vault), Duration::ZERO));
         loop {
             wake.borrow_and_update();
             let followed = match self.follow().await {
@@ -184,6 +200,12 @@ impl Feed {
                     tokio::select! {
                         () = drain.cancelled() => break,
                         changed = wake.changed() => if changed.is_err() { break },
+                        () = &mut looked, if !is_complete => {
+                            is_complete = self.take_leave().await;
+                            if !is_complete {
+                                looked.set(looked_through(Arc::clone(&self.vault), PAUSE_MAX));
+                            }
+                        }
                     }
                 }
                 Ok(Progress::More) => pause = Duration::ZERO,
@@ -212,6 +234,38 @@ impl Feed {
             }
         }
         End::Drained
+    }
+
+    /// Takes out what was read when this began and went away before it was in the log: no change tells of it. False: the
+    /// vault or the queue could not be asked.
+    async fn take_leave(&mut self) -> bool {
+        match self.find_gone().await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    vault = self.vault.name(),
+                    "definitions and jobs that went away while the vault was read for the first time may still count; it is looked again"
+                );
+                false
+            }
+        }
+    }
+
+    async fn find_gone(&mut self) -> anyhow::Result<()> {
+        for id in definitions::gone(&self.vault, &self.inbox.registry).await? {
+            self.hand_over(&Change {
+                cursor: self.at,
+                id,
+                kind: ChangeKind::Deleted,
+                note: None,
+                unreadable: None,
+            });
+        }
+        self.inbox.jobs.opened(&self.vault, &jobs_of(&*self.vault).await?);
+        self.settle_names().await?;
+        self.keep().await;
+        Ok(())
     }
 
     /// Whether the newest change that was told of is read, and no other was told of since.

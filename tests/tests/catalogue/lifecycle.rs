@@ -128,6 +128,22 @@ async fn ac_144_145_what_is_gone_at_the_server_is_gone_and_what_is_not_stays() -
 }
 
 #[tokio::test]
+async fn what_goes_away_while_the_vault_is_read_for_the_first_time_is_gone() -> Result<()> {
+    let peer = Parachute::start(Version::May)?;
+    for name in ["goes", "stays"] {
+        at_server(&peer, name, &json!({}))?;
+    }
+    let note = peer.note("Agents/goes").context("a note")?;
+    // The first scan lists it and asks for it.
+    peer.set_faults(|faults| faults.hold = Some(format!("GET /vault/default/api/notes/{}", note.id)));
+    let daemon = with_peer(&peer).await?;
+    names_are(&daemon, &["goes", "stays"]).await?;
+    peer.remove("Agents/goes");
+    peer.set_faults(|faults| faults.hold = None);
+    names_are(&daemon, &["stays"]).await
+}
+
+#[tokio::test]
 async fn ac_146_a_vault_that_fails_takes_no_other_one_along() -> Result<()> {
     let peer = Parachute::start(Version::July)?;
     at_server(&peer, "far", &json!({}))?;

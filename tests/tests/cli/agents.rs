@@ -147,6 +147,7 @@ async fn tc_pf_4_doctor_checks_everything() -> Result<()> {
         ("state directory", "ok"),
         ("address", "ok"),
         ("disk", "ok"),
+        ("open files", "ok"),
         ("deliveries", "ok"),
         ("vault", "ok"),
         ("claude", "ok"),
