@@ -30,9 +30,24 @@ impl Drop for Daemon {
     }
 }
 
-fn binary() -> PathBuf {
+/// The program that is measured.
+pub(crate) fn binary() -> PathBuf {
     let given = std::env::var_os("REVEILLE_BIN").map(PathBuf::from);
     given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/reveille"))
+}
+
+/// Processor time that stands in a `stat` of a process or a thread, in milliseconds.
+pub(crate) fn processor(stat: &Path) -> Result<f64> {
+    let stat = std::fs::read_to_string(stat)?;
+    let fields = stat.rsplit_once(')').context("no name in stat")?.1;
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(str::parse::<f64>)
+        .sum::<Result<_, _>>()?;
+    // Linux counts in hundredths of a second on all machines that this runs on (USER_HZ).
+    Ok(ticks * 10.0)
 }
 
 fn free_address() -> Result<SocketAddr> {
@@ -172,16 +187,7 @@ impl Daemon {
 
     /// Processor time used so far, in milliseconds.
     pub(crate) fn cpu(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = stat.rsplit_once(')').context("no name in stat")?.1;
-        let ticks: f64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(str::parse::<f64>)
-            .sum::<Result<_, _>>()?;
-        // Linux counts in hundredths of a second on all machines that this runs on (USER_HZ).
-        Ok(ticks * 10.0)
+        processor(Path::new(&format!("/proc/{}/stat", self.child.id())))
     }
 
     /// Resident memory in MiB.

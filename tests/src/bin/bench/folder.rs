@@ -1,6 +1,6 @@
 //! A folder of Markdown files as the vault: start, how soon a change is seen, what it costs to wait.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -13,11 +13,23 @@ use crate::{PATIENCE, RUNS};
 /// How long the daemon is watched while nothing happens.
 const IDLE: Duration = Duration::from_secs(10);
 
+fn file(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("d{}/n{number}.md", number % 100))
+}
+
 fn write(folder: &Path, number: usize, text: &str) -> Result<()> {
-    let dir = folder.join(format!("d{}", number % 100));
-    std::fs::create_dir_all(&dir)?;
+    std::fs::create_dir_all(folder.join(format!("d{}", number % 100)))?;
     let body = format!("---\ntags: [note]\nnumber: {number}\n---\n# Note {number}\n\n{text}\n");
-    Ok(std::fs::write(dir.join(format!("n{number}.md")), body)?)
+    Ok(std::fs::write(file(folder, number), body)?)
+}
+
+/// All files, and nothing made of them.
+fn read(folder: &Path, files: usize) -> Result<f64> {
+    let begin = Instant::now();
+    for number in 0..files {
+        std::fs::read(file(folder, number))?;
+    }
+    Ok(ms(begin.elapsed()))
 }
 
 /// Waits until the note of a file says `text`; answers how long it took.
@@ -47,6 +59,7 @@ pub(crate) async fn measure(files: usize) -> Result<Vec<Figure>> {
     for number in 0..files {
         write(&folder, number, "As it was.")?;
     }
+    let bare = read(&folder, files)?;
     let config = dir.path().join("reveille.toml");
     std::fs::write(
         &config,
@@ -85,6 +98,7 @@ pub(crate) async fn measure(files: usize) -> Result<Vec<Figure>> {
     tokio::time::sleep(IDLE).await;
     let idle = daemon.cpu()? - before;
     Ok(vec![
+        Figure::new("floor: every file read", "ms", vec![bare]),
         Figure {
             name: "first start: every file read".into(),
             unit: "ms",

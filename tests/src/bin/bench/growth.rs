@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::daemon::{Daemon, start};
 use crate::figure::{Figure, ms};
-use crate::history;
-use crate::turns::{Stages, bare, child, ready, settings, single};
+use crate::turns::{Stages, ready, settings, single};
+use crate::{floor, history};
 
 /// Agents, of which one is sent to.
 const AGENTS: [u32; 4] = [1, 100, 1_000, 10_000];
@@ -31,13 +31,15 @@ struct Point {
 
 impl Point {
     async fn new(size: u32, daemon: &Daemon, http: &reqwest::Client, turns: usize) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let (mut synced, mut alone) = (Vec::new(), Vec::new());
-        let file = std::fs::File::create(dir.path().join("sync"))?;
-        for run in 0..RUNS {
-            synced.push(crate::synced(&file, run)?);
-            alone.push(bare(&child()?).await?);
-        }
+        let mut figures = vec![
+            ("floor: 4 KiB write and fdatasync", "ms", floor::synced(RUNS)?),
+            ("floor: a request over loopback", "ms", floor::loopback(RUNS).await?),
+            (
+                "floor: the child alone",
+                "ms",
+                floor::Child::smallest()?.runs(RUNS).await?,
+            ),
+        ];
         let before = daemon.cpu()?;
         let Stages {
             accept,
@@ -48,18 +50,14 @@ impl Point {
         #[expect(clippy::cast_precision_loss, reason = "few")]
         let ran = (turns + crate::turns::WARM_UP) as f64;
         let spent = (daemon.cpu()? - before) / ran;
-        Ok(Self {
-            size,
-            figures: vec![
-                ("floor: 4 KiB write and fdatasync", "ms", synced),
-                ("floor: the child alone", "ms", alone),
-                ("accepted durably", "ms", accept),
-                ("claimed, to the child's start", "ms", start),
-                ("result to reply note", "ms", deliver),
-                ("whole turn", "ms", whole),
-                ("processor of the daemon a turn", "ms", vec![spent]),
-            ],
-        })
+        figures.extend([
+            ("accepted durably", "ms", accept),
+            ("claimed, to the child's start", "ms", start),
+            ("result to reply note", "ms", deliver),
+            ("whole turn", "ms", whole),
+            ("processor of the daemon a turn", "ms", vec![spent]),
+        ]);
+        Ok(Self { size, figures })
     }
 
     fn and(&mut self, name: &'static str, unit: &'static str, value: f64) {

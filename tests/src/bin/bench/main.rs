@@ -10,6 +10,7 @@
 mod daemon;
 mod definitions;
 mod figure;
+mod floor;
 mod folder;
 mod growth;
 mod history;
@@ -21,54 +22,24 @@ mod vault;
 mod warm;
 
 use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use crate::figure::{Figure, ms};
+use crate::figure::Figure;
 
 /// Runs of each figure; the median is printed.
 const RUNS: usize = 9;
 /// How long a daemon may take for anything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A synced write to the file, in milliseconds.
-fn synced(file: &std::fs::File, run: usize) -> Result<f64> {
-    let begin = Instant::now();
-    file.write_all_at(&[1; 4096], u64::try_from(run)? * 4096)?;
-    file.sync_data()?;
-    Ok(ms(begin.elapsed()))
-}
-
-/// The machine's own floor: a process that does nothing, and one synced write.
-fn floor() -> Result<Vec<Figure>> {
-    let (mut spawn, mut sync) = (Vec::new(), Vec::new());
-    let dir = tempfile::tempdir()?;
-    let file = std::fs::File::create(dir.path().join("sync"))?;
-    file.write_all_at(&[0; 1 << 20], 0)?;
-    file.sync_all()?;
-    for run in 0..RUNS {
-        let begin = Instant::now();
-        ensure!(Command::new("/bin/true").status()?.success(), "/bin/true failed");
-        spawn.push(ms(begin.elapsed()));
-        sync.push(synced(&file, run)?);
-    }
-    Ok(vec![
-        Figure {
-            name: "floor: spawn and wait for /bin/true".into(),
-            unit: "ms",
-            values: spawn,
-        },
-        Figure {
-            name: "floor: 4 KiB write and fdatasync".into(),
-            unit: "ms",
-            values: sync,
-        },
-    ])
+/// As many open files as may be: each watcher has one here and one in the daemon, which starts with this limit.
+fn raise_open_files() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: most, ..limit })?)
 }
 
 enum Part {
@@ -118,7 +89,8 @@ fn asked() -> Result<(Part, usize)> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let (part, count) = asked()?;
-    let mut figures = floor()?;
+    raise_open_files()?;
+    let mut figures = floor::machine().await?;
     let what = match part {
         Part::Start => {
             figures.extend(start::measure(count).await?);

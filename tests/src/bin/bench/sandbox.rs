@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::PATIENCE;
 use crate::daemon::{Daemon, start};
 use crate::figure::{Figure, ms};
+use crate::{PATIENCE, floor};
 
 /// Agents by the network that they ask for.
 const AGENTS: [&str; 2] = ["open", "restricted"];
@@ -56,24 +56,35 @@ async fn turn(daemon: &Daemon, http: &reqwest::Client, agent: &str) -> Result<f6
 pub(crate) async fn measure(turns: usize) -> Result<Vec<Figure>> {
     let (bare_dir, dir) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let http = reqwest::Client::builder().no_proxy().build()?;
-    let (bare, _) = start(bare_dir.path(), &[("REVEILLE_SANDBOX__MODE", "none")]).await?;
-    let (confined, _) = start(dir.path(), &[("REVEILLE_SANDBOX__MODE", "auto")]).await?;
+    // A child that waited for its turn was confined before.
+    let settings = |mode| {
+        [
+            ("REVEILLE_SANDBOX__MODE", mode),
+            ("REVEILLE_CLAUDE__WARM_PROCESSES", "0"),
+        ]
+    };
+    let (bare, _) = start(bare_dir.path(), &settings("none")).await?;
+    let (confined, _) = start(dir.path(), &settings("auto")).await?;
     define(&bare, &http).await?;
     define(&confined, &http).await?;
+    let mut child = floor::Child::stand_in()?;
     let [
+        mut alone,
         mut without,
         mut open,
         mut restricted,
         mut adds_open,
         mut adds_restricted,
-    ] = [const { Vec::new() }; 5];
+    ] = [const { Vec::new() }; 6];
     for run in 0..turns + WARM_UP {
+        let zero = child.run().await?;
         let none = turn(&bare, &http, "open").await?;
         let one = turn(&confined, &http, "open").await?;
         let two = turn(&confined, &http, "restricted").await?;
         if run < WARM_UP {
             continue;
         }
+        alone.push(zero);
         without.push(none);
         open.push(one);
         restricted.push(two);
@@ -82,6 +93,7 @@ pub(crate) async fn measure(turns: usize) -> Result<Vec<Figure>> {
     }
     let figure = |name: &'static str, values| Figure::new(name, "ms", values);
     Ok(vec![
+        figure("floor: the stand-in alone, spawned, told and waited for", alone),
         figure("turn, not confined", without),
         figure("turn, confined, network open", open),
         figure("turn, confined, network restricted", restricted),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
+use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
@@ -12,16 +13,19 @@ use tokio::time::Instant;
 use crate::PATIENCE;
 use crate::daemon::{Daemon, start};
 use crate::figure::{Figure, ms};
+use crate::floor::{Fan, fan};
 use crate::turns::settings;
 
 /// Pieces of the turn's text, and the pause between them.
 const CHUNKS: usize = 2000;
-const PACE: &str = "5ms";
+const PACE: Duration = Duration::from_millis(5);
 /// Watchers that read nothing, and such that read a little now and then.
 const DEAF: usize = 5;
 const DRIPS: usize = 5;
 /// Turns that say everything at once.
 const BURSTS: usize = 5;
+/// Open files besides those of the watchers. The floor has both ends of theirs.
+const OTHERS: usize = 100;
 /// Longest time for the whole turn.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -48,6 +52,9 @@ async fn open(daemon: &Daemon, buffer: Option<u32>) -> Result<TcpStream> {
 struct Seen {
     /// How late the oldest part of each piece was, in milliseconds.
     late: Vec<f64>,
+    /// Its events, and their bytes with all that is around them.
+    events: usize,
+    bytes: usize,
     /// The words of the text that came in their order.
     words: usize,
     /// The last event.
@@ -64,6 +71,7 @@ async fn watch(stream: TcpStream) -> Result<Seen> {
         line.clear();
         let count = stream.read_line(&mut line).await?;
         ensure!(count > 0, "the stream ended after {} words", seen.words);
+        seen.bytes += count;
         ensure!(
             !line.starts_with("event: resync"),
             "told to reload after {} words",
@@ -73,6 +81,7 @@ async fn watch(stream: TcpStream) -> Result<Seen> {
             let number: u64 = id.trim().rsplit('-').next().context("a number")?.parse()?;
             ensure!(number > last, "{number} came after {last}");
             last = number;
+            seen.events += 1;
         } else if line.contains("\"kind\":\"text_delta\"") {
             let part = |name: &str| line.split(name).nth(1).and_then(|rest| rest.split('"').next());
             let at: Timestamp = part("\"at\":\"").context("a time")?.parse()?;
@@ -112,6 +121,14 @@ fn complete(seen: &[Seen]) -> Result<f64> {
     Ok(f64::from(u32::try_from(complete)?))
 }
 
+/// What the machine itself takes to write as many events of the same size to as many watchers, over that time or at once.
+async fn floor(seen: &[Seen], over: Option<Duration>) -> Result<Fan> {
+    let events = (seen.iter().map(|one| one.events).sum::<usize>() / seen.len()).max(1);
+    let bytes = seen.iter().map(|one| one.bytes).sum::<usize>() / seen.len() / events;
+    let pace = over.map(|over| anyhow::Ok(over / u32::try_from(events)?)).transpose()?;
+    fan(seen.len(), events, bytes, pace).await
+}
+
 /// A turn whose child says everything at once.
 async fn burst(http: &reqwest::Client, watchers: usize) -> Result<Vec<Figure>> {
     let dir = tempfile::tempdir()?;
@@ -122,7 +139,7 @@ async fn burst(http: &reqwest::Client, watchers: usize) -> Result<Vec<Figure>> {
         .post(http, "/api/agents", &json!({ "name": "a", "prompt": "You talk." }))
         .await?;
     run(&daemon, http, "warm").await?;
-    let (mut a_second, mut note, mut whole) = (Vec::new(), Vec::new(), f64::INFINITY);
+    let (mut bare, mut a_second, mut note, mut whole) = (Vec::new(), Vec::new(), Vec::new(), f64::INFINITY);
     for _ in 0..BURSTS {
         let mut readers = Vec::new();
         for _ in 0..watchers {
@@ -147,11 +164,13 @@ async fn burst(http: &reqwest::Client, watchers: usize) -> Result<Vec<Figure>> {
         let last = seen.iter().map(|one| one.ended).max().context("no watcher")?;
         let pieces = f64::from(u32::try_from(CHUNKS * watchers)?);
         a_second.push(pieces / since(begun, last)? / 1e6);
+        bare.push(pieces / floor(&seen, None).await?.took.as_secs_f64() / 1e6);
         let told: Timestamp = done["at"].as_str().context("no time")?.parse()?;
         note.push(since(answered, told)? * 1e3);
     }
     Ok(vec![
         Figure::new("at once: watchers that got every piece in order", "", vec![whole]),
+        Figure::new("floor: at once: pieces, the same bytes to as many sockets", "M/s", bare),
         Figure::new(
             "at once: pieces, from the child's start to the last watcher",
             "M/s",
@@ -191,6 +210,12 @@ async fn run(daemon: &Daemon, http: &reqwest::Client, text: &str) -> Result<()> 
 /// One turn, watched by `watchers` that read and ten that do not.
 pub(crate) async fn measure(watchers: usize) -> Result<Vec<Figure>> {
     let dir = tempfile::tempdir()?;
+    let needed = watchers * 2 + OTHERS;
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    ensure!(
+        most >= needed as u64,
+        "{watchers} watchers need {needed} open files, and {most} are allowed: raise the hard limit (`ulimit -Hn`)"
+    );
     let http = reqwest::Client::builder().no_proxy().build()?;
     let (daemon, _) = start(dir.path(), &[("REVEILLE_SERVER__MAX_CONNECTIONS", "8192")]).await?;
     daemon
@@ -213,7 +238,7 @@ pub(crate) async fn measure(watchers: usize) -> Result<Vec<Figure>> {
     }
     let watched = daemon.rss()?;
     let (begun, cpu) = (Instant::now(), daemon.cpu()?);
-    let text = format!("[[slow {CHUNKS}x{PACE}]]");
+    let text = format!("[[slow {CHUNKS}x{}ms]]", PACE.as_millis());
     daemon
         .post(&http, "/api/channels/a/send", &json!({ "text": text }))
         .await?;
@@ -232,20 +257,28 @@ pub(crate) async fn measure(watchers: usize) -> Result<Vec<Figure>> {
     drop(deaf);
     drips.iter().for_each(tokio::task::JoinHandle::abort);
     tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = daemon.rss()?;
+    drop(daemon);
+    let bare = floor(&seen, Some(PACE * u32::try_from(CHUNKS)?)).await?;
     let one = |name: &'static str, unit, value| Figure::new(name, unit, vec![value]);
     let late = seen.iter().flat_map(|one| one.late.iter().copied()).collect();
     let mut figures = vec![
         one("watchers that got every piece in order", "", complete(&seen)?),
+        Figure::new("floor: an event, from its first write to the watcher", "ms", bare.late),
         Figure::new("a piece, from its oldest word to the watcher", "ms", late),
         one("the turn, from message to last watcher", "ms", took),
+        one(
+            "floor: processor time to write the same bytes to as many sockets",
+            "ms",
+            bare.processor,
+        ),
         one("processor time of the daemon for it", "ms", cpu),
         one("slow watchers that are left", "", f64::from(u32::try_from(left)?)),
         one("memory before", "MiB", before),
         one("memory with all watchers, and a turn of 6 MB", "MiB", watched),
         one("memory, most", "MiB", peak),
-        one("memory after", "MiB", daemon.rss()?),
+        one("memory after", "MiB", after),
     ];
-    drop(daemon);
     figures.extend(burst(&http, watchers).await?);
     Ok(figures)
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::daemon::{Daemon, NO_SETTINGS, start};
 use crate::figure::{Figure, ms};
-use crate::{PATIENCE, RUNS};
+use crate::{PATIENCE, RUNS, floor};
 
 async fn define(daemon: &Daemon, http: &reqwest::Client, agents: usize) -> Result<()> {
     let notes: Vec<Value> = (0..agents)
@@ -56,9 +56,12 @@ pub(crate) async fn measure(agents: usize) -> Result<Vec<Figure>> {
         memory.push(daemon.rss()?);
         own.push(daemon.own_memory()?);
     }
-    let (daemon, _) = start(dir.path(), NO_SETTINGS).await?;
-    let (mut accept, mut turn) = (Vec::new(), Vec::new());
+    // Each turn starts its child, as its floor does.
+    let (daemon, _) = start(dir.path(), &[("REVEILLE_CLAUDE__WARM_PROCESSES", "0")]).await?;
+    let mut child = floor::Child::stand_in()?;
+    let (mut accept, mut turn, mut alone) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..RUNS * 4 {
+        alone.push(child.run().await?);
         let begin = Instant::now();
         let sent = daemon
             .post(
@@ -101,6 +104,7 @@ pub(crate) async fn measure(agents: usize) -> Result<Vec<Figure>> {
             unit: "ms",
             values: accept,
         },
+        Figure::new("floor: the stand-in alone, spawned, told and waited for", "ms", alone),
         Figure {
             name: "send to settled, stand-in child".into(),
             unit: "ms",

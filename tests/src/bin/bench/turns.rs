@@ -1,19 +1,19 @@
 //! What a turn costs besides its child: from the message to the reply note, one after the other and many at once.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::PATIENCE;
 use crate::daemon::{Daemon, start};
 use crate::figure::{Figure, ms};
+use crate::floor;
 
 /// Channels of the figures for many at once.
 const CHANNELS: [usize; 3] = [1, 20, 200];
@@ -36,56 +36,6 @@ pub(crate) fn child() -> Result<PathBuf> {
 
 fn now() -> Result<f64> {
     Ok(ms(SystemTime::now().duration_since(UNIX_EPOCH)?))
-}
-
-/// The child alone, with what the daemon writes to it and reads from it.
-pub(crate) async fn bare(program: &Path) -> Result<f64> {
-    let begin = Instant::now();
-    let mut child = tokio::process::Command::new(program)
-        .arg("--session-id=00000000-0000-4000-8000-000000000000")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut input = child.stdin.take().context("no stdin")?;
-    let mut output = BufReader::new(child.stdout.take().context("no stdout")?);
-    let mut line = String::new();
-    input
-        .write_all(b"{\"type\":\"control_request\",\"request_id\":\"one\"}\n")
-        .await?;
-    output.read_line(&mut line).await?;
-    input.write_all(b"{\"type\":\"user\"}\n").await?;
-    drop(input);
-    output.read_to_string(&mut line).await?;
-    ensure!(child.wait().await?.success(), "the child failed");
-    Ok(ms(begin.elapsed()))
-}
-
-/// A request on a kept connection that is answered with what stands ready, without any library.
-async fn loopback(runs: usize) -> Result<Vec<f64>> {
-    const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 12\r\n\r\n{\"text\":\"a\"}";
-    const ANSWER: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}";
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let server = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await?;
-        let mut request = [0; REQUEST.len()];
-        while stream.read_exact(&mut request).await.is_ok() {
-            stream.write_all(ANSWER).await?;
-        }
-        anyhow::Ok(())
-    });
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut took, mut answer) = (Vec::with_capacity(runs), [0; ANSWER.len()]);
-    for _ in 0..runs {
-        let begin = Instant::now();
-        stream.write_all(REQUEST).await?;
-        stream.read_exact(&mut answer).await?;
-        took.push(ms(begin.elapsed()));
-    }
-    drop(stream);
-    server.await??;
-    Ok(took)
 }
 
 /// The events of all turns.
@@ -245,19 +195,14 @@ async fn many(daemon: &Daemon, http: &reqwest::Client, channels: usize, turns: u
 pub(crate) async fn measure(turns: usize) -> Result<Vec<Figure>> {
     let dir = tempfile::tempdir()?;
     let http = reqwest::Client::builder().no_proxy().build()?;
-    let program = child()?;
-    let mut alone = Vec::with_capacity(turns);
-    for _ in 0..turns {
-        alone.push(bare(&program).await?);
-    }
+    let alone = floor::Child::smallest()?.runs(turns).await?;
     let daemon = ready(dir.path(), &http, 200).await?;
     let stages = single(&daemon, &http, turns).await?;
-    let floor = Figure::new("floor: the child alone, spawned, told and waited for", "ms", alone);
-    let alone = floor.at(0.5);
+    let child = Figure::new("floor: the child alone, spawned, told and waited for", "ms", alone);
+    let alone = child.at(0.5);
     let figure = |name: &'static str, values| Figure::new(name, "ms", values);
     let mut figures = vec![
-        floor,
-        figure("floor: a request over loopback", loopback(turns).await?),
+        child,
         figure("sent: accepted durably", stages.accept),
         figure("accepted to the child's start", stages.start),
         figure("the child's result to its reply note, told", stages.deliver),

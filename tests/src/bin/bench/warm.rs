@@ -37,16 +37,18 @@ async fn until(lines: &mut (impl AsyncBufRead + Unpin), texts: &[&str]) -> Resul
 
 /// The CLI without a daemon.
 struct Alone {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Alone {
-    fn start(program: &Path, dir: &Path, url: &str) -> Result<Self> {
+    /// `session` is the option that begins or resumes one.
+    fn start(program: &Path, dir: &Path, url: &str, session: &str) -> Result<Self> {
         let mut child = Command::new(program)
             .args(["-p", "--input-format=stream-json", "--output-format=stream-json"])
             .args(["--verbose", "--include-partial-messages", "--setting-sources=user"])
+            .arg(session)
             .current_dir(dir)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -64,18 +66,25 @@ impl Alone {
         Ok(Self {
             input: child.stdin.take().context("no input")?,
             output: BufReader::new(child.stdout.take().context("no output")?),
-            _child: child,
+            child,
         })
     }
 
-    /// To the first text of an answer.
-    async fn turn(&mut self) -> Result<f64> {
-        let begin = Instant::now();
+    /// From `begin` to the first text of an answer, and to its end.
+    async fn turn(&mut self, begin: Instant) -> Result<(f64, f64)> {
         let message = json!({ "type": "user", "message": { "role": "user", "content": "hi" } });
         self.input.write_all(format!("{message}\n").as_bytes()).await?;
         let first = until(&mut self.output, &["\"text_delta\""]).await?;
-        until(&mut self.output, &["\"idle\""]).await?;
-        Ok(ms(first - begin))
+        let end = until(&mut self.output, &["\"idle\""]).await?;
+        Ok((ms(first - begin), ms(end - begin)))
+    }
+
+    /// It stores what the next one goes on with.
+    async fn end(mut self) -> Result<()> {
+        drop(self.input);
+        let status = timeout(PATIENCE, self.child.wait()).await;
+        ensure!(status.context("the CLI does not end")??.success(), "the CLI failed");
+        Ok(())
     }
 }
 
@@ -163,17 +172,27 @@ pub(crate) async fn measure(turns: usize) -> Result<Vec<Figure>> {
     let api = MessagesApi::start().await?;
     let http = reqwest::Client::builder().no_proxy().build()?;
     let dir = tempfile::tempdir()?;
-    let mut alone = Alone::start(&claude::program()?, dir.path(), api.url())?;
-    let mut floor = Vec::new();
+    let program = claude::program()?;
+    let alone = |session, option| Alone::start(&program, dir.path(), api.url(), &format!("{option}={session}"));
+    let [waits, goes_on] = [(); 2].map(|()| uuid::Uuid::new_v4());
+    let mut resident = alone(waits, "--session-id")?;
+    let [mut firsts, mut wholes, mut cold_firsts, mut cold_wholes] = [const { Vec::new() }; 4];
     let mut houses = Vec::new();
     for (sandbox, warm, ..) in KINDS {
         let house = House::start(&http, api.url(), sandbox, warm).await?;
         houses.push((house, Vec::new(), Vec::new()));
     }
     for run in 0..turns + WARM_UP {
-        let one = alone.turn().await?;
+        let (first, whole) = resident.turn(Instant::now()).await?;
+        let begin = Instant::now();
+        let mut cold = alone(goes_on, if run == 0 { "--session-id" } else { "--resume" })?;
+        let (cold_first, cold_whole) = cold.turn(begin).await?;
+        cold.end().await?;
         if run >= WARM_UP {
-            floor.push(one);
+            firsts.push(first);
+            wholes.push(whole);
+            cold_firsts.push(cold_first);
+            cold_wholes.push(cold_whole);
         }
         for (house, firsts, wholes) in &mut houses {
             let (first, whole) = house.turn(&http).await?;
@@ -184,7 +203,12 @@ pub(crate) async fn measure(turns: usize) -> Result<Vec<Figure>> {
         }
     }
     let figure = |name: &'static str, values| Figure::new(name, "ms", values);
-    let mut figures = vec![figure("floor: first text, the CLI alone, resident", floor)];
+    let mut figures = vec![
+        figure("floor: first text, the CLI alone, started cold", cold_firsts),
+        figure("floor: turn, the CLI alone, started cold", cold_wholes),
+        figure("floor: first text, the CLI alone, resident", firsts),
+        figure("floor: turn, the CLI alone, resident", wholes),
+    ];
     for ((_, warm, first, whole), (house, firsts, wholes)) in KINDS.into_iter().zip(houses) {
         let expected = if warm == "0" { 0 } else { turns + WARM_UP - 1 };
         let hits = house.hits(&http).await?;
