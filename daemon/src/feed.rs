@@ -87,19 +87,6 @@ async fn jobs_of(vault: &dyn Vault) -> Result<Vec<Note>, VaultError> {
     Ok(vault.query(&all).await?.notes)
 }
 
-/// Returns when all that is at the peer of a vault was looked at once since now, after `pause`. Until then something may be known
-/// that never was in the log, and so does not go away in it either.
-async fn looked_through(vault: Arc<dyn Vault>, mut pause: Duration) {
-    loop {
-        tokio::time::sleep(pause).await;
-        match vault.look(None).await {
-            Ok(()) => return,
-            // silent-ok: that the vault does not answer is told by who needs it.
-            Err(_) => pause = (pause * 2).clamp(Duration::from_secs(1), PAUSE_MAX),
-        }
-    }
-}
-
 /// What the queue calls this feed: a position means something in one log only.
 fn feed_of(vault: &dyn Vault, log: &str) -> String {
     format!("{}#{log}", vault.name())
@@ -184,7 +171,8 @@ impl Feed {
         let mut pause = Duration::ZERO;
         // What a vault of ours lists is in its log.
         let mut is_complete = self.vault.kind() != Kind::Parachute;
-        let mut looked = Box::pin(looked_through(Arc::clone(&self.vault), Duration::ZERO));
+        let vault = Arc::clone(&self.vault);
+        let mut looked = vault.looked_through();
         loop {
             wake.borrow_and_update();
             let followed = match self.follow().await {
@@ -203,7 +191,7 @@ impl Feed {
                         () = &mut looked, if !is_complete => {
                             is_complete = self.take_leave().await;
                             if !is_complete {
-                                looked.set(looked_through(Arc::clone(&self.vault), PAUSE_MAX));
+                                looked = vault.looked_through();
                             }
                         }
                     }

@@ -555,6 +555,11 @@ pub trait Vault: Send + Sync + 'static {
     /// [`VaultError::Unavailable`]; the next scan finds it all the same.
     async fn look(&self, note: Option<&NoteId>) -> Result<(), VaultError>;
 
+    /// Returns when everything was looked at where the notes are, once and since now, as the kind does by itself: from then on
+    /// what was known before and has gone away meanwhile can be told from what is there. At once for a kind whose log is
+    /// always complete. Dropping the future loses nothing.
+    async fn looked_through(&self) {}
+
     /// Returns when the vault may stand otherwise than before, or when its storage should be looked after: see
     /// [`Vault::look`]. A kind that cannot tell returns after a second. Dropping the future loses nothing.
     async fn disturbed(&self) {

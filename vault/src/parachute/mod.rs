@@ -339,6 +339,10 @@ impl Vault for ParachuteVault {
         }
     }
 
+    async fn looked_through(&self) {
+        self.worker.next_scan().await;
+    }
+
     async fn close(&self) {
         self.worker.stop().await;
         self.core.index.close().await;

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Asks {
     newest: AtomicU64,
     wake: Notify,
+    /// Scans that have begun.
+    begun: AtomicU64,
 }
 
 /// How the last scan ended.
@@ -32,6 +34,8 @@ struct Scanned {
     /// The newest ask that it served.
     ask: u64,
     failure: Option<String>,
+    /// The last one that came to its end, counted as they begin.
+    good: u64,
 }
 
 /// Handle of the task. It ends when this is dropped.
@@ -100,6 +104,16 @@ impl Worker {
         }
     }
 
+    /// Waits for a scan that begins from now on and comes to its end. Nothing is asked for it. Never returns once the task has
+    /// ended.
+    pub(super) async fn next_scan(&self) {
+        let begun = self.asks.begun.load(Ordering::SeqCst);
+        let mut scanned = self.scanned.clone();
+        if scanned.wait_for(|scanned| scanned.good > begun).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Ends the task.
     pub(super) async fn stop(&self) {
         self.stop.cancel();
@@ -127,6 +141,7 @@ impl Rounds {
     async fn run(mut self) {
         loop {
             let ask = self.asks.newest.load(Ordering::SeqCst);
+            let number = self.asks.begun.fetch_add(1, Ordering::SeqCst) + 1;
             let outcome = self.round().await;
             let pause = match &outcome {
                 Ok(()) => self.poll,
@@ -146,7 +161,11 @@ impl Rounds {
                     "the scan failed; the next one finds the rest"
                 );
             }
-            self.sender.send_replace(Scanned { ask, failure });
+            let good = match failure {
+                None => number,
+                Some(_) => self.sender.borrow().good,
+            };
+            self.sender.send_replace(Scanned { ask, failure, good });
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.asks.wake.notified() => {}
