@@ -194,8 +194,9 @@ pub(super) async fn approve(
         .ok_or_else(|| kept_elsewhere(&api))?
         .map_err(|error| not_decided(&error))?;
     tracing::info!(holder, key, "a connection was approved");
+    let trusted = agent_trust::given(&api, &holder);
     changed(&api, &holder).await;
-    agent_trust::given(&api, &holder)?;
+    trusted?;
     Ok(decision(&api, &holder, &known))
 }
 
@@ -220,7 +221,8 @@ pub(super) async fn revoke(State(api): State<Api>, Body(whose): Body<Whose>) -> 
     Ok(decision(&api, &holder, &known))
 }
 
-/// No process waits any more that has what was decided before. A role may be that of any agent.
+/// No process waits any more that has what was decided before. A role may be that of any agent. To be called last: whoever asked
+/// may go away meanwhile.
 async fn changed(api: &Api, holder: &str) {
     let agent = api.grants.is_agent(holder).then_some(holder);
     api.workers.context().warm.changed(agent).await;

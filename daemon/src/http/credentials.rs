@@ -198,7 +198,8 @@ pub(super) async fn set_claude_of(
     store_claude(&api, Some(channel), body).await
 }
 
-/// No process waits any more that has what was stored before.
+/// No process waits any more that has what was stored before. To be called last: that takes a while, and whoever asked may go away
+/// meanwhile.
 async fn changed(api: &Api, channel: Option<&str>) {
     api.workers.context().warm.changed(channel).await;
 }
@@ -210,10 +211,9 @@ async fn store_claude(api: &Api, channel: Option<String>, body: Value) -> Result
         .map_or(Ok(()), |name| agent_trust::may_give(api, name))?;
     api.credentials.set_claude(channel.as_deref(), &token).await?;
     tracing::info!(channel, "a credential of Claude Code was stored");
+    let trusted = channel.as_deref().map_or(Ok(()), |name| agent_trust::given(api, name));
     changed(api, channel.as_deref()).await;
-    channel
-        .as_deref()
-        .map_or(Ok(()), |name| agent_trust::given(api, name))?;
+    trusted?;
     Ok(Json(CredentialChanged::set(api, channel, None)))
 }
 
@@ -249,8 +249,8 @@ pub(super) async fn remove_claude_of(
 async fn drop_claude(api: &Api, channel: Option<String>) -> Result<Json<CredentialChanged>, ApiError> {
     let removed = api.credentials.remove_claude(channel.as_deref()).await?;
     tracing::info!(channel, removed, "a credential of Claude Code was removed");
-    changed(api, channel.as_deref()).await;
     agent_trust::taken(api, channel.as_deref());
+    changed(api, channel.as_deref()).await;
     Ok(Json(CredentialChanged::of(channel, None, Some(removed))))
 }
 
@@ -287,10 +287,9 @@ pub(super) async fn set_env(
         .map_or(Ok(()), |name| agent_trust::may_give(&api, name))?;
     api.credentials.set_env(channel.as_deref(), &name, &value).await?;
     tracing::info!(channel, name, "a secret of turns was stored");
+    let trusted = channel.as_deref().map_or(Ok(()), |name| agent_trust::given(&api, name));
     changed(&api, channel.as_deref()).await;
-    channel
-        .as_deref()
-        .map_or(Ok(()), |name| agent_trust::given(&api, name))?;
+    trusted?;
     Ok(Json(CredentialChanged::set(&api, channel, Some(name))))
 }
 
@@ -328,7 +327,7 @@ pub(super) async fn remove_env(
     let channel = layer(removal.channel);
     let removed = api.credentials.remove_env(channel.as_deref(), &name).await?;
     tracing::info!(channel, name, removed, "a secret of turns was removed");
-    changed(&api, channel.as_deref()).await;
     agent_trust::taken(&api, channel.as_deref());
+    changed(&api, channel.as_deref()).await;
     Ok(Json(CredentialChanged::of(channel, Some(name), Some(removed))))
 }

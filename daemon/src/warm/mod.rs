@@ -401,7 +401,7 @@ impl Warm {
     }
 
     /// Something was taken away from an agent or given to it (`None`: any of them). Ends those of it that wait, and returns when
-    /// they are gone; those in which a turn runs now end with the turn.
+    /// they are gone; those in which a turn runs now, of whomever, end with the turn.
     pub(crate) async fn changed(&self, agent: Option<&str>) {
         // Before the places are looked at: whoever takes one later sees it.
         self.0.changes.fetch_add(1, Ordering::AcqRel);

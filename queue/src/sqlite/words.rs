@@ -65,7 +65,8 @@ pub(super) fn forget(
         }
         last = turn.seq;
     }
-    let next = is_full.then(|| u64::try_from(last).unwrap_or_default());
+    // silent-ok: positions are counted from one.
+    let next = u64::try_from(last).ok().filter(|_| is_full && last > start);
     conclude(connection, (known, done), Forgotten { turns: forgotten, next })
 }
 

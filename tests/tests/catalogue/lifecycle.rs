@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::agent_defs::{def, defs};
 use super::held::Held;
+use super::jobs;
 use super::{
     DEFINITION, asked, daemon, define, defined, delete, each, feed_comes_round, get, list, listed, meta, patch,
     refused, shown, stamped, text, with_eng, with_peer, writes,
@@ -133,14 +134,27 @@ async fn what_goes_away_while_the_vault_is_read_for_the_first_time_is_gone() -> 
     for name in ["goes", "stays"] {
         at_server(&peer, name, &json!({}))?;
     }
+    let metadata = json!({ "jobId": "daily", "agent": "stays", "cron": "0 0 1 1 *", "tz": "UTC" });
+    let job = json!({ "path": "Jobs/daily", "content": "[[reply woken]]", "tags": [jobs::JOB], "metadata": metadata });
+    peer.write(&job).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
     let note = peer.note("Agents/goes").context("a note")?;
-    // The first scan lists it and asks for it.
-    peer.set_faults(|faults| faults.hold = Some(format!("GET /vault/default/api/notes/{}", note.id)));
+    let ids = note.id.get(..4).context("an identity begins with its year")?;
+    // The first scan lists notes and asks for each of them.
+    peer.set_faults(|faults| faults.hold = Some(format!("GET /vault/default/api/notes/{ids}")));
     let daemon = with_peer(&peer).await?;
     names_are(&daemon, &["goes", "stays"]).await?;
+    let jobs = async |expected: usize| {
+        eventually(&format!("{expected} jobs"), LIMIT, async || {
+            Ok((jobs::all(&daemon).await?.len() == expected).then_some(()))
+        })
+        .await
+    };
+    jobs(1).await?;
     peer.remove("Agents/goes");
+    peer.remove("Jobs/daily");
     peer.set_faults(|faults| faults.hold = None);
-    names_are(&daemon, &["stays"]).await
+    names_are(&daemon, &["stays"]).await?;
+    jobs(0).await
 }
 
 #[tokio::test]

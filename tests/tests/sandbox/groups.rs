@@ -129,7 +129,7 @@ async fn w_18_memory_and_processes_of_a_turn_have_a_limit_together_or_it_is_said
         notices.contains("more memory than it may") && notices.contains("[sandbox.limits]"),
         "{notices}"
     );
-    assert_eq!(denials(&daemon, "memory").await?, 1.0);
+    ensure!(denials(&daemon, "memory").await? >= 1.0);
     no_group_is_left(&place).await?;
 
     let sent = begin(&daemon, "eng", "bomb.py", BOMB).await?;
