@@ -1,5 +1,5 @@
 /** The part of the double that is about the daemon itself: vaults, what is undelivered, tokens, the doctor, figures; and what it makes of a job. */
-import type { Health } from "../app/api";
+import type { Health, VaultHealth } from "../app/api";
 import type { NewJob } from "../app/jobs/api";
 import { nextRuns } from "../app/jobs/next";
 import { wallClock } from "../app/jobs/when";
@@ -14,6 +14,9 @@ export const TOKEN_TEXT = "rvl_0123456789abcdefghijklmnopqrstuv";
 export class MockSystem {
   /** What `/health` tells to who may read, beyond what is always there. */
   health: Partial<Health> = {};
+  /** All that are open, wherever they are: `/health` tells of them. */
+  vaults: VaultHealth[] = [];
+  /** Those elsewhere. */
   agentVaults: AgentVault[] = [];
   undelivered: Undelivered[] = [];
   /** Effects of a page. */
@@ -133,11 +136,13 @@ export class MockSystem {
     if (!/^[a-z0-9-]+$/.test(vault)) return [400, { error: "invalid", message: "vault: it will not do", problems: [{ key: "vault", message: `"${vault}" will not do; small letters, digits and hyphens` }] }];
     const added: AgentVault = { vault, url: url ?? "http://127.0.0.1:1940", tokenPresent: Boolean(token), from: "api", kind: "parachute" };
     this.agentVaults.push(added);
+    this.vaults.push({ name: vault, kind: "parachute", state: "ready", default: false });
     return [201, { ok: true, vault: added }];
   }
 
   private removeVault(name = ""): Reply {
     this.agentVaults = this.agentVaults.filter(({ vault }) => vault !== name);
+    this.vaults = this.vaults.filter((vault) => vault.name !== name);
     return [200, { ok: true, vault: name, removed: true, running: 1 }];
   }
 

@@ -42,7 +42,6 @@ export class MockDaemon {
   messages = new Map<string, Message[]>();
   codes = new Set(["first-code"]);
   confined = true;
-  vaults: VaultHealth[] = [];
   /** What signs agents in that have nothing of their own. */
   credential: Health["credential"];
   /** Answers each message by itself with this script; off when undefined. */
@@ -81,6 +80,14 @@ export class MockDaemon {
   private port = 0;
   private sessions = new Set<string>();
   private readonly csp = policy();
+
+  /** What `/health` tells of vaults: those that are added and removed here too. */
+  get vaults(): VaultHealth[] {
+    return this.system.vaults;
+  }
+  set vaults(vaults: VaultHealth[]) {
+    this.system.vaults = vaults;
+  }
 
   get url(): string {
     return `http://127.0.0.1:${this.port}/`;

@@ -163,12 +163,10 @@ describe("vaults", () => {
     await form.getByLabel(/^Token/).press("Enter");
     await page.getByText("team is open. Agents that are defined there are served from now on.").waitFor();
     expect(daemon.system.sent.at(-1)).toEqual({ call: "POST /api/agent-vaults", body: { vault: "team", url: "http://127.0.0.1:1940", token: "pv_secret" } });
-    daemon.vaults.push({ name: "team", kind: "parachute", state: "ready", default: false });
     daemon.hint("health");
     const team = card("Vault team");
     await team.getByText("Ready", { exact: true }).waitFor();
     await team.getByRole("button", { name: "Remove…" }).click();
-    daemon.vaults.pop();
     await team.getByRole("button", { name: "Remove", exact: true }).click();
     await page.getByText("team is removed here; its notes stay where they are. One turn in it still runs, to the end.").waitFor();
     await team.waitFor({ state: "detached" });
