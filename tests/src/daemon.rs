@@ -42,6 +42,9 @@ use crate::{MessagesApi, claude, eventually};
 
 /// For a start, a stop or a turn on a machine that is busy with other tests.
 pub const LIMIT: Duration = Duration::from_secs(60);
+/// A connection that was idle for longer is not used again: the daemon closes it after 15 s, and a request that is sent in
+/// that moment fails.
+const IDLE: Duration = Duration::from_secs(10);
 /// Lines of the log that a failure shows.
 const TAIL: usize = 60;
 /// Environment variable of every child of a daemon that a test started; the value is the daemon's own.
@@ -168,7 +171,7 @@ impl Builder {
             pid: 0,
             version: String::new(),
         };
-        let http = reqwest::Client::builder().no_proxy().build()?;
+        let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(IDLE).build()?;
         let mut daemon = Daemon {
             settings: self,
             dir,

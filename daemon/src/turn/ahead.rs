@@ -76,7 +76,7 @@ impl Run<'_> {
             made = self.make_ahead() => made,
         };
         let (request, held, fingerprint) = made?;
-        let start = self.context.backend.start_ahead(request, halt);
+        let start = self.context.backend.start_ahead(request, halt.clone());
         match start.instrument(held.process.clone()).await {
             Ok(resident) => Some(Parked {
                 resident,
@@ -84,6 +84,8 @@ impl Run<'_> {
                 fingerprint,
                 guess: None,
             }),
+            // Who halted it tells why, where that is worth telling.
+            Err(_) if halt.is_cancelled() => None,
             Err(failure) => {
                 tracing::info!(
                     detail = failure.detail,

@@ -222,6 +222,12 @@ impl Warm {
         };
         let Some(mut parked) = parked else {
             if !sitter.end.is_cancelled() {
+                if halt.is_cancelled() {
+                    tracing::info!(
+                        %conversation,
+                        "a process that was started ahead did not come up in time"
+                    );
+                }
                 self.figures().ahead(Ahead::Failed);
                 self.was_vain(conversation);
             }

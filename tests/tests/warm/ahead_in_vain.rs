@@ -11,7 +11,7 @@ use reveille_tests::eventually;
 use serde_json::json;
 
 use crate::ahead::{House, counted};
-use crate::{WHO, builder, define, well};
+use crate::{WHO, builder, define, done, well};
 
 /// Whoever takes the word from the file `next` does what it says, and tells its number.
 const PROGRAM: &str = r#"#!/bin/sh
@@ -26,6 +26,9 @@ if mv SCRATCH/next SCRATCH/taken.$$ 2>/dev/null; then
 fi
 exec REVEILLE stand-in "$@"
 "#;
+
+/// What the log says of each that failed.
+const VAIN: &str = "a process that was started ahead did not come up";
 
 /// One whose turn runs, and others whose program may have trouble with its start.
 async fn troubled(agents: &[&str]) -> Result<House> {
@@ -75,11 +78,32 @@ async fn one_that_does_not_come_up_costs_no_message() -> Result<()> {
         assert_ne!(ran, started, "{trouble}");
         assert!(!daemon.children()?.contains(&started), "{trouble}");
         counted(daemon, [0, 1, 0, 0]).await.context(trouble)?;
+        assert_eq!(daemon.log()?.matches(VAIN).count(), 1, "{trouble}");
         // The conversation knows the message, and that one alone.
         let after = well(daemon, "eng", "hi").await?;
         assert!(after.reply.unwrap_or_default().contains("message 2 "), "{trouble}");
         house.sound().await.context(trouble)?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_nobody_waits_for_any_more_has_not_failed() -> Result<()> {
+    let house = troubled(&["eng"]).await?;
+    let daemon = &house.daemon;
+    next(daemon, "hangs")?;
+    let sent = daemon.send("eng", WHO).await?;
+    let started = had(daemon).await?;
+    let turn = sent.turn.as_deref().context("a turn")?;
+    done(daemon, Method::POST, &["api", "turns", turn, "cancel"], &json!({})).await?;
+    eventually("it is gone", LIMIT, async || {
+        Ok((!daemon.children()?.contains(&started)).then_some(()))
+    })
+    .await?;
+    house.over().await?;
+    house.sound().await?;
+    counted(daemon, [0, 0, 0, 0]).await?;
+    assert_eq!(daemon.log()?.matches(VAIN).count(), 0);
     Ok(())
 }
 

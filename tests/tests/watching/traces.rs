@@ -135,10 +135,9 @@ async fn stages_end_with_what_is_heard_and_not_with_what_follows() -> Result<()>
         Ok([text, run, record].map(|span| span.expect("it is there")))
     };
     let took = |span: &Span| span.end - span.start;
-    // A second of text.
+    // Nineteen more pieces follow the first one, each after a wait of 50 ms.
     let [text, run, _] = stage("[[slow 20x50ms]]", 1).await?;
-    assert!(took(&run) >= 1_000_000_000, "{run:#?}");
-    assert!(took(&text) < took(&run) / 2, "{text:#?} {run:#?}");
+    assert!(run.end - text.end >= 500_000_000, "{text:#?} {run:#?}");
     // The stand-in keeps what was said for 300 ms before it writes it down and ends.
     let [_, run, record] = stage("[[reply a]] [[then store]]", 2).await?;
     assert_eq!(run.end, record.start);
