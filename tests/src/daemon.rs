@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 pub use self::api::{Message, Reply, Sent, State, Turn};
 pub(crate) use self::binary::{reveille, workspace_target};
-pub use self::command::{Ran, run};
+pub use self::command::{LONGEST, Ran, run};
 pub use self::door::Answer;
 pub use self::events::{Event, EventStream};
 pub use self::journal::{Journal, JournalConversation, JournalNote, JournalTurn, Spend};

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::Daemon;
 
 /// For a command of many steps, such as an import of a thousand notes, on a machine that is busy with other tests.
-const LONGEST: Duration = Duration::from_secs(180);
+pub const LONGEST: Duration = Duration::from_secs(180);
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
