@@ -8,5 +8,6 @@ export default defineConfig({
     restoreMocks: true,
     // For what hangs: a busy machine is no reason to fail.
     testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

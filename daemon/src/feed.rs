@@ -417,10 +417,6 @@ impl Feed {
             if arrival.message.callback.is_some() || self.inbox.registry.get(agent).is_some() {
                 continue;
             }
-            let turn = self.inbox.queue.turn_of(&arrival.vault, &arrival.note).await?;
-            if turn.is_some_and(|turn| turn.state != State::Waiting) {
-                continue;
-            }
             let detail = format!("waits: there is no agent {agent:?} yet; define it, or delete this note");
             let Ok(id) = NoteId::new(arrival.note.as_str()) else {
                 continue;
@@ -429,6 +425,11 @@ impl Feed {
             let Some(note) = note.filter(|note| !claimed(note) && !stamp::says(note, WAITING, &detail)) else {
                 continue;
             };
+            // Asked after the note was read: whoever ends the turn from now on changes the note, and then nothing is written here.
+            let turn = self.inbox.queue.turn_of(&arrival.vault, &arrival.note).await?;
+            if turn.is_some_and(|turn| turn.state != State::Waiting) {
+                continue;
+            }
             tracing::warn!(
                 note = arrival.note,
                 agent,

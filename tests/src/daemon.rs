@@ -285,7 +285,12 @@ impl Daemon {
     pub fn files_with(&self, text: &str) -> Result<Vec<String>> {
         let (mut found, mut dirs) = (Vec::new(), vec![self.state_dir()]);
         while let Some(dir) = dirs.pop() {
-            for entry in std::fs::read_dir(&dir)? {
+            // Also a directory may be gone by now.
+            let entries = match std::fs::read_dir(&dir) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
                 let entry = entry?;
                 if entry.file_type()?.is_dir() {
                     dirs.push(entry.path());

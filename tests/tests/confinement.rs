@@ -41,7 +41,12 @@ async fn define(daemon: &Daemon, name: &str, metadata: Value) -> Result<()> {
     let body = json!({ "name": name, "prompt": "You do.", "metadata": metadata });
     let made = daemon.request(Method::POST, &["api", "agents"], Some(&body)).await?;
     assert_eq!(made.status, 201, "{}", made.body);
-    Ok(())
+    // When that takes long, the daemon answers before it has read the note.
+    eventually("the agent is there", LIMIT, async || {
+        let shown = daemon.request(Method::GET, &["api", "agents", name], None).await?;
+        Ok((shown.status == 200).then_some(()))
+    })
+    .await
 }
 
 /// What a command of a turn says. It has to end well.
@@ -136,7 +141,7 @@ async fn refused_connections_are_counted_and_told_with_the_mend() -> Result<()> 
         )
         .await?;
         let script = "for url in http://other.invalid http://other.invalid http://allowed.invalid; do \
-                      curl -s -m 10 -o /dev/null $url; done; curl -s $REVEILLE_URL/health; true";
+                      curl -s -m 60 -o /dev/null $url; done; curl -s $REVEILLE_URL/health; true";
         let (turn, reply) = said(&daemon, "eng", script).await?;
         // The daemon itself is reached without the proxy.
         assert!(reply.contains("\"status\""), "{reply}");

@@ -174,12 +174,11 @@ async fn a_folder_that_goes_and_comes_loses_no_reply() -> Result<()> {
     house.daemon.stop().await?;
     fs::rename(house.notes(), &away)?;
     house.daemon.start().await?;
-    let health = house.daemon.ask_in("GET", "/health", b"").await?;
-    assert!(
-        health.json()?.to_string().contains("is not there"),
-        "{:?}",
-        health.json()
-    );
+    eventually("the trouble is told", LIMIT, async || {
+        let health = house.daemon.ask_in("GET", "/health", b"").await?.json()?;
+        Ok(health.to_string().contains("is not there").then_some(()))
+    })
+    .await?;
     fs::rename(&away, house.notes())?;
     house.drop_message("two.md", "Two")?;
     house.replies(2).await?;

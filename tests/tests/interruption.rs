@@ -129,10 +129,22 @@ async fn a_turn_that_ends_in_time_is_not_cut_off() -> Result<()> {
     let mut daemon = with_drain(LIMIT).start().await?;
     daemon.create_agent("eng", "You help.").await?;
     let mut events = daemon.events("eng").await?;
-    let running = daemon.send("eng", "[[exec sleep 0.5]] [[reply just in time]]").await?;
+    let gate = daemon.scratch().join("gate");
+    let text = format!(
+        "[[exec while ! test -e {}; do sleep 0.02; done]] [[reply just in time]]",
+        gate.display()
+    );
+    let running = daemon.send("eng", &text).await?;
     let waiting = daemon.send("eng", "[[reply later]]").await?;
     until_tool_runs(&mut events, &running).await?;
-    ensure!(daemon.stop().await?.success());
+    daemon.signal(Signal::TERM)?;
+    eventually("no turn begins any more", LIMIT, async || {
+        let ready = daemon.ask("GET", "/ready", &[], b"").await?;
+        Ok((ready.status == 503).then_some(()))
+    })
+    .await?;
+    std::fs::write(gate, "")?;
+    ensure!(daemon.wait_exit(LIMIT).await?.success());
     assert!(!daemon.log()?.contains(CUT), "{}", daemon.log()?);
     let journal = daemon.journal()?;
     let states: Vec<_> = journal.turns.iter().map(|turn| turn.state.as_str()).collect();
@@ -314,7 +326,7 @@ async fn an_attempt_without_its_prompt_does_not_hide_the_one_before() -> Result<
 async fn a_person_stops_a_turn_and_the_next_one_runs() -> Result<()> {
     let daemon = Daemon::builder().stand_in().start().await?;
     daemon.create_agent("eng", "You help.").await?;
-    for text in ["[[hang]]", "[[deaf]]", HANGS, "[[slow 100x100ms]]"] {
+    for text in ["[[hang]]", "[[deaf]]", HANGS, "[[slow 3000x100ms]]"] {
         let mut events = daemon.events("eng").await?;
         let sent = daemon.send("eng", text).await?;
         let next = daemon.send("eng", "[[reply next]]").await?;

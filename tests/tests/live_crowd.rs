@@ -135,17 +135,16 @@ async fn fast_watchers_get_everything_and_slow_ones_are_cut_off() -> Result<()> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_nothing_of_a_long_answer_is_cut_off() -> Result<()> {
-    let daemon = Daemon::builder()
-        .stand_in()
-        .env("REVEILLE_SERVER__WRITE_TIMEOUT", "1s")
-        .start()
-        .await?;
+    let mut daemon = Daemon::builder().stand_in().start().await?;
     let big = "x".repeat(4 << 20);
     for n in 0..4 {
         daemon
             .note_put(&format!("Big/{n}"), &big, &["big"], &serde_json::json!({}))
             .await?;
     }
+    // Only now: the answers to those are long, too.
+    daemon.set_env("REVEILLE_SERVER__WRITE_TIMEOUT", "1s");
+    daemon.restart().await?;
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4096)?;
     let mut stream = socket.connect(daemon.authority()?.parse()?).await?;

@@ -10,7 +10,7 @@ use reveille_tests::eventually;
 use reveille_tests::messages_api::{MessagesApi, overlaps};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn ask(prompt: &str, stream: bool) -> Value {
     json!({"model": "m", "max_tokens": 100, "stream": stream, "messages": [{"role": "user", "content": prompt}]})

@@ -205,6 +205,11 @@ async fn a_turn_gives_no_name_that_something_goes_with() -> Result<()> {
         assert!(code == "201" || body.contains("Take another name"), "{body}");
     }
     // What the operator gives it when it is there is meant for it.
+    eventually("it is there", LIMIT, async || {
+        let agents = daemon.agents().await?;
+        Ok(agents.iter().any(|agent| agent["name"] == "fresh").then_some(()))
+    })
+    .await?;
     secret(&daemon, "fresh", "DEPLOY_KEY").await?;
     assert_eq!(look(&daemon, "fresh").await?, "hunter2hunter2.");
     Ok(())
@@ -214,7 +219,8 @@ async fn a_turn_gives_no_name_that_something_goes_with() -> Result<()> {
 async fn a_turn_wakes_agents_of_its_own_vault_unless_the_operator_allows_more() -> Result<()> {
     for (more, code) in [("", "403"), ("[limits]\nacross_vaults = true\n", "200")] {
         let daemon = two(more).await?;
-        define(&daemon, "first", "Agents/far", &json!({ "name": "far" })).await?;
+        let far = define(&daemon, "first", "Agents/far", &json!({ "name": "far" })).await?;
+        says(&daemon, "first", &far, "").await?;
         define(&daemon, "second", "Agents/near", &json!({ "name": "near" })).await?;
         let alpha = define(&daemon, "second", "Agents/alpha", &json!({ "name": "alpha" })).await?;
         says(&daemon, "second", &alpha, "").await?;

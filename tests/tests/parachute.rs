@@ -53,6 +53,16 @@ fn write(peer: &Parachute, agent: &str, id: &str) -> Result<()> {
         .map_err(|refusal| anyhow::anyhow!("{refusal}"))
 }
 
+/// Waits until the only agent is known: no start waits for a server.
+async fn eng_is_there(daemon: &Daemon) -> Result<()> {
+    eventually("the agent is there", LIMIT, async || {
+        let agents = daemon.agents().await?;
+        let names: Vec<_> = agents.iter().map(|agent| &agent["name"]).collect();
+        Ok((names == ["eng"]).then_some(()))
+    })
+    .await
+}
+
 /// What the agents' answers answer, by agent, in the order in which they were written.
 fn answered(peer: &Parachute) -> BTreeMap<String, Vec<String>> {
     let mut answered: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -116,8 +126,12 @@ async fn an_agent_in_a_parachute_vault_answers_there() -> Result<()> {
                 .as_str()
                 .is_some_and(|session| !session.is_empty())
         );
-        let agent = peer.note("Agents/eng").context("the definition")?;
-        assert_eq!(agent.metadata["status"], "enabled");
+        eventually("the definition says that it is in use", LIMIT, async || {
+            let agent = peer.note("Agents/eng").context("the definition")?;
+            let enabled = agent.metadata.get("status").is_some_and(|status| status == "enabled");
+            Ok(enabled.then_some(()))
+        })
+        .await?;
 
         // The same by our own door.
         let sent = daemon.send("eng", "by the door").await?;
@@ -155,8 +169,12 @@ async fn a_hint_of_the_server_is_taken_only_with_the_secret_of_the_vault() -> Re
         let answer = http.post(shown(SECRET)).body(body).send().await?;
         assert_eq!(answer.status().as_u16(), 400, "{body}");
     }
-    // Of a note that is not there: a look, and nothing else.
-    let answer = http.post(shown(SECRET)).json(&hint).send().await?;
+    // Of a note that is not there: a look, and nothing else. 503 as long as the first scan takes.
+    let answer = eventually("a hint is followed", LIMIT, async || {
+        let answer = http.post(shown(SECRET)).json(&hint).send().await?;
+        Ok((answer.status().as_u16() != 503).then_some(answer))
+    })
+    .await?;
     assert_eq!((answer.status().as_u16(), answer.text().await?.as_str()), (200, "{}"));
 
     write(&peer, "eng", "m")?;
@@ -186,8 +204,7 @@ async fn a_server_that_is_down_keeps_no_daemon_from_starting_and_its_agents_work
     peer.kill();
     write(&peer, "eng", "meanwhile")?;
     daemon.start().await?;
-    let agents = daemon.agents().await?;
-    assert_eq!(agents.iter().map(|agent| &agent["name"]).collect::<Vec<_>>(), ["eng"]);
+    eng_is_there(&daemon).await?;
     peer.restart().await?;
     let there = wait_answers(&peer, 2).await?;
     assert_eq!(there["eng"], ["before", "meanwhile"]);
@@ -281,6 +298,7 @@ async fn a_damaged_index_is_made_anew_and_no_note_gets_a_second_turn() -> Result
         let mut daemon = daemon(&peer, &format!("first_connect = \"{first_connect}\"\n"))
             .start()
             .await?;
+        eng_is_there(&daemon).await?;
         let first = daemon.send("eng", "by the door").await?;
         daemon.wait_turn("eng", &first).await?;
         write(&peer, "eng", "one")?;

@@ -497,8 +497,12 @@ async fn a_lent_login_is_kept_secret_and_taken_back() -> Result<()> {
     let sent = daemon.send("eng", "hello").await?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     assert_eq!(turn.state, State::Error);
-    let log = daemon.log()?;
-    assert!(log.contains("accessToken") && log.contains("***"), "{log}");
+    let log = eventually("the failure is told", LIMIT, async || {
+        let log = daemon.log()?;
+        Ok((log.contains("accessToken") && log.contains("***")).then_some(log))
+    })
+    .await
+    .with_context(|| format!("{:?}", daemon.log()))?;
     assert!(!log.contains("canary"), "{log}");
     assert!(!serde_json::to_string(&turn.error)?.contains("canary"));
 

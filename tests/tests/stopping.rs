@@ -1,5 +1,7 @@
 //! A stop: clients are told, the process is gone in its time whatever they do, and nothing is lost.
 
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +16,8 @@ use tokio::time::Instant;
 
 /// What a hub's supervisor waits before it kills.
 const SUPERVISOR: Duration = Duration::from_secs(5);
+/// How often a [`Watch`] looks whether the machine stands still.
+const TICK: Duration = Duration::from_millis(10);
 
 /// As a hub starts it.
 fn supervised() -> Builder {
@@ -22,6 +26,42 @@ fn supervised() -> Builder {
         .shipped_drain()
         .env("PORT", "1")
         .env("PARACHUTE_HUB_ORIGIN", "http://127.0.0.1:9")
+}
+
+/// Measures a time without the moments in which the machine stands still: a thread that wakes all the time notices them.
+struct Watch {
+    begun: Instant,
+    over: Sender<()>,
+    still: JoinHandle<Duration>,
+}
+
+impl Watch {
+    fn start() -> Self {
+        let (over, ended) = channel();
+        let still = std::thread::spawn(move || {
+            let mut still = Duration::ZERO;
+            loop {
+                let slept = Instant::now();
+                let woken = ended.recv_timeout(TICK);
+                still += slept.elapsed().saturating_sub(2 * TICK);
+                if woken != Err(RecvTimeoutError::Timeout) {
+                    return still;
+                }
+            }
+        });
+        Self {
+            begun: Instant::now(),
+            over,
+            still,
+        }
+    }
+
+    fn stop(self) -> Result<Duration> {
+        let took = self.begun.elapsed();
+        drop(self.over);
+        let still = self.still.join().ok().context("the thread has ended")?; // silent-ok: its panic is shown
+        Ok(took.saturating_sub(still))
+    }
 }
 
 async fn eng(builder: Builder) -> Result<Daemon> {
@@ -65,7 +105,7 @@ async fn under_a_hub_a_stop_in_the_middle_of_a_turn_fits_and_loses_nothing() -> 
         .await?;
     let waits = daemon.send("eng", "[[reply second]]").await?;
     own.until(|event| event.kind() == "text_delta").await?;
-    let begun = Instant::now();
+    let watch = Watch::start();
     daemon.signal(Signal::TERM)?;
     for stream in [&mut all, &mut own] {
         let seen = stream.until(|event| event.event == "shutdown").await?;
@@ -73,7 +113,7 @@ async fn under_a_hub_a_stop_in_the_middle_of_a_turn_fits_and_loses_nothing() -> 
         assert_eq!(stream.next_or_end().await?, None);
     }
     assert!(daemon.wait_exit(LIMIT).await?.success());
-    let took = begun.elapsed();
+    let took = watch.stop()?;
     assert!(took < SUPERVISOR, "{took:?}");
     assert_eq!(daemon.children()?, Vec::<u32>::new());
     drop(clients);
@@ -99,11 +139,11 @@ async fn a_program_that_cannot_be_ended_in_time_does_not_keep_the_daemon() -> Re
     // Only SIGKILL ends it, which the ladder reaches after six seconds.
     let sent = daemon.send("eng", "[[reply begun]] [[deaf]]").await?;
     own.until(|event| event.kind() == "text").await?;
-    let begun = Instant::now();
+    let watch = Watch::start();
     daemon.signal(Signal::TERM)?;
     own.until(|event| event.event == "shutdown").await?;
     assert!(daemon.wait_exit(LIMIT).await?.success());
-    let took = begun.elapsed();
+    let took = watch.stop()?;
     assert!(took < SUPERVISOR, "{took:?}");
     assert_eq!(daemon.children()?, Vec::<u32>::new());
     daemon.start().await?;

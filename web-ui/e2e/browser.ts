@@ -5,13 +5,14 @@
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-import { patience, throttle } from "./slow";
+import { LIMIT, patience, throttle } from "./slow";
 
 const SHOTS = fileURLToPath(new URL("../../target/ui/", import.meta.url));
 
 export function launch(): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    timeout: 2 * LIMIT,
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
 }
@@ -26,7 +27,7 @@ export interface Watched {
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
   const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, locale: "en-GB", timezoneId: "UTC", ...options });
   const page = await context.newPage();
-  context.setDefaultTimeout(10_000 * patience);
+  context.setDefaultTimeout(LIMIT * patience);
   await throttle(context, page);
   const faults: string[] = [];
   await page.addInitScript(oneStream);

@@ -25,7 +25,7 @@ it("the first load is small, also of who opens a conversation", async () => {
     daemon.codes.add("first-code");
     await at.enter(hash);
     await page.getByRole("heading", { name: hash ? "eng" : "Agents" }).first().waitFor();
-    await page.waitForLoadState("networkidle").catch(() => {});
+    await page.waitForLoadState("networkidle", { timeout: 10_000 }).catch(() => {});
     // As the crate sends them.
     const sizes = [...paths].map((path) => statSync(`${DIST}${path === "/" ? "/index.html" : path}.br`).size);
     return sizes.reduce((sum, size) => sum + size, 0);

@@ -1,6 +1,6 @@
 /** The compiled daemon at `REVEILLE_E2E_BIN` with the scripted stand-in for Claude Code, which can be killed and started again. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,7 @@ import type { BrowserContext } from "playwright-core";
 
 export const PROGRAM = process.env.REVEILLE_E2E_BIN;
 const DIST = fileURLToPath(new URL("../../target/ui/dist", import.meta.url));
-const START_MS = 30_000;
+const START_MS = 60_000;
 
 interface Told {
   url: string;
@@ -19,6 +19,7 @@ export class Compiled {
   private dir = "";
   private child: ChildProcess | undefined;
   private port = 0;
+  private gates = 0;
 
   get url(): string {
     return `http://127.0.0.1:${this.port}/`;
@@ -72,6 +73,12 @@ export class Compiled {
   async remove(): Promise<void> {
     await this.end("SIGTERM");
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** A directive of the stand-in at which a turn stays until it is let go: no timer ends it before somebody has looked at it. */
+  gate(): { held: string; open: () => void } {
+    const file = join(this.dir, `gate-${++this.gates}`);
+    return { held: `[[exec while ! test -e ${file}; do sleep 0.05; done]]`, open: () => writeFileSync(file, "") };
   }
 
   /** As its operator. */

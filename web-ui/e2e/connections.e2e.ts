@@ -50,6 +50,8 @@ describe("connections", () => {
     await row("Service github").getByText("Approved", { exact: true }).waitFor();
     expect(daemon.shaping.sent.at(-1)).toEqual({ call: "POST /api/connections/approve", body: { holder: "eng", key: "env+mcp:github", token: SECRET } });
     await item.getByText("1 connection to approve").waitFor({ state: "attached" });
+    // The form is closed when all is read again.
+    await token.and(page.locator("input")).waitFor({ state: "detached" });
     const kept = await page.evaluate(() => [document.documentElement.outerHTML, location.href, JSON.stringify({ ...localStorage, ...sessionStorage })].join(" "));
     const values = await page.locator("input").evaluateAll((inputs) => inputs.map((input) => (input as HTMLInputElement).value));
     expect(kept + values.join(" ")).not.toContain(SECRET);
@@ -192,8 +194,10 @@ describe("connections", () => {
     await page.route("**/api/connections", (call) => call.abort());
     await page.evaluate(() => window.dispatchEvent(new Event("focus")));
     await panel().getByRole("alert").getByText("The daemon did not answer.").waitFor();
-    await page.unroute("**/api/connections");
+    // They are read now and then by themselves, too: not before the click.
+    const go = await at.hold("**/api/connections");
     await panel().getByRole("button", { name: "Try again" }).click();
+    go();
     await panel().getByRole("alert").waitFor({ state: "detached" });
   });
 });

@@ -6,7 +6,7 @@ import type { Message } from "../app/api";
 import { shoot } from "./browser";
 import type { Body } from "./mock";
 import { PNG } from "./mock-turns";
-import { patience } from "./slow";
+import { LIMIT, patience } from "./slow";
 import { stage } from "./stage";
 
 const at = stage();
@@ -288,6 +288,7 @@ describe("the line of several conversations", () => {
       Object.assign(window, { seen });
     });
     at.daemon.answer = () => [{ kind: "started", attempt: 1 }, { kind: "text", text: "At once." }];
+    at.daemon.atOnce = true;
     await box().fill("Now");
     await box().press("Enter");
     await log().getByText("At once.").waitFor();
@@ -432,7 +433,7 @@ describe("a long conversation", () => {
       requestAnimationFrame(tick);
       Object.assign(window, { gaps });
     });
-    await log().getByText("number 0", { exact: true }).waitFor({ timeout: 50_000 * patience });
+    await log().getByText("number 0", { exact: true }).waitFor({ timeout: 4 * LIMIT * patience });
     await expect.poll(() => rows()).toBeLessThan(400);
     const gaps = await page().evaluate(() => (window as unknown as { gaps: number[] }).gaps.toSorted((a, b) => a - b));
     console.log(`10 000 messages: ${gaps.length} frames of scrolling, median ${gaps[gaps.length >> 1]?.toFixed(0)} ms, 95 % ${gaps[Math.floor(gaps.length * 0.95)]?.toFixed(0)} ms, longest ${gaps.at(-1)?.toFixed(0)} ms`);

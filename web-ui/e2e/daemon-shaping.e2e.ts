@@ -81,7 +81,7 @@ describe.runIf(link)("a real daemon", () => {
       const answer = await fetch(`api/agents/${agent}`, { method: "PATCH", headers: { "content-type": "application/json" }, body });
       if (!answer.ok) throw new Error(await answer.text());
     }, name);
-    await item().getByText("1 connection to approve").waitFor({ state: "attached", timeout: 20_000 });
+    await item().getByText("1 connection to approve").waitFor({ state: "attached" });
     await go("Connections");
     const row = page.getByRole("listitem", { name: "Service github" });
     await page.getByRole("button", { name: "Approve github…" }).click();
@@ -129,7 +129,7 @@ describe.runIf(link)("a real daemon", () => {
     await row.getByText("Its message is written.").waitFor();
     await row.getByText("History").click();
     const runs = page.getByRole("list", { name: "Last runs of standup" });
-    await runs.getByText(/Run now: its turn succeeded/).waitFor({ timeout: 50_000 });
+    await runs.getByText(/Run now: its turn succeeded/).waitFor();
     await shoot(page, "real-jobs");
     await runs.getByRole("link", { name: "See it" }).click();
     await page.getByRole("log").getByText("What is new since yesterday?", { exact: true }).waitFor();
@@ -220,7 +220,7 @@ describe.runIf(link)("a real daemon", () => {
   it("writes, finds, links, changes and deletes notes", async () => {
     await notesWork(at.page, name);
     expect(at.faults).toEqual([]);
-  }, 60_000);
+  });
 
   it("begins an agent anew, pauses it, and deletes it", async () => {
     const { page, faults } = at;

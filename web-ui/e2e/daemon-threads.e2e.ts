@@ -3,9 +3,10 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { launch, openPage, shoot, type Watched } from "./browser";
 import { Compiled, PROGRAM } from "./compiled";
+import { LIMIT } from "./slow";
 
 const daemon = new Compiled();
-const LIVE = 20_000;
+const LIVE = LIMIT;
 let browser: Browser;
 let at: Watched;
 let page: Page;
@@ -101,11 +102,13 @@ describe.runIf(PROGRAM)("conversations of a real daemon", () => {
     await log().getByText("It was shipped on Tuesday.", { exact: true }).waitFor();
     await expect.poll(() => log().getByText("mend the parser").count()).toBe(0);
     const box = page.getByRole("textbox", { name: "Message to eng" });
-    await box.fill("Has it come? [[slow 40x20ms]] [[reply It has, this morning.]]");
+    const { held, open } = daemon.gate();
+    await box.fill(`Has it come? ${held} [[reply It has, this morning.]]`);
     await box.press("Enter");
     await log().getByRole("article", { name: "eng, working" }).waitFor({ timeout: LIVE });
     // What is said elsewhere stays there.
     await send("eng", { text: "Something else [[reply Elsewhere.]]" });
+    open();
     await log().getByText("It has, this morning.", { exact: true }).waitFor({ timeout: LIVE });
     await settled("eng", 4);
     await expect.poll(() => log().getByText(/Something else|Elsewhere/).count()).toBe(0);

@@ -49,7 +49,7 @@ it("signs in, makes an agent, sends, gets the reply, and finds it again after a 
   const log = page.getByRole("log");
   await log.getByText("Hello from the browser", { exact: true }).waitFor();
   const reply = log.getByRole("article", { name: `${name}, ended` });
-  await reply.waitFor({ timeout: 50_000 });
+  await reply.waitFor();
   const text = (await reply.locator(".md").last().textContent())?.trim() ?? "";
   expect(text).not.toBe("");
   await expect.poll(() => box.inputValue()).toBe("");
@@ -58,34 +58,34 @@ it("signs in, makes an agent, sends, gets the reply, and finds it again after a 
   await page.reload();
   await page.getByRole("heading", { name }).waitFor();
   await log.getByText("Hello from the browser", { exact: true }).waitFor();
-  await expect.poll(async () => (await log.locator(".outbound .md").last().textContent())?.trim(), { timeout: 15_000 }).toBe(text);
+  await expect.poll(async () => (await log.locator(".outbound .md").last().textContent())?.trim()).toBe(text);
   expect(faults).toEqual([]);
 });
 
 it.runIf(process.env.REVEILLE_E2E_STAND_IN)("shows a turn live, the same after a reload in mid-turn, and stops it", async () => {
   const { page, faults } = at;
   const box = page.getByRole("textbox", { name: `Message to ${name}` });
-  await box.fill('Look around [[tool Bash {"command":"ls"}]] [[slow 400x50ms]]');
+  await box.fill('Look around [[tool Bash {"command":"ls"}]] [[slow 4000x50ms]]');
   await box.press("Enter");
   const live = page.getByRole("log").getByRole("article", { name: `${name}, working` });
   const words = async () => (await live.locator(".md").last().textContent())?.trim().length ?? 0;
   await live.getByText("Bash").waitFor();
-  await expect.poll(words, { timeout: 20_000 }).toBeGreaterThan(20);
+  await expect.poll(words).toBeGreaterThan(20);
   await shoot(page, "real-mid-turn");
   const before = await words();
 
   await page.reload();
   await live.getByText("Bash").waitFor();
-  await expect.poll(words, { timeout: 20_000 }).toBeGreaterThanOrEqual(before);
+  await expect.poll(words).toBeGreaterThanOrEqual(before);
 
   await page.getByRole("button", { name: "Stop" }).click();
-  await live.waitFor({ state: "detached", timeout: 20_000 });
+  await live.waitFor({ state: "detached" });
   await page.getByRole("log").getByText(/stopped|cancelled/i).first().waitFor();
   await shoot(page, "real-stopped");
 
   await box.fill("And this fails [[error 401]]");
   await box.press("Enter");
-  await page.getByRole("region", { name: "Failure" }).last().waitFor({ timeout: 30_000 });
+  await page.getByRole("region", { name: "Failure" }).last().waitFor();
   await shoot(page, "real-failure");
   expect(faults).toEqual([]);
 });

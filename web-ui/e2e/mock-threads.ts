@@ -11,8 +11,10 @@ export class MockThreads {
   changes: string[] = [];
   /** Queries of the list, the newest last. */
   asked: string[] = [];
-  /** The next change, or the next list, is refused with this. */
+  /** The next change is refused with this. */
   refusal: Reply | undefined;
+  /** Lists are refused with this for as long as it is there. */
+  away: Reply | undefined;
   /** Vaults that cannot be searched now. */
   unsearched: Unsearched[] = [];
   private belongs = new Map<string, string>();
@@ -51,10 +53,10 @@ export class MockThreads {
     if (of) return [200, { threads: this.list.filter((thread) => thread.channel === decodeURIComponent(of)), next_cursor: null }];
     const one = /^\/api\/threads(?:\/([^/]+))?$/.exec(path);
     if (!one) return undefined;
+    if (!one[1]) return this.away ?? this.listed(query);
     const { refusal } = this;
     this.refusal = undefined;
     if (refusal) return refusal;
-    if (!one[1]) return this.listed(query);
     const thread = this.list.find((candidate) => candidate.thread === one[1]);
     if (method !== "PATCH" || !thread) return [404, { error: "unknown_thread", message: "There is no such conversation." }];
     this.changes.push(`${thread.thread} ${JSON.stringify(body)}`);

@@ -46,6 +46,10 @@ export class MockDaemon {
   credential: Health["credential"];
   /** Answers each message by itself with this script; off when undefined. */
   answer: ((text: string) => Body[]) | undefined;
+  /** Whether the answer begins in the same moment in which the message is there. */
+  atOnce = false;
+  /** What happens to a waiting message in the moment in which it is to be cancelled. */
+  overtake: ((message: Message) => void) | undefined;
   /** The next send is refused with this. */
   refusal: Reply | undefined;
   /** What is dangerous needs it, where it is set. */
@@ -165,15 +169,17 @@ export class MockDaemon {
     return whole;
   }
 
-  /** Writes events of the turn that answers `message`. */
+  /** Writes events of the turn that answers `message`, in one piece: who hears of one hears of all. */
   emit(channel: string, message: Message, bodies: readonly Body[], turn = `turn-${message.id}`): void {
+    let told = "";
     for (const body of bodies) {
       const thread = this.threads.of(message);
       const event = { ...body, ...(thread ? { thread } : {}), seq: ++this.seq, channel, turn, message: message.id, at: new Date(Date.now() - this.behind).toISOString() } as TurnEvent;
       this.apply(channel, message, event);
       this.log.push({ id: `${this.boot}-${event.seq}`, event });
-      this.toStreams(`id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`);
+      told += `id: ${this.boot}-${event.seq}\nevent: turn\ndata: ${JSON.stringify(event)}\n\n`;
     }
+    this.toStreams(told);
   }
 
   /** Says that an agent is not as it was. */
@@ -369,6 +375,7 @@ export class MockDaemon {
     this.cancels.push(turn);
     for (const [channel, messages] of this.messages) {
       const message = messages.find((candidate) => candidate.turn === turn);
+      if (message) this.overtake?.(message);
       if (message?.state === "working") return refuse(409, "running", "The turn runs already; nothing was changed.", "Stop it.");
       if (message) this.emit(channel, message, [{ kind: "stopped" }]);
     }
@@ -396,9 +403,9 @@ export class MockDaemon {
     const message = this.addMessage(channel, { text, state: "waiting", sender: "web", ...(subject ? { subject } : {}) });
     this.threads.take(channel, message);
     this.turns.attach(message, attachments);
-    this.emit(channel, message, [{ kind: "queued", position: 1, text, sender: "web" }]);
-    const { answer } = this;
-    if (answer) setImmediate(() => this.emit(channel, message, answer(text)));
+    const { answer, atOnce } = this;
+    this.emit(channel, message, [{ kind: "queued", position: 1, text, sender: "web" }, ...(atOnce && answer ? answer(text) : [])]);
+    if (answer && !atOnce) setImmediate(() => this.emit(channel, message, answer(text)));
     return [200, { ok: true, id: message.id, turn: message.turn ?? null }];
   }
 }

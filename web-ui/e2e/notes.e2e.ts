@@ -106,6 +106,8 @@ describe("the list of notes", () => {
     // A note begins at its beginning, and who comes back is where they were.
     const top = (): Promise<number> => page.locator("main").evaluate((main) => main.scrollTop);
     await page.getByRole("link", { name: "Roof", exact: true }).focus();
+    // The page hears with the next frame how far it was scrolled.
+    await at.settle();
     const before = await top();
     await page.keyboard.press("Enter");
     await page.locator(".note-text").waitFor();
@@ -118,6 +120,7 @@ describe("the list of notes", () => {
     // The search of the room is a key away, also from a note.
     await page.keyboard.press("Enter");
     await page.locator(".note-text").waitFor();
+    await at.stopClock();
     await page.keyboard.press("/");
     await expect.poll(() => page.getByRole("searchbox").evaluate((box) => box === document.activeElement)).toBe(true);
     await page.keyboard.type("leaks");
@@ -159,7 +162,10 @@ describe("the list of notes", () => {
     at.daemon.notes.away = [503, { error: "unavailable", message: "the vault cannot be read" }];
     await at.enter("#/notes/default");
     await at.page.getByRole("alert").getByText("the vault cannot be read").waitFor();
+    // They are read now and then by themselves, too: not before the click.
+    const go = await at.hold(/\/vault\/default\/api\/notes/);
     await at.page.getByRole("alert").getByRole("button", { name: "Try again" }).click();
+    go();
     await expect.poll(() => items().count()).toBe(7);
   });
 });

@@ -35,7 +35,7 @@ describe("a token", () => {
     await page.getByRole("log").getByText("One.").waitFor();
     for (const drop of [2, 3]) {
       daemon.dropStreams();
-      await expect.poll(() => daemon.usedTickets.length, { timeout: 15_000 }).toBe(drop);
+      await expect.poll(() => daemon.usedTickets.length).toBe(drop);
       await expect.poll(() => daemon.open).toBe(1);
     }
     daemon.emit("eng", message, [{ kind: "text", text: "Two." }], "t1");

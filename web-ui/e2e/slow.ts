@@ -11,6 +11,9 @@ const SLOW = Number(process.env.REVEILLE_E2E_SLOW ?? 1);
 const LATE = Number(process.env.REVEILLE_E2E_LATE ?? 0);
 const SEED = Number(process.env.REVEILLE_E2E_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
+/** How long a page is waited for, in milliseconds: a busy machine may stand still for many seconds. */
+export const LIMIT = 60_000;
+
 /** How many times longer than usual to wait for something before it counts as missing. */
 export const patience = Math.max(1, SLOW);
 

@@ -11,6 +11,10 @@ export interface Stage {
   reopen(options: BrowserContextOptions): Promise<void>;
   /** Signs in, and goes to a part of the page, which hears of what happens from then on. */
   enter(hash: string): Promise<void>;
+  /** Keeps back what the page asks for at `url` from now on, also by itself now and then; returns what lets all of it go. */
+  hold(url: string | RegExp): Promise<() => void>;
+  /** The page's clock stands still until it is loaded again: what it waits for from key to key is not over too soon. */
+  stopClock(): Promise<void>;
   /** Lets the page take in and draw what has reached it. */
   settle(): Promise<void>;
   /** The page as it is, in both colours and on a phone; nothing may stick out. */
@@ -48,6 +52,20 @@ export function stage(): Stage {
     await page.goto(`${daemon.url}${hash}`);
     await expect.poll(() => daemon.open).toBeGreaterThan(0);
   };
+  own.hold = async (url) => {
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => (go = resolve));
+    await own.page.route(url, async (route) => {
+      await held;
+      await route.continue();
+    });
+    return go;
+  };
+  own.stopClock = () =>
+    own.page.evaluate(() => {
+      const at = Date.now();
+      Date.now = () => at;
+    });
   own.settle = () =>
     own.page.evaluate(async () => {
       for (let frame = 0; frame < 3; frame++) await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));

@@ -114,7 +114,7 @@ describe("a turn that ends while the connection is away", () => {
     at.daemon.turns.steps.set("t1", { events: EVENTS.map((body) => ({ ...body, at: new Date().toISOString() })) });
     await at.daemon.restart();
     const turn = log().locator(".turn");
-    await turn.locator(".tool").waitFor({ timeout: 20_000 });
+    await turn.locator(".tool").waitFor();
     await expect.poll(() => turn.locator(".bubble > *").evaluateAll((all) => all.map((element) => element.className))).toEqual(["md", "tool ok", "md"]);
     await turn.getByText("26.3k tokens in").waitFor();
     await expect.poll(() => log().getByText("It is green.").count()).toBe(1);

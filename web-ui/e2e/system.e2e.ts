@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Bridge, BridgeMessage, Statistics, Undelivered } from "../app/system/api";
 import { seriousInBoth } from "./axe";
+import { copiedBy } from "./copied";
 import { TOKEN_TEXT } from "./mock-system";
 import { stage } from "./stage";
 
@@ -83,8 +84,7 @@ describe("health", () => {
     await expect.poll(async () => (await names()).slice(0, 5)).toEqual(["Claude Code", "Vault team", "Deliveries", "Sign-in at Claude", "Webhooks"]);
     await at.shootAll("system-health");
     expect(await seriousInBoth(page)).toEqual([]);
-    // It says so for two seconds only.
-    await Promise.all([card("Claude Code").getByRole("button", { name: "Copied" }).waitFor(), card("Claude Code").getByRole("button", { name: "Copy npm install" }).click()]);
+    expect(await copiedBy(card("Claude Code").getByRole("button", { name: "Copy npm install" }))).toBe("Copied");
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("npm install -g @anthropic-ai/claude-code");
     await expect.poll(() => tab("Undelivered").innerText()).toMatch(/Undelivered\s*3/);
     await card("Deliveries").getByRole("link").click();
@@ -251,7 +251,7 @@ describe("tokens", () => {
     await page.getByRole("button", { name: "Go on" }).click();
     const once = page.getByRole("group", { name: "The token laptop" });
     await once.getByText(TOKEN_TEXT).waitFor();
-    await Promise.all([once.getByRole("button", { name: "Copied" }).waitFor(), once.getByRole("button", { name: "Copy the token" }).click()]);
+    expect(await copiedBy(once.getByRole("button", { name: "Copy the token" }))).toBe("Copied");
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(TOKEN_TEXT);
     await card("Token laptop").getByText("Reads, sends and changes").waitFor();
     await card("Token laptop").getByText(/^Never used · ends in 7 days/).waitFor();
@@ -322,7 +322,7 @@ describe("the doctor", () => {
     await part("Failed").getByText("the server at http://127.0.0.1:1940 does not answer").waitFor();
     await at.shootAll("system-doctor");
     expect(await seriousInBoth(page)).toEqual([]);
-    await Promise.all([part("Failed").getByRole("button", { name: "Copied" }).waitFor(), part("Failed").getByRole("button", { name: "Copy parachute start" }).click()]);
+    expect(await copiedBy(part("Failed").getByRole("button", { name: "Copy parachute start" }))).toBe("Copied");
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("parachute start");
     const checks = daemon.system.report.checks.filter(({ level }) => level === "ok");
     daemon.system.report = { ran_at: new Date().toISOString(), checks };
@@ -391,6 +391,8 @@ describe("figures", () => {
     expect(await seriousInBoth(page)).toEqual([]);
     await turns.getByRole("button", { name: "Hide the table" }).click();
     await page.getByRole("button", { name: "30 days" }).click();
+    // What is chosen before that was asked for is asked for together with it.
+    await expect.poll(() => daemon.system.asked.length).toBe(2);
     await page.getByRole("combobox", { name: "Agent" }).selectOption("eng");
     await room().getByRole("figure", { name: "By agent" }).waitFor({ state: "detached" });
     await expect.poll(() => daemon.system.asked).toEqual(["days=14&zone=Europe%2FBerlin", "days=30&zone=Europe%2FBerlin", "days=30&zone=Europe%2FBerlin&agent=eng"]);

@@ -153,11 +153,15 @@ describe("the list of conversations", () => {
 
   it("says what is wrong when it cannot be read, keeps what it showed, and tries again", async () => {
     scene();
-    at.daemon.threads.refusal = [503, { error: "unavailable", message: "The queue cannot be read.", next_step: "See `reveille doctor`." }];
+    at.daemon.threads.away = [503, { error: "unavailable", message: "The queue cannot be read.", next_step: "See `reveille doctor`." }];
     await at.enter("#/threads");
     const { page } = at;
     await page.getByRole("alert").getByText("The queue cannot be read.").waitFor();
+    // It is read by itself too, when agents have something to tell: not before the click.
+    const go = await at.hold(/\/api\/threads\?/);
     await page.getByRole("button", { name: "Try again" }).click();
+    at.daemon.threads.away = undefined;
+    go();
     await row("Main").waitFor();
     await expect.poll(() => page.getByRole("alert").count()).toBe(0);
   });

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-import { patience } from "./slow.ts";
+import { LIMIT, patience } from "./slow.ts";
 
 export default defineConfig({
   test: {
@@ -8,10 +8,11 @@ export default defineConfig({
     environment: "node",
     // Each has a browser of its own; more of them than processors only wait for each other.
     maxWorkers: 2,
-    testTimeout: 60_000 * patience,
-    hookTimeout: 60_000 * patience,
+    // For what hangs: a busy machine is no reason to fail.
+    testTimeout: 300_000 * patience,
+    hookTimeout: 180_000 * patience,
     // As long as everything else waits for the page.
-    expect: { poll: { timeout: 10_000 * patience } },
+    expect: { poll: { timeout: LIMIT * patience } },
     reporters: ["default", fileURLToPath(new URL("failures.ts", import.meta.url))],
   },
 });

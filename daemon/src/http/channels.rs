@@ -384,7 +384,7 @@ pub(super) async fn threads(
     let found = api.queue.some_conversations(&name, after, asked).await?;
     let mut conversations = match found {
         Some(found) => found,
-        None if api.registry.get(&channel).is_none() && !api.queue.is_known(&name).await? => {
+        None if !api.knows(&name).await? => {
             return Err(api.no_agent(&channel));
         }
         None => return Err(invalid_cursor()),

@@ -131,12 +131,12 @@ pub(super) struct Health {
 /// How a vault stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VaultHealth {
-    name: String,
+    pub(super) name: String,
     kind: VaultKind,
     /// New agents and messages go there unless asked otherwise.
     default: bool,
     capabilities: VaultCapabilities,
-    state: VaultWord,
+    pub(super) state: VaultWord,
     /// What is wrong and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -144,7 +144,7 @@ pub(super) struct VaultHealth {
     since: Option<Timestamp>,
     /// How replies and the like that wait for it fare.
     #[schema(required)]
-    deliveries: Option<breaker::View>,
+    pub(super) deliveries: Option<breaker::View>,
 }
 
 /// Whether a vault can be used.
@@ -192,7 +192,7 @@ pub(super) struct Look {
     keeps: bool,
     tried: Option<Tried>,
     credential: CredentialHealth,
-    pub(super) vaults: Vec<(String, VaultWord)>,
+    pub(super) vaults: Vec<VaultHealth>,
     /// Bridges that do not work.
     broken: Vec<String>,
 }
@@ -224,11 +224,11 @@ impl Look {
         let mut is = |what: &'static str, name: &str, word: &str| {
             facts.insert((what, name.to_owned()), word.to_owned());
         };
-        for (name, word) in &self.vaults {
-            match word {
+        for vault in &self.vaults {
+            match vault.state {
                 VaultWord::Ready => {}
-                VaultWord::Degraded => is("vault", name, "degraded"),
-                VaultWord::Unavailable => is("vault", name, "unavailable"),
+                VaultWord::Degraded => is("vault", &vault.name, "degraded"),
+                VaultWord::Unavailable => is("vault", &vault.name, "unavailable"),
             }
         }
         self.broken.iter().for_each(|name| is("bridge", name, "down"));
@@ -257,7 +257,7 @@ impl Look {
             missing: self.missing.clone(),
             keeps: self.keeps,
             credential: self.credential.is_well(),
-            vaults: self.vaults.clone(),
+            vaults: self.vaults.iter().map(|one| (one.name.clone(), one.state)).collect(),
             broken: self.broken.clone(),
         }
     }
@@ -280,8 +280,8 @@ pub(super) async fn look(api: &Api) -> Look {
     let keeps = tried.as_ref().is_none_or(|tried| tried.ok);
     let credential = CredentialHealth::of(api);
     let vaults = api.vaults.all();
-    let word = |vault: &dyn Vault| (vault.name().to_owned(), Standing::of(api, vault).word());
-    let vaults: Vec<_> = vaults.iter().map(|vault| word(&**vault)).collect();
+    let vaults = vaults.iter().map(|vault| Standing::of(api, &**vault).view(api));
+    let vaults: Vec<VaultHealth> = vaults.collect();
     let broken = api.bridges.views().into_iter().filter(|one| !one.is_well());
     // A receiver that is away for a while is its own affair; one that refuses waits for somebody.
     let webhooks = api.bridges.told().views().into_iter();
@@ -292,7 +292,7 @@ pub(super) async fn look(api: &Api) -> Look {
         && credential.is_well()
         && undelivered == Some(0)
         && broken.is_empty()
-        && vaults.iter().all(|(_, word)| *word == VaultWord::Ready);
+        && vaults.iter().all(|vault| vault.state.is_ready());
     Look {
         status: if well { Status::Ok } else { Status::Degraded },
         undelivered,
@@ -307,8 +307,6 @@ pub(super) async fn look(api: &Api) -> Look {
 
 async fn whole(api: &Api, look: Look) -> Health {
     let Summary { mode, confined, detail } = (*api.sandbox).clone();
-    let vaults = api.vaults.all();
-    let vaults = vaults.iter().map(|vault| Standing::of(api, &**vault).view(api));
     Health {
         undelivered: Some(look.undelivered),
         version: Some(env!("CARGO_PKG_VERSION")),
@@ -327,7 +325,7 @@ async fn whole(api: &Api, look: Look) -> Health {
             sandbox: look.tried,
         }),
         credential: Some(look.credential),
-        vaults: Some(vaults.collect()),
+        vaults: Some(look.vaults),
         // `reveille trigger list` shows where.
         dead_deliveries: Some(dead_deliveries(api).await),
         lines: Some(lines(api).await),

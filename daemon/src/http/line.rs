@@ -92,11 +92,12 @@ pub(super) async fn list(
 ) -> Result<Json<Line>, ApiError> {
     let name = channel_name(&channel)?;
     let limit = limit_of(limit, TURNS, TURNS_MAX)?;
+    let known = api.knows(&name).await?;
     let turns = api.queue.open_turns(&name, limit).await?;
-    let agent = api.registry.get(&channel);
-    if turns.is_empty() && agent.is_none() && !api.queue.is_known(&name).await? {
+    if turns.is_empty() && !known {
         return Err(api.no_agent(&channel));
     }
+    let agent = api.registry.get(&channel);
     let views = (0..turns.len()).map(|at| {
         let mut view = brief(&turns[at]);
         view.position = Some(position(&turns, at));

@@ -22,14 +22,10 @@ async fn sample(api: &Api) -> Result<Sample, ApiError> {
     let load = api.queue.load().await?;
     let depths = api.queue.depths().await?;
     let look = look(api).await;
-    let breakers = api.outbox.vault_states();
-    let vaults = look.vaults.iter().map(|(name, word)| VaultSample {
-        name: name.clone(),
-        is_ready: word.is_ready(),
-        breaker: breakers
-            .iter()
-            .find(|one| one.vault == *name)
-            .map_or("closed", |one| one.state),
+    let vaults = look.vaults.iter().map(|vault| VaultSample {
+        name: vault.name.clone(),
+        is_ready: vault.state.is_ready(),
+        breaker: vault.deliveries.as_ref().map_or("closed", |one| one.state),
     });
     let bridges = View::all(api).await;
     Ok(Sample {

@@ -94,7 +94,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, delete, get, patch, post};
 use axum::{Extension, Router};
 use http::StatusCode;
-use reveille_queue::Queue;
+use reveille_queue::{ChannelName, Queue};
 use reveille_sandbox::Summary;
 use tokio_util::sync::CancellationToken;
 
@@ -186,6 +186,12 @@ impl Api {
     /// That nobody knows an agent; while a vault has not been read yet it may be there.
     fn no_agent(&self, name: &str) -> ApiError {
         ApiError::no_agent(name, &self.inbox.progress)
+    }
+
+    /// Whether there is such an agent, or was one or a message for one. To be asked before what there is of it is read: a first
+    /// message that comes in between would make a known agent of which there is nothing.
+    async fn knows(&self, channel: &ChannelName) -> Result<bool, ApiError> {
+        Ok(self.registry.get(channel.as_str()).is_some() || self.queue.is_known(channel).await?)
     }
 }
 

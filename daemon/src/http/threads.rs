@@ -257,8 +257,7 @@ pub(super) async fn list(
         which.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", error.body_text()))?;
     let channel = which.channel.as_deref().map(channel_name).transpose()?;
     if let Some(name) = &channel
-        && api.registry.get(name.as_str()).is_none()
-        && !api.queue.is_known(name).await?
+        && !api.knows(name).await?
     {
         return Err(api.no_agent(name.as_str()));
     }

@@ -79,13 +79,14 @@ pub(super) async fn messages(
         after: page.cursor,
         ..Query::default()
     };
+    let known = api.knows(&name).await?;
     let vault = vault_of(&api, &name).await?;
     let found = match vault.query(&query).await {
         Err(VaultError::Invalid(_)) if !newest => return Err(invalid_cursor()),
         found => found?,
     };
     let (mut notes, next_cursor) = (found.notes, found.next);
-    if newest && notes.is_empty() && api.registry.get(&channel).is_none() && !api.queue.is_known(&name).await? {
+    if newest && notes.is_empty() && !known {
         return Err(api.no_agent(&channel));
     }
     notes.reverse();

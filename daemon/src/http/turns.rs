@@ -1,5 +1,7 @@
 //! Turns: how they stand, and stopping them.
 
+use std::time::Duration;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
 use axum::{Extension, Json};
@@ -8,6 +10,7 @@ use jiff::Timestamp;
 use reveille_queue::{ChannelName, Spend, State as Standing, ThreadKey, Turn};
 use reveille_vault::agent::Inbound;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -27,6 +30,10 @@ const TURNS_MAX: u32 = 1000;
 const BRIEF_CHARS: usize = 500;
 /// Fewest digits that call a turn.
 const PART_MIN: usize = 6;
+/// How long a turn may be working for the queue before it is at work here and can be stopped, far more than it takes; and how
+/// often that is looked at.
+const BEGINS_WITHIN: Duration = Duration::from_secs(2);
+const BEGINS_POLL: Duration = Duration::from_millis(5);
 
 /// US dollars of a sum kept in billionths.
 #[expect(
@@ -417,6 +424,10 @@ pub(super) async fn list(
     let taken = which.state.map_or(limit, |_| TURNS_MAX);
     let narrowed = which.chain.is_some() || which.thread.is_some();
     let taken = if narrowed { TURNS_MAX } else { taken };
+    let known = match &channel {
+        Some(channel) => api.knows(channel).await?,
+        None => true,
+    };
     let found = match &channel {
         _ if narrowed => turns_of(&api, &which, cursor, taken).await?,
         Some(channel) => turns_behind(&api, channel, cursor, taken).await?,
@@ -428,8 +439,7 @@ pub(super) async fn list(
     };
     if let Some(channel) = &channel
         && found.is_empty()
-        && api.registry.get(channel.as_str()).is_none()
-        && !api.queue.is_known(channel).await?
+        && !known
     {
         return Err(api.no_agent(channel.as_str()));
     }
@@ -494,13 +504,22 @@ pub(super) async fn stop(
     Extension(caller): Extension<Caller>,
     Segment(turn): Segment,
 ) -> Result<Json<Stopping>, ApiError> {
-    let found = find(&api, &turn).await?;
-    // A settled turn is still at work for a moment, until the vault has its reply: too late to stop it.
-    if !found.state.is_terminal() && api.workers.stop(found.id) {
-        return Ok(Json(Stopping { stopping: true }));
-    }
-    if api.attached.stop(&found, &caller).await? {
-        return Ok(Json(Stopping { stopping: true }));
+    let mut found = find(&api, &turn).await?;
+    let until = Instant::now() + BEGINS_WITHIN;
+    loop {
+        // A settled turn is still at work for a moment, until the vault has its reply: too late to stop it.
+        if !found.state.is_terminal() && api.workers.stop(found.id) {
+            return Ok(Json(Stopping { stopping: true }));
+        }
+        if api.attached.stop(&found, &caller).await? {
+            return Ok(Json(Stopping { stopping: true }));
+        }
+        // It was claimed just now, or goes back in line.
+        if found.state != Standing::Working || Instant::now() >= until {
+            break;
+        }
+        tokio::time::sleep(BEGINS_POLL).await;
+        found = find(&api, &turn).await?;
     }
     let state = found.state.as_str();
     let message = format!("The turn does not run; it is {state}.");

@@ -242,6 +242,13 @@ pub(super) fn is_worked_on(connection: &Connection, channel: &ChannelName, conve
         .exists(params![channel.as_str(), conversation])?)
 }
 
+/// How many turns of a conversation are worked on: from outside several may be at once.
+pub(super) fn working(connection: &Connection, channel: &ChannelName, conversation: Uuid) -> Result<u64, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM turns WHERE channel = ? AND conversation = ? AND state = 'working'")?
+        .query_row(params![channel.as_str(), conversation], |row| row.get(0))?)
+}
+
 /// Where an open turn stands in line. Bounded: a long line is not counted to its end.
 pub(super) fn place(connection: &Connection, turn: Uuid) -> Result<Option<Place>, Fault> {
     let sql = format!(

@@ -103,10 +103,9 @@ fn insert(
         line::reposition(connection, turn, Position::First)?;
         ahead = 0;
     }
-    let working = rows::is_worked_on(connection, &message.lane.channel, conversation)?;
     Ok(Place {
         conversation,
-        ahead: ahead.min(rows::COUNTED_AHEAD) + u64::from(working),
+        ahead: ahead.min(rows::COUNTED_AHEAD) + rows::working(connection, &message.lane.channel, conversation)?,
     })
 }
 

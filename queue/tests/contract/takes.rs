@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
 use reveille_queue::{
-    ChannelName, ControlError, Front, Held, LeaseError, MessageMode, Pause, Position, Queue, Recovery, Spend, State,
-    ThreadKey,
+    ChannelName, ControlError, Front, Held, LeaseError, Message, MessageMode, Pause, Position, Queue, Recovery, Spend,
+    State, ThreadKey,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -157,6 +157,17 @@ pub(crate) async fn a_lane_may_be_in_several_hands<F: Factory>(storage: &F) {
     let queue = storage.open();
     accept(&queue, &lane("echo"), &["n1", "n2", "n3"]).await;
     let (first, second) = (take(&queue, "anna").await, take(&queue, "ben").await);
+    // A message that comes now is told of both, as whoever asks later is.
+    for (note, mode, ahead) in [("n4", MessageMode::Followup, 3), ("n5", MessageMode::Interrupt, 2)] {
+        let message = Message {
+            mode,
+            ..message(&lane("echo"), note)
+        };
+        let accepted = queue.accept(vec![message], None).await.unwrap();
+        assert_eq!(accepted[0].place.map(|place| place.ahead), Some(ahead));
+        assert_eq!(queue.place(accepted[0].turn).await.unwrap(), accepted[0].place);
+        queue.cancel(accepted[0].turn, cancelled(), Vec::new()).await.unwrap();
+    }
     // But not in those of a worker of ours besides.
     assert_eq!(queue.claim(&lane("echo")).await.unwrap(), None);
     queue.settle(second.claim.lease, done(), Vec::new()).await.unwrap();

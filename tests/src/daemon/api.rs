@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use serde::Deserialize;
@@ -7,6 +9,9 @@ use url::Url;
 
 use super::{Daemon, LIMIT};
 use crate::eventually;
+
+/// How long a message may be without a turn before it counts as one that gets none.
+const TURN_KNOWN: Duration = Duration::from_secs(10);
 
 /// An answer of the daemon, whatever its status.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +130,7 @@ impl Daemon {
     /// When the daemon refuses.
     pub async fn create_agent_with_shared(&self, name: &str, prompt: &str) -> Result<Value> {
         let body = json!({ "name": name, "prompt": prompt, "metadata": { "mounts": [self.shared_mount()] } });
-        self.request(Method::POST, &["api", "agents"], Some(&body)).await?.ok()
+        self.create(name, &body).await
     }
 
     /// [`Daemon::shared`] as one of the `mounts` of a definition.
@@ -139,8 +144,20 @@ impl Daemon {
     /// # Errors
     /// When the daemon refuses.
     pub async fn create_agent(&self, name: &str, prompt: &str) -> Result<Value> {
-        let body = json!({"name": name, "prompt": prompt});
-        self.request(Method::POST, &["api", "agents"], Some(&body)).await?.ok()
+        self.create(name, &json!({"name": name, "prompt": prompt})).await
+    }
+
+    /// Creates an agent, and waits until it is known: a daemon that stood still answers before it has read the note.
+    async fn create(&self, name: &str, body: &Value) -> Result<Value> {
+        let made: Value = self.request(Method::POST, &["api", "agents"], Some(body)).await?.ok()?;
+        if made["status"] != "pending" {
+            return Ok(made);
+        }
+        eventually(&format!("the agent {name:?} is known"), LIMIT, async || {
+            let reply = self.request(Method::GET, &["api", "agents", name], None).await?;
+            Ok((reply.status == 200).then_some(reply.body))
+        })
+        .await
     }
 
     /// All agents.
@@ -169,9 +186,16 @@ impl Daemon {
     /// # Errors
     /// When the daemon refuses.
     pub async fn send_with(&self, agent: &str, body: &Value) -> Result<Sent> {
-        self.request(Method::POST, &["api", "channels", agent, "send"], Some(body))
+        let mut sent: Sent = self
+            .request(Method::POST, &["api", "channels", agent, "send"], Some(body))
             .await?
-            .ok()
+            .ok()?;
+        // A daemon that stood still answers before it has read the note.
+        let found = eventually("the turn of the message is known", TURN_KNOWN, async || {
+            self.turn_of(agent, &sent).await
+        });
+        sent.turn = found.await.ok(); // silent-ok: some messages get no turn
+        Ok(sent)
     }
 
     /// Sends a message as a careful client does: with a key under which it may be sent again. `None` when no answer came,

@@ -73,15 +73,18 @@ async fn the_hints_of_its_server_are_taken_as_long_as_it_is_there() -> Result<()
             .await?;
         Ok(answer.status)
     };
+    // 503 as long as the first scan takes.
+    let followed = async |daemon: &reveille_tests::Daemon| {
+        eventually("a hint is followed", LIMIT, async || {
+            Ok((hint(daemon).await? == 200).then_some(()))
+        })
+        .await
+    };
     agent_is_there(&daemon, "eng", true).await?;
-    assert_eq!(hint(&daemon).await?, 200);
+    followed(&daemon).await?;
     daemon.restart().await?;
     agent_is_there(&daemon, "eng", true).await?;
-    // 503 as long as the first scan after the start takes.
-    eventually("a hint is followed", LIMIT, async || {
-        Ok((hint(&daemon).await? == 200).then_some(()))
-    })
-    .await?;
+    followed(&daemon).await?;
     assert_eq!(super::delete(&daemon, "notes").await?.status, 200);
     assert_eq!(hint(&daemon).await?, 401);
     Ok(())

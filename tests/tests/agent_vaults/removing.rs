@@ -23,7 +23,12 @@ async fn what_runs_there_ends_and_what_waits_runs_when_it_is_added_again() -> Re
     let mut daemon = builder().start().await?;
     assert_eq!(add(&daemon, "notes", &peer, TOKEN).await?.status, 201);
     agent_is_there(&daemon, "eng", true).await?;
-    let running = daemon.send("eng", "[[sleep 3s]]").await?;
+    let gate = daemon.scratch().join("gate");
+    let text = format!(
+        "[[exec while ! test -e {}; do sleep 0.02; done]] [[reply done]]",
+        gate.display()
+    );
+    let running = daemon.send("eng", &text).await?;
     let turn = running.turn.clone();
     eventually("it runs", LIMIT, async || {
         let Some(turn) = &turn else { return Ok(None) };
@@ -44,6 +49,7 @@ async fn what_runs_there_ends_and_what_waits_runs_when_it_is_added_again() -> Re
     assert_eq!((early.status, &early.json()?["error"]), (409, &json!("vault_leaving")));
 
     // The turn ends by itself, and its reply is there.
+    std::fs::write(gate, "")?;
     wait_replies(&peer, 1).await?;
     waits_until_closed(&daemon).await?;
     let health = daemon.ask_in("GET", "/health", b"").await?.json()?;

@@ -72,7 +72,7 @@ async fn tc_in_1_tc_at_1_2_3_4_a_reply_ends_a_message_as_every_turn_ends() -> Re
         (&turn.more["note"], &turn.more["claimed_by"]),
         (&replied["id"], &json!("operator"))
     );
-    let [note] = &outbound(&daemon)?[..] else {
+    let [note] = &outbound(&daemon).await?[..] else {
         anyhow::bail!("not one answer");
     };
     assert_eq!(
@@ -111,7 +111,7 @@ async fn the_same_reply_again_is_the_same_note_and_another_is_refused() -> Resul
     assert_eq!((&again["id"], &again["repeated"]), (&first["id"], &json!(true)));
     let other = answer(&daemon, "eng", &taken, "Not built.").await?;
     assert_eq!(refused(&other), (409, "already_answered"));
-    let texts: Vec<String> = outbound(&daemon)?.into_iter().map(|note| note.content).collect();
+    let texts: Vec<String> = outbound(&daemon).await?.into_iter().map(|note| note.content).collect();
     assert_eq!(texts, ["Built."]);
     Ok(())
 }
@@ -127,7 +127,7 @@ async fn many_tries_at_once_are_one_reply() -> Result<()> {
         let replied: Value = replied?.ok()?;
         fresh += u32::from(replied["repeated"] == false);
     }
-    assert_eq!((fresh, outbound(&daemon)?.len()), (1, 1));
+    assert_eq!((fresh, outbound(&daemon).await?.len()), (1, 1));
     Ok(())
 }
 
@@ -137,7 +137,7 @@ async fn a_word_of_its_own_answers_nothing() -> Result<()> {
     let said: Value = ask(&daemon, "eng", "reply", &json!({ "text": "I am here." }))
         .await?
         .ok()?;
-    let [note] = &outbound(&daemon)?[..] else {
+    let [note] = &outbound(&daemon).await?[..] else {
         anyhow::bail!("not one answer");
     };
     assert_eq!(
@@ -225,7 +225,7 @@ async fn collected_messages_are_answered_together() -> Result<()> {
     for one in &sent {
         assert_eq!(daemon.wait_turn("eng", one).await?.state, State::Ok);
     }
-    assert_eq!(outbound(&daemon)?.len(), 1);
+    assert_eq!(outbound(&daemon).await?.len(), 1);
     Ok(())
 }
 
@@ -247,7 +247,10 @@ async fn a_stop_ends_the_claim() -> Result<()> {
     let renewed = ask(&daemon, "eng", "renew", &json!({ "id": taken["id"] })).await?;
     assert_eq!(refused(&renewed), (409, "stopped"));
     assert_eq!(
-        (outbound(&daemon)?.len(), thread(&daemon, &taken["thread"]).await?.0),
+        (
+            outbound(&daemon).await?.len(),
+            thread(&daemon, &taken["thread"]).await?.0
+        ),
         (0, "cancelled".into())
     );
     let again = daemon

@@ -8,7 +8,7 @@ use pretty_assertions::assert_eq;
 use reveille_tests::daemon::State;
 use serde_json::{Value, json};
 
-use super::{agent, answer, ask, next, outbound, pending, refused, with_eng};
+use super::{agent, answer, ask, next, outbound, pending, refused, turn_of, with_eng};
 
 async fn set(daemon: &reveille_tests::Daemon, name: &str, metadata: Value) -> Result<()> {
     let body = json!({ "metadata": metadata });
@@ -46,12 +46,13 @@ async fn tc_at_8_sessions_that_race_get_everything_once_and_in_order() -> Result
     }
     let both: BTreeSet<&String> = first.iter().chain(&second).collect();
     assert_eq!((both.len(), first.len() + second.len()), (MESSAGES, MESSAGES));
-    let answered: BTreeSet<String> = outbound(&daemon)?
+    let answered: BTreeSet<String> = outbound(&daemon)
+        .await?
         .iter()
         .map(|note| note.text("in_reply_to").to_owned())
         .collect();
     assert_eq!(
-        (outbound(&daemon)?.len(), answered),
+        (outbound(&daemon).await?.len(), answered),
         (MESSAGES, sent.into_iter().collect())
     );
     Ok(())
@@ -86,6 +87,7 @@ async fn tc_at_5_what_is_given_back_is_the_next_again() -> Result<()> {
     for taken in [&two, &again] {
         answer(&daemon, "eng", taken, "x").await?.ok::<Value>()?;
     }
+    assert_eq!(outbound(&daemon).await?.len(), 2);
     let note = daemon
         .note(again["thread"].as_str().context("a thread")?)
         .await?
@@ -211,7 +213,8 @@ async fn a_person_changes_what_waits() -> Result<()> {
     let daemon = with_eng().await?;
     let mut turns = Vec::new();
     for text in ["one", "two", "three", "four"] {
-        turns.push(daemon.send("eng", text).await?.turn.context("a turn")?);
+        let sent = daemon.send("eng", text).await?;
+        turns.push(turn_of(&daemon, &sent).await?);
     }
     let hand = async |turn: &str, what: &str, body: Value| -> Result<()> {
         let path = ["api", "turns", turn, what];

@@ -9,7 +9,7 @@ mod refusals;
 
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
-use reveille_tests::daemon::{Builder, Daemon, JournalNote, LIMIT, Reply};
+use reveille_tests::daemon::{Builder, Daemon, JournalNote, LIMIT, Reply, Sent};
 use reveille_tests::eventually;
 use serde_json::{Value, json};
 
@@ -87,6 +87,19 @@ async fn letter(daemon: &Daemon, text: &str, metadata: &Value) -> Result<String>
     Ok(id)
 }
 
+/// The turn of a message. The door waits until it is in line, but not for long.
+async fn turn_of(daemon: &Daemon, sent: &Sent) -> Result<String> {
+    eventually("the message has a turn", LIMIT, async || {
+        if sent.turn.is_some() {
+            return Ok(sent.turn.clone());
+        }
+        let turns = daemon.journal()?.turns;
+        let turn = turns.iter().find(|turn| turn.note == sent.id);
+        Ok(turn.map(|turn| turn.id.to_string()))
+    })
+    .await
+}
+
 /// The agent as the daemon shows it.
 async fn agent(daemon: &Daemon, name: &str) -> Result<Value> {
     daemon.request(Method::GET, &["api", "agents", name], None).await?.ok()
@@ -108,8 +121,13 @@ async fn until_thread(daemon: &Daemon, conversation: &Value, status: &str) -> Re
     .await
 }
 
-/// All answers in the vault.
-fn outbound(daemon: &Daemon) -> Result<Vec<JournalNote>> {
-    let notes = daemon.journal()?.notes.into_iter();
-    Ok(notes.filter(JournalNote::is_outbound).collect())
+/// All answers in the vault, once what follows from turns that have ended is there: who replies waits for that, but not for
+/// long.
+async fn outbound(daemon: &Daemon) -> Result<Vec<JournalNote>> {
+    let journal = eventually("nothing is on its way to the vault", LIMIT, async || {
+        let journal = daemon.journal()?;
+        Ok((journal.outbox == 0).then_some(journal))
+    })
+    .await?;
+    Ok(journal.notes.into_iter().filter(JournalNote::is_outbound).collect())
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::{answer, ask, attach, next, pending, refused, stand_in, thread, until_pending, until_thread};
+use super::{answer, ask, attach, next, pending, refused, stand_in, thread, turn_of, until_pending, until_thread};
 
 /// What is asked of the server for what a session gets.
 const FILES: &str = "/attachments";
@@ -86,11 +86,8 @@ impl House {
     /// A message of its own conversation.
     async fn send(&self, agent: &str, subject: &str) -> Result<String> {
         let body = json!({ "text": "Build it.", "subject": subject });
-        self.daemon
-            .send_with(agent, &body)
-            .await?
-            .turn
-            .context("a message has a turn")
+        let sent = self.daemon.send_with(agent, &body).await?;
+        turn_of(&self.daemon, &sent).await
     }
 }
 
@@ -217,7 +214,7 @@ async fn a_message_that_is_given_back_while_it_is_handed_over_is_taken_anew() ->
 
 #[tokio::test]
 async fn what_ran_out_while_the_daemon_was_away_waits_again_and_its_thread_says_so() -> Result<()> {
-    let mut house = House::new("3s").await?;
+    let mut house = House::new("10s").await?;
     house.send("far", "a").await?;
     house.send("eng", "a").await?;
     let (far, eng) = (next(&house.daemon, "far").await?, next(&house.daemon, "eng").await?);
@@ -241,7 +238,8 @@ async fn what_ran_out_while_the_daemon_was_away_waits_again_and_its_thread_says_
 
 #[tokio::test]
 async fn a_claim_that_runs_out_takes_nothing_from_the_next_one() -> Result<()> {
-    let house = House::new("3s").await?;
+    // Half as long as the daemon waits for the server, which is held up for as long as a claim holds.
+    let house = House::new("5s").await?;
     for (agent, subject) in [("far", "a"), ("far", "b"), ("eng", "a"), ("eng", "b")] {
         house.send(agent, subject).await?;
     }
@@ -256,6 +254,9 @@ async fn a_claim_that_runs_out_takes_nothing_from_the_next_one() -> Result<()> {
     // The daemon is held up where it says that the first one waits again; then the others run out, all at once.
     let thread_of = |taken: &Value| taken["thread"].as_str().context("a thread").map(str::to_owned);
     let held_up = thread_of(&first)?;
+    // Its time begins anew, whatever the others took.
+    let claim = json!({ "id": first["id"], "claim": first["claim"] });
+    ask(&house.daemon, "far", "renew", &claim).await?.ok::<Value>()?;
     house.hold(Some(&held_up));
     let ends = eventually("the first one has run out", LIMIT, async || {
         let mut ends = Value::Null;

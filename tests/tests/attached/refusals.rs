@@ -66,7 +66,7 @@ async fn tc_at_7_what_was_not_taken_is_not_answered() -> Result<()> {
             .await?;
         assert_eq!(refused(&looked), expected);
     }
-    assert_eq!(outbound(&daemon)?.len(), 0);
+    assert_eq!(outbound(&daemon).await?.len(), 0);
     assert_eq!(pending(&daemon, "eng").await?["count"], 1);
     Ok(())
 }
@@ -100,14 +100,14 @@ async fn a_claim_that_is_over_publishes_nothing() -> Result<()> {
         refused(&answer(&daemon, "eng", &old, "Late.").await?),
         (409, "claim_over")
     );
-    assert_eq!(outbound(&daemon)?.len(), 0);
+    assert_eq!(outbound(&daemon).await?.len(), 0);
     answer(&daemon, "eng", &new, "In time.").await?.ok::<Value>()?;
     assert_eq!(daemon.wait_turn("eng", &sent).await?.reply.as_deref(), Some("In time."));
     assert_eq!(
         refused(&answer(&daemon, "eng", &old, "Late.").await?),
         (409, "already_answered")
     );
-    assert_eq!(outbound(&daemon)?.len(), 1);
+    assert_eq!(outbound(&daemon).await?.len(), 1);
     Ok(())
 }
 
@@ -135,7 +135,7 @@ async fn what_a_limit_forbids_ends_on_the_way() -> Result<()> {
         [ended(&deep), ended(&blank), ended(&gone)],
         ["error", "error", "cancelled"].map(|state| Some(state.to_owned()))
     );
-    let failures = outbound(&daemon)?;
+    let failures = outbound(&daemon).await?;
     let code = |note: &str| {
         let failure = failures.iter().find(|failure| failure.text("in_reply_to") == note);
         failure.map(|failure| failure.text("code").to_owned())
@@ -155,7 +155,7 @@ async fn a_chain_that_is_too_long_ends_at_next() -> Result<()> {
     let second = letter(&daemon, "Two.", &json!({ "agent": "eng", "chain_id": first })).await?;
     assert_eq!(next(&daemon, "eng").await?["id"], json!(first));
     assert_eq!(next(&daemon, "eng").await?["message"], Value::Null);
-    let [failure] = &outbound(&daemon)?[..] else {
+    let [failure] = &outbound(&daemon).await?[..] else {
         anyhow::bail!("not one answer");
     };
     assert_eq!(
@@ -234,7 +234,7 @@ async fn who_has_it_tells_the_token() -> Result<()> {
     }
     // The operator's word is not theirs either; but the operator puts it back.
     assert_eq!(refused(&answer(&daemon, "eng", &taken, "x").await?), (409, "not_yours"));
-    assert_eq!(outbound(&daemon)?.len(), 0);
+    assert_eq!(outbound(&daemon).await?.len(), 0);
     assert_eq!(ask_as(&daemon, &anna, "reply", reply("Built.")).await?.0, 200);
     assert_eq!(
         code(ask_as(&daemon, &ben, "reply", reply("Built.")).await?),

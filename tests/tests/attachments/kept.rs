@@ -98,7 +98,10 @@ async fn files_of_ended_turns_go_and_those_of_open_ones_stay() -> Result<()> {
     let path = upload(&daemon, "b.txt", b"b").await?;
     let open = send(&daemon, &format!("{} [[exec sleep 600]]", hangs_once(&daemon)), &[path]).await?;
     until_hung(&daemon).await?;
-    let open = daemon.turn(&open.turn.context("a turn")?).await?;
+    let messages = daemon.messages("eng").await?;
+    let open = messages.into_iter().find(|message| message.id == open.id);
+    let open = open.and_then(|message| message.turn).context("a turn")?;
+    let open = daemon.turn(&open).await?;
     // Nothing is old enough yet.
     daemon.kill9().await?;
     daemon.start().await?;

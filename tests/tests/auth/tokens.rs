@@ -233,7 +233,7 @@ async fn what_makes_no_sense_is_refused_and_nothing_is_made() -> Result<()> {
 #[tokio::test]
 async fn a_token_of_the_daemon_ends_by_itself() -> Result<()> {
     let daemon = started().await?;
-    let asked = json!({ "scopes": ["reveille:read"], "expires_at": in_millis(3000)? });
+    let asked = json!({ "scopes": ["reveille:read"], "expires_at": in_millis(15_000)? });
     let short = Holder::new(&daemon, asked).await?;
     let told = eventually("it has ended", LIMIT, async || {
         let answer = short.ask(&daemon, "GET", "/api/agents", Value::Null).await?;

@@ -122,7 +122,9 @@ async fn an_idle_daemon_writes_nothing() -> Result<()> {
             "SELECT cursor, note_id, kind FROM changes",
         )
     };
-    // Neither a stop nor a start nor the stamps of all that is there already are changes.
+    // Neither a stop nor a start nor the stamps of all that is there already are changes. A stop does not wait long for the
+    // last answer to be delivered.
+    daemon.wait_quiet(LIMIT).await?;
     daemon.stop().await?;
     let before = log(&daemon)?;
     for _ in 0..2 {
@@ -243,9 +245,19 @@ async fn tc_pend_6_messages_of_a_removed_agent_wait_for_its_return() -> Result<(
     let first = daemon.send("eng", &hold).await?;
     events.until(|event| event.kind() == "tool").await?;
     let second = daemon.send("eng", "[[reply second]]").await?;
+    eventually("the second is in line", LIMIT, async || {
+        let path = ["api", "channels", "eng", "queue"];
+        let line: Value = daemon.request(Method::GET, &path, None).await?.ok()?;
+        Ok((line["turns"].as_array().map(Vec::len) == Some(2)).then_some(()))
+    })
+    .await?;
     let removed = daemon.run(["agent", "rm", "eng"]).await?;
     assert_eq!(removed.code, 0, "{}", removed.stderr);
     assert!(removed.stdout.contains("1 messages wait"), "{}", removed.stdout);
+    eventually("the agent is gone", LIMIT, async || {
+        Ok(daemon.agents().await?.is_empty().then_some(()))
+    })
+    .await?;
     let refused = daemon.run(["send", "eng", "hello"]).await?;
     assert_eq!(refused.code, 4, "{}", refused.stderr);
 

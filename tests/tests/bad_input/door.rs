@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::Daemon;
+use reveille_tests::daemon::{Daemon, LIMIT};
+use reveille_tests::eventually;
 use serde_json::json;
 
 use super::with_eng;
@@ -90,7 +91,12 @@ async fn what_is_open_stays_open_and_tells_little() -> Result<()> {
     let daemon = with_eng().await?;
     let health = daemon.ask("GET", "/health", &[], b"").await?;
     assert_eq!(health.json()?, json!({ "status": "ok" }));
-    let ready = daemon.ask("GET", "/ready", &[], b"").await?;
+    // It takes agents in a moment before their turns may begin.
+    let ready = eventually("turns may begin", LIMIT, async || {
+        let ready = daemon.ask("GET", "/ready", &[], b"").await?;
+        Ok((ready.status != 503).then_some(ready))
+    })
+    .await?;
     assert_eq!((ready.status, ready.json()?), (200, json!({ "status": "ready" })));
     let page = daemon.ask("GET", "/", &[], b"").await?;
     assert_eq!(page.status, 200);

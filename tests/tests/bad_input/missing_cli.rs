@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{Daemon, State, run};
+use reveille_tests::daemon::{Daemon, LIMIT, State, run};
+use reveille_tests::eventually;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -69,9 +70,12 @@ async fn tc_pf_1_3_7_a_missing_cli_is_told_and_needs_no_restart_once_it_is_there
     let seen = events.until_end(&turn.turn).await?;
     let last = seen.last().context("an end")?;
     assert_eq!((last.kind(), &last.data["code"]), ("error", &json!("program_missing")));
-    let messages = daemon.messages("eng").await?;
-    let note = messages.iter().find(|message| message.direction == "outbound");
-    let note = note.context("a failure note")?;
+    // The end is told before it when the vault takes its time.
+    let note = eventually("there is a failure note", LIMIT, async || {
+        let mut messages = daemon.messages("eng").await?.into_iter();
+        Ok(messages.find(|message| message.direction == "outbound"))
+    })
+    .await?;
     assert_eq!(note.kind.as_deref(), Some("failure"));
     assert!(
         note.text.contains("claude") && note.text.contains("npm install"),

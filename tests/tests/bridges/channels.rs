@@ -119,6 +119,10 @@ async fn r_http_61_one_that_is_replaced_has_ended_and_the_new_secret_counts() ->
     new.text(42, 1, "hello");
     eventually("an answer", LIMIT, async || Ok((new.texts().len() == 1).then_some(()))).await?;
     assert_eq!(bridges(&daemon).await?.len(), 1);
+    eventually("it is known there what was taken", LIMIT, async || {
+        Ok(new.lock().updates.is_empty().then_some(()))
+    })
+    .await?;
 
     // And back: nobody asks for updates where it was.
     let added: Value = add(&daemon, &bot(&old, TOKEN)).await?.ok()?;
@@ -322,6 +326,11 @@ async fn what_a_removed_bridge_has_not_sent_is_kept_shown_and_sent_when_it_is_ba
     );
     eventually("both are sent", LIMIT, async || {
         Ok((api.texts().len() == 2).then_some(()))
+    })
+    .await?;
+    // The bridge hears a moment later that they have arrived.
+    eventually("nothing is left", LIMIT, async || {
+        Ok((count("waiting").await? == 0 && count("undelivered").await? == 0).then_some(()))
     })
     .await?;
 

@@ -144,6 +144,15 @@ impl Frames {
     }
 }
 
+/// Waits until a channel for pages works: the daemon answers a moment before that, and until then nothing can be said on it.
+async fn until_up(daemon: &Daemon, channel: &str) -> Result<()> {
+    reveille_tests::eventually(&format!("{channel} is up"), LIMIT, async || {
+        let one = webhooks::bridge(daemon, channel).await?;
+        Ok((one["state"] == "up").then_some(()))
+    })
+    .await
+}
+
 /// Listens as a page does.
 async fn page(daemon: &Daemon, channel: &str) -> Result<Frames> {
     let ticket = ticket(daemon, &format!("/ui/events?channel={channel}")).await?;

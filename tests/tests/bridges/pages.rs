@@ -3,7 +3,6 @@
 use anyhow::Result;
 use http::Method;
 use pretty_assertions::assert_eq;
-use reveille_tests::eventually;
 use serde_json::json;
 
 use super::*;
@@ -55,6 +54,7 @@ async fn r_ui_1_what_a_page_sends_wakes_its_agent_and_the_answer_comes_to_the_pa
     );
 
     // Nothing of it is heard on the other channel.
+    until_up(&daemon, "ui1").await?;
     post(
         &daemon,
         &["api", "reply"],
@@ -122,11 +122,7 @@ async fn r_ui_2_a_page_listens_by_a_ticket_that_works_once() -> Result<()> {
 #[tokio::test]
 async fn r_ui_3_4_replies_edits_and_questions_are_frames_and_the_end_is_told() -> Result<()> {
     let mut daemon = stand_in().start().await?;
-    eventually("the channel is up", LIMIT, async || {
-        let one = super::webhooks::bridge(&daemon, "ui1").await?;
-        Ok((one["state"] == "up").then_some(()))
-    })
-    .await?;
+    until_up(&daemon, "ui1").await?;
     let reply = json!({ "channel": "ui1", "text": "hello" });
     let nobody = post(&daemon, &["api", "reply"], &reply).await?;
     assert_eq!((nobody.status, nobody.body), (200, json!({ "sent": [] })));

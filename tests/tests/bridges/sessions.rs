@@ -198,6 +198,7 @@ async fn r_mcp_9_messages_are_pushed_to_the_sessions_of_the_channel_that_have_a_
     assert_eq!(told(&mut stream).await?["params"]["content"], "after that");
 
     // What the session asks for comes to the people there, if its token may write.
+    until_up(&daemon, "ui1").await?;
     let mut page = page(&daemon, "ui1").await?;
     let request = json!({ "request_id": "abcde", "tool_name": "Bash", "description": "d", "input_preview": "ls" });
     let reads = Mcp::open(&daemon, "ui1", &token(&daemon, &["reveille:read"]).await?).await?;
@@ -259,6 +260,7 @@ async fn r_mcp_9_a_decision_is_pushed_to_the_session_that_asked() -> Result<()> 
 #[tokio::test]
 async fn r_br_7_a_client_of_mcp_has_the_same_four_tools() -> Result<()> {
     let daemon = stand_in().start().await?;
+    until_up(&daemon, "ui1").await?;
     let mut session = Mcp::open(&daemon, "ui1", daemon.token()).await?;
     let mut page = page(&daemon, "ui1").await?;
     let sent = session.call("reply", json!({ "text": "By MCP." })).await?;

@@ -158,6 +158,7 @@ async fn r_br_2_3_4_a_round_trip_from_the_page_to_the_session_and_back() -> Resu
     // What the message says of its source counts more than what the bridge is called.
     assert_eq!(told["params"]["meta"]["source"], "http-ui");
 
+    until_up(&daemon, "ui1").await?;
     let mut page = page(&daemon, "ui1").await?;
     let (said, failed) = client.tool("reply", &json!({ "text": "I am." })).await?;
     let (event, data) = page.next().await?;

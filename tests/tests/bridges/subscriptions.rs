@@ -126,6 +126,7 @@ async fn a_webhook_is_made_paused_changed_and_removed_while_the_daemon_runs_and_
     daemon.restart().await?;
     let id = turn(&daemon).await?;
     until_told(&receiver, "/other", &id).await?;
+    until(&daemon, "ends", "up", 0).await?;
 
     // What it has not been told of goes with it, and nothing of that comes to the next of its name.
     receiver.script("/other", [Answer::Status(503)]);

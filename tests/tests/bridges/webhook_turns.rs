@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use reveille_tests::{Receiver, ReceiverAnswer as Answer, Told, eventually};
 use sha2::Sha256;
 
-use super::webhooks::{bridge, kinds, of_turn, until_settled};
+use super::webhooks::{bridge, kinds, of_turn, until_settled, waits_for};
 use super::*;
 
 const TOKEN: &str = "a token of a supervisor";
@@ -51,7 +51,16 @@ async fn daemon_with(receiver: &Receiver, more: &str) -> Result<Daemon> {
 async fn a_supervisor_follows_a_turn_by_reports_and_heartbeats() -> Result<()> {
     let receiver = Receiver::start().await?;
     let daemon = daemon_with(&receiver, "profile = \"supervisor\"\nheartbeat = 1").await?;
-    let sent = daemon.send("eng", "Go on. [[slow 60x50ms]] [[reply all done]]").await?;
+    let go = daemon.scratch().join("go");
+    let text = format!("Go on. [[slow 60x10ms]] {} [[reply all done]]", waits_for(&go));
+    let sent = daemon.send("eng", &text).await?;
+    eventually("it lives, which is told again and again", LIMIT, async || {
+        let told = receiver.told_at("/told");
+        let beats = told.iter().filter(|told| told.json()["kind"] == "heartbeat");
+        Ok((beats.count() >= 3).then_some(()))
+    })
+    .await?;
+    std::fs::write(&go, "")?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     let all = eventually("the end is reported", LIMIT, async || {
         let all = receiver.told_at("/told");
@@ -114,7 +123,8 @@ async fn a_supervisor_follows_a_turn_by_reports_and_heartbeats() -> Result<()> {
 async fn messages_that_share_a_turn_are_told_of_each() -> Result<()> {
     let receiver = Receiver::start().await?;
     let daemon = daemon_with(&receiver, "").await?;
-    let first = daemon.send("eng", "one [[slow 20x50ms]]").await?;
+    let go = daemon.scratch().join("go");
+    let first = daemon.send("eng", &format!("one {}", waits_for(&go))).await?;
     eventually("the first runs", LIMIT, async || {
         let told = receiver.told_at("/told");
         Ok(told
@@ -131,6 +141,7 @@ async fn messages_that_share_a_turn_are_told_of_each() -> Result<()> {
                 .await?,
         );
     }
+    std::fs::write(&go, "")?;
     daemon.wait_turn("eng", &first).await?;
     let mut turns = Vec::new();
     for sent in &later {
@@ -218,7 +229,7 @@ async fn what_a_session_outside_has_taken_is_told_from_its_beginning() -> Result
     let ask = async |daemon: &Daemon, what: &str, body: &Value| -> Result<Value> {
         post(daemon, &["api", "channels", "far", what], body).await?.ok()
     };
-    let taken = ask(&daemon, "next", &json!({})).await?;
+    let taken = ask(&daemon, "next", &json!({ "wait": 60 })).await?;
     let turn = taken["turn"].as_str().context("a turn")?.to_owned();
     let starts = async |count: usize| {
         eventually(&format!("{count} starts are told"), LIMIT, async || {

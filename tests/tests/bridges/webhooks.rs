@@ -82,6 +82,11 @@ pub(super) fn kinds(all: &[(String, Value)]) -> Vec<&str> {
     kinds
 }
 
+/// Keeps a turn from going on until that file is there.
+pub(super) fn waits_for(file: &std::path::Path) -> String {
+    format!("[[exec until test -e {}; do sleep 0.05; done]]", file.display())
+}
+
 pub(super) async fn bridge(daemon: &Daemon, name: &str) -> Result<Value> {
     let listed: Value = daemon.request(Method::GET, &["api", "bridges"], None).await?.ok()?;
     let all = listed["bridges"].as_array().context("a list")?;
@@ -93,7 +98,17 @@ pub(super) async fn bridge(daemon: &Daemon, name: &str) -> Result<Value> {
 async fn a_program_is_told_of_a_turn_from_its_message_to_its_end() -> Result<()> {
     let receiver = Receiver::start().await?;
     let daemon = daemon_for(&receiver).await?;
-    let sent = daemon.send("eng", "Go on. [[slow 40x50ms]] [[reply all done]]").await?;
+    let go = daemon.scratch().join("go");
+    let text = format!("Go on. [[slow 40x10ms]] {} [[reply all done]]", waits_for(&go));
+    let sent = daemon.send("eng", &text).await?;
+    // While the turn goes on.
+    eventually("what it says is told", LIMIT, async || {
+        let told = receiver.told_at("/all");
+        let is_told = told.iter().any(|told| told.json()["type"] == "turn.event");
+        Ok(is_told.then_some(()))
+    })
+    .await?;
+    std::fs::write(&go, "")?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     let id = turn.turn.clone();
     let all = until_settled(&receiver, "/all", &id).await?;
@@ -107,7 +122,7 @@ async fn a_program_is_told_of_a_turn_from_its_message_to_its_end() -> Result<()>
         .collect();
     // The message itself came before the turn.
     assert_eq!(sequences, (1..all.len() as u64).collect::<Vec<_>>());
-    // Two seconds of words are more than one batch.
+    // What was told while it went on and what came after that are more than one batch.
     assert!(all.len() > 4, "{all:?}");
     let bodies: BTreeMap<&str, &Value> = all
         .iter()
@@ -161,10 +176,16 @@ async fn the_end_of_a_turn_is_told_although_the_daemon_is_killed_and_the_receive
     daemon.stop().await?;
     // As soon as the end of the turn is on disk.
     daemon.start_doomed("turn.settled", 1).await?;
-    let sent = daemon.send("eng", "hello").await?;
+    let body = json!({ "text": "hello" });
+    let sent = daemon.send_keyed("eng", "key", &body).await?;
     daemon.wait_killed().await?;
     let settled = |told: &Told| told.header("webhook-id").starts_with("settled_");
     daemon.start().await?;
+    // The turn may have been over before its message was answered.
+    let sent = match sent {
+        Some(sent) => sent,
+        None => daemon.send_keyed("eng", "key", &body).await?.context("an answer")?,
+    };
     let turn = daemon.wait_turn("eng", &sent).await?;
     let (id, address) = (turn.turn.clone(), receiver.address());
     let tried = eventually("the end is tried", LIMIT, async || {

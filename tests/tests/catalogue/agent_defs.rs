@@ -327,6 +327,7 @@ async fn ac_154_180_a_definition_is_removed_with_its_agent() -> Result<()> {
 async fn ac_154_177_178_179_180_a_vault_that_fails_is_a_bad_gateway() -> Result<()> {
     let peer = Parachute::start(Version::July)?;
     let daemon = super::with_peer(&peer).await?;
+    super::until_read(&daemon).await?;
     let made = create(
         &daemon,
         &json!({ "vault": "default", "name": "writer", "systemPrompt": "You write." }),

@@ -426,9 +426,12 @@ async fn ac_19_20_195_199_a_job_is_run_now() -> Result<()> {
         assert!(text(&after, "lastRunAt").parse::<jiff::Timestamp>().is_ok(), "{after}");
         assert_eq!(after["nextRunAt"], job["nextRunAt"]);
     }
-    // The note says it too, and asks for nothing because of that.
-    let note = daemon.note("Channels/eng/jobs/bare").await?.context("the note")?;
-    assert_eq!(meta(&note, "lastStatus"), "ok");
+    // The note says it too, a moment later, and asks for nothing because of that.
+    eventually("the note says it", LIMIT, async || {
+        let note = daemon.note("Channels/eng/jobs/bare").await?.context("the note")?;
+        Ok((meta(&note, "lastStatus") == "ok").then_some(()))
+    })
+    .await?;
     assert_eq!(notes(&daemon, "agent/message/inbound").await?.len(), 2);
     Ok(())
 }

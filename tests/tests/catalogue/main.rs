@@ -53,6 +53,15 @@ async fn with_peer(peer: &Parachute) -> Result<Daemon> {
     daemon.start().await
 }
 
+/// Waits until the agents of all vaults are known: the daemon starts without one that is elsewhere and does not answer soon.
+async fn until_read(daemon: &Daemon) -> Result<()> {
+    eventually("all vaults are read", LIMIT, async || {
+        let nobody = get(daemon, &["api", "agents", "nobody"]).await?;
+        Ok((nobody.status == 404).then_some(()))
+    })
+    .await
+}
+
 async fn get(daemon: &Daemon, path: &[&str]) -> Result<Reply> {
     daemon.request(Method::GET, path, None).await
 }

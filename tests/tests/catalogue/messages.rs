@@ -7,7 +7,9 @@ use reveille_tests::eventually;
 use reveille_tests::parachute::{Parachute, Version};
 use serde_json::{Value, json};
 
-use super::{asked, delete, each, get, letter, list, meta, notes, post, refused, text, with_eng, with_peer};
+use super::{
+    asked, delete, each, get, letter, list, meta, notes, post, refused, text, until_read, with_eng, with_peer,
+};
 
 #[tokio::test]
 async fn ac_1_2_3_5_6_a_message_wakes_its_agent_or_says_that_it_has_none() -> Result<()> {
@@ -128,6 +130,7 @@ fn answers(peer: &Parachute) -> usize {
 async fn ac_18_60_a_vault_that_fails_is_told_to_who_writes_and_reads() -> Result<()> {
     let peer = Parachute::start(Version::July)?;
     let daemon = with_peer(&peer).await?;
+    until_read(&daemon).await?;
     daemon.create_agent("eng", "You are an engineer.").await?;
     assert_eq!(asked(&daemon, "eng", "[[reply well]]").await?, "well");
     let settled = |turns: &str| {

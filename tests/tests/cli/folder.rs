@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use pretty_assertions::assert_eq;
-use reveille_tests::Daemon;
-use reveille_tests::daemon::Sent;
+use reveille_tests::daemon::{LIMIT, Sent};
+use reveille_tests::{Daemon, eventually};
 use serde_json::{Value, json};
 
 use super::{json_out, out, told};
@@ -127,6 +127,13 @@ async fn what_is_exported_and_imported_is_exported_again_byte_for_byte() -> Resu
     one.create_agent("eng", "You are an engineer.").await?;
     let sent = one.send("eng", "[[reply done]]").await?;
     one.wait_turn("eng", &sent).await?;
+    // Nothing is written any more.
+    one.wait_quiet(LIMIT).await?;
+    eventually("the definition says that it is in use", LIMIT, async || {
+        let note = one.note("Agents/eng").await?.context("the definition")?;
+        Ok((note["metadata"]["status"] == "enabled").then_some(()))
+    })
+    .await?;
     let turns = turns(&one).await?;
     let (first, first_text) = folder(&one, "first");
     let said = out(&one, &["note", "export", &first_text]).await?;

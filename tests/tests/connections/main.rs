@@ -23,10 +23,17 @@ const TWO: &str = "[[vault]]\nname = \"default\"\n[[vault]]\nname = \"notes\"\n"
 
 async fn create(daemon: &Daemon, name: &str, wants: &str) -> Result<Value> {
     let body = json!({ "name": name, "prompt": "You do as you are told.", "metadata": { "wants": wants } });
-    daemon
+    let made: Value = daemon
         .request(Method::POST, &["api", "agents"], Some(&body))
         .await?
-        .ok()
+        .ok()?;
+    // When that takes long, the daemon answers before it has read the note.
+    eventually("the agent is there", LIMIT, async || {
+        let shown = daemon.request(Method::GET, &["api", "agents", name], None).await?;
+        Ok((shown.status == 200).then_some(()))
+    })
+    .await?;
+    Ok(made)
 }
 
 async fn decide(daemon: &Daemon, what: &str, body: &Value) -> Result<Reply> {

@@ -19,6 +19,18 @@ fn each<'a>(queue: &'a Value, key: &str) -> Vec<&'a Value> {
     turns.into_iter().flatten().map(|turn| &turn[key]).collect()
 }
 
+/// Waits until the thread note of a turn that runs says so: it is written beside the start of its program. Answers its id.
+async fn until_working(daemon: &Daemon, turn: &str) -> Result<String> {
+    let turn = get(daemon, &["turns", turn]).await?;
+    let thread = turn["thread"].as_str().context("a thread")?;
+    eventually("the thread says that it works", LIMIT, async || {
+        let note = daemon.note(thread).await?;
+        let works = note.is_some_and(|note| note["metadata"]["status"] == "working");
+        Ok(works.then(|| thread.to_owned()))
+    })
+    .await
+}
+
 async fn send_all(daemon: &Daemon, replies: &[&str]) -> Result<Vec<Sent>> {
     let mut sent = Vec::new();
     for reply in replies {
@@ -201,6 +213,7 @@ async fn a_cancelled_message_never_runs_and_its_requester_is_told() -> Result<()
     let daemon = with_eng().await?;
     daemon.create_agent("boss", "You decide.").await?;
     let gate = Gate::close(&daemon, "eng", empty()).await?;
+    until_working(&daemon, turn_of(&gate.sent)?).await?;
     let body = json!({"text": "[[reply never]]", "reply_to": "boss", "correlation_id": "c-1"});
     let sent = daemon.send_with("eng", &body).await?;
     let turn = turn_of(&sent)?;
@@ -287,12 +300,13 @@ async fn a_cancelled_message_for_nobody_no_longer_says_that_it_waits() -> Result
         .await
     };
     status("waiting").await?;
-    let queue = eventually("it is in line", LIMIT, async || {
-        let queue = daemon.ask_in("GET", "/api/channels/ghost/queue", b"").await?;
-        Ok((queue.status == 200).then_some(queue))
-    });
-    let queue = queue.await?.json()?;
-    let turn = each(&queue, "turn")[0].as_str().context("a turn")?.to_owned();
+    // The feed says that it waits before it puts it in line.
+    let turn = eventually("it is in line", LIMIT, async || {
+        let queue = daemon.ask_in("GET", "/api/channels/ghost/queue", b"").await?.json()?;
+        let turns = each(&queue, "turn");
+        Ok(turns.first().and_then(|turn| turn.as_str()).map(str::to_owned))
+    })
+    .await?;
     let cancelled = hand(&daemon, &turn, "cancel", empty()).await?;
     assert_eq!(cancelled["state"], "cancelled");
     let notices = cancelled["notices"].as_array().context("notices")?;
@@ -316,6 +330,7 @@ async fn a_turn_that_was_cut_off_can_be_cancelled_too() -> Result<()> {
     let mut daemon = with_eng().await?;
     let gate = Gate::close(&daemon, "eng", empty()).await?;
     let turn = turn_of(&gate.sent)?;
+    let thread = until_working(&daemon, turn).await?;
     post(&daemon, &["agents", "eng", "pause"], empty())
         .await?
         .ok::<Value>()?;
@@ -326,11 +341,13 @@ async fn a_turn_that_was_cut_off_can_be_cancelled_too() -> Result<()> {
         Ok((now["state"] == "waiting").then_some(now))
     });
     let waiting = waiting.await?;
-    assert_eq!(waiting["interruptions"], 1);
-    let thread = waiting["thread"].as_str().context("a thread")?;
-    assert_eq!(note(&daemon, thread).await?["metadata"]["status"], "working");
+    assert_eq!(
+        (&waiting["interruptions"], &waiting["thread"]),
+        (&json!(1), &json!(thread))
+    );
+    assert_eq!(note(&daemon, &thread).await?["metadata"]["status"], "working");
     hand(&daemon, turn, "cancel", empty()).await?;
-    assert_eq!(note(&daemon, thread).await?["metadata"]["status"], "cancelled");
+    assert_eq!(note(&daemon, &thread).await?["metadata"]["status"], "cancelled");
     post(&daemon, &["agents", "eng", "resume"], empty())
         .await?
         .ok::<Value>()?;

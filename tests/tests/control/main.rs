@@ -6,6 +6,7 @@
 mod agents;
 mod door;
 mod line;
+mod moments;
 mod pauses;
 mod resend;
 mod resets;

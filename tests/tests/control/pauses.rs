@@ -18,10 +18,21 @@ async fn agent(daemon: &Daemon, name: &str) -> Result<Value> {
     Ok(listed)
 }
 
+/// The list and the agent are two looks: they are compared when it stands.
 async fn wait_for_status(daemon: &Daemon, status: &str) -> Result<Value> {
     eventually(&format!("eng is {status}"), LIMIT, async || {
-        let eng = agent(daemon, "eng").await?;
-        Ok((eng["status"] == status).then_some(eng))
+        let eng = get(daemon, &["agents", "eng"]).await?;
+        Ok((eng["status"] == status).then_some(()))
+    })
+    .await?;
+    agent(daemon, "eng").await
+}
+
+/// Waits until no turn of `eng` runs: one that has ended does so until its reply is delivered.
+async fn until_it_rests(daemon: &Daemon) -> Result<()> {
+    eventually("eng rests", LIMIT, async || {
+        let eng = get(daemon, &["agents", "eng"]).await?;
+        Ok(eng["running"].is_null().then_some(()))
     })
     .await
 }
@@ -40,13 +51,16 @@ async fn a_paused_agent_takes_messages_and_answers_them_later() -> Result<()> {
     );
     assert_eq!(paused["pause"], json!({"code": "person", "reason": "Until Friday."}));
     assert!(paused["running"].is_object(), "a turn that runs goes on: {paused}");
-    let definition = note(&daemon, path).await?;
-    assert_eq!(
-        (&definition["metadata"]["paused"], &definition["metadata"]["status"]),
-        (&json!(true), &json!("enabled"))
-    );
+    // Its status is written beside everything else.
+    let definition = eventually("the definition says that it counts", LIMIT, async || {
+        let definition = note(&daemon, path).await?;
+        Ok((definition["metadata"]["status"] == "enabled").then_some(definition))
+    })
+    .await?;
+    assert_eq!(definition["metadata"]["paused"], json!(true));
     gate.open()?;
     assert_eq!(daemon.wait_turn("eng", &gate.sent).await?.state, State::Ok);
+    until_it_rests(&daemon).await?;
 
     let sent = daemon.send("eng", "[[reply at last]]").await?;
     for restarted in [false, true] {
@@ -107,6 +121,7 @@ async fn a_pause_of_the_daemon_says_why_and_a_person_ends_it() -> Result<()> {
     let daemon = with_eng().await?;
     let failed = daemon.send("eng", "[[error 401]]").await?;
     assert_eq!(daemon.wait_turn("eng", &failed).await?.state, State::Error);
+    until_it_rests(&daemon).await?;
     let sent = daemon.send("eng", "[[reply signed in]]").await?;
     let_others_pass(&daemon).await?;
     let eng = agent(&daemon, "eng").await?;

@@ -130,7 +130,11 @@ async fn env_of(daemon: &Daemon, agent: &str) -> Result<BTreeMap<String, String>
 fn files(dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue, // silent-ok: gone meanwhile
+            entries => entries.with_context(|| dir.display().to_string())?,
+        };
+        for entry in entries {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 dirs.push(entry.path());

@@ -32,7 +32,12 @@ async fn define(daemon: &Daemon, name: &str, metadata: Value) -> Result<()> {
     let body = json!({ "name": name, "prompt": "You do.", "metadata": metadata });
     let made = daemon.request(Method::POST, &["api", "agents"], Some(&body)).await?;
     assert_eq!(made.status, 201, "{}", made.body);
-    Ok(())
+    // When that takes long, the daemon answers before it has read the note.
+    eventually("the agent is there", LIMIT, async || {
+        let shown = daemon.request(Method::GET, &["api", "agents", name], None).await?;
+        Ok((shown.status == 200).then_some(()))
+    })
+    .await
 }
 
 async fn turn(daemon: &Daemon, agent: &str, text: &str) -> Result<Turn> {

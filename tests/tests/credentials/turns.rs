@@ -183,18 +183,16 @@ async fn a_credential_that_was_changed_while_the_old_one_was_refused_is_seen() -
     let daemon = started().await?;
     set_claude(&daemon, None, KEY).await?;
     daemon.create_agent("eng", "You are an engineer.").await?;
-    let gate = daemon.scratch().join("gate");
+    let [begun, gate] = ["begun", "gate"].map(|name| daemon.scratch().join(name));
     let text = format!(
-        "[[exec while ! test -e {}; do sleep 0.02; done]] [[error 401]]",
+        "[[exec touch {}; while ! test -e {}; do sleep 0.02; done]] [[error 401]]",
+        begun.display(),
         gate.display()
     );
     let failing = daemon.send("eng", &text).await?;
     let next = daemon.send("eng", "[[reply at last]]").await?;
-    eventually("it runs", LIMIT, async || {
-        let agents = daemon.agents().await?;
-        Ok(agents.iter().any(|one| one["running"].is_object()).then_some(()))
-    })
-    .await?;
+    // A turn counts as running before it takes its credential: not so its program.
+    eventually("its program runs", LIMIT, async || Ok(begun.exists().then_some(()))).await?;
     set_claude(&daemon, None, OAUTH).await?;
     std::fs::write(&gate, "")?;
     assert_eq!(daemon.wait_turn("eng", &failing).await?.state, State::Error);

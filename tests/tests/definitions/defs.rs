@@ -7,7 +7,7 @@ use reveille_tests::daemon::{Daemon, LIMIT, Reply};
 use reveille_tests::eventually;
 use serde_json::{Value, json};
 
-use super::{TWO, ask, define, defs, get, keys, made, make, one, refusal, text};
+use super::{TWO, ask, define, defs, get, keys, made, make, one, refusal, text, until_enabled};
 
 async fn edit(daemon: &Daemon, id: &str, body: Value) -> Result<Reply> {
     ask(daemon, Method::PATCH, &["api", "agent-defs", id], Some(body)).await
@@ -247,7 +247,7 @@ async fn ac_157_an_edit_that_would_break_it_is_refused_and_the_agent_goes_on_as_
     let daemon = one().await?;
     let id = text(&made(&daemon, "eng").await?["noteId"])?;
     made(&daemon, "ops").await?;
-    let before = daemon.note("Agents/eng").await?.context("the note")?;
+    let before = until_enabled(&daemon, "Agents/eng").await?;
     let wrong =
         json!({"systemPrompt": "Broken.", "wants": "vault:team", "metadata": {"mode": "odd", "timeout_wall": "soon"}});
     let reply = edit(&daemon, &id, wrong).await?;

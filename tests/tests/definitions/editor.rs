@@ -244,7 +244,9 @@ async fn without_an_editor_the_template_is_the_way() -> Result<()> {
 /// An agent with a setting, one that the daemon does not read, and a status.
 async fn with_scribe(daemon: &Daemon) -> Result<String> {
     let metadata = json!({"model": "opus", "max_turns": 3, "owner": "me"});
-    super::define(daemon, "default", "scribe", &metadata).await
+    let id = super::define(daemon, "default", "scribe", &metadata).await?;
+    super::until_enabled(daemon, "Agents/scribe").await?;
+    Ok(id)
 }
 
 #[tokio::test]

@@ -63,6 +63,15 @@ async fn define(daemon: &Daemon, vault: &str, name: &str, metadata: &Value) -> R
     Ok(id)
 }
 
+/// A definition of the vault `default`, once it says that it counts: that is written beside everything else, and changes it.
+async fn until_enabled(daemon: &Daemon, path: &str) -> Result<Value> {
+    eventually(&format!("{path} says that it counts"), LIMIT, async || {
+        let note = daemon.note(path).await?.context("the definition")?;
+        Ok((note["metadata"]["status"] == "enabled").then_some(note))
+    })
+    .await
+}
+
 async fn make(daemon: &Daemon, body: Value) -> Result<Reply> {
     ask(daemon, Method::POST, &["api", "agent-defs"], Some(body)).await
 }

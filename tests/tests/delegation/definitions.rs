@@ -44,6 +44,15 @@ async fn listed(daemon: &Daemon, name: &str) -> Result<Value> {
     found.with_context(|| format!("an agent {name}"))
 }
 
+/// A definition, once it says that it counts: that is written beside everything else.
+async fn until_enabled(daemon: &Daemon, path: &str) -> Result<Value> {
+    reveille_tests::eventually(&format!("{path} says that it counts"), LIMIT, async || {
+        let note = daemon.note(path).await?.context("the definition")?;
+        Ok((note["metadata"]["status"] == "enabled").then_some(note))
+    })
+    .await
+}
+
 #[tokio::test]
 async fn an_agent_that_may_makes_another_one_and_hands_on_to_it() -> Result<()> {
     let daemon = house().await?;
@@ -76,10 +85,10 @@ async fn an_agent_that_may_makes_another_one_and_hands_on_to_it() -> Result<()> 
         (message.text("delegation_depth"), message.text("sender")),
         ("1", "agent:alpha")
     );
-    let note = daemon.note("Agents/gamma").await?.context("the definition")?;
+    let note = until_enabled(&daemon, "Agents/gamma").await?;
     assert_eq!(
-        ["model", "defined_by", "status"].map(|key| &note["metadata"][key]),
-        [&json!("opus"), &json!("agent:alpha"), &json!("enabled")]
+        ["model", "defined_by"].map(|key| &note["metadata"][key]),
+        [&json!("opus"), &json!("agent:alpha")]
     );
     assert_eq!(note["content"], "You praise.");
     let (alpha, gamma) = (listed(&daemon, "alpha").await?, listed(&daemon, "gamma").await?);
@@ -220,7 +229,6 @@ async fn a_name_goes_to_what_a_person_defined() -> Result<()> {
         stamp.1.as_str().is_some_and(|why| why.contains("no agent wrote")),
         "{stamp:?}"
     );
-    let beta = daemon.note("Agents/beta").await?.context("the note")?;
-    assert_eq!(beta["metadata"]["status"], "enabled");
+    until_enabled(&daemon, "Agents/beta").await?;
     Ok(())
 }

@@ -59,6 +59,12 @@ async fn who_has_stopped_to_send_still_gets_the_answer() -> Result<()> {
         .request(Method::POST, &["api", "agents"], Some(&attached))
         .await?;
     assert_eq!(made.status, 201, "{}", made.body);
+    // When that takes long, the daemon answers before it has read the note.
+    eventually("the agent is there", LIMIT, async || {
+        let shown = daemon.ask_in("GET", "/api/agents/pull", b"").await?;
+        Ok((shown.status == 200).then_some(()))
+    })
+    .await?;
     let wait = r#"{"wait":2}"#;
     let length = wait.len();
     for request in [

@@ -1,5 +1,7 @@
 //! `/mcp` and `/mcp/{channel}`, message by message: sessions that are somebody's, and what nobody should send.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
 use reveille_tests::Daemon;
@@ -64,7 +66,11 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(daemon: &Daemon, path: &str, token: Option<&str>) -> Result<Self> {
         Ok(Self {
-            http: reqwest::Client::builder().no_proxy().build()?,
+            // The daemon closes what was idle for 15 s: a request that is sent in that moment would fail.
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .pool_idle_timeout(Duration::from_secs(10))
+                .build()?,
             url: daemon.url().join(path)?,
             token: token.map(str::to_owned),
         })

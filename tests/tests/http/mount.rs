@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
 use reveille_tests::Daemon;
-use reveille_tests::daemon::Answer;
+use reveille_tests::daemon::{Answer, LIMIT};
+use reveille_tests::eventually;
 
 use super::{text, with_eng, works};
 
@@ -31,6 +32,12 @@ async fn resource(daemon: &Daemon, target: &str, headers: &[(&str, &str)]) -> Re
 #[tokio::test]
 async fn r_http_30_every_door_is_below_the_mount_too() -> Result<()> {
     let daemon = mounted("").await?;
+    // Its note does not change between two looks.
+    eventually("the note says how the agent stands", LIMIT, async || {
+        let note = daemon.note("Agents/eng").await?.context("the note")?;
+        Ok((note["metadata"]["status"] == "enabled").then_some(()))
+    })
+    .await?;
     let bearer = daemon.bearer();
     for (method, target) in [
         ("GET", "/health"),

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use anyhow::{Context as _, Result, ensure};
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::Daemon;
+use reveille_tests::daemon::{Daemon, LIMIT};
+use reveille_tests::eventually;
 use serde_json::Value;
 
 use super::with_eng;
@@ -46,11 +47,18 @@ async fn turns_messages_and_threads_come_whole_in_pages() -> Result<()> {
         let sent = daemon.send_with("eng", &body).await?;
         daemon.wait_turn("eng", &sent).await?;
     }
+    // The answers are in the vault a moment after the turns have ended.
+    daemon.wait_quiet(LIMIT).await?;
     // Two that stay in line.
     daemon.ask_in("POST", "/api/agents/eng/pause", b"").await?.json()?;
     for text in ["one", "two"] {
         daemon.send("eng", text).await?;
     }
+    eventually("both are in line", LIMIT, async || {
+        let waiting = whole(&daemon, "/api/turns?channel=eng&state=waiting", "turns").await?;
+        Ok((waiting.len() == 2).then_some(()))
+    })
+    .await?;
     for (address, list, older, count) in [
         ("/api/turns?channel=eng", "turns", false, 7),
         ("/api/turns?channel=eng&state=ok", "turns", false, 5),

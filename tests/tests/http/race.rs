@@ -132,5 +132,10 @@ async fn attach(daemon: &Daemon) -> Result<()> {
         .ask_in("POST", "/api/agents", scribe.to_string().as_bytes())
         .await?;
     ensure!(made.status == 201, "{} {:?}", made.status, made.json());
-    Ok(())
+    // When that takes long, the daemon answers before it has read the note.
+    eventually("the agent is there", LIMIT, async || {
+        let shown = daemon.ask_in("GET", "/api/agents/scribe", b"").await?;
+        Ok((shown.status == 200).then_some(()))
+    })
+    .await
 }

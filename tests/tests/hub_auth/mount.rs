@@ -1,8 +1,9 @@
 //! The daemon below a mount, with and without a proxy that takes it off.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use pretty_assertions::assert_eq;
-use reveille_tests::{Daemon, StrippingProxy};
+use reveille_tests::daemon::LIMIT;
+use reveille_tests::{Daemon, StrippingProxy, eventually};
 use serde_json::{Value, json};
 
 const MOUNT: (&str, &str) = ("REVEILLE_SERVER__MOUNT", "/reveille");
@@ -11,6 +12,11 @@ const MOUNT: (&str, &str) = ("REVEILLE_SERVER__MOUNT", "/reveille");
 async fn everything_is_at_its_own_address_and_below_the_mount() -> Result<()> {
     let daemon = Daemon::builder().stand_in().env(MOUNT.0, MOUNT.1).start().await?;
     daemon.create_agent("eng", "You do as you are told.").await?;
+    eventually("the definition is as it stays", LIMIT, async || {
+        let note = daemon.note("Agents/eng").await?.context("the definition")?;
+        Ok((note["metadata"]["status"] == "enabled").then_some(()))
+    })
+    .await?;
     for path in [
         "/api/agents",
         "/api/agents/eng",

@@ -34,7 +34,11 @@ async fn ac_153_what_is_live_is_told_and_what_is_not_any_more_is_pruned() -> Res
     let target = format!("/vault/default/api/notes/{id}");
     assert_eq!(daemon.ask_in("DELETE", &target, b"").await?.status, 200);
     assert_eq!(times(&hub, "eng", 5).await?[4], json!([]));
-    assert!(hub.grants("eng").is_empty());
+    // It was told a moment before it does it.
+    eventually("what is not live is pruned", LIMIT, async || {
+        Ok(hub.grants("eng").is_empty().then_some(()))
+    })
+    .await?;
     Ok(())
 }
 

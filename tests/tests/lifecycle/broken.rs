@@ -94,6 +94,8 @@ async fn ac_159_so_many_edits_are_answered_by_at_most_so_many_words_and_then_by_
         let metadata = json!({"name": "eng", "model": model});
         daemon.note_put("Agents/eng", "You do.", &DEFINITION, &metadata).await?;
     }
+    // It said so before the edits too, and the word on them is written beside the feed.
+    feed_comes_round(&daemon, "ops", "0").await?;
     until_status(&daemon, "Agents/eng", "enabled").await?;
     feed_comes_round(&daemon, "ops", "1").await?;
     let after = writes_of(&daemon, &eng)?;

@@ -46,6 +46,11 @@ async fn ac_144_145_a_listing_that_leaves_agents_out_takes_none_away() -> Result
     })
     .await?;
     daemon.restart().await?;
+    // The start does not wait long for what is elsewhere.
+    eventually("the other one is there", LIMIT, async || {
+        Ok((!names(&daemon).await?.is_empty()).then_some(()))
+    })
+    .await?;
     assert_eq!(told(&daemon, "eng", "[[reply here]]").await?.state, State::Ok);
     assert_eq!(names(&daemon).await?, ["eng"]);
     Ok(())

@@ -120,13 +120,14 @@ async fn sessions_are_counted_by_channel_for_those_who_may_know() -> Result<()> 
 async fn a_session_that_nobody_uses_ends() -> Result<()> {
     let daemon = Daemon::builder()
         .stand_in()
-        .env("REVEILLE_MCP__SESSION_IDLE", "1s")
+        .env("REVEILLE_MCP__SESSION_IDLE", "8s")
         .start()
         .await?;
     let wire = Wire::new(&daemon, "/mcp", daemon.token())?;
     let (idle, used) = (wire.open().await?, wire.open().await?);
     // A stream that stands open is use.
-    let _stream = wire.stand(&used).await?;
+    let stream = wire.stand(&used).await?;
+    assert_eq!(stream.status(), 200);
     eventually("one is left", LIMIT, async || {
         Ok((counted(&daemon).await? == json!({ "*": 1 })).then_some(()))
     })

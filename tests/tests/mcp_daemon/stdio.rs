@@ -28,7 +28,12 @@ async fn a_client_of_stdio_has_the_same_tools() -> Result<()> {
         "unknown_agent"
     );
     // Progress comes through as well, and others are answered meanwhile.
-    let long = json!({ "agent": "eng", "text": "[[sleep 2s]] [[reply slow]]", "wait_seconds": 60 });
+    let gate = daemon.scratch().join("gate");
+    let text = format!(
+        "[[exec while ! test -e {}; do sleep 0.02; done]] [[reply slow]]",
+        gate.display()
+    );
+    let long = json!({ "agent": "eng", "text": text, "wait_seconds": 60 });
     let slow = client
         .begin(
             "call",
@@ -37,11 +42,12 @@ async fn a_client_of_stdio_has_the_same_tools() -> Result<()> {
         .await?;
     client.hear(|heard| heard["progress"]["message"] == "working").await?;
     client.told("list_agents", json!({})).await?;
+    std::fs::write(gate, "")?;
     let told = client.end(slow).await?;
     assert!(
         told["content"][0]["text"]
             .as_str()
-            .is_some_and(|text| text.contains("\"slow\"")),
+            .is_some_and(|text| text.contains("slow\"")),
         "{told}"
     );
     client.close().await?;

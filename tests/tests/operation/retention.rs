@@ -127,6 +127,9 @@ async fn scratch_goes_of_conversations_that_rest_and_of_no_others() -> Result<()
     daemon.set_env("REVEILLE_RETENTION__SCRATCH", "10d");
     daemon.start().await?;
     gone(&homes[0]).await?;
+    // It is put aside first; when that is gone too, its session has been let go of.
+    let name = homes[0].file_name().context("a name")?.to_string_lossy().into_owned();
+    gone(&homes[0].with_file_name(format!(".going-{name}"))).await?;
     assert!(homes[1..].iter().all(|home| home.join("work/made").exists()) && foreign.exists());
     // What was said is kept; the next turn begins anew, without a word about a session that was lost.
     assert_eq!(daemon.messages("old").await?.len(), 2);

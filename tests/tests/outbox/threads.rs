@@ -113,7 +113,10 @@ async fn a_failure_note_is_marked_and_says_what_to_do_without_raw_stderr() -> Re
     assert!(!text("next_step").is_empty());
     assert!(note.content.starts_with("⚠️ ") && note.content.ends_with(&format!("\n\n{}", text("next_step"))));
     // The operator's log has the words of the program; no note and no answer does.
-    assert!(daemon.log()?.contains("CANARY"));
+    eventually("the log has them", LIMIT, async || {
+        Ok(daemon.log()?.contains("CANARY").then_some(()))
+    })
+    .await?;
     let notes = format!("{:?}", journal.notes);
     let shown = daemon
         .request(Method::GET, &["api", "turns", &turn.turn], None)

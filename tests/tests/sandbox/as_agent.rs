@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use pretty_assertions::assert_eq;
-use reveille_tests::daemon::{Daemon, Ran, State, run};
+use reveille_tests::daemon::{Daemon, LIMIT, Ran, State, run};
+use reveille_tests::eventually;
 use reveille_tests::ground::{Person, people};
 use serde_json::{Value, json};
 
@@ -36,7 +37,12 @@ async fn define(daemon: &Daemon, name: &str, metadata: &Value) -> Result<()> {
     let body = json!({ "name": name, "prompt": "You do.", "metadata": metadata });
     let made = daemon.request(Method::POST, &["api", "agents"], Some(&body)).await?;
     ensure!(made.status == 201, "{}", made.body);
-    Ok(())
+    // When that takes long, the daemon answers before it has read the note.
+    eventually("the agent is there", LIMIT, async || {
+        let shown = daemon.request(Method::GET, &["api", "agents", name], None).await?;
+        Ok((shown.status == 200).then_some(()))
+    })
+    .await
 }
 
 /// Everything that can be told apart from inside.
@@ -49,10 +55,10 @@ fn script(daemon: &Daemon, allowed: &Origin, refused: &Origin) -> String {
 cat {open}/file; cat {closed}/file; cat {state}/token; ls {state}/vaults; ls {closed}; ls /root /home /srv
 touch /etc/x /usr/x {closed}/x || echo held
 for target in {allowed} {refused}; do
-  curl -s -m 9 -o /dev/null -w '%{{http_code}}\\n' --noproxy '' http://$target/
-  curl -s -m 9 -o /dev/null -w '%{{http_code}}\\n' --noproxy '*' http://$target/
+  curl -s -m 60 -o /dev/null -w '%{{http_code}}\\n' --noproxy '' http://$target/
+  curl -s -m 60 -o /dev/null -w '%{{http_code}}\\n' --noproxy '*' http://$target/
 done
-curl -s -m 9 -o /dev/null -w '%{{http_code}}\\n' {url}health
+curl -s -m 60 -o /dev/null -w '%{{http_code}}\\n' {url}health
 curl -s -m 9 --noproxy '*' http://1.1.1.1/ || echo direct $?
 bash -c 'ulimit -n; ulimit -u; ulimit -c'
 grep -e NoNewPrivs -e 'Seccomp:' -e CapBnd /proc/self/status

@@ -20,7 +20,12 @@ pub(crate) async fn define(daemon: &Daemon, name: &str, metadata: &Value) -> Res
     let body = json!({ "name": name, "prompt": "You do.", "metadata": metadata });
     let made = daemon.request(Method::POST, &["api", "agents"], Some(&body)).await?;
     ensure!(made.status == 201, "{}", made.body);
-    Ok(())
+    // When that takes long, the daemon answers before it has read the note.
+    eventually("the agent is there", LIMIT, async || {
+        let shown = daemon.request(Method::GET, &["api", "agents", name], None).await?;
+        Ok((shown.status == 200).then_some(()))
+    })
+    .await
 }
 
 /// A turn that runs a script, which the person's agents find in a directory that all of them have.
@@ -76,9 +81,21 @@ async fn is_well(daemon: &Daemon, agent: &str) -> Result<Turn> {
     Ok(turn)
 }
 
+/// The turn of a message, which need not be known yet when the message is taken.
+pub(crate) async fn turn_of(daemon: &Daemon, agent: &str, sent: &Sent) -> Result<String> {
+    eventually("the message has a turn", LIMIT, async || {
+        if sent.turn.is_some() {
+            return Ok(sent.turn.clone());
+        }
+        let mut messages = daemon.messages(agent).await?.into_iter();
+        let own = messages.find(|message| message.id == sent.id);
+        Ok(own.and_then(|message| message.turn))
+    })
+    .await
+}
+
 /// Those of a turn, by what it alone has in its environment.
-async fn nothing_is_left(sent: &Sent) -> Result<()> {
-    let turn = sent.turn.as_deref().context("a turn")?;
+async fn nothing_is_left(turn: &str) -> Result<()> {
     eventually("nothing is left", LIMIT, async || {
         Ok(processes_with("REVEILLE_TURN", turn)?.is_empty().then_some(()))
     })
@@ -136,9 +153,10 @@ async fn w_18_a_bomb_of_processes_goes_no_further_than_its_limit_and_ends_with_i
         ensure!((100..300).contains(&born), "{born}");
         // Others have their own number.
         is_well(&daemon, "other").await?;
-        daemon.stop_turn(sent.turn.as_deref().context("a turn")?).await?;
+        let turn = turn_of(&daemon, "eng", &sent).await?;
+        daemon.stop_turn(&turn).await?;
         assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Cancelled);
-        nothing_is_left(&sent).await?;
+        nothing_is_left(&turn).await?;
         is_well(&daemon, "eng").await?;
     }
     Ok(())
@@ -197,7 +215,7 @@ async fn w_18_a_flood_of_output_is_neither_kept_nor_written_down() -> Result<()>
         );
         let (_, most) = daemon.memory()?;
         ensure!(most < before + MORE, "{flood}: {before} {most}");
-        nothing_is_left(&sent).await?;
+        nothing_is_left(&turn.turn).await?;
     }
     ensure!(daemon.log()?.len() < 1 << 20, "{}", daemon.log()?.len());
     is_well(&daemon, "eng").await?;
@@ -245,9 +263,10 @@ async fn w_13_two_turns_at_once_keep_their_own_way_out_and_one_may_end_before_th
             assert_eq!(said, "own 200 other 403\n", "{person:?} {name}");
         }
         // Both still run; one is stopped.
-        daemon.stop_turn(sent[1].turn.as_deref().context("a turn")?).await?;
+        let second = turn_of(&daemon, "second", &sent[1]).await?;
+        daemon.stop_turn(&second).await?;
         assert_eq!(daemon.wait_turn("second", &sent[1]).await?.state, State::Cancelled);
-        nothing_is_left(&sent[1]).await?;
+        nothing_is_left(&second).await?;
         go("first.go2")?;
         assert_eq!(
             told(&daemon, "first.told2", "the other asks again").await?,

@@ -11,7 +11,7 @@ use reveille_tests::eventually;
 use reveille_tests::ground::Person;
 use serde_json::json;
 
-use crate::floods::{BOMB, begin, confined, define, sandbox_of, shared};
+use crate::floods::{BOMB, begin, confined, define, sandbox_of, shared, turn_of};
 
 /// Three times as much as the turn may have.
 const HOG: &str = "
@@ -144,7 +144,7 @@ async fn w_18_memory_and_processes_of_a_turn_have_a_limit_together_or_it_is_said
     ensure!(made.len() == 1, "{made:?}");
     let read = |file: &str| std::fs::read_to_string(made[0].join(file));
     assert_eq!((read("pids.max")?.trim(), read("cpu.weight")?.trim()), ("100", "20"));
-    daemon.stop_turn(sent.turn.as_deref().context("a turn")?).await?;
+    daemon.stop_turn(&turn_of(&daemon, "eng", &sent).await?).await?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     assert_eq!(turn.state, State::Cancelled);
     ensure!(denials(&daemon, "processes").await? > 0.0);

@@ -13,6 +13,8 @@ use reveille_tests::ground::{Person, people};
 use reveille_tests::messages_api::MessagesApi;
 use serde_json::{Value, json};
 
+use crate::floods::turn_of;
+
 /// Settings of a daemon that confines its turns, whoever runs it.
 fn confined(person: Person) -> Builder {
     let path = "/usr/local/bin:/usr/bin:/bin";
@@ -23,7 +25,12 @@ async fn define(daemon: &Daemon, name: &str, metadata: Value) -> Result<()> {
     let body = json!({ "name": name, "prompt": "You do.", "metadata": metadata });
     let made = daemon.request(Method::POST, &["api", "agents"], Some(&body)).await?;
     ensure!(made.status == 201, "{}", made.body);
-    Ok(())
+    // When that takes long, the daemon answers before it has read the note.
+    eventually("the agent is there", LIMIT, async || {
+        let shown = daemon.request(Method::GET, &["api", "agents", name], None).await?;
+        Ok((shown.status == 200).then_some(()))
+    })
+    .await
 }
 
 async fn turn(daemon: &Daemon, agent: &str, text: &str) -> Result<Turn> {
@@ -176,7 +183,7 @@ async fn after_a_stop_no_process_is_left() -> Result<()> {
         let daemon = confined(person).real_claude(&api).start().await?;
         define(&daemon, "eng", json!({"network": "restricted"})).await?;
         let (sent, inside, instance) = begin_stayers(&daemon).await?;
-        daemon.stop_turn(sent.turn.as_deref().context("a turn")?).await?;
+        daemon.stop_turn(&turn_of(&daemon, "eng", &sent).await?).await?;
         assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Cancelled);
         nothing_is_left(&daemon, &inside, &instance).await?;
         assert_eq!(

@@ -24,7 +24,8 @@ fn in_millis(millis: u64) -> Result<String> {
 #[tokio::test]
 async fn an_expired_token_ends_by_itself() -> Result<()> {
     let daemon = started().await?;
-    let short = Holder::new(&daemon, json!({ "expires_at": in_millis(3000)? })).await?;
+    // Not so soon that it could be over before it is made.
+    let short = Holder::new(&daemon, json!({ "expires_at": in_millis(10_000)? })).await?;
     let told = eventually("it has ended", LIMIT, async || {
         let answer = short.get(&daemon, NOTES).await?;
         ensure!([200, 401].contains(&answer.status), "{}", answer.status);

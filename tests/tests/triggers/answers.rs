@@ -6,7 +6,7 @@ use pretty_assertions::assert_eq;
 use reveille_tests::{Receiver, ReceiverAnswer as Answer};
 use serde_json::{Value, json};
 
-use super::{ask, gist, register, show, wait_states, wait_told, with_short_pauses};
+use super::{ask, gist, nobody, register, show, wait_states, wait_told, with_short_pauses};
 
 fn error(delivery: &Value) -> &str {
     delivery["error"].as_str().unwrap_or("-")
@@ -172,7 +172,7 @@ async fn a_receiver_that_cannot_be_reached_says_why() -> Result<()> {
         .start()
         .await?;
     let receiver = Receiver::start().await?;
-    let closed = Receiver::start().await?.address();
+    let (_kept, closed) = nobody()?;
     for (name, webhook) in [
         ("closed", format!("http://{closed}/hook?key=SECRET")),
         // It does not speak TLS.

@@ -8,6 +8,7 @@ use pretty_assertions::assert_eq;
 use reveille_tests::daemon::rows;
 use reveille_tests::{Daemon, Random, Receiver, ReceiverAnswer as Answer};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::{gist, register, show, wait_states, with_short_pauses};
 
@@ -50,10 +51,16 @@ async fn every_event_gets_there_although_the_daemon_is_killed_at_any_moment() ->
     register(&daemon, "t", &["created", "updated"], &receiver.url("/hook")).await?;
     for round in 0..5 {
         let killed = {
-            // Not a wait for something: the moment itself is what is tested.
-            let moment = tokio::time::sleep(random.millis(50..500));
+            let begun = Notify::new();
+            let pause = random.millis(50..500);
+            let moment = async {
+                // On a slow machine too there is something to deliver.
+                begun.notified().await;
+                // Not a wait for something: the moment itself is what is tested.
+                tokio::time::sleep(pause).await;
+            };
             tokio::select! {
-                outcome = write_many(&daemon, round) => outcome,
+                outcome = write_many(&daemon, round, &begun) => outcome,
                 () = moment => Ok(()),
             }
         };
@@ -100,9 +107,12 @@ async fn every_event_gets_there_although_the_daemon_is_killed_at_any_moment() ->
     Ok(())
 }
 
-/// Three states of each note, until the daemon is gone.
-async fn write_many(daemon: &Daemon, round: usize) -> Result<()> {
+/// Three states of each note, until the daemon is gone. Tells when two notes are written.
+async fn write_many(daemon: &Daemon, round: usize, begun: &Notify) -> Result<()> {
     for number in 0..200 {
+        if number == 2 {
+            begun.notify_one();
+        }
         for state in 0..3 {
             let path = format!("r{round}-{number}");
             let body = json!({"content": state.to_string(), "if_missing": "create", "force": true});

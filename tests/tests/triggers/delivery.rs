@@ -8,7 +8,7 @@ use pretty_assertions::assert_eq;
 use reveille_tests::{Daemon, Receiver, ReceiverAnswer as Answer};
 use serde_json::{Value, json};
 
-use super::{ask, gist, is_signed, register, show, wait_states, wait_told, with_short_pauses};
+use super::{ask, gist, is_signed, nobody, register, show, wait_states, wait_told, with_short_pauses};
 
 /// Stores a file; answers its path.
 async fn upload(daemon: &Daemon, name: &str, text: &str) -> Result<String> {
@@ -137,7 +137,7 @@ async fn a_receiver_that_was_away_gets_everything_when_it_is_back() -> Result<()
         .env("REVEILLE_TRIGGERS__RETRY_PAUSES", pauses)
         .start()
         .await?;
-    let address = Receiver::start().await?.address();
+    let (kept, address) = nobody()?;
     register(&daemon, "t", &["created", "updated"], &format!("http://{address}/hook")).await?;
     for number in 0..5 {
         daemon.note_put("a", &number.to_string(), &[], &json!({})).await?;
@@ -153,6 +153,7 @@ async fn a_receiver_that_was_away_gets_everything_when_it_is_back() -> Result<()
     daemon.start().await?;
     let seen = show(&daemon, "t").await?;
     assert_eq!((&seen["waiting"], &seen["dead"]), (&json!(10), &json!(0)));
+    drop(kept);
     let receiver = Receiver::start_at(address).await?;
     wait_states(&daemon, "t", &["delivered"; 10]).await?;
     let told: Vec<String> = receiver.told().iter().map(gist).collect();

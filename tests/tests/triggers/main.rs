@@ -8,6 +8,8 @@ mod crashes;
 mod delivery;
 mod door;
 
+use std::net::SocketAddr;
+
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +19,7 @@ use reveille_tests::daemon::{Builder, LIMIT};
 use reveille_tests::{Daemon, Receiver, Told, eventually};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::net::TcpSocket;
 
 /// Pauses between attempts, instead of those of a day.
 const PAUSES: &str = "20ms,20ms,20ms,20ms,20ms,20ms,20ms,20ms";
@@ -72,6 +75,14 @@ async fn wait_told(receiver: &Receiver, path: &str, count: usize) -> Result<Vec<
         Ok((told.len() >= count).then_some(told))
     })
     .await
+}
+
+/// A port at which nobody answers, and which nobody else gets as long as it is kept.
+fn nobody() -> Result<(TcpSocket, SocketAddr)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
 }
 
 /// What is told: `event path`, and the text.

@@ -6,7 +6,7 @@ use reveille_tests::daemon::{Daemon, JournalTurn, LIMIT};
 use reveille_tests::daemon::{Event, State};
 use serde_json::{Value, json};
 
-use super::{Held, answers, ended, letter, listed, texts, told, whole, with_eng};
+use super::{Held, answers, ended, letter, listed, rested, texts, told, whole, with_eng};
 
 /// A text whose turn writes down when it begins and ends.
 fn logged(daemon: &Daemon, name: &str) -> String {
@@ -43,7 +43,7 @@ async fn tc_drain_1_messages_run_one_after_the_other_in_their_order() -> Result<
     }
     assert_eq!(log(&daemon)?, one_after_the_other(&["m1", "m2", "m3"]));
     whole(&daemon).await?;
-    let eng = listed(&daemon, "eng").await?;
+    let eng = rested(&daemon, "eng").await?;
     assert_eq!((&eng["status"], &eng["waiting"]), (&json!("idle"), &json!(0)));
     Ok(())
 }

@@ -63,9 +63,13 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// Leaves a program that nothing tells whose it is: it has neither the marker nor its parent.
+/// Leaves a program that nothing tells whose it is: it has neither the marker nor its parent. Its turn goes on when that is so:
+/// before that it would be ended by its marker.
 fn stray(seconds: &str) -> String {
-    format!("[[exec (env -i setsid sleep {seconds} >/dev/null 2>&1 &) ; echo left]]")
+    format!(
+        "[[exec rm -f there; (env -i setsid sh -c ': > there; exec sleep {seconds}' >/dev/null 2>&1 &) ; \
+         until test -e there; do sleep 0.02; done; echo left]]"
+    )
 }
 
 async fn until_there(seconds: &str) -> Result<BTreeSet<u32>> {

@@ -60,6 +60,24 @@ async fn listed(daemon: &Daemon, name: &str) -> Result<Value> {
     found.with_context(|| format!("{name} is listed"))
 }
 
+/// The same, once no turn of it runs: one that has ended does so for a moment after its reply is delivered.
+async fn rested(daemon: &Daemon, name: &str) -> Result<Value> {
+    eventually("no turn of it runs", LIMIT, async || {
+        let agent = listed(daemon, name).await?;
+        Ok(agent["running"].is_null().then_some(agent))
+    })
+    .await
+}
+
+/// Waits until the vault has everything that a turn has left.
+async fn delivered(daemon: &Daemon, turn: &Turn) -> Result<()> {
+    eventually("it is delivered", LIMIT, async || {
+        let now = daemon.turn(&turn.turn).await?;
+        Ok((now.more["undelivered"] == false).then_some(()))
+    })
+    .await
+}
+
 /// Writes a message as a note of the vault.
 async fn letter(daemon: &Daemon, path: &str, text: &str, metadata: &Value) -> Result<Sent> {
     let note = daemon.note_put(path, text, &INBOUND, metadata).await?;

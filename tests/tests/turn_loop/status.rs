@@ -5,7 +5,7 @@ use http::Method;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use super::{Held, agent, listed, stand_in, whole, with_eng};
+use super::{Held, agent, listed, rested, stand_in, whole, with_eng};
 
 #[tokio::test]
 async fn tc_st_1_an_agent_is_idle_works_and_has_messages_in_line() -> Result<()> {
@@ -23,6 +23,7 @@ async fn tc_st_1_an_agent_is_idle_works_and_has_messages_in_line() -> Result<()>
     assert_eq!(stands().await?, json!(["working", 1]));
     held.open()?;
     whole(&daemon).await?;
+    rested(&daemon, "eng").await?;
     assert_eq!(stands().await?, json!(["idle", 0]));
     Ok(())
 }

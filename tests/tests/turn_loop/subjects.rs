@@ -7,8 +7,8 @@ use reveille_tests::eventually;
 use serde_json::json;
 
 use super::{
-    Held, SHOW_SESSION, answers, ended, letter, listed, session, session_option, texts, thread, told, told_with, whole,
-    with_eng, with_many,
+    Held, SHOW_SESSION, answers, delivered, ended, letter, listed, session, session_option, texts, thread, told,
+    told_with, whole, with_eng, with_many,
 };
 
 #[tokio::test]
@@ -20,7 +20,9 @@ async fn tc_sub_1_messages_of_one_subject_run_one_after_the_other() -> Result<()
         .send_with("eng", &json!({"text": "[[reply two]]", "subject": " launch "}))
         .await?;
     // Another conversation shows that the second could have run by now.
-    assert_eq!(told(&daemon, "eng", "[[reply aside]]").await?.state, State::Ok);
+    let aside = told(&daemon, "eng", "[[reply aside]]").await?;
+    assert_eq!(aside.state, State::Ok);
+    delivered(&daemon, &aside).await?;
     assert_eq!(
         daemon.turn(next.turn.as_deref().context("a turn")?).await?.state,
         State::Waiting
@@ -157,10 +159,9 @@ async fn tc_thr_2_3_threads_are_lines_of_their_own() -> Result<()> {
         &json!({"agent": "eng", "thread": "t2"}),
     )
     .await?;
-    assert_eq!(
-        ended(&daemon.wait_turn("eng", &other).await?),
-        (State::Ok, Some("three"))
-    );
+    let other = daemon.wait_turn("eng", &other).await?;
+    assert_eq!(ended(&other), (State::Ok, Some("three")));
+    delivered(&daemon, &other).await?;
     let states = |journal: &reveille_tests::daemon::Journal| {
         let state = |id: &str| {
             journal

@@ -6,7 +6,7 @@ use reveille_tests::daemon::{Daemon, LIMIT, State, Turn, rows};
 use reveille_tests::eventually;
 use serde_json::{Value, json};
 
-use super::{Held, answers, session, thread, told, whole, with_eng, with_many};
+use super::{Held, agent, answers, delivered, session, thread, told, whole, with_eng, with_many};
 
 /// How often a note was written.
 fn writes(daemon: &Daemon, note: &Value) -> Result<usize> {
@@ -69,6 +69,9 @@ async fn tc_th_2_3_23_a_conversation_has_one_note_that_counts_its_ended_turns() 
         (&before["metadata"]["turn_count"], writes(&daemon, &before)?),
         (&json!("1"), 2)
     );
+    // Who delivers has done with the first turn when another one is delivered: it marks a thread again that works by then.
+    agent(&daemon, "ops", &json!({})).await?;
+    delivered(&daemon, &told(&daemon, "ops", "[[reply aside]]").await?).await?;
 
     let held = Held::new(&daemon, "eng", &json!({}), "[[reply two]]").await?;
     let during = working(&daemon, &held).await?;

@@ -1,6 +1,7 @@
 //! What a turn did, as it is told while it runs and afterwards.
 
 use pretty_assertions::assert_eq;
+use reveille_tests::daemon::EventStream;
 
 use super::*;
 
@@ -19,6 +20,20 @@ fn as_kept(events: &[Event]) -> Vec<Value> {
     .collect()
 }
 
+/// What is told of a turn, as it is kept. When the vault takes long, the end is told first, and that it has the answer later.
+async fn told(live: &mut EventStream, turn: &str) -> Result<Vec<Value>> {
+    let mut told = as_kept(&live.until_end(turn).await?);
+    let end = told.last_mut().and_then(Value::as_object_mut).context("an end")?;
+    if end.remove("undelivered").is_some() {
+        let late = live
+            .until(|event| event.kind() == "delivered" && event.data["turn"] == turn)
+            .await?;
+        let note = late.last().context("an event")?.data["note"].clone();
+        end.insert("note".to_owned(), note);
+    }
+    Ok(told)
+}
+
 /// Without what is told of the end at the moment of telling.
 fn but_end(events: &[Value]) -> (Vec<Value>, Value) {
     let (end, run) = events.split_last().expect("an end");
@@ -32,7 +47,7 @@ async fn what_a_turn_did_is_what_was_told_of_it() -> Result<()> {
     let mut daemon = with_eng().await?;
     let mut live = daemon.events("eng").await?;
     let done = turn(&daemon, RICH).await?;
-    let told = as_kept(&live.until_end(&done.turn).await?);
+    let told = told(&mut live, &done.turn).await?;
     for round in ["at once", "after a restart"] {
         let steps = steps(&daemon, &done.turn).await?;
         assert_eq!(
@@ -141,7 +156,7 @@ async fn a_turn_that_only_answers_leaves_no_file() -> Result<()> {
     let mut daemon = with_eng().await?;
     let mut live = daemon.events("eng").await?;
     let done = turn(&daemon, "[[reply hello there]]").await?;
-    let told = as_kept(&live.until_end(&done.turn).await?);
+    let told = told(&mut live, &done.turn).await?;
     daemon.restart().await?;
     assert!(!daemon.state_dir().join("steps").exists());
     let shown = steps(&daemon, &done.turn).await?;

@@ -119,6 +119,8 @@ async fn words_are_found_in_messages_and_answers() -> Result<()> {
     say(&daemon, "eng", "a", "Where is the quokka? [[reply Under the bridge.]]").await?;
     say(&daemon, "ops", "b", "Feed it. [[reply The Quokka is fed.]]").await?;
     say(&daemon, "eng", "c", "Nothing of it. [[reply no]]").await?;
+    // It is looked for in the vault, which gets the answers when their turns have ended.
+    daemon.wait_quiet(LIMIT).await?;
     let both = listed(&daemon, "?q=quokka").await?;
     assert_eq!(names(&both), ["ops b", "eng a"]);
     let hit = |one: &Value| (one["match"]["before"].clone(), one["match"]["hit"].clone());

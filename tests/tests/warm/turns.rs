@@ -82,21 +82,31 @@ async fn a_stop_ends_the_turn_and_the_process_and_the_conversation_goes_on() -> 
 #[tokio::test]
 async fn the_clocks_are_of_the_turn() -> Result<()> {
     let daemon = builder().start().await?;
-    define(&daemon, "eng", json!({"timeout_idle": "1s", "timeout_wall": "4s"})).await?;
-    // Longer together than one may be.
-    let first = process(&daemon, "eng").await?;
-    for _ in 0..3 {
-        well(&daemon, "eng", "[[slow 10x150ms]]").await?;
+    // Each of them long enough for a machine that stands still for some seconds.
+    for agent in ["eng", "ops"] {
+        define(&daemon, agent, json!({"timeout_idle": "8s", "timeout_wall": "12s"})).await?;
     }
-    assert_eq!(process(&daemon, "eng").await?, first);
     let code = |error: Option<Value>| error.unwrap_or_default()["code"].clone();
-    let idle = turn(&daemon, "eng", "[[hang]]").await?;
-    assert_eq!((idle.state, code(idle.error)), (State::Error, json!("idle_timeout")));
+    let idle = async {
+        let first = process(&daemon, "eng").await?;
+        // Longer together than one may be.
+        for _ in 0..3 {
+            well(&daemon, "eng", "[[slow 10x500ms]]").await?;
+        }
+        assert_eq!(process(&daemon, "eng").await?, first);
+        let idle = turn(&daemon, "eng", "[[hang]]").await?;
+        assert_eq!((idle.state, code(idle.error)), (State::Error, json!("idle_timeout")));
+        anyhow::Ok(())
+    };
+    let wall = async {
+        process(&daemon, "ops").await?;
+        let wall = turn(&daemon, "ops", "[[slow 100x200ms]]").await?;
+        assert_eq!((wall.state, code(wall.error)), (State::Error, json!("wall_timeout")));
+        anyhow::Ok(())
+    };
+    tokio::try_join!(idle, wall)?;
     left(&daemon, 0).await?;
     process(&daemon, "eng").await?;
-    let wall = turn(&daemon, "eng", "[[slow 100x100ms]]").await?;
-    assert_eq!((wall.state, code(wall.error)), (State::Error, json!("wall_timeout")));
-    left(&daemon, 0).await?;
     Ok(())
 }
 

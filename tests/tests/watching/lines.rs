@@ -77,7 +77,15 @@ async fn every_line_of_a_turn_says_which_and_whose() -> Result<()> {
     for turn in &journal.turns {
         channels.insert(turn.id.to_string(), turn.channel.clone());
     }
-    let lines = lines(&daemon)?;
+    let count = |lines: &[Value], message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    // They are written after what they tell of.
+    let lines = eventually("the ends are told", LIMIT, async || {
+        let lines = lines(&daemon)?;
+        let all = count(&lines, "turn settled") >= channels.len() && count(&lines, "turn failed") >= 2;
+        Ok(all.then_some(lines))
+    })
+    .await
+    .with_context(|| format!("{:?}", daemon.log()))?;
     let mut seen = BTreeSet::new();
     for line in &lines {
         let id = text(line, "turn");
@@ -91,10 +99,10 @@ async fn every_line_of_a_turn_says_which_and_whose() -> Result<()> {
         }
     }
     assert_eq!(seen.len(), channels.len(), "each turn has lines");
-    let settled = lines.iter().filter(|line| line["message"] == "turn settled");
-    assert!(settled.clone().count() >= channels.len() && settled.clone().all(|line| !text(line, "turn").is_empty()));
-    let failed = lines.iter().filter(|line| line["message"] == "turn failed");
-    assert!(failed.clone().count() >= 2 && failed.clone().all(|line| !text(line, "turn").is_empty()));
+    for message in ["turn settled", "turn failed"] {
+        let mut told = lines.iter().filter(|line| line["message"] == message);
+        assert!(told.all(|line| !text(line, "turn").is_empty()), "{message}");
+    }
     Ok(())
 }
 
@@ -225,11 +233,11 @@ async fn a_place_that_says_too_much_is_left_out_and_that_is_told() -> Result<()>
     let shown = lines(&daemon)?;
     assert!(answered(&shown) <= 10, "{}", answered(&shown));
     // Nor is it lost with a stop.
-    ask_often(&daemon, 60).await?;
     let before: u64 = lines(&daemon)?
         .iter()
         .filter_map(|line| line["left_out"].as_u64())
         .sum();
+    ask_often(&daemon, 60).await?;
     assert!(daemon.stop().await?.success());
     let after: u64 = lines(&daemon)?
         .iter()

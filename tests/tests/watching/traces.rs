@@ -1,6 +1,7 @@
 //! A span for each message, and what is below it.
 
 use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
@@ -118,30 +119,62 @@ async fn a_message_has_a_span_with_its_stages_and_says_nothing_of_its_text() -> 
     .await
 }
 
-/// The first text is the first piece of it, and the result is not the end of the program, which may have to write things down.
+/// The stages of the only turn.
+async fn stages(collector: &Receiver) -> Result<[Span; 3]> {
+    let names = ["first text", "run", "record"];
+    let all = spans(collector, "its stages", |all| {
+        names.iter().all(|name| all.named(name).len() == 1)
+    })
+    .await?;
+    Ok(names.map(|name| all.named(name)[0].clone()))
+}
+
 #[tokio::test]
-async fn stages_end_with_what_is_heard_and_not_with_what_follows() -> Result<()> {
+async fn the_first_text_is_the_first_piece_of_it() -> Result<()> {
     let collector = Receiver::start().await?;
     let daemon = with(told(&collector), &["eng"]).await?;
-    let stage = async |text: &str, turns: usize| -> Result<[Span; 3]> {
-        turn(&daemon, "eng", text).await?;
-        let names = ["first text", "run", "record"];
-        let all = spans(&collector, "its stages", |all| {
-            names.iter().all(|name| all.named(name).len() == turns)
-        })
-        .await?;
-        let last = |name: &str| all.named(name).into_iter().max_by_key(|span| span.start).cloned();
-        let [text, run, record] = names.map(last);
-        Ok([text, run, record].map(|span| span.expect("it is there")))
-    };
-    let took = |span: &Span| span.end - span.start;
-    // Nineteen more pieces follow the first one, each after a wait of 50 ms.
-    let [text, run, _] = stage("[[slow 20x50ms]]", 1).await?;
-    assert!(run.end - text.end >= 500_000_000, "{text:#?} {run:#?}");
-    // The stand-in keeps what was said for 300 ms before it writes it down and ends.
-    let [_, run, record] = stage("[[reply a]] [[then store]]", 2).await?;
+    let mut events = daemon.events("eng").await?;
+    // Nineteen more pieces follow the first one, each after a wait.
+    let sent = daemon.send("eng", "[[slow 20x50ms]]").await?;
+    events.until(|event| event.kind() == "text_delta").await?;
+    let seen = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Ok);
+    let [text, run, _] = stages(&collector).await?;
+    assert!(text.end <= seen, "{seen} {text:#?}");
+    assert!(text.end <= run.end, "{text:#?} {run:#?}");
+    Ok(())
+}
+
+/// The result is not the end of the program, which may have to write things down.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_run_ends_with_the_result_and_not_with_the_program() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let collector = Receiver::start().await?;
+    let dir = tempfile::tempdir()?;
+    let (path, ended) = (dir.path().join("claude"), dir.path().join("ended"));
+    // The stand-in goes when its input is closed, which is when its result has been heard.
+    let script = r#"#!/bin/sh
+case " $* " in *" --version "* | *" --help "*) exec REVEILLE stand-in "$@" ;; esac
+REVEILLE stand-in "$@"
+date +%s%N >ENDED
+"#;
+    let script = script
+        .replace("REVEILLE", &Daemon::program().await?.display().to_string())
+        .replace("ENDED", &ended.display().to_string());
+    std::fs::write(&path, script)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    let builder = told(&collector)
+        .env("REVEILLE_CLAUDE__PROGRAM", path.as_os_str())
+        .env("REVEILLE_CLAUDE__WARM_PROCESSES", "0");
+    let daemon = with(builder, &["eng"]).await?;
+    assert_eq!(turn(&daemon, "eng", "[[reply a]]").await?.state, State::Ok);
+    let [_, run, record] = stages(&collector).await?;
+    let ended: u128 = std::fs::read_to_string(ended)?.trim().parse()?;
     assert_eq!(run.end, record.start);
-    assert!(took(&record) >= 150_000_000, "{run:#?} {record:#?}");
+    assert!(run.end < ended, "{ended} {run:#?}");
+    assert!(ended <= record.end, "{ended} {record:#?}");
     Ok(())
 }
 

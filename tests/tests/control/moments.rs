@@ -1,0 +1,65 @@
+//! What is asked in the very moment in which something begins. A round seldom meets it; together they mostly do.
+
+use anyhow::Result;
+use http::Method;
+use pretty_assertions::assert_eq;
+use reveille_tests::Daemon;
+use serde_json::{Value, json};
+
+use super::{get, post, with_eng};
+
+const ROUNDS: usize = 40;
+
+#[tokio::test]
+async fn what_is_said_to_work_can_be_stopped() -> Result<()> {
+    let daemon = with_eng().await?;
+    for round in 0..ROUNDS {
+        let sent = daemon.send("eng", "[[hang]]").await?;
+        let turn = super::turn_of(&sent)?;
+        // Asked without a pause: the turn is stopped as soon as anybody can know that it works.
+        while get(&daemon, &["turns", turn]).await?["state"] != "working" {}
+        let stopped = post(&daemon, &["turns", turn, "stop"], json!({})).await?;
+        assert_eq!(
+            (stopped.status, &stopped.body["stopping"]),
+            (200, &json!(true)),
+            "{round}"
+        );
+        daemon.wait_turn("eng", &sent).await?;
+    }
+    Ok(())
+}
+
+/// Asks for something of an agent that nobody knows, without a pause, until it is known: its message is there then.
+async fn until_known(daemon: &Daemon, agent: &str, path: &[&str], list: &str) -> Result<()> {
+    loop {
+        let request = daemon.request(Method::GET, path, None).await?;
+        if request.status == 404 {
+            continue;
+        }
+        let found: Value = request.ok()?;
+        let count = found[list].as_array().map_or(0, Vec::len);
+        assert_eq!(count, 1, "{path:?} of {agent}: {found}");
+        return Ok(());
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_known_by_a_message_has_it() -> Result<()> {
+    let daemon = with_eng().await?;
+    for round in 0..ROUNDS {
+        let agent = format!("ghost{round}");
+        let metadata = json!({ "agent": agent });
+        let place = format!("Letters/{round}");
+        let tags = ["agent/message", "agent/message/inbound"];
+        let queue = ["api", "channels", &agent, "queue"];
+        let messages = ["api", "channels", &agent, "messages"];
+        tokio::try_join!(
+            daemon.note_put(&place, "hello", &tags, &metadata),
+            until_known(&daemon, &agent, &queue, "turns"),
+            until_known(&daemon, &agent, &queue, "turns"),
+            until_known(&daemon, &agent, &messages, "messages"),
+            until_known(&daemon, &agent, &messages, "messages"),
+        )?;
+    }
+    Ok(())
+}
