@@ -98,6 +98,11 @@ pub(super) async fn list(
         return Err(api.no_agent(&channel));
     }
     let agent = api.registry.get(&channel);
+    // Where all are there, they are counted: a message that comes meanwhile is neither listed nor counted.
+    let waiting = match turns.len() < limit as usize {
+        true => turns.iter().filter(|turn| turn.state == TurnState::Waiting).count() as u64,
+        false => api.queue.waiting(&name, COUNTED_MAX).await?,
+    };
     let views = (0..turns.len()).map(|at| {
         let mut view = brief(&turns[at]);
         view.position = Some(position(&turns, at));
@@ -116,7 +121,7 @@ pub(super) async fn list(
     );
     Ok(Json(Line {
         channel: name.to_string(),
-        waiting: api.queue.waiting(&name, COUNTED_MAX).await?,
+        waiting,
         pause,
         turns: views,
     }))

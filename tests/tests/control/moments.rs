@@ -4,27 +4,48 @@ use anyhow::Result;
 use http::Method;
 use pretty_assertions::assert_eq;
 use reveille_tests::Daemon;
+use reveille_tests::daemon::State;
 use serde_json::{Value, json};
 
-use super::{get, post, with_eng};
+use super::{Gate, empty, post, with_eng};
 
 const ROUNDS: usize = 40;
+
+/// Asks for the stop of a turn, without a pause, until it is being stopped. Until then it waits: none works that cannot be stopped.
+async fn until_stopping(daemon: &Daemon, turn: &str) -> Result<()> {
+    loop {
+        let stopped = post(daemon, &["turns", turn, "stop"], json!({})).await?;
+        if stopped.status == 200 {
+            return Ok(());
+        }
+        let message = stopped.body["message"].as_str().unwrap_or_default();
+        assert!(!message.contains("working"), "{}", stopped.body);
+        if !message.contains("waiting") {
+            // Another one was before it.
+            return Ok(());
+        }
+    }
+}
 
 #[tokio::test]
 async fn what_is_said_to_work_can_be_stopped() -> Result<()> {
     let daemon = with_eng().await?;
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
+        let gate = Gate::close(&daemon, "eng", empty()).await?;
         let sent = daemon.send("eng", "[[hang]]").await?;
         let turn = super::turn_of(&sent)?;
-        // Asked without a pause: the turn is stopped as soon as anybody can know that it works.
-        while get(&daemon, &["turns", turn]).await?["state"] != "working" {}
-        let stopped = post(&daemon, &["turns", turn, "stop"], json!({})).await?;
-        assert_eq!(
-            (stopped.status, &stopped.body["stopping"]),
-            (200, &json!(true)),
-            "{round}"
-        );
-        daemon.wait_turn("eng", &sent).await?;
+        let begin = async {
+            gate.open()?;
+            daemon.wait_turn("eng", &gate.sent).await
+        };
+        tokio::try_join!(
+            begin,
+            until_stopping(&daemon, turn),
+            until_stopping(&daemon, turn),
+            until_stopping(&daemon, turn),
+            until_stopping(&daemon, turn),
+        )?;
+        assert_eq!(daemon.wait_turn("eng", &sent).await?.state, State::Cancelled);
     }
     Ok(())
 }
