@@ -1,13 +1,12 @@
 //! When the hub is asked for its keys, and how often.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use pretty_assertions::assert_eq;
 use reveille_tests::hub::HubDouble;
 use reveille_tests::hub::keys::Key;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{ask, status, with_hub};
 
