@@ -85,6 +85,10 @@ impl Orphans {
             return Ok(());
         }
         for turn in self.queue.open_turns(channel, BATCH).await? {
+            // It may have come meanwhile.
+            if self.registry.get(channel.as_str()).is_some() {
+                return Ok(());
+            }
             // One that a person holds back is the person's matter.
             if turn.state != State::Waiting || turn.held || !has_waited(turn.accepted_at) {
                 continue;

@@ -311,6 +311,8 @@ impl Run<'_> {
                 ));
                 None
             }
+            // Somebody has allowed more while it ran: the next turn is measured by that.
+            DAY_BUDGET if self.day_was_raised() => return,
             DAY_BUDGET => Some(limits::tomorrow(now)),
             _ => return,
         };
@@ -330,6 +332,19 @@ impl Run<'_> {
                 Some(credential),
             )
             .await;
+    }
+
+    /// Whether the agent may take more in a day now than when this turn began.
+    fn day_was_raised(&self) -> bool {
+        let day = |agent: &Agent| agent.definition.budget_day_usd.or(self.context.limits.budget_day_usd);
+        let Some(now) = self.context.registry.get(self.channel().as_str()) else {
+            return false;
+        };
+        match (day(&now), day(self.agent)) {
+            (None, _) => true,
+            (Some(now), Some(then)) => now > then,
+            (Some(_), None) => false,
+        }
     }
 
     /// Its agent.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use reveille_backends::{Backend, Remedy};
-use reveille_queue::{Claim, Lane, LeaseError, Queue, Spend, State};
+use reveille_queue::{Claim, Lane, LeaseError, Queue, QueueError, Spend, State};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -93,6 +93,11 @@ pub(crate) struct Context {
     pub(crate) warm: Warm,
 }
 
+/// How long a turn may be working for the queue before it is at work here and can be stopped, far more than it takes; and how
+/// often whoever wants to stop it looks.
+pub(crate) const BEGINS_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const BEGINS_POLL: Duration = Duration::from_millis(5);
+
 /// A turn that runs now.
 #[derive(Clone)]
 pub(crate) struct LiveTurn {
@@ -114,8 +119,8 @@ struct Shared {
     /// Lanes with a task. True: something came while the task was looking.
     lanes: Mutex<HashMap<Lane, bool>>,
     live: Mutex<HashMap<Uuid, LiveTurn>>,
-    /// Messages that stop the running turn of their lane, where none was known to run yet: their turns.
-    interrupts: Mutex<HashMap<Lane, Uuid>>,
+    /// Lanes in which something is being claimed, each with the turn of a message that came meanwhile and stops what that is.
+    interrupts: Mutex<HashMap<Lane, Option<Uuid>>>,
     /// How often a turn has failed inside the daemon.
     panics: Mutex<HashMap<Uuid, u32>>,
     tasks: TaskTracker,
@@ -202,12 +207,27 @@ impl Workers {
                 running.stop.cancel();
             }
             Some(_) => {}
-            // A claim may be on its way.
+            // Without a claim on its way it is the first in line, and there is nothing to stop: not now, and not later.
             None => {
-                let mut interrupts = self.shared.interrupts.lock().unwrap_or_else(PoisonError::into_inner);
-                interrupts.insert(lane.clone(), by);
+                if let Some(seen) = self.interrupts().get_mut(lane) {
+                    *seen = Some(by);
+                }
             }
         }
+    }
+
+    fn interrupts(&self) -> MutexGuard<'_, HashMap<Lane, Option<Uuid>>> {
+        self.shared.interrupts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the first message of a lane. A message that comes meanwhile and stops it is remembered until [`Workers::begin`].
+    async fn claim(&self, lane: &Lane) -> Result<Option<Claim>, QueueError> {
+        self.interrupts().insert(lane.clone(), None);
+        let claimed = self.shared.context.queue.claim(lane).await;
+        if !matches!(claimed, Ok(Some(_))) {
+            self.interrupts().remove(lane);
+        }
+        claimed
     }
 
     /// Enters a turn among those that run; a message may have come meanwhile that stops it.
@@ -221,8 +241,12 @@ impl Workers {
             superseded: Arc::default(),
         };
         let mut all = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut interrupts = self.shared.interrupts.lock().unwrap_or_else(PoisonError::into_inner);
-        if interrupts.remove(&live.lane).is_some_and(|by| turn < by) {
+        if self
+            .interrupts()
+            .remove(&live.lane)
+            .flatten()
+            .is_some_and(|by| turn < by)
+        {
             live.superseded.store(true, Ordering::Release);
             live.stop.cancel();
         }
@@ -340,8 +364,9 @@ impl Workers {
                 }
                 continue;
             };
-            match self.shared.context.queue.claim(&lane).await {
+            match self.claim(&lane).await {
                 Ok(Some(claim)) if self.is_paused(&lane) => {
+                    self.interrupts().remove(&lane);
                     // It was paused between the two looks, and that was answered.
                     if let Err(error) = self.shared.context.queue.release(claim.lease, Spend::default()).await {
                         tracing::error!(%error, turn = %claim.lease.turn, channel = %lane.channel, "a turn of a paused agent stays claimed until the next start");

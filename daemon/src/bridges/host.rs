@@ -7,11 +7,13 @@ use reveille_transports::{Attachment, Bridge, Host, Incoming, Intake, Refusal, S
 use reveille_vault::{NewFile, VaultError};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::BRIDGE;
 use crate::config::FileLimits;
 use crate::inbox::Inbox;
+use crate::worker::{BEGINS_POLL, BEGINS_WITHIN};
 
 /// Turns of an agent that are looked at to find the running ones.
 const LOOKED_AT: u32 = 1000;
@@ -94,7 +96,10 @@ impl Intake for Desk {
     async fn take(&self, mut message: Incoming) -> Result<Taken, Refusal> {
         check(&message.origin)?;
         message.origin.insert(BRIDGE.to_owned(), self.name.clone());
-        if self.parts.inbox.registry.get(&message.agent).is_none()
+        let registry = &self.parts.inbox.registry;
+        // An agent that is there, only not read yet, gets it when it is tried again.
+        if registry.get(&message.agent).is_none()
+            && !registry.is_reserved(&message.agent)
             && self.sessions.push(&self.name, pushed(&message, self.kind)) > 0
         {
             return Ok(Taken {
@@ -112,16 +117,21 @@ impl Host for Desk {
     async fn stop(&self, agent: &str) -> Result<Stopped, String> {
         let channel: ChannelName = agent.parse().map_err(|_| format!("there is no agent {agent:?}"))?;
         let inbox = &self.parts.inbox;
-        let open = inbox.queue.open_turns(&channel, LOOKED_AT).await;
-        let open = open.map_err(|error| format!("the queue cannot be read: {error}; nothing was stopped"))?;
-        let running = open.into_iter().filter(|turn| turn.state == State::Working);
-        let stopped: Vec<Uuid> = running
-            .map(|turn| turn.id)
-            .filter(|turn| inbox.workers.stop(*turn))
-            .collect();
-        Ok(Stopped {
-            turn: stopped.first().map(ToString::to_string),
-        })
+        let until = Instant::now() + BEGINS_WITHIN;
+        loop {
+            let open = inbox.queue.open_turns(&channel, LOOKED_AT).await;
+            let open = open.map_err(|error| format!("the queue cannot be read: {error}; nothing was stopped"))?;
+            let ours = |turn: &Turn| turn.state == State::Working && turn.claimed_by.is_none();
+            let running: Vec<Uuid> = open.iter().filter(|turn| ours(turn)).map(|turn| turn.id).collect();
+            let mut stopped = running.iter().filter(|turn| inbox.workers.stop(**turn));
+            let turn = stopped.next().map(ToString::to_string);
+            stopped.for_each(drop);
+            // What was claimed just now is at work in a moment.
+            if turn.is_some() || running.is_empty() || Instant::now() >= until {
+                return Ok(Stopped { turn });
+            }
+            tokio::time::sleep(BEGINS_POLL).await;
+        }
     }
 
     async fn standing(&self, agent: &str, turn: &str) -> Option<Standing> {

@@ -307,7 +307,12 @@ pub(super) async fn edit(
     }
     let vault = vault_of(&api, &found)?;
     let (before, after) = write_text(&*vault, &found, text).await?;
-    let message = parse(&after)?;
+    let mut message = parse(&after)?;
+    // As the feed does: where it came from counts as far as it is sealed, whatever the note says.
+    message.origin = api
+        .inbox
+        .origin_of(vault.name(), after.id.as_str(), &mut message)
+        .await?;
     let body = json!(message);
     match api.queue.edit(found.id, body.clone()).await {
         Ok(()) => changed(&api, found.id).await,

@@ -136,9 +136,10 @@ fn plain(turn: &Turn, record: &TurnRecord) -> Result<Vec<Value>, ApiError> {
 
 /// The event that ended a turn.
 async fn end_of(api: &Api, turn: &Turn, record: &TurnRecord) -> Result<Value, ApiError> {
+    // Until its end is told, delivery is on its way. Asked first: what is left afterwards is what that end told of.
+    let is_told = api.hub.story(turn.message.lane.channel.as_str(), turn.id).is_none();
     let left = api.queue.left(turn.id).await? > 0;
-    // Until its end is told, delivery is on its way.
-    let undelivered = left && api.hub.story(turn.message.lane.channel.as_str(), turn.id).is_none();
+    let undelivered = left && is_told;
     let spend = turn.spend;
     let milestone = match (turn.state, &record.failure) {
         (Standing::Cancelled, None) => Milestone::Stopped {},

@@ -112,8 +112,9 @@ pub(super) async fn messages(
 
 /// Turns by the notes of their messages: as many as there can be messages.
 async fn newest_turns(api: &Api, channel: &ChannelName, limit: u32) -> Result<HashMap<String, Turn>, ApiError> {
-    let settled = api.queue.settled(channel, limit).await?.into_iter();
-    let all = settled.chain(api.queue.open_turns(channel, limit).await?);
+    // One that ends between the two looks is in both, and its end counts.
+    let open = api.queue.open_turns(channel, limit).await?.into_iter();
+    let all = open.chain(api.queue.settled(channel, limit).await?);
     Ok(all.map(|turn| (turn.message.note.clone(), turn)).collect())
 }
 

@@ -1,6 +1,6 @@
 //! Turns: how they stand, and stopping them.
 
-use std::time::Duration;
+use std::collections::HashSet;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Parameters, State};
@@ -22,6 +22,7 @@ use super::{Api, Caller};
 use crate::inbox::shown;
 use crate::record::{FailureRecord, TurnRecord};
 use crate::sandboxing::Refused;
+use crate::worker::{BEGINS_POLL, BEGINS_WITHIN};
 
 /// Turns of a listing unless asked otherwise, and at most.
 const TURNS: u32 = 50;
@@ -30,10 +31,6 @@ const TURNS_MAX: u32 = 1000;
 const BRIEF_CHARS: usize = 500;
 /// Fewest digits that call a turn.
 const PART_MIN: usize = 6;
-/// How long a turn may be working for the queue before it is at work here and can be stopped, far more than it takes; and how
-/// often that is looked at.
-const BEGINS_WITHIN: Duration = Duration::from_secs(2);
-const BEGINS_POLL: Duration = Duration::from_millis(5);
 
 /// US dollars of a sum kept in billionths.
 #[expect(
@@ -370,10 +367,14 @@ async fn turns_behind(
     {
         turns.drain(..=at);
     }
-    let most = most as usize;
-    turns.truncate(most);
-    let left = u32::try_from(most - turns.len()).unwrap_or(u32::MAX);
-    turns.extend(api.queue.settled(channel, left).await?);
+    if turns.len() < most as usize {
+        // Those that have ended between the two looks are in both.
+        let ended = api.queue.settled(channel, most).await?;
+        let ids: HashSet<Uuid> = ended.iter().map(|turn| turn.id).collect();
+        turns.retain(|turn| !ids.contains(&turn.id));
+        turns.extend(ended);
+    }
+    turns.truncate(most as usize);
     Ok(turns)
 }
 

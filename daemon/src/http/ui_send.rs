@@ -32,6 +32,10 @@ pub(super) async fn send(
         ("ts".to_owned(), Timestamp::now().to_string()),
     ]);
     if api.registry.named(&agent).is_empty() {
+        // It is there, only not read yet: nobody who listens would keep the message for it.
+        if api.registry.is_reserved(&agent) {
+            return Err(api.no_agent(&agent));
+        }
         if send.text.trim().is_empty() {
             return Err(reveille_transports::Refusal::Blank.into());
         }

@@ -29,6 +29,11 @@ impl Registry {
         inner.reserved.extend(names);
     }
 
+    /// Whether a name is kept for an agent of a vault that has not been read yet.
+    pub(crate) fn is_reserved(&self, name: &str) -> bool {
+        self.read().reserved.contains_key(name)
+    }
+
     /// A vault has been read, or is not there any more: names that it does not give are free. Answers those it had.
     pub(crate) fn release(&self, vault: &str) -> Vec<String> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);

@@ -148,8 +148,18 @@ impl Inner {
 
     /// Which earlier run of the job has not ended.
     async fn at_work(&self, letter: &Letter<'_>) -> Result<Option<String>, Trouble> {
+        let mut is_earlier = true;
         for run in self.open_runs_of(letter.key) {
-            if run.pending || run.message == letter.message {
+            if run.message == letter.message {
+                is_earlier = false;
+                continue;
+            }
+            if run.pending {
+                // Of those that are started by hand at the same time the first one counts.
+                if is_earlier && self.in_hand().contains(&run.id) {
+                    let why = format!("an earlier run is being sent: its message is {}", run.message);
+                    return Ok(Some(why));
+                }
                 continue;
             }
             let turn = self.queue.turn_of(letter.vault.name(), run.message.as_str()).await?;

@@ -3,6 +3,8 @@
 use anyhow::Result;
 use http::Method;
 use pretty_assertions::assert_eq;
+use reveille_tests::eventually;
+use reveille_tests::parachute::{Parachute, TOKEN, Version};
 use serde_json::json;
 
 use super::*;
@@ -240,6 +242,117 @@ async fn a_channel_is_listed_with_its_kind_and_its_state_is_in_the_health() -> R
     assert!(
         text.contains("reveille_bridge_state{bridge=\"ui1\",state=\"up\"} 1"),
         "{text}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_edit_of_a_message_leaves_where_it_came_from() -> Result<()> {
+    let mut daemon = stand_in().start().await?;
+    daemon.create_agent("eng", "You build.").await?;
+    let genuine = daemon.send("eng", "hello").await?;
+    daemon.wait_turn("eng", &genuine).await?;
+    let note = daemon.note(&genuine.id).await?.expect("the note");
+    let seal = &note["metadata"]["origin_seal"];
+    let forged = json!({ "agent": "eng", "origin_bridge": "eng", "origin_source": "http-ui", "origin_seal": seal });
+
+    // Both are cut off, which the feed leaves as they are.
+    let gate = daemon.scratch().join("gate");
+    let hangs = format!("[[exec while ! test -e {}; do sleep 0.02; done]]", gate.display());
+    let own = daemon.send("eng", &hangs).await?;
+    let tags = ["agent/message", "agent/message/inbound"];
+    let subject = json!({ "subject": "aside" });
+    let metadata = merged(&forged, &subject);
+    let other = daemon.note_put("letters/forged", &hangs, &tags, &metadata).await?;
+    let other = other["id"].as_str().expect("an id").to_owned();
+    let turns = async |daemon: &Daemon, state: &str| {
+        eventually(&format!("both are {state}"), LIMIT, async || {
+            let line = daemon
+                .request(Method::GET, &["api", "channels", "eng", "queue"], None)
+                .await?;
+            let turns = line.body["turns"].as_array().cloned().unwrap_or_default();
+            let both = turns.len() == 2 && turns.iter().all(|turn| turn["state"] == state);
+            Ok(both.then_some(turns))
+        })
+        .await
+    };
+    turns(&daemon, "working").await?;
+    post(&daemon, &["api", "agents", "eng", "pause"], &json!({})).await?;
+    daemon.kill9().await?;
+    daemon.start().await?;
+    for turn in turns(&daemon, "waiting").await? {
+        let words = match turn["message"] == json!(other) {
+            true => "[[reply forged]]",
+            false => "[[reply genuine]]",
+        };
+        let path = ["api", "turns", turn["turn"].as_str().expect("a turn")];
+        let edited = daemon
+            .request(Method::PATCH, &path, Some(&json!({ "text": words })))
+            .await?;
+        assert_eq!(edited.status, 200, "{}", edited.body);
+    }
+    let mut page = page(&daemon, "eng").await?;
+    std::fs::write(gate, "")?;
+    post(&daemon, &["api", "agents", "eng", "resume"], &json!({})).await?;
+    assert!(daemon.wait_turn("eng", &own).await?.reply.is_some());
+    daemon.wait_quiet(LIMIT).await?;
+    let last = daemon.send("eng", "[[reply last]]").await?;
+    daemon.wait_turn("eng", &last).await?;
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|text: &String| !text.contains("last")) {
+        heard.push(page.next().await?.1["text"].as_str().unwrap_or_default().to_owned());
+    }
+    assert!(heard.len() == 2 && heard[0].contains("genuine"), "{heard:?}");
+    Ok(())
+}
+
+fn merged(one: &Value, other: &Value) -> Value {
+    let all = [one, other].into_iter().filter_map(Value::as_object).flatten();
+    all.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+#[tokio::test]
+async fn a_message_for_an_agent_that_is_not_read_yet_is_refused_and_not_told_to_who_listens() -> Result<()> {
+    let peer = Parachute::start(Version::July)?;
+    let config = format!(
+        "{CHANNELS}\n[vault]\nkind = \"parachute\"\nurl = \"{}\"\npoll = \"1s\"\ntoken = \"${{PARACHUTE_TOKEN}}\"\n",
+        peer.url()
+    );
+    let mut daemon = Daemon::builder()
+        .stand_in()
+        .env("PARACHUTE_TOKEN", TOKEN)
+        .config(&config)
+        .start()
+        .await?;
+    let shows = async |daemon: &Daemon, name: &str, status: u16| {
+        eventually(&format!("{name} is answered with {status}"), LIMIT, async || {
+            let shown = daemon.request(Method::GET, &["api", "agents", name], None).await?;
+            Ok((shown.status == status).then_some(()))
+        })
+        .await
+    };
+    shows(&daemon, "nobody", 404).await?;
+    daemon.create_agent("eng", "You build.").await?;
+    shows(&daemon, "eng", 200).await?;
+    daemon.stop().await?;
+
+    // What was known of the server's notes is lost, and it is away: nothing is known but whose name it is.
+    std::fs::remove_dir_all(daemon.state_dir().join("vaults"))?;
+    peer.set_faults(|faults| faults.status = Some(503));
+    daemon.start().await?;
+    let mut page = page(&daemon, "eng").await?;
+    let body = json!({ "text": "[[reply two]]" });
+    let early = post(&daemon, &["api", "channels", "eng", "send"], &body).await?;
+    assert_eq!(refused(&early), (503, "vault_unavailable"));
+    peer.set_faults(|faults| faults.status = None);
+    shows(&daemon, "eng", 200).await?;
+    let sent = daemon.send("eng", "[[reply three]]").await?;
+    daemon.wait_turn("eng", &sent).await?;
+    let (event, data) = page.next().await?;
+    assert_eq!(event, "reply");
+    assert!(
+        data["text"].as_str().is_some_and(|text| text.contains("three")),
+        "{data}"
     );
     Ok(())
 }

@@ -373,3 +373,26 @@ async fn ac_192_the_jobs_of_a_server_fire_too() -> Result<()> {
     .await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn runs_that_are_started_at_once_do_not_overlap_where_they_must_not() -> Result<()> {
+    let daemon = with_eng().await?;
+    // What has begun does not end.
+    post(&daemon, &["api", "agents", "eng", "pause"], &json!({}))
+        .await?
+        .ok::<Value>()?;
+    for round in 0..10 {
+        let id = format!("r{round}");
+        let never = json!({ "schedule": { "cron": "0 0 1 1 *" }, "overlap": "skip" });
+        saved(&daemon, &job(&id, &never)).await?;
+        let path = ["api", "jobs", &id, "run"];
+        let nothing = json!({});
+        let run = || post(&daemon, &path, &nothing);
+        let told = tokio::try_join!(run(), run(), run(), run())?;
+        let told = [told.0, told.1, told.2, told.3];
+        let ok = told.iter().filter(|told| told.body["status"] == "ok").count();
+        let sent = fired(&daemon).await?.len();
+        assert_eq!((ok, sent), (1, round + 1), "{told:?}");
+    }
+    Ok(())
+}

@@ -1,6 +1,8 @@
 //! What is asked in the very moment in which something begins. A round seldom meets it; together they mostly do.
 
-use anyhow::Result;
+use std::collections::HashSet;
+
+use anyhow::{Context as _, Result};
 use http::Method;
 use pretty_assertions::assert_eq;
 use reveille_tests::Daemon;
@@ -82,5 +84,44 @@ async fn whoever_is_known_by_a_message_has_it() -> Result<()> {
             until_known(&daemon, &agent, &messages, "messages"),
         )?;
     }
+    Ok(())
+}
+
+/// Looks at the turns and the messages of an agent, without a pause, until `end` turns have ended.
+async fn until_ended(daemon: &Daemon, end: usize) -> Result<()> {
+    loop {
+        let turns = daemon.ask_in("GET", "/api/turns?channel=eng&limit=1000", b"").await?;
+        let turns = turns.json()?["turns"].as_array().context("turns")?.clone();
+        let ids: HashSet<&str> = turns.iter().filter_map(|turn| turn["turn"].as_str()).collect();
+        assert_eq!(ids.len(), turns.len(), "a turn is there twice");
+        let ended = turns.iter().filter(|turn| turn["state"] == "ok").count();
+        let mut messages = daemon.messages("eng").await?;
+        messages.retain(|message| message.direction == "inbound");
+        // The last one may not be in line yet.
+        messages.pop();
+        let lost = messages.iter().find(|message| message.turn.is_none());
+        assert_eq!(lost, None, "its turn is in neither list");
+        if ended >= end {
+            return Ok(());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_ends_is_in_a_list_once() -> Result<()> {
+    let daemon = with_eng().await?;
+    let all = async {
+        for _ in 0..ROUNDS {
+            let sent = daemon.send("eng", "[[reply done]]").await?;
+            daemon.wait_turn("eng", &sent).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(
+        all,
+        until_ended(&daemon, ROUNDS),
+        until_ended(&daemon, ROUNDS),
+        until_ended(&daemon, ROUNDS)
+    )?;
     Ok(())
 }

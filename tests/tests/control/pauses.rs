@@ -6,7 +6,7 @@ use reveille_tests::daemon::{LIMIT, State};
 use reveille_tests::{Daemon, eventually};
 use serde_json::{Value, json};
 
-use super::{Gate, empty, get, let_others_pass, note, post, refusal, with_eng};
+use super::{Gate, empty, get, hand, let_others_pass, note, patch, post, refusal, turn_of, with_eng};
 
 async fn agent(daemon: &Daemon, name: &str) -> Result<Value> {
     let listed = daemon.agents().await?.into_iter().find(|agent| agent["name"] == name);
@@ -149,5 +149,49 @@ async fn a_pause_of_the_daemon_says_why_and_a_person_ends_it() -> Result<()> {
         daemon.wait_turn("eng", &sent).await?.reply.as_deref(),
         Some("signed in")
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_interrupting_message_that_is_taken_back_stops_nothing() -> Result<()> {
+    let daemon = with_eng().await?;
+    post(&daemon, &["agents", "eng", "pause"], empty())
+        .await?
+        .ok::<Value>()?;
+    let first = daemon.send("eng", "[[reply first]]").await?;
+    let urgent = json!({ "text": "[[reply now]]", "mode": "interrupt" });
+    let urgent = daemon.send_with("eng", &urgent).await?;
+    hand(&daemon, turn_of(&urgent)?, "cancel", empty()).await?;
+    post(&daemon, &["agents", "eng", "resume"], empty())
+        .await?
+        .ok::<Value>()?;
+    let turn = daemon.wait_turn("eng", &first).await?;
+    assert_eq!((turn.state, turn.reply.as_deref()), (State::Ok, Some("first")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_budget_that_is_raised_while_a_turn_runs_makes_nobody_wait() -> Result<()> {
+    let daemon = Daemon::builder().stand_in().start().await?;
+    let agent = json!({ "name": "eng", "prompt": "p", "metadata": { "budget_day_usd": "0.30" } });
+    post(&daemon, &["agents"], agent).await?.ok::<Value>()?;
+    let first = daemon.send("eng", "[[cost 0.2]] [[reply one]]").await?;
+    assert_eq!(daemon.wait_turn("eng", &first).await?.state, State::Ok);
+    let gate = daemon.scratch().join("gate");
+    let text = format!(
+        "[[exec while ! test -e {}; do sleep 0.02; done]] [[cost 0.2]] [[reply two]]",
+        gate.display()
+    );
+    let mut events = daemon.events("eng").await?;
+    let second = daemon.send("eng", &text).await?;
+    events.until(|event| event.kind() == "tool").await?;
+    let more = json!({ "metadata": { "budget_day_usd": "5" } });
+    patch(&daemon, &["agents", "eng"], more).await?.ok::<Value>()?;
+    std::fs::write(gate, "")?;
+    // It is measured by what it began with.
+    let second = daemon.wait_turn("eng", &second).await?;
+    assert_eq!(second.error.context("an error")?["code"], "day_budget");
+    let third = daemon.send("eng", "[[reply three]]").await?;
+    assert_eq!(daemon.wait_turn("eng", &third).await?.reply.as_deref(), Some("three"));
     Ok(())
 }

@@ -1,8 +1,12 @@
 //! The tools of the whole daemon, by the official client over HTTP.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
-use pretty_assertions::assert_eq;
-use reveille_tests::Daemon;
+use pretty_assertions::{assert_eq, assert_ne};
+use reveille_tests::daemon::LIMIT;
+use reveille_tests::parachute::{Parachute, TOKEN, Version};
+use reveille_tests::{Daemon, eventually};
 use serde_json::{Value, json};
 
 use super::official::Official;
@@ -357,5 +361,36 @@ async fn who_may_send_and_not_read_is_told_no_outcome() -> Result<()> {
         .await?;
     assert!(told["turn"].is_string() && told["note"].is_string(), "{told}");
     assert!(told.get("reply").is_none() && told.get("state").is_none(), "{told}");
+    client.close().await
+}
+
+#[tokio::test]
+async fn an_answer_that_is_on_its_way_to_the_vault_is_not_told_as_stuck() -> Result<()> {
+    let peer = Parachute::start(Version::July)?;
+    let config = format!(
+        "[vault]\nkind = \"parachute\"\nurl = \"{}\"\npoll = \"1s\"\ntoken = \"${{PARACHUTE_TOKEN}}\"\n",
+        peer.url()
+    );
+    let daemon = Daemon::builder()
+        .stand_in()
+        .env("PARACHUTE_TOKEN", TOKEN)
+        .config(&config)
+        .start()
+        .await?;
+    eventually("the vault is read", LIMIT, async || {
+        let nobody = daemon.ask_in("GET", "/api/agents/nobody", b"").await?;
+        Ok((nobody.status == 404).then_some(()))
+    })
+    .await?;
+    daemon.create_agent("eng", "You are an engineer.").await?;
+    // Longer than it takes until the turn is looked at again.
+    peer.set_faults(|faults| faults.delay = Duration::from_millis(300));
+    let mut client = Official::http(&daemon, "/mcp", daemon.token()).await?;
+    for _ in 0..3 {
+        let work = json!({ "agent": "eng", "text": "[[reply done]]" });
+        let told = client.told("delegate", work).await?;
+        assert_eq!((&told["state"], &told["reply"]), (&json!("ok"), &json!("done")));
+        assert_ne!(told["undelivered"], json!(true), "{told}");
+    }
     client.close().await
 }

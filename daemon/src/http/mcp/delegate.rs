@@ -131,16 +131,19 @@ pub(super) async fn status(
 /// `stop`
 pub(super) async fn stop(api: &Api, caller: &Caller, mut arguments: Arguments) -> Result<Told, Refusal> {
     let turn = turns::find(api, &arguments.needed("turn")?).await?;
-    let (api, segment) = (State(api.clone()), Segment(turn.id.to_string()));
-    let told = match turn.state {
+    let segment = || (State(api.clone()), Segment(turn.id.to_string()));
+    if turn.state == TurnState::Waiting {
         // Nothing was begun, so there is nothing to stop but the waiting.
-        TurnState::Waiting => {
-            let by = OptionalBody(line::Cancel::by(caller.subject()));
-            json!(line::cancel(api, segment, by).await?.0)
+        let ((api, segment), by) = (segment(), OptionalBody(line::Cancel::by(caller.subject())));
+        match line::cancel(api, segment, by).await {
+            // It has begun just now.
+            Err(error) if error.code == "running" => {}
+            cancelled => return Ok(Told::of(json!(cancelled?.0))),
         }
-        _ => json!(turns::stop(api, Extension(caller.clone()), segment).await?.0),
-    };
-    Ok(Told::of(told))
+    }
+    let (api, segment) = segment();
+    let stopped = turns::stop(api, Extension(caller.clone()), segment).await?;
+    Ok(Told::of(json!(stopped.0)))
 }
 
 fn seconds(arguments: &mut Arguments) -> Result<Option<u64>, Refusal> {
@@ -156,7 +159,10 @@ async fn told(api: &Api, turn: Uuid) -> Result<(bool, Value), ApiError> {
         Some(leader) => Some(turns::find(api, &leader.to_string()).await?),
         None => None,
     };
-    let ended = leader.as_ref().unwrap_or(&found).state.is_terminal();
+    let whole = leader.as_ref().unwrap_or(&found);
+    // Until its end is told, delivery is on its way: what is not delivered yet is no news.
+    let is_told = api.hub.story(whole.message.lane.channel.as_str(), whole.id).is_none();
+    let ended = whole.state.is_terminal() && is_told;
     let Json(detail) = turns::show(State(api.clone()), Segment(turn.to_string())).await?;
     let mut view = json!(detail);
     if let Some(leader) = &leader {
