@@ -248,22 +248,13 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
     let id = draft.id();
     let channel = draft.channel();
     let agent = channel.as_deref().and_then(|channel| api.registry.get(channel));
-    let named = check::before(&api, &draft, agent.as_ref())?;
-    let before = named.as_ref().map(|job| &*job.note);
-    let change = draft
-        .check(before, agent.is_some(), &api.inbox.jobs)
-        .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
-    if let Some(job) = &named {
-        let vault = vault_of(&api, &job.key)?;
-        let note = vault
-            .patch(
-                &Key::Id(job.key.note.clone()),
-                change.patch(&*vault),
-                Precondition::Force,
-            )
-            .await?;
-        return Ok(written(&api, &vault, &note).await);
+    if let Some(job) = check::before(&api, &draft, agent.as_ref())? {
+        return replace(&api, draft, &job, agent.is_some()).await;
     }
+    let change = draft
+        .clone()
+        .check(None, agent.is_some(), &api.inbox.jobs)
+        .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
     let (Some(agent), Some(id)) = (agent, id) else {
         return Err(ApiError::unknown_agent(&channel.unwrap_or_default()).into());
     };
@@ -275,24 +266,29 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
         ..change.new_note()
     };
     let note = match agent.vault.create(new).await {
-        Err(VaultError::PathTaken { path: taken }) => {
-            let there = agent.vault.get(&Key::Path(taken.clone())).await?;
-            match there.filter(Job::is) {
-                // Written by somebody else just now.
-                Some(there) => {
-                    let key = Key::Id(there.id);
-                    agent
-                        .vault
-                        .patch(&key, change.patch(&*agent.vault), Precondition::Force)
-                        .await?
-                }
-                None => return Err(VaultError::PathTaken { path: taken }.into()),
-            }
+        Err(VaultError::PathTaken { path }) => {
+            // Somebody else may have made it just now. Another job, or what is none, is left alone.
+            api.inbox.caught_up(&*agent.vault).await;
+            let Some(job) = check::before(&api, &draft, Some(&agent))? else {
+                return Err(VaultError::PathTaken { path }.into());
+            };
+            return replace(&api, draft, &job, true).await;
         }
         created => created?,
     };
     crash::point("job.created");
     Ok(written(&api, &agent.vault, &note).await)
+}
+
+/// Changes the job that is there. `known`: so is the agent.
+async fn replace(api: &Api, draft: Draft, job: &Listed, known: bool) -> Result<Json<JobAnswer>, JobError> {
+    let change = draft
+        .check(Some(&*job.note), known, &api.inbox.jobs)
+        .map_err(|problems| JobError::Invalid(StatusCode::BAD_REQUEST, problems))?;
+    let vault = vault_of(api, &job.key)?;
+    let key = Key::Id(job.key.note.clone());
+    let note = vault.patch(&key, change.patch(&*vault), Precondition::Force).await?;
+    Ok(written(api, &vault, &note).await)
 }
 
 async fn change(api: &Api, id: &str, which: &Which, change: Change) -> Result<Json<JobAnswer>, JobError> {

@@ -435,3 +435,32 @@ async fn ac_19_20_195_199_a_job_is_run_now() -> Result<()> {
     assert_eq!(notes(&daemon, "agent/message/inbound").await?.len(), 2);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_new_job_takes_no_other_ones_place() -> Result<()> {
+    let daemon = with_eng().await?;
+    saved(&daemon, &job("daily", &json!({ "message": "Look." }))).await?;
+    // A person gives it another id; its note stays where it is.
+    let path = ["vault", "default", "api", "notes", "Channels/eng/jobs/daily"];
+    let renamed = json!({ "metadata": { "jobId": "nightly" }, "force": true });
+    patch(&daemon, &path, &renamed).await?.ok::<Value>()?;
+    until(&daemon, "nightly", |_| true).await?;
+    let other = job("daily", &json!({ "message": "Another." }));
+    let words = refused(&post(&daemon, &JOBS, &other).await?, 409, &["Channels/eng/jobs/daily"])?;
+    assert_eq!(text(&one(&daemon, "nightly").await?, "message"), "Look.", "{words}");
+
+    // Of two that are made at once one is the last, and it is whole.
+    for round in 0..20 {
+        let id = format!("r{round}");
+        let cron = job(&id, &json!({}));
+        let mut at = job(&id, &json!({}));
+        at["schedule"] = json!({ "at": "2200-01-01T00:00:00Z" });
+        let told = tokio::try_join!(post(&daemon, &JOBS, &cron), post(&daemon, &JOBS, &at))?;
+        assert_eq!((told.0.status, told.1.status), (200, 200), "{told:?}");
+        let made = until(&daemon, &id, |_| true).await?;
+        let note = daemon.note(text(&made, "noteId")).await?.context("the note")?;
+        let has = |key: &str| note["metadata"].get(key).is_some_and(|value| !value.is_null());
+        assert!(has("cron") != has("at"), "{note}");
+    }
+    Ok(())
+}

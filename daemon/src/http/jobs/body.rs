@@ -75,7 +75,7 @@ pub(in crate::http) struct Edit {
 }
 
 /// A new job.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Clone, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schema(as = NewJob, example = json!({
     "id": "daily", "channel": "eng", "message": "Look at the inbox.", "schedule": { "cron": "0 7 * * *", "tz": "Europe/Berlin" }
