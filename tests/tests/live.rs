@@ -326,16 +326,20 @@ async fn tc_ev_5_a_watcher_that_does_not_read_holds_nobody_up() -> Result<()> {
     let mut slow = lazy(&daemon, "/api/channels/eng/turn-events").await?;
     read_until(&mut slow, ": connected").await?;
     let mut events = daemon.events("eng").await?;
-    // Together more than the daemon keeps, and far more than the buffers on the way hold. Neither half is so much that this
-    // watcher could miss anything itself when it stands still for a while.
-    let (half, gate) = ("[[bigline 2mb]] ".repeat(11), Gate::new(&daemon, "gate"));
-    let text = format!("{half} {} {half} [[reply the end]]", gate.directive());
+    // Together more than the daemon keeps, and far more than the buffers on the way hold. No part is so much, told in pieces
+    // and as a whole, that this watcher could miss anything itself when it stands still for a while.
+    let part = "[[bigline 2mb]] ".repeat(7);
+    let gates = [Gate::new(&daemon, "gate-1"), Gate::new(&daemon, "gate-2")];
+    let [first, second] = gates.each_ref().map(Gate::directive);
+    let text = format!("{part} {first} {part} {second} {part} [[reply the end]]");
     let sent = daemon.send("eng", &text).await?;
-    events.until(|event| event.kind() == "tool").await?;
-    gate.open()?;
+    for gate in gates {
+        events.until(|event| event.kind() == "tool").await?;
+        gate.open()?;
+    }
+    until_over(&mut events, sent.turn.as_deref().context("a turn")?).await?;
     let turn = daemon.wait_turn("eng", &sent).await?;
     assert_eq!(turn.state, State::Ok, "{:?}", turn.error);
-    until_over(&mut events, &turn.turn).await?;
     // It is told that it missed something, and that is the end of its stream.
     let seen = read_to_end(&mut slow).await?;
     let told = "event: resync\ndata: {\"code\":\"lagged\",";
