@@ -441,7 +441,7 @@ impl Run<'_> {
             limit_usd,
             spent_usd: Some(usd(spent)),
             message: failure.message.clone(),
-            until_at: (scope == Scope::Day).then(|| limits::tomorrow(ending.at)),
+            until_at: (scope == Scope::Day && !self.day_was_raised()).then(|| limits::tomorrow(ending.at)),
         })
     }
 

@@ -425,7 +425,7 @@ impl Feed {
             let Some(note) = note.filter(|note| !claimed(note) && !stamp::says(note, WAITING, &detail)) else {
                 continue;
             };
-            // Asked after the note was read: whoever ends the turn from now on changes the note, and then nothing is written here.
+            // Asked after the note was read: what was told on it since then, such as that it was cancelled, is not overwritten.
             let turn = self.inbox.queue.turn_of(&arrival.vault, &arrival.note).await?;
             if turn.is_some_and(|turn| turn.state != State::Waiting) {
                 continue;

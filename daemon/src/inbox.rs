@@ -9,7 +9,7 @@ use reveille_queue::{
     Accepted, Binding, ChannelName, FeedCursor, Lane, Message, MessageMode, Queue, QueueError, ThreadKey,
 };
 use reveille_vault::agent::{self, Inbound, Mode};
-use reveille_vault::{Cursor, Key, NoteId, Vault};
+use reveille_vault::{Cursor, Key, NoteId, Vault, VaultError};
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ use crate::schedule;
 use crate::stamp;
 use crate::worker::Workers;
 
+/// How soon messages that could not be told to wait no more are told again.
+const SHOWN_AGAIN: Duration = Duration::from_secs(5);
 /// How long a door waits for the feed.
 const FEED_PATIENCE: Duration = Duration::from_secs(2);
 /// Status on the note of a message whose agent is not there.
@@ -253,8 +255,10 @@ impl Inbox {
         let accepted = self.queue.accept(messages, cursor).await?;
         for ((arrival, lane), answer) in arrivals.iter().zip(&lanes).zip(&accepted) {
             if answer.fresh {
-                if self.mode(&arrival.message) == MessageMode::Interrupt {
-                    self.workers.interrupt(lane, answer.turn);
+                if let Some(place) = answer.place
+                    && self.mode(&arrival.message) == MessageMode::Interrupt
+                {
+                    self.workers.interrupt(lane, place.conversation, answer.turn);
                 }
                 self.announce(arrival, lane, answer).await;
             }
@@ -282,8 +286,12 @@ impl Inbox {
         self.workers.wake_channels(names);
         let inbox = self.clone();
         self.workers.spawn(async move {
-            if let Err(error) = inbox.show_waiting(waiting).await {
-                tracing::warn!(%error, "some messages do not say whether they wait for their agent");
+            let mut left = waiting;
+            loop {
+                left = inbox.show_waiting(left).await;
+                if left.is_empty() || !inbox.workers.rest(SHOWN_AGAIN).await {
+                    return;
+                }
             }
         });
         Ok(())
@@ -344,18 +352,30 @@ impl Inbox {
         bound.collect()
     }
 
-    /// Writes on waiting messages whether they wait for their agent, where they say something else.
-    async fn show_waiting(&self, messages: Vec<(ChannelName, NoteId)>) -> anyhow::Result<()> {
+    /// Takes off messages that they wait for an agent that is there now. Answers those for which that has to be tried again.
+    async fn show_waiting(&self, messages: Vec<(ChannelName, NoteId)>) -> Vec<(ChannelName, NoteId)> {
+        let mut left = Vec::new();
         for (channel, id) in messages {
             let Some(agent) = self.registry.get(channel.as_str()) else {
                 continue;
             };
-            let note = agent.vault.get(&Key::Id(id)).await?;
-            if let Some(note) = note.filter(|note| note.text("status").as_deref() == Some(WAITING)) {
-                stamp::show(&*agent.vault, &note, "", "").await?;
+            if let Err(error) = self.waits_no_more(&*agent.vault, &id).await {
+                tracing::warn!(%error, %channel, note = %id, "a message still says that it waits for its agent");
+                // What a vault refuses, it refuses the next time.
+                if matches!(error, VaultError::Unavailable { .. } | VaultError::Conflict { .. }) {
+                    left.push((channel, id));
+                }
             }
         }
-        Ok(())
+        left
+    }
+
+    async fn waits_no_more(&self, vault: &dyn Vault, id: &NoteId) -> Result<(), VaultError> {
+        let note = vault.get(&Key::Id(id.clone())).await?;
+        match note.filter(|note| note.text("status").as_deref() == Some(WAITING)) {
+            Some(note) => stamp::show(vault, &note, "", "").await,
+            None => Ok(()),
+        }
     }
 
     async fn announce(&self, arrival: &Arrival, lane: &Lane, answer: &Accepted) {

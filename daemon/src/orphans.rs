@@ -86,7 +86,7 @@ impl Orphans {
         }
         for turn in self.queue.open_turns(channel, BATCH).await? {
             // It may have come meanwhile.
-            if self.registry.get(channel.as_str()).is_some() {
+            if !self.registry.named(channel.as_str()).is_empty() {
                 return Ok(());
             }
             // One that a person holds back is the person's matter.

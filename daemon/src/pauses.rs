@@ -71,13 +71,16 @@ impl Pauses {
 
     /// Ends what a start mends, then each pause when its time has come, until `drain`.
     pub(crate) async fn run(self, workers: Workers, drain: CancellationToken) {
-        match self.mend().await {
-            Ok(mended) => {
-                mended.iter().for_each(|agent| self.live.agent_changed(agent));
-                workers.wake_channels(&mended);
-            }
-            Err(error) => {
-                tracing::error!(%error, "agents that wait for a sign-in go on waiting; resume them by hand");
+        loop {
+            let mut mended = Vec::new();
+            let done = self.mend(&mut mended).await;
+            mended.iter().for_each(|agent| self.live.agent_changed(agent));
+            workers.wake_channels(&mended);
+            let Err(error) = done else { break };
+            tracing::error!(%error, "some agents go on waiting for a sign-in; it is tried again");
+            tokio::select! {
+                () = drain.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
             }
         }
         let mut known = Vec::new();
@@ -129,15 +132,14 @@ impl Pauses {
         changed.map(|(channel, _)| channel).collect()
     }
 
-    /// The channels that wait no more.
-    async fn mend(&self) -> Result<Vec<String>, QueueError> {
-        let mut mended = Vec::new();
+    /// Ends what a start mends; adds the channels that wait no more.
+    async fn mend(&self, mended: &mut Vec<String>) -> Result<(), QueueError> {
         for (channel, _) in self.queue.pauses().await? {
             if self.queue.resume(&channel, &MENDED_BY_SIGN_IN).await? {
                 mended.push(channel.to_string());
             }
         }
-        Ok(mended)
+        Ok(())
     }
 }
 

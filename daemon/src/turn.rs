@@ -36,7 +36,7 @@ use crate::stamp;
 use crate::strays;
 use crate::traces::Attempt;
 use crate::trust::Guard;
-use crate::worker::{Context, LiveTurn};
+use crate::worker::{Context, LiveTurn, put_back};
 
 pub(crate) use self::plan::storage_failure;
 use self::work::Ends;
@@ -225,7 +225,7 @@ impl Run<'_> {
         let (allowance, _reserved) = match self.opening().await {
             Opening::Begin(allowance, reserved) => (allowance, reserved),
             Opening::End(ending) => return self.settle(*ending, abandon).await,
-            Opening::Wait(pause) => return self.wait(pause).await,
+            Opening::Wait(pause) => return self.wait(pause, abandon).await,
         };
         self.tell(&Milestone::started(attempt));
         self.tell_started(attempt, None).await;
@@ -288,7 +288,7 @@ impl Run<'_> {
     }
 
     /// The agent waits, and its message goes back in line and says so.
-    pub(crate) async fn wait(&self, pause: Pause) {
+    pub(crate) async fn wait(&self, pause: Pause, abandon: &CancellationToken) {
         let reason = pause.reason.clone();
         self.context.pauses.begin(self.channel(), pause, None).await;
         if let Ok(id) = NoteId::new(self.claim.message.note.as_str())
@@ -296,7 +296,7 @@ impl Run<'_> {
         {
             tracing::warn!(%error, "the message does not say that it waits");
         }
-        self.give_back(Spend::default()).await;
+        self.give_back(Spend::default(), abandon).await;
     }
 
     /// A failure that every next message would meet too makes the agent wait until somebody has acted.
@@ -335,7 +335,7 @@ impl Run<'_> {
     }
 
     /// Whether the agent may take more in a day now than when this turn began.
-    fn day_was_raised(&self) -> bool {
+    pub(crate) fn day_was_raised(&self) -> bool {
         let day = |agent: &Agent| agent.definition.budget_day_usd.or(self.context.limits.budget_day_usd);
         let Some(now) = self.context.registry.get(self.channel().as_str()) else {
             return false;
@@ -371,12 +371,13 @@ impl Run<'_> {
         }
     }
 
-    async fn give_back(&self, spend: Spend) {
+    async fn give_back(&self, spend: Spend, abandon: &CancellationToken) {
         self.attempt.ended(Some("released"));
         self.context.metrics.spent(self.channel().as_str(), spend);
-        match self.context.queue.release(self.claim.lease, spend).await {
-            Ok(()) => tracing::info!("the turn went back in line; it goes on at the next start"),
-            Err(error) => tracing::warn!(%error, "the turn goes back in line at the next start"),
+        let held = (self.claim.lease, self.channel());
+        match put_back(&*self.context.queue, held, spend, abandon).await {
+            true => tracing::info!("the turn went back in line"),
+            false => tracing::warn!("the turn goes back in line at the next start"),
         }
         crash::point("turn.released");
         self.keep_attempt();

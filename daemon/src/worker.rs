@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use reveille_backends::{Backend, Remedy};
-use reveille_queue::{Claim, Lane, LeaseError, Queue, QueueError, Spend, State};
+use reveille_queue::{ChannelName, Claim, Lane, Lease, LeaseError, Queue, QueueError, Spend, State};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -93,6 +93,26 @@ pub(crate) struct Context {
     pub(crate) warm: Warm,
 }
 
+/// Puts a turn back in line, until that is done or `end`: left claimed it would block its conversation until the next start. False:
+/// it was not done. One whose lease is over is where it belongs.
+pub(crate) async fn put_back(
+    queue: &dyn Queue,
+    (lease, channel): (Lease, &ChannelName),
+    spend: Spend,
+    end: &CancellationToken,
+) -> bool {
+    let mut pause = PAUSE;
+    while let Err(LeaseError::Queue(error)) = queue.release(lease, spend).await {
+        tracing::error!(%error, turn = %lease.turn, %channel, ?pause, "it is not back in line yet; trying again");
+        tokio::select! {
+            () = end.cancelled() => return false,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    true
+}
+
 /// How long a turn may be working for the queue before it is at work here and can be stopped, far more than it takes; and how
 /// often whoever wants to stop it looks.
 pub(crate) const BEGINS_WITHIN: Duration = Duration::from_secs(2);
@@ -101,8 +121,10 @@ pub(crate) const BEGINS_POLL: Duration = Duration::from_millis(5);
 /// A turn that runs now.
 #[derive(Clone)]
 pub(crate) struct LiveTurn {
-    /// Its lane.
+    /// Its lane, as it was called when it began.
     pub(crate) lane: Lane,
+    /// Its conversation, which stays the same when its agent gets another name.
+    pub(crate) conversation: Uuid,
     /// The inbound note.
     pub(crate) note: String,
     /// Since when.
@@ -192,15 +214,15 @@ impl Workers {
         self.shared.tasks.spawn(async move { workers.serve(lane).await });
     }
 
-    /// A message has come that stops the turn of its lane which was accepted before it.
-    pub(crate) fn interrupt(&self, lane: &Lane, by: Uuid) {
+    /// A message has come that stops the turn of its conversation which was accepted before it.
+    pub(crate) fn interrupt(&self, lane: &Lane, conversation: Uuid, by: Uuid) {
         let agent = self.shared.context.registry.get(lane.channel.as_str());
         if agent.is_some_and(|agent| !agent.is_served()) {
             // Whoever has taken a message goes on with it.
             return;
         }
         let live = self.shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-        match live.iter().find(|(_, live)| live.lane == *lane) {
+        match live.iter().find(|(_, live)| live.conversation == conversation) {
             // Identities of turns are in the order of acceptance.
             Some((turn, running)) if *turn < by => {
                 running.superseded.store(true, Ordering::Release);
@@ -235,6 +257,7 @@ impl Workers {
         let turn = claim.lease.turn;
         let live = LiveTurn {
             lane: claim.message.lane.clone(),
+            conversation: claim.conversation.id,
             note: claim.message.note.clone(),
             since: Timestamp::now(),
             stop: CancellationToken::new(),
@@ -265,6 +288,12 @@ impl Workers {
                 context.warm.review(&context.registry),
             );
         });
+    }
+
+    /// Lets some time pass; false: the daemon stops meanwhile.
+    pub(crate) async fn rest(&self, time: Duration) -> bool {
+        let passed = self.shared.drain.run_until_cancelled(tokio::time::sleep(time)).await;
+        passed.is_some()
     }
 
     /// Runs something beside the turns that a stop waits for.
@@ -368,9 +397,14 @@ impl Workers {
                 Ok(Some(claim)) if self.is_paused(&lane) => {
                     self.interrupts().remove(&lane);
                     // It was paused between the two looks, and that was answered.
-                    if let Err(error) = self.shared.context.queue.release(claim.lease, Spend::default()).await {
-                        tracing::error!(%error, turn = %claim.lease.turn, channel = %lane.channel, "a turn of a paused agent stays claimed until the next start");
-                    }
+                    let queue = &*self.shared.context.queue;
+                    put_back(
+                        queue,
+                        (claim.lease, &lane.channel),
+                        Spend::default(),
+                        &self.shared.drain,
+                    )
+                    .await;
                 }
                 Ok(Some(claim)) => {
                     let turn = claim.lease.turn;
@@ -381,7 +415,7 @@ impl Workers {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .remove(&turn);
-                    self.follow_rename(&lane, turn).await;
+                    self.follow_rename(&agent, &lane, turn).await;
                 }
                 Ok(None) => {
                     if self.is_last(&lane) {
@@ -415,8 +449,11 @@ impl Workers {
     }
 
     /// The line may have moved to another name while the turn ran: what waits there could not be claimed until now.
-    async fn follow_rename(&self, lane: &Lane, turn: Uuid) {
-        if self.shared.context.registry.get(lane.channel.as_str()).is_some() {
+    async fn follow_rename(&self, agent: &Agent, lane: &Lane, turn: Uuid) {
+        // Another agent may have the name by now.
+        let place = |agent: &Agent| (agent.vault.name().to_owned(), agent.definition.note.clone());
+        let now = self.shared.context.registry.get(lane.channel.as_str());
+        if now.is_some_and(|now| place(&now) == place(agent)) {
             return;
         }
         match self.shared.context.queue.turn(turn).await {
@@ -441,15 +478,9 @@ impl Workers {
             *times
         };
         tracing::error!(turn = %lease.turn, channel = agent.definition.name, times, "a turn failed inside the daemon; it goes back in line");
-        let mut pause = PAUSE;
-        // Left claimed it would block its lane.
-        while let Err(LeaseError::Queue(error)) = context.queue.release(lease, Spend::default()).await {
-            tracing::error!(%error, turn = %lease.turn, channel = agent.definition.name, ?pause, "it is not back in line yet; trying again");
-            tokio::select! {
-                () = self.shared.drain.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(PAUSE_MAX);
+        let channel = &live.lane.channel;
+        if !put_back(&*context.queue, (lease, channel), Spend::default(), &self.shared.drain).await {
+            return;
         }
         if times >= PANICS_MAX {
             self.give_up(agent, lease.turn).await;

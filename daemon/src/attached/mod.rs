@@ -19,6 +19,7 @@ use reveille_queue::{ChannelName, Held, LeaseError, Queue, Spend, Turn};
 use reveille_vault::agent::Inbound;
 use serde::Serialize;
 use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -324,7 +325,10 @@ impl Desk {
             Opening::End(ending) => Some(*ending),
             Opening::Wait(pause) => {
                 let (reason, _alone) = (pause.reason.clone(), self.alone(conversation).await);
-                run.wait(pause).await;
+                // One try: a claim from outside ends by itself.
+                let once = CancellationToken::new();
+                once.cancel();
+                run.wait(pause, &once).await;
                 self.is_back((turn, run.channel()), "released", &reason).await;
                 return Ok(None);
             }

@@ -97,9 +97,10 @@ impl Intake for Desk {
         check(&message.origin)?;
         message.origin.insert(BRIDGE.to_owned(), self.name.clone());
         let registry = &self.parts.inbox.registry;
-        // An agent that is there, only not read yet, gets it when it is tried again.
-        if registry.get(&message.agent).is_none()
-            && !registry.is_reserved(&message.agent)
+        // An agent that is there, only not read yet, gets it when it is tried again. Asked first: a name that is let go of has
+        // got its agent before.
+        if !registry.is_reserved(&message.agent)
+            && registry.get(&message.agent).is_none()
             && self.sessions.push(&self.name, pushed(&message, self.kind)) > 0
         {
             return Ok(Taken {
@@ -118,17 +119,20 @@ impl Host for Desk {
         let channel: ChannelName = agent.parse().map_err(|_| format!("there is no agent {agent:?}"))?;
         let inbox = &self.parts.inbox;
         let until = Instant::now() + BEGINS_WITHIN;
+        let mut stopped = Vec::new();
         loop {
             let open = inbox.queue.open_turns(&channel, LOOKED_AT).await;
             let open = open.map_err(|error| format!("the queue cannot be read: {error}; nothing was stopped"))?;
             let ours = |turn: &Turn| turn.state == State::Working && turn.claimed_by.is_none();
-            let running: Vec<Uuid> = open.iter().filter(|turn| ours(turn)).map(|turn| turn.id).collect();
-            let mut stopped = running.iter().filter(|turn| inbox.workers.stop(**turn));
-            let turn = stopped.next().map(ToString::to_string);
-            stopped.for_each(drop);
+            let mut running: Vec<Uuid> = open.iter().filter(|turn| ours(turn)).map(|turn| turn.id).collect();
+            running.retain(|turn| !stopped.contains(turn));
+            stopped.extend(running.iter().copied().filter(|turn| inbox.workers.stop(*turn)));
+            running.retain(|turn| !stopped.contains(turn));
             // What was claimed just now is at work in a moment.
-            if turn.is_some() || running.is_empty() || Instant::now() >= until {
-                return Ok(Stopped { turn });
+            if running.is_empty() || Instant::now() >= until {
+                return Ok(Stopped {
+                    turn: stopped.first().map(ToString::to_string),
+                });
             }
             tokio::time::sleep(BEGINS_POLL).await;
         }

@@ -24,6 +24,7 @@ use super::error::{ApiError, Body, OptionalBody, Segment};
 use super::{Api, Caller};
 use crate::crash;
 use crate::inbox::shown;
+use crate::registry::Agent;
 use crate::schedule::{JobKey, LedgerError, Listed, PROBLEM_CHARS, RunError};
 
 /// A refusal that may name everything that is wrong.
@@ -269,7 +270,11 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
         Err(VaultError::PathTaken { path }) => {
             // Somebody else may have made it just now. Another job, or what is none, is left alone.
             api.inbox.caught_up(&*agent.vault).await;
-            let Some(job) = check::before(&api, &draft, Some(&agent))? else {
+            let there = match check::before(&api, &draft, Some(&agent))? {
+                Some(job) => Some(job),
+                None => at(&api, &agent, &path, &id).await?,
+            };
+            let Some(job) = there else {
                 return Err(VaultError::PathTaken { path }.into());
             };
             return replace(&api, draft, &job, true).await;
@@ -278,6 +283,20 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
     };
     crash::point("job.created");
     Ok(written(&api, &agent.vault, &note).await)
+}
+
+/// The job of that id and that agent whose note is there, also before the feed has come to it.
+async fn at(api: &Api, agent: &Agent, path: &str, id: &str) -> Result<Option<Listed>, ApiError> {
+    let note = agent.vault.get(&Key::Path(path.to_owned())).await?.filter(Job::is);
+    let found = note.map(|note| {
+        let key = JobKey {
+            vault: agent.vault.name().to_owned(),
+            note: note.id.clone(),
+        };
+        api.inbox.jobs.preview(&key, &note)
+    });
+    let is_it = |job: &Job| job.id == id && job.agent == agent.definition.name;
+    Ok(found.filter(|job| job.parsed.as_ref().is_ok_and(|job| is_it(job))))
 }
 
 /// Changes the job that is there. `known`: so is the agent.

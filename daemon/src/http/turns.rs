@@ -516,7 +516,7 @@ pub(super) async fn stop(
             return Ok(Json(Stopping { stopping: true }));
         }
         // It was claimed just now, or goes back in line.
-        if found.state != Standing::Working || Instant::now() >= until {
+        if found.state != Standing::Working || found.claimed_by.is_some() || Instant::now() >= until {
             break;
         }
         tokio::time::sleep(BEGINS_POLL).await;

@@ -31,9 +31,11 @@ pub(super) async fn send(
         ("source".to_owned(), SOURCE.to_owned()),
         ("ts".to_owned(), Timestamp::now().to_string()),
     ]);
+    // Asked first: a name that is let go of has got its agent before.
+    let is_reserved = api.registry.is_reserved(&agent);
     if api.registry.named(&agent).is_empty() {
         // It is there, only not read yet: nobody who listens would keep the message for it.
-        if api.registry.is_reserved(&agent) {
+        if is_reserved {
             return Err(api.no_agent(&agent));
         }
         if send.text.trim().is_empty() {

@@ -126,10 +126,17 @@ impl Inner {
         if self.queue.turn_of(vault, message).await?.is_some() {
             return Ok(Some(Sent::Before));
         }
-        if letter.job.overlap == Overlap::Skip
-            && let Some(why) = self.at_work(letter).await?
-        {
-            return Ok(Some(Sent::Not(Code::Overlap, why)));
+        if letter.job.overlap == Overlap::Skip {
+            if let Some(why) = self.being_sent(letter) {
+                // Nothing may come of that one, so what the clock wants is tried again.
+                return Ok(Some(match letter.occurrence {
+                    Some(_) => Sent::Unknown(why),
+                    None => Sent::Not(Code::Overlap, why),
+                }));
+            }
+            if let Some(why) = self.at_work(letter).await? {
+                return Ok(Some(Sent::Not(Code::Overlap, why)));
+            }
         }
         let channel: Result<ChannelName, InvalidName> = letter.job.agent.parse();
         let Ok(channel) = channel else {
@@ -146,20 +153,20 @@ impl Inner {
         Ok((waiting >= u64::from(self.max_waiting)).then(full))
     }
 
+    /// Which run that a person has started is being sent now: of two at the same time the first one counts.
+    fn being_sent(&self, letter: &Letter<'_>) -> Option<String> {
+        // One lock for both looks, so that none is settled in between.
+        let in_hand = self.in_hand();
+        let runs = self.open_runs_of(letter.key).into_iter();
+        let mut earlier = runs.take_while(|run| run.message != letter.message);
+        let one = earlier.find(|run| run.pending && in_hand.contains(&run.id))?;
+        Some(format!("an earlier run is being sent: its message is {}", one.message))
+    }
+
     /// Which earlier run of the job has not ended.
     async fn at_work(&self, letter: &Letter<'_>) -> Result<Option<String>, Trouble> {
-        let mut is_earlier = true;
         for run in self.open_runs_of(letter.key) {
-            if run.message == letter.message {
-                is_earlier = false;
-                continue;
-            }
-            if run.pending {
-                // Of those that are started by hand at the same time the first one counts.
-                if is_earlier && self.in_hand().contains(&run.id) {
-                    let why = format!("an earlier run is being sent: its message is {}", run.message);
-                    return Ok(Some(why));
-                }
+            if run.pending || run.message == letter.message {
                 continue;
             }
             let turn = self.queue.turn_of(letter.vault.name(), run.message.as_str()).await?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reveille_vault::{Key, VaultError};
 use tokio::task::JoinSet;
 
@@ -18,6 +18,9 @@ use crate::crash;
 
 /// Longest sleep: the clock of the machine may be put forward meanwhile.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// How soon a note is asked for again that could not be read.
+const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// How long a stop waits for what has begun.
 const LAST: Duration = Duration::from_secs(2);
@@ -76,7 +79,15 @@ impl Runner {
                 *since = now.min(*since);
             }
             let due = state.take(now);
-            (due, std::mem::take(&mut state.vanished), state.next_due())
+            let vanished = match state.ask_at {
+                Some(at) if at > now && at <= now + ASKED_AGAIN => Vec::new(),
+                _ => {
+                    state.ask_at = None;
+                    std::mem::take(&mut state.vanished)
+                }
+            };
+            let next = [state.next_due(), state.ask_at].into_iter().flatten().min();
+            (due, vanished, next)
         };
         self.last = now;
         for (vault, key) in vanished {
@@ -374,7 +385,15 @@ impl Inner {
             Err(VaultError::Damaged { .. }) => {
                 tracing::warn!(job = %key, "the note of a job cannot be read; what is kept of the job stays");
             }
-            Err(error) => tracing::warn!(%error, job = %key, "whether a job is gone is not known; it stays for now"),
+            Err(error) => {
+                tracing::warn!(%error, job = %key, "whether a job is gone is not known; it is asked again");
+                let mut state = self.state();
+                // Not of a vault that was closed meanwhile.
+                if state.entries.contains_key(key) {
+                    state.vanished.push((Arc::clone(vault), key.clone()));
+                    state.ask_at = Some(self.clock.now() + ASKED_AGAIN);
+                }
+            }
         }
     }
 }

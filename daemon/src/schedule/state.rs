@@ -80,6 +80,8 @@ pub(super) struct State {
     pub(super) histories: BTreeSet<JobKey>,
     /// Not in a listing of their vault: to be asked for one by one.
     pub(super) vanished: Vec<(Arc<dyn Vault>, JobKey)>,
+    /// Not before then.
+    pub(super) ask_at: Option<Timestamp>,
     /// Agents came, changed or went.
     pub(super) agents_changed: bool,
     by_time: BTreeSet<(Timestamp, JobKey)>,

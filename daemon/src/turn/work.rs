@@ -94,7 +94,7 @@ impl Run<'_> {
             return self.lose();
         }
         if outcome.verdict == Verdict::Stopped && !ends.stop.is_cancelled() {
-            self.give_back(spend_of(&outcome)).await;
+            self.give_back(spend_of(&outcome), ends.abandon).await;
             return None;
         }
         let mut notices = observer.into_notices();

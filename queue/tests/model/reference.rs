@@ -454,7 +454,8 @@ impl Model {
         let mut held = Vec::new();
         let mut due = Vec::new();
         for effect in self.effects.iter().filter(|effect| !effect.parked) {
-            if effect.due_at > now {
+            // An hour: the clock was put back.
+            if effect.due_at > now && effect.due_at.duration_since(now).as_secs() <= 60 * 60 {
                 held.push(&effect.new.target);
             } else if !held.contains(&&effect.new.target) {
                 due.push(effect.id);

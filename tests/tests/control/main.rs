@@ -5,9 +5,11 @@
 
 mod agents;
 mod door;
+mod failures;
 mod line;
 mod moments;
 mod pauses;
+mod renames;
 mod resend;
 mod resets;
 

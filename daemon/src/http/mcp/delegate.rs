@@ -118,7 +118,7 @@ pub(super) async fn status(
                 "A turn may ask for itself only; what it has delegated is answered to it as a message of its own";
             return Err(Refusal::forbidden(what));
         }
-        return Ok(Told::of(told(api, origin.turn).await?.1));
+        return Ok(Told::of(see(api, origin.turn).await?.view));
     }
     let Some(named) = named else {
         let message = "turn is missing: the turn that send or delegate told.";
@@ -151,8 +151,16 @@ fn seconds(arguments: &mut Arguments) -> Result<Option<u64>, Refusal> {
     Ok(wait.map(|wait| u64::try_from(wait).unwrap_or(WAIT_MOST).min(WAIT_MOST)))
 }
 
-/// Whether a turn has ended, and what is told of it: of one that shares another's run, that one's end.
-async fn told(api: &Api, turn: Uuid) -> Result<(bool, Value), ApiError> {
+/// How a turn stands: of one that shares another's run, that one's end.
+struct Seen {
+    /// It has ended.
+    ended: bool,
+    /// Its end is told, also by what it left to do: what is not delivered by then waits for the vault.
+    told: bool,
+    view: Value,
+}
+
+async fn see(api: &Api, turn: Uuid) -> Result<Seen, ApiError> {
     // First whether it has ended: what is told is then of the end, and not of a moment before.
     let found = turns::find(api, &turn.to_string()).await?;
     let leader = match found.leader {
@@ -160,9 +168,8 @@ async fn told(api: &Api, turn: Uuid) -> Result<(bool, Value), ApiError> {
         None => None,
     };
     let whole = leader.as_ref().unwrap_or(&found);
-    // Until its end is told, delivery is on its way: what is not delivered yet is no news.
-    let is_told = api.hub.story(whole.message.lane.channel.as_str(), whole.id).is_none();
-    let ended = whole.state.is_terminal() && is_told;
+    let ended = whole.state.is_terminal();
+    let told = api.hub.story(whole.message.lane.channel.as_str(), whole.id).is_none();
     let Json(detail) = turns::show(State(api.clone()), Segment(turn.to_string())).await?;
     let mut view = json!(detail);
     if let Some(leader) = &leader {
@@ -174,7 +181,12 @@ async fn told(api: &Api, turn: Uuid) -> Result<(bool, Value), ApiError> {
             }
         }
     }
-    Ok((ended, brief(&view)))
+    let mut view = brief(&view);
+    if ended && !told {
+        // It is on its way.
+        view["undelivered"] = false.into();
+    }
+    Ok(Seen { ended, told, view })
 }
 
 /// What matters to who has given the work.
@@ -219,8 +231,9 @@ async fn outcome(
     let mut progress = Progress::of(context, wait);
     let until = Instant::now() + wait;
     loop {
-        let (ended, mut view) = told(api, turn).await?;
-        if ended {
+        let Seen { ended, told, mut view } = see(api, turn).await?;
+        let may_wait = place.is_some() && Instant::now() < until;
+        if ended && (told || !may_wait) {
             return Ok(Told::of(view));
         }
         if !wait.is_zero() && place.is_none() {
