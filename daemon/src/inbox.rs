@@ -1,6 +1,6 @@
 //! The door of the queue: inbound notes become durable turns, in the order in which the vault has them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -287,10 +287,14 @@ impl Inbox {
         let inbox = self.clone();
         self.workers.spawn(async move {
             let mut left = waiting;
-            loop {
-                left = inbox.show_waiting(left).await;
+            while let Some(again) = inbox.workers.unless_stopped(inbox.show_waiting(left)).await {
+                left = again;
                 if left.is_empty() || !inbox.workers.rest(SHOWN_AGAIN).await {
                     return;
+                }
+                // By now they may wait for another reason, and say so.
+                if let Ok(paused) = inbox.queue.pauses().await {
+                    left.retain(|(channel, _)| paused.iter().all(|(one, _)| one != channel));
                 }
             }
         });
@@ -354,16 +358,25 @@ impl Inbox {
 
     /// Takes off messages that they wait for an agent that is there now. Answers those for which that has to be tried again.
     async fn show_waiting(&self, messages: Vec<(ChannelName, NoteId)>) -> Vec<(ChannelName, NoteId)> {
-        let mut left = Vec::new();
+        let (mut left, mut away) = (Vec::new(), HashSet::new());
         for (channel, id) in messages {
             let Some(agent) = self.registry.get(channel.as_str()) else {
                 continue;
             };
-            if let Err(error) = self.waits_no_more(&*agent.vault, &id).await {
-                tracing::warn!(%error, %channel, note = %id, "a message still says that it waits for its agent");
-                // What a vault refuses, it refuses the next time.
-                if matches!(error, VaultError::Unavailable { .. } | VaultError::Conflict { .. }) {
+            let vault = &*agent.vault;
+            if away.contains(vault.name()) {
+                left.push((channel, id));
+                continue;
+            }
+            match self.waits_no_more(vault, &id).await {
+                Ok(()) => {}
+                Err(VaultError::Unavailable { reason, .. }) => {
+                    tracing::warn!(reason, vault = vault.name(), %channel, "some messages still say that they wait for their agent; it is tried again");
+                    away.insert(vault.name().to_owned());
                     left.push((channel, id));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, %channel, note = %id, "a message goes on saying that it waits for its agent");
                 }
             }
         }
@@ -373,7 +386,7 @@ impl Inbox {
     async fn waits_no_more(&self, vault: &dyn Vault, id: &NoteId) -> Result<(), VaultError> {
         let note = vault.get(&Key::Id(id.clone())).await?;
         match note.filter(|note| note.text("status").as_deref() == Some(WAITING)) {
-            Some(note) => stamp::show(vault, &note, "", "").await,
+            Some(note) => stamp::show_unless_changed(vault, &note, "", "").await,
             None => Ok(()),
         }
     }

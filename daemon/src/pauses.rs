@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reveille_queue::{ChannelName, Pause, Queue, QueueError};
+use reveille_queue::{ChannelName, Pause, Queue};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -71,20 +71,23 @@ impl Pauses {
 
     /// Ends what a start mends, then each pause when its time has come, until `drain`.
     pub(crate) async fn run(self, workers: Workers, drain: CancellationToken) {
-        loop {
-            let mut mended = Vec::new();
-            let done = self.mend(&mut mended).await;
-            mended.iter().for_each(|agent| self.live.agent_changed(agent));
-            workers.wake_channels(&mended);
-            let Err(error) = done else { break };
-            tracing::error!(%error, "some agents go on waiting for a sign-in; it is tried again");
+        let mut unmended = loop {
+            match self.queue.pauses().await {
+                Ok(all) => break all,
+                Err(error) => tracing::error!(%error, "the pauses cannot be read"),
+            }
             tokio::select! {
                 () = drain.cancelled() => return,
                 () = tokio::time::sleep(AGAIN) => {}
             }
-        }
+        };
+        unmended.retain(|(_, pause)| MENDED_BY_SIGN_IN.contains(&pause.code.as_str()));
         let mut known = Vec::new();
         loop {
+            let (mended, left) = self.mend(unmended).await;
+            unmended = left;
+            mended.iter().for_each(|agent| self.live.agent_changed(agent));
+            workers.wake_channels(&mended);
             // What waits no more is woken below, as all that was known to wait.
             for channel in self.with_another_login() {
                 match self.queue.resume(&channel, &MENDED_BY_SIGN_IN).await {
@@ -104,6 +107,10 @@ impl Pauses {
                     tracing::error!(%error, "the pauses cannot be read");
                     Some(AGAIN)
                 }
+            };
+            let pause = match unmended.is_empty() {
+                true => pause,
+                false => Some(pause.map_or(AGAIN, |pause| pause.min(AGAIN))),
             };
             let timer = async {
                 match pause {
@@ -132,14 +139,20 @@ impl Pauses {
         changed.map(|(channel, _)| channel).collect()
     }
 
-    /// Ends what a start mends; adds the channels that wait no more.
-    async fn mend(&self, mended: &mut Vec<String>) -> Result<(), QueueError> {
-        for (channel, _) in self.queue.pauses().await? {
-            if self.queue.resume(&channel, &MENDED_BY_SIGN_IN).await? {
-                mended.push(channel.to_string());
+    /// Ends what a start mends. Answers the channels that wait no more, and what has to be tried again.
+    async fn mend(&self, paused: Vec<(ChannelName, Pause)>) -> (Vec<String>, Vec<(ChannelName, Pause)>) {
+        let (mut mended, mut left) = (Vec::new(), Vec::new());
+        for (channel, pause) in paused {
+            match self.queue.resume(&channel, &MENDED_BY_SIGN_IN).await {
+                Ok(true) => mended.push(channel.to_string()),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(%error, %channel, "the agent goes on waiting for a sign-in; it is tried again");
+                    left.push((channel, pause));
+                }
             }
         }
-        Ok(())
+        (mended, left)
     }
 }
 

@@ -377,7 +377,9 @@ impl Run<'_> {
         let held = (self.claim.lease, self.channel());
         match put_back(&*self.context.queue, held, spend, abandon).await {
             true => tracing::info!("the turn went back in line"),
-            false => tracing::warn!("the turn goes back in line at the next start"),
+            false => tracing::warn!(
+                "the turn is not back in line yet: the next start puts it there, or the end of its claim"
+            ),
         }
         crash::point("turn.released");
         self.keep_attempt();

@@ -292,8 +292,12 @@ impl Workers {
 
     /// Lets some time pass; false: the daemon stops meanwhile.
     pub(crate) async fn rest(&self, time: Duration) -> bool {
-        let passed = self.shared.drain.run_until_cancelled(tokio::time::sleep(time)).await;
-        passed.is_some()
+        self.unless_stopped(tokio::time::sleep(time)).await.is_some()
+    }
+
+    /// Does something that a stop cuts off.
+    pub(crate) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.shared.drain.run_until_cancelled(work).await
     }
 
     /// Runs something beside the turns that a stop waits for.

@@ -475,7 +475,8 @@ pub trait Queue: Send + Sync + 'static {
     ) -> Result<bool, QueueError>;
 
     /// Undelivered effects that are due, oldest first. An effect is left out while an older one of its target is not due,
-    /// and while its group is among those `held` back.
+    /// and while its group is among those `held` back. One that is due in more than an hour counts as due: nothing is put off
+    /// so long, so the clock was put back.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -119,13 +119,15 @@ impl Host for Desk {
         let channel: ChannelName = agent.parse().map_err(|_| format!("there is no agent {agent:?}"))?;
         let inbox = &self.parts.inbox;
         let until = Instant::now() + BEGINS_WITHIN;
-        let mut stopped = Vec::new();
+        let (mut stopped, mut meant) = (Vec::new(), None);
         loop {
             let open = inbox.queue.open_turns(&channel, LOOKED_AT).await;
             let open = open.map_err(|error| format!("the queue cannot be read: {error}; nothing was stopped"))?;
             let ours = |turn: &Turn| turn.state == State::Working && turn.claimed_by.is_none();
             let mut running: Vec<Uuid> = open.iter().filter(|turn| ours(turn)).map(|turn| turn.id).collect();
-            running.retain(|turn| !stopped.contains(turn));
+            // What comes later is not meant.
+            let meant = meant.get_or_insert_with(|| running.clone());
+            running.retain(|turn| meant.contains(turn) && !stopped.contains(turn));
             stopped.extend(running.iter().copied().filter(|turn| inbox.workers.stop(*turn)));
             running.retain(|turn| !stopped.contains(turn));
             // What was claimed just now is at work in a moment.

@@ -287,8 +287,12 @@ pub(super) async fn put(State(api): State<Api>, Body(draft): Body<Draft>) -> Res
 
 /// The job of that id and that agent whose note is there, also before the feed has come to it.
 async fn at(api: &Api, agent: &Agent, path: &str, id: &str) -> Result<Option<Listed>, ApiError> {
-    let note = agent.vault.get(&Key::Path(path.to_owned())).await?.filter(Job::is);
-    let found = note.map(|note| {
+    let note = match agent.vault.get(&Key::Path(path.to_owned())).await {
+        // Then it is not known to be the job.
+        Err(VaultError::Damaged { .. }) => None,
+        note => note?,
+    };
+    let found = note.filter(Job::is).map(|note| {
         let key = JobKey {
             vault: agent.vault.name().to_owned(),
             note: note.id.clone(),

@@ -165,8 +165,10 @@ impl Inner {
 
     /// Which earlier run of the job has not ended.
     async fn at_work(&self, letter: &Letter<'_>) -> Result<Option<String>, Trouble> {
+        // Of one whose sending is over without anybody knowing what came of it, it is found out here.
+        let in_hand = self.in_hand().clone();
         for run in self.open_runs_of(letter.key) {
-            if run.pending || run.message == letter.message {
+            if (run.pending && in_hand.contains(&run.id)) || run.message == letter.message {
                 continue;
             }
             let turn = self.queue.turn_of(letter.vault.name(), run.message.as_str()).await?;

@@ -386,12 +386,19 @@ impl Inner {
                 tracing::warn!(job = %key, "the note of a job cannot be read; what is kept of the job stays");
             }
             Err(error) => {
-                tracing::warn!(%error, job = %key, "whether a job is gone is not known; it is asked again");
                 let mut state = self.state();
-                // Not of a vault that was closed meanwhile.
-                if state.entries.contains_key(key) {
+                // One that goes on, and not of a vault that was closed meanwhile.
+                let goes_on = state
+                    .entries
+                    .get(key)
+                    .is_some_and(|entry| Arc::ptr_eq(&entry.vault, vault));
+                let is_away = matches!(error, VaultError::Unavailable { .. });
+                tracing::warn!(%error, job = %key, again = goes_on && is_away, "whether a job is gone is not known; it stays for now");
+                if goes_on && is_away {
+                    state.vanished.retain(|(_, other)| other != key);
                     state.vanished.push((Arc::clone(vault), key.clone()));
                     state.ask_at = Some(self.clock.now() + ASKED_AGAIN);
+                    self.bell.notify_one();
                 }
             }
         }

@@ -455,7 +455,7 @@ impl Model {
         let mut due = Vec::new();
         for effect in self.effects.iter().filter(|effect| !effect.parked) {
             // An hour: the clock was put back.
-            if effect.due_at > now && effect.due_at.duration_since(now).as_secs() <= 60 * 60 {
+            if effect.due_at > now && effect.due_at.duration_since(now) <= jiff::SignedDuration::from_hours(1) {
                 held.push(&effect.new.target);
             } else if !held.contains(&&effect.new.target) {
                 due.push(effect.id);

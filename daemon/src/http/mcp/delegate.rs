@@ -232,7 +232,8 @@ async fn outcome(
     let until = Instant::now() + wait;
     loop {
         let Seen { ended, told, mut view } = see(api, turn).await?;
-        let may_wait = place.is_some() && Instant::now() < until;
+        let is_over = Instant::now() >= until;
+        let may_wait = place.is_some() && !is_over;
         if ended && (told || !may_wait) {
             return Ok(Told::of(view));
         }
@@ -243,7 +244,7 @@ async fn outcome(
             .into();
             return Ok(Told::of(view));
         }
-        if Instant::now() >= until {
+        if is_over {
             view["next"] =
                 "It has not ended. turn_status tells how it stands, with wait_seconds it waits; stop ends it.".into();
             return Ok(Told::of(view));
@@ -252,11 +253,15 @@ async fn outcome(
         tokio::select! {
             () = tokio::time::sleep_until(until.min(Instant::now() + LOOK)) => {}
             () = gone(context) => {
-                view["next"] = "The waiting was ended by you; the turn goes on.".into();
+                if !ended {
+                    view["next"] = "The waiting was ended by you; the turn goes on.".into();
+                }
                 return Ok(Told::of(view));
             }
             () = api.drain.cancelled() => {
-                view["next"] = "The daemon stops. What is stored is kept; ask turn_status when it is back.".into();
+                if !ended {
+                    view["next"] = "The daemon stops. What is stored is kept; ask turn_status when it is back.".into();
+                }
                 return Ok(Told::of(view));
             }
         }

@@ -10,8 +10,6 @@ use super::{ChangeError, Removal, Roster};
 
 /// Pause between two looks at what still runs.
 const LOOK: Duration = Duration::from_millis(250);
-/// Pause before names are settled again that could not be.
-const ADOPTED_AGAIN: Duration = Duration::from_secs(1);
 /// How long the last replies may take. What is left waits until the vault is there again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -56,17 +54,7 @@ impl Roster {
         shared.inbox.progress.forget(&name);
         // Others may have claimed the names.
         if let Err(error) = shared.inbox.adopt(&names).await {
-            tracing::warn!(%error, ?names, "agents that have got one of these names wait until it is settled; it is tried again");
-            let inbox = shared.inbox.clone();
-            let again = async move {
-                while inbox.workers.rest(ADOPTED_AGAIN).await {
-                    match inbox.adopt(&names).await {
-                        Ok(()) => return,
-                        Err(error) => tracing::warn!(%error, ?names, "they still wait"),
-                    }
-                }
-            };
-            shared.inbox.workers.spawn(again);
+            tracing::warn!(%error, ?names, "whose names these are now is settled at the next start; agents that have got one wait until then");
         }
         let running = self.running(&name).await;
         tracing::info!(
